@@ -1,0 +1,270 @@
+"""`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qcluster.core import intake
+from qcluster.core.bits import Bits, Words, format_bitstrings, pack, parse_bitstrings, sort_order, unpack
+
+Floats = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A value with its standard error."""
+
+    value: float
+    """The estimate."""
+    standard_error: float
+    """Standard deviation of the estimate over repetitions with the same number of shots."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Distribution:
+    """Hold distinct bitstrings and the weight of each, in shots.
+
+    Measured counts and mitigated results are both of this type: weights need not be whole numbers, and a
+    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows of weight zero
+    are dropped, and both arrays are read-only; an empty distribution keeps its width.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool``, column j is classical bit j. Equal rows are merged.
+        weights: ``(n_outcomes,)`` finite and not negative, in shots.
+
+    Raises:
+        ValueError: shapes do not fit, or a weight is negative, NaN or infinite.
+
+    Example:
+        >>> d = Distribution.of({"00": 600, "11": 400})
+        >>> d.n_bits, d.shots, d.to_probs()
+        (2, 1000.0, {'00': 0.6, '11': 0.4})
+    """
+
+    bits: Bits
+    """``(n_outcomes, n_bits) bool``, distinct rows sorted by value; column j is classical bit j."""
+    weights: Floats
+    """``(n_outcomes,) float64``, in shots."""
+
+    def __post_init__(self) -> None:
+        bits = np.asarray(self.bits)
+        weights = np.array(self.weights, dtype=np.float64)
+        if bits.ndim != 2 or bits.dtype != np.bool_ or weights.shape != bits.shape[:1]:
+            raise ValueError(
+                "bits must be (n_outcomes, n_bits) bool and weights (n_outcomes,); "
+                f"got {bits.dtype} {bits.shape} and {weights.shape}"
+            )
+        intake.check_weights(weights, lambda row: f"row {row}")
+        words = pack(bits)
+        if not _ascending(words):
+            order = sort_order(words)
+            words, weights = words[order], weights[order]
+            starts = np.flatnonzero(np.r_[True, (words[1:] != words[:-1]).any(axis=1)])
+            words, weights = words[starts], np.add.reduceat(weights, starts)
+            bits = unpack(words, bits.shape[1])
+        if not weights.all():
+            kept = weights > 0
+            bits, words, weights = bits[kept], words[kept], weights[kept]
+        if bits is self.bits and bits.flags.writeable:
+            bits = bits.copy()
+        for array in (bits, weights, words):
+            array.flags.writeable = False
+        object.__setattr__(self, "bits", bits)
+        object.__setattr__(self, "weights", weights)
+        self.__dict__["words"] = words
+
+    @classmethod
+    def of(cls, source: Any, *, num_bits: int | None = None) -> "Distribution":
+        """Read anything that holds counts.
+
+        Args:
+            source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
+                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list of bitstrings, one a shot; a
+                ``BitArray`` of any shape (pooled); a ``DataBin`` or ``SamplerPubResult`` with one or several
+                registers (the first is least significant, as in ``join_data``); an object with ``counts``;
+                or another Distribution.
+            num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
+
+        Raises:
+            ValueError, TypeError: what must hold, and the key or register that breaks it.
+
+        Example:
+            >>> Distribution.of({"0x1": 3, "0x2": 1}, num_bits=3).to_probs()
+            {'001': 0.75, '010': 0.25}
+        """
+        if isinstance(source, cls):
+            intake.check_width(source.n_bits, num_bits)
+            return source
+        read = intake.read(source, num_bits)
+        return read if isinstance(read, cls) else cls(*read)
+
+    from_counts = of
+
+    @cached_property
+    def words(self) -> Words:
+        """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.bits`."""
+        return pack(self.bits)
+
+    @property
+    def n_bits(self) -> int:
+        """Number of classical bits."""
+        return int(self.bits.shape[1])
+
+    @property
+    def n_outcomes(self) -> int:
+        """Number of distinct bitstrings."""
+        return len(self.weights)
+
+    @cached_property
+    def shots(self) -> float:
+        """Total weight; a sum within rounding error of a whole number is that number."""
+        total = float(self.weights.sum())
+        return float(round(total)) if abs(total - round(total)) <= 1e-9 * total else total
+
+    @property
+    def probabilities(self) -> Floats:
+        """``(n_outcomes,) float64``: weights that sum to 1."""
+        shares: Floats = self.weights / self.weights.sum()
+        return shares
+
+    def to_probs(self) -> dict[str, float]:
+        """Give the probability of each bitstring, keys as Qiskit prints them."""
+        return dict(zip(format_bitstrings(self.bits), self.probabilities.tolist(), strict=True))
+
+    def to_counts(self) -> dict[str, int]:
+        """Give whole shots that sum to the (rounded) total, by the rule of largest remainders.
+
+        Equal remainders go to the lower bitstring; bitstrings left without a shot are not listed.
+
+        Example:
+            >>> Distribution.of({"0": 1.4, "1": 2.6}).to_counts()
+            {'0': 1, '1': 3}
+        """
+        counts = whole_shots(self.weights, round(self.shots))
+        kept = counts > 0
+        return dict(zip(format_bitstrings(self.bits[kept]), counts[kept].tolist(), strict=True))
+
+    def top(self, k: int) -> dict[str, float]:
+        """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first)."""
+        rows = np.argsort(-self.weights, kind="stable")[:k]
+        return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
+
+    def marginal(self, bits: Sequence[int]) -> "Distribution":
+        """Keep some classical bits, in the order given: column j of the result is classical bit ``bits[j]``.
+
+        Raises:
+            ValueError: a bit is outside the register or named twice.
+
+        Example:
+            >>> Distribution.of({"10": 3, "11": 1}).marginal([0]).to_probs()
+            {'0': 0.75, '1': 0.25}
+        """
+        columns = [int(bit) for bit in bits]
+        outside = [bit for bit in columns if not 0 <= bit < self.n_bits]
+        if outside:
+            raise ValueError(f"bits must lie in 0..{self.n_bits - 1}; got {outside[0]}")
+        if len(set(columns)) != len(columns):
+            raise ValueError(f"each bit may be named once; got {columns}")
+        return Distribution(self.bits[:, columns], self.weights)
+
+    def expectation(self, observable: str) -> Estimate:
+        """Estimate the expectation value of a Pauli string of I and Z.
+
+        Args:
+            observable: such as ``"ZZI"``; the rightmost letter belongs to classical bit 0.
+
+        Returns:
+            Value and standard error ``sqrt((1 - value^2) / shots)``, that of independent shots.
+
+        Raises:
+            ValueError: another letter than I or Z, or another length than n_bits.
+
+        Example:
+            >>> Distribution.of({"00": 50, "11": 50}).expectation("ZZ")
+            Estimate(value=1.0, standard_error=0.0)
+        """
+        if set(observable) - {"I", "Z"} or len(observable) != self.n_bits:
+            raise ValueError(f"observable must be {self.n_bits} letters I or Z; got {observable!r}")
+        mask = pack(parse_bitstrings([observable.replace("I", "0").replace("Z", "1")]))
+        odd = np.bitwise_count(self.words & mask).sum(axis=1) % 2
+        value = float(self.probabilities @ (1.0 - 2.0 * odd))
+        return Estimate(value, float(np.sqrt(max(0.0, 1.0 - value**2) / self.shots)))
+
+    def plot(self, *others: "Distribution", **options: Any) -> Any:
+        """Draw the most probable bitstrings as bars; see `qcluster.plot.plot_distributions`.
+
+        The drawing lives outside the core and is found on call, so that the core needs no plotting library.
+        """
+        return import_module("qcluster.plot").plot_distributions(self, *others, **options)
+
+    def __add__(self, other: "Distribution") -> "Distribution":
+        """Pool the shots of two distributions of one width."""
+        if not isinstance(other, Distribution):
+            return NotImplemented
+        if other.n_bits != self.n_bits:
+            raise ValueError(f"only equal widths can be pooled; got {self.n_bits} and {other.n_bits} bits")
+        return Distribution(np.vstack([self.bits, other.bits]), np.r_[self.weights, other.weights])
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Distribution)
+            and np.array_equal(self.bits, other.bits)
+            and np.array_equal(self.weights, other.weights)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:g} shots)"
+
+
+def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
+    """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
+
+    Args:
+        weights: ``(n,)``, not negative, not all zero.
+        total: what the result sums to.
+    """
+    exact = np.asarray(weights, dtype=np.float64)
+    exact = exact * (total / exact.sum())
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    missing = total - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    return counts
+
+
+def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:
+    """Put two distributions of one width on their joint support.
+
+    Returns:
+        bits ``(n, n_bits)``, and the probabilities of each ``(n,)``, zero where a string is absent.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if left.n_bits != right.n_bits:
+        raise ValueError(f"only distributions of one width compare; got {left.n_bits} and {right.n_bits} bits")
+    words = np.vstack([left.words, right.words])
+    order = sort_order(words)
+    words = words[order]
+    first = np.r_[True, (words[1:] != words[:-1]).any(axis=1)] if len(words) else np.zeros(0, dtype=bool)
+    slot = np.empty(len(order), dtype=np.intp)
+    slot[order] = np.cumsum(first) - 1
+    p, q = np.zeros(int(first.sum())), np.zeros(int(first.sum()))
+    p[slot[: left.n_outcomes]] = left.probabilities
+    q[slot[left.n_outcomes :]] = right.probabilities
+    return unpack(words[first], left.n_bits), p, q
+
+
+def _ascending(words: Words) -> bool:
+    """Tell whether rows are distinct and sorted by value."""
+    above = np.zeros(max(0, len(words) - 1), dtype=bool)
+    level = np.ones_like(above)
+    for word in range(words.shape[1] - 1, -1, -1):
+        above |= level & (words[1:, word] > words[:-1, word])
+        level &= words[1:, word] == words[:-1, word]
+    return bool(above.all())

@@ -1,0 +1,183 @@
+"""Anything that holds counts becomes bits and weights, by duck typing: nothing of Qiskit is imported.
+
+Bit order is exact on every path: classical bit 0 is the rightmost character of a key, the least significant
+bit of an integer, and bit 0 of the first register of a result with several.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import (
+    Bits,
+    Bytes,
+    big_endian_to_bits,
+    clear_padding,
+    integers_to_bits,
+    parse_bitstrings,
+    unique_big_endian,
+)
+
+Rows = tuple[Bits, NDArray[np.float64]]
+
+
+def read(source: Any, num_bits: int | None = None) -> Any:
+    """Read counts of any kind; see `Distribution.of` for the kinds.
+
+    Returns:
+        ``(bits, weights)`` of shapes ``(n, n_bits)`` and ``(n,)``, or what an object's ``counts`` gave when
+        that is a Distribution already.
+    """
+    if isinstance(source, Mapping):
+        return _read_mapping(source, num_bits)
+    if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
+        return _read_shots(source, num_bits)
+    if hasattr(source, "array") and hasattr(source, "num_bits"):
+        return _read_registers({"data": source}, num_bits)
+    if hasattr(source, "join_data") and hasattr(source, "data"):
+        return _read_registers(dict(source.data.items()), num_bits)
+    if hasattr(source, "items") and hasattr(source, "keys"):
+        return _read_registers(dict(source.items()), num_bits)
+    if hasattr(source, "bits") and hasattr(source, "weights"):
+        check_width(source.bits.shape[1], num_bits)
+        return source
+    if hasattr(source, "counts") and not callable(source.counts):
+        return read(source.counts, num_bits)
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and hasattr(source, "metadata"):
+        if len(source) == 1:
+            return read(source[0], num_bits)
+        raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
+    raise TypeError(
+        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, SamplerPubResult or Distribution; "
+        f"got {type(source).__name__}"
+    )
+
+
+def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
+    """Raise ValueError unless all weights are finite and not negative; `name` tells which row is wrong."""
+    if not weights.size:
+        return
+    if not (np.isfinite(weights.sum()) and weights.min() >= 0):
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"weights must be finite and not negative; got {weights[row]} for {name(row)}")
+        raise ValueError("the total weight must be finite; the sum of all weights overflows")
+
+
+def check_width(n_bits: int, num_bits: int | None) -> None:
+    """Raise ValueError when counts of a known width are asked for with another."""
+    if num_bits is not None and n_bits != num_bits:
+        raise ValueError(f"num_bits must be the width of the counts, {n_bits}; got {num_bits}")
+
+
+def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
+    if not counts:
+        raise ValueError("counts must hold at least one bitstring; got an empty mapping")
+    keys = list(counts)
+    weights = _read_weights(keys, list(counts.values()))
+    check_weights(weights, lambda row: f"key {keys[row]!r}")
+    if not weights.any():
+        raise ValueError("counts must hold at least one shot; all weights are zero")
+    width = getattr(counts, "memory_slots", None) if num_bits is None else num_bits
+    return _read_keys(keys, width), weights
+
+
+def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.float64]:
+    if {type(value) for value in values} <= {int, float}:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            pass
+    for key, value in zip(keys, values, strict=True):
+        if not isinstance(value, (Real, np.bool_)) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"weights must be real numbers; got {value!r} for key {key!r}")
+        try:
+            float(value)
+        except OverflowError:
+            raise ValueError(f"weights must be finite; got a whole number too large for key {key!r}") from None
+    return np.array([float(value) for value in values], dtype=np.float64)
+
+
+def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
+    if all(isinstance(key, str) for key in keys):
+        texts = [key.replace(" ", "") for key in keys] if any(" " in key for key in keys) else keys
+        prefixes = {text[:2].lower() for text in texts}
+        if not prefixes & {"0x", "0b"}:
+            return _read_texts(texts, width)
+        values = [_read_number(key, text) for key, text in zip(keys, texts, strict=True)]
+        if width is None and prefixes == {"0b"}:
+            width = max(len(text) - 2 for text in texts)
+    elif all(isinstance(key, Integral) and not isinstance(key, bool) for key in keys):
+        values = [int(key) for key in keys]
+    else:
+        odd = next(key for key in keys if not isinstance(key, str if isinstance(keys[0], str) else Integral))
+        raise TypeError(f"keys must be all bitstrings or all integers; got {keys[0]!r} and {odd!r}")
+    if width is None:
+        width = max(1, max(values).bit_length())
+    for key, value in zip(keys, values, strict=True):
+        if value < 0 or value.bit_length() > width:
+            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {width} bits; got {key!r}")
+    return integers_to_bits(values, width)
+
+
+def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
+    if not texts[0]:
+        raise ValueError("keys must hold at least one bit; got ''")
+    bits = parse_bitstrings(texts)
+    if width is not None and bits.shape[1] != width:
+        raise ValueError(f"keys must have {width} bits; got {texts[0]!r} with {bits.shape[1]}")
+    return bits
+
+
+def _read_number(key: str, text: str) -> int:
+    try:
+        return int(text, {"0x": 16, "0b": 2}[text[:2].lower()])
+    except (KeyError, ValueError):
+        raise ValueError(f"keys must be all binary, all hexadecimal ('0x...') or all '0b...'; got {key!r}") from None
+
+
+def _read_shots(shots: Sequence[str], num_bits: int | None) -> Rows:
+    bits = _read_keys(shots, num_bits)
+    packed, times = unique_big_endian(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])
+    return big_endian_to_bits(packed, bits.shape[1]), times.astype(np.float64)
+
+
+def _read_registers(registers: Mapping[str, Any], num_bits: int | None) -> Rows:
+    """Pool the shots of one register or several; the first register holds the least significant bits."""
+    if not registers:
+        raise ValueError("a result must hold at least one register; got none")
+    packed = {name: _packed_shots(name, register) for name, register in registers.items()}
+    widths = [int(register.num_bits) for register in registers.values()]
+    rows = {name: len(array) for name, array in packed.items()}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"registers must hold equally many shots; got {rows}")
+    check_width(sum(widths), num_bits)
+    if sum(widths) == 0 or not next(iter(rows.values())):
+        raise ValueError(f"counts must hold at least one shot of one bit; got none in {', '.join(registers)}")
+    joined = _join(list(packed.values()), widths)
+    distinct, times = unique_big_endian(joined)
+    return big_endian_to_bits(distinct, sum(widths)), times.astype(np.float64)
+
+
+def _packed_shots(name: str, register: Any) -> Bytes:
+    array = getattr(register, "array", None)
+    if not hasattr(register, "num_bits") or not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        raise TypeError(
+            f"registers must hold bits (a BitArray); {name!r} holds {type(register).__name__}: "
+            "kerneled or averaged data cannot be counted"
+        )
+    n_bits = int(register.num_bits)
+    if array.shape[-1] != (n_bits + 7) // 8:
+        raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {array.shape[-1]}")
+    return clear_padding(array.reshape(-1, array.shape[-1]), n_bits)
+
+
+def _join(arrays: list[Bytes], widths: list[int]) -> Bytes:
+    if len(arrays) == 1:
+        return arrays[0]
+    bits = np.hstack([big_endian_to_bits(array, width) for array, width in zip(arrays, widths, strict=True)])
+    return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])

@@ -1,0 +1,1 @@
+"""Learning from counts and calibrations: scikit-learn estimators."""

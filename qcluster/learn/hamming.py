@@ -1,0 +1,94 @@
+"""`HammingKMajority`: the clustering of the published method as a scikit-learn estimator."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.utils.validation import check_is_fitted
+
+from qcluster.core.bits import Bits
+from qcluster.core.cluster import Metric, cluster, most_frequent
+from qcluster.core.distribution import Distribution
+
+
+class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """Cluster bitstrings by Hamming distance, with qubit-wise majority votes as centroids.
+
+    It starts from the most frequent rows; ties follow the rules of `qcluster.core.cluster`, so the result does not
+    depend on the order of rows and needs no seed (arXiv:2504.10801, section on clustering).
+
+    Args:
+        n_clusters: number of centroids (fewer when there are fewer distinct rows).
+        radius: rows farther than this from every centroid, in bits, are outliers with label -1; None for no limit.
+        max_iter: most rounds of assignment.
+
+    Attributes:
+        cluster_centers_: ``(k, n_features) bool``.
+        labels_: ``(n_samples,)`` int, -1 for an outlier.
+        n_iter_: rounds done.
+        n_features_in_: number of bits.
+
+    Example:
+        >>> rows = [[0, 0, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [1, 1, 1]]
+        >>> model = HammingKMajority(n_clusters=2, radius=1).fit(rows)
+        >>> model.cluster_centers_.astype(int)
+        array([[0, 0, 0],
+               [1, 1, 1]])
+        >>> model.predict([[1, 0, 1]])
+        array([1])
+    """
+
+    def __init__(self, n_clusters: int = 2, *, radius: float | None = None, max_iter: int = 100) -> None:
+        self.n_clusters = n_clusters
+        self.radius = radius
+        self.max_iter = max_iter
+
+    def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Cluster rows of bits.
+
+        Args:
+            X: ``(n_samples, n_features)`` of 0 and 1, or bool.
+            y: ignored.
+            sample_weight: ``(n_samples,)`` shots of each row; one each by default.
+
+        Raises:
+            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters or radius out of range.
+        """
+        rows = _as_bits(X)
+        if self.n_clusters < 1:
+            raise ValueError(f"n_clusters must be at least 1; got {self.n_clusters}")
+        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        counts = Distribution(rows, weights)
+        if not counts.n_outcomes:
+            raise ValueError("X must hold at least one row of positive weight; got none")
+        starts = counts.bits[most_frequent(counts.bits, counts.weights, self.n_clusters)]
+        found = cluster(counts.bits, counts.weights, starts, self._metric(rows.shape[1]), self.max_iter)
+        self.cluster_centers_ = found.centroids
+        self.n_iter_ = found.n_iter
+        self.n_features_in_ = rows.shape[1]
+        self.labels_ = self.predict(rows)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.intp]:
+        """Label rows with their nearest centroid, -1 beyond the radius: ``(n_samples,)`` int."""
+        check_is_fitted(self)
+        rows = _as_bits(X)
+        if rows.shape[1] != self.n_features_in_:
+            raise ValueError(f"X must have {self.n_features_in_} columns; got {rows.shape[1]}")
+        return self._metric(rows.shape[1]).nearest(rows, self.cluster_centers_)
+
+    def _metric(self, n_bits: int) -> Metric:
+        if self.radius is not None and not self.radius >= 0:
+            raise ValueError(f"radius must not be negative; got {self.radius}")
+        return Metric(np.ones(n_bits), float("inf") if self.radius is None else float(self.radius))
+
+
+def _as_bits(rows: ArrayLike) -> Bits:
+    given = np.asarray(rows)
+    if given.ndim != 2 or given.size == 0:
+        raise ValueError(f"X must be (n_samples, n_features) with at least one of each; got shape {given.shape}")
+    bits: Bits = given == 1
+    if not np.logical_or(bits, given == 0).all():
+        raise ValueError("X must hold only 0 and 1")
+    return bits
