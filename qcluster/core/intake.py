@@ -15,6 +15,7 @@ from qcluster.core.bits import (
     Bits,
     Bytes,
     big_endian_to_bits,
+    bits_to_big_endian,
     clear_padding,
     integers_to_bits,
     parse_bitstrings,
@@ -60,7 +61,9 @@ def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> N
     """Raise ValueError unless all weights are finite and not negative; `name` tells which row is wrong."""
     if not weights.size:
         return
-    if not (np.isfinite(weights.sum()) and weights.min() >= 0):
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not (np.isfinite(total) and weights.min() >= 0):
         wrong = ~(np.isfinite(weights) & (weights >= 0))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
@@ -82,8 +85,10 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     check_weights(weights, lambda row: f"key {keys[row]!r}")
     if not weights.any():
         raise ValueError("counts must hold at least one shot; all weights are zero")
-    width = getattr(counts, "memory_slots", None) if num_bits is None else num_bits
-    return _read_keys(keys, width), weights
+    slots = getattr(counts, "memory_slots", None)
+    if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
+        keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
+    return _read_keys(keys, slots if num_bits is None else num_bits), weights
 
 
 def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.float64]:
@@ -114,8 +119,8 @@ def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
     elif all(isinstance(key, Integral) and not isinstance(key, bool) for key in keys):
         values = [int(key) for key in keys]
     else:
-        odd = next(key for key in keys if not isinstance(key, str if isinstance(keys[0], str) else Integral))
-        raise TypeError(f"keys must be all bitstrings or all integers; got {keys[0]!r} and {odd!r}")
+        kinds = {type(key): key for key in reversed(keys)}
+        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(map(repr, kinds.values()))}")
     if width is None:
         width = max(1, max(values).bit_length())
     for key, value in zip(keys, values, strict=True):
@@ -142,7 +147,7 @@ def _read_number(key: str, text: str) -> int:
 
 def _read_shots(shots: Sequence[str], num_bits: int | None) -> Rows:
     bits = _read_keys(shots, num_bits)
-    packed, times = unique_big_endian(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])
+    packed, times = unique_big_endian(bits_to_big_endian(bits))
     return big_endian_to_bits(packed, bits.shape[1]), times.astype(np.float64)
 
 
@@ -180,4 +185,4 @@ def _join(arrays: list[Bytes], widths: list[int]) -> Bytes:
     if len(arrays) == 1:
         return arrays[0]
     bits = np.hstack([big_endian_to_bits(array, width) for array, width in zip(arrays, widths, strict=True)])
-    return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])
+    return bits_to_big_endian(bits)

@@ -1,0 +1,112 @@
+"""The command line: parses, calls, prints."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from qcluster import __version__
+from qcluster.core.distribution import Distribution
+from qcluster.core.mitigate import METHODS, Mitigation, mitigate
+from qcluster.errors import QClusterError
+
+app = typer.Typer(
+    name="qcluster",
+    help="Quantum error mitigation of Sampler counts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qcluster {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Quantum error mitigation of Sampler counts."""
+
+
+@app.command("mitigate")
+def mitigate_file(
+    file: Annotated[str, typer.Argument(help="JSON: counts, or a saved runtime result. '-' is standard input.")],
+    rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
+    method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
+    pub: Annotated[int | None, typer.Option(help="Which PUB of a saved result of several, from 0.")] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a PNG file.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
+) -> None:
+    """Mitigate counts from a file."""
+    from qcluster.files import read_counts, read_rates, write_mitigation
+
+    fixed = mitigate(read_counts(file, pub), None if rates is None else read_rates(rates), method=method)
+    _show(fixed, top)
+    if json_out is not None:
+        write_mitigation(json_out, fixed)
+    if plot is not None:
+        from qcluster.plot import save_mitigation
+
+        save_mitigation(plot, fixed, top=top)
+
+
+@app.command()
+def demo(
+    qubits: Annotated[int, typer.Option(help="Width of the GHZ circuit, 2 to 12.")] = 8,
+    shots: Annotated[int, typer.Option(min=1, help="Number of shots.")] = 8192,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of compilation and simulation.")] = 7,
+    plot: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("qcluster-demo.png"),
+) -> None:
+    """Run a GHZ circuit with the noise of a real IBM machine (simulated), and mitigate its counts."""
+    from qcluster.demo import run_demo
+    from qcluster.plot import save_mitigation
+
+    console = Console()
+    with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
+        shown = run_demo(qubits, shots, seed)
+    _show(shown.fixed, 6, shown.ideal)
+    raw, mitigated = shown.fidelities
+    console.print(f"Hellinger fidelity to the ideal: raw {raw:.4f}, mitigated {mitigated:.4f}")
+    save_mitigation(plot, shown.fixed, shown.ideal)
+    console.print(f"figure: {plot}")
+
+
+def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None) -> None:
+    console = Console()
+    raw, mitigated = fixed.raw.to_probs(), fixed.distribution.to_probs()
+    wanted = ideal.to_probs() if ideal is not None else {}
+    shown = list(fixed.distribution.top(top))
+    shown += [string for string in fixed.raw.top(top) if string not in shown][: max(0, top - len(shown))]
+    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} distinct strings")
+    table = Table()
+    for name in ("bitstring", "raw", "mitigated") + (("ideal",) if wanted else ()):
+        table.add_column(name, justify="left" if name == "bitstring" else "right", no_wrap=True)
+    for string in shown:
+        values = [raw.get(string, 0.0), mitigated.get(string, 0.0)] + ([wanted.get(string, 0.0)] if wanted else [])
+        table.add_row(string, *(f"{value:.4f}" for value in values))
+    console.print(table)
+    many = len(fixed.weights)
+    console.print(
+        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'} (share {fixed.share:.2f}); "
+        f"{many} cluster{'s' if many != 1 else ''}"
+    )
+    console.print(fixed.reason, highlight=False, markup=False)
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one line on standard error and exit code 2."""
+    try:
+        app()
+    except (ValueError, TypeError, QClusterError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from qcluster.core import bits as b
+from tests import oracle
+
+matrices = st.tuples(st.integers(1, 20), st.integers(1, 200)).flatmap(lambda shape: hnp.arrays(np.bool_, shape))
+
+
+def test_bit_zero_is_the_rightmost_character():
+    assert b.parse_bitstrings(["100"]).tolist() == [[False, False, True]]
+    assert b.format_bitstrings(np.array([[True, False, False]])) == ["001"]
+
+
+@given(matrices)
+def test_every_form_gives_the_bits_back(bits):
+    width = bits.shape[1]
+    texts = b.format_bitstrings(bits)
+    assert np.array_equal(b.parse_bitstrings(texts), bits)
+    assert np.array_equal(b.unpack(b.pack(bits), width), bits)
+    assert np.array_equal(b.integers_to_bits([int(text, 2) for text in texts], width), bits)
+    assert np.array_equal(b.big_endian_to_bits(b.bits_to_big_endian(bits), width), bits)
+    assert [int.from_bytes(row, "big") for row in b.bits_to_big_endian(bits)] == [int(text, 2) for text in texts]
+
+
+@given(matrices)
+def test_distances_and_order_agree_with_text(bits):
+    texts = b.format_bitstrings(bits)
+    words = b.pack(bits)
+    assert b.hamming(words, words[:3]).tolist() == [[oracle.distance(x, y) for y in texts[:3]] for x in texts]
+    assert [texts[i] for i in b.sort_order(words)] == sorted(texts)
+
+
+def test_distances_in_chunks_agree(monkeypatch):
+    words = b.pack(np.random.default_rng(1).random((57, 130)) < 0.5)
+    whole = b.hamming(words, words)
+    monkeypatch.setattr(b, "_CHUNK", 100)
+    assert np.array_equal(b.hamming(words, words), whole)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 64, 65, 100])
+def test_equal_rows_are_counted_in_order_of_value(width):
+    rng = np.random.default_rng(width)
+    bits = (rng.random((300, width)) < 0.5) & (rng.random(width) < 8 / width)
+    distinct, times = b.unique_big_endian(b.bits_to_big_endian(bits))
+    values = [int(text, 2) for text in b.format_bitstrings(bits)]
+    assert [int.from_bytes(row, "big") for row in distinct] == sorted(set(values))
+    assert times.tolist() == [values.count(value) for value in sorted(set(values))]
+
+
+def test_padding_is_cleared_in_a_copy():
+    packed = np.array([[0xFF, 0x01]], dtype=np.uint8)
+    assert b.clear_padding(packed, 9).tolist() == [[1, 1]]
+    assert packed.tolist() == [[0xFF, 0x01]]
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["01", "1"], "'1' has 1"),
+        (["01", "0x"], "'0x'"),
+        (["01", "0\N{ARABIC-INDIC DIGIT ONE}"], "0 and 1"),
+        (["2"], "'2'"),
+    ],
+)
+def test_wrong_text_is_named(texts, said):
+    with pytest.raises(ValueError, match=said):
+        b.parse_bitstrings(texts)

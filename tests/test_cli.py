@@ -1,0 +1,119 @@
+"""The command line, run in its own process where the exit code matters."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
+from qiskit_ibm_runtime import RuntimeEncoder
+
+import qcluster as qc
+
+COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}
+
+
+def run(*arguments, text=None, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:qcluster", "-c", "from qcluster.cli import main; main()"]
+        + [str(argument) for argument in arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        check=False,
+    )
+
+
+def pub(counts):
+    return SamplerPubResult(DataBin(meas=BitArray.from_counts(counts)))
+
+
+def test_counts_from_standard_input_give_a_table():
+    done = run("mitigate", "-", "--rates", "0.08", "--method", "paper", text=json.dumps(COUNTS))
+    assert done.returncode == 0, done.stderr
+    assert "3 bits, 1000 shots, 4 distinct strings" in done.stdout
+    assert "0.4300" in done.stdout
+    assert "method paper, applied" in done.stdout
+
+
+def test_the_result_is_written_as_json_and_drawn(tmp_path):
+    source = tmp_path / "counts.json"
+    source.write_text(json.dumps({"counts": COUNTS}))
+    rates = tmp_path / "rates.json"
+    rates.write_text("[0.08, 0.05, [0.1]]")
+    done = run("mitigate", source, "--rates", rates)
+    assert done.returncode == 2
+    rates.write_text("[0.08, 0.05, 0.1]")
+    out, figure = tmp_path / "out.json", tmp_path / "out.png"
+    done = run("mitigate", source, "--rates", rates, "--method", "paper", "--json", out, "--plot", figure)
+    assert done.returncode == 0, done.stderr
+    written = json.loads(out.read_text())
+    wanted = qc.mitigate(COUNTS, [0.08, 0.05, 0.1], method="paper")
+    assert written["mitigated"] == pytest.approx(wanted.distribution.to_probs())
+    assert written["raw"] == pytest.approx(wanted.raw.to_probs())
+    assert (written["reason"], written["version"], written["shots"]) == (wanted.reason, 1, 1000)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {"counts.json", "rates.json", "out.json", "out.png"}
+
+
+def test_a_saved_runtime_result_is_read(tmp_path):
+    source = tmp_path / "result.json"
+    source.write_text(json.dumps(PrimitiveResult([pub(COUNTS), pub({"1011": 9})]), cls=RuntimeEncoder))
+    done = run("mitigate", source, "--rates", "0.08", "--pub", "1", "--method", "paper")
+    assert "1011" in done.stdout, done.stderr
+    many = run("mitigate", source, "--rates", "0.08")
+    assert (many.returncode, "2 PUBs" in many.stderr) == (2, True)
+    beyond = run("mitigate", source, "--rates", "0.08", "--pub", "2")
+    assert (beyond.returncode, "at least 3 PUBs" in beyond.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "must be JSON"),
+        ("{", "must be JSON"),
+        ("[" * 100_000, "must be JSON"),
+        ("{}", "empty mapping"),
+        ("3", "got int"),
+        ('{"00": 1, "00": 2}', "'00' came twice"),
+        ('{"00": 1, "0x": 2}', "all hexadecimal"),
+        ('{"00": -1}', "not negative"),
+        ('{"00": NaN}', "finite"),
+        ('{"00": "5"}', "real numbers"),
+        ('{"__type__": "settings", "__module__": "os", "__class__": "x", "__value__": {}}', "'settings'"),
+        ('{"__type__": "BitArray", "__value__": {"array": 3}}', "cannot be decoded"),
+    ],
+)
+def test_bad_input_ends_with_one_line_and_code_two(text, said):
+    done = run("mitigate", "-", "--rates", "0.1", "--method", "paper", text=text)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_missing_and_unwritable_files_are_named(tmp_path):
+    missing = run("mitigate", tmp_path / "none.json", "--rates", "0.1")
+    assert (missing.returncode, "none.json: No such file" in missing.stderr) == (2, True)
+    no_rates = run("mitigate", "-", "--rates", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
+    assert (no_rates.returncode, "cannot read rates.json" in no_rates.stderr) == (2, True)
+    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", "no/o.json", text=json.dumps(COUNTS))
+    assert (out.returncode, "cannot write no/o.json" in out.stderr) == (2, True)
+    binary = tmp_path / "binary.json"
+    binary.write_bytes(b"\xff\xfe")
+    assert "not UTF-8" in run("mitigate", binary).stderr
+
+
+def test_version_and_help():
+    assert run("--version").stdout.strip() == f"qcluster {qc.__version__}"
+    assert "mitigate" in run("--help").stdout
+
+
+@pytest.mark.slow
+def test_the_demo_runs_and_gains(tmp_path):
+    done = run("demo", "--qubits", "6", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    raw, mitigated = (float(word.strip(",")) for word in done.stdout.split("raw ")[-1].split() if word[0] == "0")
+    assert mitigated > raw
+    assert (tmp_path / "qcluster-demo.png").exists()
