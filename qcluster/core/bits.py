@@ -87,58 +87,30 @@ def integers_to_bits(values: Sequence[int], n_bits: int) -> Bits:
     return _from_little_bytes(np.frombuffer(packed, dtype=np.uint8).reshape(len(values), n_bytes), n_bits)
 
 
-def big_endian_to_bits(packed: Bytes, n_bits: int) -> Bits:
-    """Unpack rows of bytes whose last byte holds classical bits 0 to 7: the layout of Qiskit's ``BitArray``.
+def big_endian_to_words(packed: Bytes, n_bits: int) -> Words:
+    """Read rows of bytes whose last byte holds classical bits 0 to 7: the layout of Qiskit's ``BitArray``.
 
     Args:
         packed: ``(n_strings, ceil(n_bits / 8)) uint8``.
-        n_bits: number of classical bits; the padding, at the top of byte 0, is ignored.
+        n_bits: number of classical bits. The padding at the top of byte 0 is ignored: inverting or XOR-ing a
+            ``BitArray`` sets it, and two equal strings would then differ.
 
     Returns:
-        ``(n_strings, n_bits) bool``.
+        ``(n_strings, n_words) uint64``.
     """
-    return _from_little_bytes(packed[:, ::-1], n_bits)
+    words = _words_of_little_bytes(packed[:, ::-1])
+    if n_bits % 64:
+        words[:, n_bits // 64] &= np.uint64((1 << (n_bits % 64)) - 1)
+    return words
 
 
 def bits_to_big_endian(bits: Bits) -> Bytes:
-    """Pack bits into rows of bytes as Qiskit's ``BitArray`` lays them out: the inverse of `big_endian_to_bits`."""
+    """Pack bits into rows of bytes as Qiskit's ``BitArray`` lays them out: the inverse of `big_endian_to_words`."""
     return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])
 
 
 def _from_little_bytes(packed: Bytes, n_bits: int) -> Bits:
     return np.unpackbits(packed, axis=1, count=n_bits, bitorder="little").view(np.bool_)
-
-
-def clear_padding(packed: Bytes, n_bits: int) -> Bytes:
-    """Copy rows of big-endian bytes with the padding bits of byte 0 set to zero.
-
-    Inverting or XOR-ing a ``BitArray`` sets them, and two equal strings would then differ.
-    """
-    packed = np.ascontiguousarray(packed)
-    if n_bits % 8 and packed.size:
-        keep = np.uint8((1 << (n_bits % 8)) - 1)
-        if (packed[:, 0] & ~keep).any():
-            packed = packed.copy()
-            packed[:, 0] &= keep
-    return packed
-
-
-def unique_big_endian(packed: Bytes) -> tuple[Bytes, NDArray[np.int64]]:
-    """Count equal rows of big-endian bytes.
-
-    Returns:
-        The distinct rows in ascending order of value, and how often each occurs. Cost: one sort of the rows.
-    """
-    rows, width = packed.shape
-    if width <= 8:
-        padded = np.zeros((rows, 8), dtype=np.uint8)
-        padded[:, 8 - width :] = packed
-        values, times = np.unique(padded.view(">u8").ravel().astype(np.uint64), return_counts=True)
-        distinct = values.astype(">u8").view(np.uint8).reshape(-1, 8)[:, 8 - width :]
-    else:
-        values, times = np.unique(packed.view(f"V{width}").ravel(), return_counts=True)
-        distinct = values.view(np.uint8).reshape(-1, width)
-    return np.ascontiguousarray(distinct), times.astype(np.int64)
 
 
 def pack(bits: Bits) -> Words:
@@ -154,12 +126,7 @@ def pack(bits: Bits) -> Words:
         >>> pack(np.array([[True, True, False]]))
         array([[3]], dtype=uint64)
     """
-    n_strings, n_bits = bits.shape
-    n_words = max(1, (n_bits + 63) // 64)
-    packed = np.packbits(bits, axis=1, bitorder="little")
-    padded = np.zeros((n_strings, 8 * n_words), dtype=np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    return padded.view("<u8").astype(np.uint64, copy=False)
+    return _words_of_little_bytes(np.packbits(bits, axis=1, bitorder="little"))
 
 
 def unpack(words: Words, n_bits: int) -> Bits:
@@ -167,9 +134,40 @@ def unpack(words: Words, n_bits: int) -> Bits:
     return _from_little_bytes(np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8), n_bits)
 
 
-def sort_order(words: Words) -> NDArray[np.intp]:
-    """Give the order of rows that sorts packed strings by value, the highest classical bit first."""
-    return np.lexsort(words.T)
+def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Sort packed strings by value and find where equal ones begin.
+
+    Returns:
+        The order of rows that sorts them, the highest classical bit first, and the places in that order at which
+        a new string starts. Cost: one sort, or one pass where rows are distinct and sorted already.
+    """
+    if _ascending(words):
+        everything = np.arange(len(words))
+        return everything, everything
+    order = np.argsort(words[:, -1])
+    top = words[order, -1]
+    tied = np.r_[False, top[1:] == top[:-1]]
+    tied[:-1] |= tied[1:]
+    order[tied] = order[tied][np.lexsort(words[order[tied]].T)]
+    ranked = words[order]
+    return order, np.flatnonzero(np.r_[True, (ranked[1:] != ranked[:-1]).any(axis=1)])
+
+
+def _ascending(words: Words) -> bool:
+    """Tell whether rows are distinct and sorted by value."""
+    above = np.zeros(max(0, len(words) - 1), dtype=bool)
+    level = np.ones_like(above)
+    for word in range(words.shape[1] - 1, -1, -1):
+        above |= level & (words[1:, word] > words[:-1, word])
+        level &= words[1:, word] == words[:-1, word]
+    return bool(above.all())
+
+
+def _words_of_little_bytes(packed: Bytes) -> Words:
+    n_words = max(1, (packed.shape[1] + 7) // 8)
+    padded = np.zeros((len(packed), 8 * n_words), dtype=np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    return padded.view("<u8").astype(np.uint64, copy=False)
 
 
 def hamming(left: Words, right: Words) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core import intake
-from qcluster.core.bits import Bits, Words, format_bitstrings, pack, parse_bitstrings, sort_order, unpack
+from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, pack, parse_bitstrings, unpack
 
 Floats = NDArray[np.float64]
 
@@ -58,24 +58,30 @@ class Distribution:
                 "bits must be (n_outcomes, n_bits) bool and weights (n_outcomes,); "
                 f"got {bits.dtype} {bits.shape} and {weights.shape}"
             )
+        self._settle(pack(bits), weights, bits.shape[1])
+
+    def _settle(self, words: Words, weights: Floats, n_bits: int) -> None:
+        """Check weights, merge equal rows, sort, drop empty ones, and hold the result read-only."""
         intake.check_weights(weights, lambda row: f"row {row}")
-        words = pack(bits)
-        if not _ascending(words):
-            order = sort_order(words)
-            words, weights = words[order], weights[order]
-            starts = np.flatnonzero(np.r_[True, (words[1:] != words[:-1]).any(axis=1)])
-            words, weights = words[starts], np.add.reduceat(weights, starts)
-            bits = unpack(words, bits.shape[1])
+        order, starts = distinct_rows(words)
+        words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
         if not weights.all():
-            kept = weights > 0
-            bits, words, weights = bits[kept], words[kept], weights[kept]
-        if bits is self.bits and bits.flags.writeable:
-            bits = bits.copy()
-        for array in (bits, weights, words):
+            words, weights = words[weights > 0], weights[weights > 0]
+        for name, array in (("bits", unpack(words, n_bits)), ("weights", weights), ("words", words)):
             array.flags.writeable = False
-        object.__setattr__(self, "bits", bits)
-        object.__setattr__(self, "weights", weights)
-        self.__dict__["words"] = words
+            self.__dict__[name] = array
+
+    @classmethod
+    def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
+        """Make a distribution from packed rows: ``(n_outcomes, n_words) uint64``, see `qcluster.core.bits`.
+
+        Example:
+            >>> Distribution.from_words(np.array([[2], [1], [2]], dtype=np.uint64), [1, 1, 1], 2).to_counts()
+            {'01': 1, '10': 2}
+        """
+        made = cls.__new__(cls)
+        made._settle(words, np.array(weights, dtype=np.float64), n_bits)
+        return made
 
     @classmethod
     def of(cls, source: Any, *, num_bits: int | None = None) -> "Distribution":
@@ -100,7 +106,7 @@ class Distribution:
             intake.check_width(source.n_bits, num_bits)
             return source
         read = intake.read(source, num_bits)
-        return read if isinstance(read, cls) else cls(*read)
+        return read if isinstance(read, cls) else cls.from_words(*read)
 
     from_counts = of
 
@@ -249,22 +255,10 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     if left.n_bits != right.n_bits:
         raise ValueError(f"only distributions of one width compare; got {left.n_bits} and {right.n_bits} bits")
     words = np.vstack([left.words, right.words])
-    order = sort_order(words)
-    words = words[order]
-    first = np.r_[True, (words[1:] != words[:-1]).any(axis=1)] if len(words) else np.zeros(0, dtype=bool)
+    order, starts = distinct_rows(words)
     slot = np.empty(len(order), dtype=np.intp)
-    slot[order] = np.cumsum(first) - 1
-    p, q = np.zeros(int(first.sum())), np.zeros(int(first.sum()))
+    slot[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+    p, q = np.zeros(len(starts)), np.zeros(len(starts))
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
-    return unpack(words[first], left.n_bits), p, q
-
-
-def _ascending(words: Words) -> bool:
-    """Tell whether rows are distinct and sorted by value."""
-    above = np.zeros(max(0, len(words) - 1), dtype=bool)
-    level = np.ones_like(above)
-    for word in range(words.shape[1] - 1, -1, -1):
-        above |= level & (words[1:, word] > words[:-1, word])
-        level &= words[1:, word] == words[:-1, word]
-    return bool(above.all())
+    return unpack(words[order[starts]], left.n_bits), p, q

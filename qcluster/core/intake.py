@@ -11,26 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import (
-    Bits,
-    Bytes,
-    big_endian_to_bits,
-    bits_to_big_endian,
-    clear_padding,
-    integers_to_bits,
-    parse_bitstrings,
-    unique_big_endian,
-)
+from qcluster.core.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 
-Rows = tuple[Bits, NDArray[np.float64]]
+Rows = tuple[Words, NDArray[np.float64], int]
 
 
 def read(source: Any, num_bits: int | None = None) -> Any:
     """Read counts of any kind; see `Distribution.of` for the kinds.
 
     Returns:
-        ``(bits, weights)`` of shapes ``(n, n_bits)`` and ``(n,)``, or what an object's ``counts`` gave when
-        that is a Distribution already.
+        ``(words, weights, n_bits)``, packed rows ``(n, n_words)`` that need not be distinct and their weights
+        ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
     """
     if isinstance(source, Mapping):
         return _read_mapping(source, num_bits)
@@ -88,7 +79,8 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     slots = getattr(counts, "memory_slots", None)
     if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
         keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
-    return _read_keys(keys, slots if num_bits is None else num_bits), weights
+    bits = _read_keys(keys, slots if num_bits is None else num_bits)
+    return pack(bits), weights, bits.shape[1]
 
 
 def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.float64]:
@@ -147,28 +139,27 @@ def _read_number(key: str, text: str) -> int:
 
 def _read_shots(shots: Sequence[str], num_bits: int | None) -> Rows:
     bits = _read_keys(shots, num_bits)
-    packed, times = unique_big_endian(bits_to_big_endian(bits))
-    return big_endian_to_bits(packed, bits.shape[1]), times.astype(np.float64)
+    return pack(bits), np.ones(len(bits)), bits.shape[1]
 
 
 def _read_registers(registers: Mapping[str, Any], num_bits: int | None) -> Rows:
     """Pool the shots of one register or several; the first register holds the least significant bits."""
     if not registers:
         raise ValueError("a result must hold at least one register; got none")
-    packed = {name: _packed_shots(name, register) for name, register in registers.items()}
+    words = [_words_of(name, register) for name, register in registers.items()]
     widths = [int(register.num_bits) for register in registers.values()]
-    rows = {name: len(array) for name, array in packed.items()}
+    rows = {name: len(array) for name, array in zip(registers, words, strict=True)}
     if len(set(rows.values())) > 1:
         raise ValueError(f"registers must hold equally many shots; got {rows}")
     check_width(sum(widths), num_bits)
-    if sum(widths) == 0 or not next(iter(rows.values())):
+    if sum(widths) == 0 or not len(words[0]):
         raise ValueError(f"counts must hold at least one shot of one bit; got none in {', '.join(registers)}")
-    joined = _join(list(packed.values()), widths)
-    distinct, times = unique_big_endian(joined)
-    return big_endian_to_bits(distinct, sum(widths)), times.astype(np.float64)
+    if len(words) > 1:
+        words = [pack(np.hstack([unpack(array, width) for array, width in zip(words, widths, strict=True)]))]
+    return words[0], np.ones(len(words[0])), sum(widths)
 
 
-def _packed_shots(name: str, register: Any) -> Bytes:
+def _words_of(name: str, register: Any) -> Words:
     array = getattr(register, "array", None)
     if not hasattr(register, "num_bits") or not isinstance(array, np.ndarray) or array.dtype != np.uint8:
         raise TypeError(
@@ -178,11 +169,4 @@ def _packed_shots(name: str, register: Any) -> Bytes:
     n_bits = int(register.num_bits)
     if array.shape[-1] != (n_bits + 7) // 8:
         raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {array.shape[-1]}")
-    return clear_padding(array.reshape(-1, array.shape[-1]), n_bits)
-
-
-def _join(arrays: list[Bytes], widths: list[int]) -> Bytes:
-    if len(arrays) == 1:
-        return arrays[0]
-    bits = np.hstack([big_endian_to_bits(array, width) for array, width in zip(arrays, widths, strict=True)])
-    return bits_to_big_endian(bits)
+    return big_endian_to_words(array.reshape(-1, array.shape[-1]), n_bits)
