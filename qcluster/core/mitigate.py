@@ -1,7 +1,7 @@
 """`mitigate`: picks the method, returns a `Mitigation`."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,16 @@ from numpy.typing import NDArray
 from qcluster.core.bits import Bits
 from qcluster.core.channel import as_rates
 from qcluster.core.distribution import Distribution
+from qcluster.core.guard import GuardSettings, combine, trust
+from qcluster.core.mixture import MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, q_cluster
 
 Floats = NDArray[np.float64]
 
-METHODS = ("paper",)
-"""Names that `mitigate` takes for its method."""
+S = TypeVar("S")
+
+METHODS = ("mixture", "paper")
+"""Names that `mitigate` takes for its method; the first is the default."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -51,37 +55,73 @@ def mitigate(
     rates: Any = None,
     *,
     method: str | None = None,
-    settings: PaperSettings | None = None,
+    guard: bool | GuardSettings = True,
+    settings: PaperSettings | MixtureSettings | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
 
     Args:
         counts: anything that `Distribution.of` takes.
-        rates: flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1).
-        method: ``"paper"``, Q-Cluster as published (arXiv:2504.10801), which needs `rates`.
-        settings: constants of the method.
+        rates: flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1). A prior for
+            ``"mixture"``, which never needs them; ``"paper"`` cannot do without.
+        method: ``"mixture"`` (default), the sparse mixture with deconvolution and a guard; or ``"paper"``,
+            Q-Cluster as published (arXiv:2504.10801).
+        guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
+            `GuardSettings` change the constants of the guard.
+        settings: constants of the method, `MixtureSettings` or `PaperSettings`.
 
     Returns:
-        A Mitigation; `counts` are not changed, and the result has as many shots.
+        A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
+        returned as they came, and `reason` says why.
 
     Raises:
         ValueError, TypeError: bad counts, rates or method, saying what must hold and what came.
 
     Example:
-        >>> fixed = mitigate({"000": 430, "001": 40, "100": 35, "110": 45, "111": 450}, 0.08, method="paper")
-        >>> list(fixed.distribution.top(2)), fixed.distribution.shots
-        (['111', '000'], 1000.0)
+        >>> fixed = mitigate({"000": 430, "001": 40, "100": 35, "110": 45, "111": 450})
+        >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
+        (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
     method = method or METHODS[0]
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if rates is None:
+    pairs = None if rates is None else as_rates(rates, raw.n_bits)
+    if method == "mixture":
+        return _mixture(raw, pairs, guard, _fitting(settings, MixtureSettings))
+    if pairs is None:
         raise ValueError(
             'method="paper" needs rates, the flip rate of each bit, such as mitigate(counts, 0.05); got none'
         )
-    pairs = as_rates(rates, raw.n_bits)
-    return _paper(raw, pairs, settings)
+    return _paper(raw, pairs, _fitting(settings, PaperSettings))
+
+
+def _fitting(settings: Any, kind: type[S]) -> S:
+    if settings is None:
+        return kind()
+    if not isinstance(settings, kind):
+        raise TypeError(f"settings of this method must be {kind.__name__}; got {type(settings).__name__}")
+    return settings
+
+
+def _mixture(
+    raw: Distribution, pairs: Floats | None, guard: bool | GuardSettings, settings: MixtureSettings
+) -> Mitigation:
+    fit = fit_mixture(raw.bits, raw.weights, rates=pairs, settings=settings)
+    constants = guard if isinstance(guard, GuardSettings) else None
+    answer = combine(raw, fit, rates=pairs, settings=constants) if guard else trust(raw, fit)
+    return Mitigation(
+        distribution=Distribution(answer.bits, answer.weights) if answer.applied else raw,
+        raw=raw,
+        method="mixture",
+        applied=answer.applied,
+        share=answer.share,
+        confidence=answer.confidence,
+        reason=answer.reason,
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+    )
 
 
 def _paper(raw: Distribution, pairs: Floats, settings: PaperSettings | None) -> Mitigation:

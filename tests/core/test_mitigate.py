@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 import qcluster as qc
+from tests.strategies import counts
 
 COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}
+
+
+def ghz(n_bits: int, rate: float, shots: int, seed: int) -> qc.Distribution:
+    """A GHZ output with independent flips."""
+    rng = np.random.default_rng(seed)
+    sent = np.repeat(rng.random((shots, 1)) < 0.5, n_bits, axis=1)
+    return qc.Distribution(sent ^ (rng.random((shots, n_bits)) < rate), np.ones(shots))
 
 
 def test_the_outcome_tells_what_was_done():
@@ -23,14 +32,80 @@ def test_asymmetric_rates_are_kept():
     assert np.array_equal(qc.mitigate(COUNTS, rates, method="paper").rates, rates)
 
 
+@settings(max_examples=40)
+@given(counts(max_bits=9, max_strings=60))
+def test_the_default_is_safe_on_any_counts(given_counts):
+    fixed = qc.mitigate(given_counts)
+    assert fixed.method == "mixture"
+    assert fixed.distribution.shots == pytest.approx(sum(given_counts.values()))
+    assert fixed.raw.to_counts() == dict(sorted(given_counts.items()))
+    assert 0 <= fixed.share <= 1
+    assert 0 <= fixed.confidence <= 1
+    assert fixed.centroids.shape == (len(fixed.weights), fixed.raw.n_bits)
+    assert fixed.weights.sum() == pytest.approx(1)
+    assert fixed.rates.shape == (fixed.raw.n_bits, 2)
+    if not fixed.applied:
+        assert fixed.distribution == fixed.raw
+        assert fixed.share == 0
+
+
+@pytest.mark.parametrize("n_bits", [1, 2, 5, 13, 40, 64, 100, 127, 156])
+def test_ghz_of_any_width_comes_out_better(n_bits):
+    raw = ghz(n_bits, 0.04, 3000, n_bits)
+    ideal = {"0" * n_bits: 1, "1" * n_bits: 1}
+    before, after = (qc.metrics.hellinger_fidelity(d, ideal) for d in (raw, qc.mitigate(raw).distribution))
+    assert after >= min(before, 0.99) if n_bits < 5 else after > 0.94
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    "given_counts",
     [
-        ({"rates": 0.1, "method": "magic"}, "one of .*paper.*; got 'magic'"),
-        ({"method": "paper"}, "needs rates"),
-        ({"rates": 0.6, "method": "paper"}, "got 0.6 for bit 0"),
+        {"0": 1},
+        {"0": 500, "1": 500},
+        {"00": 0.5, "11": 0.5},
+        {"0": 1e12, "1": 3e11},
+        {"01010": 1000},
+        {"0" * 156: 1000, "1" * 156: 900},
+        {format(i, "0100b"): 1 for i in range(50)},
+        {format(i, "0130b"): 1 for i in range(50)},
+        {format(i, "04b"): 1 for i in range(16)},
     ],
 )
-def test_wrong_arguments_are_named(arguments, said):
-    with pytest.raises(ValueError, match=said):
+@pytest.mark.parametrize("guard", [True, False])
+def test_extreme_counts_have_an_answer(given_counts, guard):
+    fixed = qc.mitigate(given_counts, guard=guard)
+    assert fixed.distribution.shots == pytest.approx(sum(given_counts.values()))
+    assert 0 <= fixed.confidence <= 1
+    assert np.isfinite(fixed.rates).all()
+
+
+def test_a_few_shots_say_nothing():
+    fixed = qc.mitigate({"00": 0.5, "01": 0.1, "11": 0.4})
+    assert not fixed.applied
+    assert "shots" in fixed.reason
+
+
+def test_without_the_guard_the_strings_alone_answer():
+    raw = ghz(8, 0.05, 2000, 3)
+    bare = qc.mitigate(raw, guard=False)
+    assert (bare.applied, bare.share) == (True, 1.0)
+    assert "not guarded" in bare.reason
+    assert bare.distribution == qc.Distribution(bare.centroids, bare.weights * raw.shots)
+    left = qc.mitigate(raw, guard=qc.GuardSettings(smallest_share=1.0, widest=0))
+    assert not left.applied
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"rates": 0.1, "method": "magic"}, ValueError, "one of mixture, paper; got 'magic'"),
+        ({"method": "paper"}, ValueError, "needs rates"),
+        ({"rates": 0.6, "method": "paper"}, ValueError, "got 0.6 for bit 0"),
+        ({"rates": 0.6}, ValueError, "got 0.6 for bit 0"),
+        ({"settings": qc.PaperSettings()}, TypeError, "must be MixtureSettings; got PaperSettings"),
+        ({"rates": 0.1, "method": "paper", "settings": 3}, TypeError, "must be PaperSettings; got int"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, error, said):
+    with pytest.raises(error, match=said):
         qc.mitigate(COUNTS, **arguments)

@@ -1,0 +1,125 @@
+"""Synthetic counts with known ideals: fixed seeds, random parameters, the cases where mitigation helps and hurts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.distribution import Distribution
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Counts with the ideal they come from."""
+
+    group: str
+    """What is averaged together."""
+    counts: Distribution
+    """What was read."""
+    ideal: Distribution
+    """What a noiseless machine would give."""
+    note: dict[str, Any]
+    """Parameters, for the table."""
+
+
+def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
+    """Draw an ideal: strings-k, ghz, w, dirichlet-alpha, porter-thomas, uniform or product."""
+    size = 1 << n
+    p = np.zeros(size)
+    name, _, number = kind.partition("-")
+    if name == "strings":
+        k = min(int(number), size)
+        p[rng.choice(size, k, replace=False)] = rng.dirichlet(np.full(k, 3.0)) if k > 1 else 1.0
+    elif name == "ghz":
+        p[[0, -1]] = 0.5
+    elif name == "w":
+        p[1 << np.arange(n)] = 1 / n
+    elif name == "dirichlet":
+        p = rng.gamma(float(number), size=size) + 1e-300
+    elif name == "porter":
+        p = rng.exponential(size=size)
+    elif name == "uniform":
+        p[:] = 1.0
+    elif name == "product":
+        p = np.ones(1)
+        for one in rng.uniform(0.02, 0.98, n):
+            p = np.kron(p, [1 - one, one])
+    else:
+        raise ValueError(f"unknown kind {kind!r}")
+    return p / p.sum()
+
+
+def flip(p: Floats, rates: Floats) -> Floats:
+    """Send a vector of probabilities through independent flips; rates: ``(n, 2)`` P(read 1|0), P(read 0|1)."""
+    n = len(rates)
+    q = p.reshape((2,) * n)
+    for bit, (up, down) in enumerate(rates):
+        matrix = np.array([[1 - up, down], [up, 1 - down]])
+        axis = n - 1 - bit
+        q = np.moveaxis(np.tensordot(matrix, q, axes=(1, axis)), 0, axis)
+    return q.reshape(-1)
+
+
+def make(group: str, kind: str, n: int, rates: Floats, lost: float, shots: int, rng: np.random.Generator) -> Case:
+    """Draw an ideal, spoil it, and sample it."""
+    p = ideal_vector(kind, n, rng)
+    q = (1 - lost) * flip(p, rates) + lost / len(p)
+    note = {"kind": kind, "n": n, "flips": round(float(rates.mean()), 4), "lost": round(lost, 3), "shots": shots}
+    return Case(group, spread(rng.multinomial(shots, q / q.sum()), n), spread(p, n), note)
+
+
+def spread(vector: Any, n: int) -> Distribution:
+    """Turn a full vector into a Distribution."""
+    vector = np.asarray(vector, dtype=np.float64)
+    held = np.flatnonzero(vector)
+    return Distribution((held[:, None] >> np.arange(n) & 1).astype(bool), vector[held])
+
+
+def random_rates(n: int, level: float, rng: np.random.Generator) -> Floats:
+    """Draw flip rates about a level: equal, uneven, or asymmetric (decay beats excitation)."""
+    style = rng.integers(3)
+    if style == 0:
+        return np.full((n, 2), level)
+    if style == 1:
+        return np.repeat(np.clip(level * rng.lognormal(0, 0.6, (n, 1)), 0.001, 0.45), 2, axis=1)
+    return np.clip(level * rng.lognormal((-0.5, 0.5), 0.4, (n, 2)), 0.001, (0.4, 0.55))
+
+
+SPARSE = ("strings-1", "strings-2", "strings-3", "strings-5", "strings-8", "ghz", "w")
+DENSE = ("dirichlet-0.02", "dirichlet-0.1", "dirichlet-0.3", "product")
+NOISE = ("porter-thomas", "uniform", "dirichlet-3")
+
+
+def cases(seed: int, each: int) -> list[Case]:
+    """Make all groups, `each` cases a group; the same seed gives the same cases."""
+    made: list[Case] = []
+    for index, (group, kinds, low, high, bits) in enumerate(
+        (
+            ("few strings", SPARSE, 0.04, 0.4, (4, 11)),
+            ("dense", DENSE, 0.04, 0.35, (4, 11)),
+            ("noise-like", NOISE, 0.01, 0.35, (4, 11)),
+            ("few strings, good machine", SPARSE, 0.005, 0.03, (4, 8)),
+            ("dense, good machine", DENSE, 0.005, 0.03, (4, 8)),
+            ("noise-like, good machine", NOISE, 0.005, 0.03, (4, 8)),
+        )
+    ):
+        rng = np.random.default_rng([seed, index])
+        for i in range(each):
+            n = int(rng.integers(*bits))
+            level = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+            lost = float(rng.uniform(0, 0.5)) if high > 0.1 and rng.random() < 0.5 else float(rng.uniform(0, 0.05))
+            shots = int(2 ** rng.uniform(10, 14))
+            made.append(make(group, kinds[i % len(kinds)], n, random_rates(n, level, rng), lost, shots, rng))
+    for index, level in enumerate((0.1, 0.2, 0.3, 0.4)):
+        rng = np.random.default_rng([seed, 100 + index])
+        for i in range(min(each, 16)):
+            kind = f"strings-{1 + i % 8}"
+            made.append(make(f"1-8 strings, 10 bits, {level:.0%}", kind, 10, np.full((10, 2), level), 0, 16384, rng))
+    rng = np.random.default_rng([seed, 200])
+    for _ in range(min(each, 16)):
+        rates = np.stack([np.full(9, 0.05), rng.uniform(0.05, 0.55, 9)], axis=1)
+        made.append(make("one string, decay to .55, 9 bits", "strings-1", 9, rates, 0, 10240, rng))
+    return made

@@ -1,0 +1,244 @@
+"""Moves that growth from frequent strings cannot make: moving centroids, bits that decay, and rings."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from qcluster.core.bits import Bits, hamming, pack
+from qcluster.core.growth import best_share, score
+from qcluster.core.likelihood import (
+    TILTS,
+    Expected,
+    Floats,
+    Indices,
+    Model,
+    Prior,
+    Rows,
+    Singles,
+    distances,
+    expect,
+    fit,
+    kernel,
+    places,
+)
+
+_SPREADS = (0.5, 1.0)
+"""Spreads tried for the logits of the flip rates of one device."""
+_DECAYED = 0.7
+"""Most of a 1 that may have decayed and still be recognised."""
+_MARGIN = 2.0
+"""Evidence, in nats, that turning bits needs over the majority."""
+_TYPICAL = (-2.5, -1.5)
+"""Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
+
+
+def expected(rows: Rows, model: Model) -> Expected:
+    """Give what each centroid is expected to have sent."""
+    place = places(rows, model.centroids)
+    _, parts = kernel(rows, model.centroids, model.odds, model.regimes, place)
+    return expect(rows, model, parts, place)
+
+
+def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
+    """Move centroids to where their shots say, as long as the description length falls.
+
+    Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
+    """
+    for _ in range(tries):
+        seen, logs = expected(rows, model), np.log(model.odds)
+        normaliser = np.log1p(model.odds * TILTS[:, None, None])
+        as_zero = seen.ones * logs[:, 0] - seen.regimes.T @ normaliser[:, :, 0]
+        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes.T @ normaliser[:, :, 1]
+        moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
+        if (moved == model.centroids).all():
+            break
+        distinct, which = np.unique(moved, axis=0, return_inverse=True)
+        weights: Floats = np.bincount(which.ravel(), model.weights, len(distinct)).astype(np.float64)
+        trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
+        if score(rows, trial) >= score(rows, model):
+            break
+        model = trial
+    return model
+
+
+def exchange(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, rounds: int, sweeps: int = 2) -> Model:
+    """Replace centroids, one at a time, by the frequent string that serves better with all the others kept.
+
+    Args:
+        rows: the strings.
+        model: where to start.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        rounds: EM rounds after an exchange.
+        sweeps: most passes over the centroids.
+    """
+    for _ in range(sweeps):
+        columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
+        before = score(rows, model)
+        for k in np.argsort(model.weights, kind="stable"):
+            if k >= len(model.weights):
+                break
+            trial = _exchanged(rows, model, int(k), pool, columns)
+            if trial is not None:
+                trial = fit(rows, trial, prior, rounds)
+                if score(rows, trial) < score(rows, model) - 1e-6 * abs(before):
+                    model = trial
+        if score(rows, model) >= before:
+            break
+    return model
+
+
+def _exchanged(rows: Rows, model: Model, k: int, pool: Bits, columns: Singles) -> Model | None:
+    assert model.kernel is not None
+    share = model.weights * (1 - model.background)
+    share[k] = 0
+    total = share.astype(np.float32) @ model.kernel
+    total += np.float32(1 - share.sum())
+    best, _, _ = _best_addition(rows, np.delete(model.centroids, k, axis=0), pool, columns, total)
+    if (pool[best] == model.centroids[k]).all():
+        return None
+    centroids = model.centroids.copy()
+    centroids[k] = pool[best]
+    return replace(model, centroids=centroids, kernel=None)
+
+
+def _best_addition(rows: Rows, kept: Bits, pool: Bits, columns: Singles, total: Singles) -> tuple[int, float, float]:
+    slope = columns @ (rows.shares / total)
+    slope[(hamming(pack(pool), pack(kept)) == 0).any(axis=1)] = 0
+    short = np.argsort(-slope, kind="stable")[:6]
+    lift = columns[short] / total
+    lift -= 1
+    share, gain = best_share(lift, rows.shares, 0.05)
+    best = int(np.argmax(gain))
+    return int(short[best]), float(share[best]), float(gain[best]) * rows.shots
+
+
+def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 6) -> Model:
+    """Add, exchange and move centroids as long as the description length falls.
+
+    Args:
+        rows: the strings.
+        model: where to start.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        most: most centroids.
+        tries: most rounds of moves.
+    """
+    for _ in range(tries):
+        level = score(rows, model)
+        model = exchange(rows, model, pool, place, prior, 8)
+        model = relocate(rows, model, prior, 8)
+        if len(model.weights) < most:
+            assert model.total is not None
+            columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
+            best, share, _ = _best_addition(rows, model.centroids, pool, columns, model.total)
+            weights = np.append(model.weights * (1 - share), share)
+            trial = replace(model, centroids=np.vstack([model.centroids, pool[best]]), weights=weights, kernel=None)
+            trial = fit(rows, trial, prior, 12)
+            if score(rows, trial) < score(rows, model):
+                model = trial
+        if score(rows, model) > level - 1.0:
+            break
+    return model
+
+
+def split_bits(ones: Floats, precision: Floats) -> Bits:
+    """Decide which bits of a single string are 1, when decay may have flipped most of the shots of some.
+
+    The logits of the flip rates of the 0 bits scatter around one mean and those of the 1 bits around another, usually
+    higher, since qubits decay towards 0. No 0 is read as 1 more often than not. By symmetry of bits the answer is a
+    threshold on the share of ones; the one with the highest evidence (means integrated out, spreads averaged) is taken.
+
+    Args:
+        ones: ``(n,)`` share of the string's shots in which the bit is read as 1.
+        precision: ``(n,)`` shots behind it.
+
+    Returns:
+        ``(n,) bool``.
+
+    Example:
+        >>> read_as_one = np.array([0.03, 0.04, 0.05, 0.03, 0.04, 0.05, 0.04, 0.47, 0.95, 0.6, 0.55])
+        >>> split_bits(read_as_one, np.full(11, 1000.0)).astype(int)
+        array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    clipped = np.clip(ones, 1e-4, 1 - 1e-4)
+    logit = np.log(clipped / (1 - clipped))
+    noise = 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
+    answer = ones > 0.5
+    best = _evidence(logit, noise, answer) + _MARGIN
+    for threshold in np.unique(logit[(ones > 1 - _DECAYED) & ~answer]):
+        level = _evidence(logit, noise, logit >= threshold)
+        if level > best:
+            best, answer = level, logit >= threshold
+    return np.asarray(answer)
+
+
+def _evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
+    """Give the log density of the logits of the share of ones, when these bits were sent as 1."""
+    levels = [
+        _scatter(logit[~sent] - _TYPICAL[0], noise[~sent], spread)
+        + _scatter(-logit[sent] - _TYPICAL[1], noise[sent], spread)
+        for spread in _SPREADS
+    ]
+    return float(np.logaddexp.reduce(levels))
+
+
+def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
+    """Give the log density of logits that scatter around a common mean, which itself scatters by 1 around 0."""
+    precision = 1 / (spread**2 + noise)
+    total = 1 + float(precision.sum())
+    quadratic = float(precision @ centred**2) - float(precision @ centred) ** 2 / total
+    return 0.5 * (float(np.log(precision).sum()) - log(total) - quadratic - len(centred) * log(2 * np.pi))
+
+
+def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
+    """Turn bits of a single centroid whose shots mostly decayed, and refit."""
+    seen = expected(rows, model)
+    sent = split_bits(seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots))
+    turned = sent ^ model.centroids[0]
+    if not turned.any():
+        return model
+    odds = np.where(turned[:, None], np.minimum(1 / np.flip(model.odds, axis=1), 2.0), model.odds)
+    return fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
+
+
+def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> tuple[Model, Bits] | None:
+    """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
+
+    A W state reads as a cloud around a string that is never sent. One weight for all members, so that naming the
+    ring costs no more than naming one string and which of its neighbours is the centre.
+    """
+    n = rows.n_bits
+    if n < 3:
+        return None
+    single = np.eye(n, dtype=bool)
+    centres = model.centroids[0] ^ np.vstack([np.zeros((1, n), dtype=bool), single])
+    around = np.abs(distances(rows, centres) - 1) < 0.5
+    centre = centres[int(np.argmax(around @ np.sqrt(rows.weights)))]
+    rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
+    start = Model(
+        centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
+    )
+    # A ring whose members all decay is its centre: more than half of them must survive.
+    return fit(rows, start, replace(prior, most=1.0), rounds, hold_weights=True), centre
+
+
+def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
+    """Give how much better a ring describes the shots near its centre than a single string does, in nats.
+
+    Both models are compared on the strings within distance 2 of the centre, given that a shot is one of these:
+    bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.
+    """
+    near = distances(rows, centre[None])[0] < 2.5
+    gain = level_within(rows, circle, near) - level_within(rows, model, near)
+    return gain - log(rows.n_bits + 1) - 0.5 * log(max(float(rows.weights[near].sum()), 1.0))
+
+
+def level_within(rows: Rows, model: Model, within: Bits) -> float:
+    """Give the log-likelihood of the shots on some strings, given that a shot is on one of these."""
+    assert model.total is not None
+    total = model.total[within].astype(np.float64)
+    return float(rows.weights[within] @ np.log(total / total.sum()))
