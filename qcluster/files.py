@@ -39,7 +39,7 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         StorageError: the file cannot be read or is not JSON.
         ValueError, TypeError: it holds no counts, or wrong ones.
     """
-    content = _decode(_read_text(path), path)
+    content = read_saved(path)
     if isinstance(content, dict) and isinstance(content.get("counts"), dict):
         content = content["counts"]
     if pub is not None:
@@ -47,6 +47,15 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
             raise ValueError(f"--pub {pub} needs a saved result of at least {pub + 1} PUBs; {path} is not one")
         content = content[pub]
     return Distribution.of(content)
+
+
+def read_saved(path: str) -> Any:
+    """Read a JSON file: plain content as it is, what the IBM runtime's ``RuntimeEncoder`` saved as a result.
+
+    Raises:
+        StorageError: the file cannot be read, is not JSON, or holds types that no Sampler result consists of.
+    """
+    return _decode(_read_text(path), path)
 
 
 def read_rates(text: str) -> Any:

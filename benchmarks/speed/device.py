@@ -1,0 +1,89 @@
+"""Time what execute and MitigatedSampler add to a bare Sampler call, without the simulation, in one run.
+
+Run from the repository: python -m benchmarks.speed.device
+Writes benchmarks/results/speed_device.csv. The simulator plays a recorded result back, the same for all; so what is
+left is compilation, twirling, scheduling, intake and mitigation. The bare call is Qiskit's compiler at level 3 and its
+BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repeats.
+"""
+
+import csv
+from time import perf_counter
+
+from qiskit import QuantumCircuit, generate_preset_pass_manager
+from qiskit.primitives import BackendSamplerV2
+from qiskit_aer import AerSimulator
+from qiskit_ibm_runtime.fake_provider import FakeTorino
+
+from benchmarks.data import RESULTS
+from qcluster.device import MitigatedSampler
+from qcluster.device.execute import execute
+
+BITS, SHOTS, REPEATS = 10, 4096, 5
+
+
+class Player(AerSimulator):
+    """Simulates each kind of call once, and then plays the result back."""
+
+    recorded: dict = {}  # noqa: RUF012 (shared by copies on purpose)
+
+    def run(self, circuits, *args, shots, memory=False, **options):
+        many = circuits if isinstance(circuits, list) else [circuits]
+        key = len(many), shots, memory
+        if key not in self.recorded:
+            ideal = AerSimulator(method="stabilizer")
+            circuit = QuantumCircuit(BITS)
+            circuit.h(0)
+            for i in range(BITS - 1):
+                circuit.cx(i, i + 1)
+            circuit.measure_all()
+            self.recorded[key] = ideal.run([circuit] * len(many), shots=shots, memory=memory).result()
+        result = self.recorded[key]
+        return type("Job", (), {"result": lambda self: result})()
+
+
+def main() -> None:
+    circuit = QuantumCircuit(BITS)
+    circuit.h(0)
+    for i in range(BITS - 1):
+        circuit.cx(i, i + 1)
+    circuit.measure_all()
+    torino = FakeTorino()
+    player = Player.from_backend(torino, noise_model=None)
+    compiled = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1).run(circuit)
+    kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, rates=0.02, method="paper", seed=1) for k in (1, 16)}
+
+    def bare() -> None:
+        passes = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1)
+        BackendSamplerV2(backend=player).run([passes.run(circuit)], shots=SHOTS).result()
+
+    works = {
+        "Sampler, circuit compiled before": lambda: (
+            BackendSamplerV2(backend=player).run([compiled], shots=SHOTS).result()
+        ),
+        "compile + Sampler": bare,
+        "execute": lambda: execute([circuit], player, shots=SHOTS, seed=1),
+        "execute, 16 twirls": lambda: execute([circuit], player, shots=SHOTS, twirls=16, seed=1),
+        "MitigatedSampler, first call": lambda: (
+            MitigatedSampler(player, shots=SHOTS, rates=0.02, method="paper", seed=1).run([circuit]).result()
+        ),
+        "MitigatedSampler, later calls": lambda: kept[1].run([circuit]).result(),
+        "MitigatedSampler, later calls, 16 twirls": lambda: kept[16].run([circuit]).result(),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for repeat in range(REPEATS + 1):
+        for name, work in works.items():
+            start = perf_counter()
+            work()
+            if repeat:  # the first round fills caches
+                times[name].append(perf_counter() - start)
+    rows = [{"call": name, "milliseconds": round(1e3 * min(values), 1)} for name, values in times.items()]
+    for row in rows:
+        print(f"{row['milliseconds']:8.1f} ms  {row['call']}")
+    with (RESULTS / "speed_device.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

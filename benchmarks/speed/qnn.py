@@ -1,0 +1,95 @@
+"""Time decision values with their full gradient, batch 32, by each exact route and by dense simulation.
+
+Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.speed.qnn
+Writes benchmarks/results/speed_qnn.csv. Times are processor time of one thread, the
+best of the repeats, so that other work on the machine counts little. The dense routes are timed on one sample and
+multiplied by 32; "statevector, shift" times one circuit of Qiskit's Statevector and multiplies by the circuits that the
+parameter shift needs, 32 (2 P + 1). The last rows are whole fits of the digits, five starts each.
+"""
+
+from time import process_time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.qnn_accuracy import write
+from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
+from qcluster.qnn.ansatz import Ansatz, build, layers
+from qcluster.qnn.exact import choose_route, exact_form
+
+BATCH = 32
+
+
+def best(work: Any, repeats: int) -> float:
+    """Return milliseconds of processor time of the fastest round; a round lasts at least 20 ms."""
+    calls, times = 1, []
+    for _ in range(repeats):
+        start = process_time()
+        for _ in range(calls):
+            work()
+        spent = process_time() - start
+        times.append(spent / calls)
+        calls = max(1, min(1000, int(0.02 / max(times[-1], 1e-6))))
+    return 1e3 * min(times[1:] or times)
+
+
+def gradient_ms(ansatz: Ansatz, route: Any, samples: int, repeats: int) -> float:
+    rng = np.random.default_rng(1)
+    theta, inputs = (
+        rng.normal(0, 0.3, ansatz.n_parameters),
+        encoding.basis(rng.integers(0, 2, (samples, ansatz.n_data))),
+    )
+    form = exact_form(ansatz, "basis", route)
+    return best(lambda: form.forward(theta, inputs)[1](np.ones(samples)), repeats)
+
+
+def statevector_ms(ansatz: Ansatz) -> float:
+    from qiskit.quantum_info import Pauli, Statevector
+
+    theta = np.random.default_rng(1).normal(0, 0.3, ansatz.n_parameters)
+    circuit = circuits.circuit(ansatz, theta, measure=False)
+    one = best(lambda: Statevector(circuit).expectation_value(Pauli("Y"), [ansatz.n_data]), 2)
+    return one * BATCH * (2 * ansatz.n_parameters + 1)
+
+
+def main() -> None:
+    rows = []
+
+    def add(case: str, ansatz: Ansatz | None, route: str, milliseconds: float) -> None:
+        rows.append(
+            {
+                "case": case,
+                "qubits": ansatz.n_data + 1 if ansatz else 17,
+                "parameters": ansatz.n_parameters if ansatz else "",
+                "route": route,
+                "milliseconds": float(f"{milliseconds:.4g}"),
+            }
+        )
+        print(rows[-1], flush=True)
+
+    mixed = [("Z", "X"), ("X", "Y")]
+    for case, ansatz in (
+        ("zx", build("zx", 16)),
+        ("zx, xx", build("zx-xx", 16, bias=False)),
+        ("zx, xx, zx", layers(16, [("Z", "X"), ("X", "X"), ("Z", "X")], bias=False)),
+        ("3 x (zx, xx)", build("zx-xx", 16, reps=3, bias=False)),
+        ("3 x (zx, xx)", build("zx-xx", 126, reps=3, bias=False)),
+        ("3 x (zx, xx)", build("zx-xx", 999, reps=3, bias=False)),
+        ("1 x (zx, xy)", layers(16, mixed, bias=False)),
+        ("2 x (zx, xy)", layers(16, mixed * 2, bias=False)),
+        ("3 x (zx, xy)", layers(16, mixed * 3, bias=False)),
+    ):
+        route = choose_route(ansatz, "basis")
+        add(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20 if route != "path-sum" else 5))
+    six = build("zx-xx", 16, reps=3, bias=False)
+    add("3 x (zx, xx)", six, "adjoint (one sample x 32)", BATCH * gradient_ms(six, "adjoint", 1, 2))
+    add("3 x (zx, xx)", six, "statevector, shift (one circuit x 6176)", statevector_ms(six))
+    digits = load_digits_4x4(3, 6)
+    for case, knobs in (("zx", {}), ("3 x (zx, xx)", {"ansatz": "zx-xx", "reps": 3})):
+        model = QNNClassifier(random_state=0, **knobs)
+        add(f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(lambda m=model: m.fit(digits.X, digits.y), 5))
+    write("speed_qnn.csv", rows)
+
+
+if __name__ == "__main__":
+    main()

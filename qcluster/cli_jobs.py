@@ -1,0 +1,147 @@
+"""The `jobs` commands: circuits from files to a run directory, and results out of it."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from qcluster.core.distribution import Distribution
+from qcluster.errors import StorageError
+
+jobs_app = typer.Typer(
+    name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
+)
+
+Folder = Annotated[Path, typer.Argument(help="The run directory.")]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.")]
+
+
+@jobs_app.command("submit")
+def submit(
+    files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="A new directory for request and results.")],
+    backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
+    shots: Annotated[int, typer.Option(help="Shots of each circuit, all twirls together.")] = 4096,
+    twirls: Annotated[int, typer.Option(help="Pauli-twirled dresses that share the shots; 1 is none.")] = 1,
+    dd: Annotated[str | None, typer.Option(help="Dynamical decoupling: XX, XpXm or XY4.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of compilation, twirls and simulation.")] = None,
+    mode: Annotated[str, typer.Option(help="On hardware: job, batch or session.")] = "job",
+    optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
+) -> None:
+    """Submit circuits as jobs; simulated machines run at once."""
+    from qcluster.device import jobs
+    from qcluster.device.machine import find_machine
+    from qcluster.device.prepare import Options, prepare
+
+    circuits = [circuit for file in files for circuit in read_circuits(file)]
+    options = Options(
+        shots=shots,
+        twirls=twirls,
+        dd=dd,
+        optimization_level=optimization_level,
+        mode=mode,  # type: ignore[arg-type]
+    )
+    machine = find_machine(backend)
+    jobs.submit(prepare(circuits, machine, options, seed), machine, directory)
+    _show(jobs.status(directory))
+    typer.echo(f"next: qcluster jobs collect {directory}")
+
+
+@jobs_app.command("status")
+def status(directory: Folder) -> None:
+    """Show the state of each job of a run directory."""
+    from qcluster.device import jobs
+
+    _show(jobs.status(directory))
+
+
+@jobs_app.command("collect")
+def collect(
+    directory: Folder,
+    wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
+    resubmit: Annotated[bool, typer.Option(help="Send failed or cancelled jobs again.")] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Bring results in, flips undone and twirls pooled; resume what a killed process had begun."""
+    from qcluster.device import jobs
+
+    runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    for run in runs:
+        typer.echo(repr(run))
+        _top(run.counts)
+    if json_out is not None:
+        _write(json_out, [run.counts for run in runs])
+
+
+@jobs_app.command("fetch")
+def fetch(
+    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")], json_out: JsonOut = None
+) -> None:
+    """Fetch the counts of a job by its id alone (flips of twirled measurements are not undone)."""
+    from qcluster.device import jobs
+
+    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id)]
+    for read in counts:
+        _top(read)
+    if json_out is not None:
+        _write(json_out, counts)
+
+
+def read_circuits(path: Path) -> list[Any]:
+    """Read circuits from a file; StorageError where it cannot be read as what its name says."""
+    from qcluster.device.storage import load_circuits
+
+    try:
+        if path.suffix == ".qpy":
+            return list(load_circuits(path.read_bytes()))
+        return [_read_qasm(path)]
+    except (OSError, ValueError) as error:  # not text, not QPY, not there
+        raise StorageError(f"cannot read circuits from {path}: {error}") from error
+
+
+def _read_qasm(path: Path) -> Any:
+    from qiskit import qasm2, qasm3
+    from qiskit.exceptions import MissingOptionalLibraryError
+
+    text = path.read_text(encoding="utf-8")
+    try:
+        if "OPENQASM 2" in text:
+            circuit = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+        else:
+            circuit = qasm3.loads(text)
+    except MissingOptionalLibraryError as error:
+        raise StorageError(f"OpenQASM 3 needs a reader: pip install qiskit-qasm3-import ({path})") from error
+    except Exception as error:  # the parsers have no common base
+        raise StorageError(f"cannot read circuits from {path}: it must be OpenQASM 2 or 3 ({error!r:.200})") from error
+    circuit.name = path.stem
+    return circuit
+
+
+def _show(parts: list[Any]) -> None:
+    table = Table()
+    for name in ("part", "circuits", "job", "attempt", "status", "reason"):
+        table.add_column(name, no_wrap=name == "job")
+    for part in parts:
+        table.add_row(
+            str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
+        )
+    Console().print(table)
+
+
+def _top(counts: Distribution, k: int = 4) -> None:
+    for string, share in counts.top(k).items():
+        typer.echo(f"  {string}  {share:.4f}")
+
+
+def _write(path: Path, counts: list[Distribution]) -> None:
+    """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
+    from qcluster.device.storage import write_text
+
+    content = [{"counts": read.to_counts()} for read in counts]
+    try:
+        write_text(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,41 @@
+"""Circuits on backends: calibration, twirling, execution, saved jobs and a mitigated Sampler.
+
+The only room that meets Qiskit; names load on first use, so that importing the room costs nothing. Functions that share
+the name of their module (`execute`, `twirl`) are found there, and as `qcluster.execute` and `qcluster.twirl`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qcluster.device.calibration import Calibration as Calibration
+    from qcluster.device.calibration import read_calibration as read_calibration
+    from qcluster.device.profile import Profile as Profile
+    from qcluster.device.profile import read_profile as read_profile
+    from qcluster.device.run import Run as Run
+    from qcluster.device.sampler import MitigatedSampler as MitigatedSampler
+    from qcluster.device.twirl import Twirls as Twirls
+
+_HOMES = {
+    "Calibration": "calibration",
+    "read_calibration": "calibration",
+    "Profile": "profile",
+    "read_profile": "profile",
+    "MitigatedSampler": "sampler",
+    "Run": "run",
+    "Twirls": "twirl",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

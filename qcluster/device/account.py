@@ -1,0 +1,53 @@
+"""The way to the service, and one clear message for each way that it fails. Credentials are never kept or shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qcluster.errors import AccountError
+
+_SAVE = (
+    "save one with QiskitRuntimeService.save_account(token=..., instance=...), or set QISKIT_IBM_TOKEN and "
+    "QISKIT_IBM_INSTANCE"
+)
+
+
+def open_service() -> Any:
+    """Open the IBM Quantum service with the account that is saved or set in the environment.
+
+    Raises:
+        AccountError: no account, an account that is refused, or no network, with what to do.
+    """
+    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError
+    from qiskit_ibm_runtime.exceptions import IBMError
+
+    try:
+        return QiskitRuntimeService()
+    except AccountNotFoundError as error:
+        raise AccountError(f"there is no IBM Quantum account on this computer: {_SAVE}") from error
+    except (IBMError, ValueError, OSError) as error:
+        raise AccountError(
+            "IBM Quantum refused the account or could not be reached: check the network first, then the API key and "
+            f"the instance ({type(error).__name__})"
+        ) from error
+
+
+def open_backend(name: str, service: Any = None, *, min_num_qubits: int | None = None) -> Any:
+    """Open a real machine by name, or the one with the shortest queue for "least_busy".
+
+    Raises:
+        AccountError: as in `open_service`, or the account reaches no such machine.
+    """
+    from qiskit.exceptions import QiskitError
+
+    service = service if service is not None else open_service()
+    try:
+        if name == "least_busy":
+            return service.least_busy(min_num_qubits=min_num_qubits, operational=True, simulator=False)
+        return service.backend(name)
+    except (QiskitError, OSError) as error:
+        raise AccountError(
+            f"this account reaches no machine {name!r}: QiskitRuntimeService().backends() lists those it does; local "
+            f"ones are 'aer' and names such as 'fake_torino' ({type(error).__name__})"
+        ) from error

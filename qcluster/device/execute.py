@@ -1,0 +1,122 @@
+"""From circuits to counts in one call, on simulators, recorded machines and real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from qcluster.device.machine import Machine, find_machine
+from qcluster.device.prepare import Options, prepare
+from qcluster.device.run import Run, read_runs
+from qcluster.device.simulate import STEADY, run_on, simulate
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.core.distribution import Distribution
+    from qcluster.device.request import Request
+
+
+def execute(
+    circuits: Sequence[QuantumCircuit],
+    backend: Any,
+    *,
+    shots: int = 4096,
+    twirls: int = 1,
+    measure_twirl: bool = True,
+    twirling: Literal["client", "server"] = "client",
+    dd: str | None = None,
+    seed: int | np.random.Generator | None = None,
+    optimization_level: int = 3,
+    mode: Literal["job", "batch", "session"] = "job",
+    simulation: str | None = None,
+    directory: str | Path | None = None,
+    max_circuits: int = 300,
+) -> list[Run]:
+    """Compile, twirl and run circuits, and give their counts back with flips undone.
+
+    The same call serves a plain simulator, the noise of a recorded IBM machine and the machine itself. A recorded
+    machine is simulated from its calibration: both readout errors, gates, and relaxation while qubits wait.
+
+    Args:
+        circuits: measured circuits, parameters bound.
+        backend: a Qiskit backend, or a name: "aer" (noiseless), "fake_torino" and the like, "least_busy", or a real
+            machine such as "ibm_torino". An AerSimulator is run as it is, with the noise model it has.
+        shots: of each circuit, all twirls together. Hardware needs equal shots in all twirls and rounds up.
+        twirls: number of Pauli-twirled dresses that share the shots; 1 runs the circuit as it is.
+        measure_twirl: whether dresses flip measurements too (the flips are undone in the counts).
+        twirling: "client", or on hardware "server" to let the runtime's Sampler twirl instead.
+        dd: dynamical decoupling, "XX", "XpXm" or "XY4".
+        seed: same seed, same counts on a simulator; on hardware, same twirls.
+        optimization_level: of Qiskit's compiler.
+        mode: "job", or on hardware "batch" or "session" around the jobs.
+        simulation: "density_matrix", "stabilizer", "matrix_product_state" or "statevector" instead of the choice by
+            size and structure (see `choose_method`).
+        directory: where requests and results are kept; needed again to collect a job that outlived this process. On
+            hardware the default is ./qcluster-jobs/ and the request's id; a simulation keeps nothing unless asked.
+        max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
+
+    Returns:
+        One `Run` per circuit, in order.
+
+    Raises:
+        ValueError, TypeError: the request makes no sense; the message says what must hold.
+        AccountError, JobError: the service or a job failed; the message says what to do.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(2)
+        >>> _ = circuit.x(0), circuit.measure_all()
+        >>> (run,) = execute([circuit], "aer", shots=100, seed=7)
+        >>> run.counts.to_counts()
+        {'01': 100}
+    """
+    options = Options(
+        shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits
+    )  # fmt: skip
+    machine = find_machine(backend)
+    return run_request(prepare(circuits, machine, options, seed), machine, directory)
+
+
+def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:
+    """Run a request where it belongs and wait for it; see `execute`."""
+    if machine.kind != "hardware" and directory is None:
+        return read_runs(request, simulate_request(request, machine))
+    from qcluster.device import jobs
+
+    return jobs.collect(jobs.submit(request, machine, directory), wait=True)
+
+
+def simulate_request(request: Request, machine: Machine | None) -> list[list[Distribution]]:
+    """Run a request on a local machine; counts per circuit and twirl."""
+    counts = []
+    for i, prepared in enumerate(request.prepared):
+        seed = (request.simulator_seed + 7919 * i) % 2**31
+        if prepared.method == "aer" and machine is not None:
+            simulator = _steady(machine.backend)
+            counts.append(run_on(simulator, prepared.circuits, prepared.shots, seed))
+        else:
+            counts.append(
+                simulate(
+                    prepared.circuits,
+                    prepared.shots,
+                    request.calibration,
+                    method=prepared.method,
+                    dt=request.dt,
+                    seed=seed,
+                )
+            )
+    return counts
+
+
+def _steady(simulator: Any) -> Any:
+    """A copy that gives the same counts whatever the number of threads; the given one stays as it is."""
+    from copy import copy
+
+    steady = copy(simulator)
+    steady._options = copy(simulator.options)
+    steady.set_options(**STEADY)
+    return steady

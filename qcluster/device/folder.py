@@ -1,0 +1,137 @@
+"""A run directory: a request, an append-only log of what happened to it, and results that never change.
+
+::
+
+    request.json       everything that was asked, written before anything is sent
+    log.jsonl          one event a line: submitting, submitted, failed, done
+    results/0000.json  the result of each part, as the runtime's RuntimeEncoder writes it
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from qcluster.device.request import Request
+from qcluster.device.storage import sync_folder, write_text
+from qcluster.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Hold the place of one request on disk."""
+
+    path: Path
+    """The directory."""
+
+    @property
+    def _log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    def has_request(self) -> bool:
+        """Tell whether a request was written here."""
+        return (self.path / "request.json").exists()
+
+    def write_request(self, request: Request) -> None:
+        """Write the request; StorageError where the directory holds another one or cannot be written."""
+        if self.has_request():
+            if self.request.id == request.id:
+                return
+            raise StorageError(f"{self.path} holds another request already: collect it, or choose another directory")
+        try:
+            write_text(self.path / "request.json", request.to_json())
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+
+    @cached_property
+    def request(self) -> Request:
+        """The request; StorageError where there is none."""
+        try:
+            return Request.from_json((self.path / "request.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise StorageError(
+                f"{self.path} holds no request: nothing was submitted from there ({error.strerror})"
+            ) from error
+        except (ValueError, KeyError) as error:
+            raise StorageError(f"{self.path / 'request.json'} cannot be read: {error}") from error
+
+    def events(self) -> list[dict[str, Any]]:
+        """Read the log; a last line torn by a crash is left out, and said."""
+        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        *lines, torn = text.split("\n")
+        if torn:
+            logger.warning("%s: the last line is torn and left out", self._log)
+        try:
+            return [json.loads(line) for line in lines]
+        except json.JSONDecodeError as error:
+            raise StorageError(f"{self._log} cannot be read: {error}") from error
+
+    def append(self, event: str, **facts: Any) -> None:
+        """Write one event, down to the disk, before going on."""
+        line = json.dumps({"event": event, "time": _now(), **facts}) + "\n"
+        with open(self._log, "ab+") as file:
+            file.seek(0, os.SEEK_END)
+            whole = self._whole(file)
+            if whole < file.tell():
+                file.truncate(whole)
+            file.write(line.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        sync_folder(self.path)
+
+    @staticmethod
+    def _whole(file: Any) -> int:
+        """Length of the log up to its last whole line."""
+        file.seek(0)
+        data: bytes = file.read()
+        return data.rfind(b"\n") + 1
+
+    def result_path(self, part: int) -> Path:
+        """Where the result of a part lies, or will."""
+        return self.path / "results" / f"{part:04d}.json"
+
+    def write_result(self, part: int, text: str) -> None:
+        """Keep a result; one that is there already stays as it is."""
+        if not self.result_path(part).exists():
+            try:
+                write_text(self.result_path(part), text)
+            except OSError as error:
+                raise StorageError(f"cannot write {self.result_path(part)}: {error.strerror}") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out while this one submits or collects; a killed process lets go by itself.
+
+        Raises:
+            StorageError: another process is at it.
+        """
+        try:
+            import fcntl
+        except ImportError:  # not POSIX: two processes in one directory must then be avoided by hand
+            yield
+            return
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = open(self.path / ".lock", "wb")  # noqa: SIM115
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise StorageError(f"another process is working in {self.path}: wait until it is done") from error
+            yield
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,75 @@
+"""What a backend publishes about itself, as arrays: the parts of `read_calibration`.
+
+Errors come from the target, because the properties of newer machines list gates that the machine does not offer; the
+two readout errors come from the properties, since the target knows only their mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+def number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def coherence(target: Any, properties: Any, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """T1 and T2 in seconds, (n,) each."""
+    times = np.full((2, n), np.nan)
+    for q in range(n):
+        known = target.qubit_properties[q] if target.qubit_properties is not None else None
+        published = properties.qubit_property(q) if properties is not None else {}
+        for row, (attribute, key) in enumerate((("t1", "T1"), ("t2", "T2"))):
+            value = getattr(known, attribute, None)
+            times[row, q] = number(value if value is not None else published.get(key, (None,))[0])
+    return times[0], np.where(times[1] > 2 * times[0], 2 * times[0], times[1])
+
+
+def readout(
+    target: Any, properties: Any, n: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """Readout errors (n, 2), whether one figure stands for both (n,), and lengths (n,)."""
+    errors, symmetric, length = np.full((n, 2), np.nan), np.zeros(n, dtype=bool), np.full(n, np.nan)
+    measure = target["measure"] if "measure" in target.operation_names else {}
+    for q in range(n):
+        known = measure.get((q,))
+        published = properties.qubit_property(q) if properties is not None else {}
+        length[q] = number(getattr(known, "duration", None))
+        both = [published.get(key, (None,))[0] for key in ("prob_meas1_prep0", "prob_meas0_prep1")]
+        symmetric[q] = None in both
+        errors[q] = number(getattr(known, "error", None)) if symmetric[q] else both
+    return errors, symmetric, length
+
+
+def gate_names(target: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the one- and two-qubit gates that the target lists place by place."""
+    names: dict[int, list[str]] = {1: [], 2: []}
+    for name in sorted(target.operation_names):
+        if name.startswith("measure") or name in {"reset", "delay"} or None in (target[name] or {None: None}):
+            continue
+        width = len(next(iter(target[name])))
+        if width in names:
+            names[width].append(name)
+    return tuple(names[1]), tuple(names[2])
+
+
+def gate_tables(
+    target: Any, gates: tuple[str, ...], places: Sequence[tuple[int, ...]]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Errors and lengths, (n_gates, n_places) each."""
+    tables = np.full((2, len(gates), len(places)), np.nan)
+    for row, gate in enumerate(gates):
+        for column, place in enumerate(places):
+            known = target[gate].get(place)
+            tables[0, row, column] = number(getattr(known, "error", None))
+            tables[1, row, column] = number(getattr(known, "duration", None))
+    return tables[0], tables[1]
+
+
+def dead(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """True where an error is 1 or more; a gate with an error rate elsewhere but none here is another matter (NaN)."""
+    return np.nan_to_num(errors, nan=0.0) >= 1

@@ -1,0 +1,161 @@
+"""The IBM runtime service behind four verbs: submit, find, look, and fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qcluster.device.account import open_backend, open_service
+from qcluster.errors import JobError
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.request import Request
+
+
+@dataclass(frozen=True)
+class JobState:
+    """Hold what the service says of a job."""
+
+    status: str
+    """"QUEUED", "RUNNING", "DONE", "ERROR", "CANCELLED", ... as the service names it."""
+    reason: str = ""
+    """Why it failed, in the service's words."""
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more will happen."""
+        return self.status in {"DONE", "ERROR", "CANCELLED"}
+
+
+class Service(Protocol):
+    """What jobs need of a service; the runtime below, or a recording of it in tests."""
+
+    def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
+        """Send circuits as one job that carries a tag; returns its id."""
+
+    def find(self, tag: str) -> str | None:
+        """Find the job that carries a tag; None where there is none."""
+
+    def state(self, job_id: str) -> JobState:
+        """Look at a job."""
+
+    def result(self, job_id: str) -> Any:
+        """Fetch the `PrimitiveResult` of a job that is done."""
+
+
+class RuntimeService:
+    """Speak to IBM Quantum with the saved account, opened on first use.
+
+    Args:
+        backend: the machine, where it is at hand; else it is opened by the name that the request gives.
+    """
+
+    def __init__(self, backend: Any = None) -> None:
+        self._backend = backend
+        self._modes: dict[str, Any] = {}
+
+    @cached_property
+    def _service(self) -> Any:
+        return getattr(self._backend, "service", None) or open_service()
+
+    def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
+        """Send circuits as one job of the client-side Sampler."""
+        backend = self._backend or open_backend(request.backend, self._service)
+        try:
+            job = sampler_job(self._mode(request, backend), request, circuits, shots, (request.id, tag))
+            return str(job.job_id())
+        except _failures() as error:
+            raise JobError(f"{request.backend} did not take the job: {_words(error)}") from error
+
+    def _mode(self, request: Request, backend: Any) -> Any:
+        """The backend itself, or one batch or session for all jobs of a request."""
+        from qiskit_ibm_runtime import Batch, Session
+
+        kinds = {"batch": Batch, "session": Session}
+        kind = kinds.get(request.options["mode"])
+        if kind is None:
+            return backend
+        if request.id not in self._modes:
+            self._modes[request.id] = kind(backend=backend)
+        return self._modes[request.id]
+
+    def close(self) -> None:
+        """Close batches and sessions to new jobs; those they have run on."""
+        for mode in self._modes.values():
+            mode.close()
+        self._modes.clear()
+
+    def find(self, tag: str) -> str | None:
+        """Find a job by its tag."""
+        try:
+            jobs = self._service.jobs(job_tags=[tag], limit=1)
+        except _failures() as error:
+            raise JobError(f"the service did not list its jobs: {_words(error)}: try again later") from error
+        return str(jobs[0].job_id()) if jobs else None
+
+    def state(self, job_id: str) -> JobState:
+        """Look at a job."""
+        job = self._job(job_id)
+        try:
+            status = job.status()
+            status = str(getattr(status, "name", status))
+            return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
+        except _failures() as error:
+            raise JobError(f"the state of job {job_id} cannot be had: {_words(error)}: try again later") from error
+
+    def result(self, job_id: str) -> Any:
+        """Fetch the result of a job that is done."""
+        try:
+            return self._job(job_id).result()
+        except _failures() as error:
+            raise JobError(f"the result of job {job_id} cannot be had: {_words(error)}: try again later") from error
+
+    def _job(self, job_id: str) -> Any:
+        from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
+
+        try:
+            return self._service.job(job_id)
+        except RuntimeJobNotFound as error:
+            raise JobError(f"this account has no job {job_id!r}: check the id and the account") from error
+        except _failures() as error:
+            raise JobError(f"job {job_id} cannot be reached: {_words(error)}: try again later") from error
+
+
+def sampler_job(
+    mode: Any, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tags: Sequence[str]
+) -> Any:
+    """Send circuits through the runtime's client-side Sampler.
+
+    Circuits that we have twirled are not twirled again; "server" twirling leaves it all to the Sampler.
+    """
+    from qiskit_ibm_runtime.executor_sampler import Sampler
+
+    sampler = Sampler(mode=mode)
+    wanted = request.options
+    server = wanted["twirling"] == "server" and wanted["twirls"] > 1
+    sampler.options.twirling.enable_gates = server
+    sampler.options.twirling.enable_measure = server and wanted["measure_twirl"]
+    if server:
+        sampler.options.twirling.num_randomizations = wanted["twirls"]
+    if wanted["dd"] is not None:
+        sampler.options.dynamical_decoupling.enable = True
+        sampler.options.dynamical_decoupling.sequence_type = wanted["dd"]
+    sampler.options.environment.job_tags = list(tags)
+    return sampler.run([(circuit,) for circuit in circuits], shots=shots)
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from qiskit.exceptions import QiskitError
+    from requests.exceptions import RequestException
+
+    return QiskitError, RequestException, OSError, ValueError
+
+
+def _words(error: Exception) -> str:
+    """First line of an error, which never holds the credentials, since no request is quoted there."""
+    text = str(getattr(error, "message", "") or error).strip().strip("'\"")
+    return (text.splitlines() or [""])[0][:300] or type(error).__name__

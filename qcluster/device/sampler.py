@@ -1,0 +1,185 @@
+"""A drop-in Sampler whose counts are mitigated."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cached_property
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveJob, PrimitiveResult, SamplerPubResult
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from qcluster.core.distribution import Distribution, whole_shots
+from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.device.execute import run_request
+from qcluster.device.machine import Machine, find_machine
+from qcluster.device.prepare import Options, compile_circuits, prepare
+from qcluster.device.run import Run
+from qcluster.device.storage import dump_circuits
+
+_REMEMBERED = 64
+"""Compiled circuits that a sampler keeps, so that a loop over parameters compiles once."""
+
+
+class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
+    """Sample circuits as any Qiskit Sampler does, and mitigate the counts.
+
+    The data of a result are whole shots that follow the mitigated distribution as closely as whole shots can, in
+    random order. Beside them, in the metadata of each PUB result, are ``"mitigations"`` (the exact distribution, the
+    raw counts and the verdict of each parameter set: `Mitigation`) and ``"runs"`` (where the counts come from: `Run`),
+    both arrays of the PUB's shape.
+
+    Args:
+        backend: as in `qcluster.execute`: a backend or its name.
+        shots: default number of shots, for PUBs that set none.
+        seed: same seed, same results on a simulator, run after run; a Generator moves on.
+        rates: flip rates for `qcluster.mitigate`, or a function that makes them from a `Run`; None lets the method find
+            them.
+        method: as in `qcluster.mitigate`; "none" turns mitigation off.
+        directory: where requests and results are kept, each in a directory of its own named by its id; see
+            `qcluster.execute`.
+        options: twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation and max_circuits as in
+            `qcluster.execute`; further keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on.
+
+    Raises:
+        ValueError, TypeError: an option that makes no sense, saying what must hold.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(2)
+        >>> _ = circuit.x(0), circuit.measure_all()
+        >>> sampler = MitigatedSampler("aer", seed=7, method="none")
+        >>> result = sampler.run([circuit], shots=100).result()
+        >>> result[0].data.meas.get_counts()
+        {'01': 100}
+        >>> result[0].metadata["mitigations"].item().applied
+        False
+    """
+
+    def __init__(
+        self,
+        backend: Any,
+        *,
+        shots: int = 4096,
+        seed: int | np.random.Generator | None = None,
+        rates: Any = None,
+        method: str | None = None,
+        directory: str | Path | None = None,
+        **options: Any,
+    ) -> None:
+        execution = {name: value for name, value in options.items() if name in Options.__dataclass_fields__}
+        known = set(signature(mitigate).parameters) - {"counts"}
+        unknown = sorted(set(options) - set(execution) - known)
+        if unknown:
+            known |= set(Options.__dataclass_fields__)
+            raise TypeError(f"options must be among {', '.join(sorted(known))}; got {unknown[0]!r}")
+        self.backend = backend
+        self.options = Options(shots=shots, **execution)
+        self.seed = seed
+        self.rates = rates
+        self.method = method
+        self.mitigation = {name: value for name, value in options.items() if name not in execution}
+        self.directory = directory
+        self._compiled: dict[str, Any] = {}
+
+    @cached_property
+    def _machine(self) -> Machine:
+        return find_machine(self.backend)
+
+    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> Any:
+        """Start sampling; the job's `result()` is a `PrimitiveResult` with one result per PUB.
+
+        Args:
+            pubs: circuits, or tuples (circuit, parameter values, shots), as the Sampler interface has them.
+            shots: for PUBs that set none.
+        """
+        asked = [SamplerPub.coerce(pub, self.options.shots if shots is None else shots) for pub in pubs]
+        job = PrimitiveJob(self._run, asked, np.random.default_rng(self.seed))
+        job._submit()
+        return job
+
+    def _run(self, pubs: list[Any], rng: np.random.Generator) -> Any:
+        """Compile each PUB once, run those of equal shots together, mitigate each parameter set."""
+        compiler, order, *seeds = rng.spawn(2 + len({pub.shots for pub in pubs}))
+        circuits = [self._bind(pub, int(compiler.integers(2**31))) for pub in pubs]
+        runs: dict[int, list[Run]] = {}
+        for amount, seed in zip(sorted({pub.shots for pub in pubs}), seeds, strict=True):
+            chosen = [i for i, pub in enumerate(pubs) if pub.shots == amount]
+            flat = [circuit for i in chosen for circuit in circuits[i].ravel()]
+            if flat:
+                options = replace(self.options, shots=amount)
+                request = prepare(flat, self._machine, options, seed, compiled=True)
+                place = None if self.directory is None else Path(self.directory) / request.id
+                found = iter(run_request(request, self._machine, place))
+            for i in chosen:
+                runs[i] = [next(found) for _ in range(circuits[i].size)]
+        results = [self._result(pub, runs[i], order) for i, pub in enumerate(pubs)]
+        return PrimitiveResult(results, metadata={"version": 2})
+
+    def _bind(self, pub: Any, seed: int) -> npt.NDArray[np.object_]:
+        """Compiled circuits with values bound, an array of the PUB's shape."""
+        key = hashlib.sha256(dump_circuits([pub.circuit])).hexdigest()
+        if key not in self._compiled:
+            if len(self._compiled) >= _REMEMBERED:
+                del self._compiled[next(iter(self._compiled))]
+            (self._compiled[key],) = compile_circuits([pub.circuit], self._machine, self.options, seed)
+        bound = np.asarray(pub.parameter_values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
+        for circuit in bound.ravel():
+            circuit.name = pub.circuit.name
+        return bound
+
+    def _result(self, pub: Any, runs: list[Run], rng: np.random.Generator) -> Any:
+        bits = np.zeros((*pub.shape, pub.shots, pub.circuit.num_clbits), dtype=bool)
+        mitigations, kept = np.empty(pub.shape, dtype=object), np.empty(pub.shape, dtype=object)
+        for index, run in zip(np.ndindex(pub.shape), runs, strict=True):
+            kept[index] = run
+            fixed = mitigations[index] = self._mitigate(run)
+            bits[index] = whole(fixed.distribution, pub.shots, rng)
+        places = {bit: i for i, bit in enumerate(pub.circuit.clbits)}
+        data = {
+            register.name: BitArray.from_bool_array(bits[..., [places[bit] for bit in register]], "little")
+            for register in pub.circuit.cregs
+        }
+        metadata = {
+            "shots": pub.shots,
+            "circuit_metadata": pub.circuit.metadata,
+            "mitigations": mitigations,
+            "runs": kept,
+        }
+        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
+
+    def _mitigate(self, run: Run) -> Mitigation:
+        if self.method == "none":
+            return unmitigated(run.counts)
+        rates = self.rates(run) if callable(self.rates) else self.rates
+        chosen: dict[str, Any] = {} if self.method is None else {"method": self.method}
+        return mitigate(run, rates, **chosen, **self.mitigation)
+
+
+def unmitigated(counts: Distribution) -> Mitigation:
+    """Wrap counts as they are, as the verdict of a mitigation that was not asked for."""
+    return Mitigation(
+        distribution=counts,
+        raw=counts,
+        method="none",
+        applied=False,
+        share=0.0,
+        confidence=1.0,
+        reason="mitigation is turned off",
+        centroids=np.zeros((0, counts.n_bits), dtype=bool),
+        weights=np.zeros(0),
+        rates=np.zeros(counts.n_bits),
+    )
+
+
+def whole(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Write a distribution out as shots: (shots, n_bits) bool, by largest remainders, in random order."""
+    rows = np.repeat(np.arange(distribution.n_outcomes), whole_shots(distribution.weights, shots))
+    written: npt.NDArray[np.bool_] = distribution.bits[rng.permutation(rows)]
+    return written

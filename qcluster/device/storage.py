@@ -1,0 +1,108 @@
+"""Files that are whole or absent: write beside, flush to disk, rename."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import math
+import os
+import secrets
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or none, also after a crash.
+
+    Two processes that write the same path do not mix: each writes its own temporary file, the last rename stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with open(beside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` for text, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a directory, so that a rename in it survives a power cut; nothing on systems that cannot."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def freeze_arrays(record: Any) -> None:
+    """Replace the arrays of a frozen dataclass, while it is made, by read-only copies of its own."""
+    for field in dataclasses.fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, np.ndarray):
+            copy = value.copy()
+            copy.flags.writeable = False
+            object.__setattr__(record, field.name, copy)
+
+
+def encode_floats(values: Iterable[float]) -> list[float | str | None]:
+    """Turn floats into JSON: NaN (unknown) becomes null, infinities "inf" and "-inf", which JSON itself lacks."""
+    return [None if math.isnan(v) else v if math.isfinite(v) else str(float(v)) for v in map(float, values)]
+
+
+def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float64]:
+    """Read what `encode_floats` wrote."""
+    return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
+
+
+def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
+    """Parse JSON and check that it is what it should be and not newer than this code; ValueError where not."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as err:
+        raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}") from err
+    if not isinstance(content, dict) or content.get("format") != name:
+        raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
+    if content.get("version", 0) > version:
+        raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")
+    return content
+
+
+def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
+    """Write circuits in Qiskit's QPY format: registers, layout, metadata and float parameters exactly."""
+    from qiskit import qpy
+
+    buffer = io.BytesIO()
+    qpy.dump(list(circuits), buffer)
+    return buffer.getvalue()
+
+
+def load_circuits(data: bytes) -> list[QuantumCircuit]:
+    """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY."""
+    from qiskit import qpy
+    from qiskit.exceptions import QiskitError
+
+    try:
+        return list(qpy.load(io.BytesIO(data)))
+    except (QiskitError, struct.error, ValueError) as err:
+        raise ValueError(f"expected circuits in QPY format: {err}") from err

@@ -1,0 +1,24 @@
+"""Machines that several tests share; each is built once, since a 130-qubit noise model takes seconds."""
+
+import pytest
+from qiskit import QuantumCircuit
+
+
+@pytest.fixture(scope="session")
+def torino():
+    from qiskit_ibm_runtime.fake_provider import FakeTorino
+
+    return FakeTorino()
+
+
+@pytest.fixture(scope="session")
+def ghz():
+    def build(n: int, name: str = "ghz") -> QuantumCircuit:
+        circuit = QuantumCircuit(n, name=name)
+        circuit.h(0)
+        for i in range(n - 1):
+            circuit.cx(i, i + 1)
+        circuit.measure_all()
+        return circuit
+
+    return build

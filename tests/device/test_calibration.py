@@ -1,0 +1,110 @@
+import json
+
+import numpy as np
+import pytest
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend, FakeKingston
+
+from qcluster.device import Calibration, read_calibration
+
+
+@pytest.fixture(scope="module")
+def calibration(torino):
+    return read_calibration(torino)
+
+
+def test_figures_are_the_published_ones(torino, calibration):
+    properties, target = torino.properties(), torino.target
+    for q in (0, 7, 132):
+        published = properties.qubit_property(q)
+        assert calibration.readout[q, 0] == published["prob_meas1_prep0"][0]
+        assert calibration.readout[q, 1] == published["prob_meas0_prep1"][0]
+        assert calibration.t1[q] == published["T1"][0]
+        assert calibration.error("sx", [q]) == target["sx"][(q,)].error
+        assert calibration.duration("measure", [q]) == target["measure"][(q,)].duration
+    assert calibration.error("cz", (0, 1)) == target["cz"][(0, 1)].error
+    assert calibration.duration("cz", (1, 0)) == target["cz"][(1, 0)].duration
+    assert calibration.date.startswith("2025-02-26T")
+    assert (calibration.backend, calibration.n_qubits) == ("fake_torino", 133)
+    assert (calibration.t2 <= 2 * calibration.t1).all()
+
+
+def test_dead_edges_are_those_with_error_one(torino, calibration):
+    dead = {tuple(pair) for pair in calibration.couplings[calibration.dead_couplings].tolist()}
+    assert dead == {pair for pair, known in torino.target["cz"].items() if known.error >= 1}
+    assert len(dead) == 22
+
+
+def test_dead_qubits_and_unknown_t1_of_kingston():
+    calibration = read_calibration(FakeKingston())
+    assert calibration.dead_qubits.sum() == 5
+    assert np.isnan(calibration.t1).sum() == 1
+    assert "measure_2" not in calibration.gates_1q
+
+
+def test_json_reads_back_exactly(calibration, tmp_path):
+    calibration.save(tmp_path / "c.json")
+    again = Calibration.load(tmp_path / "c.json")
+    assert again.to_json() == calibration.to_json()
+    assert again.identity == calibration.identity
+    assert again.couplings.dtype == np.int64
+    assert again.dead_couplings.dtype == np.bool_
+    np.testing.assert_array_equal(again.readout, calibration.readout)
+    assert "NaN" not in (tmp_path / "c.json").read_text()
+
+
+def test_arrays_are_frozen_and_not_shared(calibration):
+    with pytest.raises(ValueError, match="read-only"):
+        calibration.t1[0] = 1.0
+    mine = np.ones(2)
+    held = Calibration.ideal(2)
+    assert held.t1 is not mine
+    assert mine.flags.writeable
+
+
+@pytest.mark.parametrize("text", ["{}", "not json", '{"format": "qcluster-profile", "version": 1}', "[]"])
+def test_other_files_are_refused(text):
+    with pytest.raises(ValueError, match="expected a qcluster-calibration"):
+        Calibration.from_json(text)
+
+
+def test_newer_versions_are_refused(calibration):
+    content = json.loads(calibration.to_json()) | {"version": 99}
+    with pytest.raises(ValueError, match="newer than this qcluster"):
+        Calibration.from_json(json.dumps(content))
+
+
+def test_plain_aer_is_noiseless():
+    calibration = read_calibration(AerSimulator())
+    assert calibration.noiseless
+    assert calibration.error("cx", (0, 1)) == 0.0
+    assert not calibration.readout.any()
+
+
+def test_aer_with_its_own_model_gives_its_readout_and_admits_the_rest():
+    noise = NoiseModel()
+    noise.add_readout_error(ReadoutError([[0.8, 0.2], [0.3, 0.7]]), [2])
+    calibration = read_calibration(AerSimulator(noise_model=noise))
+    assert calibration.readout[1:4].tolist() == [[0, 0], [0.2, 0.3], [0, 0]]
+    assert not calibration.noiseless
+    assert np.isnan(calibration.error("cx", (0, 1)))
+
+
+def test_symmetric_readout_where_only_one_figure_is_published():
+    calibration = read_calibration(GenericBackendV2(3, seed=1))
+    assert calibration.readout_symmetric.all()
+    assert (calibration.readout[:, 0] == calibration.readout[:, 1]).all()
+
+
+def test_several_two_qubit_gates():
+    calibration = read_calibration(FakeFractionalBackend())
+    assert calibration.gates_2q == ("cx", "rzz")
+    pair = calibration.couplings[0].tolist()
+    assert 0 < calibration.error("rzz", pair) < 1
+
+
+def test_qubits_outside_are_named(calibration):
+    with pytest.raises(ValueError, match=r"0\.\.132 on fake_torino; got 133"):
+        calibration.error("sx", [133])

@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
+
+from qcluster import metrics
+from qcluster.device.execute import execute
+from qcluster.device.machine import find_machine
+from qcluster.device.prepare import Options
+from qcluster.device.request import Request
+from qcluster.errors import JobError
+
+
+@pytest.mark.parametrize("backend", ["aer", "fake_torino", "fake_brisbane", "fake_fez"])
+def test_same_seed_same_counts_everywhere(backend, ghz):
+    machine = find_machine(backend).backend
+    first, again, other = (
+        execute([ghz(3), ghz(2)], machine, shots=501, twirls=3, seed=seed, optimization_level=1) for seed in (7, 7, 8)
+    )
+    assert [run.counts for run in first] == [run.counts for run in again]
+    assert [run.twirl_counts for run in first] == [run.twirl_counts for run in again]
+    assert first[0].counts != other[0].counts
+    for run, n in zip(first, (3, 2), strict=True):
+        assert run.shots == 501
+        assert (run.counts.n_bits, len(run.twirl_counts), run.flips.shape) == (n, 3, (3, n))
+        probabilities = run.counts.to_probs()
+        assert probabilities["0" * n] + probabilities["1" * n] > 0.7
+        assert run.seed == 7
+        assert run.versions["qiskit"]
+
+
+def test_bits_land_where_the_circuit_put_them(torino):
+    a, b = ClassicalRegister(2, "a"), ClassicalRegister(3, "b")
+    circuit = QuantumCircuit(QuantumRegister(4), a, b)
+    circuit.x([0, 2])
+    circuit.measure([0, 1], [b[2], a[0]])
+    circuit.measure([2, 3], [a[1], b[0]])
+    (run,) = execute([circuit], torino, shots=400, twirls=4, seed=1)
+    assert next(iter(run.counts.top(1))) == "10010"
+    assert run.profile.registers == (("a", 2), ("b", 3))
+    assert run.profile.measured[3] == -1
+
+
+def test_dead_edges_are_avoided(torino, ghz):
+    (run,) = execute([ghz(8)], torino, shots=100, seed=1, simulation="stabilizer", optimization_level=1)
+    for (gate, place), _ in run.profile.gates.items():
+        assert run.calibration.error(gate, place) < 1
+
+
+def test_a_machine_is_as_noisy_as_its_calibration_says(torino):
+    """One qubit prepared in |1>: P(read 0) is the readout error, plus at most 1% for the x gate."""
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    (run,) = execute([circuit], torino, shots=20_000, seed=1)
+    p01 = run.calibration.readout[run.profile.measured[0], 1]
+    assert 0 <= run.counts.to_probs().get("0", 0) - p01 + 0.005 < 0.015
+
+
+def test_waiting_costs(torino):
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(100, 0, "us")
+    circuit.measure_all()
+    (run,) = execute([circuit], torino, shots=4000, seed=1)
+    t1 = run.calibration.t1[run.profile.measured[0]]
+    assert run.profile.idle[run.profile.measured[0]] == pytest.approx(1e-4)
+    p10, p01 = run.calibration.readout[run.profile.measured[0]]
+    excited = np.exp(-1e-4 / t1)
+    assert run.counts.to_probs()["1"] == pytest.approx(excited * (1 - p01) + (1 - excited) * p10, abs=0.04)
+
+
+def test_an_aer_simulator_is_run_with_the_noise_it_has():
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[0.9, 0.1], [0.3, 0.7]]))
+    simulator = AerSimulator(noise_model=noise)
+    before = dict(simulator.options.__dict__)
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.measure_all()
+    (plain,) = execute([circuit], simulator, shots=8000, seed=2)
+    (twirled,) = execute([circuit], simulator, shots=8000, twirls=8, seed=2)
+    assert plain.method == "aer"
+    assert plain.counts.to_probs()["0"] == pytest.approx(0.3, abs=0.03)
+    assert twirled.counts.to_probs()["0"] == pytest.approx(0.2, abs=0.03), "flipping makes readout symmetric"
+    assert plain.calibration.readout[0].tolist() == pytest.approx([0.1, 0.3])
+    assert dict(simulator.options.__dict__) == before
+
+
+def test_twirling_and_decoupling_leave_the_answer(torino, ghz):
+    for dd in ("XX", "XpXm", "XY4"):
+        (run,) = execute([ghz(3)], torino, shots=1000, twirls=2, dd=dd, seed=3, optimization_level=1)
+        probabilities = run.counts.to_probs()
+        assert probabilities["000"] + probabilities["111"] > 0.7
+
+
+def test_wide_clifford_circuits_run_and_say_how(torino):
+    n = 40
+    circuit = QuantumCircuit(n)
+    circuit.x(range(0, n, 2))
+    circuit.measure_all()
+    (run,) = execute([circuit], torino, shots=500, twirls=2, seed=1, optimization_level=1)
+    assert (run.method, run.approximate) == ("stabilizer", True)
+    assert "Pauli twirl" in run.notes[0]
+    ones = run.counts.bits.T @ run.counts.weights / run.shots
+    assert ((ones > 0.5) == (np.arange(n) % 2 == 0)).mean() > 0.9
+
+
+def test_control_flow_runs_unscheduled_and_says_so(torino):
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    (run,) = execute([circuit], torino, shots=400, seed=1)
+    assert run.counts.to_probs()["11"] > 0.7
+    assert "not scheduled" in run.notes[0]
+
+
+def test_a_request_reads_back_exactly(torino, ghz):
+    from qcluster.device.prepare import prepare
+
+    request = prepare([ghz(3)], find_machine(torino), Options(shots=100, twirls=3), seed=1)
+    again = Request.from_json(request.to_json())
+    assert again.prepared[0].circuits == request.prepared[0].circuits
+    assert again.prepared[0].profile.to_json() == request.prepared[0].profile.to_json()
+    assert again.calibration.identity == request.calibration.identity
+    for field in ("id", "created", "backend", "kind", "seed", "simulator_seed", "dt", "options", "versions"):
+        assert getattr(again, field) == getattr(request, field)
+    assert np.array_equal(again.prepared[0].flips, request.prepared[0].flips)
+
+
+def test_refusals(ghz):
+    with pytest.raises(TypeError, match=r"execute\(\[circuit\]"):
+        execute(ghz(2), "aer")
+    with pytest.raises(ValueError, match="measure_all"):
+        execute([QuantumCircuit(1)], "aer")
+    unbound = QuantumCircuit(1)
+    unbound.rx(Parameter("t"), 0)
+    unbound.measure_all()
+    with pytest.raises(ValueError, match=r"\['t'\]: use circuit.assign_parameters"):
+        execute([unbound], "aer")
+    with pytest.raises(ValueError, match="did you mean fake_torino"):
+        execute([ghz(2)], "fake_torin")
+    with pytest.raises(ValueError, match="shots must be a whole number of at least 1; got 0"):
+        execute([ghz(2)], "aer", shots=0)
+    with pytest.raises(ValueError, match="twirls must not exceed shots"):
+        execute([ghz(2)], "aer", shots=3, twirls=4)
+    with pytest.raises(ValueError, match="dd must be one of"):
+        execute([ghz(2)], "aer", dd="CPMG")
+    with pytest.raises(ValueError, match="twirling='server' needs a real machine"):
+        execute([ghz(2)], "aer", twirling="server")
+    with pytest.raises(ValueError, match="needs 6 qubits; fake_manila has 5"):
+        execute([ghz(6)], "fake_manila")
+    with pytest.raises(TypeError, match="backend must be"):
+        execute([ghz(2)], 7)
+    t_gate = QuantumCircuit(1)
+    t_gate.rx(0.3, 0)
+    t_gate.measure_all()
+    with pytest.raises(ValueError, match="needs a Clifford circuit"):
+        execute([t_gate], "fake_manila", simulation="stabilizer")
+
+
+def test_a_simulation_that_fails_says_why():
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), ["x"])
+    circuit = QuantumCircuit(1)
+    circuit.rx(0.3, 0)
+    circuit.measure_all()
+    with pytest.raises(JobError, match="simulation failed"):
+        execute([circuit], AerSimulator(method="stabilizer"), seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [10, 11])
+def test_torino_ghz(torino, ghz, n):
+    (run,) = execute([ghz(n)], torino, shots=4096, twirls=4, seed=1)
+    ideal = {"0" * n: 0.5, "1" * n: 0.5}
+    assert run.method == "density_matrix"
+    assert 0.5 < metrics.hellinger_fidelity(run.counts, ideal) < 0.999
+
+
+@pytest.mark.slow
+def test_a_hundred_qubits(torino, ghz):
+    (run,) = execute([ghz(100)], torino, shots=8192, twirls=8, seed=1, optimization_level=1)
+    assert run.approximate
+    assert run.shots == 8192

@@ -1,0 +1,256 @@
+import json
+import logging
+import os
+import signal
+
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+from qcluster import metrics
+from qcluster.device import jobs, storage
+from qcluster.device.execute import execute
+from qcluster.device.folder import RunFolder
+from qcluster.device.machine import Machine, find_machine
+from qcluster.device.prepare import Options, prepare
+from qcluster.device.runtime import sampler_job
+from qcluster.errors import JobError, StorageError
+from qcluster.files import read_counts
+from tests.device.recorded import RecordedService, record
+
+
+def two_registers():
+    a, b = ClassicalRegister(2, "a"), ClassicalRegister(1, "b")
+    circuit = QuantumCircuit(QuantumRegister(3), a, b, name="two")
+    circuit.x([0, 1])
+    circuit.cx(1, 2)
+    circuit.x(0)
+    circuit.measure([2, 0, 1], [0, 1, 2])  # reads 1, 0, 1
+    return circuit
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A machine that claims to be hardware; nothing is ever sent to it."""
+    found = find_machine(FakeManilaV2())
+    return Machine(found.backend, "hardware", found.calibration)
+
+
+@pytest.fixture(scope="module")
+def request_(machine, ghz):
+    return prepare(
+        [ghz(3), two_registers()], machine, Options(shots=90, twirls=3, max_circuits=2, optimization_level=1), seed=4
+    )
+
+
+@pytest.fixture(scope="module")
+def recording(request_):
+    return record(request_)
+
+
+@pytest.fixture
+def service(tmp_path, recording):
+    return RecordedService(tmp_path / "service", recording)
+
+
+def right(runs):
+    assert [run.shots for run in runs] == [90, 90]
+    assert set(runs[0].counts.to_probs()) == {"000", "111"}
+    assert set(runs[1].counts.to_probs()) == {"101"}
+    assert [len(run.twirl_counts) for run in runs] == [3, 3]
+    assert all(run.method == "hardware" for run in runs)
+
+
+def test_submit_look_collect(request_, service, tmp_path):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    assert [part.job_id for part in jobs.status(directory, service=service)] == ["job-000", "job-001", "job-002"]
+    runs = jobs.collect(directory, service=service)
+    right(runs)
+    assert runs[0].job_ids == ("job-000", "job-001")
+    assert runs[1].job_ids == ("job-001", "job-002")
+    assert runs[0].calibration.identity == request_.calibration.identity
+    again = jobs.collect(directory, service=None)  # all is on disk: no service is needed
+    assert [run.counts for run in again] == [run.counts for run in runs]
+    assert len(service.jobs()) == 3
+
+
+def test_bits_outside_registers_are_refused_on_hardware(machine):
+    from qiskit.circuit import Clbit
+
+    circuit = QuantumCircuit(QuantumRegister(1), [Clbit()], ClassicalRegister(1))
+    circuit.measure(0, 0)
+    with pytest.raises(ValueError, match="exactly one register"):
+        prepare([circuit], machine, Options(shots=10), seed=1)
+
+
+def test_twirled_flips_are_undone(request_, recording):
+    assert request_.prepared[1].flips.any()
+    assert {tuple(bits[0]) for (i, _), bits in recording.items() if i == 1} != {(True, False, True)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.parametrize("stride", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_any_step_nothing_is_lost_or_sent_twice(request_, recording, tmp_path, stride):
+    """kill -9 before and after every write, rename and submission; then another process collects."""
+    for last in range(0, 10_000, stride):
+        place = tmp_path / str(last)
+        place.mkdir()
+        if not killed_and_resumed(request_, recording, place, last):
+            assert last > 40, "the steps must be counted for this to mean anything"
+            return
+
+
+def killed_and_resumed(request_, recording, tmp_path, last):
+    def work():
+        steps = iter(range(10_000))
+
+        def hook():
+            if next(steps) == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        real = os.fsync, os.replace
+        os.fsync = lambda handle: (hook(), real[0](handle), hook())[1]
+        os.replace = lambda a, b: (hook(), real[1](a, b), hook())[1]
+        service = RecordedService(tmp_path / "service", recording, hook)
+        jobs.collect(jobs.submit(request_, directory=tmp_path / "run", service=service), service=service)
+
+    killed = in_a_child(work)
+    service = RecordedService(tmp_path / "service", recording)
+    if not RunFolder(tmp_path / "run").has_request():
+        assert not service.jobs(), "nothing may be sent before it is written down"
+        jobs.submit(request_, directory=tmp_path / "run", service=service)
+    right(jobs.collect(tmp_path / "run", service=service))
+    tags = [job["tag"] for job in service.jobs().values()]
+    assert sorted(tags) == [f"{request_.id}.{part}.1" for part in range(3)]
+    return killed
+
+
+def in_a_child(work):
+    """Run in a fork; tells whether it was killed."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, how = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(how) or os.WEXITSTATUS(how) == 0
+    return os.WIFSIGNALED(how)
+
+
+def test_a_torn_log_line_is_left_out_and_said(request_, service, tmp_path, caplog):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    log = directory / "log.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + '{"event": "submi')
+    with caplog.at_level(logging.WARNING):
+        right(jobs.collect(directory, service=service))
+    assert "torn" in caplog.text
+    assert all(json.loads(line) for line in log.read_text().splitlines())
+    assert log.read_text().startswith(whole), "the log only grows"
+
+
+def test_jobs_that_are_not_done(request_, service, tmp_path):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    service.set("job-001", status="QUEUED")
+    with pytest.raises(JobError, match=r"1 of 3 jobs in .* are not done \(job job-001 is QUEUED\)"):
+        jobs.collect(directory, service=service)
+    assert [part.status for part in jobs.status(directory, service=service)] == ["DONE", "QUEUED", "DONE"]
+    with pytest.raises(JobError, match="job-001 is QUEUED: try again"):
+        jobs.fetch("job-001", service=service)
+
+
+def test_waiting_ends_when_the_job_does(request_, service, tmp_path, monkeypatch):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    service.set("job-001", status="RUNNING")
+    monkeypatch.setattr(jobs.time, "sleep", lambda _: service.set("job-001", status="DONE"))
+    right(jobs.collect(directory, service=service, wait=True))
+
+
+@pytest.mark.parametrize("ending", ["ERROR", "CANCELLED"])
+def test_a_lost_job_is_reported_and_sent_again_alone(request_, service, tmp_path, ending):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    service.set("job-001", status=ending, reason="the fridge is warm")
+    for _ in range(2):  # also when asked again
+        with pytest.raises(JobError, match=rf"1 of 3 .* job-001 ended as {ending}: the fridge is warm.*--resubmit"):
+            jobs.collect(directory, service=service)
+    assert len(service.jobs()) == 3, "nothing is sent again unasked"
+    right(jobs.collect(directory, service=service, resubmit=True))
+    assert len(service.jobs()) == 4
+    assert service.jobs()["job-003"]["tag"] == f"{request_.id}.1.2"
+    with pytest.raises(JobError, match=f"ended as {ending}: the fridge is warm"):
+        jobs.fetch("job-001", service=service)
+
+
+def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    other = prepare([ghz(2)], machine, Options(shots=10), seed=1)
+    with pytest.raises(StorageError, match="holds another request"):
+        jobs.submit(other, directory=directory, service=service)
+    with RunFolder(directory).lock(), pytest.raises(StorageError, match="another process is working"):
+        jobs.collect(directory, service=service)
+    with pytest.raises(StorageError, match="holds no request"):
+        jobs.collect(tmp_path / "empty", service=service)
+
+
+def test_results_never_change_and_other_tools_read_them(request_, service, tmp_path):
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    jobs.collect(directory, service=service)
+    path = directory / "results" / "0000.json"
+    before = path.read_text()
+    RunFolder(directory).write_result(0, "{}")
+    assert path.read_text() == before
+    assert read_counts(str(path), pub=1).shots == 30
+
+
+def test_fetch_needs_an_id_only(request_, service, tmp_path):
+    jobs.submit(request_, directory=tmp_path / "run", service=service)
+    result = jobs.fetch("job-000", service=service)
+    assert result[0].data.meas.num_shots == 30
+    with pytest.raises(JobError, match="no job 'nothing'"):
+        jobs.fetch("nothing", service=service)
+
+
+def test_the_runtimes_local_mode_runs_the_same_sampler_code(machine, ghz):
+    backend = machine.backend
+    client = prepare([ghz(3)], machine, Options(shots=400, twirls=2, optimization_level=1), seed=4)
+    server = prepare([ghz(3)], machine, Options(shots=400, twirls=2, twirling="server", dd="XX"), seed=4)
+    for asked in (client, server):
+        prepared = asked.prepared[0]
+        job = sampler_job(backend, asked, prepared.circuits, prepared.shots[0], ("a", "b"))
+        pubs = job.result()
+        from qcluster.device.run import read_runs
+
+        (run,) = read_runs(asked, [list(pubs)])
+        assert run.shots == 400
+        assert metrics.total_variation(run.counts, {"000": 0.5, "111": 0.5}) < 0.35
+        assert run.flips.any() == (asked is client)
+
+
+def test_a_simulation_can_be_kept_and_read_back(ghz, tmp_path):
+    (run,) = execute([ghz(2)], "aer", shots=50, twirls=2, seed=3, directory=tmp_path / "run")
+    (again,) = jobs.collect(tmp_path / "run")
+    (bare,) = execute([ghz(2)], "aer", shots=50, twirls=2, seed=3)
+    assert run.counts == again.counts == bare.counts
+    assert run.twirl_counts == bare.twirl_counts
+    assert [part.status for part in jobs.status(tmp_path / "run")] == ["DONE"]
+
+
+def test_a_killed_simulation_runs_again_to_the_same_counts(ghz, tmp_path, monkeypatch):
+    manila = FakeManilaV2()
+    (bare,) = execute([ghz(2)], manila, shots=50, seed=3)
+    request = prepare([ghz(2)], find_machine(manila), Options(shots=50), seed=3)
+    RunFolder(tmp_path / "run").write_request(request)
+    (again,) = jobs.collect(tmp_path / "run")
+    assert again.counts == bare.counts
+
+
+def test_no_part_of_a_write_is_seen(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    storage.write_text(path, "old")
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
+    with pytest.raises(OSError, match="no space"):
+        storage.write_text(path, "new")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
+from qiskit.primitives import BaseSamplerV2, PrimitiveResult, StatevectorSampler
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
+
+from qcluster import Distribution, metrics
+from qcluster.device import MitigatedSampler
+from qcluster.device.sampler import whole
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    noise = NoiseModel()
+    noise.add_all_qubit_readout_error(ReadoutError([[0.93, 0.07], [0.07, 0.93]]))
+    return AerSimulator(noise_model=noise)
+
+
+@pytest.fixture
+def turning():
+    """Two angles, two registers: register a reads qubit 1 then 0, register b reads qubit 2."""
+    a, b = ClassicalRegister(2, "a"), ClassicalRegister(1, "b")
+    circuit = QuantumCircuit(QuantumRegister(3), a, b, metadata={"mine": 1})
+    circuit.rx(Parameter("s"), 0)
+    circuit.rx(Parameter("t"), 1)
+    circuit.x(2)
+    circuit.measure([1, 0, 2], [a[0], a[1], b[0]])
+    return circuit
+
+
+def test_shapes_types_and_bits_as_the_reference_sampler_has_them(turning):
+    values = np.pi * np.array([[[0, 0], [0, 1], [1, 0]], [[1, 1], [0, 0], [1, 0]]])
+    pubs = [(turning, values), (turning, [0, np.pi], 37), (turning, {"s": [0, np.pi], "t": [np.pi, np.pi]}, 41)]
+    mine = MitigatedSampler("aer", seed=1, shots=53, method="none").run(pubs).result()
+    reference = StatevectorSampler(seed=1, default_shots=53).run(pubs).result()
+    assert isinstance(mine, PrimitiveResult)
+    for ours, theirs in zip(mine, reference, strict=True):
+        assert type(ours) is type(theirs)
+        assert ours.data.shape == theirs.data.shape
+        assert list(ours.data) == list(theirs.data)
+        for name in theirs.data:
+            left, right = ours.data[name], theirs.data[name]
+            assert (left.shape, left.num_shots, left.num_bits) == (right.shape, right.num_shots, right.num_bits)
+            assert np.array_equal(left.array, right.array), "each angle leads to one string only"
+        assert ours.join_data().get_counts() == theirs.join_data().get_counts()
+        assert ours.metadata["shots"] == theirs.metadata["shots"]
+        assert ours.metadata["circuit_metadata"] == theirs.metadata["circuit_metadata"]
+
+
+def test_data_are_the_mitigated_distribution_in_whole_shots(noisy, ghz):
+    sampler = MitigatedSampler(noisy, seed=3, rates=0.07, method="paper")
+    (pub,) = sampler.run([ghz(5)], shots=2000).result()
+    fixed, run = pub.metadata["mitigations"].item(), pub.metadata["runs"].item()
+    assert pub.data.meas.get_counts() == fixed.distribution.to_counts()
+    assert pub.data.meas.num_shots == 2000
+    assert fixed.raw == run.counts
+    ideal = {"00000": 0.5, "11111": 0.5}
+    assert metrics.hellinger_fidelity(pub.data.meas, ideal) > metrics.hellinger_fidelity(run.counts, ideal) + 0.05
+    rows = pub.data.meas.array[:, 0]
+    assert (rows[:1000] == rows[1000:]).mean() < 0.9, "shots come in random order"
+
+
+def test_registers_of_one_shot_belong_together(noisy):
+    a, b = ClassicalRegister(1, "a"), ClassicalRegister(1, "b")
+    circuit = QuantumCircuit(QuantumRegister(2), a, b)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    (pub,) = MitigatedSampler("aer", seed=3, method="none").run([circuit], shots=200).result()
+    assert set(pub.join_data().get_counts()) == {"00", "11"}
+
+
+def test_rates_may_follow_from_the_run(noisy, ghz):
+    seen = []
+
+    def rates(run):
+        seen.append(run)
+        return run.calibration.readout[run.profile.measured].mean(axis=1)
+
+    MitigatedSampler(noisy, seed=3, rates=rates, method="paper").run([ghz(3)]).result()
+    assert len(seen) == 1
+
+
+def test_same_seed_same_result_and_each_run_the_same(noisy, ghz):
+    first, second = MitigatedSampler(noisy, seed=5, method="none"), MitigatedSampler(noisy, seed=5, method="none")
+    results = [s.run([ghz(3), (ghz(2), None, 7)]).result() for s in (first, first, second)]
+    for other in results[1:]:
+        for left, right in zip(results[0], other, strict=True):
+            assert np.array_equal(left.data.meas.array, right.data.meas.array)
+
+
+def test_off_is_off(noisy, ghz):
+    (pub,) = MitigatedSampler(noisy, seed=5, method="none").run([ghz(3)]).result()
+    fixed = pub.metadata["mitigations"].item()
+    assert (fixed.applied, fixed.share) == (False, 0.0)
+    assert Distribution.of(pub) == pub.metadata["runs"].item().counts
+
+
+def test_twirls_share_the_shots(torino, ghz):
+    sampler = MitigatedSampler(torino, seed=5, method="none", twirls=4, optimization_level=1)
+    (pub,) = sampler.run([ghz(3)], shots=403).result()
+    assert pub.data.meas.num_shots == 403
+    assert len(pub.metadata["runs"].item().twirl_counts) == 4
+
+
+def test_a_loop_over_parameters_compiles_once(turning, monkeypatch):
+    from qcluster.device import sampler as module
+
+    calls = []
+    real = module.compile_circuits
+    monkeypatch.setattr(module, "compile_circuits", lambda *args: calls.append(1) or real(*args))
+    sampler = MitigatedSampler("aer", seed=5, method="none")
+    for angle in (0.0, 0.1, 0.2):
+        sampler.run([(turning, [angle, angle])], shots=10).result()
+    assert len(calls) == 1
+
+
+def test_what_was_measured_is_kept_on_request(noisy, ghz, tmp_path):
+    from qcluster.device import jobs
+
+    sampler = MitigatedSampler(noisy, seed=5, method="none", directory=tmp_path)
+    result = sampler.run([ghz(3), (ghz(2), None, 7)], shots=11).result()
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) == 2, "one request for each number of shots"
+    counts = [jobs.collect(directory)[0].counts for directory in kept]
+    for pub in result:
+        assert pub.metadata["runs"].item().counts in counts
+
+
+def test_no_parameter_sets_no_results(turning):
+    (pub,) = MitigatedSampler("aer", seed=5, method="none").run([(turning, np.zeros((0, 2)))], shots=10).result()
+    assert pub.data.a.shape == (0,)
+    assert MitigatedSampler("aer").run([]).result().metadata == {"version": 2}
+
+
+def test_whole_shots_split_a_fraction_by_largest_remainder():
+    rows = whole(Distribution.of({"00": 1.5, "01": 0.6, "11": 0.9}), 3, np.random.default_rng(0))
+    assert Distribution(rows, np.ones(3)).to_counts() == {"00": 1, "01": 1, "11": 1}
+
+
+def test_refusals(turning, ghz):
+    assert issubclass(MitigatedSampler, BaseSamplerV2)
+    with pytest.raises(TypeError, match="got 'gard'"):
+        MitigatedSampler("aer", gard=False)
+    with pytest.raises(ValueError, match="shots must be"):
+        MitigatedSampler("aer", shots=0)
+    with pytest.raises(ValueError, match="inconsistent with last dimension"):
+        MitigatedSampler("aer").run([(turning, [1.0])])
+    with pytest.raises(ValueError, match="must measure something"):
+        MitigatedSampler("aer").run([QuantumCircuit(1)]).result()
+    with pytest.raises(ValueError, match="shots must be positive"):
+        MitigatedSampler("aer").run([ghz(2)], shots=0)

@@ -1,0 +1,170 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
+from qiskit.circuit.classical import expr, types
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import Operator
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, coherent_unitary_error
+
+from qcluster import metrics
+from qcluster.core.distribution import Distribution
+from qcluster.device.twirl import twirl
+from tests.device.oracle_device import exact_counts, random_circuit
+
+TARGETS = {gate: GenericBackendV2(4, [gate, "id", "rz", "sx", "x"], seed=0).target for gate in ("cx", "cz", "ecr")}
+
+
+def unitary(circuit):
+    bare = circuit.copy_empty_like()
+    for item in circuit.data:
+        if item.name not in {"measure", "delay", "barrier"}:
+            bare.append(item)
+    return Operator(bare)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**16), gate=st.sampled_from(["cx", "cz", "ecr"]), isa=st.booleans(), delays=st.booleans())
+def test_every_dress_is_the_same_unitary(seed, gate, isa, delays):
+    circuit = random_circuit(seed, gate, delays=delays)
+    twirls = twirl(circuit, 3, TARGETS[gate] if isa else None, seed=seed, measure=False)
+    assert not twirls.flips.any()
+    for dressed in twirls.circuits:
+        assert unitary(dressed).equiv(unitary(circuit))
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**16), gate=st.sampled_from(["cx", "cz", "ecr"]), isa=st.booleans(), delays=st.booleans())
+def test_with_flips_undone_the_distribution_is_the_same(seed, gate, isa, delays):
+    circuit = random_circuit(seed, gate, delays=delays)
+    twirls = twirl(circuit, 4, TARGETS[gate] if isa else None, seed=seed)
+    ideal = Distribution.of(exact_counts(circuit))
+    for read in twirls.undo([exact_counts(dressed) for dressed in twirls.circuits]):
+        assert metrics.total_variation(read, ideal) < 1e-9
+
+
+def test_the_target_gets_its_own_gates_and_labels_are_kept(torino, ghz):
+    circuit = generate_preset_pass_manager(2, backend=torino, seed_transpiler=1).run(ghz(4, "mine"))
+    circuit.metadata = {"answer": 42}
+    for dressed in twirl(circuit, 8, torino.target, seed=3).circuits:
+        assert (dressed.name, dressed.metadata) == ("mine", {"answer": 42})
+        assert dressed.layout.final_index_layout() == circuit.layout.final_index_layout()
+        assert dressed.cregs == circuit.cregs
+        for item in dressed.data:
+            if item.name != "barrier":
+                qubits = tuple(dressed.find_bit(q).index for q in item.qubits)
+                assert torino.target.instruction_supported(item.name, qubits)
+
+
+def test_same_seed_same_twirls_and_more_only_add(ghz):
+    few, many, other = twirl(ghz(3), 3, seed=5), twirl(ghz(3), 8, seed=5), twirl(ghz(3), 8, seed=6)
+    assert list(few.circuits) == list(many.circuits[:3])
+    assert np.array_equal(few.flips, many.flips[:3])
+    assert list(many.circuits) != list(other.circuits)
+
+
+def test_flips_are_balanced_and_frozen(ghz):
+    flips = twirl(ghz(5), 6, seed=0).flips
+    assert flips.sum(axis=0).tolist() == [3] * 5
+    assert not flips.flags.writeable
+
+
+def test_the_given_circuit_is_left_alone(ghz):
+    circuit = ghz(3)
+    before = circuit.copy()
+    twirl(circuit, 4, seed=0)
+    assert circuit == before
+
+
+def test_mid_circuit_measurements_are_flipped_and_the_qubit_goes_on():
+    circuit = QuantumCircuit(2, 3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure(0, 0)  # in the middle: qubit 0 is used and read again
+    circuit.x(0)
+    circuit.measure(0, 1)
+    circuit.measure(1, 2)
+    twirls = twirl(circuit, 16, seed=2)
+    assert twirls.flips[:, 0].any()
+    simulator = AerSimulator(seed_simulator=1)
+    for read in twirls.undo([simulator.run(c, shots=64).result().get_counts() for c in twirls.circuits]):
+        assert set(read.to_probs()) == {"010", "101"}
+
+
+def test_bits_that_control_flow_uses_are_never_flipped():
+    circuit = QuantumCircuit(3, 3)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+        circuit.cx(1, 2)
+    circuit.measure([1, 2], [1, 2])
+    twirls = twirl(circuit, 12, seed=1)
+    assert not twirls.flips[:, 0].any()
+    assert twirls.flips[:, 1].any()
+    assert "bits [0] are used by control flow" in twirls.notes[0]
+    simulator = AerSimulator(seed_simulator=1)
+    for read in twirls.undo([simulator.run(c, shots=64).result().get_counts() for c in twirls.circuits]):
+        assert set(read.to_probs()) == {"000", "111"}
+
+
+def test_bits_that_an_expression_reads_are_never_flipped():
+    a, b = ClassicalRegister(2, "a"), ClassicalRegister(1, "b")
+    circuit = QuantumCircuit(QuantumRegister(2), a, b)
+    kept = circuit.add_var("kept", expr.lift(0, types.Uint(2)))
+    circuit.measure([0, 1], a)
+    circuit.store(kept, a)
+    circuit.measure(0, b[0])
+    flips = twirl(circuit, 8, seed=1).flips
+    assert flips.any(axis=0).tolist() == [False, False, True]
+
+
+def test_bits_that_nothing_writes_are_never_flipped():
+    circuit = QuantumCircuit(1, 3)
+    circuit.measure(0, 1)
+    assert twirl(circuit, 8, seed=1).flips.any(axis=0).tolist() == [False, True, False]
+
+
+def test_gates_without_twirl_are_named():
+    circuit = QuantumCircuit(2)
+    circuit.rzz(0.3, 0, 1)
+    assert "rzz gates are not twirled" in twirl(circuit, 2, seed=1).notes[0]
+
+
+def test_refusals(torino, ghz):
+    scheduled = generate_preset_pass_manager(1, backend=torino, scheduling_method="alap", seed_transpiler=1).run(ghz(2))
+    with pytest.raises(ValueError, match="twirl first, then schedule"):
+        twirl(scheduled, 2)
+    with pytest.raises(ValueError, match="at least 1; got 0"):
+        twirl(ghz(2), 0)
+    with pytest.raises(ValueError, match="measure=False"):
+        twirl(ghz(2), 2, GenericBackendV2(2, ["cx", "id", "rz", "sx"], seed=0).target)
+
+
+@pytest.mark.parametrize("measure", [False, True])
+def test_twirling_turns_a_coherent_over_rotation_into_random_flips(measure):
+    """Twenty cz, each followed by RZX(theta) with control 0: on |00> this rotates qubit 1, amplitudes add.
+
+    Untwirled P(0) = cos^2(20 theta / 2). Twirled, each gate flips with probability sin^2(theta / 2), independently, so
+    P(0) = (1 + cos(theta)^20) / 2.
+    """
+    theta, gates, twirls, shots = 0.12, 20, 256, 64
+    from qiskit.circuit.library import RZXGate
+
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(coherent_unitary_error(RZXGate(theta).to_matrix()), ["cz"])
+    simulator = AerSimulator(noise_model=noise, method="density_matrix", seed_simulator=11)
+    circuit = QuantumCircuit(2, 2)
+    for _ in range(gates):
+        circuit.cz(0, 1)
+        circuit.barrier()
+    circuit.measure([0, 1], [0, 1])
+    bare = simulator.run(circuit, shots=8192).result().get_counts()["00"] / 8192
+    assert bare == pytest.approx(np.cos(gates * theta / 2) ** 2, abs=4 * np.sqrt(0.25 / 8192))
+    dressed = twirl(circuit, twirls, seed=17, measure=measure)
+    reads = dressed.undo(simulator.run(list(dressed.circuits), shots=shots).result().get_counts())
+    values = [read.to_probs().get("00", 0.0) for read in reads]
+    expected = (1 + np.cos(theta) ** gates) / 2
+    assert abs(np.mean(values) - expected) < 4 * np.std(values) / np.sqrt(twirls) + 1e-3

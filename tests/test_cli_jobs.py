@@ -1,0 +1,92 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from qiskit import QuantumCircuit, qasm2, qpy
+from typer.testing import CliRunner
+
+from qcluster.cli_jobs import jobs_app, read_circuits
+from qcluster.core.distribution import Distribution
+from qcluster.errors import StorageError
+from qcluster.files import read_counts
+
+
+@pytest.fixture
+def bell(tmp_path):
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.measure([0, 1], [0, 1])
+    path = tmp_path / "bell.qasm"
+    qasm2.dump(circuit, path)
+    return path
+
+
+def run(*words):
+    result = CliRunner().invoke(jobs_app, [str(word) for word in words], env={"COLUMNS": "120"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_submit_status_collect(bell, tmp_path):
+    folder = tmp_path / "run"
+    output = run("submit", bell, "-d", folder, "--backend", "fake_manila", "--shots", 300, "--twirls", 2, "--seed", 7)
+    assert "DONE" in output
+    assert "qcluster jobs collect" in output
+    assert "DONE" in run("status", folder)
+    output = run("collect", folder, "--json", tmp_path / "out.json")
+    assert "Run('bell' on fake_manila, 300 shots, 2 twirls, density_matrix)" in output
+    counts = read_counts(str(tmp_path / "out.json"))
+    assert counts.shots == 300
+    assert sum(counts.to_probs()[key] for key in ("00", "11")) > 0.8
+
+
+def test_fetch(tmp_path, monkeypatch):
+    from qcluster.device import jobs
+
+    monkeypatch.setattr(jobs, "fetch", lambda job_id: [{"00": 3, "11": 1}] if job_id == "abc" else None)
+    assert "00  0.7500" in run("fetch", "abc", "--json", tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == {"counts": {"00": 3, "11": 1}}
+
+
+def test_circuits_from_files(bell, tmp_path):
+    assert read_circuits(bell)[0].name == "bell"
+    (tmp_path / "three.qasm").write_text(
+        'OPENQASM 3.0; include "stdgates.inc"; bit[1] c; qubit[1] q; x q[0]; c = measure q;'
+    )
+    assert read_circuits(tmp_path / "three.qasm")[0].count_ops() == {"x": 1, "measure": 1}
+    with open(tmp_path / "two.qpy", "wb") as file:
+        qpy.dump([QuantumCircuit(1), QuantumCircuit(2)], file)
+    assert [c.num_qubits for c in read_circuits(tmp_path / "two.qpy")] == [1, 2]
+    for name, text in (("a.qasm", "nonsense"), ("b.qasm", "OPENQASM 2.0; nonsense"), ("c.qpy", "nonsense")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(StorageError, match="cannot read circuits from"):
+            read_circuits(tmp_path / name)
+    with pytest.raises(StorageError, match="cannot read circuits from"):
+        read_circuits(tmp_path / "missing.qasm")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+def test_a_killed_command_is_resumed(bell, tmp_path):
+    """kill -9 at a random moment of a real process; `collect` then gives what an undisturbed run gives."""
+    code = "from qcluster.cli_jobs import jobs_app; jobs_app()"
+    words = ["submit", str(bell), "--backend", "fake_manila", "--shots", "300", "--seed", "7", "-d"]
+    subprocess.run([sys.executable, "-c", code, *words, str(tmp_path / "whole")], check=True, capture_output=True)
+    run("collect", tmp_path / "whole", "--json", tmp_path / "whole.json")
+    folder = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", code, *words, str(folder)], stdout=subprocess.DEVNULL)
+    while not (folder / "request.json").exists():
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run("collect", folder, "--json", tmp_path / "killed.json")
+    assert Distribution.of(json.loads((tmp_path / "killed.json").read_text())["counts"]) == Distribution.of(
+        json.loads((tmp_path / "whole.json").read_text())["counts"]
+    )
