@@ -1,0 +1,158 @@
+"""Sums over strings that depend on Hamming distance alone: ``(K v)(x) = sum_y kernel[d(x, y)] v(y)``.
+
+HAMMER, Q-BEEP, Richardson-Lucy and the mixture EM all are such sums. Distances are never held for all pairs:
+blocks of them are made and used up, so that 100,000 strings need some tens of megabytes.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import Words
+from qcluster.core.distribution import Floats
+
+Product = Callable[[Floats], Floats]
+
+_BLOCK = 1 << 22
+"""Distances made at once (4 to 8 MB)."""
+_STORED = 1 << 24
+"""Entries up to which the kernel is kept as a sparse matrix (200 MB)."""
+_WALSH_BITS = 24
+"""Widest register whose full vector is held (128 MB a vector)."""
+_WALSH_STEP = 6
+"""Bits transformed by one matrix product."""
+
+
+def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[np.unsignedinteger]]]:
+    """Yield Hamming distances, some rows at a time.
+
+    Args:
+        left: ``(n_left, n_words) uint64``.
+        right: ``(n_right, n_words) uint64``.
+
+    Yields:
+        The slice of `left` and its distances ``(n_rows, n_right)``, uint8 (uint16 beyond 255 bits).
+    """
+    dtype = np.uint8 if left.shape[1] < 4 else np.uint16
+    step = max(1, _BLOCK // max(1, len(right)))
+    if left.shape[1] == 1 and max(left.max(initial=0), right.max(initial=0)) < 1 << 32:
+        left, right = left.astype(np.uint32), right.astype(np.uint32)  # three times as fast
+    for start in range(0, len(left), step):
+        part = left[start : start + step]
+        total = np.bitwise_count(part[:, None, 0] ^ right[None, :, 0]).astype(dtype, copy=False)
+        for word in range(1, left.shape[1]):
+            total += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
+        yield slice(start, start + len(part)), total
+
+
+def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
+    """Prepare the product of a radial kernel with vectors on a set of strings.
+
+    Picks the cheapest exact way: a Walsh-Hadamard transform of the whole register (cost ``n 2^n``) when there
+    are many strings of few bits; a sparse matrix when the kernel is zero for most pairs; else the distances
+    made anew in blocks at each product (cost ``n_outcomes^2``).
+
+    Args:
+        words: ``(n_outcomes, n_words) uint64``, distinct.
+        n_bits: width of the strings.
+        kernel: ``(n_bits + 1,)``, value at each distance.
+
+    Returns:
+        A function from values ``(n_outcomes,)`` to ``(n_outcomes,)``.
+
+    Example:
+        >>> product = radial_operator(np.array([[0], [1], [3]], dtype=np.uint64), 2, np.array([0.0, 1.0, 0.5]))
+        >>> product(np.array([1.0, 10.0, 100.0]))
+        array([ 60. , 101. ,  10.5])
+    """
+    pairs = len(words) ** 2
+    if n_bits <= _WALSH_BITS and n_bits << n_bits < 3 * pairs:
+        return _walsh_operator(words, n_bits, kernel)
+    if not kernel.all() or pairs <= _STORED:
+        stored = _stored_operator(words, kernel)
+        if stored is not None:
+            return stored
+    return _block_operator(words, kernel)
+
+
+def look_up(kernel: Floats, distances: NDArray[np.unsignedinteger]) -> Floats:
+    """Give ``kernel[distances]``, several times as fast as indexing with small integers."""
+    values: Floats = kernel.take(distances, mode="clip")
+    return values
+
+
+def _block_operator(words: Words, kernel: Floats) -> Product:
+    def product(values: Floats) -> Floats:
+        result = np.empty(len(words))
+        for rows, distances in distance_blocks(words, words):
+            result[rows] = look_up(kernel, distances) @ values
+        return result
+
+    return product
+
+
+def _stored_operator(words: Words, kernel: Floats) -> Product | None:
+    """Keep the entries that are not zero, or give up (None) when there are too many."""
+    from scipy.sparse import csr_array
+
+    columns, entries, ends, kept = [], [], [0], 0
+    for _, distances in distance_blocks(words, words):
+        block = look_up(kernel, distances)
+        used = block != 0
+        kept += int(np.count_nonzero(used))
+        if kept > _STORED:
+            return None
+        columns.append(np.nonzero(used)[1].astype(np.int32))
+        entries.append(block[used])
+        ends.extend((ends[-1] + np.cumsum(np.count_nonzero(used, axis=1))).tolist())
+    if not kept:
+        return np.zeros_like
+    matrix = csr_array((np.concatenate(entries), np.concatenate(columns), np.array(ends)), shape=(len(words),) * 2)
+
+    def product(values: Floats) -> Floats:
+        return np.asarray(matrix @ values)
+
+    return product
+
+
+def _walsh_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
+    """Convolve on the whole register; exact up to rounding, about 1e-16 of the largest value."""
+    spectrum = walsh(kernel[np.bitwise_count(np.arange(1 << n_bits, dtype=np.uint32))]) / (1 << n_bits)
+    slots = words[:, 0].astype(np.intp)
+
+    def product(values: Floats) -> Floats:
+        full = np.zeros(1 << n_bits)
+        full[slots] = values
+        return walsh(walsh(full) * spectrum)[slots]
+
+    return product
+
+
+def walsh(vector: Floats) -> Floats:
+    """Transform ``f`` to ``sum_y (-1)^popcount(k & y) f(y)``; applied twice it multiplies by the length.
+
+    Args:
+        vector: ``(2**n,) float64``.
+
+    Example:
+        >>> walsh(np.array([1.0, 2.0, 3.0, 4.0]))
+        array([10., -2., -4.,  0.])
+    """
+    if len(vector) == 1:
+        return vector.copy()
+    digits = len(vector).bit_length() - 1
+    result, done = vector, 0
+    while done < digits:  # several bits at a time, so that BLAS does the sums
+        step = min(_WALSH_STEP, digits - done)
+        if done:
+            result = _hadamard(step) @ result.reshape(-1, 1 << step, 1 << done)
+        else:
+            result = result.reshape(-1, 1 << step) @ _hadamard(step)
+        done += step
+    return result.reshape(-1)
+
+
+def _hadamard(n_bits: int) -> Floats:
+    rows = np.arange(1 << n_bits)
+    return np.asarray(1.0 - 2.0 * (np.bitwise_count(rows[:, None] & rows) % 2), dtype=np.float64)

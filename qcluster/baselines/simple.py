@@ -1,0 +1,35 @@
+"""The two methods that need no arithmetic: leave the counts alone, and trust the winner."""
+
+from typing import Any
+
+import numpy as np
+
+from qcluster.core.distribution import Distribution
+
+
+def identity(counts: Any) -> Distribution:
+    """Return the counts as they came: what every other method must beat.
+
+    Args:
+        counts: anything that `Distribution.of` takes.
+
+    Example:
+        >>> identity({"0": 3, "1": 1}).to_probs()
+        {'0': 0.75, '1': 0.25}
+    """
+    return Distribution.of(counts)
+
+
+def plurality(counts: Any) -> Distribution:
+    """Put every shot on the most frequent string: right for outputs of one string, wrong for all others.
+
+    Args:
+        counts: anything that `Distribution.of` takes. Among equals the lowest string wins.
+
+    Example:
+        >>> plurality({"00": 5, "01": 3, "11": 2}).to_counts()
+        {'00': 10}
+    """
+    observed = Distribution.of(counts)
+    row = int(np.argmax(observed.weights)) if observed.n_outcomes else 0
+    return Distribution(observed.bits[row : row + 1], np.full(min(1, observed.n_outcomes), observed.shots))

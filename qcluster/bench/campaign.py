@@ -1,0 +1,209 @@
+"""Run campaigns: skip what is done, save each task as it comes, tell how it goes."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qcluster.bench.machines import run_task
+from qcluster.bench.methods import check_methods
+from qcluster.bench.sample import Sample, pack_sample
+from qcluster.bench.scores import judge
+from qcluster.bench.store import Outcome, Store, load_sample, missing
+from qcluster.bench.tasks import Campaign, Task
+from qcluster.errors import QClusterError
+
+DASK_SECONDS = 20
+"""How long a Dask scheduler may take to answer."""
+
+Job = tuple[Callable[..., Outcome], tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a campaign is."""
+
+    done: int
+    """Tasks finished, those of earlier runs included."""
+    total: int
+    """Tasks of the campaign."""
+    label: str
+    """What has just finished; empty at the start."""
+    seconds_left: float
+    """Estimate from the tasks finished in this run; NaN before the first."""
+    error: str = ""
+    """Why the task failed; empty when it did not."""
+
+
+def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str | None = None) -> Iterator[Progress]:
+    """Run what is not done yet and score what is not scored yet.
+
+    A task that fails is reported and left for the next run; the others go on. What a kill interrupts is lost, and
+    nothing else: at most one task per worker.
+
+    Args:
+        campaign: what to run.
+        folder: where shots and scores go; made if it is not there.
+        workers: processes on this machine; 1 runs in this process.
+        dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
+
+    Yields:
+        A Progress at the start and after each task.
+
+    Raises:
+        ValueError: a method, case or machine is unknown.
+        StorageError: the folder cannot be written to; everything before is saved.
+        QClusterError: the worker processes died.
+    """
+    check_methods(campaign.methods)
+    tasks = list(dict.fromkeys(campaign.tasks()))
+    with Store(folder) as store:
+        done = set(store.done())
+        unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
+        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
+        jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
+        yield from _drive(store, jobs, len(tasks), workers, dask)
+
+
+def rescore(
+    folder: str | Path, methods: tuple[str, ...], *, workers: int = 1, dask: str | None = None, again: bool = False
+) -> Iterator[Progress]:
+    """Score stored shots by methods that have not scored them yet: a new method never costs new shots.
+
+    Args:
+        folder: of a campaign.
+        methods: names.
+        workers, dask: as in `run`, as is what it yields and raises.
+        again: forget all scores first, when the methods themselves have changed; the old table is kept beside, as
+            ``scores.csv.old``.
+    """
+    check_methods(methods)
+    with Store(folder) as store:
+        if again:
+            store.forget_scores()
+        tasks = store.done()
+        unscored = missing(tasks, methods, store.scored())
+        jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
+        yield from _drive(store, jobs, len(tasks), workers, dask)
+
+
+def score_samples(
+    samples: Iterable[Sample],
+    folder: str | Path,
+    methods: tuple[str, ...],
+    *,
+    workers: int = 1,
+    dask: str | None = None,
+    again: bool = False,
+    drawn: bool = True,
+) -> Iterator[Progress]:
+    """Score samples that come from elsewhere, such as recorded hardware counts, skipping what is scored.
+
+    Args:
+        samples: see `qcluster.bench.records`.
+        folder: where the scores go.
+        methods: names.
+        workers, dask: as in `run`, as is what it yields and raises.
+        again: as in `rescore`.
+        drawn: whether the likeliest strings are kept for the report's drawings; they are part of the counts, which a
+            licence may forbid to pass on.
+    """
+    check_methods(methods)
+    with Store(folder) as store:
+        if again:
+            store.forget_scores()
+        scored, jobs, total = store.scored(), list[Job](), 0
+        for sample in samples:
+            names = tuple(name for name in methods if (sample.identity, name) not in scored)
+            total += 1
+            if names:
+                jobs.append((_judge, (sample, names, drawn)))
+        yield from _drive(store, jobs, total, workers, dask)
+
+
+def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:
+    """Run jobs anywhere, write here."""
+    done, start = total - len(jobs), time.monotonic()
+    yield Progress(done, total, "", float("nan"))
+    for count, outcome in enumerate(_outcomes(jobs, workers, dask), 1):
+        if not outcome.error:
+            store.add(outcome)
+            done += 1
+        left = (time.monotonic() - start) / count * (len(jobs) - count)
+        yield Progress(done, total, outcome.label, left, outcome.error)
+
+
+def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outcome]:
+    if dask is not None:
+        return _on_dask(jobs, dask)
+    if workers > 1 and len(jobs) > 1:
+        return _in_processes(jobs, workers)
+    return (_safely(work, *arguments) for work, arguments in jobs)
+
+
+def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
+    from joblib import Parallel, delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    try:
+        yield from parallel(delayed(_safely)(work, *arguments) for work, arguments in jobs)
+    except TerminatedWorkerError as error:
+        raise QClusterError(
+            "a worker process died, perhaps for lack of memory; what is done is saved: run again, with fewer workers"
+        ) from error
+
+
+def _on_dask(jobs: list[Job], address: str) -> Iterator[Outcome]:
+    from distributed import Client, as_completed
+
+    try:
+        client = Client(address, timeout=DASK_SECONDS)
+    except (OSError, ValueError) as error:
+        raise QClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client:
+        futures = {client.submit(_safely, work, *arguments, pure=False): str(arguments[0]) for work, arguments in jobs}
+        for future in as_completed(list(futures)):
+            failure = future.exception()  # a worker that died again and again; what it ran is tried elsewhere first
+            yield future.result() if failure is None else Outcome(futures[future], error=str(failure))
+            future.release()
+
+
+def _safely(work: Callable[..., Outcome], subject: Any, *arguments: Any) -> Outcome:
+    """Turn what goes wrong in one task into words, so that the others go on."""
+    try:
+        return work(subject, *arguments)
+    except Exception as error:
+        return Outcome(str(subject), error=f"{type(error).__name__}: {error}")
+
+
+def _work(task: Task, methods: tuple[str, ...]) -> Outcome:
+    sample = run_task(task)
+    return outcome_of(task, sample, methods)
+
+
+def outcome_of(task: Task, sample: Sample, methods: tuple[str, ...]) -> Outcome:
+    """Pack a sample and score it."""
+    calibration = sample.calibration
+    rows, bars = judge(sample, methods)
+    return Outcome(
+        str(task),
+        task,
+        shots=pack_sample(sample),
+        calibration=None if calibration is None else (calibration.identity, calibration.to_json().encode()),
+        scores=rows,
+        bars=bars,
+        n_bits=sample.n_bits,
+        n_outcomes=sample.counts.n_outcomes,
+        seconds=sample.seconds,
+    )
+
+
+def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
+    return _judge(load_sample(Path(folder), task.identity), methods)
+
+
+def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True) -> Outcome:
+    rows, bars = judge(sample, methods, drawn=drawn)
+    return Outcome(str(sample), scores=rows, bars=bars)

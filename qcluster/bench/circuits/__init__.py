@@ -1,0 +1,7 @@
+"""Benchmark circuits with their ideal output: families of any width, suites, and the user's own files."""
+
+from qcluster.bench.circuits.case import Case, simulate
+from qcluster.bench.circuits.files import read_cases
+from qcluster.bench.circuits.suites import FAMILIES, PAPER, SUITES, make_case, suite
+
+__all__ = ["FAMILIES", "PAPER", "SUITES", "Case", "make_case", "read_cases", "simulate", "suite"]

@@ -1,0 +1,135 @@
+"""A benchmark circuit together with what it should output."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from qiskit import QuantumCircuit
+
+from qcluster.core.bits import integers_to_bits, parse_bitstrings
+from qcluster.core.distribution import Distribution
+from qcluster.core.metrics import entropy
+
+SIMULATED_QUBITS = 22
+"""Widest circuit whose ideal output is simulated (64 MB of amplitudes)."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Hold a measured circuit and its ideal output."""
+
+    name: str
+    """How the case is called for: ``family:width`` and options, ``paper/NAME``, or the name of a file."""
+    family: str
+    """Kind of circuit, for grouping: ``bv``, ``mirror``, ..."""
+    circuit: QuantumCircuit
+    """The logical circuit, with its measurements."""
+    ideal_source: Distribution | Callable[[], Distribution] | None = field(repr=False)
+    """The ideal output, or what computes it, or None where it is not known."""
+    edges: tuple[tuple[int, int, float], ...] = ()
+    """Terms ``(i, j, w)`` of an Ising cost ``sum w z_i z_j`` to be minimised, for approximation ratios."""
+
+    @cached_property
+    def ideal(self) -> Distribution | None:
+        """Ideal output, computed at first use; None where it is not known."""
+        return self.ideal_source() if callable(self.ideal_source) else self.ideal_source
+
+    @property
+    def n_bits(self) -> int:
+        """Number of classical bits."""
+        return int(self.circuit.num_clbits)
+
+    @property
+    def n_qubits(self) -> int:
+        """Number of qubits of the logical circuit."""
+        return int(self.circuit.num_qubits)
+
+    @cached_property
+    def ideal_entropy(self) -> float:
+        """Entropy of the ideal output divided by the number of bits; NaN where it is not known."""
+        return float("nan") if self.ideal is None else entropy(self.ideal, normalised=True)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the instructions: changes when the circuit does, on any machine and in any process."""
+        bit = {bit: index for index, bit in enumerate([*self.circuit.qubits, *self.circuit.clbits])}
+        digest = hashlib.sha256(f"{self.n_qubits},{self.n_bits}".encode())
+        for step in self.circuit.data:
+            places = [bit[place] for place in (*step.qubits, *step.clbits)]
+            numbers = [f"{float(value):.12g}" if _is_number(value) else str(value) for value in step.operation.params]
+            digest.update(f";{step.operation.name}{places}{numbers}".encode())
+        return digest.hexdigest()[:16]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.floating | np.integer)
+
+
+def certain(text: str) -> Distribution:
+    """Give the distribution that is sure of one string."""
+    return uniform_over([text])
+
+
+def uniform_over(texts: Iterable[str]) -> Distribution:
+    """Give equal probability to some strings (as Qiskit prints them)."""
+    rows = parse_bitstrings(list(texts))
+    return Distribution(rows, np.full(len(rows), 1.0 / len(rows)))
+
+
+def from_probabilities(probabilities: ArrayLike) -> Distribution:
+    """Read a vector over all strings: entry v belongs to the string whose value is v.
+
+    Args:
+        probabilities: ``(2**n,)``; entries below 1e-12 are dropped.
+    """
+    vector = np.asarray(probabilities, dtype=np.float64)
+    values = np.flatnonzero(vector > 1e-12)
+    n_bits = int(vector.size).bit_length() - 1
+    if n_bits > 32:
+        raise ValueError(f"a vector over all strings goes up to 32 bits; got {n_bits}")
+    bits = ((values[:, None] >> np.arange(n_bits)) & 1).astype(bool)
+    return Distribution(bits, vector[values] / vector[values].sum())
+
+
+def from_values(weights: Mapping[int, float], n_bits: int) -> Distribution:
+    """Read probabilities by the value of the string, of any width."""
+    return Distribution(integers_to_bits(list(weights), n_bits), np.array(list(weights.values()), dtype=np.float64))
+
+
+def simulate(circuit: QuantumCircuit) -> Distribution:
+    """Compute the ideal output of a circuit that measures once, at the end, without noise or sampling.
+
+    Raises:
+        ValueError: the circuit is too wide, or measures in the middle.
+    """
+    from qiskit.quantum_info import Statevector
+
+    if circuit.num_qubits > SIMULATED_QUBITS:
+        raise ValueError(f"ideal outputs are simulated up to {SIMULATED_QUBITS} qubits; got {circuit.num_qubits}")
+    source = measured_qubits(circuit)
+    unitary = circuit.remove_final_measurements(inplace=False)
+    if unitary.num_clbits and any(step.clbits for step in unitary.data):
+        raise ValueError("the ideal output is simulated only for circuits whose measurements are all at the end")
+    qubits = [source[bit] for bit in range(circuit.num_clbits)]
+    return from_probabilities(Statevector(unitary).probabilities(qubits))
+
+
+def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:
+    """Map each classical bit to the qubit whose last measurement it holds.
+
+    Raises:
+        ValueError: a classical bit is never written.
+    """
+    source: dict[int, int] = {}
+    for step in circuit.data:
+        if step.operation.name == "measure":
+            qubit, clbit = step.qubits[0], step.clbits[0]
+            source[circuit.find_bit(clbit).index] = circuit.find_bit(qubit).index
+    unwritten = sorted(set(range(circuit.num_clbits)) - source.keys())
+    if unwritten:
+        raise ValueError(f"every classical bit must be measured; bit {unwritten[0]} is not")
+    return source

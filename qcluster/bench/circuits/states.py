@@ -1,0 +1,60 @@
+"""Entangled states whose output is known in closed form."""
+
+from math import acos, sqrt
+
+from qiskit import QuantumCircuit
+
+from qcluster.bench.circuits.case import Case, uniform_over
+
+
+def ghz(n: int) -> Case:
+    """Prepare (|0...0> + |1...1>)/sqrt(2) by a chain of CX."""
+    return _named("ghz", n, cat(n).circuit, ["0" * n, "1" * n])
+
+
+def cat(n: int, pattern: str = "") -> Case:
+    """Prepare the equal superposition of a string and its complement.
+
+    Args:
+        n: number of qubits.
+        pattern: the string, as Qiskit prints it; all zeros when empty.
+    """
+    pattern = pattern or "0" * n
+    if len(pattern) != n:
+        raise ValueError(f"pattern must have {n} characters; got {pattern!r}")
+    circuit = QuantumCircuit(n, n)
+    circuit.h(0)
+    for qubit in range(n - 1):
+        circuit.cx(qubit, qubit + 1)
+    for qubit, bit in enumerate(reversed(pattern)):
+        if bit == "1":
+            circuit.x(qubit)
+    circuit.measure(range(n), range(n))
+    other = pattern.translate(str.maketrans("01", "10"))
+    return _named("cat", n, circuit, sorted({pattern, other}))
+
+
+def w_state(n: int) -> Case:
+    """Prepare the equal superposition of all strings with a single 1: two CX and a rotation pair a qubit."""
+    circuit = QuantumCircuit(n, n)
+    circuit.x(0)
+    for qubit in range(n - 1):
+        angle = acos(sqrt(1.0 / (n - qubit)))
+        circuit.ry(-angle, qubit + 1)
+        circuit.cz(qubit, qubit + 1)
+        circuit.ry(angle, qubit + 1)
+        circuit.cx(qubit + 1, qubit)
+    circuit.measure(range(n), range(n))
+    return _named("w_state", n, circuit, ["0" * (n - 1 - bit) + "1" + "0" * bit for bit in range(n)])
+
+
+def coin(n: int) -> Case:
+    """Prepare every string with equal probability (a quantum random number generator)."""
+    circuit = QuantumCircuit(n, n)
+    circuit.h(range(n))
+    circuit.measure(range(n), range(n))
+    return Case(f"coin:{n}", "coin", circuit, lambda: uniform_over(format(v, f"0{n}b") for v in range(1 << n)))
+
+
+def _named(family: str, n: int, circuit: QuantumCircuit, texts: list[str]) -> Case:
+    return Case(f"{family}:{n}", family, circuit, uniform_over(texts))

@@ -1,0 +1,72 @@
+"""How often a compiled circuit fails, from a calibration: what M3, Q-BEEP and the published method ask for."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from qcluster.core.distribution import Floats
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Hold the figures of one compiled circuit on one day."""
+
+    readout: Floats
+    """``(n_bits, 2)``: P(read 1|0), P(read 0|1)."""
+    expected: float
+    """Mean number of faults in a shot: gate errors, readout errors, and decay while waiting."""
+    rate: float
+    """Effective flip rate of a bit, in closed form."""
+
+
+def circuit_faults(profile: Any, calibration: Any) -> Faults:
+    """Add up the errors of a compiled circuit.
+
+    Expected faults: ``sum of gate errors + sum of mean readout errors + sum over qubits of idle (1/T1 + 1/T2) / 2``.
+    The rate is the flip rate at which n independent bits would be right as often as no fault happens, with what fails
+    spread evenly: with r = exp(-expected) it is ``1 - (r + (1 - r) 2^-n)^(1/n)``.
+
+    A gate that is published as dead (error 1), or not at all, counts as the machine's median gate.
+
+    Args:
+        profile: a `Profile` of the compiled circuit.
+        calibration: a `Calibration` of the machine.
+    """
+    readout = np.nan_to_num(calibration.readout[profile.measured])
+    usual = {1: median_error(calibration.errors_1q), 2: median_error(calibration.errors_2q)}
+    gates = sum(
+        count * _known(calibration.error(name, qubits), usual.get(len(qubits), 0.0))
+        for (name, qubits), count in profile.gates.items()
+    )
+    used = slice(len(profile.idle))
+    waiting = profile.idle * (_inverse(calibration.t1[used]) + _inverse(calibration.t2[used])) / 2
+    expected = float(gates + readout.mean(axis=1).sum() + waiting.sum())
+    return Faults(readout, expected, effective_rate(expected, len(readout)))
+
+
+def effective_rate(expected: float, n_bits: int) -> float:
+    """Turn an expected number of faults into a flip rate per bit, below one half; see `circuit_faults`.
+
+    Example:
+        >>> round(effective_rate(0.5, 5), 4)
+        0.0915
+    """
+    if not n_bits:
+        return 0.0
+    right = np.exp(-expected)
+    return float(min(0.499, 1 - (right + (1 - right) * 2.0**-n_bits) ** (1 / n_bits)))
+
+
+def median_error(errors: Floats) -> float:
+    """Give the median of the errors that are published and below 1; 0 where there are none."""
+    alive = errors[np.isfinite(errors) & (errors < 1)]
+    return float(np.median(alive)) if alive.size else 0.0
+
+
+def _known(value: float, usual: float) -> float:
+    return float(value) if value < 1 else usual
+
+
+def _inverse(times: Floats) -> Floats:
+    return np.divide(1.0, times, out=np.zeros_like(times), where=np.isfinite(times) & (times > 0))

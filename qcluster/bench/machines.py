@@ -1,0 +1,109 @@
+"""Run one task: on a fake machine, or on a toy whose bits flip independently."""
+
+import re
+import time
+from dataclasses import asdict, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from qcluster.bench.circuits import Case
+from qcluster.bench.sample import Sample
+from qcluster.bench.tasks import Task, find_case
+from qcluster.core.distribution import Distribution
+
+
+def run_task(task: Task) -> Sample:
+    """Run a task and return its shots.
+
+    Machines: ``flips:RATE`` samples the ideal output and flips every bit with that probability, in microseconds;
+    names such as ``FakeTorino`` or ``fake_torino`` go through `qcluster.device.execute`.
+
+    Raises:
+        ValueError: the machine's name is not known, or ``flips`` has no rate below one half.
+        QClusterError: the run failed.
+    """
+    case = find_case(task.case)
+    start = time.perf_counter()
+    sample = _toy(task, case) if task.machine.startswith("flips:") else _device(task, case)
+    return replace(sample, seconds=time.perf_counter() - start)
+
+
+def machine_name(name: str) -> str:
+    """Give the name that the device room knows: ``FakeTorino`` is ``fake_torino``."""
+    return re.sub(r"^Fake(?=[A-Z0-9])", "fake_", name).lower() if name.startswith("Fake") else name
+
+
+def _toy(task: Task, case: Case) -> Sample:
+    try:
+        rate = float(task.machine.removeprefix("flips:"))
+    except ValueError:
+        rate = 1.0
+    if not 0 <= rate < 0.5:
+        raise ValueError(f"machine flips:RATE needs a rate in [0, 0.5); got {task.machine!r}")
+    if case.ideal is None:
+        raise ValueError(f"machine {task.machine!r} needs an ideal output, which {case.name} has not")
+    rng = np.random.default_rng(task.seed)
+    drawn = rng.multinomial(task.shots, case.ideal.probabilities)
+    rows = np.repeat(case.ideal.bits, drawn, axis=0)
+    counts = Distribution(rows ^ (rng.random(rows.shape) < rate), np.ones(len(rows)))
+    readout = np.full((case.n_bits, 2), rate)
+    return _sample(task, case, counts, readout=readout, expected_errors=rate * case.n_bits, rate=rate)
+
+
+def _device(task: Task, case: Case) -> Sample:
+    from qcluster.device.execute import execute
+
+    (run,) = execute(
+        [case.circuit],
+        _backend(machine_name(task.machine)),
+        shots=task.shots,
+        twirls=task.twirls,
+        dd=task.dd or None,
+        seed=task.seed,
+    )
+    return sample_of_run(task, case, run)
+
+
+@lru_cache(maxsize=8)
+def _backend(name: str) -> Any:
+    """Load a machine once per process; real ones cost money and are never run by the way."""
+    from qcluster.device.machine import find_machine
+
+    machine = find_machine(name)
+    if machine.kind == "hardware":
+        raise ValueError(f"{name} is a real machine: submit the campaign to it, and collect the results later")
+    return machine.backend
+
+
+def sample_of_run(task: Task, case: Case, run: Any) -> Sample:
+    """Keep what a `Run` of the device room knows."""
+    from qcluster.bench.faults import circuit_faults
+
+    faults = circuit_faults(run.profile, run.calibration)
+    return _sample(
+        task,
+        case,
+        run.counts,
+        readout=faults.readout,
+        expected_errors=faults.expected,
+        rate=faults.rate,
+        profile=run.profile,
+        calibration=run.calibration,
+        twirl_counts=tuple(run.twirl_counts),
+    )
+
+
+def _sample(task: Task, case: Case, counts: Distribution, **known: Any) -> Sample:
+    return Sample(
+        identity=task.identity,
+        case=task.case,
+        family=case.family,
+        machine=task.machine,
+        counts=counts,
+        ideal=case.ideal,
+        edges=case.edges,
+        facts={"task": asdict(task)},
+        **known,
+    )

@@ -1,0 +1,144 @@
+"""Recorded hardware counts, from files of JSON lines: score methods on what a machine really did.
+
+One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
+
+    id               text, required: names the record
+    counts           {"0101": 12, ...}, required; the first character is the highest classical bit
+    ideal            {"0101": probability, ...}; or
+    ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
+    machine          text, such as "ibm_torino"
+    family           text, for grouping; by default what the id says before its first digit
+    readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
+    expected_errors  mean number of faults in a shot; for Q-BEEP
+    rate             effective flip rate of a bit (also "effective_rate"); for the published method
+    edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
+    transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above
+
+Other keys are kept and ignored. What a record lacks, methods that need it skip.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qcluster.bench.faults import circuit_faults, effective_rate, median_error
+from qcluster.bench.sample import Sample
+from qcluster.core.distribution import Distribution
+from qcluster.errors import StorageError
+
+
+def read_records(
+    path: str | Path, ideals: str | Path | None = None, *, snapshots: bool = False, limit: int | None = None
+) -> Iterator[Sample]:
+    """Yield the records of a file; the format is this module's docstring.
+
+    Args:
+        path: ``.jsonl`` or ``.jsonl.gz``.
+        ideals: file of ideals for records with ``ideal_id``; by default ``NAME_ideals`` beside it, if there.
+        snapshots: fill in what a record does not say about its machine (readout, expected errors, rate) from the
+            snapshot of it that the IBM runtime ships ("ibm_torino": "fake_torino"). That is a calibration of another
+            day, and of the right qubits only where the record has its physical circuit; else the machine's median.
+        limit: stop after so many records.
+
+    Raises:
+        StorageError: a file cannot be read, or a line is no record; the message names the line.
+    """
+    path = Path(path)
+    beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
+    source = Path(ideals) if ideals is not None else beside if beside != path and beside.exists() else None
+    known = {} if source is None else {str(line["ideal_id"]): line["ideal"] for _, line in _lines(source)}
+    for count, (number, line) in enumerate(_lines(path)):
+        if limit is not None and count >= limit:
+            return
+        try:
+            yield _sample(line, known, snapshots)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise StorageError(f"{path}, line {number}: {what}") from error
+
+
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    yield number, json.loads(line)
+    except (OSError, EOFError, ValueError) as error:
+        raise StorageError(f"cannot read records from {path}: {error}") from error
+
+
+def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) -> Sample:
+    counts = Distribution.of(line["counts"])
+    ideal = line.get("ideal")
+    if ideal is None and "ideal_id" in line:
+        ideal = known[line["ideal_id"]]
+    machine = str(line.get("machine", "unknown"))
+    given = {
+        "readout": None if line.get("readout") is None else np.array(line["readout"], dtype=float),
+        "expected_errors": line.get("expected_errors"),
+        "rate": line.get("rate", line.get("effective_rate")),
+    }
+    if given["readout"] is not None and given["readout"].shape != (counts.n_bits, 2):
+        raise ValueError(f"readout must hold {counts.n_bits} pairs; got shape {given['readout'].shape}")
+    if snapshots:
+        told = _from_snapshot(line, machine, counts.n_bits)
+        given = {key: told.get(key) if value is None else value for key, value in given.items()}
+    identity = str(line["id"])
+    return Sample(
+        identity=identity,
+        case=identity,
+        family=str(line.get("family", re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)),
+        machine=machine,
+        counts=counts,
+        ideal=None if ideal is None else Distribution.of(ideal),
+        edges=tuple((int(i), int(j), float(w)) for i, j, w in line.get("edges", ())),
+        facts={key: line[key] for key in ("p", "n", "date") if key in line},
+        **given,
+    )
+
+
+def _from_snapshot(line: Mapping[str, Any], machine: str, n_bits: int) -> dict[str, Any]:
+    """Derive what a snapshot of the machine tells; nothing where there is none."""
+    calibration = _snapshot(machine)
+    if calibration is None:
+        return {}
+    if "transpiled_openqasm3" in line:
+        from qiskit import qasm3
+
+        from qcluster.device.profile import read_profile
+
+        faults = circuit_faults(read_profile(qasm3.loads(line["transpiled_openqasm3"]), calibration), calibration)
+        return {"readout": faults.readout, "expected_errors": faults.expected, "rate": faults.rate}
+    readout = np.nanmedian(calibration.readout, axis=0)
+    told: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
+    gates = _two_qubit_gates(line, n_bits)
+    if gates is not None:
+        expected = gates * median_error(calibration.errors_2q) + n_bits * float(readout.mean())
+        told |= {"expected_errors": expected, "rate": effective_rate(expected, n_bits)}
+    return told
+
+
+def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:
+    """Count the two-qubit gates: given, or from the shape of a QAOA record (two for each edge and layer)."""
+    if "two_qubit_gates" in line:
+        return int(line["two_qubit_gates"])
+    edges = {"1D": n_bits - 1, "FC": n_bits * (n_bits - 1) // 2}.get(str(line.get("family")))
+    return None if edges is None or "p" not in line else 2 * edges * int(line["p"])
+
+
+@lru_cache(maxsize=8)
+def _snapshot(machine: str) -> Any:
+    if not machine.startswith("ibm_"):
+        return None
+    from qcluster.device.machine import find_machine
+
+    try:
+        return find_machine(machine.replace("ibm_", "fake_")).calibration
+    except ValueError:
+        return None

@@ -1,0 +1,134 @@
+"""Campaigns on real machines: submit now, collect days later, in any process."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qcluster.bench.campaign import Progress, outcome_of
+from qcluster.bench.machines import machine_name, sample_of_run
+from qcluster.bench.store import Store
+from qcluster.bench.tasks import Campaign, Task, find_case
+from qcluster.errors import JobError, StorageError
+
+if TYPE_CHECKING:
+    from qcluster.device.machine import Machine
+    from qcluster.device.runtime import Service
+
+NOT_DONE = "not done yet"
+"""How the note begins for a task whose jobs are queued or running."""
+
+
+def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" = None) -> Iterator[Progress]:
+    """Send every task that has neither shots nor jobs yet, and write each down before it is sent.
+
+    A task goes to the machine as `qcluster.device.jobs` does it, into ``FOLDER/jobs/ID``: submitting again after a kill
+    sends what is missing and nothing twice.
+
+    Args:
+        campaign: on real machines (recorded ones are simulated on the spot).
+        folder: where the jobs are kept, and later the shots and scores.
+        service: in place of the runtime service, for tests.
+
+    Yields:
+        A Progress at the start and after each task; `error` where the service refused it.
+
+    Raises:
+        ValueError: a case is unknown, or a machine has no compiler (``flips:RATE``).
+        AccountError: there is no account, or no such machine.
+        StorageError: the folder cannot be written to.
+    """
+    toys = [name for name in campaign.machines if name.startswith("flips:")]
+    if toys:
+        raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
+    tasks = list(dict.fromkeys(campaign.tasks()))
+    with Store(folder) as store:
+        done = set(store.done())
+        machines = {name: _machine(machine_name(name)) for name in campaign.machines}
+        listed = {task for task, _ in store.submitted()}
+        start = time.monotonic()
+        yield Progress(0, len(tasks), "", float("nan"))
+        for count, task in enumerate(tasks, 1):
+            error = ""
+            if task not in done:
+                if task not in listed:
+                    store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+                error = _submit(task, store.folder, machines[task.machine], service)
+            left = (time.monotonic() - start) / count * (len(tasks) - count)
+            yield Progress(count, len(tasks), str(task), left, error)
+
+
+def collect(
+    folder: str | Path, methods: tuple[str, ...] = ("identity",), *, service: "Service | None" = None
+) -> Iterator[Progress]:
+    """Bring in the results that are there, keep their shots, and score them.
+
+    Args:
+        folder: that was submitted from.
+        methods: that score at once; others can later, at no cost.
+        service: in place of the runtime service, for tests.
+
+    Yields:
+        A Progress at the start and after each task; `error` says which jobs are not done yet, or why they failed.
+
+    Raises:
+        StorageError: nothing was submitted from the folder, or it cannot be written to.
+        AccountError: there is no account.
+    """
+    from qcluster.device import jobs
+
+    with Store(folder) as store:
+        submitted, done = [task for task, _ in store.submitted()], set(store.done())
+        if not submitted:
+            raise StorageError(f"nothing was submitted from {store.folder}")
+        open_ = [task for task in submitted if task not in done]
+        count = len(submitted) - len(open_)
+        yield Progress(count, len(submitted), "", float("nan"))
+        for task in open_:
+            error = ""
+            try:
+                (run,) = jobs.collect(_place(store.folder, task), service=service)
+                sample = sample_of_run(task, find_case(task.case), run)
+                store.add(outcome_of(task, sample, methods))
+                count += 1
+            except JobError as failure:
+                waiting = any(part.status not in {"ERROR", "CANCELLED"} for part in _look(store.folder, task, service))
+                error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
+            yield Progress(count, len(submitted), str(task), float("nan"), error)
+
+
+def _submit(task: Task, folder: Path, machine: "Machine", service: "Service | None") -> str:
+    """Send one task, or what a killed process left unsent of it; give why not, or nothing."""
+    from qcluster.device import jobs
+    from qcluster.device.prepare import Options, prepare
+
+    place = _place(folder, task)
+    try:
+        try:
+            jobs.status(place, service=service)
+        except StorageError:
+            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None)
+            request = prepare([find_case(task.case).circuit], machine, options, task.seed)
+            jobs.submit(request, machine, place, service=service)
+        else:
+            jobs.collect(place, service=service)
+    except JobError as failure:
+        unsent = [part for part in _look(folder, task, service) if part.status == "NOT SUBMITTED"]
+        return str(failure) if unsent else ""
+    return ""
+
+
+def _look(folder: Path, task: Task, service: "Service | None") -> list[Any]:
+    from qcluster.device import jobs
+
+    return jobs.status(_place(folder, task), service=service)
+
+
+def _place(folder: Path, task: Task) -> Path:
+    return folder / "jobs" / task.identity
+
+
+def _machine(name: str) -> "Machine":
+    from qcluster.device.machine import find_machine
+
+    return find_machine(name)

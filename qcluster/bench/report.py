@@ -1,0 +1,135 @@
+"""Report on a campaign: Markdown, CSV, figures, and one page of HTML."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from qcluster.bench.page import write_page
+from qcluster.bench.scores import BAR_COLUMNS
+from qcluster.bench.store import read_scores
+from qcluster.bench.summary import GROUPINGS, RAW, Summary, group_rows, summarise
+from qcluster.bench.table import read_rows
+from qcluster.errors import StorageError
+
+Rows = Sequence[Mapping[str, str]]
+
+_HEAD = (
+    *("method", "n", "mean HF", "median", "gain [95 %]", "x raw (geo)", "x raw (means)"),
+    *("win/tie/loss", "harm", "worst", "correct", "s/call", "skipped"),
+)
+
+
+def write_report(folder: str | Path, *, title: str = "Campaign", figures: bool = True, notes: str = "") -> list[Path]:
+    """Write ``report.md``, ``summary.csv``, ``report.html`` and figures into a campaign's folder.
+
+    Args:
+        folder: with ``scores.csv``.
+        title: heading.
+        figures: whether to draw PNG figures (needs matplotlib).
+        notes: Markdown that follows the first table, such as published figures to compare with.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StorageError: there are no scores, or the folder cannot be written to.
+    """
+    folder = Path(folder)
+    rows = latest(read_scores(folder))
+    if not rows:
+        raise StorageError(f"there are no scores in {folder}: run a campaign or score records first")
+    overall = summarise(rows, "all")
+    grouped = {
+        kind: {name: summarise(part, f"{kind}={name}") for name, part in group_rows(rows, kind).items()}
+        for kind in GROUPINGS
+    }
+    written = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
+    try:
+        written[0].write_text(_markdown(title, rows, overall, grouped, notes), encoding="utf-8")
+        every = [*overall, *(one for groups in grouped.values() for part in groups.values() for one in part)]
+        written[1].write_text(_csv(every), encoding="utf-8")
+        bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
+        write_page(written[2], title, rows, overall, bars)
+        if figures:
+            from qcluster.bench.figures import draw_figures
+
+            written += draw_figures(folder, rows, overall)
+    except OSError as error:
+        raise StorageError(f"cannot write the report into {folder}: {error}") from error
+    return written
+
+
+def latest(rows: Rows) -> list[Mapping[str, str]]:
+    """Keep one score per task and method, the newest."""
+    return list({(row["task"], row["method"]): row for row in rows}.values())
+
+
+def _markdown(
+    title: str,
+    rows: Rows,
+    overall: Sequence[Summary],
+    grouped: Mapping[str, Mapping[str, Sequence[Summary]]],
+    notes: str,
+) -> str:
+    tasks = len({row["task"] for row in rows})
+    parts = [
+        f"# {title}",
+        f"{tasks} samples, every method on the same shots. HF is the Hellinger fidelity to the ideal output; gain is "
+        "HF less the raw HF of the same sample, with a 95 % bootstrap interval of its mean; a tie is a change within "
+        ".005; harm is the share of samples that lost more than .02; worst is the largest loss. "
+        "x raw is the geometric mean of the factor over raw, and the ratio of the means.",
+        table(overall),
+        *([notes] if notes else []),
+    ]
+    for kind, groups in grouped.items():
+        if len(groups) > 1:
+            parts.append(f"## By {kind}")
+            parts += [f"### {name}\n\n{table(part)}" for name, part in groups.items()]
+    failures = sorted({f"- {row['method']}: {row['note']}" for row in rows if row["status"] == "failed"})
+    if failures:
+        parts += ["## Failures", "\n".join(failures[:50])]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """Write summaries as a Markdown table."""
+    lines = ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
+    lines += ["| " + " | ".join(_cells(one)) + " |" for one in summaries]
+    return "\n".join(lines)
+
+
+def _cells(one: Summary) -> list[str]:
+    return [
+        one.method,
+        str(one.n),
+        short(one.mean),
+        short(one.median),
+        "" if one.method == RAW or not one.n else f"{one.gain:+.3f} [{one.gain_low:+.3f}, {one.gain_high:+.3f}]",
+        short(one.factor, 2),
+        short(one.mean_factor, 2),
+        f"{one.wins}/{one.ties}/{one.losses}",
+        "" if math.isnan(one.harm) else f"{one.harm:.0%}",
+        short(one.worst),
+        "" if math.isnan(one.correct) else f"{one.correct:.0%}",
+        "" if math.isnan(one.seconds) else f"{one.seconds:.2g}",
+        str(one.skipped or ""),
+    ]
+
+
+def short(value: float, digits: int = 3) -> str:
+    """Write a number briefly; nothing for NaN."""
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _csv(summaries: Sequence[Summary]) -> str:
+    names = [field.name for field in fields(Summary)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    for one in summaries:
+        values = [getattr(one, name) for name in names]
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+    return text.getvalue()

@@ -1,0 +1,177 @@
+"""Shots with all that is known about them: what methods work on, from a campaign or from recorded hardware."""
+
+import gzip
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qcluster.core.bits import format_bitstrings
+from qcluster.core.distribution import Distribution, Floats
+from qcluster.errors import StorageError
+
+if TYPE_CHECKING:
+    from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import Profile
+
+FORMAT = "qcluster-shots"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Hold counts, what they should have been, and what is known of how they came about."""
+
+    identity: str
+    """Identity of the task, or the id of a record."""
+    case: str
+    """Name of the circuit."""
+    family: str
+    """Kind of circuit."""
+    machine: str
+    """Where it ran."""
+    counts: Distribution
+    """What was read, twirls undone."""
+    ideal: Distribution | None = None
+    """What should have been read; None where it is not known."""
+    readout: Floats | None = None
+    """``(n_bits, 2)``: P(read 1|0), P(read 0|1) of each bit; None where there is no calibration."""
+    expected_errors: float | None = None
+    """Mean number of faults in a shot, from the calibration; None where it is not known."""
+    rate: float | None = None
+    """Effective flip rate of a bit, from the calibration or a label; None where it is not known."""
+    profile: "Profile | None" = None
+    """Facts of the compiled circuit, and the circuit."""
+    calibration: "Calibration | None" = None
+    """The machine's figures on the day."""
+    twirl_counts: tuple[Distribution, ...] = ()
+    """What was read per twirl."""
+    edges: tuple[tuple[int, int, float], ...] = ()
+    """Ising cost of a QAOA circuit, to be minimised; see `Case.edges`."""
+    seconds: float = 0.0
+    """Time it took to run."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Anything else worth a column: the task, the depth."""
+
+    def __str__(self) -> str:
+        return f"{self.case} on {self.machine}"
+
+    @cached_property
+    def n_bits(self) -> int:
+        """Number of classical bits."""
+        return self.counts.n_bits
+
+
+def pack_sample(sample: Sample) -> bytes:
+    """Write the measured part as compressed JSON: counts, profile, figures; the ideal belongs to the case."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "identity": sample.identity,
+        "case": sample.case,
+        "family": sample.family,
+        "machine": sample.machine,
+        "n_bits": sample.n_bits,
+        "counts": _table(sample.counts),
+        "twirl_counts": [_table(part) for part in sample.twirl_counts],
+        "readout": None if sample.readout is None else sample.readout.tolist(),
+        "expected_errors": sample.expected_errors,
+        "rate": sample.rate,
+        "profile": None if sample.profile is None else sample.profile.to_json(),
+        "calibration": None if sample.calibration is None else sample.calibration.identity,
+        "edges": sample.edges,
+        "seconds": sample.seconds,
+        "facts": sample.facts,
+    }
+    return gzip.compress(json.dumps(content).encode(), compresslevel=6, mtime=0)
+
+
+def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sample:
+    """Read what `pack_sample` wrote.
+
+    Args:
+        packed: the bytes.
+        folder: where calibrations lie, by identity.
+        ideal: the ideal output of the case.
+
+    Raises:
+        StorageError: the bytes are no sample, or from a newer version.
+    """
+    try:
+        content = json.loads(gzip.decompress(packed))
+        if content["format"] != FORMAT or content["version"] > VERSION:
+            raise ValueError(f"format {content['format']} version {content['version']} is not known here")
+        n_bits = content["n_bits"]
+        return Sample(
+            identity=content["identity"],
+            case=content["case"],
+            family=content["family"],
+            machine=content["machine"],
+            counts=_distribution(content["counts"], n_bits),
+            ideal=ideal,
+            readout=None if content["readout"] is None else np.array(content["readout"]).reshape(n_bits, 2),
+            expected_errors=content["expected_errors"],
+            rate=content["rate"],
+            profile=_profile(content["profile"]),
+            calibration=_calibration(content["calibration"], folder),
+            twirl_counts=tuple(_distribution(part, n_bits) for part in content["twirl_counts"]),
+            edges=tuple((int(i), int(j), float(w)) for i, j, w in content["edges"]),
+            seconds=content["seconds"],
+            facts=content["facts"],
+        )
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+        raise StorageError(f"this is no saved sample: {error}") from error
+
+
+def _table(counts: Distribution) -> dict[str, float]:
+    weights = [int(w) if w == int(w) else w for w in counts.weights.tolist()]
+    return dict(zip(format_bitstrings(counts.bits), weights, strict=True))
+
+
+def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
+    if not table:
+        return Distribution(np.zeros((0, n_bits), dtype=bool), np.zeros(0))
+    return Distribution.of(table)
+
+
+def _profile(text: str | None) -> "Profile | None":
+    if text is None:
+        return None
+    from qcluster.device.profile import Profile
+
+    return Profile.from_json(text)
+
+
+def _calibration(identity: str | None, folder: Path) -> "Calibration | None":
+    path = folder / f"{identity}.json"
+    if identity is None or not path.exists():
+        return None
+    from qcluster.device.calibration import Calibration
+
+    return Calibration.load(path)
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and never over one that is there.
+
+    Raises:
+        StorageError: the disk is full or the folder cannot be written to; nothing is left behind.
+    """
+    if path.exists():
+        return
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise StorageError(f"cannot write {path}: {error}; what was saved before is intact") from error

@@ -1,0 +1,183 @@
+"""The folder of a campaign: shots stored once and never edited, and two append-only tables."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from qcluster.bench.sample import Sample, unpack_sample, write_once
+from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
+from qcluster.bench.table import Table, read_rows
+from qcluster.bench.tasks import Task, find_case
+from qcluster.errors import StorageError
+
+RUN_COLUMNS = (
+    *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
+)
+JOB_COLUMNS = ("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "submitted")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a worker sends back: everything that has to be written."""
+
+    label: str
+    """What was done, for a progress bar."""
+    task: Task | None = None
+    """What was run; None where only scores come."""
+    shots: bytes = b""
+    """The packed sample."""
+    calibration: tuple[str, bytes] | None = None
+    """Identity and text of the calibration."""
+    scores: tuple[dict[str, object], ...] = ()
+    """Rows of scores."""
+    bars: tuple[dict[str, object], ...] = ()
+    """Rows of the likeliest strings, for drawings."""
+    n_bits: int = 0
+    """Number of classical bits."""
+    n_outcomes: int = 0
+    """Number of distinct strings."""
+    seconds: float = 0.0
+    """Time to run."""
+    error: str = ""
+    """Why it failed; empty when it did not."""
+
+
+class Store:
+    """Write to a campaign's folder; one process at a time.
+
+    ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
+    ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
+    ``jobs.csv`` what was sent to real machines. Shots are written whole before their row: a row always has its shots.
+
+    Raises:
+        StorageError: the folder cannot be written to, or another process is writing to it.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        try:
+            (self.folder / "shots").mkdir(parents=True, exist_ok=True)
+            self._lock = (self.folder / ".lock").open("w")
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.folder}: {error}") from error
+        try:
+            _take(self._lock.fileno(), self.folder)
+            self.runs = Table(self.folder / "runs.csv", RUN_COLUMNS)
+            self.scores = Table(self.folder / "scores.csv", SCORE_COLUMNS)
+            self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
+            self.jobs = Table(self.folder / "jobs.csv", JOB_COLUMNS)
+        except StorageError:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.close()
+
+    def done(self) -> list[Task]:
+        """Give the tasks whose shots are here, oldest first."""
+        return [_task(row) for row in self.runs.rows()]
+
+    def submitted(self) -> list[tuple[Task, str]]:
+        """Give the tasks that were sent to real machines, and when, oldest first."""
+        return [(_task(row), row["submitted"]) for row in self.jobs.rows()]
+
+    def note_submission(self, task: Task, when: str) -> None:
+        """Write down that a task is about to be sent."""
+        self.jobs.append([{"task": task.identity, **asdict(task), "submitted": when}])
+
+    def scored(self) -> set[tuple[str, str]]:
+        """Give the pairs of task and method that have a score."""
+        return {(row["task"], row["method"]) for row in self.scores.rows()}
+
+    def forget_scores(self) -> None:
+        """Put the scores aside, as ``scores.csv.old``, so that every method scores anew."""
+        if self.scores.path.exists():
+            self.scores.path.replace(self.scores.path.with_suffix(".csv.old"))
+
+    def add(self, outcome: Outcome) -> None:
+        """Write what a worker sent: shots, row, scores, in this order."""
+        if outcome.calibration is not None:
+            identity, text = outcome.calibration
+            write_once(self.folder / "calibrations" / f"{identity}.json", text)
+        if outcome.task is not None and outcome.shots:
+            write_once(shots_path(self.folder, outcome.task.identity), outcome.shots)
+            row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
+            self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])
+        if outcome.bars:
+            self.bars.append(outcome.bars)
+        if outcome.scores:
+            self.scores.append(outcome.scores)
+
+
+def shots_path(folder: Path, identity: str) -> Path:
+    """Name the file with the shots of a task."""
+    return folder / "shots" / f"{identity}.json.gz"
+
+
+def load_sample(folder: Path, identity: str) -> Sample:
+    """Read the shots of a task, with the ideal output of its case.
+
+    Raises:
+        StorageError: the file is missing or damaged, or the case is another circuit now than when it ran.
+    """
+    path = shots_path(folder, identity)
+    try:
+        sample = unpack_sample(path.read_bytes(), folder / "calibrations", None)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    case = find_case(sample.case)
+    if sample.facts.get("task", {}).get("circuit") != case.fingerprint:
+        raise StorageError(f"{sample.case} is another circuit now than when {identity} ran: its ideal does not fit")
+    return replace(sample, ideal=case.ideal)
+
+
+def read_tasks(folder: str | Path) -> list[Task]:
+    """List the tasks whose shots are in a folder, without locking it."""
+    return [_task(row) for row in read_rows(Path(folder) / "runs.csv", RUN_COLUMNS)]
+
+
+def read_scores(folder: str | Path) -> list[dict[str, str]]:
+    """List the scores in a folder, without locking it."""
+    return read_rows(Path(folder) / "scores.csv", SCORE_COLUMNS)
+
+
+def load_samples(folder: str | Path) -> Iterator[Sample]:
+    """Yield every sample of a folder, oldest first."""
+    for task in read_tasks(folder):
+        yield load_sample(Path(folder), task.identity)
+
+
+def missing(tasks: Iterable[Task], methods: Iterable[str], scored: set[tuple[str, str]]) -> dict[Task, tuple[str, ...]]:
+    """Find which methods each task lacks a score of; tasks that lack none are left out."""
+    wanted = tuple(methods)
+    lacking = {task: tuple(m for m in wanted if (task.identity, m) not in scored) for task in tasks}
+    return {task: names for task, names in lacking.items() if names}
+
+
+def _task(row: dict[str, str]) -> Task:
+    return Task(
+        case=row["case"],
+        circuit=row["circuit"],
+        machine=row["machine"],
+        shots=int(row["shots"]),
+        twirls=int(row["twirls"]),
+        dd=row["dd"],
+        seed=int(row["seed"]),
+    )
+
+
+def _take(handle: int, folder: Path) -> None:
+    """Lock the folder until this process ends, however it ends."""
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(f"another process is writing to {folder}") from error
+    os.set_inheritable(handle, False)

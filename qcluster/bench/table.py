@@ -1,0 +1,108 @@
+"""An append-only CSV file that survives a kill at any moment."""
+
+import csv
+import io
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from qcluster.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+
+class Table:
+    """Append rows to a CSV file, each flushed before `append` returns.
+
+    A row is there whole or not at all: a last line without its newline is what a killed process or a full disk
+    leaves behind; it is dropped, with a warning in the log, when the file is opened again.
+
+    Args:
+        path: the file; made with its header at the first row.
+        columns: names of the columns, in order.
+
+    Raises:
+        StorageError: the file cannot be read, or has other columns.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+        try:
+            self._mend()
+        except OSError as error:
+            raise StorageError(f"cannot open {path}: {error}") from error
+
+    def _mend(self) -> None:
+        if not self.path.exists() or not self.path.is_file():
+            return
+        with self.path.open("rb+") as stream:
+            content = stream.read()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                logger.warning("%s: dropped an unfinished last line of %d bytes", self.path, len(content) - whole)
+                stream.truncate(whole)
+
+    def rows(self) -> list[dict[str, str]]:
+        """Read all rows, oldest first; values are text, as written.
+
+        Raises:
+            StorageError: the file cannot be read, or has other columns.
+        """
+        return read_rows(self.path, self.columns)
+
+    def append(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Write rows at the end and flush: all of them in one piece, so that a kill tears one line at most.
+
+        Raises:
+            StorageError: the disk is full, or the file cannot be written; what was there before is untouched.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+        try:
+            if not self.path.exists() or os.path.getsize(self.path) == 0:
+                writer.writeheader()
+            writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+            with self.path.open("ab", buffering=0) as stream:
+                _write_whole(stream, text.getvalue().encode())
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {error}; what was saved before is intact") from error
+
+
+def _write_whole(stream: io.FileIO, content: bytes) -> None:
+    """Write everything, or take back what did get written."""
+    start, done = stream.seek(0, os.SEEK_END), 0
+    try:
+        while done < len(content):
+            done += stream.write(content[done:]) or 0
+    except OSError:
+        if done:
+            stream.truncate(start)
+        raise
+
+
+def _text(value: object) -> str:
+    """Write floats with the digits that read back to the same number, NaN and None as nothing."""
+    if value is None or value != value:
+        return ""
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
+    """Read a table without touching it: an unfinished last line is left out.
+
+    Raises:
+        StorageError: the file cannot be read, or has other columns than those asked for.
+    """
+    if not path.exists():
+        return []
+    try:
+        content = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    whole = content[: content.rfind("\n") + 1]
+    reader = csv.DictReader(io.StringIO(whole))
+    if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
+        raise StorageError(f"{path} has other columns than this version writes; start a new directory")
+    return list(reader)

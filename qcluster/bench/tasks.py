@@ -1,0 +1,150 @@
+"""What a campaign asks for, and the tasks that it becomes."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from qcluster.bench.circuits import SUITES, Case, make_case, read_cases
+from qcluster.errors import StorageError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One circuit on one machine in one way: what is run, and nothing about how it is judged."""
+
+    case: str
+    """Name of the case, see `make_case`, or ``file:PATH#k`` for the k-th circuit of a user's file."""
+    circuit: str
+    """Fingerprint of the circuit."""
+    machine: str
+    """``FakeTorino`` and other fakes, ``flips:RATE`` (independent flips, no compiler), or a real machine's name."""
+    shots: int
+    """Number of shots over all twirls."""
+    twirls: int
+    """Number of twirled circuits that share the shots; 1 runs the circuit as it is."""
+    dd: str
+    """Sequence of dynamical decoupling, such as ``XX``; empty for none."""
+    seed: int
+    """Seed of the compiler, the twirls and the simulator."""
+
+    def __str__(self) -> str:
+        return f"{self.case} on {self.machine}, seed {self.seed}"
+
+    @property
+    def identity(self) -> str:
+        """Hash of the content (16 hexadecimal digits): equal tasks are one task, in any campaign."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A list of cases crossed with machines, shots, twirls, decoupling and seeds; and methods to score."""
+
+    name: str
+    """Title of the report."""
+    cases: tuple[str, ...]
+    """Names of cases."""
+    machines: tuple[str, ...]
+    """Names of machines."""
+    shots: tuple[int, ...] = (8192,)
+    """Numbers of shots."""
+    twirls: tuple[int, ...] = (16,)
+    """Numbers of twirls."""
+    dd: tuple[str, ...] = ("",)
+    """Decoupling sequences."""
+    seeds: tuple[int, ...] = (0,)
+    """Seeds; each is a repetition with another compilation, other twirls and other shots."""
+    methods: tuple[str, ...] = ("identity", "hammer")
+    """Methods that score."""
+
+    def tasks(self) -> Iterator[Task]:
+        """Yield the tasks, machine by machine, so that each machine's noise model is built once.
+
+        Raises:
+            ValueError: a case cannot be built.
+        """
+        grid = product(self.machines, self.shots, self.twirls, self.dd, self.seeds, self.cases)
+        for machine, shots, twirls, dd, seed, name in grid:
+            yield Task(name, find_case(name).fingerprint, machine, shots, twirls, dd, seed)
+
+
+@lru_cache(maxsize=4096)
+def find_case(name: str) -> Case:
+    """Build a case from its name, once per process."""
+    if not name.startswith("file:"):
+        return make_case(name)
+    path, _, number = name.removeprefix("file:").rpartition("#")
+    return read_cases(path)[int(number)]
+
+
+_LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
+_KEYS = {"name", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
+
+
+def read_campaign(path: str | Path) -> Campaign:
+    """Read a campaign from a TOML file.
+
+    Keys: ``name``; what to run: ``suites``, ``cases``, ``families`` with ``widths``, ``files`` (relative to the
+    TOML file), less ``exclude``; how: ``machines``, ``shots``, ``twirls``, ``dd`` (false, true for XX, or a
+    sequence), ``seeds``; ``methods``. Single values stand for lists of one.
+
+    Raises:
+        StorageError: the file cannot be read.
+        ValueError: an unknown key or name, or a value of the wrong kind.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read the campaign {path}: {error}") from error
+    return parse_campaign(content, path.parent, path.stem)
+
+
+def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str = "campaign") -> Campaign:
+    """Check a campaign's keys and values; see `read_campaign`."""
+    unknown = sorted(content.keys() - _KEYS)
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(sorted(_KEYS))}")
+    lists = {key: _list(content, key, kind) for key, kind in _LISTS.items() if key in content}
+    if not lists.get("machines"):
+        raise ValueError('a campaign needs machines, such as machines = ["FakeTorino"]')
+    for key, least in (("shots", 1), ("twirls", 1), ("seeds", 0)):
+        low = [value for value in lists.get(key, ()) if value < least]
+        if low:
+            raise ValueError(f"{key} must be {least} or more; got {low[0]}")
+    cases = _cases(content, folder)
+    if not cases:
+        raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")
+    return Campaign(name=str(content.get("name", title)), cases=tuple(cases), **lists)
+
+
+def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
+    names: list[str] = []
+    for suite in _list(content, "suites", str):
+        if suite not in SUITES:
+            raise ValueError(f"no suite {suite!r}; there are {', '.join(SUITES)}")
+        names += SUITES[suite]
+    names += _list(content, "cases", str)
+    names += [f"{f}:{n}" for f, n in product(_list(content, "families", str), _list(content, "widths", int))]
+    for file in _list(content, "files", str):
+        place = (folder / file).resolve()
+        names += [f"file:{place}#{k}" for k in range(len(read_cases(place)))]
+    excluded = set(_list(content, "exclude", str))
+    return [name for name in dict.fromkeys(names) if name not in excluded]
+
+
+def _list(content: Mapping[str, Any], key: str, kind: type) -> tuple[Any, ...]:
+    value = content.get(key, ())
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if key == "dd":
+        values = [{True: "XX", False: ""}.get(item, item) if isinstance(item, bool) else item for item in values]
+    wrong = [item for item in values if not isinstance(item, kind) or isinstance(item, bool)]
+    if wrong:
+        raise ValueError(f"{key} must hold {kind.__name__} values; got {wrong[0]!r}")
+    return tuple(values)

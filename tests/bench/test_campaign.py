@@ -1,0 +1,318 @@
+"""Campaigns: what a TOML file asks for, resuming after any kind of death, the same rows from any number of workers."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from qcluster.bench import campaign as engine
+from qcluster.bench import store
+from qcluster.bench.campaign import rescore, run
+from qcluster.bench.circuits import make_case
+from qcluster.bench.store import Store, load_samples, read_scores, read_tasks, shots_path
+from qcluster.bench.tasks import Task, parse_campaign, read_campaign
+from qcluster.errors import QClusterError, StorageError
+
+SMALL = {
+    "cases": ["ghz:3", "bv:4", "w_state:3"],
+    "machines": ["flips:0.05"],
+    "shots": 300,
+    "twirls": 1,
+    "seeds": [0, 1],
+}
+
+
+def plan(**changes):
+    return parse_campaign({**SMALL, "methods": ["identity", "hammer"], **changes})
+
+
+def go(*arguments, **options):
+    steps = list(run(*arguments, **options))
+    assert not [step for step in steps if step.error]
+    return steps
+
+
+def without_time(rows):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def in_order(rows):
+    return sorted(without_time(rows), key=lambda row: (row["task"], row["method"]))
+
+
+def test_a_toml_file_becomes_tasks(tmp_path):
+    (tmp_path / "mine.qasm").write_text('OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0];\ncx q[0],q[1];\n')
+    (tmp_path / "c.toml").write_text(
+        'families = ["ghz", "bv"]\nwidths = [3, 5]\nexclude = ["bv:5"]\nfiles = "mine.qasm"\n'
+        'machines = ["flips:0.01", "FakeTorino"]\nshots = [100, 200]\ndd = [false, true, "XY4"]\nmethods = "identity"\n'
+    )
+    campaign = read_campaign(tmp_path / "c.toml")
+    assert campaign.name == "c"
+    assert campaign.cases[:3] == ("ghz:3", "ghz:5", "bv:3")
+    assert campaign.dd == ("", "XX", "XY4")
+    tasks = list(campaign.tasks())
+    assert len(tasks) == 4 * 2 * 2 * 3
+    assert len({task.identity for task in tasks}) == len(tasks)
+    assert [task.machine for task in tasks] == ["flips:0.01"] * 24 + ["FakeTorino"] * 24
+
+
+def test_a_suite_is_a_list_of_cases():
+    campaign = parse_campaign({"suites": "paper", "machines": "FakeTorino", "exclude": ["paper/qaoa_15"]})
+    assert len(campaign.cases) == 28
+
+
+def test_identity_is_the_content():
+    task = next(plan().tasks())
+    assert task.identity == Task(**task.__dict__).identity
+    for field, value in (("seed", 9), ("shots", 1), ("circuit", "x"), ("dd", "XX"), ("twirls", 3), ("machine", "m")):
+        assert replace(task, **{field: value}).identity != task.identity
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": 1}, "unknown key 'colour'"),
+        ({"machines": []}, "needs machines"),
+        ({"cases": []}, "needs suites"),
+        ({"suites": ["nonsense"]}, "no suite"),
+        ({"shots": 0}, "shots must be 1 or more"),
+        ({"shots": "many"}, "shots must hold int"),
+        ({"seeds": True}, "seeds must hold int"),
+        ({"twirls": 0}, "twirls must be 1 or more"),
+        ({"dd": 3}, "dd must hold str"),
+    ],
+)
+def test_mistakes_in_a_campaign_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        plan(**changes)
+
+
+def test_unknown_methods_and_cases_stop_before_anything_runs(tmp_path):
+    with pytest.raises(ValueError, match="no method"):
+        list(run(plan(methods=["nonsense"]), tmp_path / "out"))
+    with pytest.raises(ValueError, match="no family"):
+        list(run(plan(cases=["nonsense:3"]), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unreadable_campaign_is_a_clear_error(tmp_path):
+    with pytest.raises(StorageError, match="cannot read the campaign"):
+        read_campaign(tmp_path / "absent.toml")
+    (tmp_path / "bad.toml").write_text("= 3")
+    with pytest.raises(StorageError, match="cannot read the campaign"):
+        read_campaign(tmp_path / "bad.toml")
+
+
+def test_running_again_does_nothing(tmp_path):
+    steps = go(plan(), tmp_path)
+    assert (steps[0].done, steps[-1].done, steps[-1].total) == (0, 6, 6)
+    before = (tmp_path / "scores.csv").read_bytes()
+    again = go(plan(), tmp_path)
+    assert len(again) == 1
+    assert again[0].done == 6
+    assert (tmp_path / "scores.csv").read_bytes() == before
+
+
+def test_shots_are_the_same_every_time_and_kept(tmp_path):
+    go(plan(), tmp_path / "a")
+    go(plan(), tmp_path / "b")
+    first, second = list(load_samples(tmp_path / "a")), list(load_samples(tmp_path / "b"))
+    assert len(first) == 6
+    for left, right in zip(first, second, strict=True):
+        assert left.counts == right.counts
+        assert left.identity == right.identity
+        assert left.counts.shots == 300
+        assert left.ideal is not None
+
+
+def test_a_new_method_costs_no_new_shots(tmp_path, monkeypatch):
+    go(plan(), tmp_path)
+    monkeypatch.setattr(engine, "run_task", lambda task: pytest.fail("ran again"))
+    steps = list(rescore(tmp_path, ("hammer", "plurality")))
+    assert steps[-1].done == 6
+    assert {row["method"] for row in read_scores(tmp_path)} == {"identity", "hammer", "plurality"}
+    assert len(read_scores(tmp_path)) == 18
+    go(plan(methods=["identity", "em_uniform"]), tmp_path)
+    assert len(read_scores(tmp_path)) == 24
+
+
+def test_scoring_again_gives_the_same_scores(tmp_path):
+    go(plan(), tmp_path)
+    before = read_scores(tmp_path)
+    list(rescore(tmp_path, ("identity", "hammer"), again=True))
+    assert in_order(read_scores(tmp_path)) == in_order(before)
+    assert (tmp_path / "scores.csv.old").exists()
+
+
+def test_a_failing_task_is_reported_and_tried_again(tmp_path, monkeypatch):
+    real = engine.run_task
+
+    def flaky(task):
+        if task.case == "bv:4":
+            raise QClusterError("the machine is on fire")
+        return real(task)
+
+    monkeypatch.setattr(engine, "run_task", flaky)
+    steps = list(run(plan(), tmp_path))
+    assert [step.error for step in steps if step.error] == ["QClusterError: the machine is on fire"] * 2
+    assert steps[-1].done == 4
+    monkeypatch.undo()
+    assert go(plan(), tmp_path)[-1].done == 6
+
+
+def test_unknown_machines_fail_in_words(tmp_path):
+    steps = list(run(plan(machines=["flips:0.7"], cases=["ghz:2"], seeds=0), tmp_path))
+    assert "rate in [0, 0.5)" in steps[-1].error
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+@pytest.mark.parametrize("name", ["scores.csv", "runs.csv"])
+def test_a_torn_table_is_mended_by_running_again(tmp_path, name, cut):
+    go(plan(), tmp_path / "whole")
+    go(plan(), tmp_path / "torn")
+    path = tmp_path / "torn" / name
+    path.write_bytes(path.read_bytes()[:-cut])
+    go(plan(), tmp_path / "torn")
+    whole, torn = (without_time(read_scores(tmp_path / part)) for part in ("whole", "torn"))
+    assert torn == whole if name == "scores.csv" else {str(row) for row in torn} == {str(row) for row in whole}
+    assert set(read_tasks(tmp_path / "torn")) == set(read_tasks(tmp_path / "whole"))
+
+
+def test_damaged_shots_are_a_clear_error(tmp_path):
+    go(plan(), tmp_path)
+    path = shots_path(tmp_path, read_tasks(tmp_path)[0].identity)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(StorageError, match="no saved sample"):
+        list(load_samples(tmp_path))
+    path.unlink()
+    with pytest.raises(StorageError, match="cannot read"):
+        list(load_samples(tmp_path))
+
+
+def test_a_case_that_has_changed_is_not_judged_by_the_wrong_ideal(tmp_path, monkeypatch):
+    go(plan(cases=["bv:4"], seeds=0), tmp_path)
+    changed = replace(make_case("bv:4:secret=0001"), name="bv:4")
+    monkeypatch.setattr(store, "find_case", lambda name: changed)
+    steps = list(rescore(tmp_path, ("plurality",)))
+    assert "another circuit now" in steps[-1].error
+    assert len(read_scores(tmp_path)) == 2
+
+
+def test_two_processes_do_not_write_at_once(tmp_path):
+    with Store(tmp_path), pytest.raises(StorageError, match="another process"):
+        Store(tmp_path)
+    with Store(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot write"):
+        list(run(plan(), tmp_path / "file"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 100 kB, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_a_full_disk_loses_nothing(small_disk):
+    many = plan(seeds=list(range(40)))
+    with pytest.raises(StorageError, match="No space left"):
+        list(run(many, small_disk))
+    saved = read_tasks(small_disk)
+    assert 3 < len(saved) < 120
+    assert len(list(load_samples(small_disk))) == len(saved)
+    assert not list((small_disk / "shots").glob(".*"))
+    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    go(many, small_disk)
+    assert len(read_tasks(small_disk)) == 120
+    assert len({(row["task"], row["method"]) for row in read_scores(small_disk)}) == 240
+
+
+def test_a_read_only_disk_is_a_clear_error(small_disk):
+    go(plan(), small_disk)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    with pytest.raises(StorageError, match="cannot"):
+        list(run(plan(seeds=[7]), small_disk))
+    assert len(read_tasks(small_disk)) == 6
+    assert len(read_scores(small_disk)) == 12
+
+
+CHILD = """
+import sys, time
+from qcluster.bench import campaign as engine
+from qcluster.bench import store
+from qcluster.bench.tasks import parse_campaign
+real = engine.run_task
+def slow(task):
+    time.sleep(0.05)
+    return real(task)
+engine.run_task = slow
+plan = parse_campaign({plan!r})
+for step in engine.run(plan, sys.argv[1]):
+    print(step.done, flush=True)
+"""
+
+
+def test_kill_nine_and_resume_give_the_same_table(tmp_path):
+    content = {**SMALL, "seeds": list(range(8)), "methods": ["identity", "hammer"]}
+    go(parse_campaign(content), tmp_path / "whole")
+    child = CHILD.replace("{plan!r}", repr(content))
+    for _ in range(3):
+        process = subprocess.Popen(
+            [sys.executable, "-c", child, str(tmp_path / "killed")], stdout=subprocess.PIPE, text=True
+        )
+        first = int(process.stdout.readline())
+        while int(process.stdout.readline() or 99) < first + 4:
+            pass
+        time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+    assert 0 < len(read_tasks(tmp_path / "killed")) < 24
+    go(parse_campaign(content), tmp_path / "killed")
+    assert without_time(read_scores(tmp_path / "killed")) == without_time(read_scores(tmp_path / "whole"))
+
+
+def test_two_workers_give_the_rows_of_one(tmp_path):
+    go(plan(), tmp_path / "one")
+    go(plan(), tmp_path / "two", workers=2)
+    assert in_order(read_scores(tmp_path / "two")) == in_order(read_scores(tmp_path / "one"))
+
+
+def test_a_dead_worker_process_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "_work", _die)
+    with pytest.raises(QClusterError, match="worker process died"):
+        list(run(plan(), tmp_path, workers=2))
+
+
+def _die(task, methods):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_small_tasks_cost_little(tmp_path):
+    """1,000 tasks in less than 5 ms of processor time each, running, saving and scoring them included."""
+    many = plan(cases=["ghz:3"], seeds=list(range(1000)), methods=["identity"])
+    go(plan(cases=["ghz:2"], seeds=0), tmp_path / "warm")
+    start = time.process_time()
+    go(many, tmp_path / "many")
+    assert time.process_time() - start < 5.0
+
+
+def test_no_dask_scheduler_is_a_clear_error(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(engine, "DASK_SECONDS", 0.5)
+    with pytest.raises(QClusterError, match="no Dask scheduler"):
+        list(run(plan(), tmp_path, dask="tcp://127.0.0.1:9"))

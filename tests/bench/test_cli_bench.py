@@ -1,0 +1,57 @@
+"""The commands, as a user types them."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from qcluster.cli_bench import _clock, bench_app
+
+runner = CliRunner()
+PLAN = (
+    'cases = ["ghz:3", "bv:3"]\nmachines = ["flips:0.05"]\nshots = 200\ntwirls = 1\nmethods = ["identity", "hammer"]\n'
+)
+
+
+def call(*arguments, code=0):
+    done = runner.invoke(bench_app, [str(argument) for argument in arguments])
+    if done.exception is not None and not isinstance(done.exception, SystemExit | typer.Exit):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def test_run_score_report(tmp_path):
+    (tmp_path / "c.toml").write_text(PLAN)
+    out = tmp_path / "out"
+    assert "qcluster bench report" in call("run", tmp_path / "c.toml", "--out", out)
+    call("run", tmp_path / "c.toml", "--out", out)
+    call("score", out, "--methods", "plurality, em_uniform")
+    shown = call("report", out, "--title", "Mine", "--no-figures")
+    assert "plurality" in shown
+    assert (out / "report.md").read_text().startswith("# Mine")
+    call("score", out, "--methods", "identity", "--again")
+    assert (out / "scores.csv").read_text().count("\n") == 3
+
+
+def test_a_failed_task_gives_exit_code_one(tmp_path):
+    (tmp_path / "c.toml").write_text(PLAN.replace("flips:0.05", "flips:nonsense"))
+    output = call("run", tmp_path / "c.toml", "--out", tmp_path / "out", code=1)
+    assert "2 left" in output
+
+
+def test_records_from_the_command_line(tmp_path):
+    record = {"id": "a", "counts": {"00": 5, "01": 1}, "ideal": {"00": 1}}
+    (tmp_path / "mine.jsonl").write_text(json.dumps(record) + "\n")
+    call("score", "--records", tmp_path / "mine.jsonl", "--out", tmp_path / "out")
+    assert "hammer" in call("report", tmp_path / "out", "--no-figures")
+
+
+def test_score_wants_one_source(tmp_path):
+    with pytest.raises(ValueError, match="folder, or --records"):
+        call("score")
+
+
+def test_times_are_read_like_a_clock():
+    assert [_clock(s) for s in (0.0, 59.9, 3661.0, float("nan"))] == ["0:00:00", "0:00:59", "1:01:01", "?"]

@@ -1,0 +1,120 @@
+"""Tasks on simulated machines: what a sample keeps, and the figures that the methods ask for."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qcluster.bench.campaign import run
+from qcluster.bench.faults import circuit_faults, effective_rate, median_error
+from qcluster.bench.machines import machine_name, run_task
+from qcluster.bench.records import read_records
+from qcluster.bench.store import load_samples, read_scores
+from qcluster.bench.tasks import Task, parse_campaign
+from qcluster.core.metrics import hellinger_fidelity
+
+
+def task(case="ghz:3", machine="FakeTorino", **more):
+    from qcluster.bench.tasks import find_case
+
+    given = {"shots": 600, "twirls": 2, "dd": "", "seed": 1} | more
+    return Task(case=case, circuit=find_case(case).fingerprint, machine=machine, **given)
+
+
+def test_machines_are_named_as_ibm_names_them():
+    names = {"FakeTorino": "fake_torino", "fake_brisbane": "fake_brisbane", "ibm_torino": "ibm_torino", "aer": "aer"}
+    assert {name: machine_name(name) for name in names} == names
+
+
+def test_a_sample_keeps_what_methods_ask_for():
+    sample = run_task(task())
+    assert sample.counts.shots == 600
+    assert len(sample.twirl_counts) == 2
+    assert sample.readout.shape == (3, 2)
+    assert 0 < sample.rate < sample.expected_errors < 1
+    assert hellinger_fidelity(sample.counts, sample.ideal) > 0.7
+    assert sample.profile.n_bits == 3
+    assert sample.calibration.backend == "fake_torino"
+
+
+def test_a_campaign_on_a_machine_survives_the_files(tmp_path):
+    content = {"cases": ["ghz:3", "bv:3"], "machines": ["FakeTorino"], "shots": 400, "twirls": 2}
+    methods = ["identity", "m3", "hammer", "qbeep", "hammr_l", "paper"]
+    steps = list(run(parse_campaign({**content, "methods": methods}), tmp_path))
+    assert not [step.error for step in steps if step.error]
+    assert {row["status"] for row in read_scores(tmp_path)} == {"ok"}
+    assert len(list((tmp_path / "calibrations").iterdir())) == 1
+    first, second = load_samples(tmp_path)
+    assert first.calibration.identity == second.calibration.identity
+    again = run_task(task("ghz:3", shots=400, seed=0))
+    assert first.counts == again.counts
+    assert first.profile.circuit == again.profile.circuit
+    assert first.expected_errors == pytest.approx(again.expected_errors)
+
+
+def test_the_noise_that_is_predicted_is_the_noise_that_comes():
+    """The chance of no fault, exp(-expected), is near the probability that stays on the ideal string."""
+    sample = run_task(task("bv:4", shots=8000, twirls=8))
+    right = float(sample.counts.to_probs()["1111"])
+    assert np.exp(-sample.expected_errors) == pytest.approx(right, abs=0.08)
+    assert (1 - sample.rate) ** 4 == pytest.approx(right, abs=0.08)
+
+
+def test_faults_by_hand():
+    from qiskit import QuantumCircuit
+
+    from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import read_profile
+
+    text = json.loads(Calibration.ideal(2).to_json())
+    text |= {
+        "readout": {"shape": [2, 2], "values": [0.01, 0.03, 0.02, 0.06]},
+        "gates_1q": ["x"],
+        "errors_1q": {"shape": [1, 2], "values": [0.001, 0.002]},
+        "durations_1q": {"shape": [1, 2], "values": [0.0, 0.0]},
+        "couplings": [[0, 1]],
+        "gates_2q": ["cz"],
+        "errors_2q": {"shape": [1, 1], "values": [0.01]},
+        "durations_2q": {"shape": [1, 1], "values": [0.0]},
+        "dead_couplings": [False],
+    }
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.cz(0, 1)
+    circuit.cz(0, 1)
+    circuit.measure([1, 0], [0, 1])
+    calibration = Calibration.from_json(json.dumps(text))
+    faults = circuit_faults(read_profile(circuit, calibration), calibration)
+    assert faults.readout.tolist() == [[0.02, 0.06], [0.01, 0.03]]
+    assert faults.expected == pytest.approx(0.001 + 2 * 0.01 + 0.02 + 0.04)
+    assert faults.rate == pytest.approx(effective_rate(0.081, 2))
+
+
+def test_the_closed_form_of_the_rate():
+    assert effective_rate(0.0, 5) == 0.0
+    assert effective_rate(1e9, 5) == 0.499
+    assert effective_rate(0.3, 0) == 0.0
+    rates = [effective_rate(x, 8) for x in np.linspace(0, 5, 30)]
+    assert (np.diff(rates) > 0).all()
+    assert median_error(np.array([0.1, np.nan, 1.0, 0.3])) == pytest.approx(0.2)
+    assert median_error(np.array([1.0])) == 0.0
+
+
+def test_snapshots_fill_in_what_a_record_lacks(tmp_path):
+    record = {"id": "q", "machine": "ibm_torino", "family": "FC", "p": 3, "counts": {"00000": 9, "10101": 1}}
+    path = tmp_path / "r.jsonl"
+    path.write_text(json.dumps(record) + "\n")
+    (plain,) = read_records(path)
+    (filled,) = read_records(path, snapshots=True)
+    assert plain.readout is None
+    assert filled.readout.shape == (5, 2)
+    assert 0.2 < filled.expected_errors < 1.0
+    circuit = (
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\nbit[2] c;\nx $5;\ncz $5, $6;\nc[0] = measure $6;\nc[1] = measure $5;\n'
+    )
+    path.write_text(json.dumps({**record, "counts": {"00": 1}, "transpiled_openqasm3": circuit}) + "\n")
+    (exact,) = read_records(path, snapshots=True)
+    assert not np.array_equal(exact.readout[0], exact.readout[1])
+    path.write_text(json.dumps({**record, "machine": "ibm_nowhere"}) + "\n")
+    (unknown,) = read_records(path, snapshots=True)
+    assert unknown.readout is None

@@ -1,0 +1,130 @@
+"""Recorded counts: the format, what is missing, and the real records."""
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from qcluster.bench.campaign import score_samples
+from qcluster.bench.records import read_records
+from qcluster.bench.store import read_scores
+from qcluster.errors import StorageError
+from tests.conftest import DATA
+from tests.conftest import read_records as raw_records
+
+FULL = {
+    "id": "mine/bell_1",
+    "machine": "ibm_somewhere",
+    "counts": {"00": 48, "11": 45, "01": 7},
+    "ideal": {"00": 0.5, "11": 0.5},
+    "readout": [[0.01, 0.02], [0.03, 0.04]],
+    "expected_errors": 0.1,
+    "effective_rate": 0.03,
+    "p": 4,
+    "colour": "ignored",
+}
+
+
+def write(path, lines):
+    text = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+def test_a_record_becomes_a_sample(tmp_path, name):
+    (sample,) = read_records(write(tmp_path / name, [FULL]))
+    assert sample.identity == sample.case == "mine/bell_1"
+    assert sample.family == "bell"
+    assert sample.counts.shots == 100
+    assert sample.ideal.to_probs() == {"00": 0.5, "11": 0.5}
+    assert np.array_equal(sample.readout, [[0.01, 0.02], [0.03, 0.04]])
+    assert (sample.expected_errors, sample.rate, sample.facts) == (0.1, 0.03, {"p": 4})
+
+
+def test_ideals_may_lie_in_a_file_beside(tmp_path):
+    record = {"id": "a1", "counts": {"0": 3}, "ideal_id": "x"}
+    path = write(tmp_path / "r.jsonl", [record])
+    with pytest.raises(StorageError, match="line 1: lacks 'x'"):
+        list(read_records(path))
+    write(tmp_path / "r_ideals.jsonl", [{"ideal_id": "x", "ideal": {"0": 1}}])
+    (sample,) = read_records(path)
+    assert sample.ideal.to_probs() == {"0": 1.0}
+    other = write(tmp_path / "other.jsonl", [{"ideal_id": "x", "ideal": {"1": 1}}])
+    (sample,) = read_records(path, other)
+    assert sample.ideal.to_probs() == {"1": 1.0}
+
+
+def test_a_record_may_lack_almost_everything(tmp_path):
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [{"id": 7, "counts": {"01": 1}}]), snapshots=True)
+    assert sample.ideal is None
+    assert sample.readout is None
+    assert sample.machine == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ({"counts": {"0": 1}}, "lacks 'id'"),
+        ({"id": "a"}, "lacks 'counts'"),
+        ({"id": "a", "counts": {"0": -1}}, "line 1"),
+        ({"id": "a", "counts": {"00": 1}, "readout": [[0, 0]]}, "2 pairs"),
+        (["nonsense"], "line 1"),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path, line, message):
+    with pytest.raises(StorageError, match=message):
+        list(read_records(write(tmp_path / "r.jsonl", [line])))
+
+
+def test_unreadable_files_are_clear_errors(tmp_path):
+    (tmp_path / "bad.jsonl.gz").write_text("no gzip")
+    (tmp_path / "torn.jsonl").write_text('{"id": 1')
+    for name in ("bad.jsonl.gz", "torn.jsonl", "absent.jsonl"):
+        with pytest.raises(StorageError, match="cannot read records"):
+            list(read_records(tmp_path / name))
+
+
+def test_records_are_scored_once(tmp_path):
+    records = [FULL, {**FULL, "id": "mine/bell_2"}]
+    path = write(tmp_path / "r.jsonl", records)
+    steps = list(score_samples(read_records(path), tmp_path / "out", ("identity", "hammer", "m3", "qbeep")))
+    assert (steps[-1].done, steps[-1].total) == (2, 2)
+    assert len(list(score_samples(read_records(path), tmp_path / "out", ("identity",)))) == 1
+    assert (tmp_path / "out" / "bars.csv").exists()
+    list(score_samples(read_records(path), tmp_path / "bare", ("identity",), drawn=False))
+    assert not (tmp_path / "bare" / "bars.csv").exists()
+    rows = read_scores(tmp_path / "out")
+    assert [row["method"] for row in rows] == ["identity", "hammer", "m3", "qbeep"] * 2
+    assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_the_recorded_hardware_counts_load():
+    assert len(raw_records("lrqaoa_ibm_dev.jsonl.gz")) == 987
+    samples = list(read_records(DATA / "lrqaoa_ibm_dev.jsonl.gz"))
+    assert len(samples) == 987
+    assert {sample.n_bits for sample in samples} == {5, 7, 10}
+    assert all(sample.ideal is not None and sample.counts.shots == 1000 for sample in samples)
+    assert {sample.family for sample in samples} == {"1D", "FC"}
+
+
+def test_hammer_reaches_its_known_figures_on_hardware(tmp_path):
+    """Hellinger fidelities of HAMMER on the ibm_brussels records that were found independently of this code."""
+    raw_records("ibm_brussels_2025.jsonl.gz")
+    path = DATA / "ibm_brussels_2025.jsonl.gz"
+    list(score_samples(read_records(path), tmp_path, ("identity", "hammer")))
+    found = {
+        (row["task"].split("/")[1], row["method"]): float(row["hellinger_fidelity"]) for row in read_scores(tmp_path)
+    }
+    known = {
+        "cat_state_n22": (0.037, 0.42),
+        "bv_n14": (0.027, 0.27),
+        "ghz_state_n11": (0.45, 0.94),
+        "bv_n19": (0.002, 0.03),
+        "wstate_n27": (0.013, 0.18),
+        "wstate_n3": (0.857, 0.98),
+    }
+    for name, (raw, hammer) in known.items():
+        assert found[name, "identity"] == pytest.approx(raw, abs=0.001)
+        assert found[name, "hammer"] == pytest.approx(hammer, abs=0.006)

@@ -1,0 +1,121 @@
+"""Submit now, collect later: against a service that plays back recordings, and never a real one."""
+
+import pytest
+
+from qcluster.bench import remote
+from qcluster.bench.campaign import run
+from qcluster.bench.remote import NOT_DONE, collect, submit
+from qcluster.bench.store import load_samples, read_scores
+from qcluster.bench.tasks import parse_campaign
+from qcluster.errors import JobError, StorageError
+
+PLAN = {"cases": ["ghz:3", "bv:3"], "machines": ["ibm_manila"], "shots": 60, "twirls": 2, "methods": ["identity"]}
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A recorded machine that claims to be hardware; nothing is ever sent to it."""
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    from qcluster.device.machine import Machine, find_machine
+
+    found = find_machine(FakeManilaV2())
+    return Machine(found.backend, "hardware", found.calibration)
+
+
+@pytest.fixture
+def service(machine, monkeypatch, tmp_path):
+    """Outcomes are simulated without noise when a request arrives, which a real service does not see."""
+    from tests.device.recorded import RecordedService, record
+
+    monkeypatch.setattr(remote, "_machine", lambda name: machine)
+
+    class Service(RecordedService):
+        def submit(self, request, circuits, shots, tag):
+            self.recording = record(request)
+            return super().submit(request, circuits, shots, tag)
+
+    return Service(tmp_path / "service", {})
+
+
+def clean(steps):
+    steps = list(steps)
+    assert not [step.error for step in steps if step.error]
+    return steps[-1]
+
+
+def test_submit_and_collect(service, tmp_path):
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    last = clean(submit(plan, folder, service=service))
+    assert (last.done, last.total) == (2, 2)
+    assert len(service.jobs()) == 2
+    last = clean(collect(folder, ("identity", "m3"), service=service))
+    assert (last.done, last.total) == (2, 2)
+    rows = read_scores(folder)
+    assert {row["method"] for row in rows} == {"identity", "m3"}
+    assert all(float(row["hellinger_fidelity"]) > 0.9 for row in rows if row["method"] == "identity")
+    first, second = load_samples(folder)
+    assert first.counts.shots == second.counts.shots == 60
+    assert set(second.counts.to_probs()) == {"111"}
+    assert first.calibration.backend == "fake_manila"
+
+
+def test_nothing_is_sent_or_fetched_twice(service, tmp_path):
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    for _ in range(2):
+        clean(submit(plan, folder, service=service))
+    assert len(service.jobs()) == 2
+    for _ in range(2):
+        assert clean(collect(folder, service=service)).done == 2
+    clean(submit(plan, folder, service=service))
+    assert len(service.jobs()) == 2
+    assert len(read_scores(folder)) == 2
+
+
+def test_what_is_queued_waits_and_what_failed_says_why(service, tmp_path):
+    folder = tmp_path / "c"
+    clean(submit(parse_campaign(PLAN), folder, service=service))
+    service.set("job-000", status="QUEUED")
+    service.set("job-001", status="ERROR", reason="the fridge is warm")
+    steps = list(collect(folder, service=service))
+    assert steps[1].error.startswith(NOT_DONE)
+    assert "the fridge is warm" in steps[2].error
+    assert not steps[2].error.startswith(NOT_DONE)
+    assert steps[-1].done == 0
+    service.set("job-000", status="DONE")
+    assert list(collect(folder, service=service))[-1].done == 1
+
+
+def test_a_refused_task_is_sent_by_the_next_submit(service, tmp_path):
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    calls = []
+
+    def refuse():
+        calls.append(1)
+        if len(calls) == 1:
+            raise JobError("come back tomorrow")
+
+    service.hook = refuse
+    steps = list(submit(plan, folder, service=service))
+    assert [step.error for step in steps if step.error] == ["come back tomorrow"]
+    assert len(service.jobs()) == 1
+    clean(submit(plan, folder, service=service))
+    assert len(service.jobs()) == 2
+    assert clean(collect(folder, service=service)).done == 2
+
+
+def test_toys_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(ValueError, match="no machine to submit to"):
+        list(submit(parse_campaign({**PLAN, "machines": "flips:0.1"}), tmp_path))
+    with pytest.raises(StorageError, match="nothing was submitted"):
+        list(collect(tmp_path))
+
+
+def test_running_never_spends_time_on_a_real_machine(machine, monkeypatch, tmp_path):
+    from qcluster.bench import machines
+    from qcluster.device import machine as room
+
+    machines._backend.cache_clear()
+    monkeypatch.setattr(room, "find_machine", lambda name: machine)
+    steps = list(run(parse_campaign(PLAN), tmp_path))
+    assert "is a real machine: submit" in steps[-1].error

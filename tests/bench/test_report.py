@@ -1,0 +1,164 @@
+"""Summaries by hand, and the files of a report."""
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from qcluster.bench.campaign import run
+from qcluster.bench.report import latest, write_report
+from qcluster.bench.store import read_scores
+from qcluster.bench.summary import bootstrap_mean, group_rows, summarise
+from qcluster.bench.tasks import parse_campaign
+from qcluster.errors import StorageError
+
+
+def row(task, method, fidelity, *, status="ok", **more):
+    given = {
+        "task": task,
+        "case": f"case {task}",
+        "family": "bv",
+        "machine": "m",
+        "n_bits": "5",
+        "ideal_entropy": "0.2",
+        "status": status,
+        "hellinger_fidelity": "" if fidelity is None else str(fidelity),
+        "correct": "1",
+        "seconds": "0.5",
+        "note": "",
+        "method": method,
+    }
+    return given | more
+
+
+def test_a_summary_by_hand():
+    raw, fixed = [0.5, 0.4, 0.9, 0.2], [0.8, 0.403, 0.85, 0.19]
+    rows = [row(str(k), "identity", value) for k, value in enumerate(raw)]
+    rows += [row(str(k), "ours", value, correct=str(int(k < 3))) for k, value in enumerate(fixed)]
+    rows += [row("9", "ours", 0.1)]  # no raw score: left out
+    rows += [row("0", "other", None, status="skipped")]
+    ours = next(one for one in summarise(rows, "all") if one.method == "ours")
+    gain = np.array(fixed) - raw
+    assert (ours.n, ours.wins, ours.ties, ours.losses) == (4, 1, 1, 2)
+    assert ours.gain == pytest.approx(gain.mean())
+    assert ours.gain_low <= ours.gain <= ours.gain_high
+    assert ours.factor == pytest.approx(np.prod(np.array(fixed) / raw) ** 0.25)
+    assert ours.mean_factor == pytest.approx(np.mean(fixed) / np.mean(raw))
+    assert ours.harm == 0.25
+    assert ours.worst == pytest.approx(-0.05)
+    assert ours.correct == 0.75
+    other = next(one for one in summarise(rows, "all") if one.method == "other")
+    assert (other.n, other.skipped) == (0, 1)
+    assert np.isnan(other.mean)
+
+
+def test_the_bootstrap_covers_the_mean():
+    rng = np.random.default_rng(3)
+    covered = 0
+    for seed in range(200):
+        low, high = bootstrap_mean(rng.normal(size=40), seed=seed)
+        covered += low <= 0 <= high
+    assert 0.88 < covered / 200 < 0.99
+
+
+def test_groups_are_in_order():
+    rows = [row(str(n), "identity", 0.5, n_bits=str(n)) for n in (100, 15, 3, 7, 10, 30)]
+    names = list(group_rows(rows, "width"))
+    assert names == ["over 40 bits", "up to 4 bits", "up to 8 bits", "up to 12 bits", "up to 20 bits", "up to 40 bits"]
+    rows = [row("a", "identity", 0.5, ideal_entropy=text) for text in ("0.6", "0.61", "")]
+    assert list(group_rows(rows, "entropy")) == ["high (H/n > 0.6)", "low (H/n <= 0.6)", "unknown"]
+
+
+def test_the_newest_score_counts():
+    assert [one["hellinger_fidelity"] for one in latest([row("a", "m", 0.1), row("a", "m", 0.2)])] == ["0.2"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("campaign")
+    content = {"cases": ["ghz:3", "bv:4", "qaoa:4"], "machines": ["flips:0.05", "flips:0.1"], "shots": 500, "twirls": 1}
+    list(run(parse_campaign({**content, "methods": ["identity", "hammer", "plurality", "m3"]}), place))
+    return place
+
+
+def test_a_report_has_its_files(folder):
+    written = write_report(folder, title="Flips </script> & more", notes="Published: x1.46.")
+    assert [path.name for path in written] == ["report.md", "summary.csv", "report.html", "gain.png", "fidelity.png"]
+    text = (folder / "report.md").read_text()
+    assert "6 samples" in text
+    assert "Published: x1.46." in text
+    assert "### flips:0.05" in text
+    with (folder / "summary.csv").open() as stream:
+        lines = list(csv.DictReader(stream))
+    assert {line["group"] for line in lines} >= {"all", "machine=flips:0.1", "family=bv", "entropy=low (H/n <= 0.6)"}
+    best = max(float(line["mean"]) for line in lines if line["group"] == "all")
+    assert text.index(f"{best:.3f}") < text.index("| identity")
+    for name in ("gain.png", "fidelity.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_is_whole_and_needs_no_network(folder):
+    write_report(folder, title="Flips </script> & more", figures=False)
+    page = (folder / "report.html").read_text()
+    assert not re.findall(r"(?:src|href)\s*=|https?://|@import|url\(", page)
+    data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.DOTALL).group(1))
+    assert len(data["tasks"]) == 6
+    scores = read_scores(folder)
+    shown = {(task["case"], task["machine"], m): hf for task in data["tasks"] for m, hf in task["hf"].items()}
+    for one in scores:
+        assert shown[one["case"], one["machine"], one["method"]] == float(one["hellinger_fidelity"])
+    assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
+
+
+def test_a_report_without_scores_is_a_clear_error(tmp_path):
+    with pytest.raises(StorageError, match="no scores"):
+        write_report(tmp_path)
+
+
+def test_a_method_that_never_applies_leaves_the_report_whole(tmp_path):
+    content = {"cases": ["ghz:3"], "machines": ["flips:0.05"], "shots": 50, "twirls": 1, "methods": ["identity"]}
+    list(run(parse_campaign(content), tmp_path))
+    assert [path.name for path in write_report(tmp_path)] == ["report.md", "summary.csv", "report.html"]
+
+
+CHROME = next(
+    (name for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if shutil.which(name)), None
+)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
+def test_the_page_works_in_a_browser(folder, tmp_path):
+    write_report(folder, title="Browser", figures=False)
+    driver = """<script>
+    window.addEventListener("load", () => {
+      const table = document.getElementById("tasks"), text = () => table.tBodies[0].rows[0].cells[0].textContent;
+      const before = [...table.tBodies[0].rows].map(row => +row.cells[2].textContent);
+      table.tHead.rows[0].cells[2].click();
+      const after = [...table.tBodies[0].rows].map(row => +row.cells[2].textContent);
+      document.getElementById("find").value = "qaoa"; document.getElementById("find").dispatchEvent(new Event("input"));
+      const found = table.tBodies[0].rows.length;
+      table.tBodies[0].rows[0].click();
+      const method = document.getElementById("method");
+      method.value = "plurality"; method.dispatchEvent(new Event("change"));
+      document.title = JSON.stringify({ before, after, found, name: document.getElementById("name").textContent,
+        bars: document.querySelectorAll("#bars code").length,
+        methods: document.querySelectorAll("#methods tbody tr").length });
+    });
+    </script></body>"""
+    page = tmp_path / "page.html"
+    page.write_text((folder / "report.html").read_text().replace("</body>", driver))
+    done = subprocess.run(
+        [CHROME, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    seen = json.loads(re.search(r"<title>(.*?)</title>", done.stdout).group(1).replace("&quot;", '"'))
+    assert seen["after"] == sorted(seen["before"], reverse=True)
+    assert seen["found"] == 2
+    assert "qaoa:4" in seen["name"]
+    assert seen["bars"] == 16
+    assert seen["methods"] == 4

@@ -1,0 +1,143 @@
+"""What a score says: metrics by hand, methods that lack something, methods that fail."""
+
+import numpy as np
+import pytest
+
+from qcluster.bench import methods, scores
+from qcluster.bench.methods import METHODS, check_methods
+from qcluster.bench.sample import Sample, pack_sample, unpack_sample
+from qcluster.bench.scores import SCORE_COLUMNS, approximation_ratio, judge, score
+from qcluster.core.distribution import Distribution
+from qcluster.core.mitigate import mitigate
+from qcluster.errors import StorageError
+
+
+def sample(counts, ideal=None, **known):
+    ideal = None if ideal is None else Distribution.of(ideal)
+    return Sample("id", "case", "family", "machine", Distribution.of(counts), ideal, **known)
+
+
+def test_metrics_by_hand():
+    row, result = score(sample({"00": 50, "01": 30, "11": 20}, {"00": 0.5, "11": 0.5}), "identity")
+    assert row["hellinger_fidelity"] == pytest.approx((np.sqrt(0.25) + np.sqrt(0.1)) ** 2)
+    assert row["total_variation"] == pytest.approx(0.3)
+    assert row["success_probability"] == pytest.approx(0.7)
+    assert (row["rank"], row["correct"], row["applied"], row["status"]) == (1, 1, 0, "ok")
+    assert row["expectation_error"] == pytest.approx((abs(0.0 - 0.0) + abs(0.6 - 0.0)) / 2)
+    assert result.to_counts() == {"00": 50, "01": 30, "11": 20}
+    assert set(row) <= set(SCORE_COLUMNS)
+
+
+def test_rank_counts_the_strings_above():
+    row, _ = score(sample({"00": 50, "01": 30, "11": 20}, {"11": 1.0}), "identity")
+    assert (row["rank"], row["correct"]) == (3, 0)
+    row, _ = score(sample({"00": 50, "01": 30}, {"11": 1.0}), "identity")
+    assert (row["rank"], row["correct"]) == (3, 0)
+
+
+def test_plurality_is_what_rank_says():
+    row, _ = score(sample({"00": 50, "01": 30, "11": 20}, {"00": 1.0}), "plurality")
+    assert row["hellinger_fidelity"] == 1.0
+    assert row["applied"] == 1
+
+
+@pytest.mark.parametrize("method", ["m3", "qbeep", "hammr_l", "paper"])
+def test_a_method_that_lacks_something_is_skipped(method):
+    row, result = score(sample({"00": 5}, {"00": 1}), method)
+    assert row["status"] == "skipped"
+    assert "needs" in row["note"]
+    assert result is None
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_scores_a_sample_that_has_everything(method):
+    rng = np.random.default_rng(1)
+    bits = np.zeros((2000, 5), dtype=bool)
+    bits[1000:] = True
+    counts = Distribution(bits ^ (rng.random(bits.shape) < 0.04), np.ones(2000))
+    known = {"readout": np.full((5, 2), 0.04), "expected_errors": 0.2, "rate": 0.04}
+    row, result = score(sample(counts, {"00000": 0.5, "11111": 0.5}, **known), method)
+    assert row["status"] == "ok", row["note"]
+    assert result.shots == pytest.approx(2000)
+    if method not in {"identity", "plurality"}:
+        assert row["hellinger_fidelity"] > 0.85
+
+
+def test_a_failing_method_is_a_row(monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "broken", lambda sample: 1 / 0)
+    row, result = score(sample({"0": 1}, {"0": 1}), "broken")
+    assert row["status"] == "failed"
+    assert row["note"] == "ZeroDivisionError: division by zero"
+    assert result is None
+
+
+def test_a_mitigation_tells_its_verdict(monkeypatch):
+    monkeypatch.setitem(methods.METHODS, "ours", lambda sample: mitigate(sample.counts, 0.05, method="paper"))
+    row, _ = score(sample({"00": 90, "01": 10}, {"00": 1}), "ours")
+    assert row["applied"] == 1
+    assert "flips per bit" in row["note"]
+
+
+def test_without_an_ideal_only_what_needs_none_is_scored():
+    row, _ = score(sample({"00": 1, "01": 3}, edges=((0, 1, 1.0),)), "identity")
+    assert "hellinger_fidelity" not in row
+    assert row["approximation_ratio"] == 0.75
+
+
+def test_approximation_ratio_is_one_at_the_minimum():
+    edges = ((0, 1, 1.0), (1, 2, -1.0), (0, 2, 1.0))
+    values = {format(v, "03b"): approximation_ratio(Distribution.of({format(v, "03b"): 1}), edges) for v in range(8)}
+    assert max(values.values()) == 1.0
+    assert min(values.values()) == 0.0
+    assert values["110"] == values["001"]
+    wide = Distribution.of({"0" * 30: 1})
+    assert approximation_ratio(wide, ((0, 29, 1.0),)) is None
+    assert approximation_ratio(Distribution.of({"00": 1}), ((0, 1, 0.0),)) == 1.0
+
+
+def test_bars_hold_the_likeliest_strings():
+    counts = {format(v, "06b"): 64 - v for v in range(64)}
+    _, (bars,) = judge(sample(counts, {"111111": 1.0}), ("plurality",))
+    parts = [part.split(":") for part in bars["bars"].split()]
+    assert len(parts) == scores._BARS
+    assert parts[0][0] in {"111111", "000000"}
+    table = {text: [float(v) for v in values] for text, *values in parts}
+    total = sum(counts.values())
+    assert table["111111"] == [1.0, pytest.approx(1 / total, rel=1e-3), 0.0]
+    assert table["000000"] == [0.0, pytest.approx(64 / total, rel=1e-3), 1.0]
+
+
+def test_samples_survive_the_file(tmp_path):
+    given = sample(
+        {"001": 5, "110": 2},
+        readout=np.array([[0.1, 0.2]] * 3),
+        expected_errors=0.3,
+        rate=0.04,
+        twirl_counts=(Distribution.of({"001": 5}), Distribution.of({"110": 2})),
+        edges=((0, 1, -1.0),),
+        facts={"p": 3},
+    )
+    back = unpack_sample(pack_sample(given), tmp_path, None)
+    assert back.counts == given.counts
+    assert back.twirl_counts == given.twirl_counts
+    assert np.array_equal(back.readout, given.readout)
+    assert (back.rate, back.edges, back.facts, back.n_bits) == (0.04, given.edges, {"p": 3}, 3)
+    assert pack_sample(given) == pack_sample(back)
+
+
+def test_empty_samples_keep_their_width(tmp_path):
+    empty = sample(Distribution(np.zeros((0, 4), dtype=bool), np.zeros(0)))
+    assert unpack_sample(pack_sample(empty), tmp_path, None).n_bits == 4
+
+
+def test_other_bytes_are_no_sample(tmp_path):
+    import gzip
+
+    for packed in (b"nonsense", gzip.compress(b"{}"), gzip.compress(b'{"format": "qcluster-shots", "version": 99}')):
+        with pytest.raises(StorageError, match="no saved sample"):
+            unpack_sample(packed, tmp_path, None)
+
+
+def test_unknown_methods_are_named():
+    with pytest.raises(ValueError, match="no method 'nonsense'"):
+        check_methods(("identity", "nonsense"))
