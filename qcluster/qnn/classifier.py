@@ -1,0 +1,296 @@
+"""`QNNClassifier`: the Farhi-Neven classifier as a scikit-learn estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from qcluster.qnn import samples
+from qcluster.qnn.ansatz import Ansatz, Layer, build
+from qcluster.qnn.compress import compress, phases
+from qcluster.qnn.encoding import Inputs, Kind
+from qcluster.qnn.exact import Form, exact_form
+from qcluster.qnn.losses import LOSSES
+from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
+from qcluster.qnn.problem import Problem
+from qcluster.qnn.solvers import SOLVERS, Settings, Solver
+from qcluster.qnn.training import Progress, train
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+Vector = npt.NDArray[np.float64]
+
+
+class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Classify bit strings (or grey values, or quantum states) by the mean of one readout qubit.
+
+    The circuit of Farhi and Neven (arXiv:1802.06002): gates exp(i theta P R) between n data qubits and a readout; the
+    decision value f = <Y> of the readout is positive for classes_[1]. Exact training never simulates the circuit: the
+    default ansatz has a closed form (`qcluster.qnn.exact`), so it takes milliseconds at any width. By the same token
+    there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
+    it on a machine as a test load whose ideal answer is known.
+
+    Two classes only; wrap it in `sklearn.multiclass.OneVsRestClassifier` for more. `predict_proba` is Born's rule,
+    (1 + f) / 2: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+
+    Args:
+        ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, or a function
+            n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
+        reps: Repetitions of the layers; the degree for "reed-muller".
+        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates.
+        encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
+            complex amplitudes, superposed or entangled).
+        threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
+            at each feature's mean.
+        loss: "squared", "linear", "hinge" or "log", of the margin y f.
+        solver: "lbfgs", "sgd", "adam", "paper" (rate loss / |g|**2), "spsa", "cobyla", or "auto": lbfgs for exact
+            training, adam on a backend.
+        learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
+            sgd is unstable.
+        batch_size: Samples per step; None takes what suits the solver (1 for sgd and paper, all for adam).
+        max_iter: Rounds or passes; None takes what suits the solver.
+        n_init: Random starts of exact training; the lowest loss wins. One start is unsafe: there are local minima.
+        init_scale: Standard deviation of the starting angles. Uniform angles make f vanish exponentially in n; parity
+            wants 1.5.
+        gradient: "auto", "adjoint" (dense simulation; exact training only) or "shift" (every parameter by itself;
+            backend only).
+        backend: None for exact values; else what `qcluster.execute` takes, or a `ReadoutSource`. `decision_function`,
+            `predict` and `score` then measure.
+        train_on: "exact" or "backend".
+        shots: Shots per circuit on a backend.
+        execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation, ...
+        compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
+            there is one; False runs the literal circuit.
+        random_state: Seed of starts, sampling and shots.
+        warm_start: Whether fit starts from the parameters of the last one.
+
+    Attributes:
+        classes_: (2,) labels.
+        ansatz_: The `Ansatz` of the literal circuit.
+        theta_: (n_parameters,) angles.
+        threshold_: (n,) cuts used for "basis".
+        phases_: (n,) the phi_i; None where the model is no sine perceptron.
+        amplitude_: R; None likewise.
+        loss_curve_: (rounds,) losses of the best start; one figure for lbfgs and cobyla.
+        n_iter_: Rounds of the best start.
+        n_circuits_: Circuits run on a backend during fit.
+        n_shots_: Shots of them.
+        contraction_: Slope of the measured over the exact decision values at the end of training on a backend; 1.0
+            after exact training.
+        n_features_in_: Features seen in fit.
+
+    Example:
+        >>> from qcluster.qnn import QNNClassifier, load_digits_4x4
+        >>> digits = load_digits_4x4(3, 6)
+        >>> model = QNNClassifier(random_state=1).fit(digits.X, digits.y)
+        >>> model.score(digits.X, digits.y) > 0.98
+        True
+    """
+
+    def __init__(
+        self,
+        ansatz: str | Sequence[Layer] | Callable[[int], Ansatz] = "zx",
+        *,
+        reps: int = 1,
+        bias: bool = True,
+        encoding: str = "basis",
+        threshold: float | None = None,
+        loss: str = "squared",
+        solver: str = "auto",
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        max_iter: int | None = None,
+        n_init: int = 5,
+        init_scale: float = 0.05,
+        gradient: str = "auto",
+        backend: Any = None,
+        train_on: str = "exact",
+        shots: int = 2048,
+        execution: Mapping[str, Any] | None = None,
+        compress: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+    ) -> None:
+        self.ansatz = ansatz
+        self.reps = reps
+        self.bias = bias
+        self.encoding = encoding
+        self.threshold = threshold
+        self.loss = loss
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_scale = init_scale
+        self.gradient = gradient
+        self.backend = backend
+        self.train_on = train_on
+        self.shots = shots
+        self.execution = execution
+        self.compress = compress
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    @classmethod
+    def paper(cls, **changes: Any) -> QNNClassifier:
+        """Make the classifier of the paper: 3 x (ZX + XX), no bias, linear loss, one sample per step, one start.
+
+        The layer count is what secondary sources give for 4 x 4 digits (96 parameters).
+        """
+        preset = {"ansatz": "zx-xx", "reps": 3, "bias": False, "loss": "linear", "solver": "sgd", "n_init": 1}
+        return cls(**{**preset, **changes})
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> QNNClassifier:
+        """Train on labelled rows.
+
+        Args:
+            X: (samples, n_features).
+            y: (samples,) two distinct labels.
+            sample_weight: (samples,) not negative; rows of weight 0 are left out.
+        """
+        for _ in self.iter_fit(X, y, sample_weight):
+            pass
+        return self
+
+    def iter_fit(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> Iterator[Progress]:
+        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends."""
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight)
+        self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
+        measured = self._measured(rng) if self.train_on == "backend" else None
+        form: Form = measured or self._exact(inputs.kind)
+        problem = Problem(form, inputs, rows, signs, weights, LOSSES[self.loss])
+        outcome = yield from train(problem, self._starts(rng), *self._solver(), rng)
+        self.theta_, self.n_iter_, self.loss_curve_ = outcome.theta, outcome.n_iter, outcome.losses
+        self._finish(inputs, measured)
+
+    def decision_function(self, X: npt.ArrayLike) -> Vector:
+        """Return f, (samples,), positive for classes_[1]: exact, or measured if there is a backend."""
+        if self.backend is not None:
+            return self.measure(X).values
+        inputs = samples.encode(self, X)
+        return self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
+
+    def measure(self, X: npt.ArrayLike) -> Readouts:
+        """Measure f on the backend: distinct rows once, all circuits in one batch."""
+        inputs = samples.encode(self, X)
+        distinct, rows = samples.distinct(inputs)
+        ansatz, theta = self._for_backend(inputs.kind)
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        thetas = np.tile(theta, (len(distinct), 1))
+        found = self._source().measure(ansatz, thetas, distinct, shots=self.shots, rng=rng)
+        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows])
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the label of each row, (samples,)."""
+        positive = self.decision_function(X) > 0
+        return np.asarray(self.classes_[positive.astype(int)])
+
+    def predict_proba(self, X: npt.ArrayLike) -> Vector:
+        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes."""
+        f = np.clip(self.decision_function(X), -1, 1)
+        return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
+
+    def circuit(self, x: npt.ArrayLike, *, literal: bool = False) -> QuantumCircuit:
+        """Build the circuit of one row, as a backend gets it; `literal` gives the uncompressed one."""
+        from qcluster.qnn import circuits
+
+        inputs = samples.encode(self, np.asarray(x)[None, :])
+        ansatz, theta = (self.ansatz_, self.theta_) if literal else self._for_backend(inputs.kind)
+        return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
+
+    def compressed(self) -> QNNClassifier:
+        """Return a fitted copy with one ZX layer that predicts the same on every bit string; see `compress`.
+
+        Raises:
+            ValueError: The model is no sine perceptron.
+        """
+        check_is_fitted(self)
+        if self.encoding != "basis":
+            raise ValueError(f"only models of bit strings can be compressed; the encoding is {self.encoding!r}")
+        short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
+        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_"):
+            setattr(short, name, getattr(self, name))
+        short.contraction_ = self.contraction_
+        short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
+        short.phases_, short.amplitude_ = self.phases_, 1.0
+        return short
+
+    def __sklearn_clone__(self) -> QNNClassifier:
+        """Copy the parameters; the backend is shared, because a machine cannot be copied."""
+        parameters = {
+            name: clone(value, safe=False) for name, value in self.get_params(deep=False).items() if name != "backend"
+        }
+        return type(self)(**parameters, backend=self.backend)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _exact(self, kind: Kind) -> Form:
+        return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
+
+    def _solver(self) -> tuple[Solver, Settings]:
+        name = self.solver if self.solver != "auto" else "adam" if self.train_on == "backend" else "lbfgs"
+        chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
+        solver, usual = SOLVERS[name]
+        return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
+
+    def _starts(self, rng: np.random.Generator) -> list[Vector]:
+        """Draw the starting points; training on a backend starts once."""
+        size = self.ansatz_.n_parameters
+        count = 1 if self.train_on == "backend" else self.n_init
+        starts = [rng.normal(0, self.init_scale, size) for _ in range(count)]
+        if self.warm_start and hasattr(self, "theta_"):
+            if len(self.theta_) != size:
+                raise ValueError(f"warm_start needs {size} parameters; the last fit left {len(self.theta_)}")
+            starts[0] = self.theta_
+        return starts
+
+    def _finish(self, inputs: Inputs, measured: MeasuredForm | None) -> None:
+        """Set the fitted attributes that follow from theta_."""
+        self.n_circuits_, self.n_shots_ = (measured.n_circuits, measured.n_shots) if measured else (0, 0)
+        self.contraction_ = 1.0
+        if measured and measured.last_values is not None:
+            exact = self._exact(inputs.kind).forward(measured.last_theta, inputs, gradient=False)[0]
+            self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
+        self._describe()
+
+    def _describe(self) -> None:
+        self.phases_, self.amplitude_ = None, None
+        if self.encoding == "basis" and self.ansatz_.is_sine:
+            found = phases(self.ansatz_, self.theta_)
+            self.phases_, self.amplitude_ = found.phases, found.amplitude
+
+    def _for_backend(self, kind: Kind) -> tuple[Ansatz, Vector]:
+        """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
+        if self.compress and kind == "basis" and self.ansatz_.is_sine:
+            return compress(self.ansatz_, self.theta_)
+        return self.ansatz_, self.theta_
+
+    def _source(self) -> ReadoutSource:
+        if isinstance(self.backend, ReadoutSource):
+            return self.backend
+        if self.backend is None:
+            raise ValueError("measuring needs a backend; set_params(backend=...)")
+        from qcluster.qnn.device import DeviceReadout
+
+        return DeviceReadout(self.backend, **(self.execution or {}))
+
+    def _measured(self, rng: np.random.Generator) -> MeasuredForm:
+        """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
+        if self.compress and self.encoding == "basis" and self.ansatz_.is_sine and self.bias:
+            self.ansatz_ = build("zx", self.ansatz_.n_data)
+        shared = self.gradient == "auto" and self.encoding == "basis" and self.ansatz_.is_zx_with_bias
+        return MeasuredForm(self.ansatz_, self._source(), self.shots, rng, shared)

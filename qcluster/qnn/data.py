@@ -1,0 +1,199 @@
+"""Make labelled bit strings: small digits, Boolean functions of a subset of bits, and the user's own images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class LabelledBits:
+    """Hold inputs and labels for `QNNClassifier.fit(X, y)`."""
+
+    X: npt.NDArray[np.float64]
+    """(samples, n): 0 and 1, or grey values in [0, 1] where no threshold was asked for."""
+    y: npt.NDArray[np.generic]
+    """(samples,) labels."""
+    dropped: int = 0
+    """Samples left out because their image also occurs with another label."""
+
+    @property
+    def groups(self) -> npt.NDArray[np.int64]:
+        """Number the distinct rows, for splits that share no image (`GroupShuffleSplit`)."""
+        return np.unique(self.X, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def load_digits_4x4(
+    a: int = 3, b: int = 6, *, threshold: float | None = 8, duplicates: Literal["keep", "drop_contradictory"] = "keep"
+) -> LabelledBits:
+    """Load two digits of scikit-learn's 8 x 8 set (not MNIST), shrunk to 4 x 4 pixels of one bit.
+
+    Args:
+        a: First digit.
+        b: Second digit, the class of positive decision values if it is the larger one.
+        threshold: A pixel's bit is 1 where the mean of its 2 x 2 block, 0 to 16, exceeds this; None keeps the mean
+            divided by 16.
+        duplicates: What to do with images that occur under both labels: keep, or drop them all. No model can be right
+            on both.
+
+    Example:
+        >>> digits = load_digits_4x4(3, 6)
+        >>> digits.X.shape, len(set(digits.groups)), digits.dropped
+        ((364, 16), 66, 0)
+    """
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    chosen = np.isin(labels, [a, b])
+    return images_to_bits(
+        images[chosen].reshape(-1, 8, 8) / 16,
+        labels[chosen],
+        size=4,
+        threshold=None if threshold is None else threshold / 16,
+        duplicates=duplicates,
+    )
+
+
+def images_to_bits(
+    images: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    size: int = 4,
+    threshold: float | None = 0.5,
+    duplicates: Literal["keep", "drop_contradictory"] = "keep",
+) -> LabelledBits:
+    """Shrink images to size x size block means and cut them into bits.
+
+    Args:
+        images: (samples, height, width), grey values in [0, 1]; height and width at least `size`.
+        labels: (samples,).
+        size: Pixels per side: size**2 data qubits.
+        threshold: Bit is 1 where the block mean exceeds it; None keeps the means, for angle encoding.
+        duplicates: As in `load_digits_4x4`.
+
+    Example:
+        >>> images_to_bits([[[0, 1], [1, 1]]], ["L"], size=2).X
+        array([[0., 1., 1., 1.]])
+    """
+    pixels, y = np.asarray(images, dtype=np.float64), np.asarray(labels)
+    if pixels.ndim != 3 or min(pixels.shape[1:]) < size or len(y) != len(pixels):
+        raise ValueError(
+            f"images must be (samples, height, width), both at least {size}, one label each; "
+            f"got {pixels.shape} and {len(y)} labels"
+        )
+    if duplicates not in ("keep", "drop_contradictory"):
+        raise ValueError(f"duplicates must be keep or drop_contradictory; got {duplicates!r}")
+    for axis in (1, 2):
+        blocks = np.array_split(np.arange(pixels.shape[axis]), size)
+        pixels = np.stack([pixels.take(block, axis).mean(axis) for block in blocks], axis)
+    X = pixels.reshape(len(pixels), -1)
+    if threshold is not None:
+        X = (threshold < X).astype(np.float64)
+    data = LabelledBits(X, y)
+    if duplicates == "keep":
+        return data
+    labels_of = np.unique(np.stack([data.groups, np.unique(y, return_inverse=True)[1]], axis=1), axis=0)[:, 0]
+    keep = np.bincount(labels_of)[data.groups] == 1
+    return LabelledBits(X[keep], y[keep], int((~keep).sum()))
+
+
+def load_images(
+    path: str | Path,
+    *,
+    size: int = 4,
+    threshold: float | None = 0.5,
+    duplicates: Literal["keep", "drop_contradictory"] = "keep",
+) -> LabelledBits:
+    """Load the user's images from a folder or a numpy file.
+
+    Args:
+        path: A folder with one subfolder of PNG files per class, or an .npz file with arrays `images`
+            (samples, height, width) in [0, 1] or 0..255, and `labels`.
+        size: As in `images_to_bits`.
+        threshold: As in `images_to_bits`.
+        duplicates: As in `images_to_bits`.
+
+    Raises:
+        ValueError: Nothing to read, or images of different shapes.
+    """
+    source = Path(path)
+    if source.is_dir():
+        files = sorted(source.glob("*/*.png"))
+        if not files:
+            raise ValueError(f"a folder of images needs one subfolder of PNG files per class; found none in {source}")
+        pixels = [_grey(file) for file in files]
+        shapes = {image.shape for image in pixels}
+        if len(shapes) > 1:
+            raise ValueError(f"images must have one shape; got {sorted(shapes)}")
+        images, labels = np.array(pixels), np.array([file.parent.name for file in files])
+    else:
+        with np.load(source, allow_pickle=False) as archive:
+            missing = {"images", "labels"} - set(archive.files)
+            if missing:
+                raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
+            images, labels = archive["images"], archive["labels"]
+        if np.issubdtype(images.dtype, np.integer):
+            images = images / 255
+    return images_to_bits(images, labels, size=size, threshold=threshold, duplicates=duplicates)
+
+
+def _grey(file: Path) -> npt.NDArray[np.float64]:
+    from matplotlib.image import imread
+
+    image = np.asarray(imread(file), dtype=np.float64)
+    return image if image.ndim == 2 else image[..., :3].mean(axis=-1) if image.shape[-1] >= 3 else image[..., 0]
+
+
+def subset_parity(
+    n_bits: int, n_samples: int, *, subset: npt.ArrayLike | None = None, seed: int | np.random.Generator | None = None
+) -> LabelledBits:
+    """Draw bit strings labelled by the parity of some of their bits: solvable by one ZX layer, hard to train.
+
+    Args:
+        n_bits: Length of the strings.
+        n_samples: How many to draw, uniformly, with repeats.
+        subset: (n_bits,) bool, the bits that count; None draws a non-empty one.
+        seed: Seed or generator.
+
+    Example:
+        >>> subset_parity(3, 2, subset=[1, 1, 0], seed=1).y.shape
+        (2,)
+    """
+    rng = np.random.default_rng(seed)
+    chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
+    bits = rng.integers(0, 2, (n_samples, n_bits))
+    return LabelledBits(bits.astype(np.float64), bits[:, chosen].sum(axis=1) % 2)
+
+
+def subset_majority(
+    n_bits: int, n_samples: int, *, subset: npt.ArrayLike | None = None, seed: int | np.random.Generator | None = None
+) -> LabelledBits:
+    """Draw bit strings labelled 1 where more than half of some of their bits are 1.
+
+    Args:
+        n_bits: Length of the strings.
+        n_samples: How many to draw, uniformly, with repeats.
+        subset: (n_bits,) bool, the bits that count; None draws one of odd size, so that there are no ties.
+        seed: Seed or generator.
+
+    Example:
+        >>> data = subset_majority(5, 100, subset=[1, 1, 1, 0, 0], seed=1)
+        >>> bool(((data.X[:, :3].sum(axis=1) >= 2) == data.y).all())
+        True
+    """
+    rng = np.random.default_rng(seed)
+    chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
+    if subset is None and chosen.sum() % 2 == 0:
+        chosen[rng.choice(np.flatnonzero(chosen))] = False
+    bits = rng.integers(0, 2, (n_samples, n_bits))
+    return LabelledBits(bits.astype(np.float64), (2 * bits[:, chosen].sum(axis=1) > chosen.sum()).astype(int))
+
+
+def _subset(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    chosen = rng.random(n_bits) < 0.5
+    chosen[rng.integers(n_bits)] = True
+    return chosen

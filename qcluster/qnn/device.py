@@ -1,0 +1,177 @@
+"""Measure the readout on Aer and IBM machines through `qcluster.device.execute`, with its twirling and our correction.
+
+The data register is not measured: one classical bit per circuit, so readout mitigation is the inverse of one 2 x 2
+matrix. The shots of twirled copies are pooled first, then corrected, then averaged; nothing is clipped in between,
+which would bias the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.core.distribution import Distribution
+from qcluster.qnn import circuits
+from qcluster.qnn.ansatz import Ansatz
+from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.measured import Readouts
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.transpiler import Target
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class DeviceReadout:
+    """Hold a machine and the way it is used; a `ReadoutSource`.
+
+    Example:
+        >>> from qcluster.qnn import ansatz, encoding
+        >>> source = DeviceReadout("aer")
+        >>> theta = np.array([[np.pi / 4, 0.0, 0.0]])
+        >>> rng = np.random.default_rng(1)
+        >>> source.measure(ansatz.build("zx", 2), theta, encoding.basis([[1, 0]]), shots=100, rng=rng).values
+        array([1.])
+    """
+
+    backend: Any
+    """What `qcluster.execute` takes: a backend or its name."""
+    twirls: int = 1
+    """Pauli-twirled copies per circuit, which share its shots."""
+    measure_twirl: bool = True
+    """Whether the copies flip the readout at random before it is measured; needs more than one."""
+    dd: str | None = None
+    """Dynamical decoupling sequence, as in `qcluster.execute`."""
+    mitigation: str = "readout"
+    """readout: undo the published readout error of the measured qubit; none: raw counts."""
+    layouts: int = 5
+    """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
+    mode: str = "batch"
+    """Job, batch or session, as in `qcluster.execute`."""
+    execute: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
+    """Stand-in for `qcluster.device.execute.execute`, for tests and other stacks; it gets uncompiled circuits."""
+    _compiled: dict[Ansatz, QuantumCircuit] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.mitigation not in ("readout", "none"):
+            raise ValueError(f"mitigation must be readout or none; got {self.mitigation!r}")
+        if self.layouts < 1:
+            raise ValueError(f"layouts must be at least 1; got {self.layouts}")
+
+    def measure(
+        self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
+    ) -> Readouts:
+        """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
+        seed = int(rng.integers(2**31))
+        runs = self._run(ansatz, thetas, inputs, shots, seed)
+        found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
+        return Readouts(found[:, 0], found[:, 1], len(thetas), round(sum(run.counts.shots for run in runs)))
+
+    def _run(self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
+        options: dict[str, Any] = {
+            "shots": shots,
+            "twirls": self.twirls,
+            "measure_twirl": self.measure_twirl,
+            "dd": self.dd,
+            "seed": seed,
+            "mode": self.mode,
+        }
+        if self.execute is not None:
+            return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options)
+        from qcluster.device.execute import execute
+        from qcluster.device.machine import find_machine
+
+        machine = find_machine(self.backend)
+        if inputs.kind == "state" or machine.gates is None:
+            return execute(plain_circuits(ansatz, thetas, inputs), machine.backend, **options)
+        if ansatz not in self._compiled:
+            self._compiled[ansatz] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
+        bound = bind_all(self._compiled[ansatz], machine.live, thetas, inputs)
+        return execute(bound, machine.backend, optimization_level=0, **options)
+
+    def _mean(self, run: Any) -> tuple[float, float]:
+        """Return f of one run and its standard error."""
+        counts = Distribution.of(run.counts)
+        if self.mitigation == "none":
+            return corrected_mean(counts, 0.0, 0.0)
+        up, down = (float(rate) for rate in run.calibration.readout[run.profile.measured[0]])
+        shots = np.array([counts.shots for counts in run.twirl_counts])
+        flipped = float(shots @ run.flips[:, 0] / shots.sum())
+        return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))
+
+
+def plain_circuits(ansatz: Ansatz, thetas: Vector, inputs: Inputs) -> list[QuantumCircuit]:
+    """Write one circuit per row, not compiled."""
+    return [circuits.circuit(ansatz, theta, circuits.prepare(inputs, k)) for k, theta in enumerate(thetas)]
+
+
+def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float, float]:
+    """Estimate P(0) - P(1) of one bit, undoing its readout error.
+
+    Reading gives <Z>_read = (1 - up - down) <Z> + (down - up); this is the inverse, not clipped.
+
+    Args:
+        counts: One bit, shots as weights.
+        up: P(read 1 | 0).
+        down: P(read 0 | 1).
+
+    Returns:
+        The mean and its standard error.
+
+    Raises:
+        ValueError: Not one bit, or up + down is not below 1: such a readout carries nothing.
+
+    Example:
+        >>> corrected_mean(Distribution.of({"0": 70, "1": 30}), 0.1, 0.1)[0].__round__(6)
+        0.5
+    """
+    if counts.n_bits != 1:
+        raise ValueError(f"counts must have one bit, the readout; got {counts.n_bits}")
+    if not 0 <= up + down < 1:
+        raise ValueError(f"readout errors must add to less than 1; got {up} + {down}")
+    value, error = counts.expectation("Z")
+    scale = 1 - up - down
+    return (value - (down - up)) / scale, error / scale
+
+
+def compile_template(template: QuantumCircuit, target: Target, tries: int) -> QuantumCircuit:
+    """Compile a template `tries` times and keep the copy whose gates and measurement have the least total error.
+
+    Layout search is random, and a star of ZX gates needs routing, so copies differ in length and in luck.
+    """
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    copies = [
+        generate_preset_pass_manager(3, target=target, seed_transpiler=seed).run(template) for seed in range(tries)
+    ]
+    return min(copies, key=lambda copy: total_error(copy, target))
+
+
+def total_error(compiled: QuantumCircuit, target: Target) -> float:
+    """Add up the published errors of all operations of a compiled circuit; unknown ones count as 0."""
+    place = {qubit: k for k, qubit in enumerate(compiled.qubits)}
+    total = 0.0
+    for item in compiled.data:
+        known = target[item.operation.name].get(tuple(place[q] for q in item.qubits)) if _listed(item, target) else None
+        total += (known.error or 0.0) if known is not None else 0.0
+    return total
+
+
+def bind_all(compiled: QuantumCircuit, target: Target, thetas: Vector, inputs: Inputs) -> list[QuantumCircuit]:
+    """Bind a compiled template to each row, and merge what became trivial (turns by 0 or pi) into single gates."""
+    from qiskit.transpiler import PassManager
+    from qiskit.transpiler.passes import Optimize1qGatesDecomposition
+
+    bound = [circuits.bind(compiled, circuits.bindings(theta, inputs, k)) for k, theta in enumerate(thetas)]
+    passes = PassManager([Optimize1qGatesDecomposition(target=target)])
+    return [passes.run(circuit) for circuit in bound]
+
+
+def _listed(item: Any, target: Target) -> bool:
+    return item.operation.name in target.operation_names and target[item.operation.name] is not None

@@ -1,0 +1,94 @@
+"""Turn rows of numbers into states of the data qubits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Kind = Literal["basis", "product", "state"]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Hold a batch of states of the data qubits, in the cheapest form that says it all."""
+
+    kind: Kind
+    """basis: bit strings; product: one state per qubit; state: any state of all the qubits together."""
+    array: npt.NDArray[np.generic]
+    """(batch, n) bool; (batch, n, 2) complex; or (batch, 2**n) complex with bit j of the index = qubit j."""
+
+    def __len__(self) -> int:
+        """Count the inputs."""
+        return len(self.array)
+
+    @property
+    def n_data(self) -> int:
+        """Count the data qubits."""
+        width = int(self.array.shape[1])
+        return width.bit_length() - 1 if self.kind == "state" else width
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Inputs:
+        """Pick rows."""
+        return Inputs(self.kind, self.array[rows])
+
+    def vectors(self) -> npt.NDArray[np.complex128]:
+        """Write every input as a state vector, (batch, 2**n) complex, bit j of the index = qubit j."""
+        if self.kind == "state":
+            return np.asarray(self.array, dtype=np.complex128)
+        if self.kind == "basis":
+            out = np.zeros((len(self), 1 << self.n_data), dtype=np.complex128)
+            out[np.arange(len(self)), np.asarray(self.array, dtype=np.int64) @ (1 << np.arange(self.n_data))] = 1
+            return out
+        out = np.ones((len(self), 1), dtype=np.complex128)
+        for qubit in range(self.n_data):
+            out = (np.asarray(self.array)[:, qubit, :, None] * out[:, None, :]).reshape(len(self), -1)
+        return out
+
+
+def basis(bits: npt.ArrayLike) -> Inputs:
+    """Take bit strings: (batch, n), true or 1 where data qubit j is prepared in 1.
+
+    Example:
+        >>> basis([[0, 1]]).vectors().real
+        array([[0., 0., 1., 0.]])
+    """
+    array = np.asarray(bits)
+    if array.ndim != 2:
+        raise ValueError(f"bits must have shape (batch, n); got {array.shape}")
+    return Inputs("basis", array.astype(bool))
+
+
+def angles(values: npt.ArrayLike) -> Inputs:
+    """Turn every data qubit by RX(pi x): 0 stays in state 0, 1 becomes state 1, a grey value lies between.
+
+    Args:
+        values: (batch, n) float.
+
+    Example:
+        >>> abs(angles([[0.5]]).array).round(3)
+        array([[[0.707, 0.707]]])
+    """
+    half = np.asarray(values, dtype=np.float64) * (np.pi / 2)
+    return Inputs("product", np.stack([np.cos(half), -1j * np.sin(half)], axis=-1))
+
+
+def states(vectors: npt.ArrayLike) -> Inputs:
+    """Take state vectors of the data register, entangled or not.
+
+    Args:
+        vectors: (batch, 2**n) complex, each of norm 1; bit j of the index is data qubit j, as in Qiskit.
+
+    Example:
+        >>> states([[0.6, 0, 0, 0.8j]]).n_data
+        2
+    """
+    array = np.asarray(vectors, dtype=np.complex128)
+    if array.ndim != 2 or array.shape[1] < 2 or array.shape[1] & (array.shape[1] - 1):
+        raise ValueError(f"state vectors must have shape (batch, 2**n), n >= 1; got {array.shape}")
+    norms = np.linalg.norm(array, axis=1)
+    if not np.allclose(norms, 1, atol=1e-8):
+        raise ValueError(f"state vectors must have norm 1; got {norms[np.argmax(abs(norms - 1))]:.6g}")
+    return Inputs("state", array)

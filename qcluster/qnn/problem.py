@@ -1,0 +1,63 @@
+"""Bind a form, inputs and labels to the loss that a solver lowers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.exact import Form
+from qcluster.qnn.losses import Loss
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Hold one training problem. Equal inputs are evaluated once, whatever their number and labels."""
+
+    form: Form
+    """Where f and its gradient come from: an exact form or a device."""
+    inputs: Inputs
+    """(unique,) distinct inputs."""
+    rows: npt.NDArray[np.int64]
+    """(samples,) the input of each sample."""
+    signs: Vector
+    """(samples,) +1 or -1."""
+    weights: Vector
+    """(samples,) positive."""
+    loss: Loss
+    """Loss of the margin."""
+    totals: Vector = field(init=False)
+    """(2, unique): the share of the weight on each input with label +1 and -1."""
+
+    def __post_init__(self) -> None:
+        share = self.weights / self.weights.sum()
+        totals = [np.bincount(self.rows, share * (self.signs == sign), len(self.inputs)) for sign in (1, -1)]
+        object.__setattr__(self, "totals", np.array(totals))
+
+    def value(self, theta: Vector) -> float:
+        """Return the mean loss."""
+        f, _ = self.form.forward(theta, self.inputs, gradient=False)
+        return self._full(f)[0]
+
+    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+        """Return the mean loss and its gradient."""
+        f, pullback = self.form.forward(theta, self.inputs)
+        loss, slope = self._full(f)
+        return loss, pullback(slope)
+
+    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+        """Return the mean loss over some samples and its gradient."""
+        f, pullback = self.form.forward(theta, self.inputs.take(self.rows[samples]))
+        losses, slopes = self.loss(self.signs[samples] * f)
+        share = self.weights[samples] / (self.weights.mean() * len(samples))
+        return float(share @ losses), pullback(share * self.signs[samples] * slopes)
+
+    def _full(self, f: Vector) -> tuple[float, Vector]:
+        up, up_slope = self.loss(f)
+        down, down_slope = self.loss(-f)
+        plus, minus = self.totals
+        return float(plus @ up + minus @ down), plus * up_slope - minus * down_slope

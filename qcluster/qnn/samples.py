@@ -1,0 +1,125 @@
+"""Turn what `fit` and `predict` are given into inputs of the circuit, by scikit-learn's rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from qcluster.qnn import encoding
+from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.losses import LOSSES
+from qcluster.qnn.solvers import SOLVERS
+
+if TYPE_CHECKING:
+    from qcluster.qnn.classifier import QNNClassifier
+
+Vector = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
+
+_CHOICES = {
+    "encoding": ("basis", "angle", "state"),
+    "loss": tuple(LOSSES),
+    "solver": ("auto", *SOLVERS),
+    "gradient": ("auto", "adjoint", "shift"),
+    "train_on": ("exact", "backend"),
+}
+
+
+def prepare(
+    model: QNNClassifier, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None
+) -> tuple[Inputs, Places, Vector, Vector]:
+    """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
+
+    Returns:
+        The distinct inputs; the input, sign and weight of each sample, rows of weight 0 left out.
+    """
+    check_parameters(model)
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    rows, labels = _validate(model, X, y)
+    check_classification_targets(labels)
+    classes = unique_labels(labels)
+    if len(classes) == 1:
+        raise ValueError(f"QNNClassifier needs two classes; got one class, {classes[0]!r}")
+    if len(classes) > 2:
+        raise ValueError(
+            "Only binary classification is supported. The type of the target is multiclass: "
+            f"got {len(classes)} labels; see sklearn.multiclass.OneVsRestClassifier"
+        )
+    weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
+    rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
+    model.classes_ = classes
+    if model.encoding == "basis":
+        model.threshold_ = _thresholds(model.threshold, rows, weights)
+    inputs, places = distinct(_to_inputs(model, rows))
+    return inputs, places, np.where(labels == classes[1], 1.0, -1.0), weights
+
+
+def encode(model: QNNClassifier, X: npt.ArrayLike) -> Inputs:
+    """Turn rows into inputs of a fitted model."""
+    check_is_fitted(model, "theta_")
+    return _to_inputs(model, _validate(model, X)[0])
+
+
+def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
+    """Return the distinct inputs and the place of each input among them; states are taken as they come."""
+    if inputs.kind == "state":
+        return inputs, np.arange(len(inputs))
+    _, first, rows = np.unique(inputs.array, axis=0, return_index=True, return_inverse=True)
+    return inputs.take(first), rows.reshape(-1)
+
+
+def check_parameters(model: QNNClassifier) -> None:
+    """Refuse parameters that do not exist or do not go together."""
+    for name, allowed in _CHOICES.items():
+        if getattr(model, name) not in allowed:
+            raise ValueError(f"{name} must be one of {list(allowed)}; got {getattr(model, name)!r}")
+    for name in ("n_init", "shots", "max_iter", "batch_size"):
+        if getattr(model, name) is not None and getattr(model, name) < 1:
+            raise ValueError(f"{name} must be at least 1; got {getattr(model, name)}")
+    on_backend = model.train_on == "backend"
+    if on_backend and model.backend is None:
+        raise ValueError("train_on='backend' needs a backend; got None")
+    if model.gradient != "auto" and (model.gradient == "shift") != on_backend:
+        raise ValueError(f"gradient={model.gradient!r} does not go with train_on={model.train_on!r}")
+    if on_backend and model.solver == "lbfgs":
+        raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
+
+
+def _validate(model: QNNClassifier, X: npt.ArrayLike, y: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Check rows (and labels, in fit); complex amplitudes pass only as states, which scikit-learn does not know."""
+    fitting = y is not None
+    if model.encoding != "state":
+        if fitting:
+            rows, labels = validate_data(model, X, y, dtype=np.float64)
+            return rows, labels
+        return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
+    rows = np.asarray(X, dtype=np.complex128)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(f"states must be finite, shape (samples, 2**n); got shape {rows.shape}")
+    if fitting:
+        model.n_features_in_ = rows.shape[1]
+    elif rows.shape[1] != model.n_features_in_:
+        raise ValueError(f"X must have {model.n_features_in_} amplitudes per row; got {rows.shape[1]}")
+    labels = np.asarray(y) if fitting else np.zeros(0)
+    if fitting and labels.shape != rows.shape[:1]:
+        raise ValueError(f"y must have shape ({len(rows)},); got {labels.shape}")
+    return rows, labels
+
+
+def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vector:
+    if threshold is not None:
+        return np.full(rows.shape[1], float(threshold))
+    if np.isin(rows, (0.0, 1.0)).all():
+        return np.full(rows.shape[1], 0.5)
+    return np.asarray(np.average(rows, axis=0, weights=weights))
+
+
+def _to_inputs(model: QNNClassifier, rows: npt.NDArray[Any]) -> Inputs:
+    if model.encoding == "basis":
+        return encoding.basis(rows > model.threshold_)
+    return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

@@ -1,0 +1,133 @@
+"""Lower the loss: scipy's L-BFGS-B and COBYLA, and four short methods that bear noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.problem import Problem
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Report one round of training."""
+
+    theta: Vector
+    """The parameters after the round."""
+    loss: float
+    """Mean loss: over the round for sampled methods, at theta for the others."""
+    done: int
+    """Rounds so far."""
+    total: int
+    """Rounds planned."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold a solver's knobs."""
+
+    max_iter: int
+    """Rounds: iterations, or passes over the samples where batch_size is set."""
+    learning_rate: float
+    """Step size; not used by lbfgs and cobyla."""
+    batch_size: int | None
+    """Samples per step; None takes all distinct inputs at once."""
+
+
+Solver = Callable[[Problem, Vector, Settings, np.random.Generator], Iterator[Step]]
+
+
+def lbfgs(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Run L-BFGS-B on exact gradients; yields once, at the end."""
+    from scipy.optimize import minimize
+
+    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", options={"maxiter": settings.max_iter})
+    yield Step(found.x, float(found.fun), max(1, int(found.nit)), settings.max_iter)
+
+
+def cobyla(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Run COBYLA, which needs no gradient; yields once, at the end."""
+    from scipy.optimize import minimize
+
+    # Angles repeat after pi: scipy's first step of 1 radian would leave the valley.
+    options = {"maxiter": settings.max_iter, "rhobeg": 0.2}
+    found = minimize(problem.value, theta, method="COBYLA", options=options)
+    yield Step(found.x, float(found.fun), int(found.nfev), settings.max_iter)
+
+
+def sgd(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Step against the gradient of a few samples: theta - rate g."""
+    return _descend(problem, theta, settings, rng, lambda loss, g: -settings.learning_rate * g)
+
+
+def paper(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Step by theta - rate (loss / |g|**2) g: as far as a linear loss would need to vanish, times the rate."""
+
+    def step(loss: float, g: Vector) -> Vector:
+        norm = float(g @ g)
+        return -settings.learning_rate * loss / norm * g if norm > 1e-24 else np.zeros_like(g)
+
+    return _descend(problem, theta, settings, rng, step)
+
+
+def adam(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Run Adam (arXiv:1412.6980) with its usual decay rates 0.9 and 0.999."""
+    mean, square, count = np.zeros_like(theta), np.zeros_like(theta), 0
+
+    def step(loss: float, g: Vector) -> Vector:
+        nonlocal mean, square, count
+        count += 1
+        mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g**2
+        return np.asarray(
+            -settings.learning_rate * (mean / (1 - 0.9**count)) / (np.sqrt(square / (1 - 0.999**count)) + 1e-8)
+        )
+
+    return _descend(problem, theta, settings, rng, step)
+
+
+def spsa(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Step along a random direction by two losses (Spall 1998: exponents 0.602 and 0.101, shift 0.1)."""
+    for k in range(settings.max_iter):
+        width = 0.1 / (k + 1) ** 0.101
+        rate = settings.learning_rate / (k + 1 + 0.1 * settings.max_iter) ** 0.602
+        direction = rng.choice([-1.0, 1.0], size=len(theta))
+        up, down = problem.value(theta + width * direction), problem.value(theta - width * direction)
+        theta = theta - rate * (up - down) / (2 * width) * direction
+        yield Step(theta, (up + down) / 2, k + 1, settings.max_iter)
+
+
+def _descend(
+    problem: Problem,
+    theta: Vector,
+    settings: Settings,
+    rng: np.random.Generator,
+    step: Callable[[float, Vector], Vector],
+) -> Iterator[Step]:
+    n, size = len(problem.rows), settings.batch_size
+    for done in range(1, settings.max_iter + 1):
+        losses = []
+        order = rng.permutation(n) if size else np.arange(0)
+        for at in range(0, n, size) if size else range(1):
+            if size:
+                loss, g = problem.sampled_gradient(theta, order[at : at + size])
+            else:
+                loss, g = problem.gradient(theta)
+            theta = theta + step(loss, g)
+            losses.append(loss)
+        yield Step(theta, float(np.mean(losses)), done, settings.max_iter)
+
+
+SOLVERS: dict[str, tuple[Solver, Settings]] = {
+    "lbfgs": (lbfgs, Settings(200, 0.0, None)),
+    "cobyla": (cobyla, Settings(2000, 0.0, None)),
+    "sgd": (sgd, Settings(10, 0.003, 1)),
+    "paper": (paper, Settings(10, 0.05, 1)),
+    "adam": (adam, Settings(30, 0.03, None)),
+    "spsa": (spsa, Settings(200, 0.5, None)),
+}
+"""The solvers by name, each with the settings that suit it."""

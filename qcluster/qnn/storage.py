@@ -1,0 +1,102 @@
+"""Save a trained classifier as JSON and read it back; what ships is data, never a pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qcluster.errors import StorageError
+from qcluster.qnn.ansatz import build
+from qcluster.qnn.classifier import QNNClassifier
+
+FORMAT = "qcluster-qnn"
+VERSION = 1
+_NOT_STORED = ("backend", "execution", "train_on", "random_state")
+
+
+def save_model(model: QNNClassifier, path: str | Path) -> None:
+    """Write a fitted classifier: its parameters, labels, cuts and angles. The backend is not stored.
+
+    Raises:
+        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them.
+        StorageError: The file cannot be written.
+    """
+    if callable(model.ansatz):
+        raise ValueError("an ansatz given as a function cannot be stored; give its name or its layers")
+    if model.classes_.dtype.kind not in "iufbU":
+        raise ValueError(f"labels must be numbers or texts to be stored; got dtype {model.classes_.dtype}")
+    parameters = {key: value for key, value in model.get_params(deep=False).items() if key not in _NOT_STORED}
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "parameters": parameters,
+        "classes": model.classes_.tolist(),
+        "theta": model.theta_.tolist(),
+        "threshold": model.threshold_.tolist() if model.encoding == "basis" else None,
+        "n_features": model.n_features_in_,
+        "n_data": model.ansatz_.n_data,
+        "fitted_ansatz": _name_of(model),
+        "loss_curve": model.loss_curve_.tolist(),
+        "n_iter": model.n_iter_,
+        "n_circuits": model.n_circuits_,
+        "n_shots": model.n_shots_,
+        "contraction": model.contraction_,
+    }
+    try:
+        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load_model(path: str | Path) -> QNNClassifier:
+    """Read a classifier that `save_model` wrote; it predicts at once.
+
+    Raises:
+        StorageError: The file cannot be read, or is not what it should be.
+    """
+    try:
+        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        if (content["format"], content["version"]) != (FORMAT, VERSION):
+            raise StorageError(
+                f"{path} must be {FORMAT} version {VERSION}; got {content['format']} {content['version']}"
+            )
+        return _restore(content)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageError(f"{path} is not a stored classifier: {error}") from error
+
+
+def _name_of(model: QNNClassifier) -> str:
+    """Say whether theta belongs to the ansatz as named, or to the ZX layer that stood in for it on a backend."""
+    literal = build(model.ansatz, model.ansatz_.n_data, reps=model.reps, bias=model.bias)
+    return "literal" if literal == model.ansatz_ else "zx"
+
+
+def _restore(content: dict[str, Any]) -> QNNClassifier:
+    model = QNNClassifier(**content["parameters"])
+    n_data = int(content["n_data"])
+    model.ansatz_ = (
+        build(model.ansatz, n_data, reps=model.reps, bias=model.bias)
+        if content["fitted_ansatz"] == "literal"
+        else build("zx", n_data)
+    )
+    model.classes_ = np.array(content["classes"])
+    model.theta_ = np.array(content["theta"], dtype=np.float64)
+    if len(model.theta_) != model.ansatz_.n_parameters or len(model.classes_) != 2:
+        raise ValueError(
+            f"needs {model.ansatz_.n_parameters} angles and 2 classes; "
+            f"got {len(model.theta_)} and {len(model.classes_)}"
+        )
+    if content["threshold"] is not None:
+        model.threshold_ = np.array(content["threshold"], dtype=np.float64)
+    model.n_features_in_ = int(content["n_features"])
+    model.loss_curve_ = np.array(content["loss_curve"])
+    model.n_iter_ = int(content["n_iter"])
+    model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
+    model.contraction_ = float(content["contraction"])
+    model._describe()
+    return model

@@ -1,0 +1,46 @@
+"""The commands, through Typer's own runner."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from qcluster.cli_qnn import qnn_app
+
+
+def run(*arguments):
+    return CliRunner().invoke(qnn_app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def test_train_and_evaluate_exactly(tmp_path):
+    model, values = tmp_path / "model.json", tmp_path / "values.json"
+    done = run("train", "--out", model, "--ansatz", "zx-xx", "--reps", 2, "--solver", "adam", "--max-iter", 5)
+    assert done.exit_code == 0, done.output
+    assert "65 parameters on 16 data qubits; 254 samples to train, 110 to test" in done.output
+    assert json.loads(model.read_text())["format"] == "qcluster-qnn"
+    done = run("evaluate", model, "--json", values)
+    assert done.exit_code == 0, done.output
+    assert "110 samples" in done.output
+    assert len(json.loads(values.read_text())["ideal"]) == 110
+
+
+def test_images_of_the_users_own(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.random((60, 6, 6))
+    images[:30, :3] += 1
+    np.savez(tmp_path / "set.npz", images=images / 2, labels=np.repeat(["top", "flat"], 30))
+    for encoding in ("basis", "angle"):
+        done = run("train", "--data", tmp_path / "set.npz", "--size", 3, "--out", tmp_path / "m.json",
+                   "--encoding", encoding)  # fmt: skip
+        assert done.exit_code == 0, done.output
+        assert "10 parameters on 9 data qubits" in done.output
+        assert "test 1.0" in done.output or "test 0.9" in done.output
+        assert run("evaluate", tmp_path / "m.json", "--data", tmp_path / "set.npz", "--size", 3).exit_code == 0
+
+
+def test_bad_names_are_told(tmp_path):
+    with pytest.raises(ValueError, match="ansatz must be one of"):
+        run("train", "--ansatz", "nothing", "--out", tmp_path / "m.json")
+    with pytest.raises(Exception, match="cannot read"):
+        run("evaluate", tmp_path / "none.json")

@@ -1,0 +1,183 @@
+"""The classifier on backends: what is sent, what is made of the counts, and the real execution layer."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from qiskit.circuit import QuantumCircuit
+from qiskit.quantum_info import Statevector
+
+from qcluster.core.distribution import Distribution
+from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
+from qcluster.qnn.ansatz import build
+from qcluster.qnn.circuits import template
+from qcluster.qnn.device import bind_all, compile_template, corrected_mean, total_error
+from qcluster.qnn.exact import exact_form
+
+UP, DOWN = 0.03, 0.08
+
+
+class Laboratory:
+    """A stand-in for `execute`: exact probabilities through a readout error on physical qubit 5, half of it flipped."""
+
+    def __init__(self, flips=(False,)):
+        self.flips, self.calls = np.array(flips)[:, None], []
+
+    def __call__(self, circuits, backend, *, shots, **options):
+        self.calls.append((len(circuits), backend, shots, options))
+        return [self.run(circuit, shots) for circuit in circuits]
+
+    def run(self, circuit: QuantumCircuit, shots: int):
+        state = Statevector(circuit.remove_final_measurements(inplace=False))
+        one = state.probabilities([circuit.num_qubits - 1])[1]
+        each = []
+        for (flip,) in self.flips:
+            sent = 1 - one if flip else one
+            read = UP * (1 - sent) + (1 - DOWN) * sent
+            read = 1 - read if flip else read
+            each.append(Distribution.of({"0": shots * (1 - read), "1": shots * read}))
+        total = each[0]
+        for counts in each[1:]:
+            total = total + counts
+        readout = np.full((6, 2), 0.4)
+        readout[5] = UP, DOWN
+        return SimpleNamespace(
+            counts=total, twirl_counts=tuple(each), flips=self.flips, calibration=SimpleNamespace(readout=readout),
+            profile=SimpleNamespace(measured=np.array([5])),
+        )  # fmt: skip
+
+
+def inputs_of(kind, rng):
+    if kind == "basis":
+        return encoding.basis(rng.integers(0, 2, (4, 3)))
+    if kind == "angle":
+        return encoding.angles(rng.random((4, 3)))
+    vectors = rng.normal(size=(4, 8)) + 1j * rng.normal(size=(4, 8))
+    return encoding.states(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("kind", ["basis", "angle", "state"])
+@pytest.mark.parametrize("flips", [(False,), (True, False), (True, True, False)])
+def test_readout_errors_are_undone_exactly(kind, flips):
+    """With exact counts the 2 x 2 inverse gives f, however many copies were read upside down."""
+    rng = np.random.default_rng(1)
+    ansatz, inputs, laboratory = build("zx-xx", 3), inputs_of(kind, rng), Laboratory(flips)
+    thetas = rng.normal(size=(4, ansatz.n_parameters))
+    source = DeviceReadout("machine", twirls=len(flips), dd="XX", execute=laboratory)
+    found = source.measure(ansatz, thetas, inputs, shots=1000, rng=rng)
+    form = exact_form(ansatz, inputs.kind)
+    f = [form.forward(theta, inputs.take(np.array([k])))[0][0] for k, theta in enumerate(thetas)]
+    assert found.values == pytest.approx(f, abs=1e-12)
+    ((count, backend, shots, options),) = laboratory.calls
+    assert (count, backend, shots) == (4, "machine", 1000)
+    assert (options["twirls"], options["dd"]) == (len(flips), "XX")
+    raw = DeviceReadout("machine", mitigation="none", execute=Laboratory()).measure(
+        ansatz, thetas, inputs, shots=1000, rng=rng
+    )
+    assert raw.values == pytest.approx((1 - UP - DOWN) * np.array(f) + DOWN - UP, abs=1e-12)
+    assert (raw.standard_errors < 0.04).all()
+
+
+def test_the_mean_is_not_clipped():
+    value, error = corrected_mean(Distribution.of({"0": 1000}), 0.1, 0.05)
+    assert value == pytest.approx((1 + 0.05) / 0.85)
+    assert value > 1
+    assert error == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: DeviceReadout("aer", mitigation="m3"), "mitigation must be"),
+        (lambda: DeviceReadout("aer", layouts=0), "layouts must be at least 1"),
+        (lambda: corrected_mean(Distribution.of({"00": 1}), 0, 0), "one bit"),
+        (lambda: corrected_mean(Distribution.of({"0": 1}), 0.6, 0.5), "less than 1"),
+    ],
+)
+def test_mistakes_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_classifier_takes_the_options_of_its_backend():
+    digits = load_digits_4x4(3, 6)
+    X, y = digits.X[:30, :3], digits.y[:30]
+    laboratory = Laboratory((True, False))
+    model = QNNClassifier("zx-xx", reps=2, n_init=1, random_state=0).fit(X, y)
+    exact = model.decision_function(X)
+    model.set_params(backend="machine", execution={"twirls": 2, "execute": laboratory}, shots=100)
+    assert model.decision_function(X) * model.amplitude_ == pytest.approx(exact, abs=1e-12)
+    model.set_params(compress=False)
+    assert model.decision_function(X) == pytest.approx(exact, abs=1e-12)
+    assert [call[0] for call in laboratory.calls] == [len(np.unique(X, axis=0))] * 2
+    model.set_params(train_on="backend", max_iter=2, compress=True).fit(X, y)
+    assert model.n_circuits_ == 2 * 3 * len(np.unique(X, axis=0))
+
+
+def test_compiled_templates_mean_the_same():
+    """On a five-qubit machine: routed, bound and merged circuits read what the ansatz says."""
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    target = FakeManilaV2().target
+    ansatz, rng = build("zx", 3), np.random.default_rng(2)
+    compiled = compile_template(template(ansatz), target, 3)
+    assert compiled.parameters
+    assert total_error(compiled, target) > 0
+    inputs, thetas = encoding.basis([[0, 1, 1], [1, 1, 0]]), rng.normal(size=(2, 4))
+    for k, circuit in enumerate(bind_all(compiled, target, thetas, inputs)):
+        assert set(circuit.count_ops()) <= {*target.operation_names, "barrier"}
+        (measured,) = [circuit.find_bit(item.qubits[0]).index for item in circuit.data if item.name == "measure"]
+        state = Statevector(circuit.remove_final_measurements(inplace=False))
+        zero, one = state.probabilities([measured])
+        f = exact_form(ansatz, "basis").forward(thetas[k], inputs.take(np.array([k])))[0][0]
+        assert zero - one == pytest.approx(f, abs=1e-9)
+
+
+def test_the_execution_layer_itself():
+    """Noiseless: measured values lie within shot noise of the exact ones, for every kind of input."""
+    pytest.importorskip("qcluster.device.execute")
+    rng = np.random.default_rng(3)
+    ansatz = build("zx", 3)
+    for kind in ("basis", "angle", "state"):
+        inputs = inputs_of(kind, rng)
+        theta = rng.normal(size=4)
+        found = DeviceReadout("aer").measure(ansatz, np.tile(theta, (4, 1)), inputs, shots=4000, rng=rng)
+        f = exact_form(ansatz, inputs.kind).forward(theta, inputs)[0]
+        assert abs(found.values - f).max() < 5 / np.sqrt(4000)
+        assert found.n_shots == 16000
+
+
+def test_a_recorded_machine_contracts():
+    """FakeManila (5 qubits): f is contracted, the sign stays, and readout mitigation takes some of it back."""
+    pytest.importorskip("qcluster.device.execute")
+    ansatz, inputs = build("zx", 3), encoding.basis([[0, 1, 1], [1, 0, 0]])
+    theta = np.tile([0.3, -0.25, 0.2, 0.02], (2, 1))
+    f = exact_form(ansatz, "basis").forward(theta[0], inputs)[0]
+    slopes = {}
+    for mitigation in ("none", "readout"):
+        source = DeviceReadout("fake_manila", mitigation=mitigation, twirls=4)
+        values = source.measure(ansatz, theta, inputs, shots=20_000, rng=np.random.default_rng(5)).values
+        assert ((values > 0) == (f > 0)).all()
+        slopes[mitigation] = f @ values / (f @ f)
+    assert 0.6 < slopes["none"] < slopes["readout"] < 1.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "bar"), [("fake_torino", 0.8), ("fake_brisbane", 0.7)])
+def test_bars_on_recorded_machines(name, bar):
+    """n = 8, ZX, 2048 shots: accuracy at most .02 below ideal, contraction, at most 30 two-qubit gates."""
+    machines = pytest.importorskip("qcluster.device.machine")
+    digits = load_digits_4x4(3, 6)
+    X = digits.X[:, 4:12]
+    model = QNNClassifier(random_state=0).fit(X[:254], digits.y[:254])
+    held, labels = X[254:], digits.y[254:]
+    f = model.decision_function(held)
+    ideal = model.score(held, labels)
+    model.set_params(backend=name)
+    found = model.measure(held)
+    assert ((found.values > 0) == (labels == model.classes_[1])).mean() >= ideal - 0.02
+    assert f @ found.values / (f @ f) >= bar
+    compiled = compile_template(template(build("zx", 8)), machines.find_machine(name).live, 5)
+    assert compiled.num_nonlocal_gates() <= 30
+    wide = compile_template(template(build("zx", 16)), machines.find_machine(name).live, 5)
+    assert wide.num_nonlocal_gates() <= 65

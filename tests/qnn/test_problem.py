@@ -1,0 +1,81 @@
+"""Losses, problems and solvers."""
+
+import numpy as np
+import pytest
+
+from qcluster.qnn import encoding
+from qcluster.qnn.ansatz import build
+from qcluster.qnn.exact import exact_form
+from qcluster.qnn.losses import LOSSES
+from qcluster.qnn.problem import Problem
+from qcluster.qnn.solvers import SOLVERS
+from qcluster.qnn.training import train
+
+
+def xor(loss="squared", weights=(1.0, 2.0, 1.0, 1.0, 0.5)):
+    """Parity of two bits, one string twice."""
+    bits = encoding.basis([[0, 0], [0, 1], [1, 0], [1, 1]])
+    rows, signs = np.array([0, 1, 2, 3, 3]), np.array([-1.0, 1, 1, -1, -1])
+    form = exact_form(build("zx", 2), "basis")
+    return Problem(form, bits, rows, signs, np.array(weights), LOSSES[loss])
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_slopes_are_differences(name):
+    margins = np.array([-0.9, -0.2, 0.0, 0.5, 0.99])
+    up, down = LOSSES[name](margins + 1e-6)[0], LOSSES[name](margins - 1e-6)[0]
+    assert (up - down) / 2e-6 == pytest.approx(LOSSES[name](margins)[1], rel=1e-5)
+
+
+def test_losses_beyond_the_margin_stay_finite():
+    assert LOSSES["hinge"](np.array([1.2])) == (0, 0)
+    assert np.isfinite(LOSSES["log"](np.array([-1.1]))[0]).all()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_is_that_of_the_value(name):
+    problem, theta = xor(name), np.array([0.3, -0.2, 0.1])
+    loss, g = problem.gradient(theta)
+    assert loss == pytest.approx(problem.value(theta))
+    steps = 1e-6 * np.eye(3)
+    assert g == pytest.approx([(problem.value(theta + s) - problem.value(theta - s)) / 2e-6 for s in steps], abs=1e-6)
+    sampled = problem.sampled_gradient(theta, np.arange(5))
+    assert sampled[0] == pytest.approx(loss)
+    assert sampled[1] == pytest.approx(g)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_lower_the_loss(name):
+    problem, rng = xor(), np.random.default_rng(2)
+    solver, settings = SOLVERS[name]
+    theta = np.array([0.3, 0.4, 0.2])
+    steps = list(solver(problem, theta, settings, rng))
+    assert problem.value(steps[-1].theta) < problem.value(theta) - 0.05
+    assert all(step.total == settings.max_iter for step in steps)
+    if name == "lbfgs":
+        assert problem.value(steps[-1].theta) < 1e-6, "the parity of two bits has an exact solution"
+
+
+def test_the_best_start_wins():
+    problem, rng = xor(), np.random.default_rng(0)
+    starts = [np.zeros(3), np.array([0.6, 0.7, 0.7])]
+    progress = train(problem, starts, *SOLVERS["lbfgs"], rng)
+    seen = []
+    while True:
+        try:
+            seen.append(next(progress))
+        except StopIteration as end:
+            outcome = end.value
+            break
+    assert [p.start for p in seen] == [0, 1]
+    assert problem.value(outcome.theta) == min(problem.value(p.step.theta) for p in seen)
+    with pytest.raises(ValueError, match="at least one start"):
+        next(train(problem, [], *SOLVERS["lbfgs"], rng))
+
+
+def test_a_step_without_gradient_stays():
+    """The rule loss / |g|**2 must not divide by zero where the gradient vanishes."""
+    problem = xor("hinge")
+    theta = np.array([np.pi / 4, np.pi / 4, np.pi / 4])
+    solver, settings = SOLVERS["paper"]
+    assert np.isfinite(list(solver(problem, theta, settings, np.random.default_rng(0)))[-1].theta).all()

@@ -1,0 +1,64 @@
+"""Trained models as JSON."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qcluster.errors import StorageError
+from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, load_model, save_model
+from qcluster.qnn.ansatz import build
+
+digits = load_digits_4x4(3, 6)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"ansatz": "zx-xx", "reps": 2},
+        {"ansatz": [("X", "X"), ("Z", "X")], "bias": False},
+        {"encoding": "angle"},
+        {"ansatz": "zx-xx", "backend": ContractedReadout(0.9), "train_on": "backend", "max_iter": 2},
+    ],
+)
+def test_a_stored_model_decides_the_same(tmp_path, knobs):
+    model = QNNClassifier(n_init=1, random_state=0, **knobs).fit(digits.X, np.where(digits.y == 3, "three", "six"))
+    save_model(model, tmp_path / "model.json")
+    back = load_model(tmp_path / "model.json")
+    model.set_params(backend=None)
+    assert (back.decision_function(digits.X) == model.decision_function(digits.X)).all()
+    assert (back.predict(digits.X) == model.predict(digits.X)).all()
+    assert back.n_circuits_ == model.n_circuits_
+    assert back.phases_ is None if model.phases_ is None else (back.phases_ == model.phases_).all()
+
+
+def test_what_json_cannot_hold_is_refused(tmp_path):
+    model = QNNClassifier(lambda n: build("zx", n), n_init=1).fit(digits.X, digits.y)
+    with pytest.raises(ValueError, match="ansatz given as a function"):
+        save_model(model, tmp_path / "model.json")
+    model = QNNClassifier(n_init=1).fit(digits.X, digits.y)
+    with pytest.raises(StorageError, match="cannot write"):
+        save_model(model, tmp_path)
+    model.classes_ = np.array([("a",), None], dtype=object)
+    with pytest.raises(ValueError, match="labels must be numbers or texts"):
+        save_model(model, tmp_path / "model.json")
+
+
+def test_damage_is_named(tmp_path):
+    path = tmp_path / "model.json"
+    with pytest.raises(StorageError, match="cannot read"):
+        load_model(path)
+    path.write_text("{")
+    with pytest.raises(StorageError, match="not a stored classifier"):
+        load_model(path)
+    save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
+    content = json.loads(path.read_text())
+    for key, value, message in (
+        ("version", 99, "version 1; got"),
+        ("theta", [0.0], "needs 17 angles and 2 classes; got 1"),
+        ("parameters", {"nothing": 1}, "not a stored classifier"),
+    ):
+        path.write_text(json.dumps({**content, key: value}))
+        with pytest.raises(StorageError, match=message):
+            load_model(path)
