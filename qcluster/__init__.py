@@ -8,41 +8,74 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.core import metrics
 from qcluster.core.distribution import Distribution, Estimate
+from qcluster.core.guard import GuardSettings
 from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.mixture import MixtureSettings
+from qcluster.core.paper import PaperSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
+    from qcluster import baselines
+    from qcluster.device.calibration import Calibration, read_calibration
+    from qcluster.device.execute import execute
+    from qcluster.device.profile import Profile, read_profile
+    from qcluster.device.run import Run
+    from qcluster.device.sampler import MitigatedSampler
+    from qcluster.device.twirl import twirl
     from qcluster.learn.hamming import HammingKMajority
+    from qcluster.qnn import QNNClassifier
 
 __version__ = "0.1.0.dev0"
 
 _LAZY = {
+    "Calibration": "qcluster.device.calibration",
     "HammingKMajority": "qcluster.learn.hamming",
+    "MitigatedSampler": "qcluster.device.sampler",
+    "Profile": "qcluster.device.profile",
+    "QNNClassifier": "qcluster.qnn",
+    "Run": "qcluster.device.run",
+    "execute": "qcluster.device.execute",
+    "read_calibration": "qcluster.device.calibration",
+    "read_profile": "qcluster.device.profile",
+    "twirl": "qcluster.device.twirl",
 }
 """Public names that cost more than numpy, and where they live."""
 
 __all__ = [
     "AccountError",
+    "Calibration",
     "CalibrationError",
     "Distribution",
     "Estimate",
+    "GuardSettings",
     "HammingKMajority",
     "JobError",
+    "MitigatedSampler",
     "Mitigation",
+    "MixtureSettings",
+    "PaperSettings",
+    "Profile",
     "QClusterError",
+    "QNNClassifier",
+    "Run",
     "StorageError",
+    "baselines",
+    "execute",
     "metrics",
     "mitigate",
+    "read_calibration",
+    "read_profile",
+    "twirl",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        value = getattr(import_module(_LAZY[name]), name)
+    if name in _LAZY or name == "baselines":
+        value = getattr(import_module(_LAZY[name]), name) if name in _LAZY else import_module("qcluster.baselines")
         globals()[name] = value
         return value
     raise AttributeError(f"module 'qcluster' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, "baselines"})

@@ -9,6 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from qcluster import __version__
+from qcluster.cli_bench import bench_app
+from qcluster.cli_jobs import jobs_app
+from qcluster.cli_qnn import qnn_app
 from qcluster.core.distribution import Distribution
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
 from qcluster.errors import QClusterError
@@ -20,6 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(jobs_app)
+app.add_typer(bench_app)
+app.add_typer(qnn_app)
 
 
 def _version(wanted: bool) -> None:
@@ -42,6 +48,7 @@ def mitigate_file(
     file: Annotated[str, typer.Argument(help="JSON: counts, or a saved runtime result. '-' is standard input.")],
     rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
     method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
+    guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
     pub: Annotated[int | None, typer.Option(help="Which PUB of a saved result of several, from 0.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a PNG file.")] = None,
@@ -50,7 +57,8 @@ def mitigate_file(
     """Mitigate counts from a file."""
     from qcluster.files import read_counts, read_rates, write_mitigation
 
-    fixed = mitigate(read_counts(file, pub), None if rates is None else read_rates(rates), method=method)
+    known = None if rates is None else read_rates(rates)
+    fixed = mitigate(read_counts(file, pub), known, method=method, guard=guard)
     _show(fixed, top)
     if json_out is not None:
         write_mitigation(json_out, fixed)

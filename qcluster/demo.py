@@ -33,25 +33,12 @@ def run_demo(n_qubits: int = 8, shots: int = 8192, seed: int = 7) -> Demo:
         shots: number of shots.
         seed: of compilation and simulation.
     """
-    from qiskit import QuantumCircuit, transpile
-    from qiskit_aer import AerSimulator
-    from qiskit_aer.noise import NoiseModel, ReadoutError
-    from qiskit_ibm_runtime.fake_provider import FakeTorino
+    from qcluster.bench.circuits import make_case
+    from qcluster.device.execute import execute
 
     if not 2 <= n_qubits <= 12:
         raise ValueError(f"n_qubits must lie in 2..12; got {n_qubits}")
-    circuit = QuantumCircuit(n_qubits)
-    circuit.h(0)
-    for qubit in range(n_qubits - 1):
-        circuit.cx(qubit, qubit + 1)
-    circuit.measure_all()
-    backend = FakeTorino()
-    compiled = transpile(circuit, backend, optimization_level=3, scheduling_method="alap", seed_transpiler=seed)
-    noise = NoiseModel.from_backend(backend, readout_error=False)
-    for qubit in compiled.layout.final_index_layout():
-        wrong = [backend.properties().qubit_property(qubit)[f"prob_meas{1 - sent}_prep{sent}"][0] for sent in (0, 1)]
-        noise.add_readout_error(ReadoutError([[1 - wrong[0], wrong[0]], [wrong[1], 1 - wrong[1]]]), [qubit])
-    simulator = AerSimulator(noise_model=noise, method="density_matrix")
-    counts = simulator.run(compiled, shots=shots, seed_simulator=seed).result().get_counts()
-    ideal = Distribution.of({"0" * n_qubits: shots / 2, "1" * n_qubits: shots / 2})
-    return Demo(mitigate(counts, 0.03), ideal)
+    case = make_case(f"ghz:{n_qubits}")
+    (run,) = execute([case.circuit], "fake_torino", shots=shots, seed=seed)
+    assert case.ideal is not None
+    return Demo(mitigate(run.counts), case.ideal)
