@@ -17,10 +17,11 @@ import numpy as np
 from benchmarks.data import RESULTS, records
 from benchmarks.synthetic import cases
 from qcluster.core.distribution import Distribution
-from qcluster.core.guard import Guarded, GuardSettings, combine
+from qcluster.core.guard import combine
 from qcluster.core.metrics import entropy, hellinger_fidelity
 from qcluster.core.mixture import MixtureFit, fit_mixture
 from qcluster.core.paper import q_cluster
+from qcluster.core.verdict import Guarded, GuardSettings
 
 HARM = 0.02
 """A record is harmed when its fidelity falls by more than this."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.core import metrics
 from qcluster.core.distribution import Distribution, Estimate
-from qcluster.core.guard import GuardSettings
 from qcluster.core.mitigate import Mitigation, mitigate
 from qcluster.core.mixture import MixtureSettings
 from qcluster.core.paper import PaperSettings
+from qcluster.core.verdict import GuardSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ _PAIRS = 1_000_000
 
 def choices(n: int) -> Floats:
     """Give ln C(n, d) for d = 0 to n."""
-    return np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)])
+    return np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)], dtype=np.float64)
 
 
 def naming_cost(centroids: Bits, shots: float) -> float:
@@ -35,8 +35,7 @@ def naming_cost(centroids: Bits, shots: float) -> float:
     apart = c.sum(axis=1)[:, None] + c.sum(axis=1) - 2 * c @ c.T
     apart[np.triu_indices(k)] = np.inf
     nearest = np.rint(apart[1:].min(axis=1)).astype(int) if k > 1 else np.zeros(0, dtype=int)
-    named: Floats = 0.5 * log(max(shots, 1.0)) + choices(n)[nearest] + log(n)
-    return n * log(2) + float(named.sum())
+    return n * log(2) + float((choices(n)[nearest] + 0.5 * log(max(shots, 1.0)) + log(n)).sum())
 
 
 def score(rows: Rows, model: Model) -> float:
@@ -153,8 +152,7 @@ def losses(rows: Rows, model: Model) -> Floats:
     rest = model.kernel * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
     rest /= model.total
     np.subtract(1, rest, out=rest)
-    lost: Floats = -(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots
-    return lost
+    return np.asarray(-(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots)
 
 
 def shrink(rows: Rows, model: Model, prior: Prior, rounds: int) -> list[Model]:
@@ -174,6 +172,30 @@ def shrink(rows: Rows, model: Model, prior: Prior, rounds: int) -> list[Model]:
     return met
 
 
+def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
+    """Pool equal centroids; the result is in ascending order of bits."""
+    distinct, which = np.unique(centroids, axis=0, return_inverse=True)
+    pooled = np.zeros(len(distinct))
+    np.add.at(pooled, which.ravel(), weights)
+    return distinct, pooled
+
+
+def evidence(rows: Rows, model: Model) -> float:
+    """Give minus the log evidence of a mixture, its weights integrated out (Laplace), its rates fitted.
+
+    ``-ln L + ln(2^{nK} / K!) + 0.5 ln det(H / 2 pi) - ln K!``, H the curvature in the weights, with a flat prior over
+    them and over sets of K strings. Where the shots fix the weights, this is the description length; under heavy
+    noise they do not, and a further string costs less.
+    """
+    assert model.kernel is not None
+    assert model.total is not None
+    k = len(model.weights)
+    apart = ((model.kernel - np.float32(1)) / model.total).astype(np.float64)
+    curvature = (apart * rows.weights) @ apart.T + np.eye(k)
+    volume = 0.5 * float(np.linalg.slogdet(curvature / (2 * np.pi))[1])
+    return k * rows.n_bits * log(2) - 2 * lgamma(k + 1) + volume - model.log_likelihood
+
+
 def ranked(model: Model) -> Model:
     """Order the centroids by weight, heaviest first."""
     order = np.argsort(-model.weights, kind="stable")
@@ -188,7 +210,7 @@ def take(model: Model, k: int) -> Model:
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)``."""
-    gains, level = np.zeros(len(model.weights)), -rows.shots * rows.n_bits * log(2)
+    gains, level = np.zeros(len(model.weights)), -rows.shots * rows.unit
     for k in range(len(gains)):
         held = float(model.weights[: k + 1].sum()) * (1 - model.background)
         joined = reweigh(rows, replace(take(model, k + 1), background=max(1 - held, 1e-3)), rounds)

@@ -6,17 +6,17 @@ decides the weights. See docs/guard.md.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
 from qcluster.core.channel import as_rates
 from qcluster.core.deconvolve import Posterior, deconvolve, effective_shots, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import product_evidence, single_string_odds
+from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 
 Floats = NDArray[np.float64]
 
@@ -26,99 +26,6 @@ _AGREEMENT = 0.9
 """Least cosine between counts and mixture, where deconvolution can do the work instead."""
 _AGREEMENT_WIDE = 0.75
 """The same beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
-
-
-class Sparse(Protocol):
-    """What the guard asks of a sparse mixture (`qcluster.core.mixture`)."""
-
-    @property
-    def centroids(self) -> Bits:
-        """``(k, n_bits) bool``."""
-
-    @property
-    def weights(self) -> Floats:
-        """``(k,)``, sum 1."""
-
-    @property
-    def background(self) -> float:
-        """Share of uniform noise."""
-
-    @property
-    def log_likelihood(self) -> float:
-        """Of all shots, natural."""
-
-    @property
-    def agreement(self) -> float:
-        """Cosine between counts and model, the uniform part taken from both."""
-
-    @property
-    def excess(self) -> float:
-        """Standard deviations by which collisions between shots exceed those of uniform noise."""
-
-    @property
-    def gap(self) -> float:
-        """How clear the number of strings is: factor by which the likelihood gain drops behind it."""
-
-    @property
-    def rates(self) -> Floats:
-        """``(n_bits, 2)`` P(read 1|0), P(read 0|1)."""
-
-    @property
-    def flip_rate(self) -> float:
-        """Flips per bit of an average shot."""
-
-    @property
-    def perplexity(self) -> float:
-        """Effective number of distinct strings in the counts."""
-
-
-@dataclass(frozen=True)
-class GuardSettings:
-    """Constants of the guard, each with a physical meaning."""
-
-    flips: tuple[float, ...] = (0.0, 0.04, 0.11, 0.2, 0.33)
-    """Flip rates that are tried."""
-    strings: tuple[float, ...] = (1.0,)
-    """Sparse hypotheses: Dirichlet mass of the whole ideal, about the number of strings that matter."""
-    densities: tuple[float, ...] = (0.1, 0.3, 1.0, 4.0)
-    """Dense hypotheses: Dirichlet mass of every string; 1 is Porter-Thomas, 4 nearly uniform."""
-    drift: float = 0.03
-    """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
-    doubt: float = 15.0
-    """The evidence counts this many times less than the formula says: real errors are no independent flips."""
-    flat_odds: float = 0.2
-    """Prior odds of an ideal flatter than Porter-Thomas against any other: circuits rarely end there."""
-    insured: float = 0.06
-    """Share of the raw counts in any answer that rests on deconvolution."""
-    insured_when_good: float = 0.5
-    """Further share when the raw counts are already near the answer: little to win, so little is risked."""
-    clean: float = 0.97
-    """Counts are left as they are when they show that at least this share of the shots is free of errors."""
-    fewest_shots: float = 16.0
-    """Counts with fewer shots are left as they are; weights are shots, not probabilities."""
-    widest: int = 12
-    """Most bits for which the full vector is deconvolved."""
-    smallest_share: float = 0.1
-    """Counts are left as they are when less than this of the answer would be mitigated."""
-
-
-@dataclass(frozen=True)
-class Guarded:
-    """A safe answer, with the verdict."""
-
-    bits: Bits
-    """``(n_outcomes, n_bits) bool``."""
-    weights: Floats
-    """``(n_outcomes,)``, in shots, as many as the input has."""
-    applied: bool
-    """False: bits and weights are those of the input."""
-    share: float
-    """How much of the answer is mitigated, 0 to 1."""
-    confidence: float
-    """Probability, over all hypotheses, that the verdict is right: that the answer is nearer to the ideal than the
-    counts are, or where nothing was applied, that nothing would have helped."""
-    reason: str
-    """One sentence."""
 
 
 def combine(
@@ -155,7 +62,9 @@ def combine(
 def trust(distribution: Distribution, fit: Sparse) -> Guarded:
     """Answer with the strings of the mixture alone, without a guard: the bare method."""
     reason = f"{_say_sparse(fit)}; not guarded"
-    return Guarded(fit.centroids, fit.weights * distribution.shots, True, 1.0, max(0.0, fit.agreement), reason)
+    return Guarded(
+        fit.centroids, fit.weights * distribution.shots, True, 1.0, float(np.clip(fit.agreement, 0, 1)), reason
+    )
 
 
 @dataclass(frozen=True)
@@ -224,10 +133,10 @@ def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, se
     structure = _sigmoid((beyond_product + 3) / 4)
     believed = structure + (1 - structure) * seen.single
     agreed = float(sparse @ dense) ** 2
+    trust = seen.credible * (seen.single if _strings(fit) == 1 else believed)
     share = (
         0.95
-        * seen.credible
-        * (seen.single if _strings(fit) == 1 else believed)
+        * trust
         * sparsity
         * (1 - lost)
         * _ramp(agreed, 0.1, 0.9)
@@ -235,8 +144,9 @@ def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, se
         * (1 - _ramp(_strings(fit) / n_strings, 1 / 8, 1 / 4))
     )
     clear = _sigmoid((seen.several - max(product, explained)) / settings.doubt - 3)
-    share = max(share, 0.95 * clear * (fit.agreement >= _AGREEMENT) * (1 - _ramp(near_raw, 0.5, 0.9)))
-    dense_like = (1 - sparsity) * (1 - agreed * seen.credible)
+    little_to_win = _ramp(near_raw, 0.5, 0.9) * (1 - lost)  # hopeless hypotheses are near the raw counts, too
+    share = max(share, 0.95 * clear * (fit.agreement >= _AGREEMENT) * (1 - little_to_win))
+    dense_like = (1 - sparsity) * (1 - agreed * trust)
     insured = settings.insured + lost**4 + settings.insured_when_good * _ramp(near_raw, 0.65, 0.9) * dense_like
     insured = 1 - (1 - min(insured, 0.95)) * believed
     parts = np.array([share, (1 - share) * (1 - insured), (1 - share) * insured])

@@ -121,6 +121,8 @@ class Prior:
     """Strength, in shots."""
     rates: Floats | None = None
     """``(n, 2)`` or None: the mean over the bits, learned on the way."""
+    common: bool = False
+    """True: one rate for all bits and both values."""
     most: float = 2.5
     """Largest odds of a flip."""
 
@@ -254,6 +256,9 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
         prior: belief about the rates, as if that many shots had been seen.
         shots: number of shots.
     """
+    if prior.common:
+        flips = np.broadcast_to(flips.sum() / flips.size, flips.shape)
+        sent = np.broadcast_to(sent.mean(axis=(1, 2))[:, None, None], sent.shape)
     strength = prior.shots / shots
     if prior.rates is None:
         common = flips.sum() / max(float(sent.sum()), 1e-12)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from qcluster.core.bits import Bits
 from qcluster.core.channel import as_rates
 from qcluster.core.distribution import Distribution
-from qcluster.core.guard import GuardSettings, combine, trust
+from qcluster.core.guard import combine, trust
 from qcluster.core.mixture import MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, q_cluster
+from qcluster.core.verdict import GuardSettings
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ def mitigate(
         ValueError, TypeError: bad counts, rates or method, saying what must hold and what came.
 
     Example:
-        >>> fixed = mitigate({"000": 430, "001": 40, "100": 35, "110": 45, "111": 450})
+        >>> fixed = mitigate({"000": 430, "001": 20, "010": 18, "100": 22, "011": 21, "101": 17, "110": 22, "111": 450})
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """

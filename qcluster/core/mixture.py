@@ -1,21 +1,22 @@
 """The sparse mixture: a few strings, flipped by a noisy channel, explain the counts."""
 
 from dataclasses import dataclass, replace
-from math import log
 
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.growth import REGIMES, candidates, choices, grow, joining_gains, ranked, score, settle, shrink, take
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances, fit, lay_out
-from qcluster.core.moves import improve, level_within, relocate, ring, ring_gain, undo_decay
+from qcluster.core.choose import Path, average, by_evidence, by_gap
+from qcluster.core.growth import REGIMES, candidates, grow, ranked, score, settle, shrink
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, fit, lay_out
+from qcluster.core.moves import improve
+from qcluster.core.soft import soft_search
 
 _FIRST = 6
 """Strings grown at every rate, before the two best rates go on."""
-_CHANCE = 5.0
-"""Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
-_TAIL = 2.5
-"""Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
+_HEAVIEST = 0.4
+"""Largest rate of the soft search: towards one half, nothing tells strings apart."""
+_POOL = 1024
+"""Most frequent strings that growth may pick."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,25 @@ class MixtureSettings:
     rates_tried: tuple[float, ...] = (0.02, 0.06, 0.15, 0.28, 0.4)
     """Flip rates at which growth starts, from a good device to one near its end."""
     prior_shots: float = 30.0
-    """How many shots the belief about a bit's flip rate is worth: the scatter of rates over a device."""
-    prior_share: float = 0.0
+    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device."""
     sharpness: float = 2.0
-    """How fast the probability of a number of clusters rises with its gap in the likelihood gains."""
-    misfit: float = -50
-    """Standard deviations of misfit from which the number of clusters is judged by gaps instead of description length:
-    the errors are then not independent from bit to bit, and likelihood alone would ask for ever more strings."""
+    """How fast the probability of a number of strings rises with the gap behind it: a power."""
+    misfit: float = 2.5
+    """Standard deviations up to which the noise counts as simple: independent flips at one rate."""
+    heavy: float = 0.22
+    """Flips per bit from which the frequent strings are no guide, and soft strings are searched too."""
     rounds: int = 30
-    """Most EM rounds of the final fits."""
+    """Most EM rounds of a final fit."""
+
+    def __post_init__(self) -> None:
+        if self.max_clusters < 1:
+            raise ValueError(f"max_clusters must be at least 1; got {self.max_clusters}")
+        if not self.rates_tried or not all(0 < rate < 0.5 for rate in self.rates_tried):
+            raise ValueError(f"rates_tried must be rates in (0, 0.5), at least one; got {self.rates_tried}")
+        if not self.prior_shots > 0:
+            raise ValueError(f"prior_shots must be positive; got {self.prior_shots}")
+        if self.rounds < 1:
+            raise ValueError(f"rounds must be at least 1; got {self.rounds}")
 
 
 @dataclass(frozen=True)
@@ -57,19 +68,24 @@ class MixtureFit:
     model: Floats
     """``(u,)`` probability of each string given to `fit_mixture`, in its order."""
     agreement: float
-    """Cosine between counts and model after the uniform part is taken from both; 1 where the model explains them."""
+    """Cosine between counts and model, the uniform part taken from both: near 1 where the model explains the counts."""
     excess: float
     """How many standard deviations the collisions between shots exceed those of uniform noise."""
     gap: float
-    """Drop in likelihood gain behind the chosen number of clusters, as a factor: near 1, the number is a guess."""
+    """How clear the number of strings is: the drop in likelihood gain behind it, or the odds of the evidence for it, as
+    a factor. Near 1, the number is a guess."""
     flip_rate: float
     """Flips per bit of an average shot, counting uniform noise as one half."""
     perplexity: float
     """Effective number of distinct strings in the counts."""
     support: float
     """Effective number of strings in the answer."""
-    clusters: Floats
-    """``(m,)`` probability of 1, 2, ... m clusters."""
+    sizes: tuple[int, ...]
+    """Plausible numbers of strings, the most probable first."""
+    plausibility: Floats
+    """``(len(sizes),)`` their probabilities."""
+    simple: bool
+    """True where independent flips at one rate for all bits explain the counts: then evidence, not gaps, decides."""
     ring: bool
     """True where the answer is a ring of strings around a centre."""
 
@@ -79,85 +95,100 @@ def fit_mixture(
 ) -> MixtureFit:
     """Explain counts by a few strings and a noisy channel.
 
+    ``P(y) = b 2^-n + (1 - b) sum_k w_k sum_s r_s prod_i P_s(y_i | c_ki)``, all parameters learned from the counts: the
+    strings c_k and their weights, two flip rates a bit, shared error regimes (some shots have many errors) and a
+    uniform share. docs/mixture.md tells how.
+
     Args:
         bits: ``(u, n) bool`` distinct observed strings.
         weights: ``(u,)`` their shots.
-        rates: ``(n, 2)`` flip rates expected, or None to learn them from the counts.
+        rates: ``(n, 2)`` P(read 1|0) and P(read 0|1) expected; the counts may overrule them. None: learned.
         settings: the knobs.
 
     Returns:
-        The fit. Deterministic.
+        The fit. Deterministic. Cost: some hundred products of ``(k, n)`` and ``(n, u)`` matrices.
+
+    Raises:
+        ValueError: no shots, or arrays that do not go together.
 
     Example:
-        >>> bits = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=bool)
-        >>> found = fit_mixture(bits, np.array([430.0, 40, 35, 450, 45]))
+        >>> bits = np.array(np.meshgrid(*[[False, True]] * 3)).reshape(3, -1).T
+        >>> found = fit_mixture(bits, np.array([430.0, 20, 18, 21, 22, 17, 22, 450]))
         >>> sorted(found.centroids.astype(int).tolist())
         [[0, 0, 0], [1, 1, 1]]
     """
     settings = settings or MixtureSettings()
-    rows = lay_out(bits, np.asarray(weights, dtype=np.float64))
-    prior = Prior(settings.prior_shots + settings.prior_share * rows.shots, rates)
-    pool, place = candidates(rows, 1024)
+    weights = np.asarray(weights, dtype=np.float64)
+    if bits.ndim != 2 or weights.shape != bits.shape[:1]:
+        raise ValueError(f"bits must be (u, n) and weights (u,); got {bits.shape} and {weights.shape}")
+    if not weights.sum() > 0 or not bits.shape[1]:
+        raise ValueError("a mixture needs shots on at least one bit; got none")
+    rows = lay_out(bits, weights)
+    prior = Prior(settings.prior_shots, rates)
+    pool, place = candidates(rows, _POOL)
     path = _path(rows, pool, place, prior, settings)
-    best = min((model for model in path if model is not None), key=lambda model: score(rows, model))
+    met = [model for model in path if model is not None]
+    best = min(met, key=lambda model: score(rows, model))
     best = improve(rows, fit(rows, best, prior, 10), pool, place, prior, settings.max_clusters)
-    complete = ranked(best)
-    belief, gaps = _belief(rows, path, complete, settings)
-    for k in np.flatnonzero(belief > 0.02).tolist():
-        path[k] = _better(rows, path[k], take(complete, k + 1), prior, settings.rounds)
-    chosen = int(np.argmax(belief))
-    is_ring = False
-    finished: list[Model] = []
-    for k, model in enumerate(path):
-        if model is None or belief[k] < 0.01:
-            belief[k] = 0
-            continue
-        if k == 0:
-            model = undo_decay(rows, model, prior, settings.rounds)
-        model = relocate(rows, model, prior, settings.rounds // 2)
-        if k == 0:
-            circle = ring(rows, model, prior, settings.rounds)
-            if circle is not None and ring_gain(rows, model, *circle) > 0:
-                model, is_ring = circle[0], chosen == 0
-        if k == chosen:
-            best = model
-        finished.append(model)
-    centroids, averaged = _average(finished, belief[belief > 0] / belief.sum())
-    agreement, excess = _agreement(rows, best)
-    frequency = rows.weights / rows.shots
+    flips = best.background / 2 + (1 - best.background) * float(best.rates().mean())
+    found = soft_search(rows, min(flips, _HEAVIEST), replace(prior, common=True)) if flips > settings.heavy else []
+    weighed = by_evidence(rows, [best, *met, *found], prior, settings.rounds, settings.misfit)
+    simple, is_ring = weighed is not None, False
+    if weighed is not None:
+        answers, belief = weighed
+        gap = float(belief[0] / max(1 - belief[0], 1e-3))
+    else:
+        complete = ranked(best)
+        answers, belief, gaps, is_ring = by_gap(rows, path, complete, prior, settings.rounds, settings.sharpness)
+        gap = float(gaps[0])
+    return _report(rows, weights, answers, belief, gap, simple, is_ring)
+
+
+def _report(
+    rows: Rows, weights: Floats, answers: list[Model], belief: Floats, gap: float, simple: bool, is_ring: bool
+) -> MixtureFit:
+    best = answers[0]
     assert best.total is not None
-    total = np.empty(len(rows.weights))
-    total[np.argsort(-np.asarray(weights, dtype=np.float64), kind="stable")] = best.total * np.exp(-rows.unit)
-    mean = best.rates()
-    share = best.weights @ best.centroids
+    centroids, averaged = average(answers, belief)
+    agreement, excess = _agreement(rows, best)
+    total = np.empty(len(weights))
+    total[np.argsort(-weights, kind="stable")] = best.total * np.exp(-rows.unit)
+    rates, ones = best.rates(), best.weights @ best.centroids
+    flips = float((rates[:, 0] * (1 - ones) + rates[:, 1] * ones).mean())
     return MixtureFit(
         centroids=centroids,
         weights=averaged,
-        rates=mean,
+        rates=rates,
         regimes=best.regimes,
         background=best.background,
         log_likelihood=best.log_likelihood,
         model=total,
         agreement=agreement,
         excess=excess,
-        gap=float(gaps[chosen]),
-        flip_rate=best.background / 2
-        + (1 - best.background) * float((mean[:, 0] * (1 - share) + mean[:, 1] * share).mean()),
-        perplexity=float(np.exp(-(frequency * np.log(frequency)).sum())),
-        support=float(np.exp(-(averaged * np.log(np.maximum(averaged, 1e-300))).sum())),
-        clusters=belief,
+        gap=gap,
+        flip_rate=best.background / 2 + (1 - best.background) * flips,
+        perplexity=_perplexity(weights / rows.shots),
+        support=_perplexity(averaged),
+        sizes=tuple(len(model.weights) for model in answers),
+        plausibility=belief,
+        simple=simple,
         ring=is_ring,
     )
 
 
-def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: MixtureSettings) -> list[Model | None]:
-    """Give the best mixture found for each number of clusters.
+def _perplexity(shares: Floats) -> float:
+    positive = shares[shares > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))
+
+
+def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: MixtureSettings) -> Path:
+    """Give the best mixture found for each number of strings.
 
     A few strings are grown at every rate tried; from the two rates that then describe the shots best, growth goes on
-    to the end, and centroids are taken out again one by one.
+    to the end, and strings are taken out again one by one.
     """
     apart = place - np.arange(len(pool))[:, None] * (rows.n_bits + 1)
-    path: list[Model | None] = [None] * settings.max_clusters
+    path: Path = [None] * settings.max_clusters
 
     def meet(model: Model) -> float:
         k, level = len(model.weights) - 1, score(rows, model)
@@ -176,122 +207,10 @@ def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: Mixtur
         if model is not None:
             for fitted in shrink(rows, settle(rows, model, prior, 5), prior, 5):
                 meet(fitted)
-    if not trials:  # no string stands out from uniform noise: the most frequent one stands for it
-        alone = Model(pool[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.9)
-        meet(fit(rows, alone, prior, 5))
+    if not trials:
+        odds = np.full((rows.n_bits, 2), 0.1)
+        meet(fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))
     return path
-
-
-def _better(rows: Rows, one: Model | None, other: Model, prior: Prior, rounds: int) -> Model:
-    """Refit two mixtures of as many strings, and keep the one that describes the shots near its strings better."""
-    other = fit(rows, replace(other, kernel=None), prior, rounds)
-    if one is None:
-        return other
-    one = fit(rows, one, prior, rounds)
-    near = np.zeros(len(rows.weights), dtype=bool)
-    for model in (one, other):
-        near |= (distances(rows, model.centroids) < 2.5).any(axis=0)
-    return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
-
-
-def _belief(rows: Rows, path: list[Model | None], complete: Model, settings: MixtureSettings) -> tuple[Floats, Floats]:
-    """Give the probability of each number of clusters, and its gap.
-
-    The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
-    in the best mixtures of each size, with rates of their own, and when the strings of the complete mixture join by
-    weight under its rates. Errors that the channel does not know (correlated ones) ask for ever more strings, with
-    gains that fall off slowly; so few strings behind the gap speak against it.
-    """
-    size = len(path)
-    scores = np.array([np.inf if model is None else score(rows, model) for model in path])
-    last = max(int(np.argmin(scores)), len(complete.weights) - 1)
-    levels = np.full(last + 2, -rows.shots * rows.unit)
-    for k, model in enumerate(path[: last + 1]):
-        levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
-    levels[len(complete.weights) :] = np.maximum(levels[len(complete.weights) :], complete.log_likelihood)
-    cost = 0.5 * log(max(rows.shots, 8.0)) + log(rows.n_bits) + choices(rows.n_bits)[: rows.n_bits // 2 + 1].mean()
-    full = last + 1 >= 0.85 * size
-    gap, behind = _gaps(_concave(levels), full)
-    joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - len(complete.weights))), full)
-    gaps, belief = np.zeros(size), np.zeros(size)
-    gaps[: last + 1] = np.minimum(gap, joined)
-    tail = _TAIL * np.log(np.maximum(behind / cost, 1.0))
-    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(tail.tolist())])
-    belief[: last + 1] = gaps[: last + 1] ** settings.sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
-    belief[: last + 1] *= _visible(path, complete, last)
-    belief /= belief.sum()
-    trust = 1 / (1 + np.exp(2 * (misfit(rows, complete) - settings.misfit)))
-    lengths = np.append(scores, np.inf)[: len(complete.weights)]
-    lengths[-1] = score(rows, complete)
-    posterior = np.zeros(size)
-    posterior[: len(lengths)] = np.exp(lengths.min() - lengths)
-    return trust * posterior / posterior.sum() + (1 - trust) * belief, gaps
-
-
-def _visible(path: list[Model | None], complete: Model, last: int) -> Floats:
-    """Give how clearly the weights step down behind each number of clusters, 0 to 1.
-
-    The step is looked for in the complete mixture and in the best one with one string more: where strings of like
-    weight follow, likelihood gains alone do not justify a cut.
-    """
-    step = np.full(last + 1, np.inf)
-    for k in range(last):
-        weights = complete.weights
-        step[k] = weights[k] / weights[k + 1] if k + 1 < len(weights) else np.inf
-        more = path[k + 1]
-        if more is not None:
-            ordered = np.sort(more.weights)[::-1]
-            step[k] = max(step[k], ordered[k] / ordered[k + 1])
-    return np.asarray(np.clip((step - 1) / 0.5, 0.02, 1.0) ** 2)
-
-
-def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
-    """Give how many standard deviations Pearson's statistic lies above what chance gives, on well filled strings."""
-    assert model.total is not None
-    awaited = model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit)
-    filled = awaited >= least
-    number = int(filled.sum())
-    excess = float(((rows.weights - awaited)[filled] ** 2 / awaited[filled]).sum()) - number
-    return excess / float(np.sqrt(2 * max(number, 1)))
-
-
-def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
-    gains = np.maximum(gains, _CHANCE)
-    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else _CHANCE)
-    return np.minimum.accumulate(gains) / behind, behind
-
-
-def _concave(levels: Floats) -> Floats:
-    """Give the steps of the least concave curve above these levels (pooling adjacent violators)."""
-    pools: list[tuple[float, int]] = []
-    for gain in np.diff(levels).tolist():
-        total, count = gain, 1
-        while pools and pools[-1][0] * count < total * pools[-1][1]:
-            before = pools.pop()
-            total, count = total + before[0], count + before[1]
-        pools.append((total, count))
-    return np.concatenate([np.full(count, total / count) for total, count in pools])
-
-
-def _at_most(count: int, mean: float) -> float:
-    """Give the chance of at most `count` events when `mean` are expected (Poisson)."""
-    terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
-    return float(np.exp(-mean) * terms.sum())
-
-
-def _average(models: list[Model], belief: Floats) -> tuple[Bits, Floats]:
-    """Average answers by expected Hellinger fidelity: the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``."""
-    every = np.vstack([model.centroids for model in models])
-    distinct, which = np.unique(every, axis=0, return_inverse=True)
-    owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
-    roots = np.zeros((len(models), len(distinct)))
-    np.add.at(roots, (owner, which.ravel()), np.concatenate([model.weights for model in models]))
-    roots = np.sqrt(roots) * np.sqrt(belief)[:, None]
-    _, _, top = np.linalg.svd(roots, full_matrices=False)
-    weights = top[0] ** 2
-    order = np.argsort(-weights, kind="stable")
-    order = order[weights[order] > 1e-9]
-    return distinct[order], weights[order] / weights[order].sum()
 
 
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
@@ -311,4 +230,4 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
     cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform
     cosine = cross / np.sqrt(max(collisions, 1e-300) * max(own, 1e-300)) if collisions > 0 else 0.0
-    return min(float(cosine), 1.0), float(excess)
+    return float(cosine), float(excess)

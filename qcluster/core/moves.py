@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 
 from qcluster.core.bits import Bits, hamming, pack
-from qcluster.core.growth import best_share, score
+from qcluster.core.growth import best_share, merged, score
 from qcluster.core.likelihood import (
     TILTS,
     Expected,
@@ -53,8 +53,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
-        distinct, which = np.unique(moved, axis=0, return_inverse=True)
-        weights: Floats = np.bincount(which.ravel(), model.weights, len(distinct)).astype(np.float64)
+        distinct, weights = merged(moved, model.weights)
         trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
         if score(rows, trial) >= score(rows, model):
             break
@@ -201,7 +200,7 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     turned = sent ^ model.centroids[0]
     if not turned.any():
         return model
-    odds = np.where(turned[:, None], np.minimum(1 / np.flip(model.odds, axis=1), 2.0), model.odds)
+    odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
     return fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcluster.core.distribution import Distribution
-from qcluster.core.guard import Guarded, GuardSettings, combine
+from qcluster.core.guard import combine
 from qcluster.core.metrics import hellinger_fidelity
 from qcluster.core.product import product_evidence, single_string_odds
+from qcluster.core.verdict import Guarded, GuardSettings
 from tests.core.oracle_deconvolve import dense_channel
 from tests.strategies import counts as some_counts
 

@@ -1,0 +1,212 @@
+"""How many strings: by evidence where the noise is simple, by gaps where it is not."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from qcluster.core.bits import Bits
+from qcluster.core.growth import choices, evidence, joining_gains, score, take
+from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances, fit
+from qcluster.core.moves import level_within, relocate, ring, ring_gain, undo_decay
+
+_CHANCE = 5.0
+"""Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
+_TAIL = 2.5
+"""Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
+_NEAR = 2.5
+"""Strings nearer than this to a centroid, in bits, judge between answers of one size."""
+Path = list[Model | None]
+"""The best mixture met for 1, 2, ... strings."""
+
+
+def by_evidence(
+    rows: Rows, models: list[Model], prior: Prior, rounds: int, limit: float
+) -> tuple[list[Model], Floats] | None:
+    """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
+
+    Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
+    the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
+    gives, and so does what 2n rates gain in likelihood over one.
+
+    Returns:
+        The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
+    """
+    one_rate = replace(prior, common=True)
+    quick = {}
+    for model in models:
+        fitted = fit(rows, model, one_rate, 8)
+        quick[np.unique(fitted.centroids, axis=0).tobytes()] = fitted
+    near = min(evidence(rows, model) for model in quick.values()) + 12.0
+    kept = [fit(rows, model, one_rate, rounds) for model in quick.values() if evidence(rows, model) < near]
+    lengths = np.array([evidence(rows, model) for model in kept])
+    order = np.argsort(lengths, kind="stable")
+    best = kept[order[0]]
+    # The likelihood ratio of 2n rates against one is chi-squared with 2n - 1 degrees of freedom.
+    freedom = 2 * rows.n_bits - 1
+    gain = 2 * (fit(rows, best, prior, rounds).log_likelihood - best.log_likelihood)
+    if misfit(rows, best) > limit or gain > freedom + limit * float(np.sqrt(2 * freedom)):
+        return None
+    order = order[lengths[order] < lengths.min() + 7.0]
+    belief = np.exp(lengths.min() - lengths[order])
+    return [kept[i] for i in order], belief / belief.sum()
+
+
+def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
+    """Give how many standard deviations Pearson's statistic lies above what chance gives, on well filled strings."""
+    assert model.total is not None
+    awaited = model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit)
+    filled = awaited >= least
+    number = int(filled.sum())
+    excess = float(((rows.weights - awaited)[filled] ** 2 / awaited[filled]).sum()) - number
+    return excess / float(np.sqrt(2 * max(number, 1)))
+
+
+def by_gap(
+    rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float
+) -> tuple[list[Model], Floats, Floats, bool]:
+    """Weigh numbers of strings by the gap in likelihood gains behind them.
+
+    Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
+    stops; but their gains are smaller and fall off slowly.
+
+    Returns:
+        The plausible mixtures, the most probable first; their probabilities; their gaps; whether the first is a ring.
+    """
+    belief, gaps = gap_belief(rows, path, complete, sharpness)
+    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.02]
+    answers, is_ring = [], False
+    for place, k in enumerate(plausible):
+        model = path[k]
+        if k < len(complete.weights):
+            model = _better(rows, model, take(complete, k + 1), prior, rounds)
+        assert model is not None
+        if k == 0:
+            model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
+            circle = ring(rows, model, prior, rounds)
+            if circle is not None and ring_gain(rows, model, *circle) > 0:
+                model, is_ring = circle[0], is_ring or place == 0
+        else:
+            model = relocate(rows, model, prior, rounds // 2)
+        answers.append(model)
+    share = belief[plausible]
+    return answers, share / share.sum(), gaps[plausible], is_ring
+
+
+def _better(rows: Rows, one: Model | None, other: Model, prior: Prior, rounds: int) -> Model:
+    """Refit two mixtures of as many strings, and keep the one that describes the shots near its strings better.
+
+    Far from all strings, bursts of errors decide, which neither describes.
+    """
+    other = fit(rows, replace(other, kernel=None), prior, rounds)
+    if one is None:
+        return other
+    one = fit(rows, one, prior, rounds)
+    near = np.zeros(len(rows.weights), dtype=bool)
+    for model in (one, other):
+        near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)
+    return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
+
+
+def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tuple[Floats, Floats]:
+    """Give the probability of each number of strings, and its gap.
+
+    The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
+    in the best mixtures of each size, with rates of their own, and when the strings of the complete mixture join by
+    weight under its rates. The probability rises with the gap to the power `sharpness`, falls as 1/K, and is less
+    where the weights do not step down behind the gap, or where few strings lie behind it although the first of them
+    gains much.
+
+    Args:
+        rows: the strings.
+        path: the best mixture of each size.
+        complete: the mixture of least description length, heaviest string first.
+        sharpness: power of the gap.
+
+    Returns:
+        Two arrays of the length of the path.
+    """
+    size, most = len(path), len(complete.weights)
+    lengths = [np.inf if model is None else score(rows, model) for model in path]
+    last = max(int(np.argmin(lengths)), most - 1)
+    levels = np.full(last + 2, -rows.shots * rows.unit)
+    for k, model in enumerate(path[: last + 1]):
+        levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
+    levels[most:] = np.maximum(levels[most:], complete.log_likelihood)
+    cost = (
+        0.5 * log(max(rows.shots, 8.0)) + log(rows.n_bits) + float(choices(rows.n_bits)[: rows.n_bits // 2 + 1].mean())
+    )
+    full = last + 1 >= 0.85 * size
+    gap, behind = _gaps(concave_steps(levels), full)
+    joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - most)), full)
+    gaps, belief = np.zeros(size), np.zeros(size)
+    gaps[: last + 1] = np.minimum(gap, joined)
+    awaited = _TAIL * np.log(np.maximum(behind / cost, 1.0))
+    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(awaited.tolist())])
+    belief[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    belief[: last + 1] *= _visible(path, complete, last)
+    belief[[k for k in range(most, last + 1) if path[k] is None]] = 0
+    return belief / belief.sum(), gaps
+
+
+def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
+    gains = np.maximum(gains, _CHANCE)
+    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else _CHANCE)
+    return np.minimum.accumulate(gains) / behind, behind
+
+
+def concave_steps(levels: Floats) -> Floats:
+    """Give the steps of the least concave curve above these levels (pooling adjacent violators).
+
+    Example:
+        >>> concave_steps(np.array([0.0, 1.0, 4.0, 5.0]))
+        array([2., 2., 1.])
+    """
+    pools: list[tuple[float, int]] = []
+    for gain in np.diff(levels).tolist():
+        total, count = gain, 1
+        while pools and pools[-1][0] * count < total * pools[-1][1]:
+            before = pools.pop()
+            total, count = total + before[0], count + before[1]
+        pools.append((total, count))
+    return np.concatenate([np.full(count, total / count) for total, count in pools])
+
+
+def _at_most(count: int, mean: float) -> float:
+    """Give the chance of at most `count` events when `mean` are expected (Poisson)."""
+    terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
+    return float(np.exp(-mean) * terms.sum())
+
+
+def _visible(path: Path, complete: Model, last: int) -> Floats:
+    """Give how clearly the weights step down behind each number of strings, 0 to 1.
+
+    The step is looked for in the complete mixture and in the best one with one string more: where strings of like
+    weight follow, likelihood gains alone do not justify a cut.
+    """
+    step = np.full(last + 1, np.inf)
+    for k in range(last):
+        more, weights = path[k + 1], complete.weights
+        step[k] = weights[k] / weights[k + 1] if k + 1 < len(weights) else np.inf
+        if more is not None:
+            ordered = np.sort(more.weights)[::-1]
+            step[k] = max(step[k], ordered[k] / ordered[k + 1])
+    return np.asarray(np.clip((step - 1) / 0.5, 0.02, 1.0) ** 2)
+
+
+def average(models: list[Model], belief: Floats) -> tuple[Bits, Floats]:
+    """Average answers by expected Hellinger fidelity: the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``.
+
+    Returns:
+        Distinct strings, heaviest first, and their weights, which sum to 1.
+    """
+    every = np.vstack([model.centroids for model in models])
+    distinct, which = np.unique(every, axis=0, return_inverse=True)
+    owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
+    shares = np.zeros((len(models), len(distinct)))
+    np.add.at(shares, (owner, which.ravel()), np.concatenate([model.weights for model in models]))
+    _, _, top = np.linalg.svd(np.sqrt(shares * belief[:, None]), full_matrices=False)
+    weights = top[0] ** 2
+    order = np.argsort(-weights.round(12), kind="stable")
+    order = order[weights[order] > 1e-9]
+    return distinct[order], weights[order] / weights[order].sum()

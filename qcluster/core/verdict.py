@@ -1,0 +1,104 @@
+"""What the guard is asked with and what it answers: the sparse mixture it judges, its constants, its verdict."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import Bits
+
+Floats = NDArray[np.float64]
+
+
+class Sparse(Protocol):
+    """What the guard asks of a sparse mixture (`qcluster.core.mixture`)."""
+
+    @property
+    def centroids(self) -> Bits:
+        """``(k, n_bits) bool``."""
+
+    @property
+    def weights(self) -> Floats:
+        """``(k,)``, sum 1."""
+
+    @property
+    def background(self) -> float:
+        """Share of uniform noise."""
+
+    @property
+    def log_likelihood(self) -> float:
+        """Of all shots, natural."""
+
+    @property
+    def agreement(self) -> float:
+        """Cosine between counts and model, the uniform part taken from both."""
+
+    @property
+    def excess(self) -> float:
+        """Standard deviations by which collisions between shots exceed those of uniform noise."""
+
+    @property
+    def gap(self) -> float:
+        """How clear the number of strings is: factor by which the likelihood gain drops behind it."""
+
+    @property
+    def rates(self) -> Floats:
+        """``(n_bits, 2)`` P(read 1|0), P(read 0|1)."""
+
+    @property
+    def flip_rate(self) -> float:
+        """Flips per bit of an average shot."""
+
+    @property
+    def perplexity(self) -> float:
+        """Effective number of distinct strings in the counts."""
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """Constants of the guard, each with a physical meaning."""
+
+    flips: tuple[float, ...] = (0.0, 0.04, 0.11, 0.2, 0.33)
+    """Flip rates that are tried."""
+    strings: tuple[float, ...] = (1.0,)
+    """Sparse hypotheses: Dirichlet mass of the whole ideal, about the number of strings that matter."""
+    densities: tuple[float, ...] = (0.1, 0.3, 1.0, 4.0)
+    """Dense hypotheses: Dirichlet mass of every string; 1 is Porter-Thomas, 4 nearly uniform."""
+    drift: float = 0.03
+    """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
+    doubt: float = 15.0
+    """The evidence counts this many times less than the formula says: real errors are no independent flips."""
+    flat_odds: float = 0.2
+    """Prior odds of an ideal flatter than Porter-Thomas against any other: circuits rarely end there."""
+    insured: float = 0.06
+    """Share of the raw counts in any answer that rests on deconvolution."""
+    insured_when_good: float = 0.5
+    """Further share when the raw counts are already near the answer: little to win, so little is risked."""
+    clean: float = 0.97
+    """Counts are left as they are when they show that at least this share of the shots is free of errors."""
+    fewest_shots: float = 16.0
+    """Counts with fewer shots are left as they are; weights are shots, not probabilities."""
+    widest: int = 12
+    """Most bits for which the full vector is deconvolved."""
+    smallest_share: float = 0.1
+    """Counts are left as they are when less than this of the answer would be mitigated."""
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A safe answer, with the verdict."""
+
+    bits: Bits
+    """``(n_outcomes, n_bits) bool``."""
+    weights: Floats
+    """``(n_outcomes,)``, in shots, as many as the input has."""
+    applied: bool
+    """False: bits and weights are those of the input."""
+    share: float
+    """How much of the answer is mitigated, 0 to 1."""
+    confidence: float
+    """Probability, over all hypotheses, that the verdict is right: that the answer is nearer to the ideal than the
+    counts are, or where nothing was applied, that nothing would have helped."""
+    reason: str
+    """One sentence."""
