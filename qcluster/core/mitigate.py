@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
 from qcluster.core.channel import as_rates
+from qcluster.core.circuit import CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
+from qcluster.core.faults import FaultMasks
 from qcluster.core.guard import combine, trust
 from qcluster.core.mixture import MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, q_cluster
@@ -18,7 +20,7 @@ Floats = NDArray[np.float64]
 
 S = TypeVar("S")
 
-METHODS = ("mixture", "paper")
+METHODS = ("mixture", "paper", "circuit")
 """Names that `mitigate` takes for its method; the first is the default."""
 
 
@@ -57,7 +59,8 @@ def mitigate(
     *,
     method: str | None = None,
     guard: bool | GuardSettings = True,
-    settings: PaperSettings | MixtureSettings | None = None,
+    faults: FaultMasks | None = None,
+    settings: PaperSettings | MixtureSettings | CircuitSettings | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
 
@@ -65,11 +68,13 @@ def mitigate(
         counts: anything that `Distribution.of` takes.
         rates: flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1). A prior for
             ``"mixture"``, which never needs them; ``"paper"`` cannot do without.
-        method: ``"mixture"`` (default), the sparse mixture with deconvolution and a guard; or ``"paper"``,
-            Q-Cluster as published (arXiv:2504.10801).
+        method: ``"mixture"`` (default), the sparse mixture with deconvolution and a guard; ``"paper"``, Q-Cluster
+            as published (arXiv:2504.10801); or ``"circuit"`` (default where `faults` are given), under the fault
+            patterns of the compiled circuit.
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
             `GuardSettings` change the constants of the guard.
-        settings: constants of the method, `MixtureSettings` or `PaperSettings`.
+        faults: fault patterns of the compiled circuit, from `qcluster.device.faults.run_faults`.
+        settings: constants of the method, `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
@@ -84,9 +89,13 @@ def mitigate(
         (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
-    method = method or METHODS[0]
+    method = method or ("mixture" if faults is None else "circuit")
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if (faults is None) == (method == "circuit"):
+        raise ValueError(f'method="circuit" goes with faults, other methods without; got method={method!r}')
+    if faults is not None:
+        return _circuit(raw, faults, _fitting(settings, CircuitSettings))
     pairs = None if rates is None else as_rates(rates, raw.n_bits)
     if method == "mixture":
         return _mixture(raw, pairs, guard, _fitting(settings, MixtureSettings))
@@ -119,6 +128,22 @@ def _mixture(
         share=answer.share,
         confidence=answer.confidence,
         reason=answer.reason,
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+    )
+
+
+def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings) -> Mitigation:
+    fit = mitigate_circuit(raw, faults, settings=settings)
+    return Mitigation(
+        distribution=fit.distribution,
+        raw=raw,
+        method="circuit",
+        applied=fit.applied,
+        share=fit.share,
+        confidence=fit.confidence,
+        reason=fit.reason,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,

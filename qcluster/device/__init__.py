@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration as Calibration
     from qcluster.device.calibration import read_calibration as read_calibration
+    from qcluster.device.faults import fault_masks as fault_masks
     from qcluster.device.profile import Profile as Profile
     from qcluster.device.profile import read_profile as read_profile
     from qcluster.device.run import Run as Run
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Calibration": "calibration",
     "read_calibration": "calibration",
+    "fault_masks": "faults",
     "Profile": "profile",
     "read_profile": "profile",
     "MitigatedSampler": "sampler",

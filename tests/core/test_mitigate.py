@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
+from qcluster.core.faults import FaultMasks
 from tests.strategies import counts
 
 COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}
@@ -85,6 +86,17 @@ def test_a_few_shots_say_nothing():
     assert "shots" in fixed.reason
 
 
+def test_fault_patterns_choose_the_circuit_method():
+    """Faults that flip both bits at once: independent flips cannot say that 11 came from 00."""
+    masks = np.array([[3]], dtype=np.uint64)
+    faults = FaultMasks(2, masks, np.array([0.1]), np.zeros(1, dtype=np.uint8), np.full((2, 2), 0.01))
+    fixed = qc.mitigate({"00": 890, "11": 90, "01": 10, "10": 10}, faults=faults)
+    assert (fixed.method, fixed.distribution.shots) == ("circuit", pytest.approx(1000))
+    assert fixed.distribution.to_probs().get("11", 0) < 0.05
+    with pytest.raises(ValueError, match="goes with faults"):
+        qc.mitigate({"00": 1}, method="mixture", faults=faults)
+
+
 def test_without_the_guard_the_strings_alone_answer():
     raw = ghz(8, 0.05, 2000, 3)
     bare = qc.mitigate(raw, guard=False)
@@ -98,8 +110,9 @@ def test_without_the_guard_the_strings_alone_answer():
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"rates": 0.1, "method": "magic"}, ValueError, "one of mixture, paper; got 'magic'"),
+        ({"rates": 0.1, "method": "magic"}, ValueError, "one of mixture, paper, circuit; got 'magic'"),
         ({"method": "paper"}, ValueError, "needs rates"),
+        ({"method": "circuit"}, ValueError, "goes with faults"),
         ({"rates": 0.6, "method": "paper"}, ValueError, "got 0.6 for bit 0"),
         ({"rates": 0.6}, ValueError, "got 0.6 for bit 0"),
         ({"settings": qc.PaperSettings()}, TypeError, "must be MixtureSettings; got PaperSettings"),

@@ -1,0 +1,245 @@
+"""Mitigation under the noise kernel of the compiled circuit: which of two estimates to believe, and whether any.
+
+A few strings that explain the counts, or a deconvolution of a broad output. Either must stand the question whether the
+calibration and the counts agree; if not, the counts are left as they came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import Bits
+from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity
+from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, sparse_mixture
+from qcluster.core.distribution import Distribution
+from qcluster.core.faults import FaultMasks
+from qcluster.core.goodness import misfit
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """Constants of circuit-aware mitigation."""
+
+    index_bits: tuple[int, ...] = (16, 18, 20)
+    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`."""
+    room: float = 6.0
+    """Numbers that there must be for each distinct string."""
+    sparse: SparseSettings = field(default_factory=SparseSettings)
+    """Of the sparse mixture."""
+    dense: DenseSettings = field(default_factory=DenseSettings)
+    """Of the deconvolution."""
+    distrust: float = 0.1
+    """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
+    sigmas: float = 1.5
+    """Deviance beyond shot noise up to which a few strings explain the counts."""
+    left: float = 0.03
+    """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
+    standard deviation of it may be, for any."""
+    least_said: float = 0.4
+    """Nats per shot that a few strings must explain, over uniform noise."""
+    inflation: float = 2.0
+    """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need; twice as many
+    where the calibration is distrusted."""
+    least_gain: float = 0.012
+    """Fidelity that a deconvolution must be expected to gain."""
+    seed: int = 0
+    """Of the pseudo-counts."""
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitFit:
+    """The outcome of `mitigate_circuit`, with what was predicted and what was seen."""
+
+    distribution: Distribution
+    """The estimate, with as many shots as the input; the input itself where nothing was applied."""
+    applied: bool
+    """False when the counts are returned as they came."""
+    kind: str
+    """``"sparse"``, ``"dense"``, or ``"none"``."""
+    share: float
+    """How much of the answer is mitigated, 0 or 1."""
+    confidence: float
+    """How sure the verdict is, 0 to 1."""
+    reason: str
+    """What was done and why, in one sentence."""
+    predicted_raw: float
+    """Fidelity that the calibration expects of raw counts, if the estimate is right; shot noise included."""
+    observed_raw: float
+    """Fidelity of the counts to the estimate."""
+    centroids: Bits
+    """(k, n_bits) strings of a sparse estimate, heaviest first; none for a dense one."""
+    weights: Floats
+    """(k,) their shares."""
+    rates: Floats
+    """(n_bits,) probability that a bit is flipped, as used."""
+
+
+def mitigate_circuit(
+    counts: Distribution, faults: FaultMasks, *, settings: CircuitSettings | None = None
+) -> CircuitFit:
+    """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit.
+
+    Args:
+        counts: measured, twirls undone.
+        faults: from `qcluster.device.fault_masks`; `FaultMasks.symmetrised` if measurements were twirled.
+        settings: constants.
+
+    Returns:
+        CircuitFit. Cost: transforms of 2^min(n_bits, 16) numbers, up to 2^20 where wide counts are mostly noise: half
+        a second for 12 bits, some 10 s for 16 and above, whatever the width; memory some 200 MB.
+
+    Raises:
+        ValueError: the widths differ, or there are no counts.
+
+    Example:
+        >>> masks = np.array([[1], [2], [3]], dtype=np.uint64)
+        >>> faults = FaultMasks(2, masks, np.full(3, 0.05), np.zeros(3, dtype=np.uint8), np.full((2, 2), 0.02))
+        >>> fit = mitigate_circuit(Distribution.of({"00": 450, "11": 440, "01": 55, "10": 55}), faults)
+        >>> fit.applied, sorted(fit.distribution.top(2))
+        (True, ['00', '11'])
+    """
+    settings = settings or CircuitSettings()
+    if counts.n_bits != faults.n_bits:
+        raise ValueError(f"counts and faults must have one width; got {counts.n_bits} and {faults.n_bits} bits")
+    if not counts.n_outcomes:
+        raise ValueError("counts must hold at least one shot; got none")
+    kernel, seen = _located(counts, faults, settings)
+    histogram = seen.histogram(kernel.size)
+    rng = np.random.default_rng(settings.seed)
+    found = _few(kernel, seen, settings, rng)
+    if found is not None:
+        return _sparse(counts, found)
+    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense, rng), settings, rng)
+
+
+def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
+    """Number the strings, as narrowly as keeps most of them apart."""
+    roomy = [width for width in settings.index_bits if 2.0**width >= settings.room * counts.n_outcomes]
+    kernel = Kernel.of(faults, roomy[0] if roomy else settings.index_bits[-1])
+    return kernel, Observed(counts.words, kernel.locate(counts.words), counts.weights, counts.n_bits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Few:
+    """A sparse fit that stands."""
+
+    fit: SparseFit
+    excess: float
+    sigmas: float
+    predicted: float
+    observed: float
+
+
+def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.random.Generator) -> _Few | None:
+    """Look for a few strings that explain the counts, first near the calibration, then, if very few do, further off.
+
+    Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too.
+    """
+    histogram = seen.histogram(kernel.size)
+    shots, strings = float(histogram.sum()), 2.0**seen.n_bits
+    for trust in (1.0, settings.distrust):
+        few = settings.sparse
+        if trust < 1:
+            few = replace(few, strength=few.strength * trust, slack=2 * few.slack)
+        fit = sparse_mixture(kernel, seen, few)
+        excess, sigmas = misfit(fit.kernel.forward(fit.ideal(seen.rows)), histogram)
+        ideal = np.zeros(kernel.size)
+        np.add.at(ideal, seen.rows[fit.centroids], fit.weights)
+        predicted = _raw_fidelity(kernel, ideal, shots, rng)
+        observed = fidelity(histogram / shots, ideal)
+        k = len(fit.weights)
+        said = fit.log_likelihood / shots + np.log(kernel.size)
+        if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
+            return None
+        noise = np.log(observed) / np.log(min(predicted, 0.97))
+        explained = k <= max(4.0, strings / 8) and k < few.most and sigmas <= settings.sigmas
+        if trust < 1:
+            explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
+        if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
+            return _Few(fit, excess, sigmas, predicted, observed)
+        if k > max(4.0, strings / 64):
+            return None
+    return None
+
+
+def _raw_fidelity(kernel: Kernel, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
+    noisy = kernel.forward(ideal)
+    drawn = rng.multinomial(max(1, round(shots)), noisy / noisy.sum())
+    return fidelity(drawn / drawn.sum(), ideal)
+
+
+def _flip_rates(kernel: Kernel, faults_bits: int) -> Floats:
+    """Probability that each bit is flipped by an odd number of patterns; exact indices only."""
+    if not kernel.index.exact:
+        return np.full(faults_bits, np.nan)
+    place = 1 << np.arange(faults_bits)
+    symmetric = (1 - kernel.spectrum[place]) / 2
+    return np.asarray(symmetric + np.abs(kernel.decays) * (0.5 - symmetric))
+
+
+def _agreement(predicted: float, observed: float) -> str:
+    verdict = "counts agree" if abs(predicted - observed) <= 0.05 else f"counts show {observed:.0%}"
+    return f"calibration predicts {predicted:.0%} raw fidelity, {verdict}"
+
+
+def _sparse(counts: Distribution, few: _Few) -> CircuitFit:
+    found = few.fit
+    centroids, k = counts.bits[found.centroids], len(found.weights)
+    return CircuitFit(
+        distribution=Distribution(centroids, found.weights * counts.shots),
+        applied=True,
+        kind="sparse",
+        share=1.0,
+        confidence=float(np.clip(1.0 - max(few.sigmas, 0.0) / 10, 0.5, 1.0)),
+        reason=f"{k} string{'s' if k > 1 else ''} seen through the circuit's faults explain the counts; "
+        + _agreement(few.predicted, few.observed),
+        predicted_raw=few.predicted,
+        observed_raw=few.observed,
+        centroids=centroids,
+        weights=found.weights,
+        rates=_flip_rates(found.kernel, counts.n_bits),
+    )
+
+
+def _dense(
+    counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit, settings: CircuitSettings,
+    rng: np.random.Generator,
+) -> CircuitFit:  # fmt: skip
+    histogram = seen.histogram(kernel.size)
+    gain = found.expected - found.expected_raw
+    applied = found.scale > 0 and gain >= settings.least_gain
+    predicted = _raw_fidelity(kernel, found.ideal, counts.shots, rng)
+    observed = fidelity(histogram / counts.shots, found.ideal)
+    if applied:
+        portion = seen.shots / np.maximum(histogram[seen.rows], 1e-300)
+        distribution = Distribution(counts.bits, found.ideal[seen.rows] * portion * counts.shots)
+        reason = f"{found.rounds} rounds of deconvolution should bring {found.expected_raw:.0%} to {found.expected:.0%}"
+        if found.scale < 1:
+            reason += f" at {found.scale:.0%} of the calibrated noise, the most that fits the counts"
+        reason += "; " + _agreement(predicted, observed)
+    else:
+        distribution = counts
+        reason = (
+            "left as they came: the counts are sharper than a fifth of the calibrated noise allows"
+            if found.scale == 0
+            else f"left as they came: undoing the circuit's faults would gain {max(gain, 0):.1%}, less than it may cost"
+        )
+    return CircuitFit(
+        distribution=distribution,
+        applied=applied,
+        kind="dense" if applied else "none",
+        share=float(applied),
+        confidence=float(np.clip(found.expected, 0.0, 1.0)) if applied else 0.5,
+        reason=reason,
+        predicted_raw=predicted,
+        observed_raw=observed,
+        centroids=np.zeros((0, counts.n_bits), dtype=bool),
+        weights=np.zeros(0),
+        rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
+    )

@@ -1,0 +1,247 @@
+"""A compiled circuit as a list of events: rotations that matter, faults with their rates, measurements.
+
+Each qubit carries a frame, the one-qubit gates that have not been written down yet. One-qubit gates only turn the
+frame. A two-qubit gate writes down what does not commute with it and passes on the rest, so that angles which merely
+cancel further on leave no trace (see `qcluster.device.pauli.split_x`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.core.faults import GATE, IDLE
+from qcluster.device import pauli, timeline
+from qcluster.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.calibration import Calibration
+
+Floats = npt.NDArray[np.float64]
+
+
+class Turn(NamedTuple):
+    """A one-qubit gate: Pauli j turns into Pauli i with probability ``squares[i, j]``."""
+
+    qubit: int
+    squares: Floats
+
+
+class Coupling(NamedTuple):
+    """A rotation by ``angle`` about the Pauli ``axis`` (0, 1, 2 for X, Y, Z) on both qubits."""
+
+    a: int
+    b: int
+    axis: int
+    angle: float
+
+
+class Fault(NamedTuple):
+    """Faults of one qubit: rates (3,) of X, Y, Z."""
+
+    qubit: int
+    rates: Floats
+    kind: int
+
+
+class PairFault(NamedTuple):
+    """Faults of two qubits: each of the 15 Paulis at one rate."""
+
+    a: int
+    b: int
+    rate: float
+
+
+class Measure(NamedTuple):
+    """A measurement of a qubit into a classical bit."""
+
+    qubit: int
+    bit: int
+
+
+class Reset(NamedTuple):
+    """A qubit put back to |0>."""
+
+    qubit: int
+
+
+Event = Turn | Coupling | Fault | PairFault | Measure | Reset
+
+
+def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
+    """Find how long each qubit waits after each operation, everything running as late as possible.
+
+    Args:
+        circuit: compiled; its delays count as waiting.
+        seconds: length of each operation.
+        idle: False to count explicit delays only.
+
+    Returns:
+        One ``{qubit: seconds}`` per operation.
+    """
+    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    clock, wait = np.zeros(circuit.num_qubits), np.zeros(circuit.num_qubits)
+    result: list[dict[int, float]] = []
+    for i in range(len(circuit.data) - 1, -1, -1):
+        item = circuit.data[i]
+        qubits = [index[q] for q in item.qubits]
+        result.append({})
+        if not qubits:
+            continue
+        end = clock[qubits].max()
+        gaps = end - clock[qubits] if idle else np.zeros(len(qubits))
+        clock[qubits] = end + seconds[i]
+        wait[qubits] += gaps
+        if item.name == "delay":
+            wait[qubits] += seconds[i]
+        elif item.name != "barrier":
+            result[-1] = {q: float(wait[q]) for q in qubits if wait[q] > 0}
+            wait[qubits] = 0.0
+    result.reverse()
+    return result
+
+
+@dataclass
+class Walk:
+    """Turn operations into events, one after the other."""
+
+    calibration: Calibration
+    """What the machine published; places it calls dead get the median of the living ones."""
+    n_bits: int
+    """Number of classical bits."""
+    events: list[Event | None] = field(default_factory=list)
+    """What happened so far; None where a fault was moved into the readout."""
+    frames: dict[int, pauli.Matrix] = field(default_factory=dict)
+    """Pending one-qubit gates of each qubit that has been touched."""
+    fresh: set[int] = field(default_factory=set)
+    """Touched qubits that are still in |0>, but for their frame."""
+    tails: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
+    """Decoherence since the last gate that moves a qubit's |0> or |1>: index of the event, and seconds."""
+    readout: Floats = field(init=False)
+    """(n_bits, 2) readout errors, with the decay just before."""
+
+    def __post_init__(self) -> None:
+        self.readout = np.zeros((self.n_bits, 2))
+
+    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float) -> None:
+        """Apply a gate on one or two qubits, and its faults."""
+        for q in qubits:
+            if q not in self.frames:
+                self.frames[q] = np.eye(2, dtype=complex)
+                self.fresh.add(q)
+        if len(qubits) == 1:
+            (q,) = qubits
+            matrix = np.asarray(operation.to_matrix(), dtype=complex)
+            self.frames[q] = matrix @ self.frames[q]
+            if abs(matrix[0, 1]) > 1e-9:
+                self.tails[q] = []
+        else:
+            self._couple(operation, *qubits)
+        error = self._published(operation.name, qubits)
+        t1, t2 = self.calibration.t1[list(qubits)], self.calibration.t2[list(qubits)]
+        rate = pauli.depolarising_rate(error, seconds, t1, t2)
+        if rate > 0 and len(qubits) == 1:
+            self.events.append(Fault(qubits[0], np.full(3, rate), GATE))
+        elif rate > 0:
+            self.events.append(PairFault(qubits[0], qubits[1], rate))
+        for q in qubits:
+            self.decohere(q, seconds, GATE)
+
+    def _couple(self, operation: Any, a: int, b: int) -> None:
+        angles, before_a, before_b, after_a, after_b = pauli.decompose(operation)
+        local = {a: before_a @ self.frames[a], b: before_b @ self.frames[b]}
+        after = {a: after_a, b: after_b}
+        for q in (a, b):
+            angle = 0.0
+            rest = local[q]
+            if not (angles[1] or angles[2]):
+                rest, angle = pauli.split_x(local[q], from_zero=q in self.fresh)
+            self.events.append(Turn(q, pauli.rotation(rest) ** 2))
+            self.frames[q] = after[q] @ pauli.x_rotation(angle)
+            self.fresh.discard(q)
+            self.tails[q] = []
+        self.events.extend(Coupling(a, b, axis, 2 * angle) for axis, angle in enumerate(angles) if angle)
+
+    def decohere(self, qubit: int, seconds: float, kind: int) -> None:
+        """Let a touched qubit wait; its frame turns the faults."""
+        t1, t2 = self.calibration.t1[qubit], self.calibration.t2[qubit]
+        if seconds <= 0 or qubit not in self.frames or not (t1 > 0 and t2 > 0):
+            return
+        rates = pauli.relaxation_rates(seconds, t1, t2)
+        if rates.any():
+            self.tails.setdefault(qubit, []).append((len(self.events), seconds / t1))
+            turned = (pauli.rotation(self.frames[qubit]) ** 2).T @ rates
+            self.events.append(Fault(qubit, turned, kind))
+
+    def measure(self, qubit: int, bit: int) -> None:
+        """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1."""
+        frame = self.frames.get(qubit, np.eye(2, dtype=complex))
+        decay = 0.0
+        for index, share in self.tails.pop(qubit, []):
+            self.events[index] = None
+            decay += share
+        lost = -np.expm1(-decay)
+        zero, one = self.calibration.readout[qubit]
+        self.readout[bit] = zero, lost * (1 - zero) + (1 - lost) * one
+        self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
+        self.events.append(Measure(qubit, bit))
+        self.frames[qubit] = np.eye(2, dtype=complex)
+        self.fresh.discard(qubit)
+
+    def reset(self, qubit: int) -> None:
+        """Put a qubit back to |0>."""
+        self.events.append(Reset(qubit))
+        for home in (self.frames, self.tails):
+            home.pop(qubit, None)
+        self.fresh.discard(qubit)
+
+    def _published(self, name: str, qubits: tuple[int, ...]) -> float:
+        error = self.calibration.error(name, qubits)
+        if np.isnan(error):
+            raise CalibrationError(
+                f"the calibration of {self.calibration.backend} lists no gate {name!r} on {qubits}: "
+                "give the circuit as compiled for that machine"
+            )
+        if error < 1:
+            return error
+        table = self.calibration.errors_1q if len(qubits) == 1 else self.calibration.errors_2q
+        names = self.calibration.gates_1q if len(qubits) == 1 else self.calibration.gates_2q
+        row = table[names.index(name)]
+        alive = row[row < 1]
+        return float(np.median(alive)) if len(alive) else error
+
+
+def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None) -> Walk:
+    """Go through a compiled circuit and list its events.
+
+    Raises:
+        ValueError: control flow, a gate on more than two qubits or with free parameters, or a delay in "dt"
+            without `dt`.
+        CalibrationError: the machine has no such gate there.
+    """
+    seconds = timeline.lengths(circuit, calibration, dt)
+    waits = waiting_times(circuit, seconds, idle=idle)
+    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    clbits = {bit: i for i, bit in enumerate(circuit.clbits)}
+    result = Walk(calibration, circuit.num_clbits)
+    for item, length, wait in zip(circuit.data, seconds, waits, strict=True):
+        name, blocks = item.name, timeline.has_blocks(item)
+        qubits = tuple(index[q] for q in item.qubits)
+        if blocks or (len(qubits) > 2 and name != "barrier"):
+            raise ValueError(f"the circuit must hold gates on one or two qubits and no control flow; got {name!r}")
+        if name == "measure":
+            result.measure(qubits[0], clbits[item.clbits[0]])
+        elif name == "reset":
+            result.reset(qubits[0])
+        elif name not in {"barrier", "delay"} and qubits:
+            if item.is_parameterized():
+                raise ValueError(f"the circuit must have all its parameters bound; gate {name!r} has free ones")
+            result.gate(item.operation, qubits, length)
+        for q, gap in wait.items():
+            result.decohere(q, gap, IDLE)
+    return result

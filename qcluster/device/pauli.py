@@ -1,0 +1,132 @@
+"""Rotations of Paulis under gates, and the Pauli rates of published gate errors."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.complex128]
+Floats = npt.NDArray[np.float64]
+
+PAULIS: Matrix = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
+"""(3, 2, 2): X, Y, Z."""
+
+PERMUTATIONS = np.array([[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+"""(6, 3): ``[:, p]`` is the Pauli that Pauli p turns into."""
+
+_NEGLIGIBLE = 1e-9
+_LARGEST = 0.999
+"""Depolarisation that stands for a gate which does nothing right."""
+
+
+def rotation(unitary: Matrix) -> Floats:
+    """Give the (3, 3) rotation of the Bloch sphere: ``U P_j U^ = sum_i R[i, j] P_i``."""
+    turned = unitary @ PAULIS @ unitary.conj().T
+    return np.asarray(0.5 * np.einsum("iab,jba->ij", PAULIS, turned).real)
+
+
+def x_rotation(angle: float) -> Matrix:
+    """Give ``exp(-i angle X / 2)``."""
+    return np.asarray(np.cos(angle / 2) * np.eye(2) - 1j * np.sin(angle / 2) * PAULIS[0])
+
+
+def split_x(local: Matrix, *, from_zero: bool) -> tuple[Matrix, float]:
+    """Split a one-qubit gate into what must stay and an X rotation after it that may wait.
+
+    The next two-qubit gate, exp(i a XX), commutes with the X rotation, so it can be carried past that gate. Angles
+    that compiled circuits only seem to contain, because they cancel further on, vanish this way.
+
+    Args:
+        local: (2, 2) unitary.
+        from_zero: True when the qubit is still in |0>, where a Z rotation before does nothing.
+
+    Returns:
+        ``rest`` and ``angle`` with ``local = x_rotation(angle) @ rest``, up to what does nothing.
+    """
+    turn = rotation(local)
+    if from_zero:
+        _, y, z = turn[:, 2]
+        angle = float(np.arctan2(-y, z)) if np.hypot(y, z) > 1e-7 else 0.0
+        rest = x_rotation(-angle) @ local
+        x, _, z = rotation(rest)[:, 2]
+        half = np.arctan2(x, z) / 2
+        return np.array([[np.cos(half), -np.sin(half)], [np.sin(half), np.cos(half)]], dtype=complex), angle
+    x, y, z = turn[:, 0]
+    if np.hypot(y, z) > 1e-7:
+        angle = float(np.arctan2(z, y))
+    else:
+        angle = float(np.arctan2(np.sign(x) * turn[2, 1], np.sign(x) * turn[1, 1]))
+    return x_rotation(-angle) @ local, angle
+
+
+def branches(squares: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """Write a doubly stochastic matrix as a mixture of permutations (Birkhoff), the largest shares first.
+
+    Args:
+        squares: (3, 3), ``[i, j]`` the probability that Pauli j turns into Pauli i.
+
+    Returns:
+        Rows of `PERMUTATIONS`, (k, 3), and their shares, (k,), which sum to 1.
+    """
+    left = squares.copy()
+    chosen, shares = [], []
+    for _ in range(len(PERMUTATIONS)):
+        smallest = left[PERMUTATIONS, [0, 1, 2]].min(axis=1)
+        best = int(smallest.argmax())
+        if smallest[best] <= _NEGLIGIBLE:
+            break
+        chosen.append(PERMUTATIONS[best])
+        shares.append(smallest[best])
+        left[PERMUTATIONS[best], [0, 1, 2]] -= smallest[best]
+    return np.array(chosen), np.array(shares) / np.sum(shares)
+
+
+Parts = tuple[tuple[float, float, float], Matrix, Matrix, Matrix, Matrix]
+
+
+def decompose(operation: Any) -> Parts:
+    """Decompose a two-qubit gate: ``(K1b x K1a) exp(i (a XX + b YY + c ZZ)) (K2b x K2a)``, qubit a being the first.
+
+    Returns:
+        (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
+    """
+    matrix = np.ascontiguousarray(operation.to_matrix(), dtype=complex)
+    return _decompose(matrix.tobytes())
+
+
+@lru_cache(maxsize=4096)
+def _decompose(raw: bytes) -> Parts:
+    from qiskit.synthesis import TwoQubitWeylDecomposition
+
+    found = TwoQubitWeylDecomposition(np.frombuffer(raw, dtype=complex).reshape(4, 4))
+    angles = tuple(0.0 if abs(v) < _NEGLIGIBLE else float(v) for v in (found.a, found.b, found.c))
+    return (angles[0], angles[1], angles[2]), found.K2r, found.K2l, found.K1r, found.K1l
+
+
+def relaxation_rates(seconds: float, t1: float, t2: float) -> Floats:
+    """Give rates (3,) of X, Y, Z faults of a decohering qubit: Z shrinks by e^-t/T1, X and Y by e^-t/T2."""
+    flips = seconds / (4 * t1)
+    return np.array([flips, flips, max(0.0, seconds / (2 * t2) - flips)])
+
+
+def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
+    """Give the rate of each of the ``4^k - 1`` Paulis that brings a gate's error to the published one.
+
+    Published errors are average infidelities and contain the decoherence during the gate; what decoherence does not
+    explain is taken as depolarising: ``p = d (error - r) / (d (1 - r) - 1)``, r the infidelity of the decoherence
+    (the reading that qiskit-aer's ``NoiseModel.from_backend_properties`` has of these figures).
+
+    Args:
+        error: published gate error.
+        seconds: length of the gate.
+        t1, t2: (k,) coherence times of its qubits.
+    """
+    dim = 2.0 ** len(t1)
+    kept = np.prod((1 + np.exp(-seconds / t1) + 2 * np.exp(-seconds / t2)) / 4)
+    fidelity = (dim * kept + 1) / (dim + 1)
+    excess = min(error, dim / (dim + 1)) - (1 - fidelity)
+    strength = min(max(0.0, dim * excess / (dim * fidelity - 1)), _LARGEST)
+    return float(-np.log1p(-strength) / dim**2)

@@ -1,0 +1,116 @@
+"""Circuit-aware mitigation on counts drawn from known kernels: what it recovers, and what it leaves alone."""
+
+import numpy as np
+import pytest
+
+from qcluster.core import metrics
+from qcluster.core.bits import integers_to_bits, pack, unpack
+from qcluster.core.circuit import CircuitSettings, mitigate_circuit
+from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.distribution import Distribution
+from qcluster.core.faults import FaultMasks
+from tests.core.oracle_circuit import random_faults
+
+
+def counted(probs: np.ndarray, shots: int, rng: np.random.Generator) -> Distribution:
+    n = len(probs).bit_length() - 1
+    seen = rng.multinomial(shots, probs / probs.sum())
+    rows = np.flatnonzero(seen)
+    return Distribution(integers_to_bits(rows.tolist(), n), seen[rows].astype(float))
+
+
+def chain(n: int, rate: float, readout: float) -> FaultMasks:
+    """What a GHZ chain suffers: each fault flips all bits from some place on, or one bit alone."""
+    texts = [[j >= i for j in range(n)] for i in range(1, n)] + np.eye(n, dtype=bool).tolist()
+    masks = pack(np.array(texts))
+    return FaultMasks(n, masks, np.full(len(masks), rate), np.zeros(len(masks)), np.full((n, 2), readout))
+
+
+def sampled(faults: FaultMasks, sent: np.ndarray, shots: int, rng: np.random.Generator) -> Distribution:
+    """Shots drawn fault by fault, for any width."""
+    bits = sent[rng.integers(len(sent), size=shots)]
+    patterns = unpack(faults.masks, faults.n_bits)
+    for pattern, rate in zip(patterns, faults.rates, strict=True):
+        bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
+    return Distribution(bits ^ (rng.random(bits.shape) < faults.readout[:, 0]), np.ones(shots))
+
+
+@pytest.mark.parametrize("stale", [0.0, 0.5])
+@pytest.mark.parametrize("n", [6, 12])
+def test_a_very_noisy_ghz_state_is_recovered(n, stale):
+    rng = np.random.default_rng(n)
+    faults = chain(n, 0.04, 0.05)
+    sent = np.array([[False] * n, [True] * n])
+    counts = sampled(faults, sent, 8192, rng)
+    ideal = Distribution(sent, np.ones(2))
+    guess = faults.with_rates(faults.rates * rng.lognormal(0, stale, len(faults.rates)))
+    fit = mitigate_circuit(counts, guess)
+    assert fit.kind == "sparse"
+    assert metrics.hellinger_fidelity(counts, ideal) < 0.6
+    assert metrics.hellinger_fidelity(fit.distribution, ideal) > 0.99
+    assert fit.distribution.shots == counts.shots
+    assert fit.predicted_raw == pytest.approx(fit.observed_raw, abs=0.1)
+
+
+def test_sixty_bits_go_through_the_hash():
+    rng = np.random.default_rng(60)
+    faults = chain(60, 0.01, 0.01)
+    sent = np.array([[False] * 60, [True] * 60])
+    fit = mitigate_circuit(sampled(faults, sent, 8192, rng), faults, settings=CircuitSettings(index_bits=(13,)))
+    assert metrics.hellinger_fidelity(fit.distribution, Distribution(sent, np.ones(2))) > 0.99
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_broad_outputs_gain(seed):
+    rng = np.random.default_rng(seed)
+    faults = random_faults(7, rng, rate=0.06, readout=0.06)
+    probs = rng.dirichlet(np.full(128, 0.7))
+    counts = counted(Kernel.of(faults).forward(probs), 20_000, rng)
+    ideal = Distribution(integers_to_bits(list(range(128)), 7), probs)
+    fit = mitigate_circuit(counts, faults)
+    before, after = (metrics.hellinger_fidelity(d, ideal) for d in (counts, fit.distribution))
+    assert fit.kind == "dense"
+    assert 1 - after < 0.6 * (1 - before)
+    assert fit.distribution.shots == pytest.approx(counts.shots)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noiseless_counts_are_not_harmed_by_a_calibration_that_expects_noise(seed):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(64, 0.5))
+    counts = counted(probs, 4000, rng)
+    fit = mitigate_circuit(counts, random_faults(6, rng, rate=0.2, readout=0.1))
+    ideal = Distribution(integers_to_bits(list(range(64)), 6), probs)
+    before, after = (metrics.hellinger_fidelity(d, ideal) for d in (counts, fit.distribution))
+    assert after > before - 0.02
+
+
+def test_uniform_noise_says_nothing_and_is_left_alone():
+    rng = np.random.default_rng(1)
+    counts = counted(np.ones(1024), 1000, rng)
+    fit = mitigate_circuit(counts, random_faults(10, rng))
+    assert not fit.applied
+    assert fit.distribution is counts
+    assert "left as they came" in fit.reason
+
+
+def test_the_answer_is_the_same_every_time_and_follows_a_relabelling():
+    rng = np.random.default_rng(2)
+    faults = chain(5, 0.05, 0.03)
+    counts = sampled(faults, np.array([[True, False, True, False, True]]), 2000, rng)
+    one, two = mitigate_circuit(counts, faults), mitigate_circuit(counts, faults)
+    assert one.distribution.to_probs() == two.distribution.to_probs()
+    order = np.array([3, 1, 4, 0, 2])
+    turned = FaultMasks(
+        5, pack(unpack(faults.masks, 5)[:, order]), faults.rates, faults.kind, faults.readout[order]
+    )  # fmt: skip
+    other = mitigate_circuit(counts.marginal(order.tolist()), turned)
+    np.testing.assert_array_equal(other.centroids, one.centroids[:, order])
+
+
+def test_mistakes_are_named():
+    faults = chain(3, 0.1, 0.0)
+    with pytest.raises(ValueError, match="one width; got 2 and 3"):
+        mitigate_circuit(Distribution.of({"00": 1}), faults)
+    with pytest.raises(ValueError, match="at least one shot"):
+        mitigate_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)

@@ -1,0 +1,255 @@
+"""Fault masks against exact noisy simulation by Aer, and the traps of compiled circuits."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.faults import CROSSTALK
+from qcluster.device import Calibration, fault_masks
+from qcluster.device.pauli import PERMUTATIONS, branches, depolarising_rate, rotation, split_x, x_rotation
+from qcluster.errors import CalibrationError
+from tests.core.oracle_circuit import read_wrongly
+
+NAMES = ("rz", "sx", "x")
+
+
+def line(n: int, gate: str, rng: np.random.Generator, scale: float = 1.0, t1: float = np.inf) -> Calibration:
+    """A line of qubits whose gates depolarise (0.1 % and 1 %, times a lognormal), and, given T1, decay."""
+    pairs = np.array([(i, i + 1) for i in range(n - 1)] + [(i + 1, i) for i in range(n - 1)])
+    errors = np.tile(scale * 0.01 * rng.lognormal(0, 0.5, n - 1), 2)
+    single = scale * 0.001 * rng.lognormal(0, 0.5, (3, n))
+    single[0] = 0.0
+    length = 0.0 if np.isinf(t1) else 1e-7
+    return Calibration(
+        backend="line", snapshot="", date="", t1=np.full(n, t1), t2=np.full(n, t1),
+        readout=scale * 0.02 * rng.lognormal(0, 0.5, (n, 2)), readout_symmetric=np.zeros(n, dtype=bool),
+        readout_duration=np.zeros(n), gates_1q=NAMES, errors_1q=single, durations_1q=np.zeros((3, n)),
+        couplings=pairs, gates_2q=(gate,), errors_2q=errors[None], durations_2q=np.full((1, len(pairs)), length),
+        dead_qubits=np.zeros(n, dtype=bool), dead_couplings=np.zeros(len(pairs), dtype=bool),
+    )  # fmt: skip
+
+
+def compiled(circuit, calibration):
+    from qiskit import transpile
+
+    return transpile(
+        circuit,
+        coupling_map=calibration.couplings.tolist(),
+        basis_gates=[*NAMES, calibration.gates_2q[0]],
+        optimization_level=3,
+        seed_transpiler=1,
+        initial_layout=list(range(circuit.num_qubits)),
+    )
+
+
+def simulated(circuit, calibration):
+    """The exact noisy distribution, by Aer's density matrix with a channel written behind each gate."""
+    from qiskit import QuantumCircuit
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import depolarizing_error
+
+    noisy = QuantumCircuit(circuit.num_qubits)
+    for item in circuit.data:
+        qubits = [circuit.find_bit(q).index for q in item.qubits]
+        noisy.append(item.operation, qubits)
+        dim = 2 ** len(qubits)
+        error = calibration.error(item.name, qubits)
+        if error > 0:
+            noisy.append(depolarizing_error(error * dim / (dim - 1), len(qubits)).to_instruction(), qubits)
+    noisy.save_probabilities()
+    probs = AerSimulator(method="density_matrix").run(noisy).result().data()["probabilities"]
+    return read_wrongly(np.asarray(probs), calibration.readout)
+
+
+def difference(circuit, calibration, **options) -> float:
+    """Total variation between the kernel's prediction and the simulation."""
+    from qiskit.quantum_info import Statevector
+
+    bare = compiled(circuit, calibration)
+    measured = bare.copy()
+    measured.measure_all()
+    kernel = Kernel.of(fault_masks(measured, calibration, **options))
+    predicted = kernel.forward(Statevector(bare).probabilities())
+    return float(np.abs(predicted - simulated(bare, calibration)).sum() / 2)
+
+
+def structured(kind: str, n: int, rng: np.random.Generator):
+    """Clifford circuits with sharp outputs, where masks show, and one that is random."""
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import random_clifford
+
+    if kind == "random":
+        return random_clifford(n, seed=int(rng.integers(2**31))).to_circuit()
+    circuit = QuantumCircuit(n)
+    if kind == "ghz":
+        circuit.h(0)
+        for i in range(n - 1):
+            circuit.cx(i, i + 1)
+    elif kind == "bv":
+        circuit.x(n - 1)
+        circuit.h(range(n))
+        for i in range(n - 1):
+            circuit.cx(i, n - 1)
+        circuit.h(range(n))
+    else:
+        circuit.h([0, 2])
+        for _ in range(4 * n):
+            i = int(rng.integers(n - 1))
+            circuit.cx(i, i + 1)
+            circuit.s(i)
+    return circuit
+
+
+@pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
+@pytest.mark.parametrize("kind", ["ghz", "bv", "cx", "random"])
+def test_masks_predict_the_noise_of_clifford_circuits(kind, gate):
+    rng = np.random.default_rng(len(kind))
+    assert difference(structured(kind, 5, rng), line(5, gate, rng)) < 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
+@pytest.mark.parametrize("kind", ["ghz", "bv", "cx", "random"])
+@pytest.mark.parametrize("n", [6, 7, 8])
+def test_masks_predict_the_noise_of_wider_clifford_circuits(kind, gate, n):
+    rng = np.random.default_rng(n)
+    assert difference(structured(kind, n, rng), line(n, gate, rng)) < 0.005
+
+
+@pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
+@pytest.mark.parametrize("n", [5, pytest.param(8, marks=pytest.mark.slow)])
+def test_masks_predict_the_noise_of_rotations_nearly(gate, n):
+    from qiskit import QuantumCircuit
+
+    rng = np.random.default_rng(n)
+    circuit = QuantumCircuit(n)
+    for layer in range(3):
+        for q in range(n):
+            circuit.rx(rng.uniform(0, np.pi), q)
+            circuit.rz(rng.uniform(0, np.pi), q)
+        for q in range(layer % 2, n - 1, 2):
+            circuit.cx(q, q + 1)
+    assert difference(circuit, line(n, gate, rng)) < 0.02
+
+
+def test_angles_that_cancel_leave_no_trace():
+    """An rz before a control commutes and is undone after it: the circuit is Clifford, whatever it looks like."""
+    from qiskit import QuantumCircuit
+
+    rng = np.random.default_rng(2)
+    plain, dressed = QuantumCircuit(3, 3), QuantumCircuit(3, 3)
+    for circuit, angle in ((plain, 0.0), (dressed, 0.7)):
+        circuit.sx(0)
+        circuit.rz(angle, 0)
+        circuit.cx(0, 1)
+        circuit.rz(-angle, 0)
+        circuit.cx(1, 2)
+        circuit.measure(range(3), range(3))
+    calibration = line(3, "cx", rng)
+    one, two = (fault_masks(circuit, calibration) for circuit in (plain, dressed))
+    np.testing.assert_array_equal(one.masks, two.masks)
+    np.testing.assert_allclose(one.rates, two.rates, atol=1e-12)
+
+
+def test_a_wait_before_the_measurement_decays_one_way():
+    from qiskit import QuantumCircuit
+
+    calibration = line(2, "cx", np.random.default_rng(0), scale=0.0, t1=1e-5)
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.delay(2e-6, 1, unit="s")
+    circuit.measure([0, 1], [0, 1])
+    waiting, not_waiting = (fault_masks(circuit, calibration, idle=idle) for idle in (True, False))
+    assert waiting.expected_faults == 0.0
+    both = 1 - np.exp(-2.1e-6 / 1e-5)
+    np.testing.assert_allclose(waiting.readout, [[0, both], [0, both]])
+    np.testing.assert_allclose(not_waiting.readout, [[0, 1 - np.exp(-0.1e-6 / 1e-5)], [0, both]])
+
+
+def test_neighbours_are_listed_and_bits_follow_the_measurements():
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(3, 70)
+    circuit.sx(2)
+    circuit.measure(2, 66)
+    circuit.measure(1, 0)
+    faults = fault_masks(circuit, line(3, "cx", np.random.default_rng(1)))
+    (crosstalk,) = faults.masks[faults.kind == CROSSTALK]
+    assert crosstalk.tolist() == [1, 4]
+    assert {tuple(mask) for mask in faults.masks[faults.kind != CROSSTALK].tolist()} == {(0, 4)}
+    assert (faults.readout[[0, 66]] > 0).all()
+    assert not faults.readout[[1, 65, 69]].any()
+
+
+def test_sixty_qubits_take_a_moment():
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(60)
+    circuit.sx(0)
+    for i in range(59):
+        circuit.cx(i, i + 1)
+    circuit.measure_all()
+    faults = fault_masks(circuit, line(60, "cx", np.random.default_rng(3)))
+    assert faults.masks.shape[1] == 1
+    assert len(faults.masks) < 1000
+    assert 0.3 < faults.expected_faults < 1.5
+
+
+def test_mistakes_are_named():
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import Parameter
+
+    calibration = line(3, "cx", np.random.default_rng(0))
+    wrong = QuantumCircuit(3, 1)
+    wrong.h(0)
+    with pytest.raises(CalibrationError, match="lists no gate 'h'"):
+        fault_masks(wrong, calibration)
+    three = QuantumCircuit(3)
+    three.ccx(0, 1, 2)
+    with pytest.raises(ValueError, match="one or two qubits"):
+        fault_masks(three, calibration)
+    free = QuantumCircuit(1)
+    free.rz(Parameter("a"), 0)
+    with pytest.raises(ValueError, match="parameters bound"):
+        fault_masks(free, calibration)
+    with pytest.raises(ValueError, match="must fit the calibration's 3 qubits"):
+        fault_masks(QuantumCircuit(4), calibration)
+
+
+def test_splitting_off_an_x_rotation_keeps_the_gate():
+    from qiskit.quantum_info import random_unitary
+
+    for seed in range(20):
+        local = np.asarray(random_unitary(2, seed=seed))
+        rest, angle = split_x(local, from_zero=False)
+        np.testing.assert_allclose(x_rotation(angle) @ rest, local, atol=1e-9)
+        assert abs(rotation(rest)[2, 0]) < 1e-9
+        rest, angle = split_x(local, from_zero=True)
+        np.testing.assert_allclose(rotation(x_rotation(angle) @ rest)[:, 2], rotation(local)[:, 2], atol=1e-9)
+
+
+def test_branches_add_up_to_the_matrix():
+    from qiskit.quantum_info import random_unitary
+
+    for seed in range(20):
+        squares = rotation(np.asarray(random_unitary(2, seed=seed))) ** 2
+        permutations, shares = branches(squares)
+        total = sum(share * np.eye(3)[:, p] for p, share in zip(permutations, shares, strict=True))
+        np.testing.assert_allclose(total, squares, atol=1e-6)
+        assert {tuple(p) for p in permutations} <= {tuple(p) for p in PERMUTATIONS}
+
+
+@pytest.mark.parametrize("qubits", [1, 2])
+def test_depolarising_rate_gives_the_published_error(qubits):
+    from qiskit.quantum_info import average_gate_fidelity
+    from qiskit_aer.noise import depolarizing_error, thermal_relaxation_error
+
+    t1, t2, seconds, error = np.array([1e-4, 2e-4][:qubits]), np.array([5e-5, 1e-4][:qubits]), 5e-7, 0.02
+    rate = depolarising_rate(error, seconds, t1, t2)
+    strength = 1 - np.exp(-rate * 4**qubits)
+    relax = thermal_relaxation_error(t1[0], t2[0], seconds)
+    if qubits == 2:
+        relax = relax.tensor(thermal_relaxation_error(t1[1], t2[1], seconds))
+    both = relax.compose(depolarizing_error(strength, qubits))
+    assert 1 - average_gate_fidelity(both.to_quantumchannel()) == pytest.approx(error, rel=1e-6)
