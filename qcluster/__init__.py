@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qcluster.device.sampler import MitigatedSampler
     from qcluster.device.twirl import twirl
     from qcluster.learn.hamming import HammingKMajority
+    from qcluster.learn.rates import estimate_rates
     from qcluster.qnn import QNNClassifier
 
 __version__ = "0.1.0.dev0"
@@ -34,6 +35,7 @@ _LAZY = {
     "Profile": "qcluster.device.profile",
     "QNNClassifier": "qcluster.qnn",
     "Run": "qcluster.device.run",
+    "estimate_rates": "qcluster.learn.rates",
     "execute": "qcluster.device.execute",
     "read_calibration": "qcluster.device.calibration",
     "read_profile": "qcluster.device.profile",
@@ -60,6 +62,7 @@ __all__ = [
     "Run",
     "StorageError",
     "baselines",
+    "estimate_rates",
     "execute",
     "metrics",
     "mitigate",

@@ -12,6 +12,7 @@ from qcluster import __version__
 from qcluster.cli_bench import bench_app
 from qcluster.cli_jobs import jobs_app
 from qcluster.cli_qnn import qnn_app
+from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
 from qcluster.errors import QClusterError
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(jobs_app)
 app.add_typer(bench_app)
 app.add_typer(qnn_app)
+app.add_typer(rates_app)
 
 
 def _version(wanted: bool) -> None:

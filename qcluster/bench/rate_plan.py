@@ -1,0 +1,99 @@
+"""What the training table of the rate model is made of: circuits, machines, and jobs that cross them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+MACHINES = {
+    "falcon": ("fake_auckland", "fake_cairo", "fake_hanoi", "fake_kolkata", "fake_montreal", "fake_mumbai"),
+    "eagle": ("fake_brisbane", "fake_brussels", "fake_kyiv", "fake_osaka", "fake_sherbrooke", "fake_strasbourg"),
+    "heron": ("fake_aachen", "fake_fez", "fake_kingston", "fake_marrakesh", "fake_pittsburgh", "fake_torino"),
+}
+"""Recorded machines by generation."""
+
+CASES = (
+    *("ghz:3", "ghz:5", "ghz:7", "cat:4", "cat:6", "w_state:3", "w_state:5", "w_state:7", "coin:3", "coin:5"),
+    *("bv:3", "bv:5", "bv:7", "deutsch_jozsa:4", "hidden_shift:4", "hidden_shift:6", "simon:3", "grover:3"),
+    *("full_adder", "adder:2", "toffoli:3", "toffoli:5", "fredkin:3", "lpn:5", "lpn:7", "parity_encoder:5"),
+    *("basis_change:3", "basis_change:5", "linear_solver:3", "variational:4", "quantum_walk:3", "sat:7"),
+    *("trotter:4:layers=2", "trotter:4:layers=12", "trotter:4:layers=40", "trotter:4:layers=93", "trotter:6:layers=6"),
+    *("qft:4", "qft:6", "inverse_qft:4", "inverse_qft:6", "qpe:4", "qpe:6", "vqe:4", "vqe:7", "qaoa:5", "qaoa:7"),
+    *("ising:5", "ising:7:steps=2", "dense:4", "dense:6", "iqp:5", "mirror:3:depth=10", "mirror:4:depth=40"),
+    *("mirror:5:depth=20", "mirror:7:depth=6", "mirror:8:depth=16"),
+)
+"""Circuits of the table: all families, from a handful of gates to some hundred, on few enough qubits that the density
+matrix can be computed."""
+
+WIDE = (
+    *("ghz:9", "ghz:11", "ghz:16", "ghz:23", "cat:9", "cat:14", "cat:22", "bv:9", "bv:13", "bv:18", "lpn:9", "lpn:13"),
+    *("hidden_shift:10", "hidden_shift:16", "simon:5", "simon:8", "coin:12"),
+    *("mirror:10:depth=6", "mirror:12:depth=16", "mirror:16:depth=4", "mirror:20:depth=8", "mirror:25:depth=3"),
+)
+"""Wide Clifford circuits, sampled with the Pauli twirl of the noise."""
+
+SCALES = (0.5, 1.0, 2.0)
+"""Noise of a row as a multiple of the recorded calibration; the model is told the multiple."""
+
+SHOTS = (1024, 4096, 4096, 4096, 8192, 8192, 16384)
+"""Shots of a row are one of these."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One circuit, compiled once for one machine; a few rows with different noise."""
+
+    case: str
+    """Name of the case."""
+    machine: str
+    """Name of the recorded machine."""
+    layout: int
+    """0: where the compiler likes it best; else the number of a random region."""
+    rows: int
+    """How many rows, at most 6: each scale of the noise in turn, then again with another drift."""
+    shots: int
+    """Shots of each."""
+    seed: int
+    """Of the compiler, twirls, noise and shots."""
+
+    def __str__(self) -> str:
+        return f"{self.case} on {self.machine}, layout {self.layout}"
+
+    @property
+    def mark(self) -> tuple[str, str, str, str]:
+        """What its rows in a table have in common with no other job's: circuit, machine, layout, seed."""
+        return self.case, self.machine, str(self.layout), str(self.seed)
+
+
+def plan(
+    cases: Iterable[str] = (*CASES, *WIDE),
+    machines: Iterable[str] | None = None,
+    *,
+    rows: int = 3,
+    rounds: int = 1,
+    seed: int = 0,
+) -> list[Job]:
+    """List jobs: every case on every machine in every round.
+
+    The order goes over all machines five times with a fifth of the cases each, so that an unfinished table is small but
+    not lopsided, and that what is built for a machine's noise serves many circuits.
+
+    Args:
+        cases: names for `make_case`.
+        machines: names of recorded machines; all of `MACHINES` by default.
+        rows: rows of each job, each with noise of its own.
+        rounds: repetitions, each with other layouts and seeds.
+        seed: of everything.
+    """
+    names = tuple(name for group in MACHINES.values() for name in group) if machines is None else tuple(machines)
+    rng = np.random.default_rng(seed)
+    jobs = []
+    for turn in range(rounds):
+        for case in cases:
+            for name in names:
+                layout = int(rng.integers(1, 1000)) if rng.random() < 0.3 else 0
+                shots = int(rng.choice(SHOTS))
+                jobs.append(
+                    (rng.random() // 0.2, turn, name, Job(case, name, layout, rows, shots, int(rng.integers(2**31))))
+                )
+    return [job for *_, job in sorted(jobs, key=lambda entry: entry[:3])]

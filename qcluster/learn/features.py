@@ -1,0 +1,239 @@
+"""What is known about a run, as one row of numbers: the input of the rate model.
+
+Three parts, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration) and the counts.
+Nothing here looks at the ideal distribution. What is unknown is NaN; the model deals with it, not the caller.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.distribution import Distribution
+from qcluster.core.metrics import entropy
+
+Floats = NDArray[np.float64]
+
+WORST = 0.75
+"""Largest error counted for one gate, that of a fully depolarised pair of qubits, so that logarithms stay finite."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the training table."""
+
+    name: str
+    """Its name in the table."""
+    unit: str
+    """Its unit; "1" for a pure number."""
+    meaning: str
+    """What it is, in one line."""
+
+
+FEATURES = (
+    Feature("n_qubits", "1", "qubits that carry a gate or a measurement"),
+    Feature("n_measured", "1", "measured bits"),
+    Feature("rz", "1", "rz gates"),
+    Feature("sx", "1", "sx gates"),
+    Feature("x", "1", "x gates"),
+    Feature("two_qubit", "1", "gates on two or more qubits"),
+    Feature("entropy", "1", "Shannon entropy of the noisy counts over its largest value, n_measured bits"),
+    Feature("esp", "1", "estimated success probability: gates, decay during gates, readout (arXiv:2504.10801)"),
+    Feature("shots", "1", "shots behind the counts"),
+    Feature("idle_loss", "1", "sum over qubits of waiting time x (1/4T1 + 1/2T2): errors expected while idle"),
+    Feature("two_qubit_depth", "1", "longest chain of gates on two or more qubits"),
+    Feature("loss_1q", "1", "-log of the probability that no one-qubit gate fails"),
+    Feature("loss_2q", "1", "-log of the probability that no two-qubit gate fails"),
+    Feature("loss_readout", "1", "-log of the probability that no measured bit is misread"),
+    Feature("readout_mean", "1", "mean readout error of the measured qubits"),
+    Feature("readout_worst", "1", "largest readout error of the measured qubits"),
+    Feature("local_flip", "1", "mean over measured bits of the flip rate from errors on that qubit alone"),
+    Feature("top_weight", "1", "share of the shots on the most frequent string"),
+    Feature("near_weight", "1", "share of the shots one bit away from the most frequent string"),
+    Feature("mean_distance", "1", "mean distance to the most frequent string over n_measured"),
+    Feature("collision", "1", "probability that two shots are equal, unbiased"),
+)  # fmt: skip
+"""The columns, in order. None comes from the ideal distribution."""
+
+NAMES = tuple(feature.name for feature in FEATURES)
+
+
+class ProfileLike(Protocol):
+    """What is read off a compiled circuit; `qcluster.device.Profile` fits."""
+
+    @property
+    def measured(self) -> NDArray[np.int64]: ...
+    @property
+    def gates(self) -> Mapping[tuple[str, tuple[int, ...]], int]: ...
+    @property
+    def active(self) -> NDArray[np.int64]: ...
+    @property
+    def idle(self) -> NDArray[np.float64]: ...
+    @property
+    def two_qubit_depth(self) -> int: ...
+
+
+class CalibrationLike(Protocol):
+    """What is read off a machine; `qcluster.device.Calibration` fits."""
+
+    @property
+    def t1(self) -> NDArray[np.float64]: ...
+    @property
+    def t2(self) -> NDArray[np.float64]: ...
+    @property
+    def readout(self) -> NDArray[np.float64]: ...
+    @property
+    def couplings(self) -> NDArray[np.int64]: ...
+    def error(self, gate: str, qubits: tuple[int, ...]) -> float: ...
+    def duration(self, gate: str, qubits: tuple[int, ...]) -> float: ...
+
+
+def features(
+    profile: ProfileLike | None = None, calibration: CalibrationLike | None = None, counts: Any = None
+) -> Floats:
+    """Describe a run as one row of the training table.
+
+    Args:
+        profile: the compiled circuit, or None.
+        calibration: the machine, or None. A gate that it lists as dead or not at all counts with the median of its
+            kind, so that a calibration of another day can stand in.
+        counts: anything that `Distribution.of` takes, or None.
+
+    Returns:
+        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds.
+
+    Raises:
+        ValueError: the counts have another number of bits than the profile.
+
+    Example:
+        >>> row = features(counts={"000": 900, "001": 60, "010": 40})
+        >>> float(row[NAMES.index("top_weight")]), float(row[NAMES.index("near_weight")])
+        (0.9, 0.1)
+    """
+    known: dict[str, float] = {}
+    if profile is not None:
+        known |= _circuit(profile)
+        if calibration is not None:
+            known |= _machine(profile, calibration)
+    if counts is not None:
+        held = Distribution.of(counts)
+        if profile is not None and held.n_bits != len(profile.measured):
+            raise ValueError(
+                f"counts must have one bit per classical bit of the circuit, {len(profile.measured)}; got {held.n_bits}"
+            )
+        known.setdefault("n_measured", float(held.n_bits))
+        known |= _counts(held)
+    return np.array([known.get(name, np.nan) for name in NAMES])
+
+
+def _circuit(profile: ProfileLike) -> dict[str, float]:
+    kinds = dict.fromkeys(("rz", "sx", "x", "two_qubit"), 0.0)
+    for (gate, qubits), count in profile.gates.items():
+        kind = "two_qubit" if len(qubits) > 1 else gate
+        if kind in kinds:
+            kinds[kind] += count
+    return kinds | {
+        "n_qubits": float(len(profile.active)),
+        "n_measured": float((profile.measured >= 0).sum()),
+        "two_qubit_depth": float(profile.two_qubit_depth),
+    }
+
+
+def _machine(profile: ProfileLike, calibration: CalibrationLike) -> dict[str, float]:
+    losses = GateLosses(profile, calibration)
+    flips = readout_flips(profile, calibration)
+    read = -np.log1p(-flips).sum()
+    return {
+        "loss_1q": losses.one,
+        "loss_2q": losses.two,
+        "loss_readout": read,
+        "idle_loss": losses.idle,
+        "esp": float(np.exp(-(losses.one + losses.two + losses.decay + read))),
+        "readout_mean": float(flips.mean()),
+        "readout_worst": float(flips.max()),
+        "local_flip": float(local_flips(profile, calibration).mean()),
+    }
+
+
+class GateLosses:
+    """Add up what gates and waiting cost: -log of the chance that nothing fails, in all and on each qubit."""
+
+    def __init__(self, profile: ProfileLike, calibration: CalibrationLike) -> None:
+        t1, t2 = _filled(calibration.t1), _filled(calibration.t2)
+        n = len(profile.idle)
+        if n > len(t1):
+            raise ValueError(f"the calibration must cover the circuit's {n} qubits; it has {len(t1)}")
+        self.one = self.two = self.decay = 0.0
+        self.by_qubit = profile.idle * (1 / (4 * t1) + 1 / (2 * t2))[:n]
+        """``(n_qubits,)``: errors expected on each qubit; those of a gate on two qubits go to each by half."""
+        self.idle = float(self.by_qubit.sum())
+        medians: dict[str, float] = {}
+        for (gate, qubits), count in profile.gates.items():
+            error = calibration.error(gate, qubits)
+            if not error < 1:
+                if gate not in medians:
+                    medians[gate] = _typical(calibration.error, gate, calibration, len(qubits))
+                error = medians[gate]
+            length = calibration.duration(gate, qubits)
+            decay = 0.0 if np.isnan(length) else float((length / t1[list(qubits)]).sum())
+            loss = -float(np.log1p(-min(error, WORST))) * count
+            self.decay += decay * count
+            self.by_qubit[list(qubits)] += loss / len(qubits)
+            if len(qubits) > 1:
+                self.two += loss
+            else:
+                self.one += loss
+
+
+def readout_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
+    """Give the mean readout error of the qubit behind each measured bit, ``(n_measured,)``, at most 1/2."""
+    rates = calibration.readout.mean(axis=1)
+    rates = np.where(rates < 0.5, rates, np.nan)
+    flips: Floats = _filled(rates)[profile.measured[profile.measured >= 0]]
+    return flips
+
+
+def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
+    """Estimate the flip rate of each measured bit from the errors on its qubit alone, ``(n_measured,)`` below 1/2.
+
+    Two of three Pauli errors flip a bit; readout comes on top. Errors that spread from other qubits are left out, so
+    this tells bits apart better than it tells how large the rates are.
+    """
+    qubits = profile.measured[profile.measured >= 0]
+    gates = 0.5 - 0.5 * np.exp(-4 / 3 * GateLosses(profile, calibration).by_qubit[qubits])
+    read = readout_flips(profile, calibration)
+    flips: Floats = gates + read - 2 * gates * read
+    return flips
+
+
+def _filled(values: Floats) -> Floats:
+    """Put the median in place of what is unknown."""
+    unknown = np.isnan(values)
+    return np.where(unknown, np.median(values[~unknown]) if not unknown.all() else np.nan, values)
+
+
+def _typical(look: Callable[..., float], gate: str, calibration: CalibrationLike, width: int) -> float:
+    """Give the median over the machine of what is published for a kind of gate; NaN where it has none."""
+    places = calibration.couplings.tolist() if width == 2 else [(q,) for q in range(len(calibration.t1))]
+    values = np.array([look(gate, tuple(place)) for place in places])
+    values = values[values < 1]
+    return float(np.median(values)) if len(values) else float("nan")
+
+
+def _counts(counts: Distribution) -> dict[str, float]:
+    shots, weights = counts.shots, counts.weights
+    if not shots or not counts.n_bits:
+        return {}
+    top = int(np.argmax(weights))
+    distance = (counts.bits ^ counts.bits[top]).sum(axis=1)
+    pairs = shots * (shots - 1)
+    return {
+        "shots": shots,
+        "entropy": entropy(counts, normalised=True),
+        "top_weight": float(weights[top] / shots),
+        "near_weight": float(weights[distance == 1].sum() / shots),
+        "mean_distance": float((weights * distance).sum() / shots / counts.n_bits),
+        "collision": float((weights * (weights - 1)).clip(0).sum() / pairs) if pairs > 0 else float("nan"),
+    }

@@ -1,0 +1,141 @@
+"""From features to physics: the few quantities on which the rate really depends, in rates like the target."""
+
+from functools import lru_cache
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from qcluster.learn.features import NAMES
+
+Floats = NDArray[np.float64]
+
+COLUMNS = (
+    "closed_form",
+    "entropy_flip",
+    "n_measured",
+    "neighbour_flip",
+    "collision_flip",
+    "top_flip",
+    "mean_distance",
+    "local_flip",
+)
+"""What the forests see."""
+
+RISING = ("closed_form", "entropy_flip", "collision_flip", "top_flip")
+"""Columns in which the rate can only rise, other things equal."""
+
+
+class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn rows of `FEATURES` into a few physical quantities; NaN where a part is unknown.
+
+    With L = -log(esp) + idling, r = exp(-L) and m measured bits:
+
+    - closed_form: 1 - (r + (1-r) 2^-m)^(1/m), the rate if every failure scatters over all strings;
+    - entropy_flip, collision_flip: the flip rate at which one string, flipped bit by bit, has this entropy (as
+      expected from this many shots) or collision probability;
+    - top_flip: 1 - top^(1/m); neighbour_flip: t / (t + m), t = weight at distance one over weight of the top string;
+    - mean_distance, local_flip and n_measured as they are.
+
+    Args:
+        idle_constant: where no schedule is known, idling is this times n_qubits x two_qubit: the loss of one qubit
+            while one two-qubit gate runs.
+        shots: taken where unknown.
+    """
+
+    def __init__(self, idle_constant: float = 0.004, shots: float = 8192.0) -> None:
+        self.idle_constant = idle_constant
+        self.shots = shots
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Check the width; there is nothing to learn."""
+        self.n_features_in_ = _rows(X).shape[1]
+        return self
+
+    def transform(self, X: ArrayLike) -> Floats:
+        """Give ``(n_rows, len(COLUMNS))``."""
+        column = dict(zip(NAMES, _rows(X).T, strict=True))
+        m = column["n_measured"]
+        idle = self.idle_constant * column["n_qubits"] * column["two_qubit"]
+        idle = np.where(np.isnan(column["idle_loss"]), idle, column["idle_loss"])
+        kept = np.clip(column["esp"], 1e-300, 1.0) * np.exp(-idle)
+        shots = np.where(np.isnan(column["shots"]), self.shots, column["shots"])
+        ratio = column["near_weight"] / column["top_weight"]
+        made = {
+            "closed_form": closed_form(kept, m),
+            "entropy_flip": entropy_flip(column["entropy"], m, shots),
+            "n_measured": m,
+            "neighbour_flip": ratio / (ratio + m),
+            "collision_flip": 0.5 - 0.5 * np.sqrt(np.clip(2 * column["collision"] ** (1 / m) - 1, 0, 1)),
+            "top_flip": 1 - column["top_weight"] ** (1 / m),
+            "mean_distance": column["mean_distance"],
+            "local_flip": column["local_flip"],
+        }
+        return np.column_stack([made[name] for name in COLUMNS])
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Name the columns of `transform`."""
+        return np.array(COLUMNS, dtype=object)
+
+
+def closed_form(success: ArrayLike, n_measured: ArrayLike) -> Floats:
+    """Give the rate if a run is right with this probability and else uniform over all strings."""
+    r, m = np.asarray(success, dtype=np.float64), np.asarray(n_measured, dtype=np.float64)
+    rate: Floats = 1 - (r + (1 - r) * 2.0**-m) ** (1 / m)
+    return rate
+
+
+def entropy_flip(entropy: Floats, n_measured: Floats, shots: Floats) -> Floats:
+    """Find the flip rate at which one string has this normalised entropy, as expected from this many shots."""
+    result = np.full(len(entropy), np.nan)
+    for row in np.flatnonzero(~np.isnan(entropy + n_measured + shots)):
+        m = int(n_measured[row])
+        result[row] = np.interp(entropy[row] * m, _entropies(m, _rounded(shots[row])), _GRID)
+    return result
+
+
+_GRID = np.concatenate([[0.0], np.geomspace(1e-4, 0.5, 120)])
+
+
+def _rounded(shots: float) -> float:
+    """Round to a sixteenth of an octave, so that few curves are ever computed."""
+    return float(2 ** (round(16 * np.log2(max(shots, 1.0))) / 16))
+
+
+@lru_cache(maxsize=4096)
+def _entropies(m: int, shots: float) -> Floats:
+    """Expected entropy in bits of the counts of m independent bits, for each flip rate of the grid; rising.
+
+    Strings at distance k share one probability p; their counts are nearly Poisson of mean a = shots x p. With
+    E[-(c/N) log2(c/N)] = p x E[-log2((c+1)/N)] for such a count, since c Poisson(c) = a Poisson(c-1).
+    """
+    from scipy.special import gammaln
+
+    k = np.arange(m + 1)
+    q = np.clip(_GRID, 1e-12, None)[:, None]
+    p = np.exp(k * np.log(q) + (m - k) * np.log1p(-q))
+    many = np.exp(gammaln(m + 1) - gammaln(k + 1) - gammaln(m - k + 1))
+    bits = np.maximum.accumulate((many * p * (np.log2(shots) - _mean_log2(shots * p))).sum(axis=1))
+    return np.asarray(bits + 1e-12 * np.arange(len(bits)))
+
+
+def _mean_log2(mean: Floats) -> Floats:
+    """E[log2(c + 1)] of a Poisson count c: summed where it is small, by its Taylor series where it is large."""
+    from scipy.special import gammaln
+
+    small = mean[mean < 30]
+    c = np.arange(90)
+    terms = np.exp(-small[:, None] + c * np.log(np.maximum(small, 1e-300))[:, None] - gammaln(c + 1))
+    result = np.empty_like(mean)
+    result[mean < 30] = terms @ np.log2(c + 1.0)
+    large = mean[mean >= 30] + 1
+    result[mean >= 30] = np.log2(large) - (large - 1) / (2 * np.log(2) * large**2)
+    return result
+
+
+def _rows(X: ArrayLike) -> Floats:
+    rows = np.asarray(X, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] != len(NAMES):
+        raise ValueError(f"X must be (n_rows, {len(NAMES)}), the columns of FEATURES; got shape {rows.shape}")
+    return rows

@@ -1,0 +1,121 @@
+"""The training table of the rate model: rows with a known rate, as a text file."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.distribution import Distribution, align
+from qcluster.errors import StorageError
+from qcluster.learn.features import NAMES
+
+Floats = NDArray[np.float64]
+Texts = NDArray[np.str_]
+
+FACTS = ("circuit", "family", "machine", "generation", "snapshot", "scale", "layout", "seed")
+"""What a row tells besides `FEATURES` and its rate: where it comes from."""
+
+
+@dataclass(frozen=True, eq=False)
+class RateTable:
+    """Hold training rows."""
+
+    features: Floats
+    """``(n_rows, n_features)`` in the order of `FEATURES`, NaN where unknown."""
+    rates: Floats
+    """``(n_rows,)`` effective flip rates, of which noise can make some slightly negative."""
+    facts: Mapping[str, Texts]
+    """``(n_rows,)`` each: `FACTS` as text, empty where unknown."""
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __getitem__(self, rows: Any) -> "RateTable":
+        return RateTable(self.features[rows], self.rates[rows], {k: v[rows] for k, v in self.facts.items()})
+
+    def __add__(self, other: "RateTable") -> "RateTable":
+        facts = {name: np.concatenate([self.facts[name], other.facts[name]]) for name in FACTS}
+        return RateTable(np.vstack([self.features, other.features]), np.r_[self.rates, other.rates], facts)
+
+    @property
+    def groups(self) -> Texts:
+        """``(n_rows,)``: rows of one circuit belong together when a model is judged."""
+        return self.facts["circuit"]
+
+
+def effective_rate(counts: Any, ideal: Any) -> float:
+    """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
+
+    Where several strings share the largest ideal probability, h and ideal are summed over all of them, which is the
+    same for one string and less noisy for many. Slightly negative where noise favours s; where s was never read, half
+    a shot stands for it.
+
+    Args:
+        counts: what was read; anything that `Distribution.of` takes.
+        ideal: what should have been read.
+
+    Source: arXiv:2504.10801; reproduces its published table.
+
+    Example:
+        >>> round(effective_rate({"00": 81, "01": 19}, {"00": 1}), 6)
+        0.1
+    """
+    read, wanted = Distribution.of(counts), Distribution.of(ideal)
+    _, seen, right = align(read, wanted)
+    best = right >= right.max() * (1 - 1e-9)
+    share = max(float(seen[best].sum()), 0.5 / read.shots)
+    return float(1 - (share / right[best].sum()) ** (1 / read.n_bits))
+
+
+def read_table(path: str | Path | None = None) -> RateTable:
+    """Read training rows from a CSV file with the columns of `FACTS`, `FEATURES` and ``rate``, in any order.
+
+    Args:
+        path: the file; None for the table that ships. Columns that a file lacks count as unknown; an unfinished last
+            line is left out.
+
+    Raises:
+        StorageError: the file cannot be read, has no column ``rate``, or holds something that is not a number.
+    """
+    source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
+    try:
+        text = source.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"cannot read {source}: {error}") from error
+    lines = text[: text.rfind("\n") + 1].splitlines()
+    rows = list(csv.reader(line for line in lines if not line.startswith("#")))
+    if not rows or "rate" not in rows[0]:
+        raise StorageError(f"{source} is no table of rates: it needs a column named rate")
+    if any(len(row) != len(rows[0]) for row in rows):
+        raise StorageError(f"{source} is no table of rates: its rows differ in length")
+    columns = dict(zip(rows[0], zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0]), strict=True))
+    n = len(rows) - 1
+    try:
+        numbers = [_numbers(columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
+    except ValueError as error:
+        raise StorageError(f"{source} is no table of rates: {error}") from error
+    facts = {name: np.array(columns.get(name, [""] * n), dtype=np.str_) for name in FACTS}
+    return RateTable(np.column_stack(numbers[:-1]), numbers[-1], facts)
+
+
+def _numbers(texts: Iterable[str]) -> Floats:
+    return np.array([text or "nan" for text in texts], dtype=np.float64)
+
+
+def format_row(row: Floats, rate: float, facts: Mapping[str, object]) -> dict[str, object]:
+    """Make one line of the table: facts as text, numbers with seven digits, nothing where unknown."""
+    numbers = {name: _short(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
+    return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": _short(rate)}
+
+
+def _short(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.7g}"
+
+
+TABLE_COLUMNS = (*FACTS, *NAMES, "rate")
+"""Columns of the file, in order."""

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+from qcluster.bench.rate_plan import CASES, MACHINES, SCALES, WIDE, Job, plan
+
+from qcluster.bench.rate_table import _region, add_runs, build, drifted, scaled, simulate_job
+from qcluster.learn.table import read_table
+
+SMALL = [Job("ghz:3", "fake_mumbai", 0, 2, 512, 5), Job("bv:3", "fake_mumbai", 17, 1, 512, 6)]
+
+
+def calibration():
+    from qcluster.device.machine import find_machine
+
+    return find_machine("fake_mumbai").calibration
+
+
+def test_the_plan_covers_machines_and_cases_early_and_repeats_itself():
+    jobs = plan()
+    assert jobs == plan()
+    assert plan(seed=1) != jobs
+    assert len({job.mark for job in jobs}) == len(jobs) == (len(CASES) + len(WIDE)) * 18
+    early = jobs[: len(jobs) // 4]
+    assert {job.machine for job in early} == {name for group in MACHINES.values() for name in group}
+    assert len({job.case for job in early}) > 0.9 * len(CASES + WIDE)
+
+
+def test_noise_scales_and_drifts():
+    known = calibration()
+    twice = scaled(known, 2.0)
+    alive = known.errors_2q < 0.3
+    assert np.allclose(twice.errors_2q[alive], 2 * known.errors_2q[alive])
+    assert np.allclose(twice.t1, known.t1 / 2)
+    moved = drifted(known, np.random.default_rng(0))
+    assert (moved.t2 <= 2 * moved.t1 + 1e-12).all()
+    assert not np.allclose(moved.readout, known.readout)
+    assert (known.readout == calibration().readout).all()
+
+
+def test_regions_are_connected_and_live():
+    from qcluster.device.machine import find_machine
+
+    machine = find_machine("fake_mumbai")
+    pairs = {tuple(sorted(pair)) for pair in machine.calibration.couplings.tolist()}
+    for layout in range(1, 6):
+        region = _region(machine, 7, layout)
+        assert len(set(region)) == 7
+        assert all(any(tuple(sorted((q, other))) in pairs for other in region[:i]) for i, q in enumerate(region) if i)
+
+
+@pytest.mark.slow
+def test_rows_make_sense_and_repeat_themselves():
+    rows = simulate_job(Job("ghz:4", "fake_mumbai", 0, 3, 4096, 11))
+    assert rows == simulate_job(Job("ghz:4", "fake_mumbai", 0, 3, 4096, 11))
+    by_scale = {row["scale"]: float(row["rate"]) for row in rows}
+    assert set(by_scale) == set(SCALES)
+    assert by_scale[0.5] < by_scale[2.0]
+    assert all(float(row["idle_loss"]) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_build_goes_on_where_it_stopped(tmp_path):
+    steps = build(SMALL, tmp_path)
+    next(steps), next(steps)
+    steps.close()
+    (tmp_path / "rates.csv").open("a").write("torn,li")
+    again = list(build(SMALL, tmp_path))
+    assert [step.done for step in again] == [1, 2]
+    assert len(read_table(tmp_path / "rates.csv")) == 3
+    assert [step.done for step in build(SMALL, tmp_path)] == [2]
+
+
+@pytest.mark.slow
+def test_a_failing_job_is_reported_and_the_others_go_on(tmp_path):
+    steps = list(build([Job("ghz:3", "fake_nowhere", 0, 1, 100, 1), SMALL[1]], tmp_path))
+    assert [bool(step.error) for step in steps] == [False, True, False]
+    assert steps[-1].done == 1
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_rows(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    list(build(SMALL, one))
+    list(build(SMALL, two, workers=2))
+    lines = [sorted((folder / "rates.csv").read_text().splitlines()) for folder in (one, two)]
+    assert lines[0] == lines[1]
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_rows(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        list(build(SMALL, tmp_path / "dask", dask=cluster.scheduler_address))
+    list(build(SMALL, tmp_path / "here"))
+    lines = [sorted((tmp_path / name / "rates.csv").read_text().splitlines()) for name in ("dask", "here")]
+    assert lines[0] == lines[1]
+
+
+def test_your_campaigns_become_rows(tmp_path):
+    from qcluster.bench.campaign import run
+    from qcluster.bench.tasks import Campaign
+
+    list(
+        run(Campaign("toy", ("ghz:3", "bv:4"), ("flips:0.1",), shots=(20000,), methods=("identity",)), tmp_path / "toy")
+    )
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (2, 0)
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (0, 2)
+    table = read_table(tmp_path / "mine.csv")
+    assert table.groups.tolist() == ["ghz:3", "bv:4"]
+    assert np.allclose(table.rates, 0.1, atol=0.01)

@@ -1,0 +1,97 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcluster.learn.features import FEATURES, NAMES, features, local_flips
+from tests.strategies import counts
+
+
+class Machine:
+    """A calibration of three qubits in a row with one figure for each kind of error."""
+
+    t1 = np.full(3, 100e-6)
+    t2 = np.full(3, 80e-6)
+    readout = np.array([[0.02, 0.04], [0.01, 0.01], [0.1, 0.1]])
+    couplings = np.array([[0, 1], [1, 2]])
+
+    def error(self, gate, qubits):
+        return {"sx": 0.001, "cz": 0.02 if qubits == (0, 1) else 1.0, "rz": 0.0}.get(gate, float("nan"))
+
+    def duration(self, gate, qubits):
+        return {"sx": 40e-9, "cz": 100e-9, "rz": 0.0}.get(gate, float("nan"))
+
+
+def profile(**changes):
+    facts = {
+        "measured": np.array([0, 1]),
+        "gates": {("sx", (0,)): 3, ("cz", (0, 1)): 2, ("rz", (1,)): 5},
+        "active": np.array([0, 1]),
+        "idle": np.array([0.0, 1e-6, 0.0]),
+        "two_qubit_depth": 2,
+    }
+    return SimpleNamespace(**facts | changes)
+
+
+def named(row):
+    return dict(zip(NAMES, row, strict=True))
+
+
+def test_the_published_features_follow_their_formula():
+    row = named(features(profile(), Machine(), {"00": 3, "11": 1}))
+    gates = 0.999**3 * 0.98**2
+    decay = np.exp(-(3 * 40e-9 + 2 * 2 * 100e-9) / 100e-6)
+    assert row["esp"] == pytest.approx(gates * decay * 0.97 * 0.99)
+    assert (row["n_qubits"], row["n_measured"], row["sx"], row["rz"], row["x"], row["two_qubit"]) == (2, 2, 3, 5, 0, 2)
+    assert row["entropy"] == pytest.approx((0.75 * np.log2(4 / 3) + 0.5) / 2)
+    assert row["idle_loss"] == pytest.approx(1e-6 * (1 / 400e-6 + 1 / 160e-6))
+    assert row["readout_worst"] == pytest.approx(0.03)
+
+
+def test_dead_and_unknown_gates_count_with_the_median_of_their_kind():
+    alive = named(features(profile(gates={("cz", (0, 1)): 1}), Machine()))
+    dead = named(features(profile(gates={("cz", (1, 2)): 1}), Machine()))
+    assert dead["loss_2q"] == pytest.approx(alive["loss_2q"])
+    assert np.isnan(named(features(profile(gates={("swap", (0, 1)): 1}), Machine()))["esp"])
+
+
+def test_statistics_of_counts():
+    row = named(features(counts={"000": 60, "001": 20, "110": 20}))
+    assert (row["top_weight"], row["near_weight"], row["shots"]) == (0.6, 0.2, 100)
+    assert row["mean_distance"] == pytest.approx((0.2 * 1 + 0.2 * 2) / 3)
+    assert row["collision"] == pytest.approx((60 * 59 + 2 * 20 * 19) / (100 * 99))
+
+
+def test_what_is_unknown_is_nan_and_nothing_else():
+    missing = {name for name, value in named(features(counts={"00": 1, "11": 1})).items() if np.isnan(value)}
+    assert {"esp", "rz", "n_qubits", "idle_loss"} <= missing
+    assert not missing & {"entropy", "n_measured", "top_weight"}
+    assert np.isnan(named(features(profile(), None, {"00": 4}))["esp"])
+    assert np.isnan(features()).all()
+    assert len(features()) == len(FEATURES)
+
+
+def test_bits_that_do_not_fit_are_named():
+    with pytest.raises(ValueError, match="2; got 3"):
+        features(profile(), None, {"000": 4})
+    with pytest.raises(ValueError, match="5 qubits; it has 3"):
+        features(profile(idle=np.zeros(5)), Machine())
+
+
+def test_the_noisier_qubit_flips_more():
+    machine = Machine()
+    flips = local_flips(profile(measured=np.array([1, 2, -1, 0])), machine)
+    assert flips.shape == (3,)
+    assert flips[1] == flips.max()
+
+
+@given(counts(max_bits=8), st.randoms())
+def test_renaming_bits_changes_no_statistic(table, random):
+    order = list(range(len(next(iter(table)))))
+    random.shuffle(order)
+    renamed = {"".join(text[i] for i in order): count for text, count in table.items()}
+    ties = sorted(table.values())
+    if len(ties) < 2 or ties[-1] != ties[-2]:
+        assert np.allclose(features(counts=table), features(counts=renamed), equal_nan=True)

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from qcluster.learn.forest import RateForest, rate, root
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(3)
+    X = rng.random((300, 3))
+    groups = np.repeat(np.arange(60), 5)
+    y = 0.4 * X[:, 0] * X[:, 1] + 0.02 * rng.standard_normal(60)[groups] + 0.005 * rng.standard_normal(300)
+    return X, y, groups
+
+
+@pytest.fixture(scope="module")
+def forest(rows):
+    return RateForest((0,), trees=20).fit(*rows)
+
+
+def test_the_scale_of_the_target_is_undone():
+    rates = np.linspace(-0.015, 0.6, 50)
+    assert np.allclose(rate(root(rates)), rates)
+
+
+def test_it_learns_and_repeats_itself(rows, forest):
+    X, y, groups = rows
+    said = forest.predict(X)
+    assert np.corrcoef(said, y)[0, 1] > 0.95
+    assert np.array_equal(clone(forest).fit(X, y, groups).predict(X), said)
+    assert not np.array_equal(RateForest((0,), trees=20, seed=1).fit(X, y, groups).predict(X), said)
+    assert np.array_equal(forest.predict_interval(X)[0], said)
+
+
+def test_monotone_trees_rise(rows):
+    """With nothing but the noise of free trees left out, the average rises: half of it must."""
+    X, y, _ = rows
+    forest = RateForest((0,), trees=10).fit(X, y)
+    trees = forest._trees((0, 1, 2))[10:]
+    low, high = X.copy(), X.copy()
+    high[:, 0] += 0.2
+    for tree in trees:
+        assert (tree.predict(high.astype(np.float32)) >= tree.predict(low.astype(np.float32)) - 1e-12).all()
+
+
+def test_intervals_hold_what_they_promise_for_unseen_groups():
+    rng = np.random.default_rng(8)
+
+    def draw(n_groups, size):
+        X = rng.random((n_groups * size, 3))
+        shift = np.repeat(0.02 * rng.standard_normal(n_groups), size)
+        return X, 0.4 * X[:, 0] * X[:, 1] + shift + 0.005 * rng.standard_normal(len(X))
+
+    forest = RateForest((0,), trees=30).fit(*draw(400, 2), np.repeat(np.arange(400), 2))
+    new, truth = draw(2000, 1)
+    widths = []
+    for coverage in (0.5, 0.8, 0.95):
+        value, low, high = forest.predict_interval(new, coverage)
+        assert ((low <= value) & (value <= high)).all()
+        assert np.mean((truth >= low) & (truth <= high)) == pytest.approx(coverage, abs=0.05)
+        widths.append(np.mean(high - low))
+    assert widths == sorted(widths)
+
+
+def test_missing_columns_are_answered_by_trees_that_never_saw_them(rows):
+    X, y, groups = rows
+    forest = RateForest((0,), trees=10).fit(X, y, groups)
+    blind = X.copy()
+    blind[:, 1] = np.nan
+    blind[::2, 2] = np.nan
+    alone = RateForest((0,), trees=10).fit(X[:, [0, 2]], y, groups)
+    said = forest.predict(blind)
+    assert np.array_equal(said[1::2], alone.predict(X[1::2][:, [0, 2]]))
+    assert np.array_equal(said, forest.predict(blind))
+
+
+def test_columns_that_training_lacks_are_ignored(rows):
+    X, y, groups = rows
+    lacking = X.copy()
+    lacking[:, 2] = np.nan
+    forest = RateForest((0,), trees=10).fit(lacking, y, groups)
+    assert np.array_equal(forest.predict(X), forest.predict(lacking))
+
+
+def test_range(rows, forest):
+    X, _, _ = rows
+    assert forest.in_range(X).all()
+    assert not forest.in_range(X + 2).any()
+    assert forest.in_range(np.array([[0.5, np.nan, 0.5]])).all()
+
+
+def test_wrong_input_is_named(rows, forest):
+    X, y, _ = rows
+    with pytest.raises(NotFittedError):
+        RateForest().predict(X)
+    with pytest.raises(ValueError, match=r"got \(300, 3\), \(299,\)"):
+        RateForest().fit(X, y[1:])
+    with pytest.raises(ValueError, match="two groups"):
+        RateForest().fit(X, y, np.zeros(300))
+    with pytest.raises(ValueError, match="3\\); got shape"):
+        forest.predict(X[:, :2])
+    with pytest.raises(ValueError, match="coverage"):
+        forest.predict_interval(X, 1.0)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        forest.predict(np.full((1, 3), np.nan))

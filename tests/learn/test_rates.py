@@ -1,0 +1,96 @@
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import qcluster as qc
+from qcluster.learn.features import features
+from qcluster.learn.rates import Rates, estimate_rates, new_model, rate_model
+from qcluster.learn.table import read_table
+from tests.learn.test_features import Machine, profile
+
+
+def noisy(rate, bits=8, shots=4096, seed=2):
+    rows = np.random.default_rng(seed).random((shots, bits)) < rate
+    return qc.Distribution(rows, np.ones(shots))
+
+
+def test_counts_alone_tell_the_rate_of_a_certain_output():
+    for rate in (0.02, 0.08):
+        found = estimate_rates(counts=noisy(rate))
+        assert found.value == pytest.approx(rate, rel=0.35)
+        assert found.low < found.value < found.high
+        assert found.in_range
+        assert np.array_equal(found.per_bit, np.full(8, found.value))
+
+
+def test_any_part_may_be_missing():
+    machine, circuit, counts = Machine(), profile(), {"00": 900, "01": 40, "10": 50, "11": 10}
+    for known in ((circuit, machine, counts), (circuit, machine, None), (None, None, counts), (circuit, None, counts)):
+        rates = estimate_rates(*known)
+        assert 0 <= rates.low <= rates.value <= rates.high < 0.5
+        assert rates.per_bit.shape == (2,)
+    with pytest.raises(ValueError, match="profile or counts"):
+        estimate_rates(None, machine)
+
+
+def test_the_split_follows_the_qubits_and_keeps_the_mean():
+    circuit = profile(measured=np.array([1, 2, -1]), gates={("sx", (0,)): 1})
+    rates = estimate_rates(circuit, Machine(), None)
+    assert rates.per_bit[1] > rates.per_bit[0] > 0
+    assert rates.per_bit[2] == 0
+    assert np.mean(np.log1p(-rates.per_bit[:2])) == pytest.approx(np.log1p(-rates.value))
+
+
+def test_rates_go_straight_into_mitigation():
+    counts = noisy(0.05, bits=5)
+    rates = estimate_rates(counts=counts)
+    fixed = qc.mitigate(counts, rates, method="paper")
+    assert np.allclose(fixed.rates, rates.per_bit)
+    assert fixed.distribution.probabilities.max() > counts.probabilities.max()
+
+
+def test_far_inputs_say_so():
+    wide = {"0" * 60: 10, "1" * 60: 5}
+    assert not estimate_rates(counts=wide).in_range
+
+
+def test_your_own_rows_count():
+    table = read_table()
+    model = rate_model(table[:400], seed=3)
+    assert np.array_equal(
+        model.predict(table.features[:5]), rate_model(table[:400], seed=3).predict(table.features[:5])
+    )
+    other = rate_model(table[300:700], seed=3)
+    assert not np.array_equal(model.predict(table.features[:5]), other.predict(table.features[:5]))
+    rates = estimate_rates(counts=noisy(0.05), model=model)
+    assert isinstance(rates, Rates)
+    broken = table[[0, 1]]
+    broken.rates[0] = np.nan
+    with pytest.raises(ValueError, match="must have a rate"):
+        rate_model(broken)
+
+
+def test_it_is_a_scikit_learn_pipeline():
+    from sklearn.base import clone
+    from sklearn.model_selection import cross_val_score
+
+    table = read_table()[::8]
+    model = clone(new_model(trees=5))
+    assert model.get_params()["forest__trees"] == 5
+    scores = cross_val_score(model, table.features, table.rates, cv=3)
+    assert scores.mean() > 0.6
+
+
+def test_it_is_quick():
+    """Generous against a loaded machine; benchmarks/results/rates_speed.csv has the figures."""
+    start = perf_counter()
+    model = rate_model(read_table())
+    fitted = perf_counter() - start
+    row = features(counts=noisy(0.05))[None]
+    model.predict(row)
+    start = perf_counter()
+    for _ in range(5):
+        model.predict(row)
+    assert fitted < 15
+    assert (perf_counter() - start) / 5 < 0.2

@@ -1,0 +1,73 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from qcluster.cli_rates import rates_app
+from qcluster.errors import StorageError
+
+CIRCUIT = """OPENQASM 2.0;
+include "qelib1.inc";
+qreg q[3];
+creg c[3];
+h q[0]; cx q[0],q[1]; cx q[1],q[2];
+measure q -> c;
+"""
+
+
+def call(*arguments):
+    return CliRunner().invoke(rates_app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def counts(tmp_path):
+    path = tmp_path / "counts.json"
+    path.write_text(json.dumps({"000": 480, "111": 430, "001": 30, "010": 25, "100": 20, "110": 15}))
+    return path
+
+
+def test_counts_alone(counts):
+    shown = call(counts)
+    assert shown.exit_code == 0
+    assert "effective flip rate 0.0" in shown.output
+    assert "by bit" not in shown.output
+    assert shown.output == call("estimate", counts).output
+
+
+def test_counts_with_circuit_and_machine(counts, tmp_path):
+    (tmp_path / "circuit.qasm").write_text(CIRCUIT)
+    shown = call(counts, "--circuit", tmp_path / "circuit.qasm", "--backend", "fake_mumbai")
+    assert shown.exit_code == 0
+    assert len(shown.output.split("by bit, 0 first:")[1].split()) == 3
+    before = call(tmp_path / "circuit.qasm", "--backend", "fake_mumbai")
+    assert "effective flip rate" in before.output
+
+
+def test_your_own_rows_are_used(counts, tmp_path):
+    (tmp_path / "mine.csv").write_text("circuit,n_measured,top_weight,rate\nmine,3,0.48,0.2\n")
+    assert call(counts, "--table", tmp_path / "mine.csv").exit_code == 0
+    (tmp_path / "mine.csv").write_text("a\n1\n")
+    with pytest.raises(StorageError, match="column named rate"):
+        call(counts, "--table", tmp_path / "mine.csv")
+
+
+def test_broken_circuits_are_named(tmp_path):
+    (tmp_path / "broken.qasm").write_text("nonsense")
+    with pytest.raises(StorageError, match="cannot read a circuit"):
+        call(tmp_path / "broken.qasm")
+
+
+def test_runs_are_added(tmp_path):
+    from qcluster.bench.campaign import run
+    from qcluster.bench.tasks import Campaign
+
+    list(run(Campaign("toy", ("ghz:3",), ("flips:0.1",), methods=("identity",)), tmp_path / "toy"))
+    shown = call("add", tmp_path / "toy", "--table", tmp_path / "mine.csv")
+    assert "1 rows added" in shown.output
+
+
+@pytest.mark.slow
+def test_a_table_is_built(tmp_path):
+    shown = call("build", "--out", tmp_path, "--limit", 1, "--rows", 1)
+    assert shown.exit_code == 0
+    assert len((tmp_path / "rates.csv").read_text().splitlines()) == 2
