@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from qcluster.bench.rate_plan import Job
-
 from qcluster.bench.rate_table import simulate_runs
 from qcluster.learn.rates import Rates, estimate_rates, rate_model
 from qcluster.learn.table import effective_rate, read_table

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from qcluster.bench.rate_plan import CASES, MACHINES, SCALES, WIDE, Job, plan
 
+from qcluster.bench.rate_plan import CASES, MACHINES, SCALES, WIDE, Job, plan
 from qcluster.bench.rate_table import _region, add_runs, build, drifted, scaled, simulate_job
 from qcluster.learn.table import read_table
 
