@@ -16,6 +16,8 @@ _TAIL = 2.5
 """Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
 _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
+_LIKELY = 8
+"""Mixtures, of most evidence at free rates, that are tried at one rate."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
@@ -33,22 +35,23 @@ def by_evidence(
         The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
-    quick = {}
-    for model in models:
-        fitted = fit(rows, model, one_rate, 8)
-        quick[np.unique(fitted.centroids, axis=0).tobytes()] = fitted
-    near = min(evidence(rows, model) for model in quick.values()) + 12.0
-    kept = [fit(rows, model, one_rate, rounds) for model in quick.values() if evidence(rows, model) < near]
-    lengths = np.array([evidence(rows, model) for model in kept])
-    order = np.argsort(lengths, kind="stable")
-    best = kept[order[0]]
+    distinct = {np.unique(model.centroids, axis=0).tobytes(): model for model in models}
+    # What independent flips at one rate explain, free rates explain nearly as well: the rest need not be looked at.
+    likely = sorted(distinct.values(), key=lambda model: evidence(rows, model))[:_LIKELY]
+    quick = [fit(rows, model, one_rate, 8) for model in likely]
+    lengths = [evidence(rows, model) for model in quick]
+    best = fit(rows, quick[int(np.argmin(lengths))], one_rate, rounds)
     # The likelihood ratio of 2n rates against one is chi-squared with 2n - 1 degrees of freedom.
     freedom = 2 * rows.n_bits - 1
     gain = 2 * (fit(rows, best, prior, rounds).log_likelihood - best.log_likelihood)
     if misfit(rows, best) > limit or gain > freedom + limit * float(np.sqrt(2 * freedom)):
         return None
-    order = order[lengths[order] < lengths.min() + 7.0]
-    belief = np.exp(lengths.min() - lengths[order])
+    near = min(lengths) + 12.0
+    kept = [fit(rows, model, one_rate, rounds) for model, length in zip(quick, lengths, strict=True) if length < near]
+    found = np.array([evidence(rows, model) for model in kept])
+    order = np.argsort(found, kind="stable")
+    order = order[found[order] < found.min() + 7.0]
+    belief = np.exp(found.min() - found[order])
     return [kept[i] for i in order], belief / belief.sum()
 
 

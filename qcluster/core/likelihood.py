@@ -24,6 +24,8 @@ _LEAST = 1e-4
 """Smallest odds of a flip."""
 _FAINT = 1e-6
 """Smallest share of uniform noise."""
+_NEWTON = 3
+"""Newton steps towards the odds of a round: each starts where the last round ended."""
 _FLOOR = -42.0
 """Smallest logarithm of P(y|c) over uniform noise: numbers below it change nothing, and slow products down."""
 
@@ -256,25 +258,29 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
         prior: belief about the rates, as if that many shots had been seen.
         shots: number of shots.
     """
+    shape = flips.shape
     if prior.common:
-        flips = np.broadcast_to(flips.sum() / flips.size, flips.shape)
-        sent = np.broadcast_to(sent.mean(axis=(1, 2))[:, None, None], sent.shape)
+        flips, sent = flips.mean(keepdims=True), sent.mean(axis=(1, 2), keepdims=True)
+        start = np.exp(np.log(start).mean(keepdims=True))
     strength = prior.shots / shots
     if prior.rates is None:
         common = flips.sum() / max(float(sent.sum()), 1e-12)
-        each = (flips.sum(axis=0) + 0.3 * common) / (sent.sum(axis=(0, 1)) + 0.3)
-        believed = np.broadcast_to(each, flips.shape)
+        believed = (flips.sum(axis=0) + 0.3 * common) / (sent.sum(axis=(0, 1)) + 0.3)
     else:
-        believed = np.clip(prior.rates, 1e-4, 0.8)
-    target, logit = flips + strength * believed, np.log(start)
-    for _ in range(5):
+        believed = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
+        believed = believed.mean(keepdims=True) if prior.common else believed
+    target, logit, tilts = flips + strength * believed, np.log(start), TILTS[:, None, None]
+    for _ in range(_NEWTON):
         odds = np.exp(logit)
-        tilted = odds * TILTS[:, None, None]
+        tilted = odds * tilts
         chance, plain = tilted / (1 + tilted), odds / (1 + odds)
-        over = (sent * chance).sum(axis=0) + strength * plain - target
-        slope = (sent * chance * (1 - chance)).sum(axis=0) + strength * plain * (1 - plain)
-        logit = np.clip(logit - np.clip(over / np.maximum(slope, 1e-12), -1.5, 1.5), -9.2, 2.5)
-    return np.asarray(np.exp(logit))
+        flipped = sent * chance
+        over = flipped.sum(axis=0) + strength * plain - target
+        flipped *= 1 - chance
+        slope = flipped.sum(axis=0) + strength * plain * (1 - plain)
+        step = over / np.maximum(slope, 1e-12)
+        logit = np.minimum(np.maximum(logit - np.minimum(np.maximum(step, -1.5), 1.5), -9.2), 2.5)
+    return np.broadcast_to(np.exp(logit), shape)
 
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
