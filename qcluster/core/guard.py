@@ -15,7 +15,7 @@ from qcluster.core.channel import as_rates
 from qcluster.core.deconvolve import Posterior, deconvolve, effective_shots, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.limits import least_fidelity
-from qcluster.core.product import product_evidence, single_string_odds
+from qcluster.core.product import beyond_product, product_evidence, single_string
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 
 Floats = NDArray[np.float64]
@@ -79,8 +79,10 @@ class _Evidence:
     """Log evidence of the sparse mixture where it has more than one string; a single string is a product too."""
     credible: bool
     """The mixture explains the counts, and its number of strings is clear or the counts are concentrated."""
+    string: NDArray[np.bool_]
+    """``(n,)``: what a product of biased bits would be, if it were one string with flips."""
     single: float
-    """Probability that a product of biased bits would be one string with flips."""
+    """Probability that it would."""
 
 
 def _weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> _Evidence:
@@ -89,80 +91,85 @@ def _weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> 
     tempering = shots / distribution.shots
     product = product_evidence(distribution.bits, distribution.weights * tempering)
     likelihood = tempering * fit.log_likelihood
-    cost = k * n * np.log(2) + 0.5 * np.log(max(shots, 1.0)) * (k + n + 3)
+    cost = k * n * np.log(2) + 0.5 * np.log(max(shots, 1.0)) * (k + 3 + (1 if fit.simple else n))
     concentrated = fit.perplexity <= 0.35 * min(2.0**n, distribution.shots)
     enough = _AGREEMENT if n <= settings.widest else _AGREEMENT_WIDE
     credible = fit.excess >= 4 and fit.agreement >= enough and (fit.gap >= 5 or concentrated)
     beyond = (likelihood - product.log_likelihood - 2 * np.log(max(shots, 1.0))) / 10
-    heaviest = fit.centroids[int(np.argmax(fit.weights))]
-    odds = single_string_odds(distribution.bits, distribution.weights, heaviest) - _STRING_ODDS
-    single = _sigmoid(odds + float(np.clip(beyond, 0, 3))) * credible
+    string, odds = single_string(distribution.bits, distribution.weights)
+    single = _sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * (fit.excess >= 4)
     several = likelihood - cost if k > 1 else -np.inf
-    return _Evidence(tempering, product.evidence, several, credible, single)
+    return _Evidence(tempering, product.evidence, several, credible, string, single)
 
 
 def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, settings: GuardSettings) -> Guarded:
     """Average over hypotheses on the full vector."""
-    n_strings = 1 << d.n_bits
     places = 1 << np.arange(d.n_bits)
-    vector, sparse = np.zeros(n_strings), np.zeros(n_strings)
+    vector = np.zeros(1 << d.n_bits)
     vector[d.bits @ places] = d.weights
     clean = least_fidelity(vector)
     if clean > settings.clean:
         reason = f"the counts themselves show that at most {1 - clean:.1%} of shots are in error: left as is"
         return Guarded(d.bits, d.weights, False, 0.0, clean, reason)
-    sparse[fit.centroids @ places] = np.sqrt(fit.weights / fit.weights.sum())
     posterior = _posterior(vector * seen.tempering, fit, seen.credible, settings)
-    few = posterior.concentration * n_strings <= 3.5
-    learned = np.arange(len(few)) >= len(settings.flips) * (len(settings.strings) + len(settings.densities))
-    equal, hopeless = ~learned, posterior.background > 0.9
-    product = max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf)))
-    explained = float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf))
-    beyond_product = max(explained, seen.several) - product
-    learned_cost = np.where(learned, 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)), 0.0)
-    if _strings(fit) == 1:
-        learned_cost = learned_cost - settings.doubt * np.where(learned, np.log(max(seen.single, 1e-3)), 0.0)
-    belief = _belief(posterior, learned_cost, few, beyond_product, seen.single, known, settings)
+    belief, sparsity = _belief(posterior, d, fit, seen, known, settings)
     dense = belief @ posterior.roots
     dense /= np.sqrt(dense @ dense)
     lost = float(belief @ posterior.background)
-    sparsity = float(belief @ few)
     raw, kept = np.sqrt(vector / d.shots), smooth(vector)
     near_raw = float(raw @ dense) ** 2
 
-    structure = _sigmoid((beyond_product + 3) / 4)
-    believed = structure + (1 - structure) * seen.single
+    product, explained = _explained(posterior, seen, settings)
+    evidence = max(explained, seen.several) - product
+    structure = _sigmoid(beyond_product(vector, settings.drift) / 2 + evidence / 5)
+    string, sparse = np.zeros(len(vector)), np.zeros(len(vector))
+    string[seen.string @ places] = 1.0
+    sparse[fit.centroids @ places] = np.sqrt(fit.weights / fit.weights.sum())
+    many = _strings(fit)
+    trusted = seen.credible * (seen.single if many == 1 else 1.0) * (1 - _ramp(many / len(vector), 1 / 8, 1 / 4))
     agreed = float(sparse @ dense) ** 2
-    trust = seen.credible * (seen.single if _strings(fit) == 1 else believed)
-    share = (
-        0.95
-        * trust
-        * sparsity
-        * (1 - lost)
-        * _ramp(agreed, 0.1, 0.9)
-        * (1 - _ramp(near_raw, 0.5, 0.9))
-        * (1 - _ramp(_strings(fit) / n_strings, 1 / 8, 1 / 4))
-    )
-    clear = _sigmoid((seen.several - max(product, explained)) / settings.doubt - 3)
-    little_to_win = _ramp(near_raw, 0.5, 0.9) * (1 - lost)  # hopeless hypotheses are near the raw counts, too
-    share = max(share, 0.95 * clear * (fit.agreement >= _AGREEMENT) * (1 - little_to_win))
-    dense_like = (1 - sparsity) * (1 - agreed * trust)
-    insured = settings.insured + lost**4 + settings.insured_when_good * _ramp(near_raw, 0.65, 0.9) * dense_like
-    insured = 1 - (1 - min(insured, 0.95)) * believed
-    parts = np.array([share, (1 - share) * (1 - insured), (1 - share) * insured])
-    answer = parts @ np.stack([sparse, dense, kept])
+    share = trusted * sparsity * (1 - lost) * _ramp(agreed, 0.1, 0.9) * (1 - _ramp(near_raw, 0.5, 0.9))
+    doubt = settings.doubt_when_simple if fit.simple else settings.doubt
+    clear = _sigmoid((seen.several - max(product, explained)) / doubt - 3) * (fit.agreement >= _AGREEMENT)
+    share = 0.95 * max(share, clear * (1 - _ramp(near_raw, 0.5, 0.9) * (1 - lost)))
+    dense_like = (1 - sparsity) * (1 - agreed * trusted)
+    insured = settings.insured + settings.insured_when_lost * lost**3
+    insured = min(insured + settings.insured_when_good * _ramp(near_raw, 0.8, 0.9) * dense_like, 0.95)
+    parts = structure * np.array([share, (1 - share) * (1 - insured), (1 - share) * insured, 0.0])
+    parts += (1 - structure) * np.array([0.0, 0.0, 1 - seen.single, seen.single])
+    answer = parts @ np.stack([sparse, dense, kept, string])
     answer /= np.sqrt(answer @ answer)
-    nearer = belief @ (posterior.roots @ answer > posterior.roots @ raw)
-    confidence = min(1.0, float((1 - share) * nearer + share * (sparse @ answer > sparse @ raw)))
+    gains = np.r_[posterior.roots @ answer - posterior.roots @ raw, (sparse, string) @ answer - (sparse, string) @ raw]
+    confidence = float(
+        np.r_[structure * (1 - share) * belief, structure * share, (1 - structure) * seen.single] @ (gains > 0)
+    )
     mitigated = float(1 - parts[2] * (kept @ raw) ** 2)
     if mitigated < settings.smallest_share:
         reason = "no structure beyond a biased product background: left as is"
-        return Guarded(d.bits, d.weights, False, 0.0, 1 - believed * confidence, reason)
+        return Guarded(d.bits, d.weights, False, 0.0, 1 - confidence, reason)
     if parts[2] > 0.9:
         reason = "no structure beyond a biased product background: only the sampling noise is smoothed"
         return _hand_over(answer**2, d, mitigated, confidence, reason)
-    reason = _say_sparse(fit) if share > 0.5 else _say_dense(float(belief @ posterior.flips), lost, float(parts[2]))
+    reason = (
+        _say_string(d, seen.string)
+        if parts[3] > 0.5
+        else _say_sparse(fit)
+        if parts[0] > 0.5
+        else _say_dense(float(belief @ posterior.flips), lost, float(parts[2]))
+    )
     return _hand_over(answer**2, d, mitigated, confidence, reason)
+
+
+def _explained(posterior: Posterior, seen: _Evidence, settings: GuardSettings) -> tuple[float, float]:
+    """Give the best log evidence of a product of biased bits, and that of an ideal under equal flips."""
+    equal, hopeless = _equal(posterior, settings), posterior.background > 0.9
+    product = max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf)))
+    return product, float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf))
+
+
+def _equal(posterior: Posterior, settings: GuardSettings) -> NDArray[np.bool_]:
+    """Tell the hypotheses of equal flips from those that follow the learned rates of the mixture."""
+    return np.arange(len(posterior.flips)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
 
 
 def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> Posterior:
@@ -177,34 +184,29 @@ def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettin
 
 
 def _belief(
-    posterior: Posterior,
-    cost: Floats,
-    few: NDArray[np.bool_],
-    beyond_product: float,
-    single: float,
-    known: float | None,
-    settings: GuardSettings,
-) -> Floats:
-    """Weigh the hypotheses: tempered evidence less the cost of learned rates, prior, and how much each explains.
+    posterior: Posterior, d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, settings: GuardSettings
+) -> tuple[Floats, float]:
+    """Weigh the hypotheses, and say how probable the sparse ones are together.
 
-    Where a product of biased bits explains the counts nearly as well, a sparse ideal is as probable as a single
-    string is.
+    Tempered evidence, less the cost of learned rates; how much each explains; priors of sparsity and of flip rates.
     """
-    log = (posterior.evidence - cost) / settings.doubt
+    learned = ~_equal(posterior, settings)
+    cost = np.where(learned, 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)), 0.0) / settings.doubt
+    if _strings(fit) == 1:
+        cost -= np.where(learned, np.log(max(seen.single, 1e-3)), 0.0)
+    log = posterior.evidence / settings.doubt - cost
     log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
     log = log + np.log(_spacing(posterior.concentration))
     log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
-    product_like = 1 - _sigmoid((beyond_product - 6) / 3)
-    log = log + np.where(few, product_like * np.log(max(single, 0.02)), 0.0)
+    typical, spread = settings.typical if known is None else (max(known, 0.005), np.log(2))
+    away = np.log(np.maximum(posterior.flips, 0.01 if known is None else 0.005) / typical) / spread
+    log = log - 0.5 * away**2
     if known is not None:
-        n_bits = posterior.roots.shape[1].bit_length() - 1
-        octaves = np.log2(np.maximum(posterior.flips, 0.005) / max(known, 0.005))
-        log = log - 0.5 * octaves**2
-        flipped = 1 - (1 - known) ** n_bits
+        flipped = 1 - (1 - known) ** d.n_bits
         log = log - 10 * np.maximum(posterior.background - flipped, 0)
     belief: Floats = np.exp(log - log.max())
     belief /= belief.sum()
-    return belief
+    return belief, float(belief @ (posterior.concentration * posterior.roots.shape[1] <= 3.5))
 
 
 def _spacing(concentration: Floats) -> Floats:
@@ -241,6 +243,12 @@ def _strings(fit: Sparse) -> int:
     """Count the strings that matter: the effective number, rounded."""
     weights = fit.weights[fit.weights > 0]
     return max(1, round(float(np.exp(-(weights * np.log(weights)).sum()))))
+
+
+def _say_string(d: Distribution, string: NDArray[np.bool_]) -> str:
+    ones = d.weights @ d.bits / d.shots
+    flips = np.where(string, 1 - ones, ones)
+    return f"bits are independent and biased like one string with {flips.min():.1%} to {flips.max():.1%} flips a bit"
 
 
 def _say_sparse(fit: Sparse) -> str:
