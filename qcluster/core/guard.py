@@ -27,6 +27,9 @@ _AGREEMENT = 0.9
 _AGREEMENT_WIDE = 0.75
 """The same beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
 
+_MANY_BITS, _GLANCE = 8, 16
+"""From so many bits, hypotheses that are hopeless after so many steps are not followed further."""
+
 
 def combine(
     distribution: Distribution, fit: Sparse, *, rates: Any = None, settings: GuardSettings | None = None
@@ -179,8 +182,15 @@ def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettin
     if trusted:
         channels = np.concatenate([channels, np.clip(fit.rates, 0, 0.6)[None]])
     concentration = np.r_[np.array(settings.strings) / (1 << n_bits), settings.densities]
-    rates = np.repeat(channels, len(concentration), axis=0)
-    return deconvolve(vector, rates, np.tile(concentration, len(channels)))
+    rates, concentration = np.repeat(channels, len(concentration), axis=0), np.tile(concentration, len(channels))
+    if n_bits < _MANY_BITS:
+        return deconvolve(vector, rates, concentration)
+    glance = deconvolve(vector, rates, concentration, steps=_GLANCE)
+    alive = np.flatnonzero(glance.evidence > glance.evidence.max() - 20 * settings.doubt)
+    closely = deconvolve(vector, rates[alive], concentration[alive])
+    for part in ("roots", "evidence", "background"):
+        getattr(glance, part)[alive] = getattr(closely, part)
+    return glance
 
 
 def _belief(
