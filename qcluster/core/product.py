@@ -76,7 +76,7 @@ def beyond_product(counts: Floats, drift: float) -> float:
         return 0.0
     chi = float(((counts - expected) ** 2 / expected).sum())
     rare = max(float((1 / expected).sum()) - n_strings**2 / shots, 0.0)
-    variance = 2 * float(((1 + drift * expected) ** 2).sum()) + rare
+    variance = 2 * freedom * float(((1 + drift * expected) ** 2).mean()) + rare
     return (chi - freedom - drift * shots) / float(np.sqrt(variance))
 
 

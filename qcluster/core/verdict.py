@@ -69,6 +69,8 @@ class GuardSettings:
     """Sparse hypotheses: Dirichlet mass of the whole ideal, about the number of strings that matter."""
     densities: tuple[float, ...] = (0.1, 0.3, 1.0, 4.0)
     """Dense hypotheses: Dirichlet mass of every string; 1 is Porter-Thomas, 4 nearly uniform."""
+    support: tuple[float, ...] = (5.0, 50.0)
+    """The same for outputs too wide for the full vector: numbers of strings that matter."""
     drift: float = 0.03
     """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
     doubt: float = 15.0

@@ -141,15 +141,17 @@ def test_a_good_mixture_is_followed() -> None:
     assert hellinger_fidelity(answer_of(found), spread(ideal, n)) > 0.98
 
 
-def test_wide_registers_follow_a_credible_mixture_and_nothing_else() -> None:
+def test_wide_registers_follow_a_credible_mixture_and_leave_noise_alone() -> None:
     bits = np.eye(20, dtype=bool)
     d = Distribution(np.vstack([bits, np.ones((1, 20), bool), np.zeros((1, 20), bool)]), np.r_[np.ones(20), 90.0, 90.0])
     centroids = np.array([[True] * 20, [False] * 20])
     fit = some_fit(d, 2, centroids=centroids, weights=np.array([0.5, 0.5]))
     assert combine(d, fit).share > 0.9
-    left = combine(d, some_fit(d, 2, agreement=0.3))
+    assert combine(d, some_fit(d, 2, agreement=0.3)).share < 0.9
+    noise = Distribution(np.random.default_rng(0).random((300, 20)) < 0.5, np.ones(300))
+    left = combine(noise, some_fit(noise, 2, agreement=0.3))
     assert not left.applied
-    assert left.weights is d.weights
+    assert left.weights is noise.weights
 
 
 def test_known_rates_steer_the_deconvolution() -> None:
