@@ -6,8 +6,10 @@ import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.choose import Path, average, by_evidence, by_gap
-from qcluster.core.growth import REGIMES, candidates, grow, ranked, score, settle, shrink
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, fit, lay_out
+from qcluster.core.description import score
+from qcluster.core.em import fit
+from qcluster.core.growth import REGIMES, candidates, grow, ranked, seeds, settle, shrink
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out
 from qcluster.core.moves import improve
 from qcluster.core.soft import soft_search
 
@@ -197,16 +199,15 @@ def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: Mixtur
             path[k] = model
         return level
 
-    trials = []
-    for rate in settings.rates_tried:
-        model = grow(rows, pool, apart, rate, min(_FIRST, settings.max_clusters))
-        if model is not None:
-            trials.append((meet(settle(rows, model, prior, 4)), rate))
-    for _, rate in sorted(trials)[:2]:
-        model = grow(rows, pool, apart, rate, settings.max_clusters)
-        if model is not None:
-            for fitted in shrink(rows, settle(rows, model, prior, 5), prior, 5):
-                meet(fitted)
+    few = min(_FIRST, settings.max_clusters)
+    trials = [model for model in grow(rows, pool, apart, seeds(rows, settings.rates_tried), few) if len(model.weights)]
+    levels = [meet(model) for model in settle(rows, trials, prior, 4)]
+    best = [trials[place] for place in np.argsort(levels, kind="stable")[:2]]
+    done = [model for model in best if len(model.weights) < few]
+    if len(done) < len(best):
+        done += grow(rows, pool, apart, [model for model in best if len(model.weights) == few], settings.max_clusters)
+    for model in shrink(rows, settle(rows, done, prior, 5), prior, 5):
+        meet(model)
     if not trials:
         odds = np.full((rows.n_bits, 2), 0.1)
         meet(fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))

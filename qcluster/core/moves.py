@@ -6,22 +6,10 @@ from math import log
 import numpy as np
 
 from qcluster.core.bits import Bits, hamming, pack
-from qcluster.core.growth import best_share, merged, score
-from qcluster.core.likelihood import (
-    TILTS,
-    Expected,
-    Floats,
-    Indices,
-    Model,
-    Prior,
-    Rows,
-    Singles,
-    distances,
-    expect,
-    fit,
-    kernel,
-    places,
-)
+from qcluster.core.description import score
+from qcluster.core.em import expected, fit
+from qcluster.core.growth import best_share, merged
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, distances, spread
 
 _SPREADS = (0.5, 1.0)
 """Spreads tried for the logits of the flip rates of one device."""
@@ -33,13 +21,6 @@ _TYPICAL = (-2.5, -1.5)
 """Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
 
-def expected(rows: Rows, model: Model) -> Expected:
-    """Give what each centroid is expected to have sent."""
-    place = places(rows, model.centroids)
-    _, parts = kernel(rows, model.centroids, model.odds, model.regimes, place)
-    return expect(rows, model, parts, place)
-
-
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
     """Move centroids to where their shots say, as long as the description length falls.
 
@@ -48,8 +29,8 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     for _ in range(tries):
         seen, logs = expected(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
-        as_zero = seen.ones * logs[:, 0] - seen.regimes.T @ normaliser[:, :, 0]
-        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes.T @ normaliser[:, :, 1]
+        as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
+        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
@@ -74,7 +55,7 @@ def exchange(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior,
         sweeps: most passes over the centroids.
     """
     for _ in range(sweeps):
-        columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
+        columns = spread(rows, pool, model, place)
         before = score(rows, model)
         for k in np.argsort(model.weights, kind="stable"):
             if k >= len(model.weights):
@@ -132,7 +113,7 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         model = relocate(rows, model, prior, 8)
         if len(model.weights) < most:
             assert model.total is not None
-            columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
+            columns = spread(rows, pool, model, place)
             best, share, _ = _best_addition(rows, model.centroids, pool, columns, model.total)
             weights = np.append(model.weights * (1 - share), share)
             trial = replace(model, centroids=np.vstack([model.centroids, pool[best]]), weights=weights, kernel=None)
