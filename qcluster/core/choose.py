@@ -10,7 +10,7 @@ from qcluster.core.description import choices, evidence, score
 from qcluster.core.em import fit, fit_all
 from qcluster.core.growth import joining_gains, take
 from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances
-from qcluster.core.moves import level_within, relocate, ring, ring_gain, undo_decay
+from qcluster.core.moves import level_within, relocate, ring, undo_decay
 
 _CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
@@ -20,6 +20,8 @@ _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
 """Mixtures, of most evidence at free rates, that are tried at one rate."""
+_FAR = 40.0
+"""Twice the gain of free rates over one, beyond twice what chance gives, from which a glance decides."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
@@ -43,6 +45,9 @@ def by_evidence(
     quick = fit_all(rows, likely, one_rate, 8)
     lengths = [evidence(rows, model) for model in quick]
     shortest = min(lengths)
+    known, glance = likely[lengths.index(shortest)], quick[lengths.index(shortest)]
+    if 2 * (known.log_likelihood - glance.log_likelihood) > 2 * _most_by_chance(rows, limit) + _FAR:
+        return None
     near = [model for model, length in zip(quick, lengths, strict=True) if length < shortest + 12.0]
     kept = fit_all(rows, near, one_rate, rounds)
     best = next(fitted for fitted, start in zip(kept, near, strict=True) if start is quick[lengths.index(shortest)])
@@ -60,13 +65,17 @@ def _rates_differ(rows: Rows, best: Model, prior: Prior, rounds: int, limit: flo
 
     Twice the gain is chi-squared with 2n - 1 degrees of freedom. EM only raises it, so a part of the rounds may do.
     """
-    freedom = 2 * rows.n_bits - 1
-    most, free = freedom + limit * float(np.sqrt(2 * freedom)), best
+    most, free = _most_by_chance(rows, limit), best
     for _ in range(3):
         free = fit(rows, free, prior, rounds // 3)
         if 2 * (free.log_likelihood - best.log_likelihood) > most:
             return True
     return False
+
+
+def _most_by_chance(rows: Rows, limit: float) -> float:
+    freedom = 2 * rows.n_bits - 1
+    return freedom + limit * float(np.sqrt(2 * freedom))
 
 
 def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
@@ -97,8 +106,8 @@ def by_gap(
         if k == 0:
             model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
             circle = ring(rows, model, prior, rounds)
-            if circle is not None and ring_gain(rows, model, *circle) > 0:
-                model, is_ring = circle[0], is_ring or place == 0
+            if circle is not None:
+                model, is_ring = circle, is_ring or place == 0
         else:
             model = relocate(rows, model, prior, rounds // 2)
         answers[place] = model

@@ -35,6 +35,11 @@ _SETTLED = 0.02
 """Gain in log-likelihood, in nats, below which EM stops in any case: no choice hangs on less."""
 _TOGETHER = 1 << 15
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
+_INVERTED = 1.0001
+"""Product of the two odds of a bit above which it reads inverted. Error regimes tilt both towards 1, so that a swap of
+labels near 1 would lower the likelihood."""
+_BLOCK = 2048
+"""Strings of which shots are counted at once."""
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
 
@@ -74,8 +79,8 @@ def fit_all(
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
-    whose two odds multiply to more than 1 reads inverted; its labels are swapped, so that a centroid means what was
-    sent.
+    whose two odds multiply to clearly more than 1 reads inverted; its labels are swapped, so that a centroid means
+    what was sent.
 
     Args:
         rows: the strings.
@@ -177,10 +182,18 @@ def expect(
     return Expected(
         mass=seen.sum(axis=1),
         flips=seen @ np.arange(n + 1.0),
-        ones=np.zeros((0, n)) if one_rate else (joint @ rows.columns.T) * held,
+        ones=np.zeros((0, n)) if one_rate else _read(joint, rows.columns) * held,
         regimes=np.matmul(parts, seen[:, :, None])[:, :, 0],
         background=now.background * ratio.sum(axis=1, dtype=np.float64),
     )
+
+
+def _read(joint: Singles, columns: Singles) -> Singles:
+    """Give ``joint @ columns.T``, by blocks of strings that stay in cache: two to three times as fast."""
+    read = joint[:, :_BLOCK] @ columns[:, :_BLOCK].T
+    for start in range(_BLOCK, columns.shape[1], _BLOCK):
+        read += joint[:, start : start + _BLOCK] @ columns[:, start : start + _BLOCK].T
+    return np.asarray(read)
 
 
 def _maximise(
@@ -201,7 +214,7 @@ def _maximise(
             sent = np.add.reduceat(seen.regimes[:, :, None] * layout.design[:, None], first, axis=0)
     odds = np.minimum(solve_odds(flips, sent, now.odds, prior, rows.shots), prior.most)
     half = (odds.shape[1] + 1) // 2
-    inverted = odds[:, :half] * odds[:, -half:] > 1.0001
+    inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)

@@ -25,7 +25,7 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
     return found, places(rows, found)
 
 
-def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 5) -> tuple[Floats, Floats]:
+def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 3) -> tuple[Floats, Floats]:
     """Find the share of each new component that raises ``sum W ln(1 + e (Q - 1))`` most.
 
     Args:

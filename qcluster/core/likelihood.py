@@ -35,14 +35,23 @@ class Rows:
 
     bits: Bits
     """``(u, n)``."""
-    columns: Singles
-    """``(n, u)``, the same transposed."""
-    ones: Singles
-    """``(u,)`` number of ones."""
-    shares: Singles
-    """``(u,)`` share of the shots."""
     weights: Floats
     """``(u,)`` shots."""
+
+    @cached_property
+    def columns(self) -> Singles:
+        """``(n, u)``, the same transposed: made when first asked for."""
+        return np.ascontiguousarray(self.bits.T, dtype=np.float32)
+
+    @cached_property
+    def ones(self) -> Singles:
+        """``(u,)`` number of ones."""
+        return np.asarray(self.columns.sum(axis=0))
+
+    @cached_property
+    def shares(self) -> Singles:
+        """``(u,)`` share of the shots."""
+        return np.asarray(self.weights / self.weights.sum(), dtype=np.float32)
 
     @cached_property
     def shots(self) -> float:
@@ -66,9 +75,7 @@ class Rows:
 def lay_out(bits: Bits, weights: Floats) -> Rows:
     """Prepare observed strings, the most frequent first; ties in the order given."""
     order = np.argsort(-weights, kind="stable")
-    bits, weights = bits[order], weights[order]
-    columns = np.ascontiguousarray(bits.T, dtype=np.float32)
-    return Rows(bits, columns, columns.sum(axis=0), (weights / weights.sum()).astype(np.float32), weights)
+    return Rows(bits[order], weights[order])
 
 
 def distances(rows: Rows, sent: Bits) -> Singles:
