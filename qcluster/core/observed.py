@@ -71,7 +71,7 @@ def deconvolve_observed(
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
     kernel = _Kernel(bits, bits[places], rates, len(strings))
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(weights, bits.astype(np.float64), kernel, concentration[:, None], biased=True)
+    state = Ascent(weights, bits, kernel, concentration, biased=True)
     state.run(steps)
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
     naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
