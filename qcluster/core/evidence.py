@@ -1,6 +1,7 @@
 """What counts say about structure, and how hypotheses about the ideal are weighed against each other."""
 
 from dataclasses import dataclass
+from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,8 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
     tempering = shots / distribution.shots
     product = product_evidence(distribution.bits, distribution.weights * tempering)
     likelihood = tempering * fit.log_likelihood
-    cost = k * n * np.log(2) + 0.5 * np.log(max(shots, 1.0)) * (k + 3 + (1 if fit.simple else n))
+    names = k * n * np.log(2) - lgamma(k + 1)  # their order does not matter
+    cost = names + 0.5 * np.log(max(shots, 1.0)) * (k + 3 + (1 if fit.simple else n))
     concentrated = fit.perplexity <= 0.35 * min(2.0**n, distribution.shots)
     enough = AGREEMENT if n <= settings.widest else AGREEMENT_WIDE
     credible = fit.excess >= 4 and fit.agreement >= enough and (fit.gap >= CLEAR_GAP or concentrated)

@@ -7,7 +7,7 @@ import numpy as np
 from qcluster.core.bits import Bits
 from qcluster.core.choose import Path, average, by_evidence, by_gap
 from qcluster.core.description import score
-from qcluster.core.em import fit
+from qcluster.core.em import fit, fit_all
 from qcluster.core.growth import REGIMES, candidates, grow, ranked, seeds, settle, shrink
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out
 from qcluster.core.moves import improve
@@ -141,6 +141,11 @@ def fit_mixture(
     best = improve(rows, fit(rows, best, prior, 10), pool, place, prior, settings.max_clusters)
     flips = best.background / 2 + (1 - best.background) * float(best.rates().mean())
     found = soft_search(rows, min(flips, _HEAVIEST), replace(prior, common=True)) if flips > settings.heavy else []
+    for model in fit_all(rows, found, prior, 10):
+        k = len(model.weights) - 1
+        if k < len(path) and (path[k] is None or score(rows, model) < score(rows, path[k])):
+            path[k] = model
+        best = min(best, model, key=lambda one: score(rows, one))
     weighed = by_evidence(rows, [best, *met, *found], prior, settings.rounds, settings.misfit)
     simple, is_ring = weighed is not None, False
     if weighed is not None:
