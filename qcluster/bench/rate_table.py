@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 NARROW = 8
 """Most active qubits for which a Clifford circuit is run with the density matrix rather than sampled."""
 
-DRIFT = {"errors_2q": (1.5, 0.4), "errors_1q": (1.1, 0.4), "readout": (1.0, 0.35), "t1": (0.9, 0.3), "t2": (0.7, 0.35)}
+DRIFT = {"errors_2q": (1.5, 0.4), "errors_1q": (1.1, 0.4), "readout": (1.0, 0.35), "t1": (0.9, 0.3), "t2": (0.4, 0.5)}
 """How far a machine is from its calibration when a row is made: median and log-width of the factors on its figures.
 Two-qubit errors are larger than published because gates run side by side (layer fidelity, arXiv:2311.05933). T2 while
-waiting is shorter than the echo that is published, because neighbours shift the phase. The rest scatters by the day."""
+waiting is shorter than the published echo of a qubit alone, because neighbours shift the phase, and decoupling undoes
+part of that (arXiv:2108.04530). The rest scatters by the day."""
 
 MOMENT = 0.2
 """Log-width of all factors from one twirl to the next: decay times wander within minutes (arXiv:1809.01043)."""
