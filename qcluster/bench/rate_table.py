@@ -5,7 +5,7 @@ It lives here and not in `qcluster.learn`, because it needs circuits and the dev
 
 import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import lru_cache, reduce
 from operator import add
 from pathlib import Path
@@ -33,9 +33,6 @@ DRIFT = {"errors_2q": (1.5, 0.4), "errors_1q": (1.1, 0.4), "readout": (1.0, 0.35
 Two-qubit errors are larger than published because gates run side by side (layer fidelity, arXiv:2311.05933). T2 while
 waiting is shorter than the published echo of a qubit alone, because neighbours shift the phase, and decoupling undoes
 part of that (arXiv:2108.04530). The rest scatters by the day."""
-
-MOMENT = 0.2
-"""Log-width of all factors from one twirl to the next: decay times wander within minutes (arXiv:1809.01043)."""
 
 
 def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: str | None = None) -> Iterator[Progress]:
@@ -121,8 +118,8 @@ def simulate_runs(job: Job) -> Iterator[Simulated]:
     """Compile, twirl, schedule and simulate a circuit under several strengths of noise.
 
     The model is told the calibration times a scale; the simulation runs with figures that have drifted from it by
-    `DRIFT`, anew for each row, and a little more from twirl to twirl. Scheduling is not optional: idle qubits decohere,
-    and without that the rates of wide circuits come out far too low.
+    `DRIFT`, anew for each row. Scheduling is not optional: idle qubits decohere, and without that the rates of wide
+    circuits come out far too low.
     """
     from qcluster.device.frames import is_clifford
     from qcluster.device.profile import read_profile
@@ -140,12 +137,8 @@ def simulate_runs(job: Job) -> Iterator[Simulated]:
     method = "stabilizer" if len(profile.active) > NARROW and is_clifford(isa) else choose_method(isa, profile)
     for place in np.tile(rng.permutation(len(SCALES)), 2)[: job.rows].tolist():
         told = scaled(machine.calibration, SCALES[place])
-        today = drifted(told, rng)
-        read = []
-        for circuit, shots in zip(circuits, split_shots(job.shots, len(circuits)), strict=True):
-            now = drifted(today, rng, dict.fromkeys(DRIFT, (1.0, MOMENT)))
-            seed = int(rng.integers(2**31))
-            read += simulate([circuit], [shots], now, method=method, dt=target.dt, seed=seed)
+        shots, seed = split_shots(job.shots, len(circuits)), int(rng.integers(2**31))
+        read = simulate(circuits, shots, drifted(told, rng), method=method, dt=target.dt, seed=seed)
         yield Simulated(case, profile, told, reduce(add, twirls.undo(read)), SCALES[place])
 
 
@@ -218,12 +211,10 @@ def scaled(calibration: "Calibration", scale: float) -> "Calibration":
     )
 
 
-def drifted(
-    calibration: "Calibration", rng: np.random.Generator, drift: Mapping[str, tuple[float, float]] = DRIFT
-) -> "Calibration":
+def drifted(calibration: "Calibration", rng: np.random.Generator) -> "Calibration":
     """Move a machine away from its calibration: a factor for each kind of figure, and one for each place."""
     factors = {}
-    for name, (median, width) in drift.items():
+    for name, (median, width) in DRIFT.items():
         whole = median * np.exp(width * rng.standard_normal())
         factors[name] = whole * np.exp(width * rng.standard_normal(getattr(calibration, name).shape))
     return _with(calibration, factors)
