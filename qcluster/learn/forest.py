@@ -30,7 +30,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         rising: columns in which the prediction of the monotone trees can only rise.
         trees: number of trees of each kind.
-        folds: number of folds for the interval; their forests have a fifth of the trees.
+        folds: number of folds for the interval; their forests have a fifth of the trees, at least ten.
         leaf: fewest rows in a leaf.
         seed: of trees and folds; the same seed gives the same forest.
 
@@ -138,7 +138,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             for number in np.unique(fold):
                 out = fold == number
                 if not out.all():
-                    trees = self._plant(rows[~out], target[~out], columns, max(1, self.trees // 5))
+                    trees = self._plant(rows[~out], target[~out], columns, max(min(10, self.trees), self.trees // 5))
                     mean, spread = _look(trees, rows[out])
                     misses[out] = np.abs(mean - target[out]) / (spread + SPREAD)
             self._missed[columns] = misses[~np.isnan(misses)]
