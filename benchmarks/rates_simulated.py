@@ -31,36 +31,37 @@ TOLD = {
 
 def own() -> list[dict[str, Any]]:
     """Leave out machines, families and circuits; errors and coverage by group and by rate."""
+    return [row for split in ("machine", "family", "circuit") for row in without(split)] + partly()
+
+
+def without(split: str) -> list[dict[str, Any]]:
+    """Predict each machine, family or fold of circuits from all others."""
     table = read_table()
-    y, rows = table.rates, []
+    y, groups = table.rates, table.facts[split]
+    said = np.empty((len(COVERAGES), 3, len(y)))
+    for out in left_out(dealt(groups) if split == "circuit" else groups):
+        model = rate_model(table[~out])
+        columns = model[:-1].transform(table.features[out])
+        for place, coverage in enumerate(COVERAGES):
+            said[place][:, out] = model[-1].predict_interval(columns, coverage)
+    value, held, width = said[0, 0], (y >= said[:, 1]) & (y <= said[:, 2]), said[1, 2] - said[1, 1]
+
+    def line(name: str, part: np.ndarray) -> dict[str, Any]:
+        row = {"left out": split, "name": name, "width_of_80": round(float(np.median(width[part])), 4)}
+        for coverage, hits in zip(COVERAGES, held, strict=True):
+            row[f"coverage_of_{100 * coverage:.0f}"] = round(float(hits[part].mean()), 3)
+        return row
+
+    every = np.ones(len(y), dtype=bool)
+    scores = {k: v for k, v in figures(y, value[None], groups).items() if k != "r2_seeds"}
+    rows = [line("all", every) | scores]
+    print(rows[-1], flush=True)
     bands = np.array(BANDS)[np.digitize(y, [0.02, 0.05, 0.1, 0.2, 0.3])]
-    for split in ("machine", "family", "circuit"):
-        groups = table.facts[split]
-        said = np.empty((len(COVERAGES), 3, len(y)))
-        for out in left_out(dealt(groups) if split == "circuit" else groups):
-            model = rate_model(table[~out])
-            columns = model[:-1].transform(table.features[out])
-            for place, coverage in enumerate(COVERAGES):
-                said[place][:, out] = model[-1].predict_interval(columns, coverage)
-        value, held = said[0, 0], (y >= said[:, 1]) & (y <= said[:, 2])
-        width = said[1, 2] - said[1, 1]
-
-        def line(
-            name: str, part: np.ndarray, split: str = split, held: np.ndarray = held, width: np.ndarray = width
-        ) -> dict[str, Any]:
-            row = {"left out": split, "name": name, "width_of_80": round(float(np.median(width[part])), 4)}
-            for coverage, hits in zip(COVERAGES, held, strict=True):
-                row[f"coverage_of_{100 * coverage:.0f}"] = round(float(hits[part].mean()), 3)
-            return row
-
-        every = np.ones(len(y), dtype=bool)
-        rows.append(line("all", every) | {k: v for k, v in figures(y, value[None], groups).items() if k != "r2_seeds"})
-        print(rows[-1], flush=True)
-        for name, of in [(g, groups) for g in np.unique(groups)] + [(f"rate {b}", None) for b in BANDS]:
-            part = bands == name.removeprefix("rate ") if of is None else of == name
-            rows.append(line(str(name), part) | {"rows": int(part.sum()), "mae": round(mae(y[part], value[part]), 4)})
-            rows[-1]["bias"] = round(float((value - y)[part].mean()), 4)
-    return rows + partly()
+    parts = {str(name): groups == name for name in np.unique(groups)} | {f"rate {b}": bands == b for b in BANDS}
+    for name, part in parts.items():
+        rows.append(line(name, part) | {"rows": int(part.sum()), "mae": round(mae(y[part], value[part]), 4)})
+        rows[-1]["bias"] = round(float((value - y)[part].mean()), 4)
+    return rows
 
 
 def partly() -> list[dict[str, Any]]:
