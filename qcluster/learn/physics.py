@@ -28,6 +28,8 @@ RISING = ("closed_form", "entropy_flip")
 """Columns in which the rate can only rise, other things equal: more failures, and flatter counts. The other statistics
 of the counts are flat also where the ideal output is."""
 
+SPARES = (("typical_form", "closed_form"),)
+"""Columns that are used only where a better one is unknown: without a calibration."""
 
 TYPICAL = {"two_qubit": 0.01, "sx": 0.0003, "x": 0.0003, "n_measured": 0.02}
 """Loss of one gate or readout on a machine of which nothing is known: round figures of superconducting machines."""
@@ -39,8 +41,7 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     With L = -log(esp) + idling, r = exp(-L) and m measured bits:
 
     - closed_form: 1 - (r + (1-r) 2^-m)^(1/m), the rate if every failure scatters over all strings;
-    - typical_form: the same from the gate counts alone, with the errors of `TYPICAL`: beside closed_form it tells how
-      good the machine is, and without a calibration how hard the circuit is;
+    - typical_form: the same from the gate counts alone, with the errors of `TYPICAL`: how hard the circuit is;
     - entropy_flip, collision_flip: the flip rate at which one string, flipped bit by bit, has this entropy (as
       expected from this many shots) or collision probability;
     - top_flip: 1 - top^(1/m); neighbour_flip: t / (t + m), t = weight at distance one over weight of the top string;
