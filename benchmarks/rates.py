@@ -88,7 +88,7 @@ def speed() -> list[dict[str, Any]]:
             begin = process_time(), perf_counter()
             run()
             row[:] = process_time() - begin[0], perf_counter() - begin[1]
-        cpu, wall = 1e3 * np.median(spent, axis=0)
+        cpu, wall = (1e3 * np.median(spent, axis=0)).tolist()
         rows.append({"what": what, "repeats": times, "cpu_ms": round(cpu, 1), "wall_ms": round(wall, 1)})
         print(rows[-1], flush=True)
 

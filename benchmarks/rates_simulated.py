@@ -85,17 +85,18 @@ def partly() -> list[dict[str, Any]]:
 
 def importance() -> list[dict[str, Any]]:
     """Loss of R2 on circuits left out when one physical column is shuffled."""
-    from qcluster.learn.physics import COLUMNS
+    from qcluster.learn.physics import COLUMNS, SPARES
 
     table = read_table()
     rng, parts = np.random.default_rng(0), dealt(table.groups, 5)
-    said = {name: np.empty(len(table)) for name in ("nothing", *COLUMNS)}
+    shown = [name for name in COLUMNS if name not in dict(SPARES)]
+    said = {name: np.empty(len(table)) for name in ("nothing", *shown)}
     for out in left_out(parts):
         model = rate_model(table[~out])
         columns = model[:-1].transform(table.features[out])
         said["nothing"][out] = model[-1].predict(columns)
-        for place, name in enumerate(COLUMNS):
-            shuffled = columns.copy()
+        for name in shown:
+            shuffled, place = columns.copy(), COLUMNS.index(name)
             shuffled[:, place] = columns[rng.permutation(len(columns)), place]
             said[name][out] = model[-1].predict(shuffled)
     rows = [{"shuffled": name, "r2": round(r2(table.rates, rates), 4)} for name, rates in said.items()]
