@@ -78,7 +78,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._rows, self._rates, self._fold = rows, rates, folds[names]
         self._grown: dict[Key, list[Any]] = {}
         self._missed: dict[Key, Floats] = {}
-        usual = self._in_use(~np.isnan(rows).all(axis=0, keepdims=True))
+        usual = self._in_use(np.atleast_2d(~np.isnan(rows).all(axis=0)))
         self._trees(tuple(np.flatnonzero(usual).tolist()))
         return self
 
