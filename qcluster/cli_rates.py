@@ -68,7 +68,7 @@ def build(
     rows: Annotated[int, typer.Option(min=1, max=6, help="Rows of each circuit, with different noise.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
 ) -> None:
-    """Simulate the training table: benchmark circuits on recorded machines (hours on one core)."""
+    """Simulate the training table: benchmark circuits on recorded machines (a quarter of an hour on one core)."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from qcluster.bench.rate_plan import plan

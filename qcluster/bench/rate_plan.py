@@ -13,12 +13,13 @@ MACHINES = {
 """Recorded machines by generation."""
 
 CASES = (
-    *("ghz:3", "ghz:5", "ghz:7", "cat:4", "cat:6", "w_state:3", "w_state:5", "w_state:7", "coin:3", "coin:5"),
+    *("ghz:3", "ghz:5", "ghz:7", "cat:4", "cat:6", "w_state:3", "w_state:5", "w_state:7", "w_state:9"),
     *("bv:3", "bv:5", "bv:7", "deutsch_jozsa:4", "hidden_shift:4", "hidden_shift:6", "simon:3", "grover:3"),
     *("full_adder", "adder:2", "toffoli:3", "toffoli:5", "fredkin:3", "lpn:5", "lpn:7", "parity_encoder:5"),
     *("basis_change:3", "basis_change:5", "linear_solver:3", "variational:4", "quantum_walk:3", "sat:7"),
     *("trotter:4:layers=2", "trotter:4:layers=12", "trotter:4:layers=40", "trotter:4:layers=93", "trotter:6:layers=6"),
-    *("qft:4", "qft:6", "inverse_qft:4", "inverse_qft:6", "qpe:4", "qpe:6", "vqe:4", "vqe:7", "qaoa:5", "qaoa:7"),
+    *("coin:3", "coin:5", "qft:4", "qft:6", "inverse_qft:4", "inverse_qft:6", "qpe:4", "qpe:6"),
+    *("vqe:4", "vqe:7", "vqe:9", "qaoa:5", "qaoa:7"),
     *("ising:5", "ising:7:steps=2", "dense:4", "dense:6", "iqp:5", "mirror:3:depth=10", "mirror:4:depth=40"),
     *("mirror:5:depth=20", "mirror:7:depth=6", "mirror:8:depth=16"),
 )
@@ -50,7 +51,7 @@ class Job:
     layout: int
     """0: where the compiler likes it best; else the number of a random region."""
     rows: int
-    """How many rows, at most 6: each scale of the noise in turn, then again with another drift."""
+    """How many rows, at most 6: each scale of the noise in turn, then again, each with a drift of its own."""
     shots: int
     """Shots of each."""
     seed: int

@@ -29,8 +29,9 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     Args:
         rising: columns in which the prediction of the monotone trees can only rise.
+        spares: pairs (column, better): a column that is used only for rows that lack the better one.
         trees: number of trees of each kind.
-        folds: number of folds for the interval; their forests have half of the trees.
+        folds: number of folds for the interval; their forests have a fifth of the trees, at least ten.
         leaf: fewest rows in a leaf.
         seed: of trees and folds; the same seed gives the same forest.
 
@@ -39,9 +40,17 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """
 
     def __init__(
-        self, rising: tuple[int, ...] = (), *, trees: int = 50, folds: int = 4, leaf: int = 1, seed: int = 0
+        self,
+        rising: tuple[int, ...] = (),
+        spares: tuple[tuple[int, int], ...] = (),
+        *,
+        trees: int = 50,
+        folds: int = 4,
+        leaf: int = 1,
+        seed: int = 0,
     ) -> None:
         self.rising = rising
+        self.spares = spares
         self.trees = trees
         self.folds = folds
         self.leaf = leaf
@@ -69,7 +78,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self._rows, self._rates, self._fold = rows, rates, folds[names]
         self._grown: dict[Key, list[Any]] = {}
         self._missed: dict[Key, Floats] = {}
-        self._trees(tuple(np.flatnonzero(~np.isnan(rows).all(axis=0)).tolist()))
+        usual = self._in_use(np.atleast_2d(~np.isnan(rows).all(axis=0)))
+        self._trees(tuple(np.flatnonzero(usual).tolist()))
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -112,9 +122,16 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows = np.asarray(X, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.n_features_in_:
             raise ValueError(f"X must be (n_rows, {self.n_features_in_}); got shape {rows.shape}")
-        known = ~np.isnan(rows) & ~np.isnan(self._rows).all(axis=0)
+        known = self._in_use(~np.isnan(rows) & ~np.isnan(self._rows).all(axis=0))
         patterns = np.unique(known, axis=0)
         return rows, [((known == p).all(axis=1), tuple(np.flatnonzero(p).tolist())) for p in patterns]
+
+    def _in_use(self, known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of the columns that rows have, take out spares whose better one is there."""
+        known = known.copy()
+        for column, better in self.spares:
+            known[:, column] &= ~known[:, better]
+        return known
 
     def _data(self, columns: Key) -> tuple[Floats, Floats, NDArray[np.intp]]:
         """Give the training rows that have these columns: columns, roots of the rates, folds."""
@@ -138,7 +155,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             for number in np.unique(fold):
                 out = fold == number
                 if not out.all():
-                    trees = self._plant(rows[~out], target[~out], columns, max(1, self.trees // 2))
+                    trees = self._plant(rows[~out], target[~out], columns, max(min(10, self.trees), self.trees // 5))
                     mean, spread = _look(trees, rows[out])
                     misses[out] = np.abs(mean - target[out]) / (spread + SPREAD)
             self._missed[columns] = misses[~np.isnan(misses)]

@@ -48,7 +48,7 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         seed: same seed, same model.
 
     Returns:
-        A Pipeline whose ``predict`` takes rows of `features`. Fitting 4,000 rows takes about half a second.
+        A Pipeline whose ``predict`` takes rows of `features`. Fitting 3,000 rows takes about 0.6 s.
 
     Raises:
         ValueError: the table has too few rows or groups.
@@ -67,10 +67,11 @@ def new_model(seed: int = 0, **forest: Any) -> Any:
     from sklearn.pipeline import Pipeline
 
     from qcluster.learn.forest import RateForest
-    from qcluster.learn.physics import COLUMNS, RISING, PhysicalColumns
+    from qcluster.learn.physics import COLUMNS, RISING, SPARES, PhysicalColumns
 
     rising = tuple(COLUMNS.index(name) for name in RISING)
-    return Pipeline([("physics", PhysicalColumns()), ("forest", RateForest(rising, seed=seed, **forest))])
+    spares = tuple((COLUMNS.index(name), COLUMNS.index(better)) for name, better in SPARES)
+    return Pipeline([("physics", PhysicalColumns()), ("forest", RateForest(rising, spares, seed=seed, **forest))])
 
 
 def training(table: RateTable) -> tuple[Floats, Floats]:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from qcluster.bench.rate_plan import CASES, MACHINES, SCALES, WIDE, Job, plan
-from qcluster.bench.rate_table import _region, add_runs, build, drifted, scaled, simulate_job
+from qcluster.bench.rate_table import DRIFT, _region, add_runs, build, drifted, scaled, simulate_job
 from qcluster.learn.table import read_table
 
 SMALL = [Job("ghz:3", "fake_mumbai", 0, 2, 512, 5), Job("bv:3", "fake_mumbai", 17, 1, 512, 6)]
@@ -34,6 +34,37 @@ def test_noise_scales_and_drifts():
     assert (moved.t2 <= 2 * moved.t1 + 1e-12).all()
     assert not np.allclose(moved.readout, known.readout)
     assert (known.readout == calibration().readout).all()
+
+
+def test_drift_has_the_medians_that_are_declared():
+    known, rng = calibration(), np.random.default_rng(1)
+    moved = [drifted(known, rng) for _ in range(400)]
+    alive = known.errors_2q < 0.1
+    for name, pick in (("t1", slice(None)), ("readout", slice(None)), ("errors_2q", alive)):
+        old = getattr(known, name)[pick]
+        ratios = np.stack([getattr(new, name)[pick] for new in moved]) / old
+        assert np.median(ratios) == pytest.approx(DRIFT[name][0], rel=0.1), name
+
+
+def test_the_shipped_table_is_the_plan_s():
+    """Every row tells where it comes from, and the job that made it is in the plan; none is there twice."""
+    table, jobs = read_table(), {job.mark for job in plan()}
+    facts = table.facts
+    assert all((facts[name] != "").all() for name in facts)
+    marks = list(zip(*(facts[name].tolist() for name in ("circuit", "machine", "layout", "seed")), strict=True))
+    assert set(marks) <= jobs
+    rows = {(*mark, scale) for mark, scale in zip(marks, facts["scale"].tolist(), strict=True)}
+    assert len(rows) == len(table)
+
+
+@pytest.mark.slow
+def test_a_shipped_row_can_be_made_again():
+    table = read_table()
+    known = dict(zip(zip(*(table.facts[n].tolist() for n in ("circuit", "machine", "layout", "seed", "scale")),
+                         strict=True), table.rates.tolist(), strict=True))  # fmt: skip
+    job = next(job for job in plan() if job.case == "ghz:9" and (*job.mark, "1.0") in known)
+    for row in simulate_job(job):
+        assert float(str(row["rate"])) == pytest.approx(known[(*job.mark, str(row["scale"]))], abs=0.02)
 
 
 def test_regions_are_connected_and_live():

@@ -84,6 +84,18 @@ def test_columns_that_training_lacks_are_ignored(rows):
     assert np.array_equal(forest.predict(X), forest.predict(lacking))
 
 
+def test_a_spare_column_is_used_only_where_the_better_one_is_unknown(rows):
+    X, y, groups = rows
+    forest = RateForest((0,), ((2, 0),), trees=10).fit(X, y, groups)
+    other = X.copy()
+    other[:, 2] = 1 - X[:, 2]
+    assert np.array_equal(forest.predict(other), forest.predict(X))
+    blind, other_blind = X.copy(), other.copy()
+    blind[:, 0] = other_blind[:, 0] = np.nan
+    assert np.array_equal(forest.predict(blind), RateForest((), trees=10).fit(X[:, 1:], y, groups).predict(X[:, 1:]))
+    assert not np.array_equal(forest.predict(other_blind), forest.predict(blind))
+
+
 def test_range(rows, forest):
     X, _, _ = rows
     assert forest.in_range(X).all()

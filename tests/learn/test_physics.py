@@ -56,3 +56,15 @@ def test_idling_comes_from_the_schedule_or_from_a_constant():
 def test_wrong_width_is_named():
     with pytest.raises(ValueError, match=f"{len(NAMES)}.*got shape"):
         PhysicalColumns().fit(np.zeros((3, 2)))
+
+
+def test_gate_counts_alone_tell_a_hard_circuit_from_an_easy_one():
+    """Without a calibration the closed form is unknown; typical errors still order circuits by their gates."""
+    rows = np.full((3, len(NAMES)), np.nan)
+    for name, values in {"n_qubits": 5, "n_measured": 5, "rz": 9, "sx": 9, "x": 0, "two_qubit": (0, 10, 200)}.items():
+        rows[:, NAMES.index(name)] = values
+    made = dict(zip(COLUMNS, PhysicalColumns().fit_transform(rows).T, strict=True))
+    assert np.isnan(made["closed_form"]).all()
+    assert made["typical_form"][0] == pytest.approx(0.02, abs=0.002)
+    assert np.all(np.diff(made["typical_form"]) > 0)
+    assert made["typical_form"][2] > 0.3

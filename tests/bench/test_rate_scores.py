@@ -1,0 +1,37 @@
+"""The scores behind benchmarks/results/rates_*.csv."""
+
+import numpy as np
+import pytest
+
+from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, r2
+from qcluster.learn.features import NAMES
+from qcluster.learn.table import read_table
+
+
+def test_blind_tables_keep_the_published_columns_and_nothing_else():
+    table = read_table()[:20]
+    hidden = blind(table)
+    known = [NAMES.index(name) for name in (*EIGHT, "shots")]
+    assert np.array_equal(hidden.features[:, known], table.features[:, known])
+    assert np.isnan(np.delete(hidden.features, known, axis=1)).all()
+    assert not np.isnan(table.features).any()
+
+
+def test_every_row_is_left_out_once_and_with_its_whole_group():
+    groups = np.array(["b", "a", "b", "c", "a", "d"])
+    for split in (list(left_out(groups)), list(left_out(dealt(groups, 3))), list(five_folds(6, 0))):
+        assert (np.sum(split, axis=0) == 1).all()
+    for out in left_out(dealt(groups, 2)):
+        assert not set(groups[out]) & set(groups[~out])
+
+
+def test_scores_average_seeds_and_have_intervals_over_groups():
+    rng = np.random.default_rng(0)
+    truth = rng.random(60)
+    said = truth + 0.1 * rng.standard_normal((2, 60))
+    row = figures(truth, said, np.repeat(np.arange(12), 5))
+    assert row["r2"] == pytest.approx(np.mean([r2(truth, one) for one in said]), abs=1e-4)
+    assert row["mae"] == pytest.approx(np.mean([mae(truth, one) for one in said]), abs=1e-4)
+    assert row["r2_low"] < row["r2"] < row["r2_high"]
+    assert row["mae_low"] < row["mae"] < row["mae_high"]
+    assert r2(truth, truth) == 1
