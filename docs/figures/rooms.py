@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[2]
 PLACES = {
-    "core": (0, 1), "baselines": (1, 2), "learn": (1, 0), "device": (2, 1), "qnn": (3, 0), "bench": (3, 2), "cli": (4, 1),
+    "core": (0, 1), "baselines": (1, 2), "learn": (1, 0), "device": (2, 1),
+    "qnn": (3, 0), "bench": (3, 2), "cli": (4, 1),
 }  # fmt: skip
 TEXTS = {
     "core": "counts, methods,\nguard, scores",
@@ -35,8 +36,9 @@ def arrows() -> set[tuple[str, str]]:
     for path in sorted((ROOT / "qcluster").rglob("*.py")):
         here = room(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("qcluster."):
-                found.add((here, room(str(node.module))))
+            if isinstance(node, ast.ImportFrom):
+                modules = [f"{node.module}.{alias.name}" for alias in node.names]
+                found |= {(here, room(module)) for module in modules if module.startswith("qcluster.")}
     return {(left, right) for left, right in found if left and right and left != right}
 
 
