@@ -6,6 +6,7 @@ Run from the repository: python docs/figures/rooms.py
 import ast
 from pathlib import Path
 
+import matplotlib
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,7 @@ def main() -> None:
         axes.text(1.9 * x, y, f"{title}\n{TEXTS[name]}", ha="center", va="center", bbox=box, fontsize=9)
     axes.set(xlim=(-0.8, 8.4), ylim=(-0.5, 2.5))
     axes.axis("off")
+    matplotlib.rcParams |= {"svg.fonttype": "none", "svg.hashsalt": "rooms"}
     figure.savefig(ROOT / "docs" / "figures" / "rooms.svg", metadata={"Date": None})
 
 
