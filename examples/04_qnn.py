@@ -1,5 +1,7 @@
 """Train the Farhi-Neven classifier on 3 against 6, and run it with the noise of an IBM machine.
 
+Run: python examples/04_qnn.py [figure.png]
+
 Training is exact and takes milliseconds. The machine is FakeTorino: no account needed. Six of the sixteen
 pixels keep the simulation short; on a real machine take all sixteen, and its name instead of "fake_torino".
 """

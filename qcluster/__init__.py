@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qcluster.learn.rates import estimate_rates
     from qcluster.qnn import QNNClassifier
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _LAZY = {
     "Calibration": "qcluster.device.calibration",

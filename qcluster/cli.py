@@ -10,6 +10,7 @@ from rich.table import Table
 
 from qcluster import __version__
 from qcluster.cli_bench import bench_app
+from qcluster.cli_doctor import doctor
 from qcluster.cli_jobs import jobs_app
 from qcluster.cli_qnn import qnn_app
 from qcluster.cli_rates import rates_app
@@ -28,6 +29,7 @@ app.add_typer(jobs_app)
 app.add_typer(bench_app)
 app.add_typer(qnn_app)
 app.add_typer(rates_app)
+app.command()(doctor)
 
 
 def _version(wanted: bool) -> None:

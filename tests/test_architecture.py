@@ -21,6 +21,7 @@ ALLOWED = {
     "qnn": {"errors", "core", "learn", "baselines", "device", "files"},
     "bench": {"errors", "core", "learn", "baselines", "device", "files", "plot"},
     "demo": {"errors", "core", "device", "bench"},
+    "doctor": {"errors", "device", "demo"},
 }
 """Rooms, and the rooms each may import from. What is not listed (the command line) may import all."""
 

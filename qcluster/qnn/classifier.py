@@ -50,7 +50,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
         loss: "squared", "linear", "hinge" or "log", of the margin y f.
-        solver: "lbfgs", "sgd", "adam", "paper" (rate loss / |g|**2), "spsa", "cobyla", or "auto": lbfgs for exact
+        solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
         learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
             sgd is unstable.

@@ -51,6 +51,8 @@ def prepare(
             f"got {len(classes)} labels; see sklearn.multiclass.OneVsRestClassifier"
         )
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
+    if not weights.any():
+        raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
     model.classes_ = classes
     if model.encoding == "basis":

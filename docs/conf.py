@@ -1,0 +1,34 @@
+"""Configuration of the documentation: python -m sphinx -W docs docs/_build/html."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import qcluster  # noqa: E402
+
+project = "qcluster"
+author = "The qcluster maintainers"
+version = release = qcluster.__version__
+html_title = f"qcluster {release}"
+html_theme = "qiskit-ecosystem"
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+    "qiskit_sphinx_theme",
+    "generated",
+]
+exclude_patterns = ["_build", "_generated"]
+default_role = "code"
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_heading_anchors = 3
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "exclude-members": "set_fit_request, set_predict_request, set_score_request",  # scikit-learn's, about routing
+}
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True

@@ -1,0 +1,105 @@
+"""Pages that are written anew at every build, so that they cannot fall behind: measured harm, and the commands.
+
+Both land in docs/_generated/, which is not kept: limits.md and reference/commands.md include them.
+"""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "benchmarks" / "results"
+HARM = 0.02
+"""A record is harmed when its Hellinger fidelity falls by more than this, as in benchmarks/judge_mixture.py."""
+GROUPS = {
+    "brussels": "six circuits on ibm_brussels",
+    "lrqaoa": "LR-QAOA on ibm_brisbane and ibm_torino",
+}
+"""What the first word of a group stands for; groups that begin otherwise are told as they are."""
+
+
+def harm_table(path: Path) -> str:
+    """Write medians and harm of each method, by kind of record and by entropy of the ideal, as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    kinds: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        first, *rest = row["group"].split("/")[0].split()
+        level = f", {rest[-1]} entropy" if rest else ""
+        kinds.setdefault(GROUPS[first] + level if first in GROUPS else row["group"], []).append(row)
+    methods = [name for name in ("paper", "hammer", "bare", "mixture") if name in rows[0]]
+    titles = {"paper": "`paper`", "hammer": "HAMMER", "bare": "no guard", "mixture": "`mitigate`"}
+    text = ["| records | n | raw | " + " | ".join(titles[name] for name in methods) + " |"]
+    text.append("|---" * (3 + len(methods)) + "|")
+    for kind, group in kinds.items():
+        raw = np.array([float(row["raw"]) for row in group])
+        cells = [kind, str(len(group)), f"{np.median(raw):.3f}"]
+        for name in methods:
+            found = np.array([float(row[name] or "nan") for row in group])
+            there = ~np.isnan(found)
+            harmed = np.mean(found[there] < raw[there] - HARM) if there.any() else np.nan
+            cells.append(f"{np.median(found[there]):.3f}, {harmed:.0%}" if there.any() else "–")
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def torino_table(path: Path) -> str:
+    """Write the mean fidelities on the simulated FakeTorino as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    text = ["| circuit | seeds | raw | `qc.mitigate(run)` |", "|---|---|---|---|"]
+    for name in dict.fromkeys(row["circuit"] for row in rows):
+        raw, fixed = (np.mean([float(row[k]) for row in rows if row["circuit"] == name]) for k in ("raw", "mitigated"))
+        text.append(f"| {name} | {sum(row['circuit'] == name for row in rows)} | {raw:.3f} | {fixed:.3f} |")
+    return "\n".join(text) + "\n"
+
+
+def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
+    """Write the help of every command of the command line as Markdown."""
+    import click
+    import typer
+
+    from qcluster.cli import app
+
+    command = command or typer.main.get_command(app)
+    children = getattr(command, "commands", {})
+    if not children:
+        context = click.Context(command, info_name=path, max_content_width=100)
+        yield f"## {path}\n\n{command.help or ''}\n\n```text\n{context.get_usage()}\n"
+        for parameter in command.get_params(context):
+            told = parameter.get_help_record(context)
+            if told is not None and "--help" not in told[0]:
+                yield f"  {told[0]}\n      {told[1]}\n"
+        yield "```\n\n"
+    for name in sorted(children):
+        yield from commands(children[name], f"{path} {name}")
+
+
+def write(_: Any = None) -> None:
+    """Write the pages."""
+    place = HERE / "_generated"
+    place.mkdir(exist_ok=True)
+    pages = {
+        "harm.md": harm_table(RESULTS / "judge_mixture.csv"),
+        "torino.md": torino_table(RESULTS / "torino.csv"),
+        "commands.md": "".join(commands()),
+    }
+    for name, text in pages.items():
+        if not (place / name).exists() or (place / name).read_text(encoding="utf-8") != text:
+            (place / name).write_text(text, encoding="utf-8")
+
+
+def keep_first_line(app: Any, what: str, name: str, it: Any, options: Any, lines: list[str]) -> None:
+    """Keep napoleon from reading "(n_bits,): rates" below a field as a type and a text: it looks at the first line."""
+    if what in {"attribute", "property", "data"}:
+        lines[:0] = ["..", ""]  # an empty comment
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", write)
+    app.connect("autodoc-process-docstring", keep_first_line, priority=400)
+    return {"parallel_read_safe": True}

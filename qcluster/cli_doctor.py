@@ -1,0 +1,21 @@
+"""``qcluster doctor``: is this installation in order?"""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def doctor(
+    online: Annotated[bool, typer.Option(help="Open the IBM Quantum service too (needs the network).")] = False,
+) -> None:
+    """Tell versions, look for an account (without showing it), and run and mitigate a small circuit."""
+    from qcluster.doctor import examine
+
+    console, wrong = Console(), 0
+    for finding in examine(online=online):
+        wrong += not finding.ok
+        line = f"{'ok   ' if finding.ok else 'WRONG'}  {finding.name:18}  {finding.text}"
+        console.print(line, style=None if finding.ok else "red", highlight=False, markup=False, soft_wrap=True)
+    console.print("all in order" if not wrong else f"{wrong} wrong", highlight=False)
+    raise typer.Exit(1 if wrong else 0)

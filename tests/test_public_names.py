@@ -1,0 +1,83 @@
+"""Public names, their parameters and their fields change only on purpose: they are held in public_names.txt.
+
+After a change that is meant: python -m tests.test_public_names
+"""
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+HELD = Path(__file__).with_name("public_names.txt")
+ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
+ALSO = {
+    "qcluster.core.circuit": ("CircuitSettings",),
+    "qcluster.core.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
+    "qcluster.device.faults": ("fault_masks", "run_faults"),
+    "qcluster.device.jobs": ("Part", "collect", "fetch", "status", "submit"),
+    "qcluster.device.machine": ("Machine", "find_machine"),
+    "qcluster.device.prepare": ("Options", "prepare"),
+    "qcluster.learn.rates": ("Rates", "new_model", "rate_model"),
+    "qcluster.learn.table": ("RateTable", "effective_rate", "read_table"),
+}
+"""Public names outside the __all__ of the rooms: what the reference lists beside them."""
+
+
+def public() -> Iterator[tuple[str, Any]]:
+    for module in ROOMS:
+        for name in import_module(module).__all__:
+            yield f"{module}.{name}", getattr(import_module(module), name)
+    for module, names in ALSO.items():
+        for name in names:
+            yield f"{module}.{name}", getattr(import_module(module), name)
+
+
+def parameters(function: Any) -> str:
+    """Names and kinds, and that there is a default; types and values of defaults may get better."""
+    plain = []
+    for each in inspect.signature(function).parameters.values():
+        default = each.empty if each.default is each.empty else ...
+        plain.append(each.replace(annotation=each.empty, default=default))
+    return str(inspect.Signature(plain)).replace("Ellipsis", "...")
+
+
+def members(cls: type) -> Iterator[str]:
+    """Public methods with their parameters, properties and fields, but for what foreign bases bring along."""
+    ours = [base for base in cls.__mro__ if base.__module__.startswith("qcluster")]
+    known = {key: value for base in reversed(ours) for key, value in vars(base).items()}
+    for key in sorted(known.keys() | {field for base in ours for field in inspect.get_annotations(base)}):
+        if not key.startswith("_") and not key.endswith("_request"):  # scikit-learn adds set_fit_request and the like
+            member = getattr(known.get(key), "__func__", known.get(key))
+            yield key + (parameters(member) if inspect.isfunction(member) else "")
+
+
+def lines() -> list[str]:
+    found = []
+    for name, it in public():
+        simple = inspect.ismodule(it) or (inspect.isclass(it) and issubclass(it, Exception))
+        found.append(name if simple else name + parameters(it))
+        if inspect.isclass(it):
+            found += [f"{name}.{member}" for member in members(it)]
+    return sorted(set(found))
+
+
+def test_public_names_change_on_purpose():
+    held = HELD.read_text(encoding="utf-8").splitlines()
+    gone, new = sorted(set(held) - set(lines())), sorted(set(lines()) - set(held))
+    assert (gone, new) == ([], []), "if that is meant: python -m tests.test_public_names, and a line in the changelog"
+
+
+def test_public_names_are_in_the_reference():
+    pages = Path(__file__).parents[1] / "docs" / "reference"
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages.glob("*.md"))
+    listed = re.findall(r"^\.\. auto(?:class|function):: \S+\.(\w+)$", text, re.MULTILINE)
+    whole = re.findall(r"^\.\. automodule:: (\S+)$", text, re.MULTILINE)
+    for name, it in public():
+        place = it.__name__ if inspect.ismodule(it) else it.__module__
+        assert name.rpartition(".")[2] in listed or place in whole or place == "qcluster.baselines", name
+
+
+if __name__ == "__main__":
+    HELD.write_text("\n".join(lines()) + "\n", encoding="utf-8")
