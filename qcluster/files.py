@@ -8,7 +8,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution
+from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation
 from qcluster.errors import StorageError
 
@@ -66,8 +68,13 @@ def read_rates(text: str) -> Any:
         return _decode(_read_text(text), text)
 
 
-def write_mitigation(path: Path, fixed: Mitigation) -> None:
-    """Write a result as JSON (version 1): verdict, probabilities raw and mitigated, clusters and rates.
+def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
+    """Write a result as JSON (version 1): verdict, probabilities raw and mitigated, clusters, rates, intervals.
+
+    Args:
+        path: the file.
+        fixed: the result.
+        intervals: of bitstrings and observables, as `Mitigation.intervals` gives them.
 
     Raises:
         StorageError: it cannot be written; what stood there before is left as it was.
@@ -86,6 +93,7 @@ def write_mitigation(path: Path, fixed: Mitigation) -> None:
         "mitigated": fixed.distribution.to_probs(),
         "centroids": dict(zip(format_bitstrings(fixed.centroids), fixed.weights.tolist(), strict=True)),
         "rates": np.asarray(fixed.rates).tolist(),
+        "intervals": {name: asdict(one) for name, one in (intervals or {}).items()},
     }
     write_whole(path, lambda part: part.write_text(json.dumps(content, indent=1), encoding="utf-8"))
 

@@ -147,7 +147,8 @@ def deconvolve(
     """Find the posterior of the ideal distribution under every hypothesis.
 
     Args:
-        counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y.
+        counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
+            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis, all of one total.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
         concentration: ``(n_hypotheses,)``, positive.
         steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
@@ -164,9 +165,10 @@ def deconvolve(
         >>> bool(found.roots[0, 0] ** 2 > 0.95)
         True
     """
-    n_bits = len(counts).bit_length() - 1
-    if len(counts) != 1 << n_bits:
-        raise ValueError(f"counts must have 2**n entries; got {len(counts)}")
+    n_bits = counts.shape[-1].bit_length() - 1
+    if counts.shape[-1] != 1 << n_bits:
+        raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
+    counts = np.broadcast_to(counts, (len(rates), 1 << n_bits))
     bits = (np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1).astype(np.float64)
     state = _Ascent(counts, bits, _Channel(rates), concentration[:, None], biased)
     state.run(steps)
@@ -180,11 +182,11 @@ class _Ascent:
 
     def __init__(self, counts: Floats, bits: Floats, channel: _Channel, prior: Floats, biased: bool) -> None:
         self.counts, self.bits, self.channel, self.prior, self.biased = counts, bits, channel, prior, biased
-        shots = counts.sum()
-        n_hypotheses, n_strings = len(prior), len(counts)
+        shots = float(counts[0].sum())
+        n_hypotheses, n_strings = counts.shape
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        self.shape = prior + 0.5 * (shots / n_strings + channel.back(np.tile(counts, (n_hypotheses, 1))))
+        self.shape = prior + 0.5 * (shots / n_strings + channel.back(counts))
         self.bias = np.full((n_hypotheses, bits.shape[1]), 0.5)
         self.background = np.full((n_hypotheses, n_strings), 1 / n_strings)
 
@@ -261,7 +263,7 @@ class _Ascent:
         rate_of_kept = exp_digamma(kept) / exp_digamma(total)
         expected = self.channel(exp_digamma(shape) * rate_of_kept / exp_digamma(whole))
         expected += exp_digamma(lost) / exp_digamma(total) * self.background
-        fit = np.log(np.maximum(expected, 1e-300)) @ self.counts
+        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1)
         ideal = (
             (log_gamma(whole) - log_gamma(prior * n_strings) + n_strings * log_gamma(prior))[:, 0]
             - log_gamma(shape).sum(axis=1)

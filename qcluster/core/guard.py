@@ -16,6 +16,7 @@ from qcluster.core.deconvolve import Posterior, deconvolve, effective_shots, smo
 from qcluster.core.distribution import Distribution
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import product_evidence, single_string_odds
+from qcluster.core.response import Blend
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 
 Floats = NDArray[np.float64]
@@ -112,7 +113,7 @@ def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, se
         reason = f"the counts themselves show that at most {1 - clean:.1%} of shots are in error: left as is"
         return Guarded(d.bits, d.weights, False, 0.0, clean, reason)
     sparse[fit.centroids @ places] = np.sqrt(fit.weights / fit.weights.sum())
-    posterior = _posterior(vector * seen.tempering, fit, seen.credible, settings)
+    channels, posterior = _posterior(vector * seen.tempering, fit, seen.credible, settings)
     few = posterior.concentration * n_strings <= 3.5
     learned = np.arange(len(few)) >= len(settings.flips) * (len(settings.strings) + len(settings.densities))
     equal, hopeless = ~learned, posterior.background > 0.9
@@ -152,6 +153,8 @@ def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, se
     parts = np.array([share, (1 - share) * (1 - insured), (1 - share) * insured])
     answer = parts @ np.stack([sparse, dense, kept])
     answer /= np.sqrt(answer @ answer)
+    few_part, dense_part, kept_part = parts.tolist()
+    blend = Blend((few_part, dense_part, kept_part), belief, channels, posterior.concentration, seen.tempering)
     nearer = belief @ (posterior.roots @ answer > posterior.roots @ raw)
     confidence = min(1.0, float((1 - share) * nearer + share * (sparse @ answer > sparse @ raw)))
     mitigated = float(1 - parts[2] * (kept @ raw) ** 2)
@@ -160,12 +163,12 @@ def _full(d: Distribution, fit: Sparse, seen: _Evidence, known: float | None, se
         return Guarded(d.bits, d.weights, False, 0.0, 1 - believed * confidence, reason)
     if parts[2] > 0.9:
         reason = "no structure beyond a biased product background: only the sampling noise is smoothed"
-        return _hand_over(answer**2, d, mitigated, confidence, reason)
+        return _hand_over(answer**2, d, mitigated, confidence, reason, blend)
     reason = _say_sparse(fit) if share > 0.5 else _say_dense(float(belief @ posterior.flips), lost, float(parts[2]))
-    return _hand_over(answer**2, d, mitigated, confidence, reason)
+    return _hand_over(answer**2, d, mitigated, confidence, reason, blend)
 
 
-def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> Posterior:
+def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> tuple[Floats, Posterior]:
     """Deconvolve under equal flips of every bit, and under the uneven flips of a mixture that can be trusted."""
     n_bits = len(fit.rates)
     channels = np.broadcast_to(np.array(settings.flips)[:, None, None], (len(settings.flips), n_bits, 2))
@@ -173,7 +176,7 @@ def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettin
         channels = np.concatenate([channels, np.clip(fit.rates, 0, 0.6)[None]])
     concentration = np.r_[np.array(settings.strings) / (1 << n_bits), settings.densities]
     rates = np.repeat(channels, len(concentration), axis=0)
-    return deconvolve(vector, rates, np.tile(concentration, len(channels)))
+    return rates, deconvolve(vector, rates, np.tile(concentration, len(channels)))
 
 
 def _belief(
@@ -227,14 +230,17 @@ def _wide(d: Distribution, fit: Sparse, seen: _Evidence, settings: GuardSettings
     roots = np.r_[(1 - share) * np.sqrt(d.probabilities), share * np.sqrt(fit.weights / fit.weights.sum())]
     pooled = Distribution(bits, roots)
     weights = pooled.weights**2
-    return Guarded(pooled.bits, weights * (d.shots / weights.sum()), True, share, share, _say_sparse(fit))
+    blend = Blend((share, 0.0, 1 - share))
+    return Guarded(pooled.bits, weights * (d.shots / weights.sum()), True, share, share, _say_sparse(fit), blend)
 
 
-def _hand_over(probabilities: Floats, d: Distribution, share: float, confidence: float, reason: str) -> Guarded:
+def _hand_over(
+    probabilities: Floats, d: Distribution, share: float, confidence: float, reason: str, blend: Blend
+) -> Guarded:
     heavy = np.flatnonzero(probabilities > 1e-9)
     bits = (heavy[:, None] >> np.arange(d.n_bits) & 1).astype(bool)
     weights = probabilities[heavy] * (d.shots / probabilities[heavy].sum())
-    return Guarded(bits, weights, True, share, confidence, reason)
+    return Guarded(bits, weights, True, share, confidence, reason, blend)
 
 
 def _strings(fit: Sparse) -> int:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qcluster.core.bits import Bits, hamming, pack
 from qcluster.core.cluster import Metric, channel_metric, cluster, merge_duplicates, most_frequent
 from qcluster.core.distribution import Distribution
+from qcluster.core.response import Clustered
 from qcluster.core.reweight import attributed, residual
 
 Floats = NDArray[np.float64]
@@ -93,6 +94,12 @@ def q_cluster(
         answer = grown
     rows = np.vstack([counts.bits, answer.centroids])
     return Distribution(rows, np.r_[answer.kept, answer.unseen] * counts.shots), answer
+
+
+def clustered(counts: Distribution, answer: Reshaped, rates: Floats, settings: PaperSettings) -> Clustered:
+    """Hold the clusters of an answer, so that it can be made anew for redrawn shots."""
+    metric = channel_metric(rates.mean(axis=1), settings.mul)
+    return Clustered(counts, answer.centroids, metric.nearest(counts.bits, answer.centroids), rates)
 
 
 def reshape(counts: Distribution, starts: Bits, rates: Floats, metric: Metric) -> Reshaped:
