@@ -52,7 +52,8 @@ def intervals(
 
     Shots are redrawn from the observed strings (a multinomial distribution), `response` tells what the answer would
     then be, and the spread of these answers about the one given makes the interval. It stays within what the observable
-    can be, and is nowhere narrower than Wilson's interval for so many shots: that all of them agree is no proof.
+    can be, and is nowhere narrower than Wilson's interval for so many shots: that all of them agree is no proof. For
+    the counts themselves it is Wilson's interval.
 
     Args:
         raw: the counts.
@@ -87,7 +88,7 @@ def intervals(
     z = -NormalDist().inv_cdf((1 - level) / 2)
     found = []
     for mean, error, one in zip(means.tolist(), spread.tolist(), read, strict=True):
-        low, high = _ends(mean, error, one.low, one.high, raw.shots, z)
+        low, high = _ends(mean, error, one.low, one.high, raw.shots, z, z if response is not None else 0.0)
         found.append(Interval(mean, low, high, float(level), error))
     return found
 
@@ -106,8 +107,10 @@ def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rn
     return np.vstack(collected)
 
 
-def _ends(mean: float, spread: float, low: float, high: float, shots: float, z: float) -> tuple[float, float]:
-    """Join ``mean +- z spread`` with Wilson's interval for as many shots, or more where values spread less."""
+def _ends(
+    mean: float, spread: float, low: float, high: float, shots: float, z: float, doubt: float
+) -> tuple[float, float]:
+    """Join ``mean +- doubt spread`` with Wilson's interval for as many shots, or more where values spread less."""
     reach = high - low
     if reach <= 0:
         return mean, mean
@@ -115,5 +118,5 @@ def _ends(mean: float, spread: float, low: float, high: float, shots: float, z: 
     number = max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2))
     centre = (t + z * z / (2 * number)) / (1 + z * z / number)
     half = z * sqrt(t * (1 - t) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
-    below, above = max(0.0, min(centre - half, t - z * s)), min(1.0, max(centre + half, t + z * s))
+    below, above = max(0.0, min(centre - half, t - doubt * s)), min(1.0, max(centre + half, t + doubt * s))
     return min(low + reach * below, mean), max(low + reach * above, mean)
