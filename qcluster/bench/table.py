@@ -105,4 +105,11 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     reader = csv.DictReader(io.StringIO(whole))
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
         raise StorageError(f"{path} has other columns than this version writes; start a new directory")
-    return list(reader)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")
+    return rows
