@@ -143,6 +143,6 @@ def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
     try:
         app()
-    except (ValueError, TypeError, QClusterError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except (ValueError, TypeError, QClusterError, OSError, MemoryError) as error:
+        typer.echo(f"error: {str(error) or type(error).__name__}", err=True)
         sys.exit(2)

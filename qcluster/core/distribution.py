@@ -191,7 +191,7 @@ class Distribution:
             result are not independent: `Mitigation.interval` says how sure it is.
 
         Raises:
-            ValueError, TypeError: another width, a term with X or Y, or no observable at all.
+            ValueError, TypeError: another width, a term with X or Y, no observable at all, or no shots.
 
         Example:
             >>> Distribution.of({"00": 50, "11": 50}).expectation("ZZ")
@@ -200,6 +200,8 @@ class Distribution:
             Estimate(value=0.5, standard_error=0.1)
         """
         values = diagonal(observable, self.n_bits).values(self.words)
+        if not self.n_outcomes:
+            raise ValueError("an expectation value needs at least one shot; got none")
         mean = float(self.probabilities @ values)
         variance = float(self.probabilities @ (values - mean) ** 2)
         return Estimate(mean, float(np.sqrt(variance / self.shots)))
@@ -236,10 +238,12 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
 
     Args:
-        weights: ``(n,)``, not negative, not all zero.
+        weights: ``(n,)``, not negative, not all zero; none at all give none.
         total: what the result sums to.
     """
     exact = np.asarray(weights, dtype=np.float64)
+    if not exact.size:
+        return np.zeros(0, dtype=np.int64)
     exact = exact * (total / exact.sum())
     counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = total - int(counts.sum())
