@@ -29,7 +29,7 @@ assert_type(found.low, float)
 assert_type(fixed.raw.expectation({"ZZ": 0.5}), qc.Estimate)
 assert_type(qc.metrics.hellinger_fidelity(fixed.distribution, counts), float)
 assert_type(qc.mitigate(counts, 0.05, method="paper", settings=qc.PaperSettings(tol=0.9)).share, float)
-pooled = qc.Distribution.of(counts) + qc.Distribution(np.array([[True, False]]), [3.0])
+pooled = qc.Distribution.of(counts) + qc.Distribution(np.array([[True, False]]), np.array([3.0]))
 assert_type(pooled.shots, float)
 
 
