@@ -12,6 +12,7 @@ means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,27 +169,45 @@ def deconvolve(
     n_bits = counts.shape[-1].bit_length() - 1
     if counts.shape[-1] != 1 << n_bits:
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
-    counts = np.broadcast_to(counts, (len(rates), 1 << n_bits))
     bits = (np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1).astype(np.float64)
-    state = _Ascent(counts, bits, _Channel(rates), concentration[:, None], biased)
+    state = Ascent(counts, bits, _Channel(rates), concentration[:, None], biased)
     state.run(steps)
-    roots = mean_root(state.shape)
-    roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
-    return Posterior(rates.mean(axis=(1, 2)), concentration, roots, state.evidence(), (state.lost / state.total)[:, 0])
+    return state.posterior(rates.mean(axis=(1, 2)), concentration)
 
 
-class _Ascent:
-    """Coordinate ascent of the variational bound: Dirichlet over the ideal, Beta over the background share."""
+class Channel(Protocol):
+    """What turns strings that are sent into strings that are read; the first axis is hypotheses."""
 
-    def __init__(self, counts: Floats, bits: Floats, channel: _Channel, prior: Floats, biased: bool) -> None:
+    def __call__(self, vectors: Floats) -> Floats:
+        """Give what is read when each vector is sent."""
+
+    def back(self, vectors: Floats) -> Floats:
+        """Apply the transpose."""
+
+
+class Ascent:
+    """Coordinate ascent of the variational bound: Dirichlet over the ideal, Beta over the background share.
+
+    Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same.
+    """
+
+    def __init__(self, counts: Floats, bits: Floats, channel: Channel, prior: Floats, biased: bool) -> None:
+        n_hypotheses = len(prior)
+        counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
         self.counts, self.bits, self.channel, self.prior, self.biased = counts, bits, channel, prior, biased
         shots = float(counts[0].sum())
-        n_hypotheses, n_strings = counts.shape
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        self.shape = prior + 0.5 * (shots / n_strings + channel.back(counts))
+        sent = channel.back(counts)
+        self.shape = prior + 0.5 * (shots / sent.shape[1] + sent)
         self.bias = np.full((n_hypotheses, bits.shape[1]), 0.5)
-        self.background = np.full((n_hypotheses, n_strings), 1 / n_strings)
+        self.background = np.full(counts.shape, 0.5 ** bits.shape[1])
+
+    def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
+        """Hand over what is known of the ideal."""
+        roots = mean_root(self.shape)
+        roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
+        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0])
 
     def run(self, steps: int) -> None:
         """Take plain steps, then pairs of steps followed by an extrapolation."""

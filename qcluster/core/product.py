@@ -10,10 +10,14 @@ from qcluster.core.special import log_gamma
 
 Floats = NDArray[np.float64]
 
-_LEVELS = np.log(np.geomspace(0.005, 0.45, 12))
-"""Typical flip rates that are tried, as logarithms."""
-_SPREADS = np.array([0.1, 0.25, 0.5, 0.8])
+_RATES = (0.003, 0.5)
+"""Typical flip rates of a machine, smallest and largest; as probable in every octave."""
+_SPREADS = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
 """Spreads of ln(rate) from bit to bit that are tried."""
+_LARGEST = 0.6
+"""Largest P(read 0|1) of one string: a bit may decay in more than half of the shots."""
+_NOISE = 0.06
+"""How far the bits of hopeless output are from fair: standard deviation of P(1)."""
 
 
 class Product(NamedTuple):
@@ -47,42 +51,93 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
     return Product(float(evidence), float(likelihood))
 
 
-def single_string_odds(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> float:
-    """Weigh "one string, flipped" against "biased bits of another origin", from the biases alone.
+def beyond_product(counts: Floats, drift: float) -> float:
+    """Test whether the counts have any structure that a product of biased bits has not.
 
-    A product of biased bits fits both equally well. But flip rates of one machine resemble each other (log-normal,
-    level and spread unknown; those of 0 and of 1 apart, for decay), while biases that the ideal itself has can lie
-    anywhere; and decay pulls *every* bit of a hopeless output towards 0, which the string of zeros would explain too.
+    Pearson's chi-square over all strings against the product of the observed biases, in standard deviations from what
+    shot noise and drift give. Hopeless output of real machines stays below 1.
+
+    Args:
+        counts: ``(2**n,)``, in shots.
+        drift: relative variance of a probability from one run to the next.
+
+    Example:
+        >>> beyond_product(np.array([90.0, 10, 9, 1]), 0.0) < 0, beyond_product(np.array([50.0, 0, 0, 50]), 0.0) > 60
+        (True, True)
+    """
+    n_strings, shots = len(counts), float(counts.sum())
+    n_bits = n_strings.bit_length() - 1
+    expected = np.full(1, shots)
+    for bit in range(n_bits):
+        pairs = counts.reshape(-1, 2, 1 << bit).sum(axis=(0, 2)) + 0.5
+        expected = np.kron(pairs / pairs.sum(), expected)
+    freedom = n_strings - 1 - n_bits
+    if freedom < 1:
+        return 0.0
+    chi = float(((counts - expected) ** 2 / expected).sum())
+    rare = max(float((1 / expected).sum()) - n_strings**2 / shots, 0.0)
+    variance = 2 * freedom * float(((1 + drift * expected) ** 2).mean()) + rare
+    return (chi - freedom - drift * shots) / float(np.sqrt(variance))
+
+
+def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:
+    """Find the string that a product of biased bits would be, and weigh "one string, flipped" against other origins.
+
+    A product fits both equally well, so the biases alone decide. Flip rates of one machine resemble each other
+    (log-normal, level and spread unknown), those of 0 and of 1 alike or apart; decay may also differ from bit to bit
+    at will, up to one half. Biases that the ideal itself has can lie anywhere, those of hopeless output lie near 1/2,
+    and decay pulls *every* bit of a hopeless output towards 0, which the string of zeros would explain too. Strings
+    are tried that read as 1 the bits whose P(1) lies above a threshold, each threshold in turn.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_outcomes,)``, in shots.
-        string: ``(n_bits,) bool``, the string in question.
 
     Returns:
-        Log odds in favour of the single string.
+        ``(n_bits,) bool``, the most probable string, and its log odds.
 
     Example:
         >>> strings = np.array([[True, False, True], [True, True, True], [True, False, False], [False, False, True]])
-        >>> single_string_odds(strings, np.array([850.0, 50.0, 50.0, 50.0]), strings[0]) > 3
-        True
-        >>> single_string_odds(strings, np.array([400.0, 30.0, 300.0, 20.0]), strings[0]) > 3
+        >>> found, odds = single_string(strings, np.array([850.0, 50.0, 50.0, 50.0]))
+        >>> found.tolist(), odds > 3
+        ([True, False, True], True)
+        >>> single_string(strings, np.array([400.0, 30.0, 300.0, 20.0]))[1] > 3
         False
     """
     shots, n_bits = float(weights.sum()), bits.shape[1]
     ones = (weights @ bits + 0.5) / (shots + 1)
-    rate = np.where(string, 1 - ones, ones)
-    log = sum(_alike(rate[string == value], shots) for value in (False, True))
+    order = np.argsort(-ones, kind="stable")
+    places = [k for k in range(n_bits + 1) if k in (0, n_bits) or ones[order[k - 1]] > ones[order[k]]]
+    logs = [_one_string(1 - ones[order[:k]], ones[order[k:]], shots) for k in places]
+    best = int(np.argmax(logs))
+    string = np.zeros(n_bits, dtype=bool)
+    string[order[: places[best]]] = True
+    variance = _NOISE**2 + 0.25 / shots
+    hopeless = float((-0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)).sum())
+    other = np.logaddexp(0.0, hopeless) - np.log(2)  # biases anywhere in [0, 1], or near 1/2
     decayed = n_bits * np.log(2) if (ones < 0.5).all() else 0.0
-    return float(log - n_bits * np.log(2) - decayed)
+    return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - other)
+
+
+def _one_string(down: Floats, up: Floats, shots: float) -> float:
+    """Give the log density of the flip rates of the ones and of the zeros of a string."""
+    if (down >= _LARGEST).any() or (up >= 0.5).any():
+        return -np.inf
+    apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(_LARGEST)) - np.log(2) + _alike(up, shots)
+    return float(np.logaddexp(apart, _alike(np.r_[down, up], shots)) - np.log(2))
 
 
 def _alike(rates: Floats, shots: float) -> float:
-    """Give the log density of rates that scatter about one level, both level and spread unknown."""
+    """Give the log density of rates that scatter about one level, both level and spread unknown.
+
+    The level has a flat prior in ln(rate) and is integrated in closed form; spreads are averaged.
+    """
     if not len(rates):
         return 0.0
-    variance = _SPREADS[None, :, None] ** 2 + (1 - rates) / (rates * shots)
-    scaled = (np.log(rates) - _LEVELS[:, None, None]) ** 2 / variance
-    log = (-0.5 * scaled - 0.5 * np.log(2 * np.pi * variance) - np.log(rates)).sum(axis=-1)
-    best = log.max()
-    return float(np.log(np.exp(log - best).mean()) + best)
+    logs = np.log(rates)
+    precision = 1 / (_SPREADS[:, None] ** 2 + (1 - rates) / (rates * shots))
+    total = precision.sum(axis=1)
+    scatter = (precision * logs**2).sum(axis=1) - (precision @ logs) ** 2 / total
+    level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(_RATES[1] / _RATES[0]))
+    density = 0.5 * np.log(precision / (2 * np.pi)).sum(axis=1) - 0.5 * scatter + level - logs.sum()
+    return float(np.logaddexp.reduce(density) - np.log(len(_SPREADS)))

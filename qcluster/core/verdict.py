@@ -52,6 +52,10 @@ class Sparse(Protocol):
         """Flips per bit of an average shot."""
 
     @property
+    def simple(self) -> bool:
+        """Independent flips at one rate for all bits explain the counts."""
+
+    @property
     def perplexity(self) -> float:
         """Effective number of distinct strings in the counts."""
 
@@ -60,21 +64,29 @@ class Sparse(Protocol):
 class GuardSettings:
     """Constants of the guard, each with a physical meaning."""
 
-    flips: tuple[float, ...] = (0.0, 0.04, 0.11, 0.2, 0.33)
+    flips: tuple[float, ...] = (0.0, 0.02, 0.04, 0.07, 0.11, 0.15, 0.2, 0.26, 0.33)
     """Flip rates that are tried."""
     strings: tuple[float, ...] = (1.0,)
     """Sparse hypotheses: Dirichlet mass of the whole ideal, about the number of strings that matter."""
     densities: tuple[float, ...] = (0.1, 0.3, 1.0, 4.0)
     """Dense hypotheses: Dirichlet mass of every string; 1 is Porter-Thomas, 4 nearly uniform."""
+    support: tuple[float, ...] = (5.0, 50.0)
+    """The same for outputs too wide for the full vector: numbers of strings that matter."""
     drift: float = 0.03
     """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
     doubt: float = 15.0
     """The evidence counts this many times less than the formula says: real errors are no independent flips."""
-    flat_odds: float = 0.2
+    doubt_when_simple: float = 3.0
+    """The same for a mixture whose independent flips at one rate leave nothing of the counts unexplained."""
+    flat_odds: float = 0.3
     """Prior odds of an ideal flatter than Porter-Thomas against any other: circuits rarely end there."""
-    insured: float = 0.06
+    typical: tuple[float, float] = (0.06, 0.8)
+    """Flips per bit expected where no rates are known, and the spread of their logarithm."""
+    insured: float = 0.03
     """Share of the raw counts in any answer that rests on deconvolution."""
-    insured_when_good: float = 0.5
+    insured_when_lost: float = 0.7
+    """Further share where all shots are background; it falls with the cube of their part."""
+    insured_when_good: float = 0.6
     """Further share when the raw counts are already near the answer: little to win, so little is risked."""
     clean: float = 0.97
     """Counts are left as they are when they show that at least this share of the shots is free of errors."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qcluster.core.distribution import Distribution
 from qcluster.core.guard import combine
 from qcluster.core.metrics import hellinger_fidelity
-from qcluster.core.product import product_evidence, single_string_odds
+from qcluster.core.product import beyond_product, product_evidence, single_string
 from qcluster.core.verdict import Guarded, GuardSettings
 from tests.core.oracle_deconvolve import dense_channel
 from tests.strategies import counts as some_counts
@@ -38,6 +38,7 @@ def some_fit(d: Distribution, k: int = 1, *, flip: float = 0.1, **change: Any) -
         "gap": 100.0,
         "flip_rate": flip,
         "perplexity": 1.0,
+        "simple": False,
     }
     return SimpleNamespace(**{**fields, **change})
 
@@ -140,15 +141,17 @@ def test_a_good_mixture_is_followed() -> None:
     assert hellinger_fidelity(answer_of(found), spread(ideal, n)) > 0.98
 
 
-def test_wide_registers_follow_a_credible_mixture_and_nothing_else() -> None:
+def test_wide_registers_follow_a_credible_mixture_and_leave_noise_alone() -> None:
     bits = np.eye(20, dtype=bool)
     d = Distribution(np.vstack([bits, np.ones((1, 20), bool), np.zeros((1, 20), bool)]), np.r_[np.ones(20), 90.0, 90.0])
     centroids = np.array([[True] * 20, [False] * 20])
     fit = some_fit(d, 2, centroids=centroids, weights=np.array([0.5, 0.5]))
     assert combine(d, fit).share > 0.9
-    left = combine(d, some_fit(d, 2, agreement=0.3))
+    assert combine(d, some_fit(d, 2, agreement=0.3)).share < 0.9
+    noise = Distribution(np.random.default_rng(0).random((300, 20)) < 0.5, np.ones(300))
+    left = combine(noise, some_fit(noise, 2, agreement=0.3))
     assert not left.applied
-    assert left.weights is d.weights
+    assert left.weights is noise.weights
 
 
 def test_known_rates_steer_the_deconvolution() -> None:
@@ -203,6 +206,35 @@ def test_even_flips_are_a_string_and_wild_ones_are_not() -> None:
     n, string = 10, np.arange(10) % 2 == 0
     even = rng.random((5000, n)) < 0.25
     wild = rng.random((5000, n)) < rng.uniform(0.02, 0.5, n)
-    odds = [single_string_odds(flips ^ string, np.ones(5000), string) for flips in (even, wild)]
-    assert odds[0] > 2
-    assert odds[1] < 0
+    found = [single_string(flips ^ string, np.ones(5000)) for flips in (even, wild)]
+    assert found[0][0].tolist() == string.tolist()
+    assert found[0][1] > 2
+    assert found[1][1] < 0
+
+
+def test_the_string_is_found_where_most_shots_have_lost_a_one() -> None:
+    right = 0
+    for seed in range(20):
+        rng = np.random.default_rng([9, seed])
+        string = rng.random(9) < 0.5
+        decay = rng.uniform(0.05, 0.55, 9)
+        shots = np.where(string, rng.random((10240, 9)) > decay, rng.random((10240, 9)) < 0.05)
+        d = Distribution(shots, np.ones(10240))
+        found = combine(d, some_fit(d, 1))
+        right += np.array_equal(found.bits[np.argmax(found.weights)], string)
+    assert right >= 18
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.03])
+def test_structure_beyond_a_product_is_measured_in_standard_deviations(drift: float) -> None:
+    rng = np.random.default_rng(5)
+    product = np.ones(1)
+    for one in rng.uniform(0.2, 0.8, 7):
+        product = np.kron(product, [1 - one, one])
+    scores = []
+    for _ in range(200):
+        spoiled = product * rng.gamma(1 / drift, drift, 128) if drift else product
+        scores.append(beyond_product(rng.multinomial(4000, spoiled / spoiled.sum()).astype(float), drift))
+    assert abs(np.mean(scores)) < 0.5
+    assert 0.7 < np.std(scores) < 1.5
+    assert beyond_product(4000 * (0.8 * product + 0.2 * np.eye(128)[5]), drift) > 5

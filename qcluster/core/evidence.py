@@ -1,0 +1,101 @@
+"""What counts say about structure, and how hypotheses about the ideal are weighed against each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.deconvolve import Posterior, effective_shots
+from qcluster.core.distribution import Distribution
+from qcluster.core.product import product_evidence, single_string
+from qcluster.core.verdict import GuardSettings, Sparse
+
+Floats = NDArray[np.float64]
+
+_STRING_ODDS = 3.5
+"""Log odds that a product of biased bits must have before it is taken for one string."""
+AGREEMENT = 0.9
+"""Least cosine between counts and mixture, where deconvolution can do the work instead."""
+AGREEMENT_WIDE = 0.75
+"""The same beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
+CLEAR_GAP = 5.0
+"""Drop of the likelihood gain behind the last string from which the number of strings is clear."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the counts say about structure, before any full vector is built."""
+
+    tempering: float
+    """Effective shots over shots."""
+    product: float
+    """Log evidence of a product of biased bits."""
+    several: float
+    """Log evidence of the sparse mixture where it has more than one string; a single string is a product too."""
+    credible: bool
+    """The mixture explains the counts, and its number of strings is clear or the counts are concentrated."""
+    string: NDArray[np.bool_]
+    """``(n,)``: what a product of biased bits would be, if it were one string with flips."""
+    single: float
+    """Probability that it would."""
+
+
+def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> Evidence:
+    """Judge the counts and the mixture fitted to them, at the number of shots that drift leaves."""
+    n, k = distribution.n_bits, effective_strings(fit)
+    shots = effective_shots(distribution.weights, settings.drift)
+    tempering = shots / distribution.shots
+    product = product_evidence(distribution.bits, distribution.weights * tempering)
+    likelihood = tempering * fit.log_likelihood
+    cost = k * n * np.log(2) + 0.5 * np.log(max(shots, 1.0)) * (k + 3 + (1 if fit.simple else n))
+    concentrated = fit.perplexity <= 0.35 * min(2.0**n, distribution.shots)
+    enough = AGREEMENT if n <= settings.widest else AGREEMENT_WIDE
+    credible = fit.excess >= 4 and fit.agreement >= enough and (fit.gap >= CLEAR_GAP or concentrated)
+    beyond = (likelihood - product.log_likelihood - 2 * np.log(max(shots, 1.0))) / 10
+    string, odds = single_string(distribution.bits, distribution.weights)
+    single = sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * (fit.excess >= 4)
+    several = likelihood - cost if k > 1 else -np.inf
+    return Evidence(tempering, product.evidence, several, credible, string, single)
+
+
+def belief_in(posterior: Posterior, cost: Floats, known: float | None, n_bits: int, settings: GuardSettings) -> Floats:
+    """Weigh the hypotheses: tempered evidence less a cost, how much each explains, priors of sparsity and of flips."""
+    log = (posterior.evidence - cost) / settings.doubt
+    log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
+    log = log + np.log(_spacing(posterior.concentration))
+    log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
+    typical, spread = settings.typical if known is None else (max(known, 0.005), np.log(2))
+    away = np.log(np.maximum(posterior.flips, 0.01 if known is None else 0.005) / typical) / spread
+    log = log - 0.5 * away**2
+    if known is not None:
+        flipped = 1 - (1 - known) ** n_bits
+        log = log - 10 * np.maximum(posterior.background - flipped, 0)
+    belief: Floats = np.exp(log - log.max())
+    belief /= belief.sum()
+    return belief
+
+
+def _spacing(concentration: Floats) -> Floats:
+    """Give the length of ln(concentration) that each hypothesis stands for, so that none is counted twice."""
+    tried, which = np.unique(np.log(concentration), return_inverse=True)
+    if len(tried) == 1:
+        return np.ones(len(concentration))
+    edges = np.r_[tried[0], (tried[1:] + tried[:-1]) / 2, tried[-1]]
+    lengths: Floats = np.diff(edges)[which]
+    return lengths
+
+
+def effective_strings(fit: Sparse) -> int:
+    """Count the strings that matter: the effective number, rounded."""
+    weights = fit.weights[fit.weights > 0]
+    return max(1, round(float(np.exp(-(weights * np.log(weights)).sum()))))
+
+
+def sigmoid(x: float) -> float:
+    """Turn log odds into a probability."""
+    return float(1 / (1 + np.exp(-np.clip(x, -50, 50))))
+
+
+def ramp(x: float, low: float, high: float) -> float:
+    """Rise from 0 at `low` to 1 at `high`."""
+    return float(np.clip((x - low) / (high - low), 0, 1))

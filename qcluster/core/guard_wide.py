@@ -1,0 +1,54 @@
+"""The guarded answer where the full vector is too long."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.distribution import Distribution
+from qcluster.core.evidence import CLEAR_GAP, Evidence, belief_in, effective_strings, ramp, sigmoid
+from qcluster.core.observed import deconvolve_observed
+from qcluster.core.response import Blend
+from qcluster.core.verdict import Guarded, GuardSettings, Sparse
+from qcluster.core.wording import say_dense, say_sparse
+
+Floats = NDArray[np.float64]
+
+
+def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSettings) -> Guarded:
+    """Beyond the full vector, follow the mixture where it is clear, and else ask the strings that were read."""
+    share = 0.97 * seen.credible * (seen.single if effective_strings(fit) == 1 else 1.0)
+    raw = np.sqrt(d.probabilities)
+    if share >= settings.smallest_share and fit.gap >= CLEAR_GAP:
+        return _follow(d, fit, share)
+    flips = np.array(settings.flips[1:-2])
+    rates = np.broadcast_to(flips[:, None, None], (len(flips), d.n_bits, 2))
+    tempered = d.weights * seen.tempering
+    posterior, places, explained = deconvolve_observed(d.bits, tempered, rates, np.array(settings.support))
+    beyond = float(posterior.evidence.max()) - seen.product
+    if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
+        return _follow(d, fit, share)
+    belief = belief_in(posterior, np.zeros(len(posterior.flips)), None, d.n_bits, settings)
+    lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
+    structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.5, 0.9)
+    structure *= 1 - ramp(lost - flipped, 0.0, 0.2)  # what scrambles most shots would flip more bits of the others
+    kept = 1 - structure * (1 - min(settings.insured + settings.insured_when_lost * lost**3, 0.95))
+    if 1 - kept < settings.smallest_share:
+        reason = "no few strings explain the shots, and the register is too wide for more: left as is"
+        return Guarded(d.bits, d.weights, False, 0.0, kept, reason)
+    roots = kept * raw
+    roots[places] += (1 - kept) * (belief @ posterior.roots)
+    weights = roots**2
+    reason = say_dense(float(belief @ posterior.flips), lost, kept)
+    concentration = np.tile(np.array(settings.support) / len(places), len(flips))
+    every = np.repeat(rates, len(settings.support), axis=0)
+    blend = Blend((0.0, structure, 1 - structure, 0.0), None, belief, every, concentration, seen.tempering, places)
+    return Guarded(d.bits, weights * (d.shots / weights.sum()), True, 1 - kept, structure, reason, blend)
+
+
+def _follow(d: Distribution, fit: Sparse, share: float) -> Guarded:
+    """Mix the strings of the mixture with the raw counts."""
+    bits = np.vstack([d.bits, fit.centroids])
+    roots = np.r_[(1 - share) * np.sqrt(d.probabilities), share * np.sqrt(fit.weights / fit.weights.sum())]
+    pooled = Distribution(bits, roots)
+    weights = pooled.weights**2
+    blend = Blend((share, 0.0, 1 - share, 0.0))
+    return Guarded(pooled.bits, weights * (d.shots / weights.sum()), True, share, share, say_sparse(fit), blend)
