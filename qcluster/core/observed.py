@@ -1,8 +1,11 @@
 """Undo bit flips where the full vector is too long: the ideal is sought among the most frequent strings.
 
 The model is that of `qcluster.core.deconvolve`, with the strings that were read in place of all 2^n: they carry all of
-the likelihood, and where outputs repeat at all, the ideal's strings are among the frequent ones.
+the likelihood, and where outputs repeat at all, the ideal's strings are among the frequent ones. That these were picked
+by the counts is paid for in the evidence: every string in use costs its name.
 """
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +74,8 @@ def deconvolve_observed(
     state = Ascent(weights, bits.astype(np.float64), kernel, concentration[:, None], biased=True)
     state.run(steps)
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
+    naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
+    found = replace(found, evidence=found.evidence - naming * np.minimum(state.shape, 1.0).sum(axis=1))
     read = (1 - found.background[:, None]) * kernel(found.roots**2) + found.background[:, None] * state.background
     ones = weights @ bits / weights.sum()
     chance = float(np.prod(ones**2 + (1 - ones) ** 2)) * weights.sum()
