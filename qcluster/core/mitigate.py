@@ -16,7 +16,7 @@ from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
 from qcluster.core.mixture import MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
-from qcluster.core.response import Blended, Response, Sparse
+from qcluster.core.response import Blended, Response, Strings
 from qcluster.core.verdict import GuardSettings
 
 Floats = NDArray[np.float64]
@@ -171,7 +171,7 @@ def _mixture(
     fit = fit_mixture(raw.bits, raw.weights, rates=pairs, settings=settings)
     constants = guard if isinstance(guard, GuardSettings) else None
     answer = combine(raw, fit, rates=pairs, settings=constants) if guard else trust(raw, fit)
-    strings = Sparse(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots)
+    strings = Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots)
     blended = strings if answer.blend is None else Blended(strings, answer.blend)
     return Mitigation(
         distribution=Distribution(answer.bits, answer.weights) if answer.applied else raw,

@@ -46,7 +46,7 @@ class Response(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse:
+class Strings:
     """A few strings seen through a channel: one Newton step of the likelihood for every resample.
 
     The strings are held; their weights, the uniform share and the flip rates follow the resampled scores. A single
@@ -166,7 +166,7 @@ class Blended:
     Cost: that of one hypothesis of the deconvolution for every draw, a hundredth of a second for 12 bits.
     """
 
-    sparse: Sparse
+    sparse: Strings
     """The strings."""
     blend: Blend
     """What they are blended with."""
