@@ -5,12 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, ramp, sigmoid
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import beyond_product
-from qcluster.core.response import Blend
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse, say_string
 

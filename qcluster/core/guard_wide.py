@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.blend import Blend
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import CLEAR_GAP, Evidence, belief_in, effective_strings, ramp, sigmoid
 from qcluster.core.observed import deconvolve_observed
-from qcluster.core.response import Blend
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
+from qcluster.core.blend import Blended
 from qcluster.core.channel import as_rates
 from qcluster.core.circuit import CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
@@ -16,7 +17,7 @@ from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
 from qcluster.core.mixture import MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
-from qcluster.core.response import Blended, Response, Strings
+from qcluster.core.response import Response, Strings
 from qcluster.core.verdict import GuardSettings
 
 Floats = NDArray[np.float64]

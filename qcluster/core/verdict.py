@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
-from qcluster.core.response import Blend
+from qcluster.core.blend import Blend
 
 Floats = NDArray[np.float64]
 
