@@ -2,7 +2,9 @@
 
 Run from the repository: python -m benchmarks.judge_mixture [--sets brussels lrqaoa synthetic] [--every 1] [--each 40]
                          python -m benchmarks.judge_mixture --ablations
-Writes benchmarks/results/judge_mixture.csv, one row a record, or judge_ablations.csv. All methods get the same shots.
+                         python -m benchmarks.judge_mixture --leave-out
+Writes benchmarks/results/judge_mixture.csv, one row a record, judge_ablations.csv or judge_left_out.csv. All methods
+get the same shots.
 """
 
 import argparse
@@ -146,7 +148,7 @@ ABLATIONS: dict[str, GuardSettings] = {
     "dense hypotheses only": replace(GuardSettings(), strings=(), densities=(0.3, 1.0, 4.0)),
     "flat ideals as likely as others": replace(GuardSettings(), flat_odds=1.0),
     "one flip rate": replace(GuardSettings(), flips=(0.11,)),
-    "sparse mixture alone (wide path)": replace(GuardSettings(), widest=0),
+    "only strings that were read": replace(GuardSettings(), widest=0),
 }
 
 
@@ -161,6 +163,46 @@ def ablate(held: list[Record]) -> list[dict[str, Any]]:
             answer = combine(record.counts, fit, settings=settings)
             row[name] = round(hellinger_fidelity(as_distribution(answer), record.ideal), 4)
         rows.append(row)
+    return rows
+
+
+CHOICES: dict[str, GuardSettings] = {
+    "as shipped": GuardSettings(),
+    "half the doubt": replace(GuardSettings(), doubt=7.5),
+    "twice the doubt": replace(GuardSettings(), doubt=30.0),
+    "flips expected at .03": replace(GuardSettings(), typical=(0.03, 0.8)),
+    "flips expected at .12": replace(GuardSettings(), typical=(0.12, 0.8)),
+    "flips expected within e^1.6": replace(GuardSettings(), typical=(0.06, 1.6)),
+    "insured less when lost": replace(GuardSettings(), insured_when_lost=0.4),
+    "insured more when lost": replace(GuardSettings(), insured_when_lost=0.9),
+    "insured less when good": replace(GuardSettings(), insured_when_good=0.3),
+    "flat ideals rarer": replace(GuardSettings(), flat_odds=0.1),
+    "flat ideals as likely as others": replace(GuardSettings(), flat_odds=1.0),
+}
+
+
+def leave_out(held: list[Record]) -> list[dict[str, Any]]:
+    """Choose the constants on one machine's even lines, and judge them on every line of another machine."""
+    fits = [fit_mixture(record.counts.bits, record.counts.weights) for record in held]
+    raw = np.array([hellinger_fidelity(record.counts, record.ideal) for record in held])
+    gain = {}
+    for name, settings in CHOICES.items():
+        answers = [combine(record.counts, fit, settings=settings) for record, fit in zip(held, fits, strict=True)]
+        pairs = zip(answers, held, strict=True)
+        gain[name] = np.array([hellinger_fidelity(as_distribution(a), r.ideal) for a, r in pairs]) - raw
+    machine = np.array([record.machine for record in held])
+    even = np.array(["even" in record.group for record in held])
+    rows = []
+    for left in np.unique(machine):
+        seen = (machine != left) & even
+        worth = {name: change[seen].mean() - 2 * (change[seen] < -HARM).mean() for name, change in gain.items()}
+        chosen = max(worth, key=lambda name: worth[name])
+        for name in dict.fromkeys((chosen, "as shipped")):
+            change = gain[name][machine == left]
+            row = {"left_out": left, "constants": name, "chosen": int(name == chosen), "records": len(change)}
+            figures = {"raw": raw[machine == left].mean(), "gain": change.mean(), "harm": (change < -HARM).mean()}
+            rows.append({**row, **{k: round(float(v), 4) for k, v in {**figures, "worst": change.min()}.items()}})
+            print(rows[-1])
     return rows
 
 
@@ -193,7 +235,11 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take each such pair of LR-QAOA lines")
     parser.add_argument("--each", type=int, default=40, help="synthetic cases a group")
     parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--leave-out", action="store_true", help="choose constants on one machine, judge on another")
     options = parser.parse_args()
+    if options.leave_out:
+        write(leave_out(list(lrqaoa(options.every))), "judge_left_out.csv")
+        return
     held = list(everything(options.sets, options.every, options.each))
     if options.ablations:
         rows = ablate([record for record in held if record.counts.n_bits <= GuardSettings().widest])

@@ -88,6 +88,27 @@ def random_rates(n: int, level: float, rng: np.random.Generator) -> Floats:
     return np.clip(level * rng.lognormal((-0.5, 0.5), 0.4, (n, 2)), 0.001, (0.4, 0.55))
 
 
+def make_wide(kind: str, n: int, rng: np.random.Generator) -> Case:
+    """Draw a register too wide for a full vector, shot by shot: some dozens to hundreds of strings, or none."""
+    shots, level, lost = int(2 ** rng.uniform(11, 14)), float(rng.uniform(0.02, 0.1)), float(rng.uniform(0, 0.5))
+    name, _, number = kind.partition("-")
+    if name == "scattered":
+        strings = np.unique(rng.random((int(number), n)) < 0.5, axis=0)
+    elif name == "gathered":
+        centres = rng.random((3, n)) < 0.5
+        strings = np.unique(centres[rng.integers(3, size=int(number))] ^ (rng.random((int(number), n)) < 0.12), axis=0)
+    else:
+        strings = (np.arange(1 << n)[:, None] >> np.arange(n) & 1).astype(bool)
+    shares = rng.dirichlet(np.full(len(strings), 0.5 if name == "gathered" else 1.0))
+    read = strings[rng.choice(len(strings), shots, p=shares)]
+    read ^= rng.random(read.shape) < level * rng.lognormal(0, 0.4, n)
+    blind = rng.random(shots) < lost
+    read[blind] = rng.random((int(blind.sum()), n)) < rng.uniform(0.44, 0.5, n)
+    note = {"kind": kind, "n": n, "flips": round(level, 4), "lost": round(lost, 3), "shots": shots}
+    group = "wide, no few strings" if name == "porter" else "wide, many strings"
+    return Case(group, Distribution(read, np.ones(shots)), Distribution(strings, shares), note)
+
+
 SPARSE = ("strings-1", "strings-2", "strings-3", "strings-5", "strings-8", "ghz", "w")
 DENSE = ("dirichlet-0.02", "dirichlet-0.1", "dirichlet-0.3", "product")
 NOISE = ("porter-thomas", "uniform", "dirichlet-3")
@@ -122,4 +143,10 @@ def cases(seed: int, each: int) -> list[Case]:
     for _ in range(min(each, 16)):
         rates = np.stack([np.full(9, 0.05), rng.uniform(0.05, 0.55, 9)], axis=1)
         made.append(make("one string, decay to .55, 9 bits", "strings-1", 9, rates, 0, 10240, rng))
+    rng = np.random.default_rng([seed, 300])
+    for i in range(each // 2):
+        kind = ("scattered-20", "gathered-30", "scattered-60", "gathered-100", "scattered-200")[i % 5]
+        made.append(make_wide(kind, int(rng.integers(13, 18)), rng))
+    for _ in range(each // 8):
+        made.append(make_wide("porter-thomas", int(rng.integers(13, 15)), rng))
     return made

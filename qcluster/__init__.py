@@ -17,6 +17,7 @@ from qcluster.errors import AccountError, CalibrationError, JobError, QClusterEr
 
 if TYPE_CHECKING:
     from qcluster import baselines
+    from qcluster.batch import mitigate_many
     from qcluster.device.calibration import Calibration, read_calibration
     from qcluster.device.execute import execute
     from qcluster.device.profile import Profile, read_profile
@@ -38,6 +39,7 @@ _LAZY = {
     "Run": "qcluster.device.run",
     "estimate_rates": "qcluster.learn.rates",
     "execute": "qcluster.device.execute",
+    "mitigate_many": "qcluster.batch",
     "read_calibration": "qcluster.device.calibration",
     "read_profile": "qcluster.device.profile",
     "twirl": "qcluster.device.twirl",
@@ -68,6 +70,7 @@ __all__ = [
     "execute",
     "metrics",
     "mitigate",
+    "mitigate_many",
     "read_calibration",
     "read_profile",
     "twirl",

@@ -14,6 +14,7 @@ ALLOWED = {
     "core": {"errors"},
     "baselines": {"errors", "core"},
     "learn": {"errors", "core"},
+    "batch": {"errors", "core"},
     "files": {"errors", "core"},
     "plot": {"errors", "core", "files"},
     "device": {"errors", "core", "learn", "baselines", "files"},

@@ -16,6 +16,8 @@ Bits = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""Multiplier that spreads low bits upwards (Fibonacci hashing)."""
 _CHUNK = 1 << 22
 """Pairs of strings whose distances are held in memory at once."""
 
@@ -144,13 +146,63 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if _ascending(words):
         everything = np.arange(len(words))
         return everything, everything
-    order = np.argsort(words[:, -1])
-    top = words[order, -1]
-    tied = np.r_[False, top[1:] == top[:-1]]
-    tied[:-1] |= tied[1:]
-    order[tied] = order[tied][np.lexsort(words[order[tied]].T)]
-    ranked = words[order]
-    return order, np.flatnonzero(np.r_[True, (ranked[1:] != ranked[:-1]).any(axis=1)])
+    key, exact = _top_bits(words)
+    some = key[:: len(key) // 4096 + 1]
+    if not exact and 4 * len(np.unique(some)) < 3 * len(some):
+        return _distinct_by_hash(words)
+    order, new = _sorted(key)
+    if not exact:
+        tied = ~new
+        tied[:-1] |= tied[1:]
+        if 4 * np.count_nonzero(tied) > len(words):
+            return _distinct_by_hash(words)
+        order[tied] = order[tied][np.lexsort(words[order[tied]].T)]
+        new = _changes(words[order])
+    return order, np.flatnonzero(new)
+
+
+def _top_bits(words: Words) -> tuple[Words, bool]:
+    """Give the highest bits of packed strings, as many as `_sorted` looks at, and tell whether these are all."""
+    used = int(words[:, -1].max()).bit_length()
+    kept = 64 - (len(words) - 1).bit_length()
+    key = words[:, -1] << np.uint64(64 - used) if 0 < used < 64 else words[:, -1] * np.uint64(used > 0)
+    if words.shape[1] > 1 and used < 64:
+        key |= words[:, -2] >> np.uint64(used)
+    return key, words.shape[1] == 1 and used <= kept
+
+
+def _sorted(key: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Sort by the highest bits of a key, equal ones in their order; tell where a new value begins.
+
+    The place of a row stands in the lowest bits of what is sorted: several times as fast as ``argsort``.
+    """
+    low = np.uint64((1 << (len(key) - 1).bit_length()) - 1)
+    ranked = key & ~low
+    ranked |= np.arange(len(key), dtype=np.uint64)
+    ranked.sort()
+    order = (ranked & low).astype(np.intp)
+    ranked &= ~low
+    return order, np.r_[True, ranked[1:] != ranked[:-1]]
+
+
+def _changes(words: Words) -> NDArray[np.bool_]:
+    return np.asarray(np.r_[True, (words[1:] != words[:-1]).any(axis=1)])
+
+
+def _distinct_by_hash(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Find equal rows by a hash, and sort only the distinct ones: for many equal rows."""
+    mixed = words[:, 0] * _ODD
+    for word in range(1, words.shape[1]):
+        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[:, word]) * _ODD
+    order, new = _sorted(mixed)
+    starts, ranked = np.flatnonzero(new), words[order]
+    if not (_changes(ranked) == new).all():  # different strings of one hash
+        order = np.lexsort(words.T)
+        return order, np.flatnonzero(_changes(words[order]))
+    rank = np.lexsort(ranked[starts].T)
+    sizes = np.diff(starts, append=len(words))[rank]
+    placed = np.cumsum(sizes) - sizes
+    return order[np.repeat(starts[rank] - placed, sizes) + np.arange(len(words))], placed
 
 
 def _ascending(words: Words) -> bool:

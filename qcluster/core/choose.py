@@ -6,9 +6,11 @@ from math import log
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.growth import choices, evidence, joining_gains, score, take
-from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances, fit
-from qcluster.core.moves import level_within, relocate, ring, ring_gain, undo_decay
+from qcluster.core.description import choices, evidence, score
+from qcluster.core.em import fit, fit_all
+from qcluster.core.growth import joining_gains, take
+from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances
+from qcluster.core.moves import level_within, relocate, ring, undo_decay
 
 _CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
@@ -18,6 +20,8 @@ _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
 """Mixtures, of most evidence at free rates, that are tried at one rate."""
+_FAR = 40.0
+"""Twice the gain of free rates over one, beyond twice what chance gives, from which a glance decides."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
@@ -38,21 +42,40 @@ def by_evidence(
     distinct = {np.unique(model.centroids, axis=0).tobytes(): model for model in models}
     # What independent flips at one rate explain, free rates explain nearly as well: the rest need not be looked at.
     likely = sorted(distinct.values(), key=lambda model: evidence(rows, model))[:_LIKELY]
-    quick = [fit(rows, model, one_rate, 8) for model in likely]
+    quick = fit_all(rows, likely, one_rate, 8)
     lengths = [evidence(rows, model) for model in quick]
-    best = fit(rows, quick[int(np.argmin(lengths))], one_rate, rounds)
-    # The likelihood ratio of 2n rates against one is chi-squared with 2n - 1 degrees of freedom.
-    freedom = 2 * rows.n_bits - 1
-    gain = 2 * (fit(rows, best, prior, rounds).log_likelihood - best.log_likelihood)
-    if misfit(rows, best) > limit or gain > freedom + limit * float(np.sqrt(2 * freedom)):
+    shortest = min(lengths)
+    known, glance = likely[lengths.index(shortest)], quick[lengths.index(shortest)]
+    if 2 * (known.log_likelihood - glance.log_likelihood) > 2 * _most_by_chance(rows, limit) + _FAR:
         return None
-    near = min(lengths) + 12.0
-    kept = [fit(rows, model, one_rate, rounds) for model, length in zip(quick, lengths, strict=True) if length < near]
+    near = [model for model, length in zip(quick, lengths, strict=True) if length < shortest + 12.0]
+    kept = fit_all(rows, near, one_rate, rounds)
+    best = next(fitted for fitted, start in zip(kept, near, strict=True) if start is quick[lengths.index(shortest)])
+    if misfit(rows, best) > limit or _rates_differ(rows, best, prior, rounds, limit):
+        return None
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     order = order[found[order] < found.min() + 7.0]
     belief = np.exp(found.min() - found[order])
     return [kept[i] for i in order], belief / belief.sum()
+
+
+def _rates_differ(rows: Rows, best: Model, prior: Prior, rounds: int, limit: float) -> bool:
+    """Tell whether free rates gain more in likelihood over one than chance gives.
+
+    Twice the gain is chi-squared with 2n - 1 degrees of freedom. EM only raises it, so a part of the rounds may do.
+    """
+    most, free = _most_by_chance(rows, limit), best
+    for _ in range(3):
+        free = fit(rows, free, prior, rounds // 3)
+        if 2 * (free.log_likelihood - best.log_likelihood) > most:
+            return True
+    return False
+
+
+def _most_by_chance(rows: Rows, limit: float) -> float:
+    freedom = 2 * rows.n_bits - 1
+    return freedom + limit * float(np.sqrt(2 * freedom))
 
 
 def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
@@ -78,33 +101,38 @@ def by_gap(
     """
     belief, gaps = gap_belief(rows, path, complete, sharpness)
     plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.02]
-    answers, is_ring = [], False
-    for place, k in enumerate(plausible):
-        model = path[k]
-        if k < len(complete.weights):
-            model = _better(rows, model, take(complete, k + 1), prior, rounds)
-        assert model is not None
+    answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
+    for place, (k, model) in enumerate(zip(plausible, answers, strict=True)):
         if k == 0:
             model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
             circle = ring(rows, model, prior, rounds)
-            if circle is not None and ring_gain(rows, model, *circle) > 0:
-                model, is_ring = circle[0], is_ring or place == 0
+            if circle is not None:
+                model, is_ring = circle, is_ring or place == 0
         else:
             model = relocate(rows, model, prior, rounds // 2)
-        answers.append(model)
+        answers[place] = model
     share = belief[plausible]
     return answers, share / share.sum(), gaps[plausible], is_ring
 
 
-def _better(rows: Rows, one: Model | None, other: Model, prior: Prior, rounds: int) -> Model:
-    """Refit two mixtures of as many strings, and keep the one that describes the shots near its strings better.
+def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
+    """Give, for each number of strings less one, the better of the path's mixture and the complete one cut there.
 
-    Far from all strings, bursts of errors decide, which neither describes.
+    Better is what describes the shots near its strings better: far from all strings, bursts of errors decide, which
+    neither describes.
     """
-    other = fit(rows, replace(other, kernel=None), prior, rounds)
-    if one is None:
-        return other
-    one = fit(rows, one, prior, rounds)
+    offers: list[tuple[int, Model]] = []
+    for place, k in enumerate(plausible):
+        known, cut = path[k], k < len(complete.weights)
+        offers += ([] if known is None else [(place, known)]) + ([(place, take(complete, k + 1))] if cut else [])
+    better: dict[int, Model] = {}
+    fitted = fit_all(rows, [model for _, model in offers], prior, rounds)
+    for (place, _), model in zip(offers, fitted, strict=True):
+        better[place] = _nearer(rows, better[place], model) if place in better else model
+    return [better[place] for place in range(len(plausible))]
+
+
+def _nearer(rows: Rows, one: Model, other: Model) -> Model:
     near = np.zeros(len(rows.weights), dtype=bool)
     for model in (one, other):
         near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)

@@ -12,7 +12,7 @@ means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ _WARM_UP = 6
 """Plain steps before extrapolation begins."""
 _STRIDE = 12.0
 """Longest extrapolation, in steps."""
+
+_LONG = 8
+"""Bits from which single precision is used: half the time, and errors of 1e-5 in a root."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +123,11 @@ def channel_matrices(rates: Floats) -> Floats:
 class _Channel:
     """Independent flips as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix."""
 
-    def __init__(self, rates: Floats) -> None:
+    def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:
         n_bits = rates.shape[1]
         low = n_bits // 2
-        self.high = channel_matrices(rates[:, low:])
-        self.low = channel_matrices(rates[:, :low])
+        self.high = channel_matrices(rates[:, low:]).astype(dtype)
+        self.low = channel_matrices(rates[:, :low]).astype(dtype)
         self.low_back = np.ascontiguousarray(self.low.transpose(0, 2, 1))
         self.high_back = np.ascontiguousarray(self.high.transpose(0, 2, 1))
         self.shape = (len(rates), 1 << (n_bits - low), 1 << low)
@@ -137,7 +140,7 @@ class _Channel:
         """Apply the transpose."""
         return self._apply(self.high_back, vectors, self.low)
 
-    def _apply(self, left: Floats, vectors: Floats, right: Floats) -> Floats:
+    def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
         spread: Floats = left @ (vectors.reshape(self.shape) @ right)
         return spread.reshape(len(spread), -1)
 
@@ -156,7 +159,7 @@ def deconvolve(
             plain ones would).
         biased: let the background be a product of biased bits; otherwise it is uniform.
 
-    Cost: ``steps * n_hypotheses * 2**(3n/2)`` multiplications; 7 ms for 5 bits, 0.1 s for 10 (25 hypotheses).
+    Cost: ``steps * n_hypotheses * 2**(3n/2)`` multiplications; 7 ms for 5 bits, 0.05 s for 10 (45 hypotheses).
 
     Raises:
         ValueError: the length of `counts` is no power of two.
@@ -169,8 +172,9 @@ def deconvolve(
     n_bits = counts.shape[-1].bit_length() - 1
     if counts.shape[-1] != 1 << n_bits:
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
-    bits = (np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1).astype(np.float64)
-    state = Ascent(counts, bits, _Channel(rates), concentration[:, None], biased)
+    bits = np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1
+    dtype = np.float32 if n_bits >= _LONG else np.float64
+    state = Ascent(counts.astype(dtype), bits, _Channel(rates, dtype), concentration, biased)
     state.run(steps)
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
 
@@ -191,21 +195,24 @@ class Ascent:
     Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same.
     """
 
-    def __init__(self, counts: Floats, bits: Floats, channel: Channel, prior: Floats, biased: bool) -> None:
-        n_hypotheses = len(prior)
-        counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
-        self.counts, self.bits, self.channel, self.prior, self.biased = counts, bits, channel, prior, biased
-        shots = float(counts[0].sum())
+    def __init__(
+        self, counts: NDArray[Any], bits: NDArray[Any], channel: Channel, concentration: Floats, biased: bool
+    ) -> None:
+        n_hypotheses, n_bits = len(concentration), bits.shape[1]
+        self.counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
+        self.bits, self.channel, self.biased = bits.astype(counts.dtype), channel, biased
+        self.prior = concentration[:, None].astype(counts.dtype)
+        shots = float(self.counts[0].sum(dtype=np.float64))
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        sent = channel.back(counts)
-        self.shape = prior + 0.5 * (shots / sent.shape[1] + sent)
-        self.bias = np.full((n_hypotheses, bits.shape[1]), 0.5)
-        self.background = np.full(counts.shape, 0.5 ** bits.shape[1])
+        sent = channel.back(self.counts)
+        self.shape = self.prior + counts.dtype.type(0.5) * (counts.dtype.type(shots / sent.shape[1]) + sent)
+        self.bias = np.full((n_hypotheses, n_bits), 0.5)
+        self.background = np.full(self.counts.shape, 0.5**n_bits, counts.dtype)
 
     def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
         """Hand over what is known of the ideal."""
-        roots = mean_root(self.shape)
+        roots = mean_root(self.shape.astype(np.float64))
         roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
         return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0])
 
@@ -224,17 +231,17 @@ class Ascent:
 
     def step(self, shape: Floats, lost: Floats) -> tuple[Floats, Floats, Floats]:
         """Share every count out to the strings and the background that may have sent it."""
-        sent = exp_digamma(shape)
-        sent *= exp_digamma(self.total - lost) / exp_digamma(shape.sum(axis=1, keepdims=True))
-        stray = exp_digamma(lost) * self.background
+        sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
+        sent *= (exp_digamma(self.total - lost) / exp_digamma(whole)).astype(sent.dtype)
+        stray = exp_digamma(lost).astype(sent.dtype) * self.background
         expected = self.channel(sent)
         expected += stray
-        ratio = self.counts / np.maximum(expected, 1e-300)
+        ratio = self.counts / np.maximum(expected, np.finfo(expected.dtype).tiny)
         shares = self.channel.back(ratio)
         shares *= sent
         shares += self.prior
         stray *= ratio
-        wasted = stray.sum(axis=1, keepdims=True)
+        wasted = stray.sum(axis=1, keepdims=True, dtype=np.float64)
         bias = self.bias
         if self.biased:
             bias = (stray @ self.bits + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
@@ -249,7 +256,7 @@ class Ascent:
         change = self.logs(*second[:2])
         change -= start
         change -= 2 * speed
-        weight = np.hstack([self.shape, np.ones_like(self.lost)])
+        weight = np.hstack([self.shape, np.ones_like(self.lost, self.shape.dtype)])
         length = np.einsum("ij,ij,ij->i", weight, speed, speed)
         length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
         stride = np.clip(np.sqrt(length), 1.0, _STRIDE)[:, None]
@@ -258,13 +265,14 @@ class Ascent:
         change += speed
         change *= stride
         start += change
-        odds = np.exp(np.clip(start, -700, 700, out=start), out=start)
-        self.shape = np.clip(odds[:, :-1], self.prior, self.prior + self.total)
-        self.lost = np.clip(self.total * odds[:, -1:] / (1 + odds[:, -1:]), 1.0, self.total - 1.0)
+        odds = np.exp(np.clip(start, -80, 80, out=start), out=start)
+        self.shape = np.clip(odds[:, :-1], self.prior, self.prior + self.counts.dtype.type(self.total))
+        lost = odds[:, -1:].astype(np.float64)
+        self.lost = np.clip(self.total * lost / (1 + lost), 1.0, self.total - 1.0)
 
     def logs(self, shape: Floats, lost: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""
-        logs: Floats = np.hstack([shape, lost / (self.total - lost)])
+        logs: Floats = np.hstack([shape, (lost / (self.total - lost)).astype(shape.dtype)])
         np.log(logs, out=logs)
         return logs
 
@@ -272,17 +280,23 @@ class Ascent:
         """Spread the lost shots as a product of the biased bits."""
         if self.biased:
             unset = np.log1p(-self.bias)
-            self.background = np.exp((np.log(self.bias) - unset) @ self.bits.T + unset.sum(axis=1, keepdims=True))
+            slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
+            exponent = slopes.astype(self.bits.dtype) @ self.bits.T
+            exponent += level.astype(exponent.dtype)
+            self.background = np.exp(exponent, out=exponent)
 
     def evidence(self) -> Floats:
         """Give the variational bound, with the prior of the bias as a penalty."""
-        shape, lost, prior, total = self.shape, self.lost, self.prior, np.array([[self.total]])
+        shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
+        lost, total = self.lost, np.array([[self.total]])
         kept = self.total - lost
         whole, n_strings = shape.sum(axis=1, keepdims=True), shape.shape[1]
         rate_of_kept = exp_digamma(kept) / exp_digamma(total)
-        expected = self.channel(exp_digamma(shape) * rate_of_kept / exp_digamma(whole))
-        expected += exp_digamma(lost) / exp_digamma(total) * self.background
-        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1)
+        sent = exp_digamma(shape) * rate_of_kept / exp_digamma(whole)
+        expected = (
+            self.channel(sent.astype(self.shape.dtype)) + exp_digamma(lost) / exp_digamma(total) * self.background
+        )
+        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1, dtype=np.float64)
         ideal = (
             (log_gamma(whole) - log_gamma(prior * n_strings) + n_strings * log_gamma(prior))[:, 0]
             - log_gamma(shape).sum(axis=1)

@@ -1,7 +1,7 @@
 """`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -50,6 +50,10 @@ class Distribution:
     """``(n_outcomes, n_bits) bool``, distinct rows sorted by value; column j is classical bit j."""
     weights: Floats
     """``(n_outcomes,) float64``, in shots."""
+    words: Words = field(init=False)
+    """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.bits`."""
+    n_bits: int = field(init=False)
+    """Number of classical bits."""
 
     def __post_init__(self) -> None:
         bits = np.asarray(self.bits)
@@ -68,9 +72,20 @@ class Distribution:
         words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
         if not weights.all():
             words, weights = words[weights > 0], weights[weights > 0]
-        for name, array in (("bits", unpack(words, n_bits)), ("weights", weights), ("words", words)):
+        for name, array in (("weights", weights), ("words", words)):
             array.flags.writeable = False
             self.__dict__[name] = array
+        self.__dict__["n_bits"] = n_bits
+        self.__dict__.pop("bits", None)
+
+    def __getattr__(self, name: str) -> Bits:
+        """Unpack `bits` when they are first asked for: of a million strings they are the larger part."""
+        if name != "bits" or "words" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        bits = unpack(self.words, self.n_bits)
+        bits.flags.writeable = False
+        self.__dict__["bits"] = bits
+        return bits
 
     @classmethod
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
@@ -110,16 +125,6 @@ class Distribution:
         return read if isinstance(read, cls) else cls.from_words(*read)
 
     from_counts = of
-
-    @cached_property
-    def words(self) -> Words:
-        """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.bits`."""
-        return pack(self.bits)
-
-    @property
-    def n_bits(self) -> int:
-        """Number of classical bits."""
-        return int(self.bits.shape[1])
 
     @property
     def n_outcomes(self) -> int:

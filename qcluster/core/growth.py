@@ -1,46 +1,21 @@
 """Which centroids: growth at a fixed flip rate, removal one by one, and the cost of naming a centroid."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from math import lgamma, log
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, fit, places, reweigh
+from qcluster.core.bits import Bits, hamming, pack
+from qcluster.core.description import choices
+from qcluster.core.em import FAINT, fit_all
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, places
 
 REGIMES = np.array([0.1, 0.3, 0.5, 0.1])
 """Shares of the error regimes before the shots are seen."""
 _PAIRS = 1_000_000
 """Pairs of candidate and string held at once."""
-
-
-def choices(n: int) -> Floats:
-    """Give ln C(n, d) for d = 0 to n."""
-    return np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)], dtype=np.float64)
-
-
-def naming_cost(centroids: Bits, shots: float) -> float:
-    """Give the description length of centroids, in nats.
-
-    The first costs n ln 2; each other names its distance to the nearest earlier one and the bits in which they differ,
-    and brings one weight: ``0.5 ln N + ln C(n, d) + ln n``.
-
-    Example:
-        >>> round(naming_cost(np.array([[False, False], [True, True]]), 100.0) / log(2), 2)
-        6.32
-    """
-    k, n = int(centroids.shape[0]), int(centroids.shape[1])
-    c = centroids.astype(np.float32)
-    apart = c.sum(axis=1)[:, None] + c.sum(axis=1) - 2 * c @ c.T
-    apart[np.triu_indices(k)] = np.inf
-    nearest = np.rint(apart[1:].min(axis=1)).astype(int) if k > 1 else np.zeros(0, dtype=int)
-    return n * log(2) + float((choices(n)[nearest] + 0.5 * log(max(shots, 1.0)) + log(n)).sum())
-
-
-def score(rows: Rows, model: Model) -> float:
-    """Give the description length of the shots: lower is better."""
-    return naming_cost(model.centroids[np.argsort(-model.weights, kind="stable")], rows.shots) - model.log_likelihood
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
@@ -50,7 +25,7 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
     return found, places(rows, found)
 
 
-def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 5) -> tuple[Floats, Floats]:
+def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 3) -> tuple[Floats, Floats]:
     """Find the share of each new component that raises ``sum W ln(1 + e (Q - 1))`` most.
 
     Args:
@@ -75,8 +50,27 @@ def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 5) ->
     return share, (np.log1p(below, out=below) @ shares).astype(np.float64)
 
 
-def grow(rows: Rows, pool: Bits, apart: Indices, rate: float, most: int, shortlist: int = 8) -> Model | None:
-    """Grow a mixture at one flip rate for all bits, the best net gain first, until naming costs more than it gains.
+def seeds(rows: Rows, rates: Sequence[float]) -> list[Model]:
+    """Give a mixture without strings for each rate, from which to `grow`."""
+    n, u = rows.n_bits, len(rows.weights)
+    nothing, level = np.zeros((0, n), dtype=bool), -rows.shots * rows.unit
+    return [
+        Model(
+            nothing,
+            np.zeros(0),
+            np.full((n, 2), rate / (1 - rate)),
+            REGIMES,
+            1.0,
+            level,
+            np.zeros((0, u), np.float32),
+            np.ones(u, np.float32),
+        )
+        for rate in rates
+    ]
+
+
+def grow(rows: Rows, pool: Bits, apart: Indices, models: Sequence[Model], most: int, shortlist: int = 8) -> list[Model]:
+    """Grow mixtures at one flip rate each, the best net gain first, until naming a string costs more than it gains.
 
     A frozen rate keeps one centroid from explaining everything by a rate that inflates. The kernel then depends on
     the distance alone and is looked up once for all candidates.
@@ -85,57 +79,131 @@ def grow(rows: Rows, pool: Bits, apart: Indices, rate: float, most: int, shortli
         rows: the strings.
         pool: ``(m, n)`` candidates.
         apart: ``(m, u)`` their distances.
-        rate: flips per bit.
+        models: mixtures of one size, from `seeds` or from this function.
         most: most centroids.
         shortlist: candidates whose share is searched at each step, by the slope of the likelihood.
 
     Returns:
-        The mixture, or None where no candidate beats uniform noise.
+        The mixtures grown, in their order; one stays as it is where no candidate gains enough.
     """
-    n, u, shots, odds = rows.n_bits, len(rows.weights), rows.shots, rate / (1 - rate)
-    table = np.exp(np.log(odds * TILTS)[:, None] * np.arange(n + 1) - n * np.log1p(odds * TILTS)[:, None])
-    level = np.exp(np.maximum(np.log(REGIMES @ table) + rows.unit, -42.0)).astype(np.float32)
-    columns = np.take(level, apart)
-    held, lifts = np.empty((most, u), np.float32), np.empty((shortlist, u), np.float32)
-    cost, nearest = choices(n), np.full(len(pool), n)
-    chosen: list[int] = []
-    model = Model(pool[:0], np.zeros(0), np.full((n, 2), odds), REGIMES, 1.0, total=np.ones(u, np.float32))
-    while len(chosen) < most:
-        assert model.total is not None
-        slope = columns @ (rows.shares / model.total)
-        slope[chosen] = 0
-        short = np.argsort(-slope, kind="stable")[:shortlist]
-        short = short[slope[short] > 1]
-        if not len(short):
-            break
-        lift = np.divide(columns[short], model.total, out=lifts[: len(short)])
+    n, shots, packed = rows.n_bits, rows.shots, pack(pool)
+    grown, going = list(models), np.arange(len(models))
+    columns = np.stack([np.take(_by_distance(rows, model), apart) for model in models])
+    size = len(models[0].weights)
+    held = np.zeros((len(models), most, len(rows.weights)), np.float32)
+    held[:, :size] = [model.kernel for model in models]
+    share = np.array([model.weights * (1 - model.background) for model in models], np.float32)
+    background = np.array([model.background for model in models])
+    total = np.stack([model.total for model in models if model.total is not None])
+    nearest = np.stack([hamming(packed, pack(model.centroids)).min(axis=1, initial=n) for model in models])
+    naming = 0.5 * log(max(shots, 1.0)) + log(n) + choices(n)
+    while size < most and len(going):
+        each = np.arange(len(going))
+        slope = np.matmul(columns, (rows.shares / total)[:, :, None])[:, :, 0]
+        slope[nearest == 0] = 0
+        short = np.argsort(-slope, axis=1, kind="stable")[:, :shortlist]
+        lift = columns[each[:, None], short]
+        lift /= total[:, None]
         lift -= 1
-        share, gain = best_share(lift, rows.shares, 0.02 if chosen else 0.3)
-        net = gain * shots - (0.5 * log(max(shots, 1.0)) + cost[nearest[short]] + log(n) if chosen else 0)
-        j = int(np.argmax(net))
-        if net[j] <= 0:
-            break
-        held[len(chosen)] = columns[short[j]]
-        chosen.append(int(short[j]))
-        weights = np.append(model.weights * (1 - model.background) * (1 - share[j]), share[j])
-        model = replace(
-            model,
-            centroids=pool[chosen],
-            weights=weights / weights.sum(),
-            background=model.background * (1 - float(share[j])),
-            kernel=held[: len(chosen)],
-        )
-        model = reweigh(rows, model, 4)
-        nearest = np.minimum(nearest, (pool ^ pool[short[j]]).sum(axis=1))
-    return model if chosen else None
+        joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if size else 0.3)
+        net = gain.reshape(short.shape) * shots - (naming[np.take_along_axis(nearest, short, 1)] if size else 0)
+        net[np.take_along_axis(slope, short, 1) <= 1] = -np.inf
+        best = net.argmax(axis=1)
+        go = net[each, best] > 0
+        if not go.all():
+            columns, held, share, background = columns[go], held[go], share[go], background[go]
+            nearest, going, short, best, net = nearest[go], going[go], short[go], best[go], net[go]
+            joins, each = joins.reshape(-1, short.shape[1])[go], each[: len(going)]
+            if not len(going):
+                break
+        chosen = short[each, best]
+        new = joins.reshape(short.shape)[each, best]
+        held[:, size] = columns[each, chosen]
+        share = np.hstack([share * (1 - new)[:, None], new[:, None]]).astype(np.float32)
+        background = background * (1 - new)
+        size += 1
+        share, background, total = reweighted(rows, held[:, :size], share, background, 4)
+        nearest = np.minimum(nearest, hamming(packed, packed[chosen]).T)
+        for at, place in enumerate(going):
+            weights = share[at].astype(np.float64)
+            grown[place] = replace(
+                grown[place],
+                centroids=np.vstack([grown[place].centroids, pool[chosen[at]]]),
+                weights=weights / weights.sum(),
+                background=float(background[at]),
+                kernel=held[at, :size],
+                total=total[at],
+            )
+    return grown
 
 
-def settle(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
-    """Refit a mixture with free rates; drop centroids that hold less than a shot."""
-    model = fit(rows, model, prior, rounds)
-    held = model.weights * (1 - model.background) * rows.shots > 1
-    held[np.argmax(model.weights)] = True
-    return model if held.all() else fit(rows, keep(model, held), prior, 2)
+def _by_distance(rows: Rows, model: Model) -> Singles:
+    """Give P(y|c) by distance, ``(n + 1,)``, where all bits have one rate."""
+    n, tilted = rows.n_bits, model.odds[0, 0] * TILTS
+    table = np.exp(np.log(tilted)[:, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, None])
+    level = np.log(np.maximum(model.regimes @ table, 1e-280)) + rows.unit
+    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=np.float32)
+
+
+def weigh(rows: Rows, model: Model, columns: Singles) -> Model:
+    """Judge a mixture by its kernel: its log-likelihood, and P(y)."""
+    total = ((1 - model.background) * model.weights).astype(np.float32) @ columns
+    total += np.float32(model.background)
+    level = float(rows.weights @ np.log(total.astype(np.float64))) - rows.shots * rows.unit
+    return replace(model, log_likelihood=level, kernel=columns, total=total)
+
+
+def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
+    """Raise the likelihood of a mixture by EM over weights and background alone: see `reweighted`."""
+    assert model.kernel is not None
+    share = (model.weights * (1 - model.background)).astype(np.float32)
+    (share,), (background,), _ = reweighted(rows, model.kernel[None], share[None], np.array([model.background]), rounds)
+    weights = share.astype(np.float64)
+    return weigh(rows, replace(model, weights=weights / weights.sum(), background=float(background)), model.kernel)
+
+
+def reweighted(
+    rows: Rows, columns: Singles, share: Singles, background: Floats, rounds: int
+) -> tuple[Singles, Floats, Singles]:
+    """Take EM steps over weights and background, the channel kept: two matrix-vector products a round.
+
+    Args:
+        rows: the strings.
+        columns: ``(m, k, u)`` P(y|c) of m mixtures of one size.
+        share: ``(m, k)`` what each centroid holds of the shots.
+        background: ``(m,)``.
+        rounds: how many.
+
+    Returns:
+        Shares, backgrounds, and P(y) ``(m, u)``.
+    """
+    total = _mixed(columns, share, background)
+    for _ in range(rounds):
+        ratio = rows.shares / total
+        share = share * np.matmul(columns, ratio[:, :, None])[:, :, 0]
+        background = background * ratio.sum(axis=1, dtype=np.float64)
+        whole = share.sum(axis=1) + background
+        share = (share / whole[:, None]).astype(np.float32)
+        background = np.maximum(background / whole, FAINT)
+        total = _mixed(columns, share, background)
+    return share, background, total
+
+
+def _mixed(columns: Singles, share: Singles, background: Floats) -> Singles:
+    return np.asarray(np.matmul(share[:, None], columns)[:, 0] + background.astype(np.float32)[:, None])
+
+
+def settle(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
+    """Refit mixtures with free rates; drop centroids that hold less than a shot."""
+    fitted = fit_all(rows, models, prior, rounds)
+    held = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
+    for model, shots in zip(fitted, held, strict=True):
+        shots[np.argmax(model.weights)] = True
+    poor = [place for place, shots in enumerate(held) if not shots.all()]
+    again = fit_all(rows, [keep(fitted[place], held[place]) for place in poor], prior, 2)
+    for place, model in zip(poor, again, strict=True):
+        fitted[place] = model
+    return fitted
 
 
 def keep(model: Model, which: NDArray[np.bool_]) -> Model:
@@ -155,21 +223,25 @@ def losses(rows: Rows, model: Model) -> Floats:
     return np.asarray(-(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots)
 
 
-def shrink(rows: Rows, model: Model, prior: Prior, rounds: int) -> list[Model]:
+def shrink(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
     """Take centroids out, the least needed first, refitting each time, down to one.
 
     Returns:
-        The mixtures met on the way, the one given first. Above ten centroids a fourth goes at a time.
+        All mixtures met on the way, those given first. Above ten centroids a fourth goes at a time.
     """
-    met = [model]
-    while len(model.weights) > 1:
-        k = len(model.weights)
-        out = np.argsort(losses(rows, model), kind="stable")[: 1 if k <= 10 else max(1, k // 4)]
-        left = np.ones(k, dtype=bool)
-        left[out] = False
-        model = settle(rows, reweigh(rows, keep(model, left), 3), prior, rounds if k <= 10 else 3)
-        met.append(model)
+    met = list(models)
+    while left := [model for model in models if len(model.weights) > 1]:
+        few = max(len(model.weights) for model in left) <= 10
+        models = settle(rows, [_fewer(rows, model) for model in left], prior, rounds if few else 3)
+        met += models
     return met
+
+
+def _fewer(rows: Rows, model: Model) -> Model:
+    k = len(model.weights)
+    stay = np.ones(k, dtype=bool)
+    stay[np.argsort(losses(rows, model), kind="stable")[: 1 if k <= 10 else max(1, k // 4)]] = False
+    return reweigh(rows, keep(model, stay), 3)
 
 
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
@@ -178,22 +250,6 @@ def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     pooled = np.zeros(len(distinct))
     np.add.at(pooled, which.ravel(), weights)
     return distinct, pooled
-
-
-def evidence(rows: Rows, model: Model) -> float:
-    """Give minus the log evidence of a mixture, its weights integrated out (Laplace), its rates fitted.
-
-    ``-ln L + ln(2^{nK} / K!) + 0.5 ln det(H / 2 pi) - ln K!``, H the curvature in the weights, with a flat prior over
-    them and over sets of K strings. Where the shots fix the weights, this is the description length; under heavy
-    noise they do not, and a further string costs less.
-    """
-    assert model.kernel is not None
-    assert model.total is not None
-    k = len(model.weights)
-    apart = ((model.kernel - np.float32(1)) / model.total).astype(np.float64)
-    curvature = (apart * rows.weights) @ apart.T + np.eye(k)
-    volume = 0.5 * float(np.linalg.slogdet(curvature / (2 * np.pi))[1])
-    return k * rows.n_bits * log(2) - 2 * lgamma(k + 1) + volume - model.log_likelihood
 
 
 def ranked(model: Model) -> Model:

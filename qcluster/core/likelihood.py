@@ -1,4 +1,4 @@
-"""The sparse XOR-channel mixture as a likelihood: how probable each string is, and the EM steps that raise it.
+"""The sparse XOR-channel mixture as a likelihood: how probable each string is.
 
 ``P(y) = b 2^-n + (1 - b) sum_k w_k sum_s r_s prod_i P_s(y_i | c_ki)``. In regime s every bit has its *odds* of a flip
 multiplied by ``t_s``, so that ``P_s(y|c) = prod_{i flipped} o_i * t_s^d(y,c) / Z_s(c)``: one matrix product gives the
@@ -6,8 +6,11 @@ first factor for all strings and centroids, and the sum over regimes is a table 
 number of regimes costs the same.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from math import log
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,17 +20,13 @@ from qcluster.core.bits import Bits
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Indices = NDArray[np.intp]
+T = TypeVar("T", bound=np.generic)
 
 TILTS = np.array([0.12, 0.4, 1.0, 2.2])
 """Factors on the odds of a flip: shots with few errors, and shots with many."""
-_LEAST = 1e-4
-"""Smallest odds of a flip."""
-_FAINT = 1e-6
-"""Smallest share of uniform noise."""
-_NEWTON = 3
-"""Newton steps towards the odds of a round: each starts where the last round ended."""
-_FLOOR = -42.0
-"""Smallest logarithm of P(y|c) over uniform noise: numbers below it change nothing, and slow products down."""
+_FAINT = np.float32(1e-18)
+"""Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
+_LOG_TILTS = np.log(TILTS)[:, None]
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,25 @@ class Rows:
 
     bits: Bits
     """``(u, n)``."""
-    columns: Singles
-    """``(n, u)``, the same transposed."""
-    ones: Singles
-    """``(u,)`` number of ones."""
-    shares: Singles
-    """``(u,)`` share of the shots."""
     weights: Floats
     """``(u,)`` shots."""
 
-    @property
+    @cached_property
+    def columns(self) -> Singles:
+        """``(n, u)``, the same transposed: made when first asked for."""
+        return np.ascontiguousarray(self.bits.T, dtype=np.float32)
+
+    @cached_property
+    def ones(self) -> Singles:
+        """``(u,)`` number of ones."""
+        return np.asarray(self.columns.sum(axis=0))
+
+    @cached_property
+    def shares(self) -> Singles:
+        """``(u,)`` share of the shots."""
+        return np.asarray(self.weights / self.weights.sum(), dtype=np.float32)
+
+    @cached_property
     def shots(self) -> float:
         """Number of shots."""
         return float(self.weights.sum())
@@ -67,9 +75,7 @@ class Rows:
 def lay_out(bits: Bits, weights: Floats) -> Rows:
     """Prepare observed strings, the most frequent first; ties in the order given."""
     order = np.argsort(-weights, kind="stable")
-    bits, weights = bits[order], weights[order]
-    columns = np.ascontiguousarray(bits.T, dtype=np.float32)
-    return Rows(bits, columns, columns.sum(axis=0), (weights / weights.sum()).astype(np.float32), weights)
+    return Rows(bits[order], weights[order])
 
 
 def distances(rows: Rows, sent: Bits) -> Singles:
@@ -129,173 +135,126 @@ class Prior:
     """Largest odds of a flip."""
 
 
-def kernel(
-    rows: Rows, sent: Bits, odds: Floats, regimes: Floats, place: Indices, out: Singles | None = None
-) -> tuple[Singles, Floats]:
+@dataclass(frozen=True)
+class Layout:
+    """The k centroids of m mixtures, one under another, and where the strings lie from them."""
+
+    sent: Bits
+    """``(k, n)``."""
+    sizes: Indices
+    """``(m,)`` centroids of each mixture."""
+    place: Indices
+    """``(k, u)`` from `places`."""
+
+    @cached_property
+    def owner(self) -> Indices:
+        """``(k,)`` the mixture of each centroid."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @cached_property
+    def first(self) -> Indices:
+        """``(m,)`` the first centroid of each mixture."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    @cached_property
+    def design(self) -> Floats:
+        """``(k, 2n)``: 1 where a 0 was sent, then 1 where a 1 was sent."""
+        return np.hstack([~self.sent, self.sent]).astype(np.float64)
+
+    def of_owner(self, values: NDArray[T]) -> NDArray[T]:
+        """Give each centroid what its mixture has: ``(m, ...)`` becomes ``(k, ...)``, or stays ``(1, ...)``."""
+        return values if len(self.sizes) == 1 else values[self.owner]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What EM learns about m mixtures of k centroids."""
+
+    weights: Floats
+    """``(k,)``, summing to 1 in each mixture."""
+    background: Floats
+    """``(m,)``."""
+    odds: Floats
+    """``(m, 2n)`` of a flip of 0, then of a flip of 1; ``(m, 1)`` where all bits have one rate."""
+    regimes: Floats
+    """``(m, s)``."""
+
+
+def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
+    """Put parameters of mixtures under one another; `common`: with one rate for all bits, the mean of the logits."""
+    odds = np.stack([model.odds.T.ravel() for model in models])
+    return Parameters(
+        weights=np.concatenate([model.weights for model in models]),
+        background=np.array([model.background for model in models]),
+        odds=np.exp(np.log(odds).mean(axis=1, keepdims=True)) if common else odds,
+        regimes=np.stack([model.regimes for model in models]),
+    )
+
+
+def kernel(rows: Rows, layout: Layout, now: Parameters, out: Singles | None = None) -> tuple[Singles, Floats]:
     """Give P(y|c) for every centroid and string.
 
     Args:
         rows: the strings.
-        sent: ``(k, n)`` centroids.
-        odds: ``(n, 2)``.
-        regimes: ``(s,)`` shares.
-        place: ``(k, u)`` from `places`.
+        layout: the centroids.
+        now: the channels.
         out: ``(k, u)`` array to write to.
 
     Returns:
-        ``(k, u)`` probabilities, and ``(k, s, n + 1)`` the part of each regime in the table over distances.
-        Cost: one matrix product and one exponential a pair.
+        ``(k, u)`` probabilities, and ``(k, s, n + 1)`` the share of each regime in them, by distance. Cost: one matrix
+        product and one exponential a pair; one look-up a pair where all bits have one rate.
     """
-    n, c, logs = rows.n_bits, sent.astype(np.float32), np.log(odds)
-    slopes = ((1 - c) * logs[:, 0] - c * logs[:, 1]).astype(np.float32)
-    exponent = np.matmul(slopes, rows.columns, out=out)
-    own = np.where(sent, odds[:, 1], odds[:, 0])
-    normaliser = np.log1p(own[:, :, None] * TILTS).sum(axis=1)
-    parts = regimes[:, None] * np.exp(np.log(TILTS)[:, None] * np.arange(n + 1) - normaliser[:, :, None])
-    parts = np.maximum(parts, 1e-280)
-    table = np.log(parts.sum(axis=1)) + (c @ logs[:, 1] + rows.unit)[:, None]
-    exponent += np.take(table.astype(np.float32).ravel(), place)
-    np.maximum(exponent, _FLOOR, out=exponent)
-    return np.exp(exponent, out=exponent), parts
+    n, odds, regimes = rows.n_bits, now.odds, now.regimes
+    logs = np.log(odds)
+    towards = np.log1p(odds[:, None] * TILTS[:, None])
+    if odds.shape[1] == 1:
+        table, parts = _by_distance(n * towards[:, :, 0], regimes, n)
+        level = np.exp(table + logs * np.arange(n + 1) + rows.unit).astype(np.float32) + _FAINT
+        return np.take(level[layout.owner].ravel(), layout.place, out=out, mode="clip"), parts[layout.owner]
+    if len(odds) == 1:
+        normaliser = layout.design @ towards[0].T
+    else:  # one product for all mixtures, of which each centroid takes its own
+        every = (layout.design @ towards.reshape(-1, 2 * n).T).reshape(-1, *regimes.shape)
+        normaliser = every[np.arange(len(every)), layout.owner]
+    table, parts = _by_distance(normaliser, layout.of_owner(regimes), n)
+    own = layout.design * layout.of_owner(logs)
+    table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
+    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(np.float32), rows.columns, out=out)
+    exponent += np.take(table.astype(np.float32).ravel(), layout.place)
+    np.exp(exponent, out=exponent)
+    exponent += _FAINT
+    return exponent, parts
 
 
-def _weigh(rows: Rows, model: Model, columns: Singles) -> Model:
-    total = ((1 - model.background) * model.weights).astype(np.float32) @ columns
-    total += np.float32(model.background)
-    level = float(rows.weights @ np.log(total.astype(np.float64))) - rows.shots * rows.unit
-    return replace(model, log_likelihood=level, kernel=columns, total=total)
+def spread(rows: Rows, sent: Bits, model: Model, place: Indices) -> Singles:
+    """Give P(y|c) under the channel of a mixture: see `kernel`."""
+    return kernel(rows, Layout(sent, np.array([len(sent)]), place), parameters([model]))[0]
 
 
-def fit(
-    rows: Rows, model: Model, prior: Prior, rounds: int, tolerance: float = 1e-6, hold_weights: bool = False
-) -> Model:
-    """Raise the likelihood by EM: weights, background, regimes and flip odds; the centroids stay.
+def _by_distance(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
+    """Sum ``r_s t_s^d / Z_s`` over regimes: the logarithm by distance ``(k, n + 1)``, and the shares ``(k, s, n + 1)``.
 
-    The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit (Newton). A bit whose two odds multiply to
-    more than 1 reads inverted; its labels are swapped, so that a centroid means what was sent.
-
-    Args:
-        rows: the strings.
-        model: where to start.
-        prior: belief about the rates.
-        rounds: most EM rounds.
-        tolerance: relative gain of the log-likelihood at which EM stops.
-        hold_weights: leave the weights of the centroids as they are.
+    From ``(k, s)`` log Z and ``(k, s)`` shares of the regimes.
     """
-    place = places(rows, model.centroids)
-    columns, scratch, last = np.empty(place.shape, np.float32), np.empty(place.shape, np.float32), -np.inf
-    for round_ in range(rounds + 1):
-        columns, parts = kernel(rows, model.centroids, model.odds, model.regimes, place, columns)
-        model = _weigh(rows, model, columns)
-        if round_ == rounds or abs(model.log_likelihood - last) < tolerance * abs(model.log_likelihood):
-            break
-        last, weights, sent = model.log_likelihood, model.weights, model.centroids
-        model = _maximise(rows, model, prior, expect(rows, model, parts, place, scratch))
-        if hold_weights:
-            model = replace(model, weights=weights)
-        if (model.centroids != sent).any():
-            place = places(rows, model.centroids)
-    return model
+    parts = np.exp(_LOG_TILTS * np.arange(n + 1) - normaliser[:, :, None])
+    parts *= regimes[:, :, None]
+    np.maximum(parts, 1e-280, out=parts)
+    whole = parts.sum(axis=1)
+    parts /= whole[:, None]
+    return np.log(whole), parts
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What each centroid is expected to have sent, as shares of the shots."""
-
-    mass: Floats
-    """``(k,)`` shots of each centroid."""
-    ones: Floats
-    """``(k, n)`` of those, read as 1."""
-    regimes: Floats
-    """``(s, k)`` of those, in each error regime."""
-    background: float
-    """Shots of the uniform noise."""
+def held_shares(layout: Layout, now: Parameters) -> Floats:
+    """Give what each centroid holds of the shots of its mixture, ``(k,)``."""
+    return layout.of_owner(1 - now.background) * now.weights
 
 
-def expect(rows: Rows, model: Model, parts: Floats, place: Indices, scratch: Singles | None = None) -> Expected:
-    """Take the E step, from what `kernel` gives."""
-    assert model.kernel is not None
-    assert model.total is not None
-    k, n = model.centroids.shape
-    ratio = rows.shares / model.total
-    joint = np.multiply(model.kernel, ratio, out=scratch)
-    joint *= ((1 - model.background) * model.weights).astype(np.float32)[:, None]
-    np.maximum(joint, 1e-30, out=joint)
-    by_distance = np.bincount(place.ravel(), joint.ravel(), k * (n + 1)).reshape(k, n + 1)
-    return Expected(
-        mass=joint.sum(axis=1, dtype=np.float64),
-        ones=(joint @ rows.columns.T).astype(np.float64),
-        regimes=np.einsum("kd,ksd->sk", by_distance / np.maximum(parts.sum(axis=1), 1e-300), parts),
-        background=float(model.background * ratio.sum(dtype=np.float64)),
-    )
-
-
-def _maximise(rows: Rows, model: Model, prior: Prior, seen: Expected) -> Model:
-    c, mass = model.centroids.astype(np.float64), seen.mass
-    flips = np.stack([((1 - c) * seen.ones).sum(axis=0), (c * (mass[:, None] - seen.ones)).sum(axis=0)], axis=1)
-    sent = np.stack([seen.regimes @ (1 - c), seen.regimes @ c], axis=2)
-    odds = np.minimum(solve_odds(np.maximum(flips, 0), sent, model.odds, prior, rows.shots), prior.most)
-    regimes = seen.regimes.sum(axis=1)
-    inverted = odds.prod(axis=1) > 1.0001
-    odds = np.where(inverted[:, None], 1 / np.flip(odds, axis=1), odds)
-    return replace(
-        model,
-        centroids=model.centroids ^ inverted,
-        weights=mass / mass.sum(),
-        odds=np.maximum(odds, _LEAST),
-        regimes=regimes / regimes.sum(),
-        background=max(seen.background / (seen.background + float(mass.sum())), _FAINT),
-    )
-
-
-def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: float) -> Floats:
-    """Find the odds whose expected flips match the counted ones.
-
-    Args:
-        flips: ``(n, 2)`` share of the shots with that bit flipped.
-        sent: ``(s, n, 2)`` share of the shots in each regime that were sent with that value.
-        start: ``(n, 2)`` odds to start from.
-        prior: belief about the rates, as if that many shots had been seen.
-        shots: number of shots.
-    """
-    shape = flips.shape
-    if prior.common:
-        flips, sent = flips.mean(keepdims=True), sent.mean(axis=(1, 2), keepdims=True)
-        start = np.exp(np.log(start).mean(keepdims=True))
-    strength = prior.shots / shots
-    if prior.rates is None:
-        common = flips.sum() / max(float(sent.sum()), 1e-12)
-        believed = (flips.sum(axis=0) + 0.3 * common) / (sent.sum(axis=(0, 1)) + 0.3)
+def totals(layout: Layout, now: Parameters, columns: Singles) -> Singles:
+    """Give P(y) of every mixture, ``(m, u)``, from what `kernel` gives."""
+    held = held_shares(layout, now).astype(np.float32)
+    if len(layout.sizes) == 1:
+        total = held[None] @ columns
     else:
-        believed = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
-        believed = believed.mean(keepdims=True) if prior.common else believed
-    target, logit, tilts = flips + strength * believed, np.log(start), TILTS[:, None, None]
-    for _ in range(_NEWTON):
-        odds = np.exp(logit)
-        tilted = odds * tilts
-        chance, plain = tilted / (1 + tilted), odds / (1 + odds)
-        flipped = sent * chance
-        over = flipped.sum(axis=0) + strength * plain - target
-        flipped *= 1 - chance
-        slope = flipped.sum(axis=0) + strength * plain * (1 - plain)
-        step = over / np.maximum(slope, 1e-12)
-        logit = np.minimum(np.maximum(logit - np.minimum(np.maximum(step, -1.5), 1.5), -9.2), 2.5)
-    return np.broadcast_to(np.exp(logit), shape)
-
-
-def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
-    """Raise the likelihood by EM over weights and background alone: two matrix-vector products a round."""
-    assert model.kernel is not None
-    columns = model.kernel
-    share = (model.weights * (1 - model.background)).astype(np.float32)
-    background = model.background
-    for _ in range(rounds):
-        total = share @ columns
-        total += np.float32(background)
-        ratio = rows.shares / total
-        share = share * (columns @ ratio)
-        background = background * float(ratio.sum(dtype=np.float64))
-        whole = float(share.sum()) + background
-        share, background = share / np.float32(whole), max(background / whole, _FAINT)
-    weights = share.astype(np.float64)
-    return _weigh(rows, replace(model, weights=weights / weights.sum(), background=background), columns)
+        total = np.add.reduceat(columns * held[:, None], layout.first, axis=0)
+    total += now.background.astype(np.float32)[:, None]
+    return np.asarray(total)

@@ -6,10 +6,13 @@ import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.choose import Path, average, by_evidence, by_gap
-from qcluster.core.growth import REGIMES, candidates, grow, ranked, score, settle, shrink
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, fit, lay_out
+from qcluster.core.description import score
+from qcluster.core.em import fit
+from qcluster.core.growth import REGIMES, candidates, grow, ranked, seeds, settle, shrink
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out
 from qcluster.core.moves import improve
 from qcluster.core.soft import soft_search
+from qcluster.core.thin import everywhere, thinned
 
 _FIRST = 6
 """Strings grown at every rate, before the two best rates go on."""
@@ -17,6 +20,11 @@ _HEAVIEST = 0.4
 """Largest rate of the soft search: towards one half, nothing tells strings apart."""
 _POOL = 1024
 """Most frequent strings that growth may pick."""
+
+_SEARCHED = 1 << 15
+"""Distinct strings on which strings are searched: of more, a sample of the shots."""
+_WEIGHED = 5
+"""EM rounds over weights on all shots, where a sample was searched."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,8 @@ def fit_mixture(
         settings: the knobs.
 
     Returns:
-        The fit. Deterministic. Cost: some hundred products of ``(k, n)`` and ``(n, u)`` matrices.
+        The fit. Deterministic. Cost: some hundred products of ``(k, n)`` and ``(n, u)`` matrices; beyond 32,768
+        strings these on a thinned sample, and one on all.
 
     Raises:
         ValueError: no shots, or arrays that do not go together.
@@ -123,7 +132,7 @@ def fit_mixture(
         raise ValueError(f"bits must be (u, n) and weights (u,); got {bits.shape} and {weights.shape}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
-    rows = lay_out(bits, weights)
+    rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
     pool, place = candidates(rows, _POOL)
     path = _path(rows, pool, place, prior, settings)
@@ -141,6 +150,9 @@ def fit_mixture(
         complete = ranked(best)
         answers, belief, gaps, is_ring = by_gap(rows, path, complete, prior, settings.rounds, settings.sharpness)
         gap = float(gaps[0])
+    if rows.shots < weights.sum():
+        rows = Rows(bits, weights)
+        answers = [everywhere(bits, weights, model, 0 if is_ring else _WEIGHED) for model in answers]
     return _report(rows, weights, answers, belief, gap, simple, is_ring)
 
 
@@ -151,8 +163,9 @@ def _report(
     assert best.total is not None
     centroids, averaged = average(answers, belief)
     agreement, excess = _agreement(rows, best)
-    total = np.empty(len(weights))
-    total[np.argsort(-weights, kind="stable")] = best.total * np.exp(-rows.unit)
+    total = best.total * np.exp(-rows.unit)
+    if rows.weights is not weights:
+        total[np.argsort(-weights, kind="stable")] = total.copy()
     rates, ones = best.rates(), best.weights @ best.centroids
     flips = float((rates[:, 0] * (1 - ones) + rates[:, 1] * ones).mean())
     return MixtureFit(
@@ -197,16 +210,15 @@ def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: Mixtur
             path[k] = model
         return level
 
-    trials = []
-    for rate in settings.rates_tried:
-        model = grow(rows, pool, apart, rate, min(_FIRST, settings.max_clusters))
-        if model is not None:
-            trials.append((meet(settle(rows, model, prior, 4)), rate))
-    for _, rate in sorted(trials)[:2]:
-        model = grow(rows, pool, apart, rate, settings.max_clusters)
-        if model is not None:
-            for fitted in shrink(rows, settle(rows, model, prior, 5), prior, 5):
-                meet(fitted)
+    few = min(_FIRST, settings.max_clusters)
+    trials = [model for model in grow(rows, pool, apart, seeds(rows, settings.rates_tried), few) if len(model.weights)]
+    levels = [meet(model) for model in settle(rows, trials, prior, 4)]
+    best = [trials[place] for place in np.argsort(levels, kind="stable")[:2]]
+    done = [model for model in best if len(model.weights) < few]
+    if len(done) < len(best):
+        done += grow(rows, pool, apart, [model for model in best if len(model.weights) == few], settings.max_clusters)
+    for model in shrink(rows, settle(rows, done, prior, 5), prior, 5):
+        meet(model)
     if not trials:
         odds = np.full((rows.n_bits, 2), 0.1)
         meet(fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))

@@ -6,22 +6,10 @@ from math import log
 import numpy as np
 
 from qcluster.core.bits import Bits, hamming, pack
-from qcluster.core.growth import best_share, merged, score
-from qcluster.core.likelihood import (
-    TILTS,
-    Expected,
-    Floats,
-    Indices,
-    Model,
-    Prior,
-    Rows,
-    Singles,
-    distances,
-    expect,
-    fit,
-    kernel,
-    places,
-)
+from qcluster.core.description import score
+from qcluster.core.em import expected, fit
+from qcluster.core.growth import best_share, merged
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, distances, spread
 
 _SPREADS = (0.5, 1.0)
 """Spreads tried for the logits of the flip rates of one device."""
@@ -29,15 +17,14 @@ _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
 """Evidence, in nats, that turning bits needs over the majority."""
+_GLANCE = 3
+"""EM rounds after which a hopeless exchange is given up."""
+_HOPELESS = 40.0
+"""Nats by which it is worse then."""
+_IN_VAIN = 6
+"""Exchanges refused in a row, the lightest strings first, after which the heavier ones are let be."""
 _TYPICAL = (-2.5, -1.5)
 """Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
-
-
-def expected(rows: Rows, model: Model) -> Expected:
-    """Give what each centroid is expected to have sent."""
-    place = places(rows, model.centroids)
-    _, parts = kernel(rows, model.centroids, model.odds, model.regimes, place)
-    return expect(rows, model, parts, place)
 
 
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
@@ -48,8 +35,8 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     for _ in range(tries):
         seen, logs = expected(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
-        as_zero = seen.ones * logs[:, 0] - seen.regimes.T @ normaliser[:, :, 0]
-        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes.T @ normaliser[:, :, 1]
+        as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
+        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
@@ -61,7 +48,16 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     return model
 
 
-def exchange(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, rounds: int, sweeps: int = 2) -> Model:
+def exchange(
+    rows: Rows,
+    model: Model,
+    pool: Bits,
+    place: Indices,
+    prior: Prior,
+    rounds: int,
+    refused: set[tuple[bytes, bytes]],
+    sweeps: int = 2,
+) -> Model:
     """Replace centroids, one at a time, by the frequent string that serves better with all the others kept.
 
     Args:
@@ -71,36 +67,42 @@ def exchange(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior,
         place: ``(m, u)`` their `places`.
         prior: belief about the rates.
         rounds: EM rounds after an exchange.
+        refused: exchanges that did not serve, old string and new; not tried again, and added to.
         sweeps: most passes over the centroids.
     """
     for _ in range(sweeps):
-        columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
-        before = score(rows, model)
+        columns = spread(rows, pool, model, place)
+        before, in_vain = score(rows, model), 0
         for k in np.argsort(model.weights, kind="stable"):
-            if k >= len(model.weights):
+            if k >= len(model.weights) or in_vain == _IN_VAIN:
                 break
-            trial = _exchanged(rows, model, int(k), pool, columns)
-            if trial is not None:
-                trial = fit(rows, trial, prior, rounds)
-                if score(rows, trial) < score(rows, model) - 1e-6 * abs(before):
-                    model = trial
+            best, level = _best_exchange(rows, model, int(k), pool, columns), score(rows, model)
+            names = (model.centroids[k].tobytes(), pool[best].tobytes())
+            if names[0] == names[1] or names in refused:
+                continue
+            centroids = model.centroids.copy()
+            centroids[k] = pool[best]
+            trial = fit(rows, replace(model, centroids=centroids, kernel=None), prior, _GLANCE)
+            if score(rows, trial) < level + _HOPELESS:
+                trial = fit(rows, trial, prior, rounds - _GLANCE)
+            if score(rows, trial) < level - 1e-6 * abs(before):
+                model = trial
+                in_vain = 0
+            else:
+                refused.add(names)
+                in_vain += 1
         if score(rows, model) >= before:
             break
     return model
 
 
-def _exchanged(rows: Rows, model: Model, k: int, pool: Bits, columns: Singles) -> Model | None:
+def _best_exchange(rows: Rows, model: Model, k: int, pool: Bits, columns: Singles) -> int:
     assert model.kernel is not None
     share = model.weights * (1 - model.background)
     share[k] = 0
     total = share.astype(np.float32) @ model.kernel
     total += np.float32(1 - share.sum())
-    best, _, _ = _best_addition(rows, np.delete(model.centroids, k, axis=0), pool, columns, total)
-    if (pool[best] == model.centroids[k]).all():
-        return None
-    centroids = model.centroids.copy()
-    centroids[k] = pool[best]
-    return replace(model, centroids=centroids, kernel=None)
+    return _best_addition(rows, np.delete(model.centroids, k, axis=0), pool, columns, total)[0]
 
 
 def _best_addition(rows: Rows, kept: Bits, pool: Bits, columns: Singles, total: Singles) -> tuple[int, float, float]:
@@ -126,13 +128,14 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         most: most centroids.
         tries: most rounds of moves.
     """
+    refused: set[tuple[bytes, bytes]] = set()
     for _ in range(tries):
         level = score(rows, model)
-        model = exchange(rows, model, pool, place, prior, 8)
+        model = exchange(rows, model, pool, place, prior, 8, refused)
         model = relocate(rows, model, prior, 8)
         if len(model.weights) < most:
             assert model.total is not None
-            columns, _ = kernel(rows, pool, model.odds, model.regimes, place)
+            columns = spread(rows, pool, model, place)
             best, share, _ = _best_addition(rows, model.centroids, pool, columns, model.total)
             weights = np.append(model.weights * (1 - share), share)
             trial = replace(model, centroids=np.vstack([model.centroids, pool[best]]), weights=weights, kernel=None)
@@ -204,11 +207,12 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     return fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
 
 
-def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> tuple[Model, Bits] | None:
+def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
 
     A W state reads as a cloud around a string that is never sent. One weight for all members, so that naming the
-    ring costs no more than naming one string and which of its neighbours is the centre.
+    ring costs no more than naming one string and which of its neighbours is the centre. None where the centre
+    describes the shots better, or where a third of the rounds leave the ring far behind.
     """
     n = rows.n_bits
     if n < 3:
@@ -222,7 +226,12 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> tuple[Model, Bi
         centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
     )
     # A ring whose members all decay is its centre: more than half of them must survive.
-    return fit(rows, start, replace(prior, most=1.0), rounds, hold_weights=True), centre
+    surviving, glance = replace(prior, most=1.0), rounds // 3
+    circle = fit(rows, start, surviving, glance, hold_weights=True)
+    if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
+        return None
+    circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
+    return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 
 def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:

@@ -71,7 +71,7 @@ def deconvolve_observed(
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
     kernel = _Kernel(bits, bits[places], rates, len(strings))
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(weights, bits.astype(np.float64), kernel, concentration[:, None], biased=True)
+    state = Ascent(weights, bits, kernel, concentration, biased=True)
     state.run(steps)
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
     naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
@@ -100,6 +100,7 @@ def redeconvolve(
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
     kernel = _Kernel(bits, bits[places], rates[None], len(weights))
-    state = Ascent(weights, bits.astype(np.float64), kernel, np.full((len(weights), 1), concentration), biased=True)
+    prior = np.full(len(weights), concentration)
+    state = Ascent(weights, bits, kernel, prior, biased=True)
     state.run(steps)
-    return state.posterior(np.full(len(weights), rates.mean()), np.full(len(weights), concentration)).roots
+    return state.posterior(np.full(len(weights), rates.mean()), prior).roots

@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 import qcluster as qc
 from qcluster.core.bits import format_bitstrings
+from qcluster.core.em import fit
 from qcluster.core.growth import REGIMES
-from qcluster.core.likelihood import TILTS, Model, Prior, fit, lay_out
+from qcluster.core.likelihood import TILTS, Model, Prior, lay_out
 from qcluster.core.mixture import fit_mixture
 from tests.strategies import counts
 
