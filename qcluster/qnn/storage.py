@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.errors import StorageError
-from qcluster.files import parse_json, read_whole
+from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.classifier import QNNClassifier
 
@@ -49,10 +49,8 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
     }
-    try:
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    text = json.dumps(content, indent=1) + "\n"
+    write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def load_model(path: str | Path) -> QNNClassifier:
