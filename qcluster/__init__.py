@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.core import metrics
 from qcluster.core.distribution import Distribution, Estimate
+from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation, mitigate
 from qcluster.core.mixture import MixtureSettings
 from qcluster.core.paper import PaperSettings
@@ -53,6 +54,7 @@ __all__ = [
     "Estimate",
     "GuardSettings",
     "HammingKMajority",
+    "Interval",
     "JobError",
     "MitigatedSampler",
     "Mitigation",

@@ -15,6 +15,7 @@ from qcluster.cli_jobs import jobs_app
 from qcluster.cli_qnn import qnn_app
 from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
+from qcluster.core.interval import Interval
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
 from qcluster.errors import QClusterError
 
@@ -57,15 +58,20 @@ def mitigate_file(
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a PNG file.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
 ) -> None:
     """Mitigate counts from a file."""
     from qcluster.files import read_counts, read_rates, write_mitigation
 
     known = None if rates is None else read_rates(rates)
     fixed = mitigate(read_counts(file, pub), known, method=method, guard=guard)
-    _show(fixed, top)
+    shown = _show(fixed, top, level=level)
+    averages = _averages(fixed, observable or [], level)
     if json_out is not None:
-        write_mitigation(json_out, fixed)
+        write_mitigation(json_out, fixed, shown | averages)
     if plot is not None:
         from qcluster.plot import save_mitigation
 
@@ -93,19 +99,20 @@ def demo(
     console.print(f"figure: {plot}")
 
 
-def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None) -> None:
+def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level: float = 0.95) -> dict[str, Interval]:
     console = Console()
     raw, mitigated = fixed.raw.to_probs(), fixed.distribution.to_probs()
     wanted = ideal.to_probs() if ideal is not None else {}
     shown = list(fixed.distribution.top(top))
     shown += [string for string in fixed.raw.top(top) if string not in shown][: max(0, top - len(shown))]
+    found = dict(zip(shown, fixed.intervals(shown, level), strict=True))
     console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} distinct strings")
     table = Table()
-    for name in ("bitstring", "raw", "mitigated") + (("ideal",) if wanted else ()):
+    for name in ("bitstring", "raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if wanted else ()):
         table.add_column(name, justify="left" if name == "bitstring" else "right", no_wrap=True)
     for string in shown:
-        values = [raw.get(string, 0.0), mitigated.get(string, 0.0)] + ([wanted.get(string, 0.0)] if wanted else [])
-        table.add_row(string, *(f"{value:.4f}" for value in values))
+        cells = [f"{raw.get(string, 0.0):.4f}", f"{mitigated.get(string, 0.0):.4f}", _ends(found[string])]
+        table.add_row(string, *cells, *([f"{wanted.get(string, 0.0):.4f}"] if wanted else []))
     console.print(table)
     many = len(fixed.weights)
     console.print(
@@ -113,12 +120,31 @@ def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None) -> Non
         f"{many} cluster{'s' if many != 1 else ''}"
     )
     console.print(fixed.reason, highlight=False, markup=False)
+    return found
+
+
+def _averages(fixed: Mitigation, observables: list[str], level: float) -> dict[str, Interval]:
+    """Print expectation values, raw and mitigated."""
+    found = dict(zip(observables, fixed.intervals(observables, level), strict=True))
+    if not found:
+        return found
+    table = Table()
+    for name in ("observable", "raw", "mitigated", f"{100 * level:g}% interval"):
+        table.add_column(name, justify="left" if name == "observable" else "right", no_wrap=True)
+    for name, one in found.items():
+        table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
+    Console().print(table)
+    return found
+
+
+def _ends(one: Interval) -> str:
+    return f"{one.low:.4f} to {one.high:.4f}"
 
 
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
     try:
         app()
-    except (ValueError, TypeError, QClusterError) as error:
-        typer.echo(f"error: {error}", err=True)
+    except (ValueError, TypeError, QClusterError, OSError, MemoryError) as error:
+        typer.echo(f"error: {str(error) or type(error).__name__}", err=True)
         sys.exit(2)

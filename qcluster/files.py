@@ -4,11 +4,15 @@ Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a re
 ``RuntimeEncoder``. Results are written whole or not at all.
 """
 
+import base64
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import numpy as np
 
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution
+from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation
 from qcluster.errors import StorageError
 
@@ -26,6 +31,50 @@ _RESULT_TYPES = {
 }  # fmt: skip
 """What a saved Sampler result consists of. Others are refused unread: a decoder that builds any object on request
 is no place for files of unknown origin."""
+
+
+MOST_BYTES = 1 << 29
+"""Most that is read of one file, and of one array or text packed in it: half a gigabyte, many times any real result."""
+
+
+def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file, but no more of it than memory is meant to hold.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is larger than `most` bytes, or never ends.
+    """
+    with path.open("rb") as stream:
+        return _bounded(stream.read, most)
+
+
+def _bounded(read: Callable[[int], bytes], most: int) -> bytes:
+    data = read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than the {most:,} bytes that are read of one file")
+    return data
+
+
+def parse_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included."""
+    try:
+        return json.loads(text, object_pairs_hook=hook)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
+    """Undo gzip or zlib, but write out no more than memory is meant to hold; ValueError where that fails."""
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        data = stream.decompress(packed, most)
+    except zlib.error as error:
+        raise ValueError(f"it is damaged: {error}") from error
+    if stream.unconsumed_tail:
+        raise ValueError(f"it unpacks to more than {most:,} bytes")
+    if not stream.eof:
+        raise ValueError("it is cut short")
+    return data
 
 
 def read_counts(path: str, pub: int | None = None) -> Distribution:
@@ -66,8 +115,13 @@ def read_rates(text: str) -> Any:
         return _decode(_read_text(text), text)
 
 
-def write_mitigation(path: Path, fixed: Mitigation) -> None:
-    """Write a result as JSON (version 1): verdict, probabilities raw and mitigated, clusters and rates.
+def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
+    """Write a result as JSON (version 1): verdict, probabilities raw and mitigated, clusters, rates, intervals.
+
+    Args:
+        path: the file.
+        fixed: the result.
+        intervals: of bitstrings and observables, as `Mitigation.intervals` gives them.
 
     Raises:
         StorageError: it cannot be written; what stood there before is left as it was.
@@ -86,6 +140,7 @@ def write_mitigation(path: Path, fixed: Mitigation) -> None:
         "mitigated": fixed.distribution.to_probs(),
         "centroids": dict(zip(format_bitstrings(fixed.centroids), fixed.weights.tolist(), strict=True)),
         "rates": np.asarray(fixed.rates).tolist(),
+        "intervals": {name: asdict(one) for name, one in (intervals or {}).items()},
     }
     write_whole(path, lambda part: part.write_text(json.dumps(content, indent=1), encoding="utf-8"))
 
@@ -120,19 +175,23 @@ def _umask() -> int:
 
 def _read_text(path: str) -> str:
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = _bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
         return data.decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise StorageError(f"{path} must be JSON text; it is not UTF-8") from error
+    except ValueError as error:
+        raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
 def _decode(text: str, path: str) -> Any:
     try:
-        content = json.loads(text, object_pairs_hook=_unique)
+        content = parse_json(text, _unique)
         types = _types(content)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except _Twice:
+        raise
+    except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} must be JSON; {error}") from error
     if not types:
         return content
@@ -142,17 +201,32 @@ def _decode(text: str, path: str) -> Any:
     from qiskit_ibm_runtime import RuntimeDecoder
 
     try:
+        _check_arrays(content)
         return json.loads(text, cls=RuntimeDecoder)
     except Exception as error:  # the decoder lets errors of any kind through
         raise StorageError(f"{path} must hold a saved Sampler result; it cannot be decoded: {error}") from error
+
+
+class _Twice(ValueError):
+    """A key came twice: the caller's mistake, and valid JSON."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) != len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"keys must be distinct; {next(key for key in keys if keys.count(key) > 1)!r} came twice")
+        twice = max(Counter(keys).items(), key=lambda item: item[1])[0]
+        raise _Twice(f"keys must be distinct; {twice!r} came twice")
     return content
+
+
+def _check_arrays(content: Any) -> None:
+    """Refuse arrays that would unpack to more than memory is meant to hold; the decoder does not look."""
+    inner = list(content.values()) if isinstance(content, dict) else content if isinstance(content, list) else []
+    for value in inner:
+        _check_arrays(value)
+    if isinstance(content, dict) and content.get("__type__") == "ndarray" and isinstance(content["__value__"], str):
+        unpack(base64.b64decode(content["__value__"]))
 
 
 def _types(content: Any) -> set[str]:

@@ -1,6 +1,7 @@
 """Figures. Raw, mitigated and ideal have the same three colours everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +9,23 @@ import numpy as np
 
 from qcluster.core.bits import format_bitstrings, hamming
 from qcluster.core.distribution import Distribution
+from qcluster.core.interval import Interval, intervals
 from qcluster.core.mitigate import Mitigation
 from qcluster.files import write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 """One colour for each role, in every figure of this package."""
 
+Errors = Callable[[list[str]], list[Interval]]
+"""Bitstrings to the intervals of their probabilities, such as `Mitigation.intervals`."""
+
 
 def plot_distributions(
-    *distributions: Distribution, labels: Sequence[str] | None = None, top: int = 16, ax: Any = None
+    *distributions: Distribution,
+    labels: Sequence[str] | None = None,
+    top: int = 16,
+    errors: Sequence[Errors | None] | None = None,
+    ax: Any = None,
 ) -> Any:
     """Draw the most probable strings of one to three distributions as bars.
 
@@ -25,6 +34,7 @@ def plot_distributions(
         labels: one for each; "raw", "mitigated" and "ideal" have colours of their own, and are the default in
             this order.
         top: how many strings, the most probable ones over all distributions.
+        errors: for each distribution, what gives the intervals of bitstrings, drawn as error bars, or None.
         ax: matplotlib axes to draw on; a new figure by default.
 
     Returns:
@@ -40,17 +50,23 @@ def plot_distributions(
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
     if not distributions or len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
+    bars = list(errors) if errors is not None else [None] * len(distributions)
+    if len(bars) != len(distributions):
+        raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
     pooled = _pool(distributions)
     rows = np.sort(np.argsort(-pooled.weights, kind="stable")[:top])
     if ax is None:
         figure = Figure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), 3.6), layout="constrained")
         ax = figure.add_subplot()
-    width = 0.8 / len(distributions)
-    for i, (name, distribution) in enumerate(zip(names, distributions, strict=True)):
+    width, strings = 0.8 / len(distributions), format_bitstrings(pooled.bits[rows])
+    for i, (name, distribution, error) in enumerate(zip(names, distributions, bars, strict=True)):
         equal = hamming(pooled.words[rows], distribution.words) == 0
         heights = equal @ distribution.probabilities
-        ax.bar(np.arange(len(rows)) + (i + 0.5) * width - 0.4, heights, width, label=name, color=COLOURS.get(name))
-    ax.set_xticks(np.arange(len(rows)), format_bitstrings(pooled.bits[rows]), rotation=90, family="monospace")
+        reach = None if error is None else _reach(error(strings), heights)
+        style = {"yerr": reach, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
+        places = np.arange(len(rows)) + (i + 0.5) * width - 0.4
+        ax.bar(places, heights, width, label=name, color=COLOURS.get(name), **style)
+    ax.set_xticks(np.arange(len(rows)), strings, rotation=90, family="monospace")
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
@@ -58,16 +74,23 @@ def plot_distributions(
 
 
 def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = None, top: int = 16) -> None:
-    """Draw raw beside mitigated (and the ideal, where it is known) into a PNG file.
+    """Draw raw beside mitigated (and the ideal, where it is known), with 95% intervals, into a PNG file.
 
     Raises:
         StorageError: the file cannot be written.
     """
     shown = [fixed.raw, fixed.distribution] + ([ideal] if ideal is not None else [])
-    figure = plot_distributions(*shown, top=top)
+    errors: list[Errors | None] = [partial(intervals, fixed.raw, fixed.raw, None), fixed.intervals, None]
+    figure = plot_distributions(*shown, top=top, errors=errors[: len(shown)])
     verdict = "mitigated" if fixed.applied else "left as it is"
     figure.axes[0].set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
     write_whole(path, lambda part: figure.savefig(part, dpi=150, format=path.suffix.lstrip(".") or "png"))
+
+
+def _reach(found: list[Interval], heights: Any) -> Any:
+    """Lengths (2, n) of error bars below and above."""
+    ends = np.array([(one.low, one.high) for one in found]).T
+    return np.maximum(np.abs(ends - heights) * ((ends - heights) * [[-1], [1]] > 0), 0.0)
 
 
 def _pool(distributions: Sequence[Distribution]) -> Distribution:

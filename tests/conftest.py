@@ -3,6 +3,8 @@
 import gzip
 import json
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +30,15 @@ def read_records(name: str) -> list[dict[str, Any]]:
 def brussels() -> list[dict[str, Any]]:
     """Six records of ibm_brussels with their ideal distributions."""
     return read_records("ibm_brussels_2025.jsonl.gz")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 100 kB, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], capture_output=True, check=False)
+    if made.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    yield place
+    subprocess.run(["umount", place], check=True)

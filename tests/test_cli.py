@@ -1,5 +1,6 @@
 """The command line, run in its own process where the exit code matters."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -55,6 +56,23 @@ def test_the_result_is_written_as_json_and_drawn(tmp_path):
     assert (written["reason"], written["version"], written["shots"]) == (wanted.reason, 1, 1000)
     assert figure.read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {"counts.json", "rates.json", "out.json", "out.png"}
+
+
+def test_intervals_are_shown_and_written(tmp_path):
+    out = tmp_path / "out.json"
+    words = "--observable", "ZZI", "--observable", "IIZ", "--level", "0.9", "--json", out
+    done = run("mitigate", "-", *words, text=json.dumps(COUNTS))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("90% interval") == 2
+    fixed, written = qc.mitigate(COUNTS), json.loads(out.read_text())["intervals"]
+    for name in ("111", "ZZI", "IIZ"):
+        wanted = fixed.interval(name, 0.9)
+        assert written[name] == pytest.approx(dataclasses.asdict(wanted))
+        assert f"{wanted.low:.4f} to {wanted.high:.4f}" in done.stdout
+    wrong = run("mitigate", "-", "--observable", "XXI", text=json.dumps(COUNTS))
+    assert (wrong.returncode, "diagonal" in wrong.stderr) == (2, True)
+    wrong = run("mitigate", "-", "--level", "95", text=json.dumps(COUNTS))
+    assert (wrong.returncode, "level must lie between" in wrong.stderr, wrong.stdout) == (2, True, "")
 
 
 def test_a_saved_runtime_result_is_read(tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 from qcluster.bench.campaign import Progress
 from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.rate_plan import MACHINES, SCALES, Job
-from qcluster.bench.table import Table
+from qcluster.bench.table import Table, alone
 from qcluster.core.distribution import Distribution
 from qcluster.learn.features import features
 from qcluster.learn.table import TABLE_COLUMNS, effective_rate, format_row
@@ -54,18 +54,19 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    table = Table(folder / "rates.csv", TABLE_COLUMNS)
-    done = {(row["circuit"], row["machine"], row["layout"], row["seed"]) for row in table.rows()}
-    every = list(jobs)
-    left = [job for job in every if job.mark not in done]
-    start, count = time.monotonic(), len(every) - len(left)
-    yield Progress(count, len(every), "", float("nan"))
-    for tried, (job, rows, error) in enumerate(_outcomes(left, workers, dask), 1):
-        if not error:
-            table.append(rows)
-            count += 1
-        ahead = (time.monotonic() - start) / tried * (len(left) - tried)
-        yield Progress(count, len(every), str(job), ahead, error)
+    with alone(folder / "rates.csv"):
+        table = Table(folder / "rates.csv", TABLE_COLUMNS)
+        done = {(row["circuit"], row["machine"], row["layout"], row["seed"]) for row in table.rows()}
+        every = list(jobs)
+        left = [job for job in every if job.mark not in done]
+        start, count = time.monotonic(), len(every) - len(left)
+        yield Progress(count, len(every), "", float("nan"))
+        for tried, (job, rows, error) in enumerate(_outcomes(left, workers, dask), 1):
+            if not error:
+                table.append(rows)
+                count += 1
+            ahead = (time.monotonic() - start) / tried * (len(left) - tried)
+            yield Progress(count, len(every), str(job), ahead, error)
 
 
 Outcome = tuple[Job, list[dict[str, object]], str]
@@ -260,11 +261,16 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int]:
         How many rows were added, and how many runs were left out: there already, or without ideal or calibration.
 
     Raises:
-        StorageError: the folder or the table cannot be read or written.
+        StorageError: the folder or the table cannot be read or written, or another process is writing to the table.
     """
+    with alone(Path(path)):
+        return _add_runs(folder, Path(path))
+
+
+def _add_runs(folder: str | Path, path: Path) -> tuple[int, int]:
     from qcluster.bench.store import load_samples
 
-    table = Table(Path(path), TABLE_COLUMNS)
+    table = Table(path, TABLE_COLUMNS)
     there = {row["seed"] for row in table.rows()}
     rows, skipped = [], 0
     for sample in load_samples(folder):

@@ -18,8 +18,8 @@ Other keys are kept and ignored. What a record lacks, methods that need it skip.
 """
 
 import gzip
-import json
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,7 @@ from qcluster.bench.faults import circuit_faults, effective_rate, median_error
 from qcluster.bench.sample import Sample
 from qcluster.core.distribution import Distribution
 from qcluster.errors import StorageError
+from qcluster.files import MOST_BYTES, parse_json
 
 
 def read_records(
@@ -66,10 +67,12 @@ def read_records(
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
+                if len(line) > MOST_BYTES:
+                    raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")
                 if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, EOFError, ValueError) as error:
+                    yield number, parse_json(line)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise StorageError(f"cannot read records from {path}: {error}") from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution, Floats
 from qcluster.errors import StorageError
+from qcluster.files import parse_json, unpack
 
 if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration
@@ -103,7 +104,7 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         StorageError: the bytes are no sample, or from a newer version.
     """
     try:
-        content = json.loads(gzip.decompress(packed))
+        content = parse_json(unpack(packed))
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
         n_bits = content["n_bits"]
@@ -124,7 +125,7 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
             seconds=content["seconds"],
             facts=content["facts"],
         )
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StorageError(f"this is no saved sample: {error}") from error
 
 

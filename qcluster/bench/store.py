@@ -1,14 +1,12 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
-import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from qcluster.bench.sample import Sample, unpack_sample, write_once
 from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
-from qcluster.bench.table import Table, read_rows
+from qcluster.bench.table import Table, lock, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 
@@ -63,7 +61,7 @@ class Store:
         except OSError as error:
             raise StorageError(f"cannot write to {self.folder}: {error}") from error
         try:
-            _take(self._lock.fileno(), self.folder)
+            lock(self._lock.fileno(), self.folder)
             self.runs = Table(self.folder / "runs.csv", RUN_COLUMNS)
             self.scores = Table(self.folder / "scores.csv", SCORE_COLUMNS)
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
@@ -169,15 +167,3 @@ def _task(row: dict[str, str]) -> Task:
         dd=row["dd"],
         seed=int(row["seed"]),
     )
-
-
-def _take(handle: int, folder: Path) -> None:
-    """Lock the folder until this process ends, however it ends."""
-    with contextlib.suppress(ImportError):
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(f"another process is writing to {folder}") from error
-    os.set_inheritable(handle, False)

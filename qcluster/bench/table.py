@@ -1,15 +1,44 @@
 """An append-only CSV file that survives a kill at any moment."""
 
+import contextlib
 import csv
 import io
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qcluster.errors import StorageError
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes from writing to a table until this one is done or dead.
+
+    Raises:
+        StorageError: another process is writing to it, or its folder cannot be written to.
+    """
+    try:
+        handle = path.with_name(f".{path.name}.lock").open("w")
+    except OSError as error:
+        raise StorageError(f"cannot write to {path}: {error}") from error
+    with handle:
+        lock(handle.fileno(), path)
+        yield
+
+
+def lock(handle: int, place: Path) -> None:
+    """Lock an open file until this process ends, however it ends; StorageError where another process holds it."""
+    with contextlib.suppress(ImportError):
+        import fcntl
+
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(f"another process is writing to {place}") from error
+    os.set_inheritable(handle, False)
 
 
 class Table:
@@ -105,4 +134,11 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     reader = csv.DictReader(io.StringIO(whole))
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
         raise StorageError(f"{path} has other columns than this version writes; start a new directory")
-    return list(reader)
+    try:
+        rows = list(reader)
+    except csv.Error as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")
+    return rows

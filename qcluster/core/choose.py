@@ -48,14 +48,14 @@ def by_evidence(
     known, glance = likely[lengths.index(shortest)], quick[lengths.index(shortest)]
     if 2 * (known.log_likelihood - glance.log_likelihood) > 2 * _most_by_chance(rows, limit) + _FAR:
         return None
-    near = [model for model, length in zip(quick, lengths, strict=True) if length < shortest + 12.0]
+    near = [model for model, length in zip(quick, lengths, strict=True) if length - shortest < 12.0]
     kept = fit_all(rows, near, one_rate, rounds)
     best = next(fitted for fitted, start in zip(kept, near, strict=True) if start is quick[lengths.index(shortest)])
     if misfit(rows, best) > limit or _rates_differ(rows, best, prior, rounds, limit):
         return None
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
-    order = order[found[order] < found.min() + 7.0]
+    order = order[found[order] - found.min() < 7.0]
     belief = np.exp(found.min() - found[order])
     return [kept[i] for i in order], belief / belief.sum()
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
-from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity
+from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity, slopes
 from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, sparse_mixture
+from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, likelihoods, sparse_mixture
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
+from qcluster.core.response import Linear, Response, Weighed
 
 Floats = NDArray[np.float64]
 
@@ -78,6 +79,8 @@ class CircuitFit:
     """(k,) their shares."""
     rates: Floats
     """(n_bits,) probability that a bit is flipped, as used."""
+    response: Response | None = None
+    """How the answer moves with the counts; None where it is the counts."""
 
 
 def mitigate_circuit(
@@ -114,7 +117,7 @@ def mitigate_circuit(
     rng = np.random.default_rng(settings.seed)
     found = _few(kernel, seen, settings, rng)
     if found is not None:
-        return _sparse(counts, found)
+        return _sparse(counts, seen, found)
     return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense, rng), settings, rng)
 
 
@@ -188,7 +191,7 @@ def _agreement(predicted: float, observed: float) -> str:
     return f"calibration predicts {predicted:.0%} raw fidelity, {verdict}"
 
 
-def _sparse(counts: Distribution, few: _Few) -> CircuitFit:
+def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
     found = few.fit
     centroids, k = counts.bits[found.centroids], len(found.weights)
     return CircuitFit(
@@ -204,7 +207,29 @@ def _sparse(counts: Distribution, few: _Few) -> CircuitFit:
         centroids=centroids,
         weights=found.weights,
         rates=_flip_rates(found.kernel, counts.n_bits),
+        response=_weighed(counts, seen, found),
     )
+
+
+def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
+    """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots."""
+    flat = np.full((counts.n_outcomes, 1), 1.0 / found.kernel.size)
+    columns = np.hstack([likelihoods(found.kernel, seen, found.centroids), flat])
+    shares = np.r_[(1 - found.uniform) * found.weights, found.uniform]
+    return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
+
+
+def _linear(counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit) -> Linear:
+    """Hold kernel and rounds, so that the answer can follow redrawn shots."""
+    histogram = seen.histogram(kernel.size) / seen.shots.sum()
+    portion = counts.probabilities / np.maximum(histogram[seen.rows], 1e-300)
+
+    def gradient(values: Floats) -> Floats:
+        averaged = np.bincount(seen.rows, values * portion, kernel.size).astype(np.float64)
+        within = found.ideal[seen.rows] / np.maximum(histogram[seen.rows], 1e-300) * (values - averaged[seen.rows])
+        return np.asarray(slopes(kernel.scaled(found.scale), histogram, found.rounds, averaged)[seen.rows] + within)
+
+    return Linear(counts, counts.words, found.ideal[seen.rows] * portion, gradient)
 
 
 def _dense(
@@ -242,4 +267,5 @@ def _dense(
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
         rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
+        response=_linear(counts, kernel, seen, found) if applied else None,
     )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.walsh import decay
 
 Floats = NDArray[np.float64]
 
@@ -71,6 +72,29 @@ def sharpen(kernel: Kernel, seen: Floats, rounds: int) -> Iterator[Floats]:
         ideal = np.maximum(ideal * kernel.adjoint(np.where(seen > 0, seen / noisy, 0.0)), 0.0)
         ideal /= ideal.sum()
         yield ideal
+
+
+def slopes(kernel: Kernel, seen: Floats, rounds: int, values: Floats) -> Floats:
+    """Give how an average over the estimate follows the counts: ``d(values . w) / d seen``, by going the rounds back.
+
+    Args:
+        kernel: as in `sharpen`.
+        seen: (2^m,) shares of the counts.
+        rounds: as made.
+        values: (2^m,) whose average is asked for.
+
+    Returns:
+        (2^m,). Cost: that of the rounds, twice.
+    """
+    path = list(sharpen(kernel, seen, rounds))
+    slope, total = values.astype(np.float64), np.zeros_like(seen)
+    for ideal in reversed(path[:-1]):
+        noisy = np.maximum(kernel.forward(ideal), _TINY)
+        ratio = np.where(seen > 0, seen / noisy, 0.0)
+        pushed = decay(kernel.spread(slope * ideal), kernel.decays) / noisy
+        total += np.where(seen > 0, pushed, 0.0)
+        slope = slope * kernel.adjoint(ratio) - kernel.adjoint(ratio * pushed)
+    return total + slope
 
 
 def surprise(kernel: Kernel, ideal: Floats, seen: Floats, shots: float) -> float:

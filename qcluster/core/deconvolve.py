@@ -151,7 +151,8 @@ def deconvolve(
     """Find the posterior of the ideal distribution under every hypothesis.
 
     Args:
-        counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y.
+        counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
+            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis, all of one total.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
         concentration: ``(n_hypotheses,)``, positive.
         steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
@@ -168,9 +169,9 @@ def deconvolve(
         >>> bool(found.roots[0, 0] ** 2 > 0.95)
         True
     """
-    n_bits = len(counts).bit_length() - 1
-    if len(counts) != 1 << n_bits:
-        raise ValueError(f"counts must have 2**n entries; got {len(counts)}")
+    n_bits = counts.shape[-1].bit_length() - 1
+    if counts.shape[-1] != 1 << n_bits:
+        raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
     bits = np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1
     dtype = np.float32 if n_bits >= _LONG else np.float64
     state = Ascent(counts.astype(dtype), bits, _Channel(rates, dtype), concentration, biased)
@@ -197,16 +198,17 @@ class Ascent:
     def __init__(
         self, counts: NDArray[Any], bits: NDArray[Any], channel: Channel, concentration: Floats, biased: bool
     ) -> None:
-        self.counts, self.bits, self.channel, self.biased = counts, bits.astype(counts.dtype), channel, biased
-        self.prior = concentration[:, None].astype(counts.dtype)
-        shots = float(counts.sum(dtype=np.float64))
         n_hypotheses, n_bits = len(concentration), bits.shape[1]
+        self.counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
+        self.bits, self.channel, self.biased = bits.astype(counts.dtype), channel, biased
+        self.prior = concentration[:, None].astype(counts.dtype)
+        shots = float(self.counts[0].sum(dtype=np.float64))
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        sent = channel.back(np.tile(counts, (n_hypotheses, 1)))
+        sent = channel.back(self.counts)
         self.shape = self.prior + counts.dtype.type(0.5) * (counts.dtype.type(shots / sent.shape[1]) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
-        self.background = np.full((n_hypotheses, len(counts)), 0.5**n_bits, counts.dtype)
+        self.background = np.full(self.counts.shape, 0.5**n_bits, counts.dtype)
 
     def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
         """Hand over what is known of the ideal."""
@@ -294,7 +296,7 @@ class Ascent:
         expected = (
             self.channel(sent.astype(self.shape.dtype)) + exp_digamma(lost) / exp_digamma(total) * self.background
         )
-        fit = np.log(np.maximum(expected, 1e-300)) @ self.counts.astype(np.float64)
+        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1, dtype=np.float64)
         ideal = (
             (log_gamma(whole) - log_gamma(prior * n_strings) + n_strings * log_gamma(prior))[:, 0]
             - log_gamma(shape).sum(axis=1)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core import intake
-from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, pack, parse_bitstrings, unpack
+from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, pack, unpack
+from qcluster.core.observable import diagonal
 
 Floats = NDArray[np.float64]
 
@@ -182,28 +183,33 @@ class Distribution:
             raise ValueError(f"each bit may be named once; got {columns}")
         return Distribution(self.bits[:, columns], self.weights)
 
-    def expectation(self, observable: str) -> Estimate:
-        """Estimate the expectation value of a Pauli string of I and Z.
+    def expectation(self, observable: Any) -> Estimate:
+        """Estimate the expectation value of an observable that is diagonal in the measured basis.
 
         Args:
-            observable: such as ``"ZZI"``; the rightmost letter belongs to classical bit 0.
+            observable: a Pauli string such as ``"ZZI"`` (the rightmost letter belongs to classical bit 0), a bitstring
+                such as ``"011"`` for its probability, a dict ``{"ZZI": 0.5, "IIZ": -1}``, the ``(2**n_bits,)`` values
+                of the diagonal, or a ``SparsePauliOp`` of I and Z; see `qcluster.core.observable.diagonal`.
 
         Returns:
-            Value and standard error ``sqrt((1 - value^2) / shots)``, that of independent shots.
+            Value and standard error ``sqrt(variance / shots)``, that of independent shots. Those of a mitigated
+            result are not independent: `Mitigation.interval` says how sure it is.
 
         Raises:
-            ValueError: another letter than I or Z, or another length than n_bits.
+            ValueError, TypeError: another width, a term with X or Y, no observable at all, or no shots.
 
         Example:
             >>> Distribution.of({"00": 50, "11": 50}).expectation("ZZ")
             Estimate(value=1.0, standard_error=0.0)
+            >>> Distribution.of({"00": 50, "11": 50}).expectation({"ZZ": 0.5, "IZ": 1.0})
+            Estimate(value=0.5, standard_error=0.1)
         """
-        if set(observable) - {"I", "Z"} or len(observable) != self.n_bits:
-            raise ValueError(f"observable must be {self.n_bits} letters I or Z; got {observable!r}")
-        mask = pack(parse_bitstrings([observable.replace("I", "0").replace("Z", "1")]))
-        odd = np.bitwise_count(self.words & mask).sum(axis=1) % 2
-        value = float(self.probabilities @ (1.0 - 2.0 * odd))
-        return Estimate(value, float(np.sqrt(max(0.0, 1.0 - value**2) / self.shots)))
+        values = diagonal(observable, self.n_bits).values(self.words)
+        if not self.n_outcomes:
+            raise ValueError("an expectation value needs at least one shot; got none")
+        mean = float(self.probabilities @ values)
+        variance = float(self.probabilities @ (values - mean) ** 2)
+        return Estimate(mean, float(np.sqrt(variance / self.shots)))
 
     def plot(self, *others: "Distribution", **options: Any) -> Any:
         """Draw the most probable bitstrings as bars; see `qcluster.plot.plot_distributions`.
@@ -237,10 +243,12 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
 
     Args:
-        weights: ``(n,)``, not negative, not all zero.
+        weights: ``(n,)``, not negative, not all zero; none at all give none.
         total: what the result sums to.
     """
     exact = np.asarray(weights, dtype=np.float64)
+    if not exact.size:
+        return np.zeros(0, dtype=np.int64)
     exact = exact * (total / exact.sum())
     counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = total - int(counts.sum())

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, ramp, sigmoid
@@ -41,6 +42,8 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
     parts += (1 - structure) * np.array([0.0, 0.0, 1 - seen.single, seen.single])
     answer = parts @ np.stack([sparse, mean.dense, kept, string])
     answer /= np.sqrt(answer @ answer)
+    redrawn = (structure * share, structure * (1 - share), (1 - structure) * (1 - seen.single), parts[3])
+    blend = Blend(redrawn, seen.string, mean.belief, *_hypotheses(fit, seen.credible, settings), seen.tempering)
     believed = np.r_[structure * (1 - share) * mean.belief, structure * share, (1 - structure) * seen.single]
     confidence = min(1.0, float(believed @ (np.vstack([mean.posterior.roots, sparse, string]) @ (answer - raw) > 0)))
     mitigated = float(1 - parts[2] * (kept @ raw) ** 2)
@@ -55,7 +58,7 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
         reason = say_sparse(fit)
     else:
         reason = say_dense(float(mean.belief @ mean.posterior.flips), mean.lost, float(parts[2]))
-    return _hand_over(answer**2, d, mitigated, confidence, reason)
+    return _hand_over(answer**2, d, mitigated, confidence, reason, blend)
 
 
 class _Average(NamedTuple):
@@ -122,14 +125,20 @@ def _shares(
     return share, min(insured + settings.insured_when_good * ramp(near_raw, 0.8, 0.9) * dense_like, 0.95)
 
 
-def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> Posterior:
-    """Deconvolve under equal flips of every bit, and under the uneven flips of a mixture that can be trusted."""
+def _hypotheses(fit: Sparse, trusted: bool, settings: GuardSettings) -> tuple[Floats, Floats]:
+    """Pair equal flips, and the uneven ones of a mixture that can be trusted, with every concentration."""
     n_bits = len(fit.rates)
     channels = np.broadcast_to(np.array(settings.flips)[:, None, None], (len(settings.flips), n_bits, 2))
     if trusted:
         channels = np.concatenate([channels, np.clip(fit.rates, 0, 0.6)[None]])
     concentration = np.r_[np.array(settings.strings) / (1 << n_bits), settings.densities]
-    rates, concentration = np.repeat(channels, len(concentration), axis=0), np.tile(concentration, len(channels))
+    return np.repeat(channels, len(concentration), axis=0), np.tile(concentration, len(channels))
+
+
+def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> Posterior:
+    """Deconvolve under all hypotheses."""
+    n_bits = len(fit.rates)
+    rates, concentration = _hypotheses(fit, trusted, settings)
     if n_bits < _MANY_BITS:
         return deconvolve(vector, rates, concentration)
     glance = deconvolve(vector, rates, concentration, steps=_GLANCE)
@@ -140,8 +149,10 @@ def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettin
     return glance
 
 
-def _hand_over(probabilities: Floats, d: Distribution, share: float, confidence: float, reason: str) -> Guarded:
+def _hand_over(
+    probabilities: Floats, d: Distribution, share: float, confidence: float, reason: str, blend: Blend
+) -> Guarded:
     heavy = np.flatnonzero(probabilities > 1e-9)
     bits = (heavy[:, None] >> np.arange(d.n_bits) & 1).astype(bool)
     weights = probabilities[heavy] * (d.shots / probabilities[heavy].sum())
-    return Guarded(bits, weights, True, share, confidence, reason)
+    return Guarded(bits, weights, True, share, confidence, reason, blend)

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.blend import Blend
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import CLEAR_GAP, Evidence, belief_in, effective_strings, ramp, sigmoid
 from qcluster.core.observed import deconvolve_observed
@@ -37,7 +38,10 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     roots[places] += (1 - kept) * (belief @ posterior.roots)
     weights = roots**2
     reason = say_dense(float(belief @ posterior.flips), lost, kept)
-    return Guarded(d.bits, weights * (d.shots / weights.sum()), True, 1 - kept, structure, reason)
+    concentration = np.tile(np.array(settings.support) / len(places), len(flips))
+    every = np.repeat(rates, len(settings.support), axis=0)
+    blend = Blend((0.0, structure, 1 - structure, 0.0), None, belief, every, concentration, seen.tempering, places)
+    return Guarded(d.bits, weights * (d.shots / weights.sum()), True, 1 - kept, structure, reason, blend)
 
 
 def _follow(d: Distribution, fit: Sparse, share: float) -> Guarded:
@@ -46,4 +50,5 @@ def _follow(d: Distribution, fit: Sparse, share: float) -> Guarded:
     roots = np.r_[(1 - share) * np.sqrt(d.probabilities), share * np.sqrt(fit.weights / fit.weights.sum())]
     pooled = Distribution(bits, roots)
     weights = pooled.weights**2
-    return Guarded(pooled.bits, weights * (d.shots / weights.sum()), True, share, share, say_sparse(fit))
+    blend = Blend((share, 0.0, 1 - share, 0.0))
+    return Guarded(pooled.bits, weights * (d.shots / weights.sum()), True, share, share, say_sparse(fit), blend)

@@ -29,7 +29,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_shots(source, num_bits)
     if hasattr(source, "array") and hasattr(source, "num_bits"):
         return _read_registers({"data": source}, num_bits)
-    if hasattr(source, "join_data") and hasattr(source, "data"):
+    if hasattr(source, "join_data") and hasattr(getattr(source, "data", None), "items"):
         return _read_registers(dict(source.data.items()), num_bits)
     if hasattr(source, "items") and hasattr(source, "keys"):
         return _read_registers(dict(source.items()), num_bits)
@@ -166,7 +166,10 @@ def _words_of(name: str, register: Any) -> Words:
             f"registers must hold bits (a BitArray); {name!r} holds {type(register).__name__}: "
             "kerneled or averaged data cannot be counted"
         )
+    if not isinstance(register.num_bits, Integral) or register.num_bits < 0:
+        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {register.num_bits!r}")
     n_bits = int(register.num_bits)
-    if array.shape[-1] != (n_bits + 7) // 8:
-        raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {array.shape[-1]}")
+    if array.shape[-1:] != ((n_bits + 7) // 8,):
+        came = array.shape[-1] if array.ndim else "no axis"
+        raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {came}")
     return big_endian_to_words(array.reshape(-1, array.shape[-1]), n_bits)

@@ -81,3 +81,26 @@ def deconvolve_observed(
     chance = float(np.prod(ones**2 + (1 - ones) ** 2)) * weights.sum()
     beyond = max(float(weights @ weights) / weights.sum() - 1 - chance, 1e-300)
     return found, places, (read @ weights - chance) / beyond
+
+
+def redeconvolve(
+    bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, concentration: float, steps: int = 24
+) -> Floats:
+    """Deconvolve many resamples of the same strings under one hypothesis.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool``.
+        weights: ``(n_resamples, n_outcomes)``, in effective shots, all of one total.
+        places: ``(n_candidates,)`` rows of `bits` among which the ideal is sought.
+        rates: ``(n_bits, 2)``.
+        concentration: Dirichlet parameter of each candidate.
+        steps: as in `deconvolve`.
+
+    Returns:
+        ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
+    """
+    kernel = _Kernel(bits, bits[places], rates[None], len(weights))
+    prior = np.full(len(weights), concentration)
+    state = Ascent(weights, bits, kernel, prior, biased=True)
+    state.run(steps)
+    return state.posterior(np.full(len(weights), rates.mean()), prior).roots

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits, hamming, pack
+from qcluster.core.channel import log_likelihood
 from qcluster.core.cluster import Metric, channel_metric, cluster, merge_duplicates, most_frequent
 from qcluster.core.distribution import Distribution
+from qcluster.core.response import Observables
 from qcluster.core.reweight import attributed, residual
 
 Floats = NDArray[np.float64]
@@ -93,6 +95,43 @@ def q_cluster(
         answer = grown
     rows = np.vstack([counts.bits, answer.centroids])
     return Distribution(rows, np.r_[answer.kept, answer.unseen] * counts.shots), answer
+
+
+@dataclass(frozen=True, eq=False)
+class Clustered:
+    """Q-Cluster as published, with the clusters held: shares, and what of every string is left, follow the counts."""
+
+    raw: Distribution
+    """The counts."""
+    centroids: Bits
+    """``(k, n)``, distinct."""
+    labels: NDArray[np.intp]
+    """``(n_outcomes,)`` centroid that each string joins, -1 for none."""
+    rates: Floats
+    """``(n, 2)``."""
+
+    @property
+    def width(self) -> int:
+        """What every string keeps."""
+        return 2 * self.raw.n_outcomes
+
+    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+        """See `Response`."""
+        k = len(self.centroids)
+        joins = (self.labels[:, None] == np.arange(k)).astype(np.float64)
+        shots = np.maximum(draws.sum(axis=1, keepdims=True), 1e-300)
+        shares = draws @ joins / shots
+        spread = np.exp(log_likelihood(self.raw.bits, self.centroids, self.rates))
+        kept = np.maximum(0.0, draws / shots - shares @ spread.T)
+        kept[:, (hamming(self.raw.words, pack(self.centroids)) == 0).any(axis=1)] = 0.0
+        total = np.maximum(kept.sum(axis=1, keepdims=True) + shares.sum(axis=1, keepdims=True), 1e-300)
+        return np.asarray((kept @ observables(self.raw.words) + shares @ observables(pack(self.centroids))) / total)
+
+
+def clustered(counts: Distribution, answer: Reshaped, rates: Floats, settings: PaperSettings) -> Clustered:
+    """Hold the clusters of an answer, so that it can be made anew for redrawn shots."""
+    metric = channel_metric(rates.mean(axis=1), settings.mul)
+    return Clustered(counts, answer.centroids, metric.nearest(counts.bits, answer.centroids), rates)
 
 
 def reshape(counts: Distribution, starts: Bits, rates: Floats, metric: Metric) -> Reshaped:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
+from qcluster.core.blend import Blend
 
 Floats = NDArray[np.float64]
 
@@ -114,3 +115,5 @@ class Guarded:
     counts are, or where nothing was applied, that nothing would have helped."""
     reason: str
     """One sentence."""
+    blend: Blend | None = None
+    """What the answer was blended from, where it was; None for the counts as they came, or the strings alone."""

@@ -19,7 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.device import published
-from qcluster.device.storage import check_format, decode_floats, encode_floats, freeze_arrays, write_text
+from qcluster.device.storage import (
+    check_format,
+    decode_floats,
+    encode_floats,
+    freeze_arrays,
+    load_text,
+    reading,
+    write_text,
+)
 
 FORMAT = "qcluster-calibration"
 VERSION = 1
@@ -175,6 +183,7 @@ class Calibration:
         return json.dumps(content, allow_nan=False)
 
     @classmethod
+    @reading(FORMAT)
     def from_json(cls, text: str) -> Calibration:
         """Read what `to_json` wrote.
 
@@ -201,8 +210,8 @@ class Calibration:
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
-        """Read a file that `save` wrote; ValueError where it is none."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
+        return cls.from_json(load_text(Path(path)))
 
 
 def read_calibration(backend: Any) -> Calibration:

@@ -23,6 +23,7 @@ from typing import Any
 from qcluster.device.request import Request
 from qcluster.device.storage import sync_folder, write_text
 from qcluster.errors import StorageError
+from qcluster.files import parse_json, read_whole
 
 logger = logging.getLogger(__name__)
 
@@ -57,37 +58,41 @@ class RunFolder:
     def request(self) -> Request:
         """The request; StorageError where there is none."""
         try:
-            return Request.from_json((self.path / "request.json").read_text(encoding="utf-8"))
+            return Request.from_json(read_whole(self.path / "request.json").decode("utf-8"))
         except OSError as error:
             raise StorageError(
                 f"{self.path} holds no request: nothing was submitted from there ({error.strerror})"
             ) from error
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise StorageError(f"{self.path / 'request.json'} cannot be read: {error}") from error
 
     def events(self) -> list[dict[str, Any]]:
         """Read the log; a last line torn by a crash is left out, and said."""
-        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
-        *lines, torn = text.split("\n")
-        if torn:
-            logger.warning("%s: the last line is torn and left out", self._log)
         try:
-            return [json.loads(line) for line in lines]
-        except json.JSONDecodeError as error:
+            *lines, torn = (read_whole(self._log) if self._log.exists() else b"").split(b"\n")
+            if torn:
+                logger.warning("%s: the last line is torn and left out", self._log)
+            return [_event(parse_json(line)) for line in lines]
+        except OSError as error:
+            raise StorageError(f"{self._log} cannot be read: {error.strerror}") from error
+        except ValueError as error:
             raise StorageError(f"{self._log} cannot be read: {error}") from error
 
     def append(self, event: str, **facts: Any) -> None:
         """Write one event, down to the disk, before going on."""
         line = json.dumps({"event": event, "time": _now(), **facts}) + "\n"
-        with open(self._log, "ab+") as file:
-            file.seek(0, os.SEEK_END)
-            whole = self._whole(file)
-            if whole < file.tell():
-                file.truncate(whole)
-            file.write(line.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        sync_folder(self.path)
+        try:
+            with open(self._log, "ab+") as file:
+                file.seek(0, os.SEEK_END)
+                whole = self._whole(file)
+                if whole < file.tell():
+                    file.truncate(whole)
+                file.write(line.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self.path)
+        except OSError as error:
+            raise StorageError(f"cannot write {self._log}: {error.strerror}") from error
 
     @staticmethod
     def _whole(file: Any) -> int:
@@ -131,6 +136,21 @@ class RunFolder:
             except OSError as error:
                 raise StorageError(f"another process is working in {self.path}: wait until it is done") from error
             yield
+
+
+_FACTS = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("status", "reason")}
+"""What each kind of event must tell besides its part."""
+
+
+def _event(line: Any) -> dict[str, Any]:
+    """Check one line of the log."""
+    if not isinstance(line, dict) or not isinstance(line.get("part"), int) or not isinstance(line.get("event"), str):
+        raise ValueError(f"a line must tell an event and its part; got {str(line)[:80]}")
+    kinds = {"attempt": int, "job_id": str, "status": str, "reason": str}
+    wrong = [name for name in _FACTS.get(line["event"], ()) if not isinstance(line.get(name), kinds[name])]
+    if wrong:
+        raise ValueError(f"an event {line['event']!r} must tell its {wrong[0]}; got {str(line)[:80]}")
+    return line
 
 
 def _now() -> str:

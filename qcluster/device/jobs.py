@@ -20,7 +20,7 @@ from qcluster.device.folder import RunFolder
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import RuntimeService, Service
 from qcluster.device.simulate import as_result
-from qcluster.errors import JobError
+from qcluster.errors import JobError, StorageError
 from qcluster.files import read_saved
 
 if TYPE_CHECKING:
@@ -162,9 +162,9 @@ def _last(folder: RunFolder) -> dict[int, dict[str, Any]]:
         if event["event"] == "submitting":
             last[part] = {"attempt": event["attempt"]}
         elif event["event"] == "submitted":
-            last[part]["job_id"] = event["job_id"]
+            last.setdefault(part, {"attempt": 1})["job_id"] = event["job_id"]
         elif event["event"] == "failed":
-            last[part] |= {"status": event["status"], "reason": event["reason"]}
+            last.setdefault(part, {"attempt": 1}).update(status=event["status"], reason=event["reason"])
     return last
 
 
@@ -274,16 +274,17 @@ def _encode(result: Any) -> str:
 
 def _read(folder: RunFolder) -> list[Run]:
     request = folder.request
-    last = _last(folder)
+    ids = {part: str(known.get("job_id", "")) for part, known in _last(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
     for part, places in enumerate(_parts(request)):
-        result = read_saved(str(folder.result_path(part)))
-        if len(result) != len(places):
-            raise JobError(f"job {last[part].get('job_id')} gave {len(result)} results for {len(places)} circuits")
+        result, job_id = read_saved(str(folder.result_path(part))), ids.get(part, "")
+        if not hasattr(result, "metadata") or len(result) != len(places):
+            raise StorageError(
+                f"{folder.result_path(part)} must hold the results of {len(places)} circuits of job {job_id!r}"
+            )
         for (i, _), pub in zip(places, result, strict=True):
             counts[i].append(Distribution.of(pub))
-            job_id = last[part].get("job_id", "")
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
     return read_runs(request, counts, job_ids)

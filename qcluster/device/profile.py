@@ -17,7 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.device import timeline
-from qcluster.device.storage import check_format, dump_circuits, freeze_arrays, load_circuits, write_text
+from qcluster.device.storage import (
+    check_format,
+    dump_circuits,
+    freeze_arrays,
+    load_circuits,
+    load_text,
+    reading,
+    write_text,
+)
 from qcluster.device.timeline import Place
 
 if TYPE_CHECKING:
@@ -118,6 +126,7 @@ class Profile:
         return json.dumps(content, allow_nan=False)
 
     @classmethod
+    @reading(FORMAT)
     def from_json(cls, text: str) -> Profile:
         """Read what `to_json` wrote; ValueError where the text is no profile or from a newer version."""
         content = check_format(text, FORMAT, VERSION)
@@ -135,8 +144,8 @@ class Profile:
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
-        """Read a file that `save` wrote; ValueError where it is none."""
-        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
+        return cls.from_json(load_text(Path(path)))
 
 
 def read_profile(

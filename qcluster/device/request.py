@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
-from qcluster.device.storage import check_format, dump_circuits, load_circuits
+from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -86,6 +86,7 @@ class Request:
         return json.dumps(content, allow_nan=False)
 
     @classmethod
+    @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
         content = check_format(text, FORMAT, VERSION)

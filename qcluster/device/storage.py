@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
-import json
 import math
 import os
 import secrets
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from qcluster.errors import StorageError
+from qcluster.files import parse_json, read_whole
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -42,6 +45,14 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` for text, as UTF-8."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def load_text(path: Path) -> str:
+    """Read a text file; StorageError where it cannot be read, ValueError where it is no text or far too large."""
+    try:
+        return read_whole(path).decode("utf-8")
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -78,14 +89,27 @@ def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float6
 def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
     """Parse JSON and check that it is what it should be and not newer than this code; ValueError where not."""
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError as err:
+        content = parse_json(text)
+    except ValueError as err:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}") from err
     if not isinstance(content, dict) or content.get("format") != name:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
-    if content.get("version", 0) > version:
+    if not isinstance(content.get("version"), int) or content["version"] < 1:
+        raise ValueError(f"a {name} needs a version, a whole number; got {content.get('version')!r}")
+    if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")
     return content
+
+
+@contextlib.contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn what goes wrong where a document lacks a part, or has it of another kind, into ValueError."""
+    try:
+        yield
+    except KeyError as err:
+        raise ValueError(f"a {name} must have {err}; it is not there") from err
+    except (TypeError, AttributeError, IndexError, OverflowError) as err:
+        raise ValueError(f"a part of the {name} is not what it should be: {err}") from err
 
 
 def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from math import comb
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from qcluster.errors import StorageError
+from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.classifier import QNNClassifier
 
 FORMAT = "qcluster-qnn"
 VERSION = 1
+_LARGEST = 100_000
+"""Most gates of a stored circuit."""
 _NOT_STORED = ("backend", "execution", "train_on", "random_state")
 
 
@@ -45,10 +49,8 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
     }
-    try:
-        Path(path).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    text = json.dumps(content, indent=1) + "\n"
+    write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def load_model(path: str | Path) -> QNNClassifier:
@@ -58,7 +60,7 @@ def load_model(path: str | Path) -> QNNClassifier:
         StorageError: The file cannot be read, or is not what it should be.
     """
     try:
-        content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        content: dict[str, Any] = parse_json(read_whole(Path(path)))
         if (content["format"], content["version"]) != (FORMAT, VERSION):
             raise StorageError(
                 f"{path} must be {FORMAT} version {VERSION}; got {content['format']} {content['version']}"
@@ -66,7 +68,7 @@ def load_model(path: str | Path) -> QNNClassifier:
         return _restore(content)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StorageError(f"{path} is not a stored classifier: {error}") from error
 
 
@@ -76,9 +78,19 @@ def _name_of(model: QNNClassifier) -> str:
     return "literal" if literal == model.ansatz_ else "zx"
 
 
+def _check_size(model: QNNClassifier, n_data: int) -> None:
+    """Refuse sizes that no classifier has, before a circuit of such a size is built."""
+    reps = int(model.reps)
+    if not 1 <= n_data <= _LARGEST or not 0 <= reps <= _LARGEST or n_data * reps > _LARGEST:
+        raise ValueError(f"{n_data} data qubits and {reps} repetitions are beyond what can be")
+    if model.ansatz == "reed-muller" and min(reps, n_data) > 1 and comb(n_data, min(reps, n_data)) > _LARGEST:
+        raise ValueError(f"degree {reps} on {n_data} data qubits is beyond what can be")
+
+
 def _restore(content: dict[str, Any]) -> QNNClassifier:
     model = QNNClassifier(**content["parameters"])
     n_data = int(content["n_data"])
+    _check_size(model, n_data)
     model.ansatz_ = (
         build(model.ansatz, n_data, reps=model.reps, bias=model.bias)
         if content["fitted_ansatz"] == "literal"

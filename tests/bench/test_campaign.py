@@ -215,18 +215,6 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
         list(run(plan(), tmp_path / "file"))
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 100 kB, where this user may mount one."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "tmpfs", place], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("needs the right to mount a small tmpfs")
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
 def test_a_full_disk_loses_nothing(small_disk):
     many = plan(seeds=list(range(40)))
     with pytest.raises(StorageError, match="No space left"):

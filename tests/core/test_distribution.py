@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcluster.core.distribution import Distribution, align, whole_shots
+from qcluster.core.mitigate import mitigate
 from tests.strategies import counts
 
 
@@ -144,3 +145,14 @@ def test_plot_draws_both():
     assert heights == pytest.approx([1 / 3, 2 / 3, 1, 0])
     with pytest.raises(ValueError, match="a label for each"):
         Distribution.of({"0": 1}).plot(labels=["a", "b"])
+
+
+def test_plot_draws_intervals():
+    fixed = mitigate({"00": 60, "01": 10, "11": 50})
+    figure = fixed.raw.plot(fixed.distribution, errors=[None, fixed.intervals])
+    (bars,) = figure.axes[0].collections
+    for segment, string in zip(bars.get_segments(), ("00", "01", "10", "11"), strict=False):
+        wanted = fixed.interval(string)
+        assert sorted(segment[:, 1]) == pytest.approx([wanted.low, wanted.high])
+    with pytest.raises(ValueError, match="errors, or None, for each"):
+        fixed.raw.plot(errors=[])

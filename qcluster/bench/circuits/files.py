@@ -25,8 +25,8 @@ def read_cases(path: str | Path) -> list[Case]:
     path = Path(path)
     try:
         circuits = _read(path)
-    except (OSError, QiskitError, ValueError, ImportError) as error:
-        raise StorageError(f"cannot read a circuit from {path}: {error}") from error
+    except Exception as error:  # the parsers have no common base
+        raise StorageError(f"cannot read a circuit from {path}: {str(error) or type(error).__name__}") from error
     stem = path.with_suffix("")
     if len(circuits) == 1:
         return [_case(circuits[0], path.name, stem)]

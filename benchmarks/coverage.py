@@ -1,0 +1,143 @@
+"""How often intervals hold the ideal value: synthetic circuits whose ideal output is known, run many times.
+
+``python -m benchmarks.coverage`` writes benchmarks/results/coverage.csv, one row a case and observable. Each trial
+draws new shots from the same noisy distribution; rates given to ``method="paper"`` and fault patterns given to
+``method="circuit"`` are those of the noise. Nothing here was used to choose a constant.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import qcluster as qc
+from qcluster.bench.table import Table
+from qcluster.core.faults import FaultMasks
+from qcluster.core.interval import intervals
+from qcluster.core.observable import diagonal
+
+Floats = NDArray[np.float64]
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = (
+    *("case", "method", "n_bits", "shots", "observable", "trials", "applied", "coverage", "coverage_of_raw"),
+    *("median_width", "median_error", "median_error_raw", "bias"),
+)
+Mitigate = Callable[[qc.Distribution], qc.Mitigation]
+
+
+def strings(n_bits: int, weights: dict[str, float]) -> Floats:
+    """A distribution from a few strings."""
+    vector = np.zeros(1 << n_bits)
+    for text, weight in weights.items():
+        vector[int(text, 2)] = weight
+    return vector / vector.sum()
+
+
+def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
+    """Send a distribution through independent flips, ``(n, 2)`` rates, and lose a share to uniform noise."""
+    noisy = ideal
+    for bit, (up, down) in enumerate(rates):
+        pairs = noisy.reshape(-1, 2, 1 << bit)
+        low, high = pairs[:, 0], pairs[:, 1]
+        noisy = np.stack([low * (1 - up) + high * down, low * up + high * (1 - down)], axis=1).ravel()
+    return (1 - background) * noisy + background / len(noisy)
+
+
+def struck(ideal: Floats, faults: FaultMasks) -> Floats:
+    """Send a distribution through a circuit's faults."""
+    from qcluster.core.circuit_kernel import Kernel
+
+    return Kernel.of(faults).forward(ideal)
+
+
+def chain(n_bits: int, rate: float) -> FaultMasks:
+    """Faults of a chain of gates: each flips all bits from its place on, and every bit is misread now and then."""
+    masks = np.array([[(1 << n_bits) - (1 << place)] for place in range(1, n_bits)], dtype=np.uint64)
+    return FaultMasks(n_bits, masks, np.full(len(masks), rate), np.zeros(len(masks)), np.full((n_bits, 2), 0.02))
+
+
+def cases() -> Iterator[tuple[str, str, int, Floats, Floats, Mitigate]]:
+    """Yield name, method, shots, ideal, noisy, and what mitigates."""
+    rng = np.random.default_rng(20261125)
+    uneven = np.stack([rng.uniform(0.01, 0.05, 8), rng.uniform(0.03, 0.12, 8)], axis=1)
+    ghz = strings(8, {"0" * 8: 1, "1" * 8: 1})
+    near = strings(8, {"0" * 8: 0.6, "0" * 7 + "1": 0.25, "1" * 8: 0.15})
+    wide = strings(5, {format(1 << bit, "05b"): 1 for bit in range(5)})
+    peaked = np.sort(rng.exponential(size=64)) ** 3
+    broad = rng.exponential(size=256)
+    for shots in (1000, 8000):
+        yield "ghz, 5% flips", "mixture", shots, ghz, flipped(ghz, np.full((8, 2), 0.05)), qc.mitigate
+        yield "ghz, uneven flips, 10% lost", "mixture", shots, ghz, flipped(ghz, uneven, 0.1), qc.mitigate
+        yield "two strings one bit apart", "mixture", shots, near, flipped(near, np.full((8, 2), 0.05)), qc.mitigate
+        yield "w, 5 bits", "mixture", shots, wide, flipped(wide, np.full((5, 2), 0.05)), qc.mitigate
+        for name, ideal, n in (("peaked, 6 bits", peaked, 6), ("Porter-Thomas, 8 bits", broad, 8)):
+            ideal = ideal / ideal.sum()
+            yield name, "mixture", shots, ideal, flipped(ideal, np.full((n, 2), 0.04)), qc.mitigate
+        paper: Mitigate = lambda counts: qc.mitigate(counts, 0.05, method="paper")  # noqa: E731
+        yield "ghz, 5% flips", "paper", shots, ghz, flipped(ghz, np.full((8, 2), 0.05)), paper
+        faults = chain(8, 0.03)
+        circuit: Mitigate = lambda counts: qc.mitigate(counts, faults=faults)  # noqa: B023, E731
+        yield "ghz, chain of faults", "circuit", shots, ghz, struck(ghz, faults), circuit
+        smooth = np.sort(broad)[::-1] ** 2
+        smooth = smooth / smooth.sum()
+        yield "broad, chain of faults", "circuit", shots, smooth, struck(smooth, faults), circuit
+
+
+def measure(
+    name: str, method: str, shots: int, ideal: Floats, noisy: Floats, mitigate: Mitigate, trials: int
+) -> Iterator[dict[str, Any]]:
+    """Run one case and yield a row for each observable."""
+    n = len(ideal).bit_length() - 1
+    top = format(int(np.argmax(ideal)), f"0{n}b")
+    asked = {f"P({top})": top, "parity": "Z" * n, "Z of bit 0": "I" * (n - 1) + "Z"}
+    every = np.arange(1 << n, dtype=np.uint64)[:, None]
+    bits = (every >> np.arange(n, dtype=np.uint64) & np.uint64(1)).astype(bool)
+    true = np.array([ideal @ diagonal(one, n).values(every) for one in asked.values()])
+    rng, seen = np.random.default_rng([shots, *name.encode()]), []
+    for _ in range(trials):
+        counts = qc.Distribution(bits, rng.multinomial(shots, noisy / noisy.sum()))
+        fixed = mitigate(counts)
+        both = fixed.intervals(list(asked.values())), intervals(counts, counts, None, list(asked.values()))
+        seen.append(
+            [[(one.value, one.low, one.high) for one in found] for found in both] + [[(fixed.applied,) * 3] * 3]
+        )
+    values = np.array(seen, dtype=np.float64)
+    error = values[:, :2, :, 0] - true
+    held = (values[:, :2, :, 1] <= true + 1e-9) & (true - 1e-9 <= values[:, :2, :, 2])
+    for place, label in enumerate(asked):
+        yield {
+            "case": name,
+            "method": method,
+            "n_bits": n,
+            "shots": shots,
+            "observable": label,
+            "trials": trials,
+            "applied": f"{values[:, 2, 0, 0].mean():.2f}",
+            "coverage": f"{held[:, 0, place].mean():.3f}",
+            "coverage_of_raw": f"{held[:, 1, place].mean():.3f}",
+            "median_width": f"{np.median(values[:, 0, place, 2] - values[:, 0, place, 1]):.4f}",
+            "median_error": f"{np.median(np.abs(error[:, 0, place])):.4f}",
+            "median_error_raw": f"{np.median(np.abs(error[:, 1, place])):.4f}",
+            "bias": f"{error[:, 0, place].mean():.4f}",
+        }
+
+
+def main() -> None:
+    """Write the table; cases that are in it already are left as they are."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--out", type=Path, default=RESULTS / "coverage.csv")
+    chosen = parser.parse_args()
+    done = Table(chosen.out, COLUMNS)
+    there = {(row["case"], row["method"], row["shots"]) for row in done.rows()}
+    for case in cases():
+        if (case[0], case[1], str(case[2])) not in there:
+            done.append(list(measure(*case, trials=chosen.trials)))
+            print(*case[:3], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Campaigns killed at every write, and in the middle of one."""
+
+import os
+import signal
+
+import pytest
+
+from qcluster.bench import campaign as engine
+from qcluster.bench import sample as samples
+from qcluster.bench import table as tables
+from qcluster.bench.rate_table import add_runs
+from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks
+from qcluster.errors import StorageError
+from tests.bench.test_campaign import go, in_order, plan
+from tests.device.test_jobs import in_a_child
+
+SMALL = {"cases": ["ghz:3", "bv:3"], "seeds": 0, "methods": ["identity"]}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_killed_at_every_write_nothing_is_lost_or_done_twice(tmp_path):
+    """kill -9 before, in the middle of, and after every row and rename; the next run ends with the same tables."""
+    go(plan(**SMALL), tmp_path / "whole")
+    whole = in_order(read_scores(tmp_path / "whole"))
+    for last in range(200):
+        place = tmp_path / str(last)
+        if not in_a_child(lambda last=last, place=place: interrupted(last, place)):
+            assert last > 20, "the steps must be counted for this to mean anything"
+            break
+        before = set(read_tasks(place)) if place.exists() else set()
+        assert len(list(load_samples(place))) == len(before)
+        go(plan(**SMALL), place)
+        assert in_order(read_scores(place)) == whole
+        assert before <= set(read_tasks(place))
+        assert len(read_tasks(place)) == 2
+
+
+def interrupted(last, place):
+    steps = iter(range(10_000))
+
+    def hook():
+        if next(steps) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    replace, write = os.replace, tables._write_whole
+
+    def in_pieces(stream, content):
+        hook()
+        half = len(content) // 2
+        write(stream, content[:half])
+        hook()
+        write(stream, content[half:])
+        hook()
+
+    os.replace = lambda a, b: (hook(), replace(a, b), hook())[1]
+    tables._write_whole = in_pieces
+    go(plan(**SMALL), place)
+
+
+def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
+    table = tables.Table(tmp_path / "t.csv", ("a",))
+    table.append([{"a": 1}])
+    before = table.path.read_bytes()
+
+    class Full:
+        def __init__(self, stream):
+            self.stream, self.left = stream, 2
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.stream.close()
+
+        def write(self, data):
+            if not self.left:
+                raise OSError(28, "No space left on device")
+            self.left -= 1
+            return self.stream.write(data[:1])
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+    real = type(table.path).open
+    monkeypatch.setattr(type(table.path), "open", lambda *a, **k: Full(real(*a, **k)))
+    with pytest.raises(StorageError, match="what was saved before is intact"):
+        table.append([{"a": 12345}])
+    monkeypatch.undo()
+    assert table.path.read_bytes() == before
+
+
+def test_shots_that_cannot_be_written_leave_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StorageError, match="No space left"):
+        samples.write_once(tmp_path / "shots" / "a.json.gz", b"x")
+    assert list((tmp_path / "shots").iterdir()) == []
+
+
+def test_a_clock_that_jumps_changes_nothing(tmp_path, monkeypatch):
+    times = iter([5.0, 1e9, -3.0, 0.0, 1e-9, 7.0, 2.0] * 20)
+    monkeypatch.setattr(engine.time, "monotonic", lambda: next(times))
+    go(plan(**SMALL), tmp_path / "jumping")
+    monkeypatch.undo()
+    go(plan(**SMALL), tmp_path / "steady")
+    assert in_order(read_scores(tmp_path / "jumping")) == in_order(read_scores(tmp_path / "steady"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("task,method\na\n", "row 1 of .* must have 2 values"),
+        ("task,method\na,b\nc,d,e\n", "row 2 of .* must have 2 values"),
+        ("task,other\n", "other columns"),
+        ("task,method\n" + '"' + "x" * 200_000 + "\n", "cannot read|must have 2 values"),
+    ],
+)
+def test_damaged_tables_are_named(tmp_path, content, said):
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(StorageError, match=said):
+        read_rows(path, ("task", "method"))
+
+
+def test_a_folder_of_another_version_is_refused_and_unlocked(tmp_path):
+    (tmp_path / "scores.csv").write_text("something,else\n1,2\n")
+    with Store(tmp_path) as store, pytest.raises(StorageError, match="other columns"):
+        store.scored()
+    with Store(tmp_path):
+        pass
+
+
+def test_a_rate_table_is_written_by_one_process_at_a_time(tmp_path):
+    go(plan(cases=["ghz:3"], seeds=0), tmp_path / "campaign")
+    with tables.alone(tmp_path / "rates.csv"), pytest.raises(StorageError, match="another process"):
+        add_runs(tmp_path / "campaign", tmp_path / "rates.csv")
+    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (1, 0)
+    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (0, 1)
+    with pytest.raises(StorageError, match="cannot write"):
+        add_runs(tmp_path / "campaign", tmp_path / "none" / "rates.csv")

@@ -1,0 +1,75 @@
+"""Typed for users: a small script of theirs passes mypy --strict, and the types it sees are the promised ones."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qcluster
+
+SCRIPT = """
+from typing import assert_type
+
+import numpy as np
+import qcluster as qc
+
+counts = {"00": 480, "01": 20, "10": 15, "11": 485}
+fixed = qc.mitigate(counts)
+assert_type(fixed, qc.Mitigation)
+assert_type(fixed.distribution, qc.Distribution)
+assert_type(fixed.distribution.to_probs(), dict[str, float])
+assert_type(fixed.distribution.to_counts(), dict[str, int])
+assert_type(fixed.applied, bool)
+assert_type(fixed.reason, str)
+found = fixed.interval("ZZ", level=0.9)
+assert_type(found, qc.Interval)
+assert_type(found.low, float)
+assert_type(fixed.raw.expectation({"ZZ": 0.5}), qc.Estimate)
+assert_type(qc.metrics.hellinger_fidelity(fixed.distribution, counts), float)
+assert_type(qc.mitigate(counts, 0.05, method="paper", settings=qc.PaperSettings(tol=0.9)).share, float)
+pooled = qc.Distribution.of(counts) + qc.Distribution(np.array([[True, False]]), np.array([3.0]))
+assert_type(pooled.shots, float)
+
+
+def everything() -> list[qc.Run]:
+    runs = qc.execute([], "fake_torino", shots=100, seed=1)
+    assert_type(runs, list[qc.Run])
+    sampler = qc.MitigatedSampler("fake_torino", seed=7)
+    assert_type(sampler, qc.MitigatedSampler)
+    try:
+        return runs
+    except qc.QClusterError:
+        return []
+"""
+WRONG = """
+import qcluster as qc
+
+fixed = qc.mitigate({"0": 1}, method=3)
+fixed.interval("Z", level="high")
+fixed.nothing
+"""
+
+
+def check(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    options = "--strict", "--follow-imports=silent", "--config-file", os.devnull, "--cache-dir", str(folder / "cache")
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "script.py"],
+        cwd=folder,
+        env={**os.environ, "MYPYPATH": str(Path(qcluster.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_a_users_script_is_typed(tmp_path):
+    pytest.importorskip("mypy")
+    done = check(tmp_path, SCRIPT)
+    assert done.returncode == 0, done.stdout
+    wrong = check(tmp_path, WRONG)
+    assert wrong.stdout.count("error:") == 3, wrong.stdout
+    assert (Path(qcluster.__file__).parent / "py.typed").exists()
