@@ -18,7 +18,7 @@ _FIRST = 6
 """Strings grown at every rate, before the two best rates go on."""
 _HEAVIEST = 0.4
 """Largest rate of the soft search: towards one half, nothing tells strings apart."""
-_POOL = 1024
+_POOL = 256
 """Most frequent strings that growth may pick."""
 
 _SEARCHED = 1 << 15
