@@ -4,8 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.baselines.radial import distance_blocks
+from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
+from qcluster.core.bits import Words
 from qcluster.core.distribution import Distribution, Floats
+
+_ROWS = 512
+"""Strings that meet each other and all later ones at once."""
 
 
 def hammer(counts: Any) -> Distribution:
@@ -37,30 +41,29 @@ def hammer(counts: Any) -> Distribution:
         return observed
     order = np.argsort(-observed.weights, kind="stable")
     share = observed.probabilities[order]
-    support, strength = _neighbourhoods(observed.words[order], share, observed.n_bits // 2)
+    support, strength = _neighbourhoods(observed.words[order], share, observed.n_bits)
     weight = np.divide(1.0, strength, out=np.zeros_like(strength), where=strength > 0)
     score = share + support @ weight
     fixed = score * share
     return Distribution(observed.bits[order], fixed * (observed.shots / fixed.sum()))
 
 
-def _neighbourhoods(words: np.ndarray, share: Floats, reach: int) -> tuple[Floats, Floats]:
+def _neighbourhoods(words: Words, share: Floats, n_bits: int) -> tuple[Floats, Floats]:
     """Sum the shares at each distance, for rows sorted by falling share.
 
     Rows of one share are handled together: each pair of different shares is met once, and pairs of equal
     shares need no more than a histogram of their distances.
 
     Returns:
-        ``(n_outcomes, reach)``, the share of strictly lighter strings; ``(reach,)``, CHS.
+        ``(n_outcomes, n_bits // 2)``, the share of strictly lighter strings; ``(n_bits // 2,)``, CHS.
     """
-    n_rows, width = len(words), 64 * words.shape[1] + 1
+    n_rows, reach, width = len(words), n_bits // 2, 64 * words.shape[1] + 1
     support = np.zeros((n_rows, reach))
     strength = np.zeros(width)
     starts = np.flatnonzero(np.r_[True, share[1:] < share[:-1]])
     for start, stop in zip(starts, np.r_[starts[1:], n_rows], strict=True):
         level = words[start:stop]
-        for _, distances in distance_blocks(level, level):
-            strength += share[start] * np.bincount(distances.ravel(), minlength=width)
+        strength += share[start] * _pairs(level, n_bits, width)
         for rows, distances in distance_blocks(level, words[stop:]):
             slots = distances + width * np.arange(len(distances))[:, None]
             lighter = np.broadcast_to(share[stop:], distances.shape)
@@ -68,3 +71,24 @@ def _neighbourhoods(words: np.ndarray, share: Floats, reach: int) -> tuple[Float
             support[start:stop][rows] = near[:, :reach]
             strength += near.sum(axis=0) + share[start] * np.bincount(distances.ravel(), minlength=width)
     return support, strength[:reach]
+
+
+def _pairs(words: Words, n_bits: int, width: int) -> Floats:
+    """Count ordered pairs of distinct strings by distance, ``(width,)``: all of them, each string with itself too.
+
+    By the autocorrelation of the set, a Walsh-Hadamard transform there and back, where strings are many and short; else
+    pair by pair, each pair once.
+    """
+    if n_bits <= WALSH_BITS and n_bits << (n_bits + 1) < len(words) ** 2:
+        held = np.zeros(1 << n_bits)
+        held[words[:, 0].astype(np.intp)] = 1
+        together = np.rint(walsh(walsh(held) ** 2) / len(held))
+        return np.bincount(np.bitwise_count(np.arange(len(held))), together, width).astype(np.float64)
+    found = np.zeros(width)
+    for start in range(0, len(words), _ROWS):
+        some = words[start : start + _ROWS]
+        for _, distances in distance_blocks(some, some):
+            found += np.bincount(distances.ravel(), minlength=width)
+        for _, distances in distance_blocks(some, words[start + _ROWS :]):
+            found += 2 * np.bincount(distances.ravel(), minlength=width)
+    return found

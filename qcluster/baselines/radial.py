@@ -18,7 +18,7 @@ _BLOCK = 1 << 22
 """Distances made at once (4 to 8 MB)."""
 _STORED = 1 << 24
 """Entries up to which the kernel is kept as a sparse matrix (200 MB)."""
-_WALSH_BITS = 24
+WALSH_BITS = 24
 """Widest register whose full vector is held (128 MB a vector)."""
 _WALSH_STEP = 6
 """Bits transformed by one matrix product."""
@@ -67,7 +67,7 @@ def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
         array([ 60. , 101. ,  10.5])
     """
     pairs = len(words) ** 2
-    if n_bits <= _WALSH_BITS and n_bits << n_bits < 3 * pairs:
+    if n_bits <= WALSH_BITS and n_bits << n_bits < 3 * pairs:
         return _walsh_operator(words, n_bits, kernel)
     if not kernel.all() or pairs <= _STORED:
         stored = _stored_operator(words, kernel)

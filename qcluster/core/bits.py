@@ -146,43 +146,59 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if _ascending(words):
         everything = np.arange(len(words))
         return everything, everything
-    key, exact = _top_bits(words)
-    some = key[:: len(key) // 4096 + 1]
-    if not exact and 4 * len(np.unique(some)) < 3 * len(some):
+    some = _hashed(words[:: len(words) // 4096 + 1])
+    if 4 * len(np.unique(some)) < 3 * len(some):
         return _distinct_by_hash(words)
-    order, new = _sorted(key)
-    if not exact:
-        tied = ~new
-        tied[:-1] |= tied[1:]
-        if 4 * np.count_nonzero(tied) > len(words):
-            return _distinct_by_hash(words)
-        order[tied] = order[tied][np.lexsort(words[order[tied]].T)]
-        new = _changes(words[order])
+    order, new = _sorted(words)
     return order, np.flatnonzero(new)
 
 
-def _top_bits(words: Words) -> tuple[Words, bool]:
-    """Give the highest bits of packed strings, as many as `_sorted` looks at, and tell whether these are all."""
-    used = int(words[:, -1].max()).bit_length()
-    kept = 64 - (len(words) - 1).bit_length()
-    key = words[:, -1] << np.uint64(64 - used) if 0 < used < 64 else words[:, -1] * np.uint64(used > 0)
-    if words.shape[1] > 1 and used < 64:
-        key |= words[:, -2] >> np.uint64(used)
-    return key, words.shape[1] == 1 and used <= kept
+def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Sort packed strings by value, equal ones in their order; tell where a new value begins.
 
-
-def _sorted(key: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Sort by the highest bits of a key, equal ones in their order; tell where a new value begins.
-
-    The place of a row stands in the lowest bits of what is sorted: several times as fast as ``argsort``.
+    The highest bits are sorted first; then, among strings that agree in these, the next ones, and so on. The place of a
+    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``. With `once`
+    the highest bits are all that count.
     """
-    low = np.uint64((1 << (len(key) - 1).bit_length()) - 1)
-    ranked = key & ~low
-    ranked |= np.arange(len(key), dtype=np.uint64)
-    ranked.sort()
-    order = (ranked & low).astype(np.intp)
-    ranked &= ~low
-    return order, np.r_[True, ranked[1:] != ranked[:-1]]
+    low = (len(words) - 1).bit_length()
+    left = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
+    order, slots = np.arange(len(words)), np.arange(len(words))
+    group, groups, new = np.zeros(1, dtype=np.uint64), 1, np.zeros(len(words), dtype=bool)
+    new[0] = True
+    while left > 0 and len(slots):
+        width = min(left, 64 - low - (groups - 1).bit_length())
+        left -= width
+        rows = order[slots]
+        key = group << np.uint64(width) | _bits(words, rows, left, width)
+        key = key << np.uint64(low) | np.arange(len(slots), dtype=np.uint64)
+        key.sort()
+        order[slots] = rows[(key & np.uint64((1 << low) - 1)).astype(np.intp)]
+        key >>= np.uint64(low)
+        begins = np.r_[True, key[1:] != key[:-1]]
+        new[slots] |= begins
+        if once:
+            break
+        tied = ~(begins & np.r_[begins[1:], True])
+        slots, begins = slots[tied], begins[tied]
+        group = (np.cumsum(begins) - 1).astype(np.uint64)
+        groups = int(np.count_nonzero(begins))
+    return order, new
+
+
+def _bits(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
+    """Read the bits ``low`` to ``low + width - 1`` of some packed strings, as numbers."""
+    word, shift = divmod(low, 64)
+    value = words[rows, word] >> np.uint64(shift)
+    if shift + width > 64:
+        value |= words[rows, word + 1] << np.uint64(64 - shift)
+    return np.asarray(value & np.uint64((1 << width) - 1))
+
+
+def _hashed(words: Words) -> Words:
+    mixed = words[:, 0] * _ODD
+    for word in range(1, words.shape[1]):
+        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[:, word]) * _ODD
+    return mixed
 
 
 def _changes(words: Words) -> NDArray[np.bool_]:
@@ -191,15 +207,12 @@ def _changes(words: Words) -> NDArray[np.bool_]:
 
 def _distinct_by_hash(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Find equal rows by a hash, and sort only the distinct ones: for many equal rows."""
-    mixed = words[:, 0] * _ODD
-    for word in range(1, words.shape[1]):
-        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[:, word]) * _ODD
-    order, new = _sorted(mixed)
+    order, new = _sorted(_hashed(words)[:, None], once=True)
     starts, ranked = np.flatnonzero(new), words[order]
     if not (_changes(ranked) == new).all():  # different strings of one hash
-        order = np.lexsort(words.T)
-        return order, np.flatnonzero(_changes(words[order]))
-    rank = np.lexsort(ranked[starts].T)
+        order, new = _sorted(words)
+        return order, np.flatnonzero(new)
+    rank, _ = _sorted(ranked[starts])
     sizes = np.diff(starts, append=len(words))[rank]
     placed = np.cumsum(sizes) - sizes
     return order[np.repeat(starts[rank] - placed, sizes) + np.arange(len(words))], placed

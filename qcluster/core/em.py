@@ -38,7 +38,7 @@ _TOGETHER = 1 << 15
 _INVERTED = 1.0001
 """Product of the two odds of a bit above which it reads inverted. Error regimes tilt both towards 1, so that a swap of
 labels near 1 would lower the likelihood."""
-_BLOCK = 2048
+_BLOCK = 1024
 """Strings of which shots are counted at once."""
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
@@ -200,18 +200,16 @@ def _maximise(
     rows: Rows, layout: Layout, now: Parameters, prior: Prior, seen: Expected
 ) -> tuple[NDArray[np.bool_], Parameters]:
     """Take the M step; also tell, ``(m, n)``, which bits turned out to read inverted."""
-    n, first = rows.n_bits, layout.first
-    mass, in_regime = np.add.reduceat(seen.mass, first), np.add.reduceat(seen.regimes, first, axis=0)
+    n, members = rows.n_bits, layout.members
+    mass, in_regime = members @ seen.mass, members @ seen.regimes
     if now.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
-        flips = np.add.reduceat(seen.flips, first)[:, None] / (2 * n)
+        flips = (members @ seen.flips)[:, None] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
         read = np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * layout.design
-        flips = np.maximum(np.add.reduceat(read, first, axis=0), 0)
-        if len(first) == 1:
-            sent = (seen.regimes.T @ layout.design)[None]
-        else:
-            sent = np.add.reduceat(seen.regimes[:, :, None] * layout.design[:, None], first, axis=0)
+        flips = np.maximum(members @ read, 0)
+        by_regime = members[:, None] * seen.regimes.T
+        sent = (by_regime.reshape(-1, len(read)) @ layout.design).reshape(*in_regime.shape, -1)
     odds = np.minimum(solve_odds(flips, sent, now.odds, prior, rows.shots), prior.most)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED

@@ -97,30 +97,18 @@ def grow(rows: Rows, pool: Bits, apart: Indices, models: Sequence[Model], most: 
     total = np.stack([model.total for model in models if model.total is not None])
     nearest = np.stack([hamming(packed, pack(model.centroids)).min(axis=1, initial=n) for model in models])
     naming = 0.5 * log(max(shots, 1.0)) + log(n) + choices(n)
-    while size < most and len(going):
-        each = np.arange(len(going))
-        slope = np.matmul(columns, (rows.shares / total)[:, :, None])[:, :, 0]
-        slope[nearest == 0] = 0
-        short = np.argsort(-slope, axis=1, kind="stable")[:, :shortlist]
-        lift = columns[each[:, None], short]
-        lift /= total[:, None]
-        lift -= 1
-        joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if size else 0.3)
-        net = gain.reshape(short.shape) * shots - (naming[np.take_along_axis(nearest, short, 1)] if size else 0)
-        net[np.take_along_axis(slope, short, 1) <= 1] = -np.inf
-        best = net.argmax(axis=1)
-        go = net[each, best] > 0
+    while size < most:
+        chosen, joins, net = _best_candidates(rows, columns, total, nearest, naming if size else 0 * naming, shortlist)
+        go = net > 0
+        if not go.any():
+            break
         if not go.all():
-            columns, held, share, background = columns[go], held[go], share[go], background[go]
-            nearest, going, short, best, net = nearest[go], going[go], short[go], best[go], net[go]
-            joins, each = joins.reshape(-1, short.shape[1])[go], each[: len(going)]
-            if not len(going):
-                break
-        chosen = short[each, best]
-        new = joins.reshape(short.shape)[each, best]
+            columns, held, share, background, nearest = columns[go], held[go], share[go], background[go], nearest[go]
+            going, chosen, joins = going[go], chosen[go], joins[go]
+        each = np.arange(len(going))
         held[:, size] = columns[each, chosen]
-        share = np.hstack([share * (1 - new)[:, None], new[:, None]]).astype(np.float32)
-        background = background * (1 - new)
+        share = np.hstack([share * (1 - joins)[:, None], joins[:, None]]).astype(np.float32)
+        background = background * (1 - joins)
         size += 1
         share, background, total = reweighted(rows, held[:, :size], share, background, 4)
         nearest = np.minimum(nearest, hamming(packed, packed[chosen]).T)
@@ -135,6 +123,33 @@ def grow(rows: Rows, pool: Bits, apart: Indices, models: Sequence[Model], most: 
                 total=total[at],
             )
     return grown
+
+
+def _best_candidates(
+    rows: Rows, columns: Singles, total: Singles, nearest: Indices, naming: Floats, shortlist: int
+) -> tuple[Indices, Floats, Floats]:
+    """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
+
+    Args:
+        rows: the strings.
+        columns: ``(g, m, u)`` P(y|c) of the candidates under each mixture's rate.
+        total: ``(g, u)`` P(y).
+        nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen.
+        naming: ``(n + 1,)`` cost of a string by that distance.
+        shortlist: candidates whose share is searched, by the slope of the likelihood.
+    """
+    each = np.arange(len(columns))
+    slope = np.matmul(columns, (rows.shares / total)[:, :, None])[:, :, 0]
+    slope[nearest == 0] = 0
+    short = np.argsort(-slope, axis=1, kind="stable")[:, :shortlist]
+    lift = columns[each[:, None], short]
+    lift /= total[:, None]
+    lift -= 1
+    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if naming.any() else 0.3)
+    net = gain.reshape(short.shape) * rows.shots - naming[np.take_along_axis(nearest, short, 1)]
+    net[np.take_along_axis(slope, short, 1) <= 1] = -np.inf
+    best = net.argmax(axis=1)
+    return short[each, best], joins.reshape(short.shape)[each, best], net[each, best]
 
 
 def _by_distance(rows: Rows, model: Model) -> Singles:

@@ -157,6 +157,11 @@ class Layout:
         return np.cumsum(self.sizes) - self.sizes
 
     @cached_property
+    def members(self) -> Floats:
+        """``(m, k)``: 1 where a centroid belongs to a mixture, so that products sum over centroids."""
+        return np.asarray(self.owner == np.arange(len(self.sizes))[:, None], dtype=np.float64)
+
+    @cached_property
     def design(self) -> Floats:
         """``(k, 2n)``: 1 where a 0 was sent, then 1 where a 1 was sent."""
         return np.hstack([~self.sent, self.sent]).astype(np.float64)
@@ -251,10 +256,6 @@ def held_shares(layout: Layout, now: Parameters) -> Floats:
 
 def totals(layout: Layout, now: Parameters, columns: Singles) -> Singles:
     """Give P(y) of every mixture, ``(m, u)``, from what `kernel` gives."""
-    held = held_shares(layout, now).astype(np.float32)
-    if len(layout.sizes) == 1:
-        total = held[None] @ columns
-    else:
-        total = np.add.reduceat(columns * held[:, None], layout.first, axis=0)
+    total = (layout.members * held_shares(layout, now)).astype(np.float32) @ columns
     total += now.background.astype(np.float32)[:, None]
     return np.asarray(total)

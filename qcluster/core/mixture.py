@@ -18,7 +18,7 @@ _FIRST = 6
 """Strings grown at every rate, before the two best rates go on."""
 _HEAVIEST = 0.4
 """Largest rate of the soft search: towards one half, nothing tells strings apart."""
-_POOL = 1024
+_POOL = 256
 """Most frequent strings that growth may pick."""
 
 _SEARCHED = 1 << 15
@@ -98,6 +98,9 @@ class MixtureFit:
     """True where the answer is a ring of strings around a centre."""
 
 
+@np.errstate(
+    invalid="ignore"
+)  # OpenBLAS raises the flag, now and then, for lanes beyond short rows: results are finite
 def fit_mixture(
     bits: Bits, weights: Floats, *, rates: Floats | None = None, settings: MixtureSettings | None = None
 ) -> MixtureFit:

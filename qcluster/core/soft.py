@@ -114,21 +114,24 @@ def _spread_out(rows: Rows, rate: float, starts: int) -> list[_Soft]:
 def _soften(rows: Rows, soft: _Soft, rounds: int, rate: float) -> tuple[_Soft, Floats]:
     """Run EM with bits in [rate, 1 - rate]; give the strings, and the log-likelihood of each start."""
     ones, weights, sizes = soft.ones, soft.weights, soft.sizes
-    owner, first = np.repeat(np.arange(len(sizes)), sizes), np.cumsum(sizes) - sizes
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    members = (owner == np.arange(len(sizes))[:, None]).astype(
+        np.float32
+    )  # its products sum over the strings of a start
     total = np.ones((len(sizes), len(rows.weights)), dtype=np.float32)
     for _ in range(rounds):
         slopes = np.log(ones / (1 - ones)).astype(np.float32)
         joint = slopes @ rows.columns
         joint += (np.log1p(-ones).sum(axis=1) + np.log(weights) + rows.unit).astype(np.float32)[:, None]
         np.exp(joint, out=joint)
-        total = np.add.reduceat(joint, first, axis=0)
+        total = members @ joint
         joint *= (rows.shares / total)[owner]
         mass = joint.sum(axis=1).astype(np.float64)
         read = (joint @ rows.columns.T).astype(np.float64)
         ones = ones + _STRIDE * ((read + 5e-5) / (mass[:, None] + 1e-4) - ones)
         ones = np.minimum(np.maximum(ones, rate), 1 - rate)
         weights = np.maximum(mass, 1e-4)
-        weights /= np.add.reduceat(weights, first)[owner]
+        weights /= np.bincount(owner, weights)[owner]
     level = (np.log(total) @ rows.shares).astype(np.float64) - rows.unit
     return _Soft(ones, weights, sizes), level * rows.shots
 

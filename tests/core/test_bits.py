@@ -64,3 +64,25 @@ def test_padding_is_ignored(width):
 def test_wrong_text_is_named(texts, said):
     with pytest.raises(ValueError, match=said):
         b.parse_bitstrings(texts)
+
+
+@pytest.mark.parametrize("equal", [1, 3, 40])
+@pytest.mark.parametrize("n_bits", [3, 40, 64, 70, 130, 190])
+def test_distinct_rows_are_sorted_and_found_once(n_bits, equal):
+    rng = np.random.default_rng([n_bits, equal])
+    bits = np.tile(rng.random((300, n_bits)) < 0.3, (equal, 1))
+    words = b.pack(bits[rng.permutation(len(bits))])
+    order, starts = b.distinct_rows(words)
+    wanted = sorted({tuple(row[::-1]) for row in words.tolist()})
+    assert [tuple(row[::-1]) for row in words[order[starts]].tolist()] == wanted
+    assert sorted(order.tolist()) == list(range(len(words)))
+    for start, stop in zip(starts, [*starts[1:], len(words)], strict=True):
+        assert (words[order[start:stop]] == words[order[start]]).all()
+        assert (np.diff(order[start:stop]) > 0).all()
+
+
+def test_different_strings_of_one_hash_are_kept_apart(monkeypatch):
+    monkeypatch.setattr("qcluster.core.bits._ODD", np.uint64(0))
+    words = np.repeat(np.array([[5, 1], [2, 1], [7, 1]], dtype=np.uint64), 20, axis=0)
+    order, starts = b.distinct_rows(words)
+    assert words[order[starts]].tolist() == [[2, 1], [5, 1], [7, 1]]

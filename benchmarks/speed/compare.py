@@ -1,0 +1,104 @@
+"""Time every method on the same counts in one interleaved run, and print ratios.
+
+Run from the repository: python -m benchmarks.speed.compare [--narrow] [--only PART_OF_A_NAME] [--repeats 3]
+Writes benchmarks/results/speed.csv, the row of each set of counts as soon as it is there; with --only, the other rows
+stay. Times are processor time of one thread, the fastest of the repeats; what takes more than two seconds is run once.
+`unique` is np.unique on a void view of the packed shots; `all` is `mitigate` from the BitArray on.
+"""
+
+import argparse
+import csv
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from time import process_time
+
+from benchmarks.data import RESULTS
+from benchmarks.speed.works import Load, Work, loads, works
+
+METHODS = ("unique", "get_counts", "intake", "paper", "mixture", "all", "circuit", "hammer", "mthree", "naive")
+RATIOS = (
+    ("mthree", "mixture"),
+    ("mthree", "paper"),
+    ("naive", "paper"),
+    ("hammer", "mixture"),
+    ("get_counts", "intake"),
+    ("all", "unique"),
+)
+FILE, TOTAL = RESULTS / "speed.csv", "six ibm_brussels records"
+SLOW = 2.0
+"""Seconds from which a method is run once."""
+
+
+def timed(work: Work) -> float:
+    start = process_time()
+    work()
+    return process_time() - start
+
+
+def measure(load: Load, repeats: int) -> dict[str, float]:
+    """Give the fastest time of each method, in seconds."""
+    ready, best = works(load), {}
+    for _ in range(repeats):
+        for name, work in ready.items():
+            if best.get(name, 0.0) < SLOW:
+                best[name] = min(best.get(name, float("inf")), timed(work))
+    return best
+
+
+def row(name: str, size: tuple[object, object, object], best: dict[str, float]) -> dict[str, object]:
+    """Lay out times in ms and ratios, empty where a method did not run."""
+    times = {f"{key}_ms": round(1e3 * best[key], 2) if key in best else "" for key in METHODS}
+    ratios = {f"{a}/{b}": round(best[a] / best[b], 2) if a in best and b in best else "" for a, b in RATIOS}
+    return dict(zip(("counts", "bits", "shots", "distinct"), (name, *size), strict=True)) | times | ratios
+
+
+def total(rows: list[dict[str, object]]) -> dict[str, object]:
+    """Sum the six ibm_brussels records, for the methods that ran on all of them."""
+    held = [[row[f"{key}_ms"] for row in rows] for key in METHODS]
+    times = {key: sum(map(float, values)) / 1e3 for key, values in zip(METHODS, held, strict=True) if all(values)}
+    return row(TOTAL, ("", "", ""), times)
+
+
+def keep(new: dict[str, object]) -> None:
+    """Put a row into the file, in the place of the one of its name."""
+    rows = {new["counts"]: new}
+    if FILE.exists():
+        with FILE.open(newline="") as file:
+            rows = {old["counts"]: old for old in csv.DictReader(file)} | rows
+    rows.pop(TOTAL, None)
+    recorded = [held for name, held in rows.items() if str(name).startswith("brussels")]
+    if len(recorded) == 6:
+        rows[TOTAL] = total(recorded)
+    with FILE.open("w", newline="") as file:
+        writer = csv.DictWriter(file, new, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows.values())
+
+
+def show(held: dict[str, object]) -> None:
+    print(*(f"{key} {value}" for key, value in held.items() if value != ""), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--narrow", action="store_true", help="leave out 300,000 and more shots")
+    parser.add_argument("--only", default="", help="part of a name")
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    for load in loads(not options.narrow):
+        if options.only in load.name:
+            held = load.counts
+            new = row(load.name, (held.n_bits, int(held.shots), held.n_outcomes), measure(load, options.repeats))
+            keep(new)
+            show(new)
+    with FILE.open(newline="") as file:
+        for held in csv.DictReader(file):
+            if held["counts"] == TOTAL:
+                show(held)
+
+
+if __name__ == "__main__":
+    main()

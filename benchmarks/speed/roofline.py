@@ -1,0 +1,64 @@
+"""Measure what one EM round needs, and what it reaches: bytes, operations, and the machine's own speed.
+
+Run from the repository: python -m benchmarks.speed.roofline
+Prints the cost a pair of centroid and string of each part of a round, beside a product, an exponential and a copy of
+the same size. Processor time of one thread, fastest of seven.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+from benchmarks.speed.compare import timed
+from benchmarks.speed.works import synthetic
+from qcluster.core.em import expect, lay_under
+from qcluster.core.growth import REGIMES
+from qcluster.core.likelihood import Model, kernel, lay_out, parameters, totals
+
+SHAPES = ((2, 30, 10_000), (6, 30, 10_000), (20, 30, 10_000), (6, 156, 10_000))
+"""Centroids, bits, strings."""
+REPEATS = 7
+
+
+def ns(work, pairs: int) -> float:
+    """Give the time of one call, in ns a pair."""
+    return 1e9 * min(timed(lambda: [work() for _ in range(10)]) for _ in range(REPEATS)) / pairs / 10
+
+
+def measure(k: int, n: int, u: int) -> str:
+    held, rng = synthetic(n, u, 0.2, k), np.random.default_rng(0)
+    rows = lay_out(held.bits, held.weights)
+    models = [Model(rng.random((k, n)) < 0.5, np.full(k, 1 / k), rng.uniform(0.05, 0.2, (n, 2)), REGIMES, 0.1)]
+    layout, now, one = lay_under(rows, models), parameters(models), parameters(models, common=True)
+    columns, parts = kernel(rows, layout, now)
+    total, scratch = totals(layout, now, columns), np.empty_like(columns)
+    slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)
+    logs, pairs = np.log(columns), columns.size
+    parts_of_it = [
+        lambda: np.copyto(scratch, columns),
+        lambda: np.exp(logs, out=scratch),
+        lambda: np.matmul(slopes, rows.columns, out=scratch),
+        lambda: np.take(table, layout.place),
+        lambda: kernel(rows, layout, now, scratch),
+        lambda: kernel(rows, layout, one, scratch),
+        lambda: expect(rows, layout, now, columns, total, parts, scratch),
+    ]
+    times = [ns(work, pairs) for work in parts_of_it]
+    whole = times[4] + times[6]
+    # Two products of 2n operations a pair. Bytes: the bits once each way for all centroids, ten passes of four bytes,
+    # and the eight-byte places twice.
+    reached = f"{4 * n / whole:.1f} | {(2 * 4 * n / k + 10 * 4 + 2 * 8) / whole:.1f}"
+    return f"| {k} | {n} | {u} | " + " | ".join(f"{time:.2f}" for time in times) + f" | {whole:.2f} | {reached} |"
+
+
+def main() -> None:
+    print("| k | bits | strings | copy | exp | product | take | kernel | one rate | E step | round | GFLOP/s | GB/s |")
+    print("|---" * 13 + "|")
+    for shape in SHAPES:
+        print(measure(*shape))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Measure how the cost of mitigation grows with distinct strings and with bits, and the memory of a large set.
+
+Run from the repository: python -m benchmarks.speed.scaling
+Writes benchmarks/results/speed_scaling.csv and docs/figures/speed_scaling.png. Processor time of one thread, fastest of
+three repeats (of one, above ten thousand strings). Three strings, sent through flips at such a rate that nearly all
+shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
+"""
+
+import csv
+import os
+import resource
+import subprocess
+import sys
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+
+import qcluster as qc
+from benchmarks.data import RESULTS
+from benchmarks.speed.compare import timed
+from benchmarks.speed.works import synthetic
+
+STRINGS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
+BITS = (30, 40, 60, 80, 110, 156)
+WIDE, LARGE = 156, 300_000
+METHODS = {"mixture": {}, "paper": {"rates": 0.1, "method": "paper"}}
+FIGURE = RESULTS.parents[1] / "docs" / "figures" / "speed_scaling.png"
+
+
+def measured(axis: str, counts: qc.Distribution) -> dict[str, float | str]:
+    """Time each method on one set of counts."""
+    repeats = 3 if counts.n_outcomes <= 10_000 else 1
+    found: dict[str, float | str] = {"axis": axis, "bits": counts.n_bits, "distinct": counts.n_outcomes}
+    for name, options in METHODS.items():
+        work = lambda options=options: qc.mitigate(counts, **options)  # noqa: E731
+        found[f"{name}_ms"] = round(1e3 * min(timed(work) for _ in range(repeats)), 2)
+    print(*(f"{key} {value}" for key, value in found.items()), flush=True)
+    return found
+
+
+def exponent(x: list[float], y: list[float]) -> float:
+    """Fit ``y ~ x^a``."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def memory() -> float:
+    """Give the peak memory of a process that mitigates 300,000 strings of 156 bits, in MB."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.speed.scaling", "memory"], capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+def draw(rows: list[dict[str, float | str]], fitted: dict[str, float]) -> None:
+    """Draw cost against distinct strings, and against bits."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for panel, (axis, label) in zip(axes, (("distinct", "distinct strings"), ("bits", "bits")), strict=True):
+        held = [row for row in rows if row["axis"] == axis]
+        for name, colour in (("mixture", "tab:blue"), ("paper", "tab:orange")):
+            text = f"{name}, exponent {fitted[f'{name} {axis}']:.2f}"
+            panel.loglog(
+                [row[axis] for row in held], [row[f"{name}_ms"] for row in held], "o-", color=colour, label=text
+            )
+        panel.set_xlabel(label)
+        panel.set_ylabel("processor time, ms")
+        panel.legend()
+    axes[0].set_title("100 bits, flips at 10%")
+    axes[1].set_title("20,000 shots, flips at 10%")
+    FIGURE.parent.mkdir(exist_ok=True)
+    figure.savefig(FIGURE, dpi=120)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["memory"]:
+        qc.mitigate(synthetic(WIDE, LARGE, 0.1))
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    rows = [measured("distinct", synthetic(100, many, 0.1)) for many in STRINGS]
+    rows += [measured("bits", synthetic(bits, 20_000, 0.1)) for bits in BITS]
+    fitted = {}
+    for axis, least in (("distinct", 1_000), ("bits", 40)):
+        held = [row for row in rows if row["axis"] == axis and row[axis] >= least]
+        for name in METHODS:
+            fitted[f"{name} {axis}"] = exponent([row[axis] for row in held], [row[f"{name}_ms"] for row in held])
+    print("exponents, from 1,000 strings and from 40 bits:", {key: round(value, 2) for key, value in fitted.items()})
+    print(f"{LARGE} strings of {WIDE} bits: peak memory {memory():.0f} MB")
+    with (RESULTS / "speed_scaling.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    draw(rows, fitted)
+
+
+if __name__ == "__main__":
+    main()
