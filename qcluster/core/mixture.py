@@ -144,11 +144,10 @@ def fit_mixture(
     best = improve(rows, fit(rows, best, prior, 10), pool, place, prior, settings.max_clusters)
     flips = best.background / 2 + (1 - best.background) * float(best.rates().mean())
     found = soft_search(rows, min(flips, _HEAVIEST), replace(prior, common=True)) if flips > settings.heavy else []
+    found = [model for model in found if len(model.weights) <= settings.max_clusters]
     for model in fit_all(rows, found, prior, 10):
-        k = len(model.weights) - 1
-        if k < len(path) and (path[k] is None or score(rows, model) < score(rows, path[k])):
-            path[k] = model
-        best = min(best, model, key=lambda one: score(rows, one))
+        if _meet(path, rows, model) < score(rows, best):
+            best = model
     weighed = by_evidence(rows, [best, *met, *found], prior, settings.rounds, settings.misfit)
     simple, is_ring = weighed is not None, False
     if weighed is not None:
@@ -202,6 +201,15 @@ def _perplexity(shares: Floats) -> float:
     return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
+def _meet(path: Path, rows: Rows, model: Model) -> float:
+    """Keep a mixture if it is the best of its size, and give its description length."""
+    k, level = len(model.weights) - 1, score(rows, model)
+    known = path[k]
+    if known is None or level < score(rows, known):
+        path[k] = model
+    return level
+
+
 def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: MixtureSettings) -> Path:
     """Give the best mixture found for each number of strings.
 
@@ -210,26 +218,18 @@ def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: Mixtur
     """
     apart = place - np.arange(len(pool))[:, None] * (rows.n_bits + 1)
     path: Path = [None] * settings.max_clusters
-
-    def meet(model: Model) -> float:
-        k, level = len(model.weights) - 1, score(rows, model)
-        known = path[k]
-        if known is None or level < score(rows, known):
-            path[k] = model
-        return level
-
     few = min(_FIRST, settings.max_clusters)
     trials = [model for model in grow(rows, pool, apart, seeds(rows, settings.rates_tried), few) if len(model.weights)]
-    levels = [meet(model) for model in settle(rows, trials, prior, 4)]
+    levels = [_meet(path, rows, model) for model in settle(rows, trials, prior, 4)]
     best = [trials[place] for place in np.argsort(levels, kind="stable")[:2]]
     done = [model for model in best if len(model.weights) < few]
     if len(done) < len(best):
         done += grow(rows, pool, apart, [model for model in best if len(model.weights) == few], settings.max_clusters)
     for model in shrink(rows, settle(rows, done, prior, 5), prior, 5):
-        meet(model)
+        _meet(path, rows, model)
     if not trials:
         odds = np.full((rows.n_bits, 2), 0.1)
-        meet(fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))
+        _meet(path, rows, fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))
     return path
 
 
