@@ -98,9 +98,8 @@ class MixtureFit:
     """True where the answer is a ring of strings around a centre."""
 
 
-@np.errstate(
-    invalid="ignore"
-)  # OpenBLAS raises the flag, now and then, for lanes beyond short rows: results are finite
+# OpenBLAS raises the flag, now and then, for lanes beyond short rows: the results are finite.
+@np.errstate(invalid="ignore")
 def fit_mixture(
     bits: Bits, weights: Floats, *, rates: Floats | None = None, settings: MixtureSettings | None = None
 ) -> MixtureFit:

@@ -115,9 +115,8 @@ def _soften(rows: Rows, soft: _Soft, rounds: int, rate: float) -> tuple[_Soft, F
     """Run EM with bits in [rate, 1 - rate]; give the strings, and the log-likelihood of each start."""
     ones, weights, sizes = soft.ones, soft.weights, soft.sizes
     owner = np.repeat(np.arange(len(sizes)), sizes)
-    members = (owner == np.arange(len(sizes))[:, None]).astype(
-        np.float32
-    )  # its products sum over the strings of a start
+    # Its products sum over the strings of a start.
+    members = (owner == np.arange(len(sizes))[:, None]).astype(np.float32)
     total = np.ones((len(sizes), len(rows.weights)), dtype=np.float32)
     for _ in range(rounds):
         slopes = np.log(ones / (1 - ones)).astype(np.float32)
