@@ -258,3 +258,20 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
             total += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
         distances[start : start + step] = total
     return distances
+
+
+_CHUNK = 1 << 15
+"""Rows that are turned into numbers at once."""
+
+
+def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Add up, bit by bit, the weights of the rows in which it is 1: ``weights @ bits``, ``(n_bits,)``, chunk by chunk.
+
+    Example:
+        >>> weight_of_ones(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
+        array([5., 3.])
+    """
+    ones = np.zeros(bits.shape[1])
+    for start in range(0, len(bits), _CHUNK):
+        ones += weights[start : start + _CHUNK] @ bits[start : start + _CHUNK]
+    return ones

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, Words, hamming, pack
+from qcluster.core.bits import Bits, Words, hamming, pack, weight_of_ones
 
 Floats = NDArray[np.float64]
 
@@ -100,7 +100,7 @@ def most_frequent(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
     if k < 1:
         return np.zeros(0, dtype=np.intp)
     rows = np.flatnonzero(weights >= np.partition(weights, len(weights) - k)[len(weights) - k])
-    ones, total = _weight_of_ones(bits, weights), weights.sum()
+    ones, total = weight_of_ones(bits, weights), weights.sum()
     spread = np.concatenate(
         [bits[rows[i : i + _ROWS]].astype(np.float64) @ (total - 2 * ones) for i in range(0, len(rows), _ROWS)]
     )
@@ -109,7 +109,7 @@ def most_frequent(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
 
 def majority(bits: Bits, weights: Floats) -> Bits:
     """Vote qubit by qubit: ``(n_bits,) bool``, True where at least half of the weight has a 1."""
-    voted: Bits = 2 * _weight_of_ones(bits, weights) >= weights.sum()
+    voted: Bits = 2 * weight_of_ones(bits, weights) >= weights.sum()
     return voted
 
 
@@ -153,10 +153,3 @@ def merge_duplicates(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     first = (hamming(words, words) == 0).argmax(axis=1)
     merged: Floats = np.bincount(first, weights, minlength=len(weights)).astype(np.float64)
     return centroids[merged > 0], merged[merged > 0]
-
-
-def _weight_of_ones(bits: Bits, weights: Floats) -> Floats:
-    ones = np.zeros(bits.shape[1])
-    for start in range(0, len(bits), _ROWS):
-        ones += weights[start : start + _ROWS] @ bits[start : start + _ROWS]
-    return ones

@@ -19,8 +19,12 @@ AGREEMENT = 0.9
 """Least cosine between counts and mixture, where deconvolution can do the work instead."""
 AGREEMENT_WIDE = 0.75
 """The same beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
-CLEAR_GAP = 5.0
-"""Drop of the likelihood gain behind the last string from which the number of strings is clear."""
+_GAPS = (2.5, 4.5)
+"""Drop of the likelihood gain behind the last string from which the number of strings begins to be clear, and is."""
+_FEW_PAIRS = 100.0
+"""Pairs of shots that agree: with fewer, collisions say nothing, and the evidence alone must be overwhelming."""
+_OVERWHELMING = 10.0
+"""Log odds, doubt counted in, at which it is."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,10 @@ class Evidence:
     """Log evidence of a product of biased bits."""
     several: float
     """Log evidence of the sparse mixture where it has more than one string; a single string is a product too."""
-    credible: bool
-    """The mixture explains the counts, and its number of strings is clear or the counts are concentrated."""
+    credible: float
+    """How far the mixture explains the counts, and its number of strings is clear or the counts are concentrated."""
+    clear: float
+    """How clear its number of strings is by itself, 0 to 1."""
     string: NDArray[np.bool_]
     """``(n,)``: what a product of biased bits would be, if it were one string with flips."""
     single: float
@@ -51,13 +57,19 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
     names = k * n * np.log(2) - lgamma(k + 1)  # their order does not matter
     cost = names + 0.5 * np.log(max(shots, 1.0)) * (k + 3 + (1 if fit.simple else n))
     concentrated = fit.perplexity <= 0.35 * min(2.0**n, distribution.shots)
-    enough = AGREEMENT if n <= settings.widest else AGREEMENT_WIDE
-    credible = fit.excess >= 4 and fit.agreement >= enough and (fit.gap >= CLEAR_GAP or concentrated)
     beyond = (likelihood - product.log_likelihood - 2 * np.log(max(shots, 1.0))) / 10
     string, odds = single_string(distribution.bits, distribution.weights)
-    single = sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * (fit.excess >= 4)
     several = likelihood - cost if k > 1 else -np.inf
-    return Evidence(tempering, product.evidence, several, credible, string, single)
+    clear = ramp(fit.gap, *_GAPS)
+    if n > settings.widest and 0.5 * float(distribution.weights @ (distribution.weights - 1)) < _FEW_PAIRS:
+        gained = odds if k == 1 else (several - product.evidence) / settings.doubt
+        explains = real = float(gained > _OVERWHELMING)
+    else:
+        real = float(fit.excess >= 4)
+        explains = real * (fit.agreement >= (AGREEMENT if n <= settings.widest else AGREEMENT_WIDE))
+    single = sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * real
+    credible = explains * max(clear, float(concentrated))
+    return Evidence(tempering, product.evidence, several, credible, explains * clear, string, single)
 
 
 def belief_in(posterior: Posterior, cost: Floats, known: float | None, n_bits: int, settings: GuardSettings) -> Floats:

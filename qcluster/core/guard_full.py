@@ -43,7 +43,7 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
     answer = parts @ np.stack([sparse, mean.dense, kept, string])
     answer /= np.sqrt(answer @ answer)
     redrawn = (structure * share, structure * (1 - share), (1 - structure) * (1 - seen.single), parts[3])
-    blend = Blend(redrawn, seen.string, mean.belief, *_hypotheses(fit, seen.credible, settings), seen.tempering)
+    blend = Blend(redrawn, seen.string, mean.belief, *_hypotheses(fit, seen.credible > 0.5, settings), seen.tempering)
     believed = np.r_[structure * (1 - share) * mean.belief, structure * share, (1 - structure) * seen.single]
     confidence = min(1.0, float(believed @ (np.vstack([mean.posterior.roots, sparse, string]) @ (answer - raw) > 0)))
     mitigated = float(1 - parts[2] * (kept @ raw) ** 2)
@@ -82,7 +82,7 @@ class _Average(NamedTuple):
 def _average(
     vector: Floats, d: Distribution, fit: Sparse, seen: Evidence, known: float | None, settings: GuardSettings
 ) -> _Average:
-    posterior = _posterior(vector * seen.tempering, fit, seen.credible, settings)
+    posterior = _posterior(vector * seen.tempering, fit, seen.credible > 0.5, settings)
     equal = np.arange(len(posterior.flips)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
     learned = np.where(equal, 0.0, 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)))
     if effective_strings(fit) == 1:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.blend import Blend
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import CLEAR_GAP, Evidence, belief_in, effective_strings, ramp, sigmoid
+from qcluster.core.evidence import Evidence, belief_in, effective_strings, ramp, sigmoid
 from qcluster.core.observed import deconvolve_observed
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse
@@ -15,17 +15,20 @@ Floats = NDArray[np.float64]
 
 def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSettings) -> Guarded:
     """Beyond the full vector, follow the mixture where it is clear, and else ask the strings that were read."""
-    share = 0.97 * seen.credible * (seen.single if effective_strings(fit) == 1 else 1.0)
+    one = seen.single if effective_strings(fit) == 1 else 1.0
     raw = np.sqrt(d.probabilities)
-    if share >= settings.smallest_share and fit.gap >= CLEAR_GAP:
-        return _follow(d, fit, share)
+    if seen.clear * one >= settings.smallest_share:
+        return _follow(d, fit, 0.97 * seen.clear * one)
+    if d.weights.max() < 2:
+        reason = "no string was read twice and no few strings explain the shots: left as is"
+        return Guarded(d.bits, d.weights, False, 0.0, 1.0, reason)
     flips = np.array(settings.flips[1:-2])
     rates = np.broadcast_to(flips[:, None, None], (len(flips), d.n_bits, 2))
     tempered = d.weights * seen.tempering
     posterior, places, explained = deconvolve_observed(d.bits, tempered, rates, np.array(settings.support))
     beyond = float(posterior.evidence.max()) - seen.product
-    if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
-        return _follow(d, fit, share)
+    if seen.credible * one >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
+        return _follow(d, fit, 0.97 * seen.credible * one)
     belief = belief_in(posterior, np.zeros(len(posterior.flips)), None, d.n_bits, settings)
     lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
     structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.3, 0.6)

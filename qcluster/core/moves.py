@@ -10,6 +10,7 @@ from qcluster.core.description import score
 from qcluster.core.em import expected, fit
 from qcluster.core.growth import best_share, merged
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, distances, spread
+from qcluster.core.thin import everywhere
 
 _SPREADS = (0.5, 1.0)
 """Spreads tried for the logits of the flip rates of one device."""
@@ -241,8 +242,33 @@ def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
     bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.
     """
     near = distances(rows, centre[None])[0] < 2.5
+    shots, ball = float(rows.weights[near].sum()), within_two(centre)
     gain = level_within(rows, circle, near) - level_within(rows, model, near)
-    return gain - log(rows.n_bits + 1) - 0.5 * log(max(float(rows.weights[near].sum()), 1.0))
+    for sign, one in ((-1, circle), (1, model)):  # in wide registers most of these strings are never read
+        gain += sign * shots * log(_mass(rows, one, ball) / _mass(rows, one, rows.bits[near]))
+    return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
+
+
+def within_two(centre: Bits) -> Bits:
+    """Give all strings that differ from `centre`, ``(n,)``, in at most two bits.
+
+    Example:
+        >>> within_two(np.array([False, True])).astype(int).tolist()
+        [[0, 1], [1, 1], [0, 0], [1, 0]]
+    """
+    n = len(centre)
+    first, second = np.triu_indices(n, 1)
+    flips = np.zeros((1 + n + len(first), n), dtype=bool)
+    flips[1 : n + 1] = np.eye(n, dtype=bool)
+    pairs = np.arange(n + 1, len(flips))
+    flips[pairs, first] = flips[pairs, second] = True
+    return centre ^ flips
+
+
+def _mass(rows: Rows, model: Model, strings: Bits) -> float:
+    total = everywhere(strings, np.ones(len(strings)), model, 0).total
+    assert total is not None
+    return float(total.sum(dtype=np.float64))
 
 
 def level_within(rows: Rows, model: Model, within: Bits) -> float:

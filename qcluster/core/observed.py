@@ -6,11 +6,12 @@ by the counts is paid for in the evidence: every string in use costs its name.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
+from qcluster.core.bits import Bits, weight_of_ones
 from qcluster.core.channel import log_likelihood
 from qcluster.core.deconvolve import Ascent, Posterior
 
@@ -18,13 +19,17 @@ Floats = NDArray[np.float64]
 
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
+_SINGLE, _NOTHING = 96, 1e-3
+"""Bits up to which single precision holds all ratios; what matters less than this beside uniform noise."""
 
 
 class _Kernel:
     """P(read y | sent x) for candidates and strings that were read, one matrix a flip rate."""
 
     def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:
-        self.matrices = np.stack([np.exp(log_likelihood(rows, sent, one)).T for one in rates]).astype(np.float32)
+        self.dtype = np.float32 if rows.shape[1] <= _SINGLE else np.float64
+        self.matrices = np.stack([np.exp(log_likelihood(rows, sent, one)).T for one in rates]).astype(self.dtype)
+        self.matrices[self.matrices < 0.5 ** rows.shape[1] * _NOTHING] = 0  # and no denormal numbers, which are slow
         self.n_each = n_each
 
     def __call__(self, vectors: Floats) -> Floats:
@@ -35,9 +40,10 @@ class _Kernel:
         """Apply the transpose."""
         return self._apply(vectors, self.matrices.transpose(0, 2, 1))
 
-    def _apply(self, vectors: Floats, matrices: NDArray[np.float32]) -> Floats:
-        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(np.float32)
-        return (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64)
+    def _apply(self, vectors: Floats, matrices: NDArray[Any]) -> Floats:
+        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(self.dtype)
+        spread: Floats = (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64)
+        return spread
 
 
 def deconvolve_observed(
@@ -77,7 +83,7 @@ def deconvolve_observed(
     naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
     found = replace(found, evidence=found.evidence - naming * np.minimum(state.shape, 1.0).sum(axis=1))
     read = (1 - found.background[:, None]) * kernel(found.roots**2) + found.background[:, None] * state.background
-    ones = weights @ bits / weights.sum()
+    ones = weight_of_ones(bits, weights) / weights.sum()
     chance = float(np.prod(ones**2 + (1 - ones) ** 2)) * weights.sum()
     beyond = max(float(weights @ weights) / weights.sum() - 1 - chance, 1e-300)
     return found, places, (read @ weights - chance) / beyond

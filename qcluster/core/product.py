@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
+from qcluster.core.bits import Bits, weight_of_ones
 from qcluster.core.special import log_gamma
 
 Floats = NDArray[np.float64]
@@ -16,8 +16,10 @@ _SPREADS = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
 """Spreads of ln(rate) from bit to bit that are tried."""
 _LARGEST = 0.6
 """Largest P(read 0|1) of one string: a bit may decay in more than half of the shots."""
-_NOISE = 0.06
-"""How far the bits of hopeless output are from fair: standard deviation of P(1)."""
+_NOISE = np.array([0.007, 0.02, 0.06])
+"""How far the bits of hopeless output are from fair: standard deviations of P(1) that are tried."""
+_HOPELESS = 0.45
+"""Mean flip rate from which one string cannot be told from noise."""
 
 
 class Product(NamedTuple):
@@ -43,7 +45,7 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
         >>> round(float(np.exp(one_of_each.evidence)), 4), round(float(np.exp(one_of_each.log_likelihood)), 4)
         (0.1667, 0.25)
     """
-    ones = weights @ bits
+    ones = weight_of_ones(bits, weights)
     zeros = weights.sum() - ones
     evidence = (log_gamma(ones + 1) + log_gamma(zeros + 1) - log_gamma(ones + zeros + 2)).sum()
     chance = np.clip(ones / max(float(weights.sum()), 1e-300), 1e-300, 1 - 1e-16)
@@ -105,15 +107,16 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
         False
     """
     shots, n_bits = float(weights.sum()), bits.shape[1]
-    ones = (weights @ bits + 0.5) / (shots + 1)
+    ones = (weight_of_ones(bits, weights) + 0.5) / (shots + 1)
     order = np.argsort(-ones, kind="stable")
     places = [k for k in range(n_bits + 1) if k in (0, n_bits) or ones[order[k - 1]] > ones[order[k]]]
     logs = [_one_string(1 - ones[order[:k]], ones[order[k:]], shots) for k in places]
     best = int(np.argmax(logs))
     string = np.zeros(n_bits, dtype=bool)
     string[order[: places[best]]] = True
-    variance = _NOISE**2 + 0.25 / shots
-    hopeless = float((-0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)).sum())
+    variance = _NOISE[:, None] ** 2 + 0.25 / shots
+    noise = (-0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)).sum(axis=1)
+    hopeless = float(np.logaddexp.reduce(noise)) - np.log(len(_NOISE))
     other = np.logaddexp(0.0, hopeless) - np.log(2)  # biases anywhere in [0, 1], or near 1/2
     decayed = n_bits * np.log(2) if (ones < 0.5).all() else 0.0
     return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - other)
@@ -121,7 +124,7 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
 
 def _one_string(down: Floats, up: Floats, shots: float) -> float:
     """Give the log density of the flip rates of the ones and of the zeros of a string."""
-    if (down >= _LARGEST).any() or (up >= 0.5).any():
+    if (down >= _LARGEST).any() or (up >= 0.5).any() or np.r_[down, up].mean() > _HOPELESS:
         return -np.inf
     apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(_LARGEST)) - np.log(2) + _alike(up, shots)
     return float(np.logaddexp(apart, _alike(np.r_[down, up], shots)) - np.log(2))

@@ -3,13 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import weight_of_ones
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import effective_strings
 from qcluster.core.verdict import Sparse
 
 
 def say_string(d: Distribution, string: NDArray[np.bool_]) -> str:
-    ones = d.weights @ d.bits / d.shots
+    ones = weight_of_ones(d.bits, d.weights) / d.shots
     flips = np.where(string, 1 - ones, ones)
     return f"bits are independent and biased like one string with {flips.min():.1%} to {flips.max():.1%} flips a bit"
 
