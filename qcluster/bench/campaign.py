@@ -185,7 +185,7 @@ def _work(task: Task, methods: tuple[str, ...]) -> Outcome:
 
 def outcome_of(task: Task, sample: Sample, methods: tuple[str, ...]) -> Outcome:
     """Pack a sample and score it."""
-    calibration = sample.calibration
+    calibration = None if sample.run is None else sample.run.calibration
     rows, bars = judge(sample, methods)
     return Outcome(
         str(task),

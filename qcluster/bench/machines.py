@@ -4,7 +4,7 @@ import re
 import time
 from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample
 from qcluster.bench.tasks import Task, find_case
 from qcluster.core.distribution import Distribution
+
+if TYPE_CHECKING:
+    from qcluster.device.run import Run
 
 
 def run_task(task: Task) -> Sample:
@@ -55,15 +58,16 @@ def _toy(task: Task, case: Case) -> Sample:
 def _device(task: Task, case: Case) -> Sample:
     from qcluster.device.execute import execute
 
+    backend = _backend(machine_name(task.machine))
     (run,) = execute(
         [case.circuit],
-        _backend(machine_name(task.machine)),
+        backend,
         shots=task.shots,
         twirls=task.twirls,
         dd=task.dd or None,
         seed=task.seed,
     )
-    return sample_of_run(task, case, run)
+    return sample_of_run(task, case, run, dt=backend.dt)
 
 
 @lru_cache(maxsize=8)
@@ -77,8 +81,8 @@ def _backend(name: str) -> Any:
     return machine.backend
 
 
-def sample_of_run(task: Task, case: Case, run: Any) -> Sample:
-    """Keep what a `Run` of the device room knows."""
+def sample_of_run(task: Task, case: Case, run: "Run", *, dt: float | None = None) -> Sample:
+    """Keep what a `Run` of the device room knows; `dt` is its backend's, if the circuit was scheduled."""
     from qcluster.bench.faults import circuit_faults
 
     faults = circuit_faults(run.profile, run.calibration)
@@ -89,9 +93,8 @@ def sample_of_run(task: Task, case: Case, run: Any) -> Sample:
         readout=faults.readout,
         expected_errors=faults.expected,
         rate=faults.rate,
-        profile=run.profile,
-        calibration=run.calibration,
-        twirl_counts=tuple(run.twirl_counts),
+        run=run,
+        dt=dt,
     )
 
 

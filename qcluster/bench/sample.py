@@ -16,8 +16,7 @@ from qcluster.core.distribution import Distribution, Floats
 from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
-    from qcluster.device.calibration import Calibration
-    from qcluster.device.profile import Profile
+    from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
 VERSION = 1
@@ -45,12 +44,10 @@ class Sample:
     """Mean number of faults in a shot, from the calibration; None where it is not known."""
     rate: float | None = None
     """Effective flip rate of a bit, from the calibration or a label; None where it is not known."""
-    profile: "Profile | None" = None
-    """Facts of the compiled circuit, and the circuit."""
-    calibration: "Calibration | None" = None
-    """The machine's figures on the day."""
-    twirl_counts: tuple[Distribution, ...] = ()
-    """What was read per twirl."""
+    run: "Run | None" = None
+    """Where the counts come from: compiled circuit, calibration, twirls; None where it is not known."""
+    dt: float | None = None
+    """Seconds per unit of delay in the compiled circuit; None where it has no delays."""
     edges: tuple[tuple[int, int, float], ...] = ()
     """Ising cost of a QAOA circuit, to be minimised; see `Case.edges`."""
     seconds: float = 0.0
@@ -78,12 +75,11 @@ def pack_sample(sample: Sample) -> bytes:
         "machine": sample.machine,
         "n_bits": sample.n_bits,
         "counts": _table(sample.counts),
-        "twirl_counts": [_table(part) for part in sample.twirl_counts],
         "readout": None if sample.readout is None else sample.readout.tolist(),
         "expected_errors": sample.expected_errors,
         "rate": sample.rate,
-        "profile": None if sample.profile is None else sample.profile.to_json(),
-        "calibration": None if sample.calibration is None else sample.calibration.identity,
+        "run": None if sample.run is None else _pack_run(sample.run),
+        "dt": sample.dt,
         "edges": sample.edges,
         "seconds": sample.seconds,
         "facts": sample.facts,
@@ -107,19 +103,19 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
         n_bits = content["n_bits"]
+        counts = _distribution(content["counts"], n_bits)
         return Sample(
             identity=content["identity"],
             case=content["case"],
             family=content["family"],
             machine=content["machine"],
-            counts=_distribution(content["counts"], n_bits),
+            counts=counts,
             ideal=ideal,
             readout=None if content["readout"] is None else np.array(content["readout"]).reshape(n_bits, 2),
             expected_errors=content["expected_errors"],
             rate=content["rate"],
-            profile=_profile(content["profile"]),
-            calibration=_calibration(content["calibration"], folder),
-            twirl_counts=tuple(_distribution(part, n_bits) for part in content["twirl_counts"]),
+            run=None if content["run"] is None else _unpack_run(content["run"], counts, folder),
+            dt=content["dt"],
             edges=tuple((int(i), int(j), float(w)) for i, j, w in content["edges"]),
             seconds=content["seconds"],
             facts=content["facts"],
@@ -139,21 +135,33 @@ def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
     return Distribution.of(table)
 
 
-def _profile(text: str | None) -> "Profile | None":
-    if text is None:
-        return None
-    from qcluster.device.profile import Profile
+def _pack_run(run: "Run") -> dict[str, Any]:
+    """Write all of a run but its counts; of the calibration the identity, since many runs share it."""
+    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions")
+    return {name: getattr(run, name) for name in plain} | {
+        "twirl_counts": [_table(part) for part in run.twirl_counts],
+        "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],
+        "profile": run.profile.to_json(),
+        "calibration": run.calibration.identity,
+    }
 
-    return Profile.from_json(text)
 
-
-def _calibration(identity: str | None, folder: Path) -> "Calibration | None":
-    path = folder / f"{identity}.json"
-    if identity is None or not path.exists():
-        return None
+def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
     from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import Profile
+    from qcluster.device.run import Run
 
-    return Calibration.load(path)
+    flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
+    known = {
+        "counts": counts,
+        "twirl_counts": tuple(_distribution(part, counts.n_bits) for part in content["twirl_counts"]),
+        "flips": flips.reshape(len(content["flips"]), counts.n_bits),
+        "profile": Profile.from_json(content["profile"]),
+        "calibration": Calibration.load(folder / f"{content['calibration']}.json"),
+        "notes": tuple(content["notes"]),
+        "job_ids": tuple(content["job_ids"]),
+    }
+    return Run(**(content | known))
 
 
 def write_once(path: Path, content: bytes) -> None:
