@@ -66,7 +66,7 @@ def score(
     snapshots: Annotated[bool, typer.Option(help="Fill in calibrations from recorded snapshots.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first records only.")] = None,
     methods: Methods = None,
-    again: Annotated[bool, typer.Option(help="Forget the scores so far; the methods have changed.")] = False,
+    again: Annotated[bool, typer.Option(help="Forget the scores of these methods; they have changed.")] = False,
     bars: Annotated[bool, typer.Option(help="Keep each record's likeliest strings for drawings.")] = True,
     out: Out = None,
     workers: Workers = 1,

@@ -16,6 +16,8 @@ from qcluster.core.distribution import Distribution, Floats
 from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
+    from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import Profile
     from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
@@ -62,6 +64,16 @@ class Sample:
     def n_bits(self) -> int:
         """Number of classical bits."""
         return self.counts.n_bits
+
+    @property
+    def profile(self) -> "Profile | None":
+        """Facts of the compiled circuit, and the circuit."""
+        return None if self.run is None else self.run.profile
+
+    @property
+    def calibration(self) -> "Calibration | None":
+        """The machine's figures on the day."""
+        return None if self.run is None else self.run.calibration
 
 
 def pack_sample(sample: Sample) -> bytes:

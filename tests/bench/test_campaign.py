@@ -13,6 +13,7 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store
 from qcluster.bench.campaign import rescore, run
 from qcluster.bench.circuits import make_case
+from qcluster.bench.methods import METHODS
 from qcluster.bench.store import Store, load_samples, read_scores, read_tasks, shots_path
 from qcluster.bench.tasks import Task, parse_campaign, read_campaign
 from qcluster.errors import QClusterError, StorageError
@@ -146,6 +147,17 @@ def test_scoring_again_gives_the_same_scores(tmp_path):
     list(rescore(tmp_path, ("identity", "hammer"), again=True))
     assert in_order(read_scores(tmp_path)) == in_order(before)
     assert (tmp_path / "scores.csv.old").exists()
+
+
+def test_scoring_again_touches_the_named_methods_only(tmp_path, monkeypatch):
+    go(plan(), tmp_path)
+    calls = []
+    monkeypatch.setitem(METHODS, "hammer", lambda sample: calls.append(sample) or sample.counts)
+    monkeypatch.setitem(METHODS, "identity", lambda sample: pytest.fail("scored again"))
+    assert not list(rescore(tmp_path, ("hammer",), again=True))[-1].error
+    rows = read_scores(tmp_path)
+    assert len(calls) == sum(row["method"] == "hammer" for row in rows) == 6
+    assert sum(row["method"] == "identity" for row in rows) == 6
 
 
 def test_a_failing_task_is_reported_and_tried_again(tmp_path, monkeypatch):
