@@ -108,7 +108,7 @@ def report(
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
     console, shown = Console(), Table()
-    for name in ("method", "n", "mean HF", "gain", "x raw", "harm", "s/call"):
+    for name in ("method", "n", "mean HF", "gain", "x raw", "harm", "CPU s/call"):
         shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for one in summarise(latest(read_scores(folder)), "all"):
         numbers = (short(one.mean), short(one.gain), short(one.factor, 2), short(one.harm, 2), short(one.seconds))

@@ -28,7 +28,7 @@ _DUELS = (
 
 _HEAD = (
     *("method", "n", "mean HF", "median", "gain [95 %]", "x raw (geo)", "x raw (median)", "x raw (means)"),
-    *("win/tie/loss", "harm", "worst", "correct", "s/call", "skipped"),
+    *("win/tie/loss", "harm", "worst", "correct", "CPU s/call", "skipped"),
 )
 
 

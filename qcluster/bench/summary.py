@@ -62,7 +62,7 @@ class Summary:
     mean_factor: float
     """Mean HF over mean raw HF, as published tables often give it."""
     seconds: float
-    """Median time of a call."""
+    """Median processor time of a call."""
     skipped: int
     """Samples on which the method lacked what it needs, or failed."""
 

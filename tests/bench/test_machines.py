@@ -13,6 +13,7 @@ from qcluster.bench.records import read_records
 from qcluster.bench.sample import pack_sample, unpack_sample
 from qcluster.bench.store import load_samples, read_scores
 from qcluster.bench.tasks import Task, parse_campaign
+from qcluster.core.faults import GATE
 from qcluster.core.metrics import hellinger_fidelity
 from qcluster.device.faults import run_faults
 
@@ -138,6 +139,35 @@ def test_snapshots_fill_in_what_a_record_lacks(tmp_path):
     path.write_text(json.dumps({**record, "machine": "ibm_nowhere"}) + "\n")
     (unknown,) = read_records(path, snapshots=True)
     assert unknown.readout is None
+
+
+PHYSICAL = """OPENQASM 3.0;
+include "stdgates.inc";
+gate rzx(p0) a, b { h b; cx a, b; rz(p0) b; cx a, b; h b; }
+gate ecr a, b { rzx(pi/4) a, b; x a; rzx(-pi/4) a, b; }
+bit[2] c;
+sx $63;
+ecr $63, $62;
+c[0] = measure $63;
+c[1] = measure $62;
+"""
+
+
+def test_a_recorded_circuit_is_a_run(tmp_path):
+    """On its own qubits, with the machine's own gate, so that the faults of its circuit are known."""
+    record = {"id": "q", "machine": "ibm_brussels", "counts": {"00": 45, "01": 3, "10": 2, "11": 50}}
+    path = tmp_path / "r.jsonl"
+    told = [{**record, "transpiled_openqasm3": PHYSICAL, **more} for more in ({}, {"measure_twirl": False})]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    twirled, plain = read_records(path, snapshots=True)
+    assert plain.run.profile.measured.tolist() == [63, 62]
+    assert plain.run.profile.gates == {("sx", (63,)): 1, ("ecr", (63, 62)): 1}
+    faults, even = run_faults(plain.run), run_faults(twirled.run)
+    calibrated = plain.run.calibration.readout[[63, 62]]
+    assert (faults.readout >= calibrated - 1e-12).all()  # the decay before the measurement comes on top
+    assert not np.allclose(faults.readout[:, 0], faults.readout[:, 1])
+    assert np.array_equal(even.readout[:, 0], even.readout[:, 1])
+    assert set(faults.masks[faults.kind == GATE].ravel().tolist()) == {1, 2, 3}
 
 
 def test_the_flips_of_qbeep_are_its_authors_formula():
