@@ -15,7 +15,7 @@ from qcluster.bench.methods import METHODS
 from qcluster.bench.records import read_records
 from qcluster.bench.report import write_report
 
-NAMES = ("ibm_brussels_2025", "lrqaoa_ibm_dev")
+NAMES = ("lrqaoa_ibm_dev", "ibm_brussels_2025")
 
 
 def main(
