@@ -74,8 +74,8 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
     ideal string in the result (1 is best; of several equally likely ones the best placed counts); `correct`, 1 when
     the result's likeliest string is one of the ideal's likeliest; `expectation_error`, the mean over bits of
     ``|<Z_i> - <Z_i>_ideal|``; `approximation_ratio` of a QAOA cost, 1 at the minimum and 0 at the maximum; `seconds`
-    of processor time, which a busy machine does not stretch. A method
-    that lacks what it needs is `skipped`, one that raises is `failed`; neither stops a campaign.
+    of processor time, which a busy machine does not stretch. Numbers keep seven digits. A method that lacks what it
+    needs is `skipped`, one that raises is `failed`; neither stops a campaign.
     """
     row: dict[str, object] = {
         "task": sample.identity,
@@ -99,7 +99,8 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
         result, row["applied"] = answer, int(method != "identity")
     else:
         result, row["applied"], row["note"] = answer.distribution, int(answer.applied), answer.reason
-    return row | compare(result, sample), result
+    row |= compare(result, sample)
+    return {key: float(f"{value:.7g}") if isinstance(value, float) else value for key, value in row.items()}, result
 
 
 def compare(result: Distribution, sample: Sample) -> dict[str, object]:
