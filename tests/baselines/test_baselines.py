@@ -63,6 +63,13 @@ def test_qbeep_follows_each_flow(counts, errors):
     assert_same(qbeep(counts, errors), oracle.qbeep(counts, errors))
 
 
+def test_qbeep_is_its_authors_program_up_to_whole_shots():
+    """Counts and mean of their own example, by hand; and where shots are many, rounding does not matter."""
+    assert oracle.qbeep({"010101": 100, "010111": 25}, 0.1, whole=True) == {"010101": 119 / 125, "010111": 6 / 125}
+    many = {text: 10**7 * count for text, count in texts(noisy(["00000", "10110"], 0.08, 2000, seed=9)).items()}
+    assert_same(qbeep(many, 1.4), oracle.qbeep(many, 1.4, whole=True), 1e-6)
+
+
 @given(count_tables(), st.floats(0.001, 0.45))
 @settings(max_examples=60, deadline=None)
 def test_richardson_lucy_is_the_formula(counts, rate):
