@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.bench.circuits import Case
-from qcluster.bench.sample import Sample
+from qcluster.bench.sample import Sample, run_figures
 from qcluster.bench.tasks import Task, find_case
 from qcluster.core.distribution import Distribution
 
@@ -83,19 +83,7 @@ def _backend(name: str) -> Any:
 
 def sample_of_run(task: Task, case: Case, run: "Run", *, dt: float | None = None) -> Sample:
     """Keep what a `Run` of the device room knows; `dt` is its backend's, if the circuit was scheduled."""
-    from qcluster.bench.faults import circuit_faults
-
-    faults = circuit_faults(run.profile, run.calibration)
-    return _sample(
-        task,
-        case,
-        run.counts,
-        readout=faults.readout,
-        expected_errors=faults.expected,
-        rate=faults.rate,
-        run=run,
-        dt=dt,
-    )
+    return _sample(task, case, run.counts, run=run, dt=dt, **run_figures(run))
 
 
 def _sample(task: Task, case: Case, counts: Distribution, **known: Any) -> Sample:

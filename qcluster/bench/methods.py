@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from qcluster import baselines
-from qcluster.bench.faults import circuit_faults
 from qcluster.bench.sample import Sample
 from qcluster.core.distribution import Distribution
 from qcluster.core.mitigate import Mitigation, mitigate
@@ -23,12 +22,9 @@ def _m3(sample: Sample) -> Distribution:
 
 
 def _qbeep(sample: Sample) -> Distribution:
-    expected = sample.expected_errors
-    if sample.run is not None:
-        expected = circuit_faults(sample.run.profile, sample.run.calibration).bit_errors
-    if expected is None:
+    if sample.expected_errors is None:
         raise NotApplicable("needs the expected number of errors of the circuit")
-    return baselines.qbeep(sample.counts, expected)
+    return baselines.qbeep(sample.counts, sample.expected_errors)
 
 
 def _given_rate(sample: Sample) -> float:

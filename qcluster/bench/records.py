@@ -9,7 +9,7 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     machine          text, such as "ibm_torino"
     family           text, for grouping; by default what the id says before its first digit
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
-    expected_errors  mean number of faults in a shot; for Q-BEEP
+    expected_errors  mean number of flipped bits in a shot; for Q-BEEP
     rate             effective flip rate of a bit (also "effective_rate"); for the published method
     edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
     transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above, and the
@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qcluster.bench.faults import circuit_faults, effective_rate, median_error
-from qcluster.bench.sample import Sample
+from qcluster.bench.faults import effective_rate, median_error
+from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.distribution import Distribution
 from qcluster.errors import StorageError
 
@@ -119,8 +119,7 @@ def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) 
     n_bits = counts.n_bits
     if "transpiled_openqasm3" in line:
         run = _as_run(line, machine, counts, calibration)
-        faults = circuit_faults(run.profile, calibration)
-        return {"readout": faults.readout, "expected_errors": faults.expected, "rate": faults.rate, "run": run}
+        return {"run": run, **run_figures(run)}
     readout = np.nanmedian(calibration.readout, axis=0)
     told: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
     gates = _two_qubit_gates(line, n_bits)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qcluster.bench.faults import circuit_faults
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution, Floats
 from qcluster.errors import StorageError
@@ -43,7 +44,7 @@ class Sample:
     readout: Floats | None = None
     """``(n_bits, 2)``: P(read 1|0), P(read 0|1) of each bit; None where there is no calibration."""
     expected_errors: float | None = None
-    """Mean number of faults in a shot, from the calibration; None where it is not known."""
+    """Mean number of flipped bits in a shot as Q-BEEP reckons it; None where it is not known."""
     rate: float | None = None
     """Effective flip rate of a bit, from the calibration or a label; None where it is not known."""
     run: "Run | None" = None
@@ -87,9 +88,7 @@ def pack_sample(sample: Sample) -> bytes:
         "machine": sample.machine,
         "n_bits": sample.n_bits,
         "counts": _table(sample.counts),
-        "readout": None if sample.readout is None else sample.readout.tolist(),
-        "expected_errors": sample.expected_errors,
-        "rate": sample.rate,
+        "known": None if sample.run is not None else _pack_known(sample),
         "run": None if sample.run is None else _pack_run(sample.run),
         "dt": sample.dt,
         "edges": sample.edges,
@@ -116,6 +115,8 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
         n_bits = content["n_bits"]
         counts = _distribution(content["counts"], n_bits)
+        run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
+        known = run_figures(run) if run is not None else _unpack_known(content["known"], n_bits)
         return Sample(
             identity=content["identity"],
             case=content["case"],
@@ -123,14 +124,12 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
             machine=content["machine"],
             counts=counts,
             ideal=ideal,
-            readout=None if content["readout"] is None else np.array(content["readout"]).reshape(n_bits, 2),
-            expected_errors=content["expected_errors"],
-            rate=content["rate"],
-            run=None if content["run"] is None else _unpack_run(content["run"], counts, folder),
+            run=run,
             dt=content["dt"],
             edges=tuple((int(i), int(j), float(w)) for i, j, w in content["edges"]),
             seconds=content["seconds"],
             facts=content["facts"],
+            **known,
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise StorageError(f"this is no saved sample: {error}") from error
@@ -145,6 +144,22 @@ def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
     if not table:
         return Distribution(np.zeros((0, n_bits), dtype=bool), np.zeros(0))
     return Distribution.of(table)
+
+
+def run_figures(run: "Run") -> dict[str, Any]:
+    """Derive what methods ask for from a run: `readout`, `expected_errors` and `rate` of its sample."""
+    faults = circuit_faults(run.profile, run.calibration)
+    return {"readout": faults.readout, "expected_errors": faults.bit_errors, "rate": faults.rate}
+
+
+def _pack_known(sample: Sample) -> dict[str, Any]:
+    readout = None if sample.readout is None else sample.readout.tolist()
+    return {"readout": readout, "expected_errors": sample.expected_errors, "rate": sample.rate}
+
+
+def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
+    readout = content["readout"]
+    return content | {"readout": None if readout is None else np.array(readout).reshape(n_bits, 2)}
 
 
 def _pack_run(run: "Run") -> dict[str, Any]:

@@ -77,7 +77,8 @@ def test_the_noise_that_is_predicted_is_the_noise_that_comes():
     """The chance of no fault, exp(-expected), is near the probability that stays on the ideal string."""
     sample = run_task(task("bv:4", shots=8000, twirls=8))
     right = float(sample.counts.to_probs()["1111"])
-    assert np.exp(-sample.expected_errors) == pytest.approx(right, abs=0.08)
+    faults = circuit_faults(sample.profile, sample.calibration)
+    assert np.exp(-faults.expected) == pytest.approx(right, abs=0.08)
     assert (1 - sample.rate) ** 4 == pytest.approx(right, abs=0.08)
 
 
