@@ -1,11 +1,13 @@
 """Score every method on the recorded hardware counts: six circuits of ibm_brussels and 987 LR-QAOA records.
 
-Run from the repository: python -m benchmarks.real [workers]
-Writes benchmarks/results/real/NAME/: scores, a report and figures; no counts. It resumes when it was killed. After the
-methods have changed: python -m benchmarks.real --again [workers]
+Run from the repository: python -m benchmarks.real
+Writes benchmarks/results/real/NAME/: scores, a report and figures; no counts. It resumes when it was killed.
+When methods have changed: python -m benchmarks.real --again --methods mixture,mixture_unguarded,circuit
 """
 
-import sys
+from typing import Annotated
+
+import typer
 
 from benchmarks.data import DATA, RESULTS
 from qcluster.bench.campaign import score_samples
@@ -13,14 +15,20 @@ from qcluster.bench.methods import METHODS
 from qcluster.bench.records import read_records
 from qcluster.bench.report import write_report
 
-NAMES = ("ibm_brussels_2025", "lrqaoa_ibm_dev")
+NAMES = ("lrqaoa_ibm_dev", "ibm_brussels_2025")
 
 
-def main(workers: int = 1, again: bool = False) -> None:
+def main(
+    methods: Annotated[str, typer.Option(help="Methods, separated by commas.")] = ",".join(METHODS),
+    again: Annotated[bool, typer.Option(help="Forget their scores so far; they have changed.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+) -> None:
+    """Score the recorded hardware counts and write the reports."""
     for name in NAMES:
         folder = RESULTS / "real" / name
         samples = read_records(DATA / f"{name}.jsonl.gz", snapshots=True)
-        for step in score_samples(samples, folder, tuple(METHODS), workers=workers, again=again, drawn=False):
+        chosen = tuple(methods.split(","))
+        for step in score_samples(samples, folder, chosen, workers=workers, again=again, drawn=False):
             print(f"\r{name}: {step.done} of {step.total}, {step.seconds_left:.0f} s left  ", end="", flush=True)
             if step.error:
                 print(f"\n{step.label}: {step.error}")
@@ -30,5 +38,4 @@ def main(workers: int = 1, again: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    numbers = [argument for argument in sys.argv[1:] if argument != "--again"]
-    main(int(numbers[0]) if numbers else 1, "--again" in sys.argv)
+    typer.run(main)

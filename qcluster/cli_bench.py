@@ -66,7 +66,7 @@ def score(
     snapshots: Annotated[bool, typer.Option(help="Fill in calibrations from recorded snapshots.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Take the first records only.")] = None,
     methods: Methods = None,
-    again: Annotated[bool, typer.Option(help="Forget the scores so far; the methods have changed.")] = False,
+    again: Annotated[bool, typer.Option(help="Forget the scores of these methods; they have changed.")] = False,
     bars: Annotated[bool, typer.Option(help="Keep each record's likeliest strings for drawings.")] = True,
     out: Out = None,
     workers: Workers = 1,
@@ -108,7 +108,7 @@ def report(
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
     console, shown = Console(), Table()
-    for name in ("method", "n", "mean HF", "gain", "x raw", "harm", "s/call"):
+    for name in ("method", "n", "mean HF", "gain", "x raw", "harm", "CPU s/call"):
         shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for one in summarise(latest(read_scores(folder)), "all"):
         numbers = (short(one.mean), short(one.gain), short(one.factor, 2), short(one.harm, 2), short(one.seconds))

@@ -18,6 +18,9 @@ _BLOCK = 1 << 22
 """Distances made at once (4 to 8 MB)."""
 _STORED = 1 << 24
 """Entries up to which the kernel is kept as a sparse matrix (200 MB)."""
+_TRIED = 16
+"""Pairs of strings per number of a transform up to which a kernel with zeros is tried as a sparse matrix first: what
+that costs once, the transform costs at every product."""
 WALSH_BITS = 24
 """Widest register whose full vector is held (128 MB a vector)."""
 _WALSH_STEP = 6
@@ -49,8 +52,8 @@ def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[
 def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
     """Prepare the product of a radial kernel with vectors on a set of strings.
 
-    Picks the cheapest exact way: a Walsh-Hadamard transform of the whole register (cost ``n 2^n``) when there
-    are many strings of few bits; a sparse matrix when the kernel is zero for most pairs; else the distances
+    Picks the cheapest exact way: a sparse matrix when the kernel is zero for most pairs; a Walsh-Hadamard
+    transform of the whole register (cost ``n 2^n``) when there are many strings of few bits; else the distances
     made anew in blocks at each product (cost ``n_outcomes^2``).
 
     Args:
@@ -66,14 +69,14 @@ def radial_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
         >>> product(np.array([1.0, 10.0, 100.0]))
         array([ 60. , 101. ,  10.5])
     """
-    pairs = len(words) ** 2
-    if n_bits <= WALSH_BITS and n_bits << n_bits < 3 * pairs:
-        return _walsh_operator(words, n_bits, kernel)
-    if not kernel.all() or pairs <= _STORED:
+    pairs, transform = len(words) ** 2, n_bits << n_bits
+    dense = n_bits <= WALSH_BITS and transform < 3 * pairs
+    tried = pairs <= _STORED and not dense if kernel.all() else pairs < _TRIED * transform
+    if tried:
         stored = _stored_operator(words, kernel)
         if stored is not None:
             return stored
-    return _block_operator(words, kernel)
+    return _walsh_operator(words, n_bits, kernel) if dense else _block_operator(words, kernel)
 
 
 def look_up(kernel: Floats, distances: NDArray[np.unsignedinteger]) -> Floats:

@@ -75,13 +75,13 @@ def rescore(
         folder: of a campaign.
         methods: names.
         workers, dask: as in `run`, as is what it yields and raises.
-        again: forget all scores first, when the methods themselves have changed; the old table is kept beside, as
-            ``scores.csv.old``.
+        again: forget the scores of these methods first, because the methods themselves have changed; the old table is
+            kept beside, as ``scores.csv.old``.
     """
     check_methods(methods)
     with Store(folder) as store:
         if again:
-            store.forget_scores()
+            store.forget_scores(methods)
         tasks = store.done()
         unscored = missing(tasks, methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
@@ -112,7 +112,7 @@ def score_samples(
     check_methods(methods)
     with Store(folder) as store:
         if again:
-            store.forget_scores()
+            store.forget_scores(methods)
         scored, jobs, total = store.scored(), list[Job](), 0
         for sample in samples:
             names = tuple(name for name in methods if (sample.identity, name) not in scored)

@@ -4,14 +4,17 @@ import re
 import time
 from dataclasses import asdict, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qcluster.bench.circuits import Case
-from qcluster.bench.sample import Sample
+from qcluster.bench.sample import Sample, run_figures
 from qcluster.bench.tasks import Task, find_case
 from qcluster.core.distribution import Distribution
+
+if TYPE_CHECKING:
+    from qcluster.device.run import Run
 
 
 def run_task(task: Task) -> Sample:
@@ -55,15 +58,16 @@ def _toy(task: Task, case: Case) -> Sample:
 def _device(task: Task, case: Case) -> Sample:
     from qcluster.device.execute import execute
 
+    backend = _backend(machine_name(task.machine))
     (run,) = execute(
         [case.circuit],
-        _backend(machine_name(task.machine)),
+        backend,
         shots=task.shots,
         twirls=task.twirls,
         dd=task.dd or None,
         seed=task.seed,
     )
-    return sample_of_run(task, case, run)
+    return sample_of_run(task, case, run, dt=backend.dt)
 
 
 @lru_cache(maxsize=8)
@@ -77,22 +81,9 @@ def _backend(name: str) -> Any:
     return machine.backend
 
 
-def sample_of_run(task: Task, case: Case, run: Any) -> Sample:
-    """Keep what a `Run` of the device room knows."""
-    from qcluster.bench.faults import circuit_faults
-
-    faults = circuit_faults(run.profile, run.calibration)
-    return _sample(
-        task,
-        case,
-        run.counts,
-        readout=faults.readout,
-        expected_errors=faults.expected,
-        rate=faults.rate,
-        profile=run.profile,
-        calibration=run.calibration,
-        twirl_counts=tuple(run.twirl_counts),
-    )
+def sample_of_run(task: Task, case: Case, run: "Run", *, dt: float | None = None) -> Sample:
+    """Keep what a `Run` of the device room knows; `dt` is its backend's, if the circuit was scheduled."""
+    return _sample(task, case, run.counts, run=run, dt=dt, **run_figures(run))
 
 
 def _sample(task: Task, case: Case, counts: Distribution, **known: Any) -> Sample:

@@ -27,10 +27,27 @@ def _qbeep(sample: Sample) -> Distribution:
     return baselines.qbeep(sample.counts, sample.expected_errors)
 
 
-def _rate(sample: Sample) -> float:
+def _given_rate(sample: Sample) -> float:
     if sample.rate is None:
         raise NotApplicable("needs a flip rate")
     return sample.rate
+
+
+def _estimated_rate(sample: Sample) -> float:
+    from qcluster.learn.rates import estimate_rates
+
+    run = sample.run
+    if run is None:
+        return estimate_rates(counts=sample.counts).value
+    return estimate_rates(run.profile, run.calibration, sample.counts).value
+
+
+def _circuit(sample: Sample) -> Mitigation:
+    if sample.run is None:
+        raise NotApplicable("needs the compiled circuit and a calibration")
+    from qcluster.device.faults import run_faults
+
+    return mitigate(sample.counts, faults=run_faults(sample.run, dt=sample.dt))
 
 
 METHODS: dict[str, Method] = {
@@ -39,13 +56,20 @@ METHODS: dict[str, Method] = {
     "m3": _m3,
     "hammer": lambda sample: baselines.hammer(sample.counts),
     "qbeep": _qbeep,
-    "hammr_l": lambda sample: baselines.hammr_l(sample.counts, _rate(sample)),
+    "hammr_l": lambda sample: baselines.hammr_l(sample.counts, _given_rate(sample)),
     "em_uniform": lambda sample: baselines.em_uniform(sample.counts),
-    "paper": lambda sample: mitigate(sample.counts, _rate(sample), method="paper"),
+    "paper": lambda sample: mitigate(sample.counts, _estimated_rate(sample), method="paper"),
+    "paper_given": lambda sample: mitigate(sample.counts, _given_rate(sample), method="paper"),
     "mixture": lambda sample: mitigate(sample.counts, method="mixture"),
     "mixture_unguarded": lambda sample: mitigate(sample.counts, method="mixture", guard=False),
+    "circuit": _circuit,
 }
-"""Name and function. A method gets counts and what an experimenter would have: never the ideal output."""
+"""Name and function. A method gets counts and what an experimenter would have: never the ideal output.
+
+The published method needs a flip rate: ``paper`` gets the one that `qcluster.estimate_rates` makes of circuit,
+calibration and counts, ``paper_given`` the sample's own, which follows from the calibration in closed form (a recorded
+sample may bring another). ``circuit`` needs the compiled circuit, and takes the faults that its calibration predicts.
+"""
 
 
 def check_methods(names: tuple[str, ...]) -> None:

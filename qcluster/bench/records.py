@@ -9,10 +9,11 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     machine          text, such as "ibm_torino"
     family           text, for grouping; by default what the id says before its first digit
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
-    expected_errors  mean number of faults in a shot; for Q-BEEP
+    expected_errors  mean number of flipped bits in a shot; for Q-BEEP
     rate             effective flip rate of a bit (also "effective_rate"); for the published method
     edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
-    transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above
+    transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above, and the
+                     faults of the circuit; measurements count as twirled where "measure_twirl" is not false
 
 Other keys are kept and ignored. What a record lacks, methods that need it skip.
 """
@@ -23,15 +24,20 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qcluster.bench.faults import circuit_faults, effective_rate, median_error
-from qcluster.bench.sample import Sample
+from qcluster.bench.faults import effective_rate, median_error
+from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.files import MOST_BYTES, parse_json
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.run import Run
 
 
 def read_records(
@@ -89,8 +95,9 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
     }
     if given["readout"] is not None and given["readout"].shape != (counts.n_bits, 2):
         raise ValueError(f"readout must hold {counts.n_bits} pairs; got shape {given['readout'].shape}")
+    told: dict[str, Any] = {}
     if snapshots:
-        told = _from_snapshot(line, machine, counts.n_bits)
+        told = _from_snapshot(line, machine, counts)
         given = {key: told.get(key) if value is None else value for key, value in given.items()}
     identity = str(line["id"])
     return Sample(
@@ -102,22 +109,20 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
         ideal=None if ideal is None else Distribution.of(ideal),
         edges=tuple((int(i), int(j), float(w)) for i, j, w in line.get("edges", ())),
         facts={key: line[key] for key in ("p", "n", "date") if key in line},
+        run=told.get("run"),
         **given,
     )
 
 
-def _from_snapshot(line: Mapping[str, Any], machine: str, n_bits: int) -> dict[str, Any]:
+def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:
     """Derive what a snapshot of the machine tells; nothing where there is none."""
     calibration = _snapshot(machine)
     if calibration is None:
         return {}
+    n_bits = counts.n_bits
     if "transpiled_openqasm3" in line:
-        from qiskit import qasm3
-
-        from qcluster.device.profile import read_profile
-
-        faults = circuit_faults(read_profile(qasm3.loads(line["transpiled_openqasm3"]), calibration), calibration)
-        return {"readout": faults.readout, "expected_errors": faults.expected, "rate": faults.rate}
+        run = _as_run(line, machine, counts, calibration)
+        return {"run": run, **run_figures(run)}
     readout = np.nanmedian(calibration.readout, axis=0)
     told: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
     gates = _two_qubit_gates(line, n_bits)
@@ -125,6 +130,40 @@ def _from_snapshot(line: Mapping[str, Any], machine: str, n_bits: int) -> dict[s
         expected = gates * median_error(calibration.errors_2q) + n_bits * float(readout.mean())
         told |= {"expected_errors": expected, "rate": effective_rate(expected, n_bits)}
     return told
+
+
+def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibration: Any) -> "Run":
+    """Write a record as the run that it was; which bits its twirls flipped is not known, only that they did."""
+    from qcluster.device.profile import read_profile
+    from qcluster.device.run import Run
+
+    return Run(
+        counts=counts,
+        twirl_counts=(counts,),
+        flips=np.full((1, counts.n_bits), line.get("measure_twirl", True), dtype=bool),
+        profile=read_profile(_physical_circuit(line["transpiled_openqasm3"]), calibration),
+        calibration=calibration,
+        backend=machine,
+        method="hardware",
+        approximate=False,
+        notes=("a recorded run, with a calibration of another day",),
+        job_ids=(),
+        seed=0,
+        options={},
+        versions={},
+    )
+
+
+def _physical_circuit(text: str) -> "QuantumCircuit":
+    """Read a circuit on physical qubits; gates that the text defines again under a standard name are the standard's."""
+    from qiskit import qasm3
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    circuit, standard = qasm3.loads(text), get_standard_gate_name_mapping()
+    for i, item in enumerate(circuit.data):
+        if type(item.operation).__name__ == "Gate" and not item.operation.params and item.name in standard:
+            circuit.data[i] = item.replace(operation=standard[item.name])
+    return circuit
 
 
 def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:

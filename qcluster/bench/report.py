@@ -10,15 +10,25 @@ from pathlib import Path
 from qcluster.bench.page import write_page
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import GROUPINGS, RAW, Summary, group_rows, summarise
+from qcluster.bench.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, group_rows, summarise
 from qcluster.bench.table import read_rows
 from qcluster.errors import StorageError
 
 Rows = Sequence[Mapping[str, str]]
 
+OURS = ("mixture", "circuit", "paper", "paper_given")
+"""Methods that are compared with each of `OTHERS`."""
+OTHERS = (RAW, "m3", "hammer", "qbeep", "hammr_l", "em_uniform", "plurality")
+"""What they are compared with."""
+
+_DUELS = (
+    f"## Against each other\n\nWhere the ideal output is low in entropy (H/n <= {LOW_ENTROPY}): the factor, gain, wins "
+    "and largest loss of one method over another on the same shots."
+)
+
 _HEAD = (
-    *("method", "n", "mean HF", "median", "gain [95 %]", "x raw (geo)", "x raw (means)"),
-    *("win/tie/loss", "harm", "worst", "correct", "s/call", "skipped"),
+    *("method", "n", "mean HF", "median", "gain [95 %]", "x raw (geo)", "x raw (median)", "x raw (means)"),
+    *("win/tie/loss", "harm", "worst", "correct", "CPU s/call", "skipped"),
 )
 
 
@@ -75,14 +85,16 @@ def _markdown(
     notes: str,
 ) -> str:
     tasks = len({row["task"] for row in rows})
+    duels = compare_pairs(rows)
     parts = [
         f"# {title}",
         f"{tasks} samples, every method on the same shots. HF is the Hellinger fidelity to the ideal output; gain is "
         "HF less the raw HF of the same sample, with a 95 % bootstrap interval of its mean; a tie is a change within "
         ".005; harm is the share of samples that lost more than .02; worst is the largest loss. "
-        "x raw is the geometric mean of the factor over raw, and the ratio of the means.",
+        "x raw is the factor over raw: its geometric mean, its median, and the ratio of the means.",
         table(overall),
         *([notes] if notes else []),
+        *([_DUELS, pair_table(duels)] if duels else []),
     ]
     for kind, groups in grouped.items():
         if len(groups) > 1:
@@ -92,6 +104,25 @@ def _markdown(
     if failures:
         parts += ["## Failures", "\n".join(failures[:50])]
     return "\n\n".join(parts) + "\n"
+
+
+def compare_pairs(rows: Rows) -> list[Summary]:
+    """Compare this package's methods with each of the others where outputs are low in entropy, as the paper does."""
+    low = [row for row in rows if row["ideal_entropy"] and float(row["ideal_entropy"]) <= LOW_ENTROPY]
+    group = f"low entropy (H/n <= {LOW_ENTROPY})"
+    duels = [one for base in OTHERS for one in summarise(low, group, base=base) if one.method in OURS and one.n]
+    return sorted(duels, key=lambda one: OURS.index(one.method))
+
+
+def pair_table(summaries: Sequence[Summary]) -> str:
+    """Write comparisons with other methods as a Markdown table."""
+    head = ("method", "over", "n", "x (geo)", "x (median)", "x (means)", "gain [95 %]", "win/tie/loss", "worst")
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for one in summaries:
+        cells = [one.method, one.base, str(one.n), short(one.factor, 2), short(one.median_factor, 2)]
+        cells += [short(one.mean_factor, 2), f"{one.gain:+.3f} [{one.gain_low:+.3f}, {one.gain_high:+.3f}]"]
+        lines.append("| " + " | ".join([*cells, f"{one.wins}/{one.ties}/{one.losses}", short(one.worst)]) + " |")
+    return "\n".join(lines)
 
 
 def table(summaries: Sequence[Summary]) -> str:
@@ -109,6 +140,7 @@ def _cells(one: Summary) -> list[str]:
         short(one.median),
         "" if one.method == RAW or not one.n else f"{one.gain:+.3f} [{one.gain_low:+.3f}, {one.gain_high:+.3f}]",
         short(one.factor, 2),
+        short(one.median_factor, 2),
         short(one.mean_factor, 2),
         f"{one.wins}/{one.ties}/{one.losses}",
         "" if math.isnan(one.harm) else f"{one.harm:.0%}",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qcluster.bench.faults import circuit_faults
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution, Floats
 from qcluster.errors import StorageError
@@ -19,6 +20,7 @@ from qcluster.files import parse_json, unpack
 if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration
     from qcluster.device.profile import Profile
+    from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
 VERSION = 1
@@ -43,15 +45,13 @@ class Sample:
     readout: Floats | None = None
     """``(n_bits, 2)``: P(read 1|0), P(read 0|1) of each bit; None where there is no calibration."""
     expected_errors: float | None = None
-    """Mean number of faults in a shot, from the calibration; None where it is not known."""
+    """Mean number of flipped bits in a shot as Q-BEEP reckons it; None where it is not known."""
     rate: float | None = None
     """Effective flip rate of a bit, from the calibration or a label; None where it is not known."""
-    profile: "Profile | None" = None
-    """Facts of the compiled circuit, and the circuit."""
-    calibration: "Calibration | None" = None
-    """The machine's figures on the day."""
-    twirl_counts: tuple[Distribution, ...] = ()
-    """What was read per twirl."""
+    run: "Run | None" = None
+    """Where the counts come from: compiled circuit, calibration, twirls; None where it is not known."""
+    dt: float | None = None
+    """Seconds per unit of delay in the compiled circuit; None where it has no delays."""
     edges: tuple[tuple[int, int, float], ...] = ()
     """Ising cost of a QAOA circuit, to be minimised; see `Case.edges`."""
     seconds: float = 0.0
@@ -67,6 +67,16 @@ class Sample:
         """Number of classical bits."""
         return self.counts.n_bits
 
+    @property
+    def profile(self) -> "Profile | None":
+        """Facts of the compiled circuit, and the circuit."""
+        return None if self.run is None else self.run.profile
+
+    @property
+    def calibration(self) -> "Calibration | None":
+        """The machine's figures on the day."""
+        return None if self.run is None else self.run.calibration
+
 
 def pack_sample(sample: Sample) -> bytes:
     """Write the measured part as compressed JSON: counts, profile, figures; the ideal belongs to the case."""
@@ -79,12 +89,9 @@ def pack_sample(sample: Sample) -> bytes:
         "machine": sample.machine,
         "n_bits": sample.n_bits,
         "counts": _table(sample.counts),
-        "twirl_counts": [_table(part) for part in sample.twirl_counts],
-        "readout": None if sample.readout is None else sample.readout.tolist(),
-        "expected_errors": sample.expected_errors,
-        "rate": sample.rate,
-        "profile": None if sample.profile is None else sample.profile.to_json(),
-        "calibration": None if sample.calibration is None else sample.calibration.identity,
+        "known": None if sample.run is not None else _pack_known(sample),
+        "run": None if sample.run is None else _pack_run(sample.run),
+        "dt": sample.dt,
         "edges": sample.edges,
         "seconds": sample.seconds,
         "facts": sample.facts,
@@ -108,22 +115,22 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
         n_bits = content["n_bits"]
+        counts = _distribution(content["counts"], n_bits)
+        run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
+        known = run_figures(run) if run is not None else _unpack_known(content["known"], n_bits)
         return Sample(
             identity=content["identity"],
             case=content["case"],
             family=content["family"],
             machine=content["machine"],
-            counts=_distribution(content["counts"], n_bits),
+            counts=counts,
             ideal=ideal,
-            readout=None if content["readout"] is None else np.array(content["readout"]).reshape(n_bits, 2),
-            expected_errors=content["expected_errors"],
-            rate=content["rate"],
-            profile=_profile(content["profile"]),
-            calibration=_calibration(content["calibration"], folder),
-            twirl_counts=tuple(_distribution(part, n_bits) for part in content["twirl_counts"]),
+            run=run,
+            dt=content["dt"],
             edges=tuple((int(i), int(j), float(w)) for i, j, w in content["edges"]),
             seconds=content["seconds"],
             facts=content["facts"],
+            **known,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise StorageError(f"this is no saved sample: {error}") from error
@@ -140,21 +147,49 @@ def _distribution(table: dict[str, float], n_bits: int) -> Distribution:
     return Distribution.of(table)
 
 
-def _profile(text: str | None) -> "Profile | None":
-    if text is None:
-        return None
-    from qcluster.device.profile import Profile
-
-    return Profile.from_json(text)
+def run_figures(run: "Run") -> dict[str, Any]:
+    """Derive what methods ask for from a run: `readout`, `expected_errors` and `rate` of its sample."""
+    faults = circuit_faults(run.profile, run.calibration)
+    return {"readout": faults.readout, "expected_errors": faults.bit_errors, "rate": faults.rate}
 
 
-def _calibration(identity: str | None, folder: Path) -> "Calibration | None":
-    path = folder / f"{identity}.json"
-    if identity is None or not path.exists():
-        return None
+def _pack_known(sample: Sample) -> dict[str, Any]:
+    readout = None if sample.readout is None else sample.readout.tolist()
+    return {"readout": readout, "expected_errors": sample.expected_errors, "rate": sample.rate}
+
+
+def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
+    readout = content["readout"]
+    return content | {"readout": None if readout is None else np.array(readout).reshape(n_bits, 2)}
+
+
+def _pack_run(run: "Run") -> dict[str, Any]:
+    """Write all of a run but its counts; of the calibration the identity, since many runs share it."""
+    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions")
+    return {name: getattr(run, name) for name in plain} | {
+        "twirl_counts": [_table(part) for part in run.twirl_counts],
+        "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],
+        "profile": run.profile.to_json(),
+        "calibration": run.calibration.identity,
+    }
+
+
+def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
     from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import Profile
+    from qcluster.device.run import Run
 
-    return Calibration.load(path)
+    flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
+    known = {
+        "counts": counts,
+        "twirl_counts": tuple(_distribution(part, counts.n_bits) for part in content["twirl_counts"]),
+        "flips": flips.reshape(len(content["flips"]), counts.n_bits),
+        "profile": Profile.from_json(content["profile"]),
+        "calibration": Calibration.load(folder / f"{content['calibration']}.json"),
+        "notes": tuple(content["notes"]),
+        "job_ids": tuple(content["job_ids"]),
+    }
+    return Run(**(content | known))
 
 
 def write_once(path: Path, content: bytes) -> None:

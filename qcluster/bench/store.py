@@ -1,6 +1,6 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -92,10 +92,10 @@ class Store:
         """Give the pairs of task and method that have a score."""
         return {(row["task"], row["method"]) for row in self.scores.rows()}
 
-    def forget_scores(self) -> None:
-        """Put the scores aside, as ``scores.csv.old``, so that every method scores anew."""
-        if self.scores.path.exists():
-            self.scores.path.replace(self.scores.path.with_suffix(".csv.old"))
+    def forget_scores(self, methods: Container[str]) -> None:
+        """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them."""
+        self.scores.keep(lambda row: row["method"] not in methods, old=self.scores.path.with_suffix(".csv.old"))
+        self.bars.keep(lambda row: row["method"] not in methods)
 
     def add(self, outcome: Outcome) -> None:
         """Write what a worker sent: shots, row, scores, in this order."""

@@ -27,6 +27,8 @@ class Summary:
 
     group: str
     """What the samples have in common, ``family=bv``."""
+    base: str
+    """The method that this one is compared with: called raw below, whatever it is."""
     method: str
     """Name of the method."""
     n: int
@@ -43,6 +45,8 @@ class Summary:
     """Upper end."""
     factor: float
     """Geometric mean of HF over raw HF."""
+    median_factor: float
+    """Median of HF over raw HF."""
     wins: int
     """Samples with a gain beyond a tie (.005)."""
     ties: int
@@ -58,44 +62,47 @@ class Summary:
     mean_factor: float
     """Mean HF over mean raw HF, as published tables often give it."""
     seconds: float
-    """Median time of a call."""
+    """Median processor time of a call."""
     skipped: int
     """Samples on which the method lacked what it needs, or failed."""
 
 
-def summarise(rows: Sequence[Mapping[str, str]], group: str, *, seed: int = 0) -> list[Summary]:
+def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW, seed: int = 0) -> list[Summary]:
     """Summarise the scores of one group.
 
     Args:
-        rows: scores as read from ``scores.csv``; tasks without a score of the raw counts are left out.
+        rows: scores as read from ``scores.csv``; tasks without a score of the base are left out.
         group: what to call the group.
+        base: the method that all are compared with on the same sample, by default the raw counts.
         seed: of the bootstrap.
 
     Returns:
-        One summary per method, best mean gain first; raw counts included.
+        One summary per method, best mean gain first; the base included.
     """
-    raw = {row["task"]: float(row["hellinger_fidelity"]) for row in rows if row["method"] == RAW and _scored(row)}
+    raw = {row["task"]: float(row["hellinger_fidelity"]) for row in rows if row["method"] == base and _scored(row)}
     by_method: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
         if row["task"] in raw:
             by_method.setdefault(row["method"], []).append(row)
-    found = [_summary(group, method, part, raw, seed) for method, part in by_method.items()]
+    found = [_summary(group, base, method, part, raw, seed) for method, part in by_method.items()]
     return sorted(found, key=lambda summary: (-np.nan_to_num(summary.gain, nan=-2.0), summary.method))
 
 
 def _summary(
-    group: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float], seed: int
+    group: str, base: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float], seed: int
 ) -> Summary:
     scored = [row for row in rows if _scored(row)]
     skipped = len(rows) - len(scored)
     if not scored:
-        return _unscored(group, method, skipped)
+        return _unscored(group, base, method, skipped)
     fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
     before = np.array([raw[row["task"]] for row in scored])
     gain = fidelity - before
     low, high = bootstrap_mean(gain, seed=seed)
+    factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
     return Summary(
         group=group,
+        base=base,
         method=method,
         n=len(scored),
         mean=float(fidelity.mean()),
@@ -103,7 +110,8 @@ def _summary(
         gain=float(gain.mean()),
         gain_low=low,
         gain_high=high,
-        factor=float(np.exp(np.log(np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)).mean())),
+        factor=float(np.exp(np.log(factors).mean())),
+        median_factor=float(np.median(factors)),
         wins=int((gain > TIE).sum()),
         ties=int((np.abs(gain) <= TIE).sum()),
         losses=int((gain < -TIE).sum()),
@@ -116,10 +124,14 @@ def _summary(
     )
 
 
-def _unscored(group: str, method: str, skipped: int) -> Summary:
-    numbers = dict.fromkeys(("mean", "median", "gain", "gain_low", "gain_high", "factor"), float("nan"))
+def _unscored(group: str, base: str, method: str, skipped: int) -> Summary:
+    numbers = dict.fromkeys(
+        ("mean", "median", "gain", "gain_low", "gain_high", "factor", "median_factor"), float("nan")
+    )
     more = dict.fromkeys(("harm", "worst", "correct", "mean_factor", "seconds"), float("nan"))
-    return Summary(group=group, method=method, n=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers, **more)
+    return Summary(
+        group=group, base=base, method=method, n=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers, **more
+    )
 
 
 def _scored(row: Mapping[str, str]) -> bool:

@@ -5,7 +5,8 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qcluster.errors import StorageError
@@ -97,6 +98,29 @@ class Table:
                 _write_whole(stream, text.getvalue().encode())
         except OSError as error:
             raise StorageError(f"cannot write to {self.path}: {error}; what was saved before is intact") from error
+
+    def keep(self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None) -> None:
+        """Replace the table by the rows that are wanted, in one step.
+
+        Args:
+            wanted: tells for a row whether it stays.
+            old: where the table as it was is kept, if anywhere.
+
+        Raises:
+            StorageError: the disk is full, or the files cannot be written; the table is untouched.
+        """
+        rows = self.rows()
+        if all(wanted(row) for row in rows):
+            return
+        fresh = self.path.with_suffix(".csv.new")
+        try:
+            fresh.unlink(missing_ok=True)
+            Table(fresh, self.columns).append([row for row in rows if wanted(row)])
+            if old is not None:
+                shutil.copyfile(self.path, old)
+            fresh.replace(self.path)
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {error}; it is as it was") from error
 
 
 def _write_whole(stream: io.FileIO, content: bytes) -> None:

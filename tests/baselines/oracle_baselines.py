@@ -30,8 +30,11 @@ def hammer(counts):
     return normalise(result)
 
 
-def qbeep(counts, expected_errors, rounds=20, floor=0.05):
-    """Follow the flows one by one, with the caps written out."""
+def qbeep(counts, expected_errors, rounds=20, floor=0.05, whole=False):
+    """Follow the flows one by one, with the caps written out; whole flows are rounded down, as in the authors' program.
+
+    See https://github.com/pnnl/qbeep.
+    """
 
     def edge(k):
         weight = math.exp(-expected_errors + k * math.log(expected_errors) - math.lgamma(k + 1))
@@ -48,7 +51,8 @@ def qbeep(counts, expected_errors, rounds=20, floor=0.05):
             if total > 1:
                 offers = {y: offer / total for y, offer in offers.items()}
             for y, offer in offers.items():
-                flows[x, y] = offer * held[x] / turn
+                flow = offer * held[x] / turn
+                flows[x, y] = int(flow) if whole else flow
         change = dict.fromkeys(held, 0.0)
         for (x, y), flow in flows.items():
             change[x] -= flow

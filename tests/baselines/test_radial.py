@@ -41,6 +41,22 @@ def test_a_kernel_with_too_many_entries_is_not_stored(monkeypatch):
     assert radial.radial_operator(words, 40, np.ones(41))(np.ones(20)) == pytest.approx(np.full(20, 20.0))
 
 
+def test_a_short_kernel_is_a_sparse_matrix_and_a_long_one_a_transform(monkeypatch):
+    """On a register of which many strings are there, 16 bits; the answers are one."""
+    words, values = random_words(16, 3000, 7), np.random.default_rng(8).random(3000)
+    values = values[: len(words)]
+    short = np.r_[0.0, 0.4, 0.2, np.zeros(14)]
+    answers = [radial.radial_operator(words, 16, short)(values)]
+    monkeypatch.setattr(radial, "_TRIED", 0)
+    answers.append(radial.radial_operator(words, 16, short)(values))
+    assert answers[0] == pytest.approx(short[hamming(words, words)] @ values, rel=1e-10)
+    assert answers[1] == pytest.approx(answers[0], rel=1e-10)
+    monkeypatch.undo()
+    monkeypatch.setattr(radial, "_walsh_operator", lambda *_: "transform")
+    assert radial.radial_operator(words, 16, np.ones(17)) == "transform"
+    assert radial.radial_operator(words, 16, short) != "transform"
+
+
 def test_a_kernel_of_zeros_gives_zeros():
     words = random_words(40, 20, 6)
     assert not radial.radial_operator(words, 40, np.zeros(41))(np.ones(20)).any()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +14,12 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store
 from qcluster.bench.campaign import rescore, run
 from qcluster.bench.circuits import make_case
+from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.store import Store, load_samples, read_scores, read_tasks, shots_path
 from qcluster.bench.tasks import Task, parse_campaign, read_campaign
 from qcluster.errors import QClusterError, StorageError
+
+CAMPAIGNS = Path(__file__).parents[2] / "benchmarks" / "campaigns"
 
 SMALL = {
     "cases": ["ghz:3", "bv:4", "w_state:3"],
@@ -58,6 +62,14 @@ def test_a_toml_file_becomes_tasks(tmp_path):
     assert len(tasks) == 4 * 2 * 2 * 3
     assert len({task.identity for task in tasks}) == len(tasks)
     assert [task.machine for task in tasks] == ["flips:0.01"] * 24 + ["FakeTorino"] * 24
+
+
+@pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_campaigns_that_ship_can_be_run(path):
+    plan = read_campaign(path)
+    check_methods(plan.methods)
+    assert plan.methods[0] == "identity"
+    assert next(plan.tasks()).machine == plan.machines[0]
 
 
 def test_a_suite_is_a_list_of_cases():
@@ -146,6 +158,17 @@ def test_scoring_again_gives_the_same_scores(tmp_path):
     list(rescore(tmp_path, ("identity", "hammer"), again=True))
     assert in_order(read_scores(tmp_path)) == in_order(before)
     assert (tmp_path / "scores.csv.old").exists()
+
+
+def test_scoring_again_touches_the_named_methods_only(tmp_path, monkeypatch):
+    go(plan(), tmp_path)
+    calls = []
+    monkeypatch.setitem(METHODS, "hammer", lambda sample: calls.append(sample) or sample.counts)
+    monkeypatch.setitem(METHODS, "identity", lambda sample: pytest.fail("scored again"))
+    assert not list(rescore(tmp_path, ("hammer",), again=True))[-1].error
+    rows = read_scores(tmp_path)
+    assert len(calls) == sum(row["method"] == "hammer" for row in rows) == 6
+    assert sum(row["method"] == "identity" for row in rows) == 6
 
 
 def test_a_failing_task_is_reported_and_tried_again(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Tasks on simulated machines: what a sample keeps, and the figures that the methods ask for."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +10,12 @@ from qcluster.bench.campaign import run
 from qcluster.bench.faults import circuit_faults, effective_rate, median_error
 from qcluster.bench.machines import machine_name, run_task
 from qcluster.bench.records import read_records
+from qcluster.bench.sample import pack_sample, unpack_sample
 from qcluster.bench.store import load_samples, read_scores
 from qcluster.bench.tasks import Task, parse_campaign
+from qcluster.core.faults import GATE
 from qcluster.core.metrics import hellinger_fidelity
+from qcluster.device.faults import run_faults
 
 
 def task(case="ghz:3", machine="FakeTorino", **more):
@@ -29,12 +33,29 @@ def test_machines_are_named_as_ibm_names_them():
 def test_a_sample_keeps_what_methods_ask_for():
     sample = run_task(task())
     assert sample.counts.shots == 600
-    assert len(sample.twirl_counts) == 2
+    assert len(sample.run.twirl_counts) == 2
     assert sample.readout.shape == (3, 2)
     assert 0 < sample.rate < sample.expected_errors < 1
     assert hellinger_fidelity(sample.counts, sample.ideal) > 0.7
-    assert sample.profile.n_bits == 3
-    assert sample.calibration.backend == "fake_torino"
+    assert sample.run.profile.n_bits == 3
+    assert sample.run.calibration.backend == "fake_torino"
+
+
+def test_a_run_survives_the_file(tmp_path):
+    """What is read back gives the same fault patterns: the compiled circuit, its schedule and the twirls are there."""
+    sample = run_task(task("qaoa:4"))
+    (tmp_path / f"{sample.run.calibration.identity}.json").write_text(sample.run.calibration.to_json())
+    packed = pack_sample(sample)
+    back = unpack_sample(packed, tmp_path, sample.ideal)
+    assert pack_sample(back) == packed
+    assert back.run.twirl_counts == sample.run.twirl_counts
+    assert np.array_equal(back.run.flips, sample.run.flips)
+    assert back.run.flips.any()
+    assert back.run.profile.idle.max() > 0
+    assert back.dt > 0
+    there, here = (run_faults(one.run, dt=one.dt) for one in (sample, back))
+    assert np.array_equal(there.masks, here.masks)
+    assert np.array_equal(there.rates, here.rates)
 
 
 def test_a_campaign_on_a_machine_survives_the_files(tmp_path):
@@ -45,10 +66,10 @@ def test_a_campaign_on_a_machine_survives_the_files(tmp_path):
     assert {row["status"] for row in read_scores(tmp_path)} == {"ok"}
     assert len(list((tmp_path / "calibrations").iterdir())) == 1
     first, second = load_samples(tmp_path)
-    assert first.calibration.identity == second.calibration.identity
+    assert first.run.calibration.identity == second.run.calibration.identity
     again = run_task(task("ghz:3", shots=400, seed=0))
     assert first.counts == again.counts
-    assert first.profile.circuit == again.profile.circuit
+    assert first.run.profile.circuit == again.run.profile.circuit
     assert first.expected_errors == pytest.approx(again.expected_errors)
 
 
@@ -56,7 +77,8 @@ def test_the_noise_that_is_predicted_is_the_noise_that_comes():
     """The chance of no fault, exp(-expected), is near the probability that stays on the ideal string."""
     sample = run_task(task("bv:4", shots=8000, twirls=8))
     right = float(sample.counts.to_probs()["1111"])
-    assert np.exp(-sample.expected_errors) == pytest.approx(right, abs=0.08)
+    faults = circuit_faults(sample.profile, sample.calibration)
+    assert np.exp(-faults.expected) == pytest.approx(right, abs=0.08)
     assert (1 - sample.rate) ** 4 == pytest.approx(right, abs=0.08)
 
 
@@ -118,3 +140,50 @@ def test_snapshots_fill_in_what_a_record_lacks(tmp_path):
     path.write_text(json.dumps({**record, "machine": "ibm_nowhere"}) + "\n")
     (unknown,) = read_records(path, snapshots=True)
     assert unknown.readout is None
+
+
+PHYSICAL = """OPENQASM 3.0;
+include "stdgates.inc";
+gate rzx(p0) a, b { h b; cx a, b; rz(p0) b; cx a, b; h b; }
+gate ecr a, b { rzx(pi/4) a, b; x a; rzx(-pi/4) a, b; }
+bit[2] c;
+sx $63;
+ecr $63, $62;
+c[0] = measure $63;
+c[1] = measure $62;
+"""
+
+
+def test_a_recorded_circuit_is_a_run(tmp_path):
+    """On its own qubits, with the machine's own gate, so that the faults of its circuit are known."""
+    record = {"id": "q", "machine": "ibm_brussels", "counts": {"00": 45, "01": 3, "10": 2, "11": 50}}
+    path = tmp_path / "r.jsonl"
+    told = [{**record, "transpiled_openqasm3": PHYSICAL, **more} for more in ({}, {"measure_twirl": False})]
+    path.write_text("".join(json.dumps(line) + "\n" for line in told))
+    twirled, plain = read_records(path, snapshots=True)
+    assert plain.run.profile.measured.tolist() == [63, 62]
+    assert plain.run.profile.gates == {("sx", (63,)): 1, ("ecr", (63, 62)): 1}
+    faults, even = run_faults(plain.run), run_faults(twirled.run)
+    calibrated = plain.run.calibration.readout[[63, 62]]
+    assert (faults.readout >= calibrated - 1e-12).all()  # the decay before the measurement comes on top
+    assert not np.allclose(faults.readout[:, 0], faults.readout[:, 1])
+    assert np.array_equal(even.readout[:, 0], even.readout[:, 1])
+    assert set(faults.masks[faults.kind == GATE].ravel().tolist()) == {1, 2, 3}
+
+
+def test_the_flips_of_qbeep_are_its_authors_formula():
+    """On equal gates and qubits: gates + readout + n (exp(-T1/t) + exp(-T2/t)), t the length of the circuit."""
+    run = run_task(task("ghz:4")).run
+    n, length = run.calibration.n_qubits, run.profile.duration
+    even = replace(
+        run.calibration,
+        t1=np.full(n, 2 * length),
+        t2=np.full(n, length),
+        readout=np.full((n, 2), 0.03),
+        errors_1q=np.full_like(run.calibration.errors_1q, 0.001),
+        errors_2q=np.full_like(run.calibration.errors_2q, 0.01),
+    )
+    two = run.profile.n_two_qubit
+    one = sum(run.profile.counts_by_kind.values()) - two
+    expected = 0.01 * two + 0.001 * one + 4 * 0.03 + 4 * (np.exp(-2) + np.exp(-1))
+    assert circuit_faults(run.profile, even).bit_errors == pytest.approx(expected)

@@ -57,7 +57,7 @@ def test_submit_and_collect(service, tmp_path):
     first, second = load_samples(folder)
     assert first.counts.shots == second.counts.shots == 60
     assert set(second.counts.to_probs()) == {"111"}
-    assert first.calibration.backend == "fake_manila"
+    assert first.run.calibration.backend == "fake_manila"
 
 
 def test_nothing_is_sent_or_fetched_twice(service, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qcluster.bench.campaign import run
-from qcluster.bench.report import latest, write_report
+from qcluster.bench.report import compare_pairs, latest, pair_table, write_report
 from qcluster.bench.store import read_scores
 from qcluster.bench.summary import bootstrap_mean, group_rows, summarise
 from qcluster.bench.tasks import parse_campaign
@@ -48,12 +48,28 @@ def test_a_summary_by_hand():
     assert ours.gain_low <= ours.gain <= ours.gain_high
     assert ours.factor == pytest.approx(np.prod(np.array(fixed) / raw) ** 0.25)
     assert ours.mean_factor == pytest.approx(np.mean(fixed) / np.mean(raw))
+    assert ours.median_factor == pytest.approx(np.median(np.array(fixed) / raw))
     assert ours.harm == 0.25
     assert ours.worst == pytest.approx(-0.05)
     assert ours.correct == 0.75
     other = next(one for one in summarise(rows, "all") if one.method == "other")
     assert (other.n, other.skipped) == (0, 1)
     assert np.isnan(other.mean)
+
+
+def test_methods_are_compared_with_each_other_where_entropy_is_low():
+    """`paper` against `m3` by hand: on low entropies that both scored, and nowhere else."""
+    paper, m3 = [0.9, 0.3, 0.6], [0.6, 0.4, 0.6]
+    rows = [row(str(k), "paper", value) for k, value in enumerate(paper)]
+    rows += [row(str(k), "m3", value) for k, value in enumerate(m3)]
+    rows += [row("8", "paper", 0.1, ideal_entropy="0.7"), row("8", "m3", 0.9, ideal_entropy="0.7")]
+    rows += [row("9", "paper", 0.1), row("9", "m3", None, status="skipped")]
+    (duel,) = compare_pairs(rows)
+    assert (duel.method, duel.base, duel.n) == ("paper", "m3", 3)
+    assert duel.factor == pytest.approx((0.9 / 0.6 * 0.3 / 0.4) ** (1 / 3))
+    assert duel.mean_factor == pytest.approx(1.8 / 1.6)
+    assert (duel.wins, duel.ties, duel.losses, duel.worst) == (1, 1, 1, pytest.approx(-0.1))
+    assert "| paper | m3 | 3 |" in pair_table([duel])
 
 
 def test_the_bootstrap_covers_the_mean():

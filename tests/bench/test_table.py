@@ -43,6 +43,29 @@ def test_other_columns_are_refused(tmp_path):
         Table(path, ("a", "b")).rows()
 
 
+def test_rows_that_are_not_wanted_go(tmp_path):
+    table = Table(tmp_path / "t.csv", ("a",))
+    table.append([{"a": 1}, {"a": 2}, {"a": 3}])
+    before = (tmp_path / "t.csv").read_text()
+    table.keep(lambda row: row["a"] != "2", old=tmp_path / "t.csv.old")
+    assert table.rows() == [{"a": "1"}, {"a": "3"}]
+    assert (tmp_path / "t.csv.old").read_text() == before
+    table.append([{"a": 4}])
+    assert len(table.rows()) == 3
+    table.keep(lambda row: False)
+    assert (tmp_path / "t.csv").read_text() == "a\n"
+
+
+def test_a_table_that_cannot_be_replaced_is_as_it_was(tmp_path):
+    table = Table(tmp_path / "t.csv", ("a",))
+    table.append([{"a": 1}, {"a": 2}])
+    (tmp_path / "t.csv.new").symlink_to("/dev/full")
+    (tmp_path / "t.csv.old").mkdir()
+    with pytest.raises(StorageError, match="it is as it was"):
+        table.keep(lambda row: row["a"] == "1", old=tmp_path / "t.csv.old")
+    assert table.rows() == [{"a": "1"}, {"a": "2"}]
+
+
 def test_a_full_disk_is_a_clear_error(tmp_path):
     (tmp_path / "full.csv").symlink_to("/dev/full")
     table = Table(tmp_path / "full.csv", ("a",))
