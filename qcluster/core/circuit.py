@@ -1,7 +1,8 @@
 """Mitigation under the noise kernel of the compiled circuit: which of two estimates to believe, and whether any.
 
 A few strings that explain the counts, or a deconvolution of a broad output. Either must stand the question whether the
-calibration and the counts agree; if not, the counts are left as they came.
+calibration and the counts agree; if not, the counts are left as they came, and `CircuitFit.believed` says that methods
+without a calibration may know better.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
 
 Floats = NDArray[np.float64]
+
+_NEGLIGIBLE = 1e-9
+"""Probability below which a string of a broad output is left out."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,10 @@ class CircuitSettings:
     inflation: float = 2.0
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need; twice as many
     where the calibration is distrusted."""
-    least_gain: float = 0.012
+    least_gain: float = 0.006
     """Fidelity that a deconvolution must be expected to gain."""
+    sharper: float = 0.4
+    """Multiple of the calibrated noise below which the counts contradict the calibration."""
     seed: int = 0
     """Of the pseudo-counts."""
 
@@ -60,6 +66,8 @@ class CircuitFit:
     """The estimate, with as many shots as the input; the input itself where nothing was applied."""
     applied: bool
     """False when the counts are returned as they came."""
+    believed: bool
+    """False when the circuit's faults do not explain the counts."""
     kind: str
     """``"sparse"``, ``"dense"``, or ``"none"``."""
     share: float
@@ -115,7 +123,9 @@ def mitigate_circuit(
     found = _few(kernel, seen, settings, rng)
     if found is not None:
         return _sparse(counts, found)
-    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense, rng), settings, rng)
+    if not kernel.index.exact:
+        return _unexplained(counts, kernel)
+    return _dense(counts, kernel, histogram, deconvolve(kernel, histogram, settings.dense), settings, rng)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -194,6 +204,7 @@ def _sparse(counts: Distribution, few: _Few) -> CircuitFit:
     return CircuitFit(
         distribution=Distribution(centroids, found.weights * counts.shots),
         applied=True,
+        believed=True,
         kind="sparse",
         share=1.0,
         confidence=float(np.clip(1.0 - max(few.sigmas, 0.0) / 10, 0.5, 1.0)),
@@ -207,32 +218,48 @@ def _sparse(counts: Distribution, few: _Few) -> CircuitFit:
     )
 
 
+def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
+    return CircuitFit(
+        distribution=counts,
+        applied=False,
+        believed=False,
+        kind="none",
+        share=0.0,
+        confidence=0.5,
+        reason="left as they came: no few strings explain the counts under the circuit's faults, and the register is "
+        "too wide for more",
+        predicted_raw=np.nan,
+        observed_raw=np.nan,
+        centroids=np.zeros((0, counts.n_bits), dtype=bool),
+        weights=np.zeros(0),
+        rates=_flip_rates(kernel, counts.n_bits),
+    )
+
+
 def _dense(
-    counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit, settings: CircuitSettings,
+    counts: Distribution, kernel: Kernel, histogram: Floats, found: DenseFit, settings: CircuitSettings,
     rng: np.random.Generator,
 ) -> CircuitFit:  # fmt: skip
-    histogram = seen.histogram(kernel.size)
     gain = found.expected - found.expected_raw
-    applied = found.scale > 0 and gain >= settings.least_gain
+    applied = gain >= settings.least_gain
     predicted = _raw_fidelity(kernel, found.ideal, counts.shots, rng)
     observed = fidelity(histogram / counts.shots, found.ideal)
+    said = _agreement(predicted, observed)
     if applied:
-        portion = seen.shots / np.maximum(histogram[seen.rows], 1e-300)
-        distribution = Distribution(counts.bits, found.ideal[seen.rows] * portion * counts.shots)
-        reason = f"{found.rounds} rounds of deconvolution should bring {found.expected_raw:.0%} to {found.expected:.0%}"
-        if found.scale < 1:
-            reason += f" at {found.scale:.0%} of the calibrated noise, the most that fits the counts"
-        reason += "; " + _agreement(predicted, observed)
+        rows = np.flatnonzero(found.ideal > _NEGLIGIBLE)
+        kept = found.ideal[rows] / found.ideal[rows].sum()
+        distribution = Distribution(_strings(rows, counts.n_bits), kept * counts.shots)
+        reason = (
+            f"deconvolution under the circuit's faults should bring {found.expected_raw:.0%} to {found.expected:.0%}, "
+            f"at {found.scale:.0%} of the calibrated noise; {said}"
+        )
     else:
         distribution = counts
-        reason = (
-            "left as they came: the counts are sharper than a fifth of the calibrated noise allows"
-            if found.scale == 0
-            else f"left as they came: undoing the circuit's faults would gain {max(gain, 0):.1%}, less than it may cost"
-        )
+        reason = f"left as they came: undoing the circuit's faults would gain {gain:.1%}, less than it may cost; {said}"
     return CircuitFit(
         distribution=distribution,
         applied=applied,
+        believed=applied or found.scale >= settings.sharper,
         kind="dense" if applied else "none",
         share=float(applied),
         confidence=float(np.clip(found.expected, 0.0, 1.0)) if applied else 0.5,
@@ -243,3 +270,8 @@ def _dense(
         weights=np.zeros(0),
         rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
     )
+
+
+def _strings(rows: NDArray[np.int64], n_bits: int) -> Bits:
+    """Bits (n_rows, n_bits) of exact indices."""
+    return (rows[:, None] >> np.arange(n_bits) & 1).astype(bool)

@@ -83,7 +83,7 @@ class Kernel:
         return walsh(walsh(vector) * self.spectrum) / self.size
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give the noisy distribution (2^m,) of an ideal one."""
+        """Give the noisy distribution (..., 2^m) of an ideal one."""
         return np.maximum(decay(self.spread(ideal), self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:

@@ -1,6 +1,6 @@
 """Walsh transforms and per-bit channels on vectors over all bitstrings; a linear index for strings too wide for that.
 
-Vectors have one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its value. Wider strings
+The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its value. Wider strings
 are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip pattern moves every
 string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still computed exactly.
 The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability t, adds about
@@ -36,13 +36,13 @@ def walsh(vector: Floats) -> Floats:
     """Give the Walsh-Hadamard transform ``v^(k) = sum_x (-1)^(k.x) v(x)``; twice is 2^m times the vector.
 
     Args:
-        vector: (2^m,). Cost: m 2^m additions, as matrix products; 50 ms for m = 20.
+        vector: (..., 2^m). Cost: m 2^m additions, as matrix products; 50 ms for m = 20.
 
     Example:
         >>> walsh(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
-    m = int(vector.size).bit_length() - 1
+    m = int(vector.shape[-1]).bit_length() - 1
     result = vector
     below = 0
     while below < m:
@@ -57,7 +57,7 @@ def decay(vector: Floats, rates: Floats) -> Floats:
     """Let every bit fall from 1 to 0 with a rate of its own (rates > 0) or rise from 0 to 1 (rates < 0).
 
     Args:
-        vector: (2^m,) probabilities.
+        vector: (..., 2^m) probabilities.
         rates: (m,) in (-1, 1).
 
     Example:
