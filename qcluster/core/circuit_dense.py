@@ -1,8 +1,8 @@
 """Undoing a circuit's noise kernel on a broad output: variational Bayes, averaged over what may be the case.
 
 The counts are multinomial with mean ``K_s x``, K_s the kernel of the compiled circuit with all rates times s, x the
-ideal distribution with a Dirichlet prior of one concentration. Neither s (calibrations age, and the kernel is not quite
-what circuits with odd angles suffer) nor the concentration (broad or sharp) is known, so that each pair is a hypothesis.
+ideal distribution with a Dirichlet prior of one concentration. Neither s (calibrations age, and the kernel is not
+quite what circuits with odd angles suffer) nor the concentration (broad or sharp) is known: each pair is a hypothesis.
 Under Hellinger fidelity the best answer is made of posterior means of ``sqrt(x)``, averaged over hypotheses (see
 `qcluster.core.deconvolve`, which does the same without a circuit).
 """
@@ -30,11 +30,10 @@ class DenseSettings:
     scales: tuple[float, ...] = (0.05, 0.15, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0)
     """Multiples of the calibration's rates."""
     spread: float = 0.5
-    """Mean distance of this multiple from 1, in its logarithm (Laplace): figures age, and are sometimes far off."""
-    densities: tuple[float, ...] = (0.03, 0.1, 0.3, 1.0, 3.0)
+    """Mean distance of this multiple from 1, in its logarithm (Laplace): figures age, and are sometimes far off. Above
+    1 half of it, since where a circuit is not Clifford the patterns take interference for noise."""
+    densities: tuple[float, ...] = (0.3, 0.55, 1.0, 3.0)
     """Dirichlet mass of every string: 1 is a random state's (Porter-Thomas), less is sharper."""
-    variety: float = 1.5
-    """Standard deviation of the logarithm of this mass."""
     doubt: float = 15.0
     """The evidence counts this many times less than the formula says, as in `qcluster.core.verdict.GuardSettings`."""
     steps: int = 60
@@ -78,8 +77,8 @@ def deconvolve(kernel: Kernel, counts: Floats, settings: DenseSettings) -> Dense
     prior = np.array(settings.densities[::stride])[:, None]
     posteriors = [posterior(kernel.scaled(scale), counts, prior, settings.steps) for scale in scales]
     roots, evidence = (np.stack(part) for part in zip(*posteriors, strict=True))
-    log = evidence / settings.doubt - np.abs(np.log(scales))[:, None] / settings.spread
-    log = log - 0.5 * (np.log(prior[:, 0]) / settings.variety) ** 2
+    aged = np.log(scales)[:, None]
+    log = evidence / settings.doubt - np.maximum(-aged, 2 * aged) / settings.spread
     belief = np.exp(log - log.max())
     belief /= belief.sum()
     mean = np.einsum("sd,sdx->x", belief, roots)
@@ -119,4 +118,17 @@ def posterior(kernel: Kernel, counts: Floats, prior: Floats, steps: int) -> tupl
     fit = np.log(np.maximum(kernel.forward(sent), _TINY)) @ counts
     lost = (log_gamma(whole) - log_gamma(prior * strings) + strings * log_gamma(prior))[:, 0]
     lost = lost - log_gamma(shape).sum(axis=1) + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1)
-    return mean_root(shape) / mean_root(whole), fit - lost
+    return mean_root(shape) / mean_root(whole), fit - lost + _blur(kernel, shape, prior)
+
+
+def _blur(kernel: Kernel, shape: Floats, prior: Floats) -> Floats:
+    """Correct the evidence for what sharing counts out makes too certain, (n_priors,).
+
+    Were it known which string sent each shot, string i would have the precision ``a_i``. Its shots are seen through the
+    kernel, and a Walsh component k is known E^(k)^2 times less well: the volume of the posterior is larger by
+    ``sqrt(a_i / (prior + (a_i - prior) E^(k)^2))`` for each string, on the mean over k. Without this, weak noise would
+    be believed in too easily, the more so the more strings there are.
+    """
+    known = np.quantile(kernel.spectrum**2, (np.arange(32) + 0.5) / 32)
+    seen = (shape - prior) / prior
+    return np.stack([0.5 * np.log((1 + s) / (1 + s * e)).sum(axis=1) for s in (seen,) for e in known]).mean(axis=0)

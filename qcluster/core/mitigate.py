@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
 from qcluster.core.channel import as_rates
-from qcluster.core.circuit import CircuitFit, CircuitSettings, mitigate_circuit
+from qcluster.core.circuit import CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.guard import combine, trust
@@ -65,13 +65,13 @@ def mitigate(
     """Estimate the ideal distribution from measured counts.
 
     Args:
-        counts: anything that `Distribution.of` takes, or a `Run`. A Run knows the faults of its circuit: with nothing
-            else given, ``"circuit"`` answers where they explain the counts, ``"mixture"`` where not.
+        counts: anything that `Distribution.of` takes, or a `Run`, which brings the `faults` of its circuit.
         rates: flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1). A prior for
             ``"mixture"``, which never needs them; ``"paper"`` cannot do without.
         method: ``"mixture"`` (default for counts), the sparse mixture with deconvolution and a guard; ``"paper"``,
-            Q-Cluster as published (arXiv:2504.10801); or ``"circuit"`` (default where `faults` are given), under the
-            fault patterns of the compiled circuit.
+            Q-Cluster as published (arXiv:2504.10801); or ``"circuit"``, under the fault patterns of the compiled
+            circuit. Where there are such patterns the default is ``"circuit"`` if they explain the counts, else
+            ``"mixture"``.
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
             `GuardSettings` change the constants of the guard.
         faults: fault patterns of the compiled circuit, from `qcluster.device.fault_masks`; a Run brings its own.
@@ -95,13 +95,11 @@ def mitigate(
     if faults is not None and method not in (None, "circuit"):
         raise ValueError(f'method="circuit" goes with faults, other methods without; got method={method!r}')
     plain = rates is None and settings is None and guard is True
-    offered = getattr(counts, "faults", None)
-    if faults is None and isinstance(offered, FaultMasks) and (method == "circuit" or (method is None and plain)):
-        faults = offered
-        if method is None:
-            return _either(raw, faults)
+    if faults is None and (method == "circuit" or (method is None and plain)):
+        offered = getattr(counts, "faults", None)
+        faults = offered if isinstance(offered, FaultMasks) else None
     if faults is not None:
-        return _circuit(raw, faults, _fitting(settings, CircuitSettings))
+        return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)
     if method == "circuit":
         raise ValueError('method="circuit" goes with faults, or with a Run that has them; got neither')
     method = method or METHODS[0]
@@ -143,20 +141,13 @@ def _mixture(
     )
 
 
-def _either(raw: Distribution, faults: FaultMasks) -> Mitigation:
-    """Mitigate under the circuit's faults if these explain the counts, else by the counts alone."""
-    fit = mitigate_circuit(raw, faults)
-    if fit.believed:
-        return _as_mitigation(raw, fit)
-    alone = _mixture(raw, None, True, MixtureSettings())
-    return replace(alone, reason=f"by the counts alone, since the circuit's faults do not explain them: {alone.reason}")
-
-
-def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings) -> Mitigation:
-    return _as_mitigation(raw, mitigate_circuit(raw, faults, settings=settings))
-
-
-def _as_mitigation(raw: Distribution, fit: CircuitFit) -> Mitigation:
+def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings, *, strict: bool) -> Mitigation:
+    """Mitigate under the circuit's faults; where these do not explain the counts, by the counts alone unless strict."""
+    fit = mitigate_circuit(raw, faults, settings=settings)
+    if not (fit.believed or strict):
+        alone = _mixture(raw, None, True, MixtureSettings())
+        reason = f"the circuit's faults do not explain the counts; by these alone: {alone.reason}"
+        return replace(alone, reason=reason)
     return Mitigation(
         distribution=fit.distribution,
         raw=raw,

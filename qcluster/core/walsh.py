@@ -1,10 +1,10 @@
 """Walsh transforms and per-bit channels on vectors over all bitstrings; a linear index for strings too wide for that.
 
-The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its value. Wider strings
-are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip pattern moves every
-string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still computed exactly.
-The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability t, adds about
-``t 2^-m`` to each value, far below one shot.
+The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its
+value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
+pattern moves every string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still
+computed exactly. The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability
+t, adds about ``t 2^-m`` to each value, far below one shot.
 """
 
 from __future__ import annotations
