@@ -3,8 +3,8 @@
 Run from the repository: python -m benchmarks.circuit_machines [qubits ...]     (default: 6 8 10)
 Adds to benchmarks/results/circuit_machines.csv what is not there yet. FakeTorino, FakeBrisbane and FakeFez; QAOA
 p = 1-3, Trotter, VQE-like, random dense circuits, and up to 8 qubits GHZ, Bernstein-Vazirani and W, compiled at
-level 3, twirled (4 dresses; 2 for 10 qubits) and scheduled; 8192 shots, and 1000 drawn from these. "Stale": every figure of the
-calibration times a lognormal factor of width 0.5. "Noiseless": the fidelity of as many shots of the ideal.
+level 3, twirled (4 dresses; 2 for 10 qubits) and scheduled; 8192 shots, and 1000 drawn from these. "Stale": all
+figures of the calibration times a lognormal factor of width 0.5. "Noiseless": the fidelity of as many ideal shots.
 
 python -m benchmarks.circuit_machines table     prints means: share of the loss to noise that is won back, and harm.
 """
