@@ -50,6 +50,10 @@ class CircuitSettings:
     inflation: float = 2.0
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need; twice as many
     where the calibration is distrusted."""
+    widest: int = 16
+    """Most bits of a broad output."""
+    crowd: float = 0.5
+    """Shots for each of all 2^n strings below which a broad output is left alone."""
     least_gain: float = 0.006
     """Fidelity that a deconvolution must be expected to gain."""
     sharper: float = 0.4
@@ -123,7 +127,7 @@ def mitigate_circuit(
     found = _few(kernel, seen, settings, rng)
     if found is not None:
         return _sparse(counts, found)
-    if not kernel.index.exact:
+    if counts.n_bits > settings.widest or counts.shots < settings.crowd * 2.0**counts.n_bits:
         return _unexplained(counts, kernel)
     return _dense(counts, kernel, histogram, deconvolve(kernel, histogram, settings.dense), settings, rng)
 
@@ -226,8 +230,8 @@ def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
         kind="none",
         share=0.0,
         confidence=0.5,
-        reason="left as they came: no few strings explain the counts under the circuit's faults, and the register is "
-        "too wide for more",
+        reason="left as they came: no few strings explain the counts under the circuit's faults, and there are too few "
+        "shots for many",
         predicted_raw=np.nan,
         observed_raw=np.nan,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
@@ -250,8 +254,8 @@ def _dense(
         kept = found.ideal[rows] / found.ideal[rows].sum()
         distribution = Distribution(_strings(rows, counts.n_bits), kept * counts.shots)
         reason = (
-            f"deconvolution under the circuit's faults should bring {found.expected_raw:.0%} to {found.expected:.0%}, "
-            f"at {found.scale:.0%} of the calibrated noise; {said}"
+            f"deconvolution under the circuit's faults, at {found.scale:.0%} of the calibrated noise, should gain "
+            f"{gain:.1%} of fidelity; {said}"
         )
     else:
         distribution = counts

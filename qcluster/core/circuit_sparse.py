@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Words, hamming
 from qcluster.core.circuit_kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.walsh import Indices, decay
+from qcluster.core.walsh import Indices, decay, walsh
 
 Floats = NDArray[np.float64]
 
@@ -100,9 +100,7 @@ def shortlist(kernel: Kernel, seen: Observed, many: int) -> NDArray[np.int64]:
 
 def likelihoods(kernel: Kernel, seen: Observed, chosen: NDArray[np.int64]) -> Floats:
     """Give ``P(y | c)`` for all rows y and chosen strings c, (n_rows, n_chosen)."""
-    delta = np.zeros(kernel.size)
-    delta[0] = 1.0
-    error = np.maximum(kernel.spread(delta), 0.0)
+    error = np.maximum(walsh(kernel.spectrum) / kernel.size, 0.0)
     if not kernel.decays.any():
         return np.asarray(error[seen.rows[:, None] ^ seen.rows[None, chosen]])
     columns = np.empty((len(seen.rows), len(chosen)))
@@ -149,8 +147,9 @@ def grow(
     weights = np.ones(1)
     mixed = flat[:, 0].copy()
     best = float(shots @ np.log(mixed))
+    light, weighed = columns.astype(np.float32), shots.astype(np.float32)  # enough to tell what is worth a closer look
     while len(chosen) < most:
-        promise = shots @ np.log1p(_TRIAL * (columns / mixed[:, None] - 1))
+        promise = weighed @ np.log1p(light * (_TRIAL / mixed).astype(np.float32)[:, None] - np.float32(_TRIAL))
         promise[chosen] = -np.inf
         gains = []
         for j in np.argsort(-promise, kind="stable")[:6]:
