@@ -15,6 +15,7 @@ from time import process_time
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeTorino
 
 import qcluster as qc
@@ -73,8 +74,8 @@ def cases() -> Iterator[tuple[str, float, QuantumCircuit]]:
 
 def ideal_of(circuit: QuantumCircuit) -> qc.Distribution:
     """Noiseless counts of a Clifford circuit, all its outcomes seen and given equal weight."""
-    (run,) = qc.execute([circuit], "aer", shots=400, seed=1, simulation="stabilizer", optimization_level=0)
-    return qc.Distribution(run.counts.bits, np.ones(run.counts.n_outcomes))
+    seen = qc.Distribution.of(AerSimulator(method="stabilizer").run(circuit, shots=400).result().get_counts())
+    return qc.Distribution(seen.bits, np.ones(seen.n_outcomes))
 
 
 def judge(name: str, noise: float, circuit: QuantumCircuit, backend: object) -> dict[str, object]:

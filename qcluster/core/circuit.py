@@ -42,6 +42,9 @@ class CircuitSettings:
     """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
     sigmas: float = 1.5
     """Deviance beyond shot noise up to which a few strings explain the counts."""
+    near: float = 0.003
+    """What few strings may leave unexplained beyond shot noise, as a share of what they explain: with many shots even
+    small faults that are no Pauli errors show, such as relaxation."""
     left: float = 0.03
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
     standard deviation of it may be, for any."""
@@ -172,7 +175,8 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
             return None
         noise = np.log(observed) / np.log(min(predicted, 0.97))
-        explained = k <= max(4.0, strings / 8) and k < few.most and sigmas <= settings.sigmas
+        enough = sigmas <= settings.sigmas or excess <= settings.near * said
+        explained = k <= max(4.0, strings / 8) and k < few.most and enough
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
         if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
