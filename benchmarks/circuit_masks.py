@@ -23,7 +23,7 @@ def main() -> None:
         for n in (5, 6, 7, 8):
             for gate in ("cx", "cz", "ecr"):
                 for kind in KINDS:
-                    for seed in (1, 2):
+                    for seed in (1, 2, 3) if kind == "random" else (1,):
                         rng = np.random.default_rng([n, seed])
                         circuit = rotations(n, rng) if kind == "rotations" else structured(kind, n, rng)
                         found = difference(circuit, line(n, gate, rng))

@@ -173,10 +173,10 @@ class _Backward:
                     self.flips[qubit][others] ^= turned.astype(np.uint64)
             case noisewalk.Fault(qubit, rates, kind):
                 self.add(self.of(qubit), np.repeat(rates, self.draws), kind)
-            case noisewalk.PairFault(a, b, rate):
+            case noisewalk.PairFault(a, b, rates):
                 one, two = (np.concatenate([np.zeros_like(self.of(q)[:1]), self.of(q)]) for q in (a, b))
                 both = (one[:, None] ^ two[None]).reshape(16, self.draws, self.n_words)[1:]
-                self.add(both, np.full(15 * self.draws, rate), GATE)
+                self.add(both, np.repeat(rates.ravel()[1:], self.draws), GATE)
             case noisewalk.Measure(qubit, bit):
                 self.measure(qubit, bit)
             case noisewalk.Reset(qubit):
