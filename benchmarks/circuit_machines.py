@@ -143,20 +143,18 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
     truth = {f"{i:0{run.profile.n_bits}b}": float(p) for i, p in enumerate(ideal) if p > 0}
     counts = run.counts if shots == run.shots else fewer(run.counts, shots, np.random.default_rng(shots))
     drawn = np.random.default_rng(shots).multinomial(shots, ideal / ideal.sum(), size=8) / shots
+    blind = {
+        "raw": counts,
+        "counts_alone": qc.mitigate(counts).distribution,
+        "hammer": qc.baselines.hammer(counts),
+    }
     for age in ("fresh", "stale"):
         known = run.calibration if age == "fresh" else stale(run.calibration, np.random.default_rng(3))
-        seen = dataclasses.replace(run, calibration=known, counts=counts)
         readout = np.repeat(known.readout[run.profile.measured].mean(axis=1, keepdims=True), 2, axis=1)
         start = process_time()
-        fixed = qc.mitigate(seen)
+        fixed = qc.mitigate(dataclasses.replace(run, calibration=known, counts=counts))
         seconds = process_time() - start
-        answers = {
-            "raw": counts,
-            "mitigate": fixed.distribution,
-            "counts_alone": qc.mitigate(counts).distribution,
-            "m3": qc.baselines.m3(counts, readout),
-            "hammer": qc.baselines.hammer(counts),
-        }
+        answers = blind | {"mitigate": fixed.distribution, "m3": qc.baselines.m3(counts, readout)}
         yield {
             "shots": shots,
             "calibration": age,
