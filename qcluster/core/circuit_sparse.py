@@ -88,12 +88,16 @@ class Observed:
 
 
 def shortlist(kernel: Kernel, seen: Observed, many: int) -> NDArray[np.int64]:
-    """Choose candidate rows: half the most frequent, half those whose neighbourhood, as the kernel sees it, is full."""
-    counts = seen.histogram(kernel.size)
-    matched = kernel.spread(counts)[seen.rows]
-    frequent = np.argsort(-seen.shots, kind="stable")[:many]
-    full = np.argsort(-matched, kind="stable")[:many]
-    mixed = np.stack([frequent, full], axis=1).ravel()
+    """Choose candidate rows: half the most frequent, half those whose neighbourhood, as the kernel sees it, is full.
+
+    Of hashed strings with one number only the most frequent is a candidate: the kernel cannot tell them apart.
+    """
+    frequent = np.argsort(-seen.shots, kind="stable")
+    _, first = np.unique(seen.rows[frequent], return_index=True)
+    frequent = frequent[np.sort(first)]
+    matched = kernel.spread(seen.histogram(kernel.size))[seen.rows[frequent]]
+    full = frequent[np.argsort(-matched, kind="stable")][:many]
+    mixed = np.stack([frequent[:many], full], axis=1).ravel()
     _, first = np.unique(mixed, return_index=True)
     return mixed[np.sort(first)][:many]
 
