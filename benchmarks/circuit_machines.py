@@ -179,7 +179,7 @@ def measure(sizes: list[int]) -> None:
     done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in rows()}
     with FILE.open("a", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if not done:
+        if not file.tell():
             writer.writeheader()
         for n in sizes:
             for machine, make in MACHINES.items():

@@ -130,7 +130,8 @@ def mitigate_circuit(
     found = _few(kernel, seen, settings, rng)
     if found is not None:
         return _sparse(counts, found)
-    if counts.n_bits > settings.widest or counts.shots < settings.crowd * 2.0**counts.n_bits:
+    wide = counts.n_bits > settings.widest or not kernel.index.exact
+    if wide or counts.shots < settings.crowd * 2.0**counts.n_bits:
         return _unexplained(counts, kernel)
     return _dense(counts, kernel, histogram, deconvolve(kernel, histogram, settings.dense), settings, rng)
 
