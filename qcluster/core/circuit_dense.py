@@ -110,7 +110,7 @@ def sharpen(kernel: Kernel, counts: Floats, rounds: int) -> Floats:
         rounds: at most.
     """
     seen = counts / counts.sum()
-    ideal = seen
+    ideal: Floats = seen
     for _ in range(rounds):
         noisy = np.maximum(kernel.forward(ideal), _TINY)
         if misfit(noisy / noisy.sum(), counts)[1] <= 0:
