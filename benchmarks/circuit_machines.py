@@ -1,6 +1,6 @@
 """Circuit-aware mitigation on simulated machines, beside methods that see the counts alone, on the same shots.
 
-Run from the repository: python -m benchmarks.circuit_machines [qubits ...]     (default: 6 8 10)
+Run from the repository: python -m benchmarks.circuit_machines [qubits or machine ...]     (default: 6 8, all)
 Adds to benchmarks/results/circuit_machines.csv what is not there yet. FakeTorino, FakeBrisbane and FakeFez; QAOA
 p = 1-3, Trotter, VQE-like, random dense circuits, and up to 8 qubits GHZ, Bernstein-Vazirani and W, compiled at
 level 3, twirled (4 dresses; 2 for 10 qubits) and scheduled; 8192 shots, and 1000 drawn from these. "Stale": all
@@ -174,7 +174,7 @@ def rows() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def measure(sizes: list[int]) -> None:
+def measure(sizes: list[int], machines: list[str]) -> None:
     """Run what is missing, and write each row as it comes."""
     done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in rows()}
     with FILE.open("a", newline="") as file:
@@ -182,8 +182,8 @@ def measure(sizes: list[int]) -> None:
         if not file.tell():
             writer.writeheader()
         for n in sizes:
-            for machine, make in MACHINES.items():
-                backend = make()
+            for machine in machines:
+                backend = MACHINES[machine]()
                 for name, bare in circuits(n).items():
                     if (machine, n, name) in done or (n > 8 and name in ("ghz", "bv", "w")):
                         continue
@@ -219,7 +219,8 @@ def main() -> None:
     if sys.argv[1:] == ["table"]:
         table()
     else:
-        measure([int(size) for size in sys.argv[1:]] or [6, 8, 10])
+        sizes = [int(word) for word in sys.argv[1:] if word.isdigit()]
+        measure(sizes or [6, 8], [word for word in sys.argv[1:] if word in MACHINES] or list(MACHINES))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ class CircuitSettings:
     sigmas: float = 1.5
     """Deviance beyond shot noise up to which a few strings explain the counts."""
     near: float = 0.003
-    """What few strings may leave unexplained beyond shot noise, as a share of what they explain: with many shots even
-    small faults that are no Pauli errors show, such as relaxation."""
+    """What 2^n / 8 strings may leave unexplained beyond shot noise, as a share of what they explain; fewer strings may
+    leave more, as the root of their number. With many shots even small faults that are no Pauli errors show."""
     left: float = 0.03
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
     standard deviation of it may be, for any."""
@@ -176,8 +176,9 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
             return None
         noise = np.log(observed) / np.log(min(predicted, 0.97))
-        enough = sigmas <= settings.sigmas or excess <= settings.near * said
-        explained = k <= max(4.0, strings / 8) and k < few.most and enough
+        most = max(4.0, strings / 8)
+        enough = sigmas <= settings.sigmas or excess <= settings.near * said * np.sqrt(most / k)
+        explained = k <= most and k < few.most and enough
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
         if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
