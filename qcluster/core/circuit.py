@@ -44,7 +44,7 @@ class CircuitSettings:
     """Deviance beyond shot noise up to which a few strings explain the counts."""
     near: float = 0.003
     """What 2^n / 8 strings may leave unexplained beyond shot noise, as a share of what they explain; fewer strings may
-    leave more, as the root of their number. With many shots even small faults that are no Pauli errors show."""
+    leave more, up to three times. With many shots even small faults that are no Pauli errors show."""
     left: float = 0.03
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
     standard deviation of it may be, for any."""
@@ -177,7 +177,7 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
             return None
         noise = np.log(observed) / np.log(min(predicted, 0.97))
         most = max(4.0, strings / 8)
-        enough = sigmas <= settings.sigmas or excess <= settings.near * said * np.sqrt(most / k)
+        enough = sigmas <= settings.sigmas or excess <= settings.near * said * min(3.0, np.sqrt(most / k))
         explained = k <= most and k < few.most and enough
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
