@@ -157,8 +157,10 @@ class _Few:
 def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.random.Generator) -> _Few | None:
     """Look for a few strings that explain the counts, first near the calibration, then, if very few do, further off.
 
-    Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too.
+    Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too. What only
+    nearly explains the counts near the calibration is the last resort.
     """
+    nearly: _Few | None = None
     histogram = seen.histogram(kernel.size)
     shots, strings = float(histogram.sum()), 2.0**seen.n_bits
     for trust in (1.0, settings.distrust):
@@ -174,18 +176,20 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         k = len(fit.weights)
         said = fit.log_likelihood / shots + np.log(kernel.size)
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
-            return None
+            return nearly
         noise = np.log(observed) / np.log(min(predicted, 0.97))
         most = max(4.0, strings / 8)
-        enough = sigmas <= settings.sigmas or excess <= settings.near * said * min(3.0, np.sqrt(most / k))
-        explained = k <= most and k < few.most and enough
+        explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
         if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
             return _Few(fit, excess, sigmas, predicted, observed)
+        near = excess <= settings.near * said * min(3.0, np.sqrt(most / k))
+        if trust == 1 and near and k <= most and k < few.most and noise <= settings.inflation:
+            nearly = _Few(fit, excess, sigmas, predicted, observed)
         if k > max(4.0, strings / 64):
-            return None
-    return None
+            break
+    return nearly
 
 
 def _raw_fidelity(kernel: Kernel, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
