@@ -1,7 +1,8 @@
 """Mitigation under the noise kernel of the compiled circuit: which of two estimates to believe, and whether any.
 
 A few strings that explain the counts, or a deconvolution of a broad output. Either must stand the question whether the
-calibration and the counts agree; if not, the counts are left as they came.
+calibration and the counts agree; if not, the counts are left as they came, and `CircuitFit.believed` says that methods
+without a calibration may know better.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits
-from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity, slopes
+from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity
 from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.circuit_response import Redeconvolved
 from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, likelihoods, sparse_mixture
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
-from qcluster.core.response import Linear, Response, Weighed
+from qcluster.core.response import Response, Weighed
 
 Floats = NDArray[np.float64]
+
+_NEGLIGIBLE = 1e-9
+"""Probability below which a string of a broad output is left out."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class CircuitSettings:
     """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
     sigmas: float = 1.5
     """Deviance beyond shot noise up to which a few strings explain the counts."""
+    near: float = 0.003
+    """What 2^n / 8 strings may leave unexplained beyond shot noise, as a share of what they explain; fewer strings may
+    leave more, up to three times. With many shots even small faults that are no Pauli errors show."""
     left: float = 0.03
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
     standard deviation of it may be, for any."""
@@ -47,8 +55,14 @@ class CircuitSettings:
     inflation: float = 2.0
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need; twice as many
     where the calibration is distrusted."""
-    least_gain: float = 0.012
+    widest: int = 16
+    """Most bits of a broad output."""
+    crowd: float = 0.5
+    """Shots for each of all 2^n strings below which a broad output is left alone."""
+    least_gain: float = 0.006
     """Fidelity that a deconvolution must be expected to gain."""
+    sharper: float = 0.4
+    """Multiple of the calibrated noise below which the counts contradict the calibration."""
     seed: int = 0
     """Of the pseudo-counts."""
 
@@ -61,6 +75,8 @@ class CircuitFit:
     """The estimate, with as many shots as the input; the input itself where nothing was applied."""
     applied: bool
     """False when the counts are returned as they came."""
+    believed: bool
+    """False when the circuit's faults do not explain the counts."""
     kind: str
     """``"sparse"``, ``"dense"``, or ``"none"``."""
     share: float
@@ -80,7 +96,7 @@ class CircuitFit:
     rates: Floats
     """(n_bits,) probability that a bit is flipped, as used."""
     response: Response | None = None
-    """How the answer moves with the counts; None where it is the counts."""
+    """How the answer moves when the shots are drawn anew; None where it is the counts themselves."""
 
 
 def mitigate_circuit(
@@ -118,7 +134,10 @@ def mitigate_circuit(
     found = _few(kernel, seen, settings, rng)
     if found is not None:
         return _sparse(counts, seen, found)
-    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense, rng), settings, rng)
+    wide = counts.n_bits > settings.widest or not kernel.index.exact
+    if wide or counts.shots < settings.crowd * 2.0**counts.n_bits:
+        return _unexplained(counts, kernel)
+    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense), settings, rng)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -142,8 +161,10 @@ class _Few:
 def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.random.Generator) -> _Few | None:
     """Look for a few strings that explain the counts, first near the calibration, then, if very few do, further off.
 
-    Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too.
+    Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too. What only
+    nearly explains the counts near the calibration is the last resort.
     """
+    nearly: _Few | None = None
     histogram = seen.histogram(kernel.size)
     shots, strings = float(histogram.sum()), 2.0**seen.n_bits
     for trust in (1.0, settings.distrust):
@@ -159,16 +180,20 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         k = len(fit.weights)
         said = fit.log_likelihood / shots + np.log(kernel.size)
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
-            return None
+            return nearly
         noise = np.log(observed) / np.log(min(predicted, 0.97))
-        explained = k <= max(4.0, strings / 8) and k < few.most and sigmas <= settings.sigmas
+        most = max(4.0, strings / 8)
+        explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
         if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
             return _Few(fit, excess, sigmas, predicted, observed)
+        near = excess <= settings.near * said * min(3.0, np.sqrt(most / k))
+        if trust == 1 and near and k <= most and k < few.most and noise <= settings.inflation:
+            nearly = _Few(fit, excess, sigmas, predicted, observed)
         if k > max(4.0, strings / 64):
-            return None
-    return None
+            break
+    return nearly
 
 
 def _raw_fidelity(kernel: Kernel, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
@@ -197,6 +222,7 @@ def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
     return CircuitFit(
         distribution=Distribution(centroids, found.weights * counts.shots),
         applied=True,
+        believed=True,
         kind="sparse",
         share=1.0,
         confidence=float(np.clip(1.0 - max(few.sigmas, 0.0) / 10, 0.5, 1.0)),
@@ -219,17 +245,22 @@ def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
     return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
 
 
-def _linear(counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit) -> Linear:
-    """Hold kernel and rounds, so that the answer can follow redrawn shots."""
-    histogram = seen.histogram(kernel.size) / seen.shots.sum()
-    portion = counts.probabilities / np.maximum(histogram[seen.rows], 1e-300)
-
-    def gradient(values: Floats) -> Floats:
-        averaged = np.bincount(seen.rows, values * portion, kernel.size).astype(np.float64)
-        within = found.ideal[seen.rows] / np.maximum(histogram[seen.rows], 1e-300) * (values - averaged[seen.rows])
-        return np.asarray(slopes(kernel.scaled(found.scale), histogram, found.rounds, averaged)[seen.rows] + within)
-
-    return Linear(counts, counts.words, found.ideal[seen.rows] * portion, gradient)
+def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
+    return CircuitFit(
+        distribution=counts,
+        applied=False,
+        believed=False,
+        kind="none",
+        share=0.0,
+        confidence=0.5,
+        reason="left as they came: no few strings explain the counts under the circuit's faults, and there are too few "
+        "shots for many",
+        predicted_raw=np.nan,
+        observed_raw=np.nan,
+        centroids=np.zeros((0, counts.n_bits), dtype=bool),
+        weights=np.zeros(0),
+        rates=_flip_rates(kernel, counts.n_bits),
+    )
 
 
 def _dense(
@@ -238,26 +269,25 @@ def _dense(
 ) -> CircuitFit:  # fmt: skip
     histogram = seen.histogram(kernel.size)
     gain = found.expected - found.expected_raw
-    applied = found.scale > 0 and gain >= settings.least_gain
+    applied = gain >= settings.least_gain
     predicted = _raw_fidelity(kernel, found.ideal, counts.shots, rng)
     observed = fidelity(histogram / counts.shots, found.ideal)
+    said = _agreement(predicted, observed)
     if applied:
-        portion = seen.shots / np.maximum(histogram[seen.rows], 1e-300)
-        distribution = Distribution(counts.bits, found.ideal[seen.rows] * portion * counts.shots)
-        reason = f"{found.rounds} rounds of deconvolution should bring {found.expected_raw:.0%} to {found.expected:.0%}"
-        if found.scale < 1:
-            reason += f" at {found.scale:.0%} of the calibrated noise, the most that fits the counts"
-        reason += "; " + _agreement(predicted, observed)
+        rows = np.flatnonzero(found.ideal > _NEGLIGIBLE)
+        kept = found.ideal[rows] / found.ideal[rows].sum()
+        distribution = Distribution(_strings(rows, counts.n_bits), kept * counts.shots)
+        reason = (
+            f"deconvolution under the circuit's faults, at {found.scale:.0%} of the calibrated noise, should gain "
+            f"{gain:.1%} of fidelity; {said}"
+        )
     else:
         distribution = counts
-        reason = (
-            "left as they came: the counts are sharper than a fifth of the calibrated noise allows"
-            if found.scale == 0
-            else f"left as they came: undoing the circuit's faults would gain {max(gain, 0):.1%}, less than it may cost"
-        )
+        reason = f"left as they came: undoing the circuit's faults would gain {gain:.1%}, less than it may cost; {said}"
     return CircuitFit(
         distribution=distribution,
         applied=applied,
+        believed=applied or found.scale >= settings.sharper,
         kind="dense" if applied else "none",
         share=float(applied),
         confidence=float(np.clip(found.expected, 0.0, 1.0)) if applied else 0.5,
@@ -267,5 +297,10 @@ def _dense(
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
         rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
-        response=_linear(counts, kernel, seen, found) if applied else None,
+        response=Redeconvolved(kernel, seen.rows, found, settings.dense.steps) if applied else None,
     )
+
+
+def _strings(rows: NDArray[np.int64], n_bits: int) -> Bits:
+    """Bits (n_rows, n_bits) of exact indices."""
+    return (rows[:, None] >> np.arange(n_bits) & 1).astype(bool)

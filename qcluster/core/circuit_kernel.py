@@ -83,7 +83,7 @@ class Kernel:
         return walsh(walsh(vector) * self.spectrum) / self.size
 
     def forward(self, ideal: Floats) -> Floats:
-        """Give the noisy distribution (2^m,) of an ideal one."""
+        """Give the noisy distribution (..., 2^m) of an ideal one."""
         return np.maximum(decay(self.spread(ideal), self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
@@ -120,12 +120,14 @@ def learn_rates(
     mean, weight = _gamma(prior, strength)
     rates = np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates)
     decays = kernel.decays
+    pure = walsh(ideal)
     for _ in range(steps):
         kernel = replace(kernel, rates=rates, decays=decays)
-        before = np.maximum(kernel.spread(ideal), _TINY)
+        spread = pure * kernel.spectrum
+        before = np.maximum(walsh(spread) / kernel.size, _TINY)
         noisy = decay(before, decays)
         ratio = np.divide(counts, noisy, out=np.zeros_like(counts), where=counts > 0)
-        seen = walsh(walsh(before) * walsh(decay_adjoint(ratio, decays))) / kernel.size
+        seen = walsh(spread * walsh(decay_adjoint(ratio, decays))) / kernel.size
         rates = (rates * np.maximum(seen[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
         decays = _learn_decays(kernel, prior, counts, noisy, ratio, strength)
     return replace(kernel, rates=rates, decays=decays)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Words, hamming
 from qcluster.core.circuit_kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.walsh import Indices, decay
+from qcluster.core.walsh import Indices, decay, walsh
 
 Floats = NDArray[np.float64]
 
@@ -88,21 +88,23 @@ class Observed:
 
 
 def shortlist(kernel: Kernel, seen: Observed, many: int) -> NDArray[np.int64]:
-    """Choose candidate rows: half the most frequent, half those whose neighbourhood, as the kernel sees it, is full."""
-    counts = seen.histogram(kernel.size)
-    matched = kernel.spread(counts)[seen.rows]
-    frequent = np.argsort(-seen.shots, kind="stable")[:many]
-    full = np.argsort(-matched, kind="stable")[:many]
-    mixed = np.stack([frequent, full], axis=1).ravel()
+    """Choose candidate rows: half the most frequent, half those whose neighbourhood, as the kernel sees it, is full.
+
+    Of hashed strings with one number only the most frequent is a candidate: the kernel cannot tell them apart.
+    """
+    frequent = np.argsort(-seen.shots, kind="stable")
+    _, first = np.unique(seen.rows[frequent], return_index=True)
+    frequent = frequent[np.sort(first)]
+    matched = kernel.spread(seen.histogram(kernel.size))[seen.rows[frequent]]
+    full = frequent[np.argsort(-matched, kind="stable")][:many]
+    mixed = np.stack([frequent[:many], full], axis=1).ravel()
     _, first = np.unique(mixed, return_index=True)
     return mixed[np.sort(first)][:many]
 
 
 def likelihoods(kernel: Kernel, seen: Observed, chosen: NDArray[np.int64]) -> Floats:
     """Give ``P(y | c)`` for all rows y and chosen strings c, (n_rows, n_chosen)."""
-    delta = np.zeros(kernel.size)
-    delta[0] = 1.0
-    error = np.maximum(kernel.spread(delta), 0.0)
+    error = np.maximum(walsh(kernel.spectrum) / kernel.size, 0.0)
     if not kernel.decays.any():
         return np.asarray(error[seen.rows[:, None] ^ seen.rows[None, chosen]])
     columns = np.empty((len(seen.rows), len(chosen)))
@@ -149,8 +151,9 @@ def grow(
     weights = np.ones(1)
     mixed = flat[:, 0].copy()
     best = float(shots @ np.log(mixed))
+    light, weighed = columns.astype(np.float32), shots.astype(np.float32)  # enough to tell what is worth a closer look
     while len(chosen) < most:
-        promise = shots @ np.log1p(_TRIAL * (columns / mixed[:, None] - 1))
+        promise = weighed @ np.log1p(light * (_TRIAL / mixed).astype(np.float32)[:, None] - np.float32(_TRIAL))
         promise[chosen] = -np.inf
         gains = []
         for j in np.argsort(-promise, kind="stable")[:6]:

@@ -17,8 +17,8 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     """Beyond the full vector, follow the mixture where it is clear, and else ask the strings that were read."""
     one = seen.single if effective_strings(fit) == 1 else 1.0
     raw = np.sqrt(d.probabilities)
-    if seen.clear * one >= settings.smallest_share:
-        return _follow(d, fit, 0.97 * seen.clear * one)
+    if (share := 0.97 * seen.clear * one) >= settings.smallest_share:
+        return _follow(d, fit, share)
     if d.weights.max() < 2:
         reason = "no string was read twice and no few strings explain the shots: left as is"
         return Guarded(d.bits, d.weights, False, 0.0, 1.0, reason)
@@ -27,8 +27,9 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     tempered = d.weights * seen.tempering
     posterior, places, explained = deconvolve_observed(d.bits, tempered, rates, np.array(settings.support))
     beyond = float(posterior.evidence.max()) - seen.product
-    if seen.credible * one >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
-        return _follow(d, fit, 0.97 * seen.credible * one)
+    share = 0.97 * seen.credible * one
+    if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
+        return _follow(d, fit, share)
     belief = belief_in(posterior, np.zeros(len(posterior.flips)), None, d.n_bits, settings)
     lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
     structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.3, 0.6)

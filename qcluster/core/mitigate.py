@@ -1,7 +1,7 @@
 """`mitigate`: picks the method, returns a `Mitigation`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -117,15 +117,16 @@ def mitigate(
     """Estimate the ideal distribution from measured counts.
 
     Args:
-        counts: anything that `Distribution.of` takes.
+        counts: anything that `Distribution.of` takes, or a `Run`, which brings the `faults` of its circuit.
         rates: flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1). A prior for
             ``"mixture"``, which never needs them; ``"paper"`` cannot do without.
-        method: ``"mixture"`` (default), the sparse mixture with deconvolution and a guard; ``"paper"``, Q-Cluster
-            as published (arXiv:2504.10801); or ``"circuit"`` (default where `faults` are given), under the fault
-            patterns of the compiled circuit.
+        method: ``"mixture"`` (default for counts), the sparse mixture with deconvolution and a guard; ``"paper"``,
+            Q-Cluster as published (arXiv:2504.10801); or ``"circuit"``, under the fault patterns of the compiled
+            circuit. Where there are such patterns the default is ``"circuit"`` if they explain the counts, else
+            ``"mixture"``.
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
             `GuardSettings` change the constants of the guard.
-        faults: fault patterns of the compiled circuit, from `qcluster.device.faults.run_faults`.
+        faults: fault patterns of the compiled circuit, from `qcluster.device.fault_masks`; a Run brings its own.
         settings: constants of the method, `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
 
     Returns:
@@ -141,13 +142,19 @@ def mitigate(
         (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
-    method = method or ("mixture" if faults is None else "circuit")
-    if method not in METHODS:
+    if method not in (None, *METHODS):
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
-    if (faults is None) == (method == "circuit"):
+    if faults is not None and method not in (None, "circuit"):
         raise ValueError(f'method="circuit" goes with faults, other methods without; got method={method!r}')
+    plain = rates is None and settings is None and guard is True
+    if faults is None and (method == "circuit" or (method is None and plain)):
+        offered = getattr(counts, "faults", None)
+        faults = offered if isinstance(offered, FaultMasks) else None
     if faults is not None:
-        return _circuit(raw, faults, _fitting(settings, CircuitSettings))
+        return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)
+    if method == "circuit":
+        raise ValueError('method="circuit" goes with faults, or with a Run that has them; got neither')
+    method = method or METHODS[0]
     pairs = None if rates is None else as_rates(rates, raw.n_bits)
     if method == "mixture":
         return _mixture(raw, pairs, guard, _fitting(settings, MixtureSettings))
@@ -189,8 +196,13 @@ def _mixture(
     )
 
 
-def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings) -> Mitigation:
+def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings, *, strict: bool) -> Mitigation:
+    """Mitigate under the circuit's faults; where these do not explain the counts, by the counts alone unless strict."""
     fit = mitigate_circuit(raw, faults, settings=settings)
+    if not (fit.believed or strict):
+        alone = _mixture(raw, None, True, MixtureSettings())
+        reason = f"the circuit's faults do not explain the counts; by these alone: {alone.reason}"
+        return replace(alone, reason=reason)
     return Mitigation(
         distribution=fit.distribution,
         raw=raw,

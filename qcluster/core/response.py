@@ -159,30 +159,3 @@ class Weighed:
         score = self.columns / np.maximum(self.columns @ self.shares, 1e-300)[:, None]
         information = (score * self.counts[:, None]).T @ score
         return _newton(self.shares, information, (draws - self.counts) @ score)[:, :-1] @ observables(self.words)
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """An answer that follows small changes of the counts linearly, by its gradient."""
-
-    raw: Distribution
-    """The counts."""
-    words: Words
-    """``(m, n_words)`` strings of the answer."""
-    probabilities: Floats
-    """``(m,)`` of the answer."""
-    gradient: Callable[[Floats], Floats]
-    """Values of one observable on the strings ``(m,)`` to the slope of its average in the share of every observed
-    string, ``(n_outcomes,)``."""
-
-    @property
-    def width(self) -> int:
-        """Little beside the draws."""
-        return self.raw.n_outcomes
-
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
-        """See `Response`."""
-        values = observables(self.words)
-        slopes = np.stack([self.gradient(values[:, one]) for one in range(values.shape[1])], axis=1)
-        change = draws / np.maximum(draws.sum(axis=1, keepdims=True), 1e-300) - self.raw.probabilities
-        return np.asarray(self.probabilities @ values + change @ slopes)

@@ -8,6 +8,7 @@ the fault is averaged over draws that take Y with probability sin^2.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from qcluster.core.bits import Words
 from qcluster.core.faults import CROSSTALK, GATE, FaultMasks, merge_masks
 from qcluster.device import noisewalk, pauli
 from qcluster.device.timeline import measurements
+from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from qcluster.device.run import Run
 
 Floats = npt.NDArray[np.float64]
+
+_log = logging.getLogger(__name__)
 
 
 def fault_masks(
@@ -85,15 +89,35 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
     """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
 
     Waiting counts on hardware, and where the simulated circuit was scheduled; readout errors are symmetric where
-    measurements were twirled.
+    measurements were twirled. `Run.faults` gives the same, and None where there is nothing to go by.
 
     Args:
-        run: from `execute`.
-        dt: seconds per unit of delay, the backend's, if the circuit was scheduled.
+        run: from `execute`, or read back from a saved job.
+        dt: seconds per unit of delay, where the run's own profile does not say.
         draws: as in `fault_masks`.
     """
-    faults = fault_masks(run.profile.circuit, run.calibration, idle=run.method == "hardware", dt=dt, draws=draws)
-    return faults.symmetrised() if run.flips.any() else faults
+    faults = fault_masks(
+        run.profile.circuit,
+        run.calibration,
+        idle=run.method == "hardware",
+        dt=run.profile.dt if dt is None else dt,
+        draws=draws,
+    )
+    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
+    return faults.symmetrised() if run.flips.any() or by_server else faults
+
+
+def known_faults(run: Run) -> FaultMasks | None:
+    """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
+    from qiskit.exceptions import QiskitError
+
+    if run.calibration.noiseless:
+        return None
+    try:
+        return run_faults(run)
+    except (ValueError, QClusterError, QiskitError) as error:
+        _log.info("no fault patterns for %s: %s", run, error)
+        return None
 
 
 def _is_clifford(event: noisewalk.Event | None) -> bool:
@@ -149,10 +173,10 @@ class _Backward:
                     self.flips[qubit][others] ^= turned.astype(np.uint64)
             case noisewalk.Fault(qubit, rates, kind):
                 self.add(self.of(qubit), np.repeat(rates, self.draws), kind)
-            case noisewalk.PairFault(a, b, rate):
+            case noisewalk.PairFault(a, b, rates):
                 one, two = (np.concatenate([np.zeros_like(self.of(q)[:1]), self.of(q)]) for q in (a, b))
                 both = (one[:, None] ^ two[None]).reshape(16, self.draws, self.n_words)[1:]
-                self.add(both, np.full(15 * self.draws, rate), GATE)
+                self.add(both, np.repeat(rates.ravel()[1:], self.draws), GATE)
             case noisewalk.Measure(qubit, bit):
                 self.measure(qubit, bit)
             case noisewalk.Reset(qubit):

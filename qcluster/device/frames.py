@@ -122,6 +122,7 @@ class _Frames:
         """Carry the frames through a circuit; returns the bits of every shot, (n_shots, n_bits)."""
         bits = np.zeros((circuit.num_clbits, self.shots), dtype=bool)
         _, used, _ = census(circuit)
+        fresh = set(used)  # still in |0>, which waiting does not change; its Pauli twirl would
         outcomes = iter(reference.tolist())
         for item, qubits, clbits, _ in steps(circuit):
             name = item.name
@@ -133,7 +134,9 @@ class _Frames:
             elif name == "reset":
                 self.x[qubits[0]] = False
                 self._scramble(qubits[0])
-            else:
+                fresh.add(qubits[0])
+            elif name != "delay" or qubits[0] not in fresh:
+                fresh.difference_update(qubits)
                 odd_turn = name == "rz" and (quarter_turns(item.params[0]) or 0) % 2
                 self._gate("s" if odd_turn else name, qubits)
                 wait = delay_seconds(item.operation, dt) if name == "delay" else 0.0

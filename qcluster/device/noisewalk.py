@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from qcluster.core.faults import GATE, IDLE
 from qcluster.device import pauli, timeline
+from qcluster.device.blocks import Block, find_blocks, matrix_of, pass_on
 from qcluster.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ class Fault(NamedTuple):
 
 
 class PairFault(NamedTuple):
-    """Faults of two qubits: each of the 15 Paulis at one rate."""
+    """Faults of two qubits: rates (4, 4) of I, X, Y, Z on a (rows) and on b."""
 
     a: int
     b: int
-    rate: float
+    rates: Floats
 
 
 class Measure(NamedTuple):
@@ -122,50 +123,95 @@ class Walk:
     """Touched qubits that are still in |0>, but for their frame."""
     tails: dict[int, list[tuple[int, float]]] = field(default_factory=dict)
     """Decoherence since the last gate that moves a qubit's |0> or |1>: index of the event, and seconds."""
+    blocks: dict[int, Block] = field(default_factory=dict)
+    """The run of gates that each qubit is in, if any."""
     readout: Floats = field(init=False)
     """(n_bits, 2) readout errors, with the decay just before."""
 
     def __post_init__(self) -> None:
         self.readout = np.zeros((self.n_bits, 2))
 
-    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float) -> None:
-        """Apply a gate on one or two qubits, and its faults."""
+    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
+        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
         for q in qubits:
             if q not in self.frames:
                 self.frames[q] = np.eye(2, dtype=complex)
                 self.fresh.add(q)
-        if len(qubits) == 1:
+        matrix = matrix_of(operation)
+        block = self.blocks.get(qubits[0])
+        if block is not None:
+            block.gate(matrix, qubits)
+            if block.last == position:
+                self.close_block(block)
+                block = None
+        elif len(qubits) == 1:
             (q,) = qubits
-            matrix = np.asarray(operation.to_matrix(), dtype=complex)
             self.frames[q] = matrix @ self.frames[q]
             if abs(matrix[0, 1]) > 1e-9:
                 self.tails[q] = []
         else:
-            self._couple(operation, *qubits)
+            self._couple(matrix, *qubits)
         error = self._published(operation.name, qubits)
         t1, t2 = self.calibration.t1[list(qubits)], self.calibration.t2[list(qubits)]
         rate = pauli.depolarising_rate(error, seconds, t1, t2)
         if rate > 0 and len(qubits) == 1:
-            self.events.append(Fault(qubits[0], np.full(3, rate), GATE))
+            self._strike(qubits[0], np.full(3, rate), GATE)
         elif rate > 0:
-            self.events.append(PairFault(qubits[0], qubits[1], rate))
+            all_paulis = np.full((4, 4), rate)
+            all_paulis[0, 0] = 0.0
+            if block is None:
+                self.events.append(PairFault(qubits[0], qubits[1], all_paulis))
+            else:
+                block.fault(all_paulis)
         for q in qubits:
             self.decohere(q, seconds, GATE)
 
-    def _couple(self, operation: Any, a: int, b: int) -> None:
-        angles, before_a, before_b, after_a, after_b = pauli.decompose(operation)
-        local = {a: before_a @ self.frames[a], b: before_b @ self.frames[b]}
-        after = {a: after_a, b: after_b}
-        for q in (a, b):
+    def open_block(self, qubits: tuple[int, ...], last: int) -> None:
+        """Take the gates on a pair, up to the operation at position `last`, for one."""
+        a, b = qubits
+        for q in qubits:
+            if q not in self.frames:
+                self.frames[q] = np.eye(2, dtype=complex)
+                self.fresh.add(q)
+        pending = np.asarray(np.kron(self.frames[b], self.frames[a]), dtype=complex)
+        self.blocks[a] = self.blocks[b] = Block(a, b, last, pending)
+
+    def close_block(self, block: Block) -> None:
+        """Write the gates of a block down as one, and its faults at its end."""
+        a, b = block.a, block.b
+        del self.blocks[a], self.blocks[b]
+        self.frames[a] = self.frames[b] = np.eye(2, dtype=complex)
+        self._couple(block.unitary, a, b)
+        rates = block.faults_at_end(self.frames[a], self.frames[b])
+        rates[0, 0] = 0.0
+        if rates.any():
+            self.events.append(PairFault(a, b, rates))
+
+    def _couple(self, matrix: pauli.Matrix, a: int, b: int) -> None:
+        angles, before_a, before_b, after_a, after_b = pauli.decompose(matrix)
+        before, after = pass_on(
+            angles,
+            {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]},
+            {"a": after_a, "b": after_b},
+        )
+        for q, side in ((a, "a"), (b, "b")):
             angle = 0.0
-            rest = local[q]
+            rest = before[side]
             if not (angles[1] or angles[2]):
-                rest, angle = pauli.split_x(local[q], from_zero=q in self.fresh)
+                rest, angle = pauli.split_x(rest, from_zero=q in self.fresh)
             self.events.append(Turn(q, pauli.rotation(rest) ** 2))
-            self.frames[q] = after[q] @ pauli.x_rotation(angle)
+            self.frames[q] = after[side] @ pauli.x_rotation(angle)
             self.fresh.discard(q)
             self.tails[q] = []
         self.events.extend(Coupling(a, b, axis, 2 * angle) for axis, angle in enumerate(angles) if angle)
+
+    def _strike(self, qubit: int, rates: Floats, kind: int) -> None:
+        """Note a fault of one qubit; the gates that are pending turn it."""
+        block = self.blocks.get(qubit)
+        if block is None:
+            self.events.append(Fault(qubit, (pauli.rotation(self.frames[qubit]) ** 2).T @ rates, kind))
+        else:
+            block.fault_of(qubit, rates)
 
     def decohere(self, qubit: int, seconds: float, kind: int) -> None:
         """Let a touched qubit wait; its frame turns the faults."""
@@ -174,9 +220,9 @@ class Walk:
             return
         rates = pauli.relaxation_rates(seconds, t1, t2)
         if rates.any():
-            self.tails.setdefault(qubit, []).append((len(self.events), seconds / t1))
-            turned = (pauli.rotation(self.frames[qubit]) ** 2).T @ rates
-            self.events.append(Fault(qubit, turned, kind))
+            if qubit not in self.blocks:
+                self.tails.setdefault(qubit, []).append((len(self.events), seconds / t1))
+            self._strike(qubit, rates, kind)
 
     def measure(self, qubit: int, bit: int) -> None:
         """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1."""
@@ -226,10 +272,11 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     """
     seconds = timeline.lengths(circuit, calibration, dt)
     waits = waiting_times(circuit, seconds, idle=idle)
+    runs = find_blocks(circuit)
     index = {bit: i for i, bit in enumerate(circuit.qubits)}
     clbits = {bit: i for i, bit in enumerate(circuit.clbits)}
     result = Walk(calibration, circuit.num_clbits)
-    for item, length, wait in zip(circuit.data, seconds, waits, strict=True):
+    for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
         name, blocks = item.name, timeline.has_blocks(item)
         qubits = tuple(index[q] for q in item.qubits)
         if blocks or (len(qubits) > 2 and name != "barrier"):
@@ -241,7 +288,9 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
         elif name not in {"barrier", "delay"} and qubits:
             if item.is_parameterized():
                 raise ValueError(f"the circuit must have all its parameters bound; gate {name!r} has free ones")
-            result.gate(item.operation, qubits, length)
+            if i in runs:
+                result.open_block(qubits, runs[i])
+            result.gate(item.operation, qubits, length, i)
         for q, gap in wait.items():
             result.decohere(q, gap, IDLE)
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,14 +86,16 @@ def branches(squares: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
 Parts = tuple[tuple[float, float, float], Matrix, Matrix, Matrix, Matrix]
 
 
-def decompose(operation: Any) -> Parts:
+def decompose(matrix: Matrix) -> Parts:
     """Decompose a two-qubit gate: ``(K1b x K1a) exp(i (a XX + b YY + c ZZ)) (K2b x K2a)``, qubit a being the first.
+
+    Args:
+        matrix: (4, 4) unitary.
 
     Returns:
         (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
     """
-    matrix = np.ascontiguousarray(operation.to_matrix(), dtype=complex)
-    return _decompose(matrix.tobytes())
+    return _decompose(np.ascontiguousarray(matrix, dtype=complex).tobytes())
 
 
 @lru_cache(maxsize=4096)

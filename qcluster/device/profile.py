@@ -79,6 +79,8 @@ class Profile:
     """Length of the longest chain of gates on two or more qubits."""
     qpy: bytes
     """The compiled circuit in Qiskit's QPY format, which reads back exactly, layout included."""
+    dt: float | None = None
+    """Seconds per unit of the circuit's delays, where they are given in "dt"."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -130,6 +132,7 @@ class Profile:
     def from_json(cls, text: str) -> Profile:
         """Read what `to_json` wrote; ValueError where the text is no profile or from a newer version."""
         content = check_format(text, FORMAT, VERSION)
+        content = {"dt": None, **content}  # older profiles have none
         fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
         fields["registers"] = tuple((name, size) for name, size in content["registers"])
         fields["gates"] = {(gate, tuple(qubits)): count for gate, qubits, count in content["gates"]}
@@ -181,4 +184,5 @@ def read_profile(
         duration=duration,
         two_qubit_depth=depth,
         qpy=dump_circuits([circuit]),
+        dt=dt,
     )

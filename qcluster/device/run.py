@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
 from qcluster.device.request import Request
 from qcluster.device.twirl import Twirls
+
+if TYPE_CHECKING:
+    from qcluster.core.faults import FaultMasks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,6 +51,15 @@ class Run:
     """As given to `execute`."""
     versions: dict[str, str]
     """Versions of the software."""
+
+    @cached_property
+    def faults(self) -> FaultMasks | None:
+        """Which bits the faults of the compiled circuit flip, and how often; None where no noise is published, or
+        the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a millisecond where
+        the circuit is not Clifford."""
+        from qcluster.device.faults import known_faults
+
+        return known_faults(self)
 
     @property
     def shots(self) -> float:

@@ -30,6 +30,9 @@ _REMEMBERED = 64
 class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     """Sample circuits as any Qiskit Sampler does, and mitigate the counts.
 
+    With neither rates nor a method given, counts are mitigated under the faults of the compiled circuit where the
+    calibration gives these and they explain the counts, else by the counts alone: see `qcluster.mitigate`.
+
     The data of a result are whole shots that follow the mitigated distribution as closely as whole shots can, in
     random order. Beside them, in the metadata of each PUB result, are ``"mitigations"`` (the exact distribution, the
     raw counts and the verdict of each parameter set: `Mitigation`) and ``"runs"`` (where the counts come from: `Run`),
@@ -39,8 +42,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         backend: as in `qcluster.execute`: a backend or its name.
         shots: default number of shots, for PUBs that set none.
         seed: same seed, same results on a simulator, run after run; a Generator moves on.
-        rates: flip rates for `qcluster.mitigate`, or a function that makes them from a `Run`; None lets the method find
-            them.
+        rates: flip rates for `qcluster.mitigate`, or a function that makes them from a `Run`; counts are then mitigated
+            by these. None lets the method find them.
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
         directory: where requests and results are kept, each in a directory of its own named by its id; see
             `qcluster.execute`.

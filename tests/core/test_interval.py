@@ -10,12 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
-from qcluster.core.circuit import _linear, mitigate_circuit
-from qcluster.core.circuit_dense import DenseFit, sharpen, slopes
-from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.circuit_sparse import Observed
+from qcluster.core.circuit import mitigate_circuit
 from qcluster.core.interval import intervals
-from tests.core.oracle_circuit import noisy_distribution, random_faults
+from tests.core.oracle_circuit import noisy_distribution
 from tests.core.test_circuit import chain, counted
 from tests.core.test_mitigate import ghz
 from tests.strategies import counts
@@ -83,7 +80,8 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
     faults = chain(4, 0.03, 0.02)
     sharp, broad = np.zeros(16), np.sort(np.random.default_rng(3).exponential(size=16))[::-1] ** 2
     sharp[[0, 15]] = 0.5
-    for ideal, kind in ((sharp, "sparse"), (broad / broad.sum(), "dense")):
+    # Of a broad output the strength of the noise is in doubt, too: the interval holds that, repetitions do not show it.
+    for ideal, kind, doubt in ((sharp, "sparse", 2), (broad / broad.sum(), "dense", 4)):
         noisy = noisy_distribution(ideal, faults)
         fits = [mitigate_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(9)]
         same = [fit for fit in fits if fit.kind == kind]
@@ -91,44 +89,19 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
         seen = np.std([fit.distribution.expectation("0000").value for fit in same])
         raw = counted(noisy, 4000, np.random.default_rng(100))
         fixed = qc.mitigate(raw, faults=faults)
-        assert seen / 2 < fixed.interval("0000").standard_error < 2 * seen, kind
+        assert seen / 2 < fixed.interval("0000").standard_error < doubt * seen, kind
 
 
-def test_the_gradient_of_deconvolution_is_its_slope():
-    rng = np.random.default_rng(2)
-    faults = random_faults(5, rng)
-    kernel, ideal = Kernel.of(faults), rng.exponential(size=32)
-    seen, values = kernel.forward(ideal / ideal.sum()), rng.normal(size=32)
-    seen = seen / seen.sum()
-    change = rng.normal(size=32) * seen
-    change -= change.sum() * seen
-
-    def average(step):
-        *_, estimate = sharpen(kernel, seen + step * change, 7)
-        return values @ estimate
-
-    slope = (average(1e-5) - average(-1e-5)) / 2e-5
-    assert slopes(kernel, seen, 7, values) @ change == pytest.approx(slope, rel=1e-5)
-
-
-def test_the_gradient_holds_where_strings_are_hashed_to_fewer_numbers():
-    rng = np.random.default_rng(7)
-    faults = chain(20, 0.01, 0.01)
-    kernel = Kernel.of(faults, 8)
-    assert not kernel.index.exact
-
-    def answer(counts):
-        seen = Observed(counts.words, kernel.locate(counts.words), counts.weights, counts.n_bits)
-        histogram = seen.histogram(kernel.size) / counts.shots
-        *_, ideal = sharpen(kernel, histogram, 5)
-        return _linear(counts, kernel, seen, DenseFit(ideal, 1.0, 5, 0.0, 0.0))
-
-    counts = qc.Distribution(rng.random((100, 20)) < 0.5, rng.exponential(size=100))
-    values, step = rng.normal(size=100), 1e-5 * rng.normal(size=100) * counts.weights
-    step -= step.sum() * counts.probabilities
-    up, down = (answer(qc.Distribution(counts.bits, counts.weights + sign * step)) for sign in (1, -1))
-    slope = (up.probabilities - down.probabilities) @ values / 2
-    assert answer(counts).gradient(values) @ step / counts.shots == pytest.approx(slope, rel=1e-4)
+def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
+    faults = chain(5, 0.03, 0.02)
+    ideal = np.sort(np.random.default_rng(3).exponential(size=32))[::-1] ** 2
+    raw = counted(noisy_distribution(ideal / ideal.sum(), faults), 8000, np.random.default_rng(4))
+    fit = mitigate_circuit(raw, faults)
+    assert fit.kind == "dense"
+    levels = (np.arange(60) + 0.5) / 60
+    redone = fit.response.redo(np.tile(raw.weights, (60, 1)), levels, lambda words: (words == 0).astype(float))
+    assert redone.mean() == pytest.approx(fit.distribution.expectation("00000").value, abs=0.02)
+    assert 0 < redone.std() < 0.05
 
 
 @settings(max_examples=15)

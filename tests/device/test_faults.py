@@ -119,9 +119,14 @@ def test_masks_predict_the_noise_of_wider_clifford_circuits(kind, gate, n):
 @pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
 @pytest.mark.parametrize("n", [5, pytest.param(8, marks=pytest.mark.slow)])
 def test_masks_predict_the_noise_of_rotations_nearly(gate, n):
+    rng = np.random.default_rng(n)
+    assert difference(rotations(n, rng), line(n, gate, rng)) < 0.02
+
+
+def rotations(n: int, rng: np.random.Generator):
+    """Random angles and a brick wall of cx: no Clifford circuit."""
     from qiskit import QuantumCircuit
 
-    rng = np.random.default_rng(n)
     circuit = QuantumCircuit(n)
     for layer in range(3):
         for q in range(n):
@@ -129,7 +134,7 @@ def test_masks_predict_the_noise_of_rotations_nearly(gate, n):
             circuit.rz(rng.uniform(0, np.pi), q)
         for q in range(layer % 2, n - 1, 2):
             circuit.cx(q, q + 1)
-    assert difference(circuit, line(n, gate, rng)) < 0.02
+    return circuit
 
 
 def test_angles_that_cancel_leave_no_trace():

@@ -90,3 +90,25 @@ def test_what_is_clifford():
     with branching.if_test((branching.clbits[0], 1)):
         branching.x(0)
     assert not is_clifford(branching)
+
+
+def test_a_fresh_qubit_may_wait_and_a_used_one_may_not(torino):
+    """|0> does not relax; the Pauli twirl of relaxation would heat it."""
+    calibration = find_machine(torino).calibration
+    qubit = int(calibration.readout.max(axis=1).argmin())
+    long = 5 * float(calibration.t1[qubit])
+    circuit = QuantumCircuit(calibration.n_qubits, 3)
+    circuit.delay(long, qubit, "s")
+    circuit.x(qubit)
+    circuit.measure(qubit, 0)
+    circuit.reset(qubit)
+    circuit.delay(long, qubit, "s")
+    circuit.measure(qubit, 1)
+    circuit.x(qubit)
+    circuit.delay(long, qubit, "s")
+    circuit.measure(qubit, 2)
+    (counts,) = sample_clifford([circuit], [4000], calibration, dt=None, seed=1)
+    ones = counts.probabilities @ counts.bits
+    assert ones[0] > 0.9
+    assert ones[1] < 0.1
+    assert 0.4 < ones[2] < 0.6

@@ -1,0 +1,35 @@
+"""Fault masks against Aer: total variation between the predicted and the exactly simulated noisy distribution.
+
+Run from the repository: python -m benchmarks.circuit_masks
+Writes benchmarks/results/circuit_masks.csv. Circuits of 5 to 8 qubits, compiled at level 3 for a line of cx, cz or ecr
+gates that depolarise (1 %, one-qubit gates 0.1 %, times a lognormal factor) and read wrongly (2 %); no shots are drawn,
+so that nothing is shot noise. The machinery is that of tests/device/test_faults.py.
+"""
+
+import csv
+
+import numpy as np
+
+from benchmarks.data import RESULTS
+from tests.device.test_faults import difference, line, rotations, structured
+
+KINDS = ("ghz", "bv", "cx", "random", "rotations")
+
+
+def main() -> None:
+    with (RESULTS / "circuit_masks.csv").open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["circuit", "clifford", "qubits", "gate", "seed", "total_variation"])
+        for n in (5, 6, 7, 8):
+            for gate in ("cx", "cz", "ecr"):
+                for kind in KINDS:
+                    for seed in (1, 2, 3) if kind == "random" else (1,):
+                        rng = np.random.default_rng([n, seed])
+                        circuit = rotations(n, rng) if kind == "rotations" else structured(kind, n, rng)
+                        found = difference(circuit, line(n, gate, rng))
+                        writer.writerow([kind, kind != "rotations", n, gate, seed, f"{found:.5f}"])
+                        file.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""A run knows the faults of its circuit, and `mitigate` uses them where they explain the counts."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+import qcluster as qc
+from qcluster.device import Profile, fault_masks
+from qcluster.device.execute import execute
+
+GHZ = {"00000": 0.5, "11111": 0.5}
+
+
+@pytest.fixture(scope="module")
+def run(ghz):
+    """Scheduled, in dt, on a small recorded machine."""
+    (done,) = execute([ghz(5)], "fake_manila", shots=4000, twirls=4, seed=5)
+    return done
+
+
+def test_a_run_finds_its_own_faults(run):
+    assert run.profile.circuit.count_ops()["delay"] > 0
+    assert run.profile.dt is not None
+    plain = fault_masks(run.profile.circuit, run.calibration, dt=run.profile.dt)
+    np.testing.assert_array_equal(run.faults.masks, plain.masks)
+    np.testing.assert_allclose(run.faults.rates, plain.rates)
+    np.testing.assert_array_equal(run.faults.readout, plain.symmetrised().readout)
+    assert run.faults is run.faults, "found once"
+
+
+def test_readout_stays_asymmetric_unless_measurements_are_twirled(run):
+    untwirled = dataclasses.replace(run, flips=np.zeros_like(run.flips))
+    readout = untwirled.faults.readout
+    assert (readout[:, 0] != readout[:, 1]).any()
+    served = dataclasses.replace(untwirled, options={"twirling": "server", "measure_twirl": True})
+    np.testing.assert_array_equal(served.faults.readout, run.faults.readout)
+
+
+def test_a_saved_profile_still_gives_the_faults(run):
+    again = dataclasses.replace(run, profile=Profile.from_json(run.profile.to_json()))
+    np.testing.assert_array_equal(again.faults.masks, run.faults.masks)
+    older = json.loads(run.profile.to_json())
+    del older["dt"]
+    assert Profile.from_json(json.dumps(older)).dt is None
+
+
+def test_mitigate_takes_the_run_and_says_what_the_calibration_predicts(run):
+    fixed = qc.mitigate(run)
+    assert (fixed.method, fixed.applied) == ("circuit", True)
+    assert "calibration predicts" in fixed.reason
+    assert "counts agree" in fixed.reason
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, GHZ) > 0.995
+    assert fixed.raw == run.counts
+    assert qc.mitigate(run, method="mixture").method == "mixture"
+    assert qc.mitigate(run, guard=False).method == "mixture"
+    assert qc.mitigate(run, 0.05).method == "mixture"
+    assert qc.mitigate(run.counts).method == "mixture"
+
+
+def test_counts_that_the_circuit_cannot_have_made_are_mitigated_alone(run):
+    """Many strings, sharper than a fifth of the published noise allows: the calibration is of another machine."""
+    rng = np.random.default_rng(3)
+    drawn = rng.multinomial(8000, rng.dirichlet(np.full(32, 0.4)))
+    counts = qc.Distribution.of({f"{i:05b}": int(c) for i, c in enumerate(drawn) if c})
+    terrible = dataclasses.replace(run.calibration, readout=np.full_like(run.calibration.readout, 0.3))
+    odd = dataclasses.replace(run, calibration=terrible, counts=counts)
+    fixed = qc.mitigate(odd)
+    assert fixed.method == "mixture"
+    assert fixed.reason.startswith("the circuit's faults do not explain the counts")
+    assert fixed.distribution == qc.mitigate(counts).distribution
+    assert qc.mitigate(odd, method="circuit").method == "circuit"
+
+
+def test_runs_without_published_noise_are_mitigated_by_their_counts(ghz):
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
+    for backend in ("aer", AerSimulator(noise_model=noise)):
+        (bare,) = execute([ghz(3)], backend, shots=500, seed=1)
+        assert bare.faults is None
+        assert qc.mitigate(bare).method == "mixture"
+    with pytest.raises(ValueError, match="goes with faults, or with a Run that has them"):
+        qc.mitigate(bare, method="circuit")
+
+
+def test_control_flow_is_left_to_the_counts(run):
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    profile = qc.read_profile(circuit, run.calibration)
+    odd = dataclasses.replace(run, profile=profile, counts=qc.Distribution.of({"11": 300, "01": 20, "10": 20}))
+    assert odd.faults is None
+    assert qc.mitigate(odd).method == "mixture"
+
+
+def test_the_sampler_uses_the_circuit_where_it_can(ghz):
+    (pub,) = qc.MitigatedSampler("fake_manila", seed=5, twirls=2).run([ghz(4)], shots=1000).result()
+    assert pub.metadata["mitigations"].item().method == "circuit"
