@@ -33,6 +33,8 @@ class Evidence:
 
     tempering: float
     """Effective shots over shots."""
+    doubt: float
+    """How many times less the evidence counts than the formula says."""
     product: float
     """Log evidence of a product of biased bits."""
     several: float
@@ -69,17 +71,23 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
         explains = real * (fit.agreement >= (AGREEMENT if n <= settings.widest else AGREEMENT_WIDE))
     single = sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * real
     credible = explains * max(clear, float(concentrated))
-    return Evidence(tempering, product.evidence, several, credible, explains * clear, string, single)
+    # What the channel does not know grows with the shots, unless shot noise alone explains the counts.
+    doubt = settings.doubt * (1.0 if fit.simple else max(1.0, shots / settings.telling))
+    return Evidence(tempering, doubt, product.evidence, several, credible, explains * clear, string, single)
 
 
-def belief_in(posterior: Posterior, cost: Floats, known: float | None, n_bits: int, settings: GuardSettings) -> Floats:
+def belief_in(
+    posterior: Posterior, cost: Floats, doubt: float, known: float | None, n_bits: int, settings: GuardSettings
+) -> Floats:
     """Weigh the hypotheses: tempered evidence less a cost, how much each explains, priors of sparsity and of flips."""
-    log = (posterior.evidence - cost) / settings.doubt
+    log = (posterior.evidence - cost) / doubt
     log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
     log = log + np.log(_spacing(posterior.concentration))
     log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
-    typical, spread = settings.typical if known is None else (max(known, 0.005), np.log(2))
-    away = np.log(np.maximum(posterior.flips, 0.01 if known is None else 0.005) / typical) / spread
+    few = sparse(posterior)
+    typical = np.where(few, settings.typical, settings.typical_when_dense) if known is None else max(known, 0.005)
+    least, spread = (0.01, settings.spread) if known is None else (0.005, np.log(2))
+    away = np.log(np.maximum(posterior.flips, least) / typical) / spread
     log = log - 0.5 * away**2
     if known is not None:
         flipped = 1 - (1 - known) ** n_bits
@@ -87,6 +95,12 @@ def belief_in(posterior: Posterior, cost: Floats, known: float | None, n_bits: i
     belief: Floats = np.exp(log - log.max())
     belief /= belief.sum()
     return belief
+
+
+def sparse(posterior: Posterior) -> NDArray[np.bool_]:
+    """Tell the hypotheses under which a few strings hold most of the ideal."""
+    few: NDArray[np.bool_] = posterior.concentration * posterior.roots.shape[1] <= 3.5
+    return few
 
 
 def _spacing(concentration: Floats) -> Floats:

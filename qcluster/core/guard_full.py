@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, ramp, sigmoid
+from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, ramp, sigmoid, sparse
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import beyond_product
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
@@ -86,8 +86,8 @@ def _average(
     equal = np.arange(len(posterior.flips)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
     learned = np.where(equal, 0.0, 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)))
     if effective_strings(fit) == 1:
-        learned -= np.where(equal, 0.0, settings.doubt * np.log(max(seen.single, 1e-3)))
-    belief = belief_in(posterior, learned, known, d.n_bits, settings)
+        learned -= np.where(equal, 0.0, seen.doubt * np.log(max(seen.single, 1e-3)))
+    belief = belief_in(posterior, learned, seen.doubt, known, d.n_bits, settings)
     dense = belief @ posterior.roots
     hopeless = posterior.background > 0.9
     return _Average(
@@ -95,7 +95,7 @@ def _average(
         belief,
         dense / np.sqrt(dense @ dense),
         lost=float(belief @ posterior.background),
-        sparsity=float(belief @ (posterior.concentration * len(vector) <= 3.5)),
+        sparsity=float(belief @ sparse(posterior)),
         product=max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf))),
         explained=float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf)),
     )
@@ -116,7 +116,8 @@ def _shares(
     """
     many, n_strings = effective_strings(fit), len(mean.dense)
     trusted = seen.credible * (seen.single if many == 1 else 1.0) * (1 - ramp(many / n_strings, 1 / 8, 1 / 4))
-    share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - ramp(near_raw, 0.5, 0.9))
+    little = ramp(near_raw, 0.5, 0.9) * (1 - ramp(agreed, 0.85, 0.97))  # to win, and more to lose
+    share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - little)
     doubt = settings.doubt_when_simple if fit.simple else settings.doubt
     clear = sigmoid((seen.several - max(mean.product, mean.explained)) / doubt - 3) * (fit.agreement >= AGREEMENT)
     share = 0.95 * max(share, clear * (1 - ramp(near_raw, 0.5, 0.9) * (1 - mean.lost)))

@@ -30,7 +30,7 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     share = 0.97 * seen.credible * one
     if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
         return _follow(d, fit, share)
-    belief = belief_in(posterior, np.zeros(len(posterior.flips)), None, d.n_bits, settings)
+    belief = belief_in(posterior, np.zeros(len(posterior.flips)), seen.doubt, None, d.n_bits, settings)
     lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
     structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.3, 0.6)
     structure *= 1 - ramp(lost - flipped, 0.0, 0.2)  # what scrambles most shots would flip more bits of the others

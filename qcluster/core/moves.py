@@ -232,6 +232,8 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
         return None
     circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
+    if circle.log_likelihood < model.log_likelihood - _HOPELESS:
+        return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 
@@ -242,6 +244,8 @@ def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
     bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.
     """
     near = distances(rows, centre[None])[0] < 2.5
+    if not near.any():
+        return -np.inf
     shots, ball = float(rows.weights[near].sum()), within_two(centre)
     gain = level_within(rows, circle, near) - level_within(rows, model, near)
     for sign, one in ((-1, circle), (1, model)):  # in wide registers most of these strings are never read

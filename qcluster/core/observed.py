@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
-_SINGLE, _NOTHING = 96, 1e-3
-"""Bits up to which single precision holds all ratios; what matters less than this beside uniform noise."""
+_SINGLE, _NOTHING = 96, 1e-27
+"""Bits up to which single precision holds all ratios; what is less than this, and than uniform noise, is nothing."""
 
 
 class _Kernel:

@@ -162,3 +162,14 @@ def test_arrays_that_do_not_go_together_are_refused():
         fit_mixture(np.zeros((2, 3), dtype=bool), np.ones(3))
     with pytest.raises(ValueError, match="needs shots"):
         fit_mixture(np.zeros((2, 3), dtype=bool), np.zeros(2))
+
+
+@pytest.mark.parametrize("n_bits", [30, 45, 60])
+def test_one_string_on_a_wide_register_is_no_ring(n_bits):
+    rng = np.random.default_rng([n_bits, 1])
+    string = rng.random(n_bits) < 0.5
+    shots = string ^ (rng.random((5000, n_bits)) < rng.uniform(0.05, 0.15, n_bits))
+    read = qc.Distribution(shots, np.ones(5000))
+    found = fit_mixture(read.bits, read.weights)
+    assert not found.ring
+    assert found.centroids.tolist() == [string.tolist()]
