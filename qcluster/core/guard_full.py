@@ -37,7 +37,9 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
     structure = sigmoid(
         beyond_product(vector, settings.drift) / 2 + (max(mean.explained, seen.several) - mean.product) / 5
     )
-    share, insured = _shares(mean, fit, seen, float(sparse @ mean.dense) ** 2, float(raw @ mean.dense) ** 2, settings)
+    share, insured = _shares(
+        mean, fit, seen, float(sparse @ mean.dense) ** 2, float(raw @ mean.dense) ** 2, structure, settings
+    )
     parts = structure * np.array([share, (1 - share) * (1 - insured), (1 - share) * insured, 0.0])
     parts += (1 - structure) * np.array([0.0, 0.0, 1 - seen.single, seen.single])
     answer = parts @ np.stack([sparse, mean.dense, kept, string])
@@ -102,7 +104,13 @@ def _average(
 
 
 def _shares(
-    mean: _Average, fit: Sparse, seen: Evidence, agreed: float, near_raw: float, settings: GuardSettings
+    mean: _Average,
+    fit: Sparse,
+    seen: Evidence,
+    agreed: float,
+    near_raw: float,
+    structure: float,
+    settings: GuardSettings,
 ) -> tuple[float, float]:
     """Say how far to follow the mixture, and how much of the raw counts to keep where it is not followed.
 
@@ -112,10 +120,12 @@ def _shares(
         seen: what the counts say of structure.
         agreed: fidelity between the mixture and the deconvolution.
         near_raw: fidelity between the raw counts and the deconvolution.
+        structure: probability that the counts are no product of biased bits.
         settings: constants.
     """
     many, n_strings = effective_strings(fit), len(mean.dense)
-    trusted = seen.credible * (seen.single if many == 1 else 1.0) * (1 - ramp(many / n_strings, 1 / 8, 1 / 4))
+    one = max(seen.single, structure * ramp(fit.agreement, 0.95, 0.99)) if many == 1 else 1.0
+    trusted = seen.credible * one * (1 - ramp(many / n_strings, 1 / 8, 1 / 4))
     little = ramp(near_raw, 0.5, 0.9) * (1 - ramp(agreed, 0.85, 0.97))  # to win, and more to lose
     share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - little)
     doubt = settings.doubt_when_simple if fit.simple else settings.doubt
