@@ -84,7 +84,7 @@ def belief_in(
     log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
     log = log + np.log(_spacing(posterior.concentration))
     log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
-    few = sparse(posterior)
+    few = is_sparse(posterior)
     typical = np.where(few, settings.typical, settings.typical_when_dense) if known is None else max(known, 0.005)
     least, spread = (0.01, settings.spread) if known is None else (0.005, np.log(2))
     away = np.log(np.maximum(posterior.flips, least) / typical) / spread
@@ -97,7 +97,7 @@ def belief_in(
     return belief
 
 
-def sparse(posterior: Posterior) -> NDArray[np.bool_]:
+def is_sparse(posterior: Posterior) -> NDArray[np.bool_]:
     """Tell the hypotheses under which a few strings hold most of the ideal."""
     few: NDArray[np.bool_] = posterior.concentration * posterior.roots.shape[1] <= 3.5
     return few

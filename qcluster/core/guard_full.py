@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, ramp, sigmoid, sparse
+from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, is_sparse, ramp, sigmoid
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import beyond_product
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
@@ -97,7 +97,7 @@ def _average(
         belief,
         dense / np.sqrt(dense @ dense),
         lost=float(belief @ posterior.background),
-        sparsity=float(belief @ sparse(posterior)),
+        sparsity=float(belief @ is_sparse(posterior)),
         product=max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf))),
         explained=float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf)),
     )
