@@ -125,7 +125,7 @@ def _shares(
     """
     many, n_strings = effective_strings(fit), len(mean.dense)
     one = max(seen.single, structure * ramp(fit.agreement, 0.95, 0.99)) if many == 1 else 1.0
-    trusted = seen.credible * one * (1 - ramp(many / n_strings, 1 / 8, 1 / 4))
+    trusted = seen.credible * one * (1 - ramp(many / n_strings, 3 / 16, 7 / 16))
     little = ramp(near_raw, 0.5, 0.9) * (1 - ramp(agreed, 0.85, 0.97))  # to win, and more to lose
     share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - little)
     doubt = settings.doubt_when_simple if fit.simple else settings.doubt

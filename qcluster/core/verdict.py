@@ -80,7 +80,7 @@ class GuardSettings:
     """Effective shots from which the evidence grows no further: what the channel does not know grows with them."""
     doubt_when_simple: float = 3.0
     """The same for a mixture whose independent flips at one rate leave nothing of the counts unexplained."""
-    flat_odds: float = 0.3
+    flat_odds: float = 0.2
     """Prior odds of an ideal flatter than Porter-Thomas against any other: circuits rarely end there."""
     typical: float = 0.06
     """Flips per bit expected where no rates are known and a few strings matter."""
