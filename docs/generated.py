@@ -50,10 +50,12 @@ def torino_table(path: Path) -> str:
     """Write the mean fidelities on the simulated FakeTorino as Markdown."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
-    text = ["| circuit | seeds | raw | `qc.mitigate(run)` |", "|---|---|---|---|"]
+    columns = ("raw", "counts_alone", "mitigated")
+    text = ["| circuit | seeds | raw | `qc.mitigate(run.counts)` | `qc.mitigate(run)` |", "|---|---|---|---|---|"]
     for name in dict.fromkeys(row["circuit"] for row in rows):
-        raw, fixed = (np.mean([float(row[k]) for row in rows if row["circuit"] == name]) for k in ("raw", "mitigated"))
-        text.append(f"| {name} | {sum(row['circuit'] == name for row in rows)} | {raw:.3f} | {fixed:.3f} |")
+        held = [row for row in rows if row["circuit"] == name]
+        means = (f"{np.mean([float(row[column]) for row in held]):.3f}" for column in columns)
+        text.append(f"| {name} | {len(held)} | " + " | ".join(means) + " |")
     return "\n".join(text) + "\n"
 
 

@@ -102,7 +102,9 @@ def decompose(matrix: Matrix) -> Parts:
 def _decompose(raw: bytes) -> Parts:
     from qiskit.synthesis import TwoQubitWeylDecomposition
 
-    found = TwoQubitWeylDecomposition(np.frombuffer(raw, dtype=complex).reshape(4, 4))
+    left, _, right = np.linalg.svd(np.frombuffer(raw, dtype=complex).reshape(4, 4))
+    # Products of hundreds of gates drift from unitary by 1e-13, at which Qiskit may fail to diagonalise.
+    found = TwoQubitWeylDecomposition(left @ right)
     angles = tuple(0.0 if abs(v) < _NEGLIGIBLE else float(v) for v in (found.a, found.b, found.c))
     return (angles[0], angles[1], angles[2]), found.K2r, found.K2l, found.K1r, found.K1l
 

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
+from scipy.stats import unitary_group
 
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.faults import CROSSTALK
-from qcluster.device import Calibration, fault_masks
+from qcluster.device import Calibration, fault_masks, pauli
 from qcluster.device.pauli import PERMUTATIONS, branches, depolarising_rate, rotation, split_x, x_rotation
 from qcluster.errors import CalibrationError
 from tests.core.oracle_circuit import read_wrongly
@@ -258,3 +260,16 @@ def test_depolarising_rate_gives_the_published_error(qubits):
         relax = relax.tensor(thermal_relaxation_error(t1[1], t2[1], seconds))
     both = relax.compose(depolarizing_error(strength, qubits))
     assert 1 - average_gate_fidelity(both.to_quantumchannel()) == pytest.approx(error, rel=1e-6)
+
+
+def test_a_product_of_many_gates_is_decomposed_though_it_is_not_quite_unitary():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        exact = unitary_group.rvs(4, random_state=rng)
+        drifted = exact + 1e-12 * rng.normal(size=(4, 4))
+        (a, b, c), k2a, k2b, k1a, k1b = pauli.decompose(drifted)
+        axes = [np.kron(p, p) for p in pauli.PAULIS]
+        coupling = expm(1j * sum(angle * axis for angle, axis in zip((a, b, c), axes, strict=True)))
+        again = np.kron(k1b, k1a) @ coupling @ np.kron(k2b, k2a)
+        phase = np.trace(again.conj().T @ exact) / 4
+        assert abs(abs(phase) - 1) < 1e-9
