@@ -145,6 +145,7 @@ ABLATIONS: dict[str, GuardSettings] = {
     "evidence ignored": replace(GuardSettings(), doubt=1e6),
     "evidence grows with every shot": replace(GuardSettings(), telling=1e9),
     "dense ideals as flipped as sparse ones": replace(GuardSettings(), typical_when_dense=0.06),
+    "flips of dense outputs believed": replace(GuardSettings(), doubt_of_flips=15.0),
     "no drift": replace(GuardSettings(), drift=0.0),
     "sparse hypotheses only": replace(GuardSettings(), densities=(0.1,)),
     "dense hypotheses only": replace(GuardSettings(), strings=(), densities=(0.3, 1.0, 4.0)),

@@ -15,10 +15,10 @@ Floats = NDArray[np.float64]
 
 _STRING_ODDS = 3.5
 """Log odds that a product of biased bits must have before it is taken for one string."""
-AGREEMENT = 0.9
-"""Least cosine between counts and mixture, where deconvolution can do the work instead."""
-AGREEMENT_WIDE = 0.75
-"""The same beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
+_AGREES = (0.97, 0.995)
+"""Cosine between counts and mixture at which it begins to explain them, and does: smooth outputs come near."""
+_AGREEMENT_WIDE = 0.75
+"""Least cosine beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
 _GAPS = (2.5, 4.5)
 """Drop of the likelihood gain behind the last string from which the number of strings begins to be clear, and is."""
 _FEW_PAIRS = 100.0
@@ -43,6 +43,8 @@ class Evidence:
     """How far the mixture explains the counts, and its number of strings is clear or the counts are concentrated."""
     clear: float
     """How clear its number of strings is by itself, 0 to 1."""
+    agrees: float
+    """How far the mixture agrees with the counts, 0 to 1."""
     string: NDArray[np.bool_]
     """``(n,)``: what a product of biased bits would be, if it were one string with flips."""
     single: float
@@ -63,24 +65,25 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
     string, odds = single_string(distribution.bits, distribution.weights)
     several = likelihood - cost if k > 1 else -np.inf
     clear = ramp(fit.gap, *_GAPS)
+    real = float(fit.excess >= 4)
+    agrees = ramp(fit.agreement, *_AGREES) if n <= settings.widest else float(fit.agreement >= _AGREEMENT_WIDE)
     if n > settings.widest and 0.5 * float(distribution.weights @ (distribution.weights - 1)) < _FEW_PAIRS:
         gained = odds if k == 1 else (several - product.evidence) / settings.doubt
-        explains = real = float(gained > _OVERWHELMING)
-    else:
-        real = float(fit.excess >= 4)
-        explains = real * (fit.agreement >= (AGREEMENT if n <= settings.widest else AGREEMENT_WIDE))
+        agrees = real = float(gained > _OVERWHELMING)
     single = sigmoid(odds - _STRING_ODDS + float(np.clip(beyond, 0, 3))) * real
-    credible = explains * max(clear, float(concentrated))
+    credible = real * agrees * max(clear, float(concentrated))
     # What the channel does not know grows with the shots, unless shot noise alone explains the counts.
     doubt = settings.doubt * (1.0 if fit.simple else max(1.0, shots / settings.telling))
-    return Evidence(tempering, doubt, product.evidence, several, credible, explains * clear, string, single)
+    return Evidence(
+        tempering, doubt, product.evidence, several, credible, real * agrees * clear, agrees, string, single
+    )
 
 
 def belief_in(
-    posterior: Posterior, cost: Floats, doubt: float, known: float | None, n_bits: int, settings: GuardSettings
+    posterior: Posterior, odds: Floats, doubt: float, known: float | None, n_bits: int, settings: GuardSettings
 ) -> Floats:
-    """Weigh the hypotheses: tempered evidence less a cost, how much each explains, priors of sparsity and of flips."""
-    log = (posterior.evidence - cost) / doubt
+    """Weigh the hypotheses: tempered evidence, log odds, how much each explains, priors of sparsity and of flips."""
+    log = _calmed(posterior, posterior.evidence / doubt, settings.doubt / settings.doubt_of_flips) + odds
     log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
     log = log + np.log(_spacing(posterior.concentration))
     log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
@@ -95,6 +98,16 @@ def belief_in(
     belief: Floats = np.exp(log - log.max())
     belief /= belief.sum()
     return belief
+
+
+def _calmed(posterior: Posterior, log: Floats, share: float) -> Floats:
+    """Let dense hypotheses say less of the flip rate than of the ideal at each rate: smooth ideals look like flips."""
+    dense, calmed = ~is_sparse(posterior), log.copy()
+    top = log[dense].max(initial=-np.inf)
+    for rate in np.unique(posterior.flips[dense]):
+        here = dense & (posterior.flips == rate)
+        calmed[here] += (1 - share) * (top - np.logaddexp.reduce(log[here]))
+    return calmed
 
 
 def is_sparse(posterior: Posterior) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import AGREEMENT, Evidence, belief_in, effective_strings, is_sparse, ramp, sigmoid
+from qcluster.core.evidence import Evidence, belief_in, effective_strings, is_sparse, ramp, sigmoid
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import beyond_product
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
@@ -18,6 +18,10 @@ Floats = NDArray[np.float64]
 
 _MANY_BITS, _GLANCE = 8, 16
 """From so many bits, hypotheses that are hopeless after so many steps are not followed further."""
+_UNLIKE = 0.5
+"""Spread of ln(rate) from bit to bit of one machine."""
+_MANY_FLIPS = 0.115
+"""Flips per bit that are rare on machines of today: above the upper quartile less the background."""
 
 
 def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | None, settings: GuardSettings) -> Guarded:
@@ -86,10 +90,8 @@ def _average(
 ) -> _Average:
     posterior = _posterior(vector * seen.tempering, fit, seen.credible > 0.5, settings)
     equal = np.arange(len(posterior.flips)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
-    learned = np.where(equal, 0.0, 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)))
-    if effective_strings(fit) == 1:
-        learned -= np.where(equal, 0.0, seen.doubt * np.log(max(seen.single, 1e-3)))
-    belief = belief_in(posterior, learned, seen.doubt, known, d.n_bits, settings)
+    odds = _odds(posterior, ~equal, d, fit, seen)
+    belief = belief_in(posterior, odds, seen.doubt, known, d.n_bits, settings)
     dense = belief @ posterior.roots
     hopeless = posterior.background > 0.9
     return _Average(
@@ -101,6 +103,25 @@ def _average(
         product=max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf))),
         explained=float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf)),
     )
+
+
+def _odds(posterior: Posterior, learned: NDArray[np.bool_], d: Distribution, fit: Sparse, seen: Evidence) -> Floats:
+    """Give the log prior odds of hypotheses, from what the mixture found.
+
+    Learned rates cost their number (in evidence, doubt counted in), and rates of one machine resemble each other. Few
+    strings are believed as far as the mixture explains the counts; many flips, where shots hardly outnumber the
+    strings, only if it explains them wholly: then smooth outputs cannot be told from flips.
+    """
+    rates = np.log(np.clip(fit.rates.mean(axis=1), 0.003, 1.0))
+    cost = 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)) / seen.doubt
+    cost += 0.5 * float(((rates - rates.mean()) ** 2).sum()) / _UNLIKE**2
+    if effective_strings(fit) == 1:
+        cost -= np.log(max(seen.single, 1e-3))
+    explained, wholly = max(ramp(fit.agreement, 0.8, 0.95), 0.2), max(ramp(fit.agreement, 0.98, 1.0), 1e-4)
+    crowded = 1 - ramp(d.shots / posterior.roots.shape[1], 2, 8)
+    few = np.log(explained) + np.where(posterior.flips > _MANY_FLIPS, crowded * np.log(wholly), 0.0)
+    odds: Floats = np.where(is_sparse(posterior), few, 0.0) - np.where(learned, cost, 0.0)
+    return odds
 
 
 def _shares(
@@ -129,11 +150,11 @@ def _shares(
     little = ramp(near_raw, 0.5, 0.9) * (1 - ramp(agreed, 0.85, 0.97))  # to win, and more to lose
     share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - little)
     doubt = settings.doubt_when_simple if fit.simple else settings.doubt
-    clear = sigmoid((seen.several - max(mean.product, mean.explained)) / doubt - 3) * (fit.agreement >= AGREEMENT)
+    clear = sigmoid((seen.several - max(mean.product, mean.explained)) / doubt - 3) * seen.agrees
     share = 0.95 * max(share, clear * (1 - ramp(near_raw, 0.5, 0.9) * (1 - mean.lost)))
     dense_like = (1 - mean.sparsity) * (1 - agreed * trusted)
     insured = settings.insured + settings.insured_when_lost * mean.lost**3
-    return share, min(insured + settings.insured_when_good * ramp(near_raw, 0.8, 0.9) * dense_like, 0.95)
+    return share, min(insured + settings.insured_when_good * ramp(near_raw, 0.7, 0.85) * dense_like, 0.95)
 
 
 def _hypotheses(fit: Sparse, trusted: bool, settings: GuardSettings) -> tuple[Floats, Floats]:

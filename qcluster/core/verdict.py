@@ -76,6 +76,8 @@ class GuardSettings:
     """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
     doubt: float = 15.0
     """The evidence counts this many times less than the formula says: real errors are no independent flips."""
+    doubt_of_flips: float = 25.0
+    """The same for what dense hypotheses say about the flip rate: smooth ideals look like flips."""
     telling: float = 500.0
     """Effective shots from which the evidence grows no further: what the channel does not know grows with them."""
     doubt_when_simple: float = 3.0
