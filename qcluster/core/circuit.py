@@ -52,9 +52,9 @@ class CircuitSettings:
     standard deviation of it may be, for any."""
     least_said: float = 0.4
     """Nats per shot that a few strings must explain, over uniform noise."""
-    inflation: float = 2.0
-    """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need; twice as many
-    where the calibration is distrusted."""
+    inflation: float = 2.5
+    """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need. A smooth output
+    of few shots passes for four strings and three times the noise."""
     widest: int = 16
     """Most bits of a broad output."""
     crowd: float = 0.5
@@ -186,7 +186,7 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
-        if explained and noise <= settings.inflation / (1.0 if trust == 1 else 0.5):
+        if explained and noise <= settings.inflation:
             return _Few(fit, excess, sigmas, predicted, observed)
         near = excess <= settings.near * said * min(3.0, np.sqrt(most / k))
         if trust == 1 and near and k <= most and k < few.most and noise <= settings.inflation:
