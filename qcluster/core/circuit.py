@@ -181,7 +181,7 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         said = fit.log_likelihood / shots + np.log(kernel.size)
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
             return nearly
-        noise = np.log(observed) / np.log(min(predicted, 0.97))
+        noise = np.log(observed) / np.log(min(fidelity(_noisy(kernel, ideal), ideal), 0.97))
         most = max(4.0, strings / 8)
         explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
@@ -197,9 +197,13 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
 
 
 def _raw_fidelity(kernel: Kernel, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
-    noisy = kernel.forward(ideal)
-    drawn = rng.multinomial(max(1, round(shots)), noisy / noisy.sum())
+    drawn = rng.multinomial(max(1, round(shots)), _noisy(kernel, ideal))
     return fidelity(drawn / drawn.sum(), ideal)
+
+
+def _noisy(kernel: Kernel, ideal: Floats) -> Floats:
+    noisy = kernel.forward(ideal)
+    return np.asarray(noisy / noisy.sum())
 
 
 def _flip_rates(kernel: Kernel, faults_bits: int) -> Floats:
