@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import qcluster as qc
 from qcluster.bench.table import Table
+from qcluster.core.bits import unpack
 from qcluster.core.faults import FaultMasks
 from qcluster.core.interval import intervals
 from qcluster.core.observable import diagonal
@@ -94,7 +95,7 @@ def measure(
     top = format(int(np.argmax(ideal)), f"0{n}b")
     asked = {f"P({top})": top, "parity": "Z" * n, "Z of bit 0": "I" * (n - 1) + "Z"}
     every = np.arange(1 << n, dtype=np.uint64)[:, None]
-    bits = (every >> np.arange(n, dtype=np.uint64) & np.uint64(1)).astype(bool)
+    bits = unpack(every, n)
     true = np.array([ideal @ diagonal(one, n).values(every) for one in asked.values()])
     rng, seen = np.random.default_rng([shots, *name.encode()]), []
     for _ in range(trials):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import index_bits
 from qcluster.core.distribution import Distribution
 
 Floats = NDArray[np.float64]
@@ -75,7 +76,7 @@ def spread(vector: Any, n: int) -> Distribution:
     """Turn a full vector into a Distribution."""
     vector = np.asarray(vector, dtype=np.float64)
     held = np.flatnonzero(vector)
-    return Distribution((held[:, None] >> np.arange(n) & 1).astype(bool), vector[held])
+    return Distribution(index_bits(held, n), vector[held])
 
 
 def random_rates(n: int, level: float, rng: np.random.Generator) -> Floats:
@@ -98,7 +99,7 @@ def make_wide(kind: str, n: int, rng: np.random.Generator) -> Case:
         centres = rng.random((3, n)) < 0.5
         strings = np.unique(centres[rng.integers(3, size=int(number))] ^ (rng.random((int(number), n)) < 0.12), axis=0)
     else:
-        strings = (np.arange(1 << n)[:, None] >> np.arange(n) & 1).astype(bool)
+        strings = index_bits(np.arange(1 << n), n)
     shares = rng.dirichlet(np.full(len(strings), 0.5 if name == "gathered" else 1.0))
     read = strings[rng.choice(len(strings), shots, p=shares)]
     read ^= rng.random(read.shape) < level * rng.lognormal(0, 0.4, n)

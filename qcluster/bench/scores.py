@@ -7,7 +7,7 @@ import numpy as np
 
 from qcluster.bench.methods import METHODS, NotApplicable
 from qcluster.bench.sample import Sample
-from qcluster.core.bits import format_bitstrings, parse_bitstrings
+from qcluster.core.bits import format_bitstrings, index_bits, parse_bitstrings
 from qcluster.core.distribution import Distribution, align
 from qcluster.core.metrics import entropy, hellinger_fidelity, success_probability, total_variation
 
@@ -152,6 +152,6 @@ def _extremes(n_bits: int, edges: tuple[tuple[int, int, float], ...]) -> tuple[f
     step = 1 << min(n_bits, 16)
     for start in range(0, 1 << n_bits, step):
         values = np.arange(start, start + step)
-        cost = _cost(((values[:, None] >> np.arange(n_bits)) & 1).astype(bool), edges)
+        cost = _cost(index_bits(values, n_bits), edges)
         best, worst = min(best, float(cost.min())), max(worst, float(cost.max()))
     return best, worst

@@ -8,6 +8,7 @@ Three forms of the same bitstrings:
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,17 @@ def pack(bits: Bits) -> Words:
 def unpack(words: Words, n_bits: int) -> Bits:
     """Unpack 64-bit words into ``(n_strings, n_bits) bool``: the inverse of `pack`."""
     return _from_little_bytes(np.ascontiguousarray(words.astype("<u8", copy=False)).view(np.uint8), n_bits)
+
+
+def index_bits(indices: NDArray[np.integer[Any]], n_bits: int) -> Bits:
+    """Give the strings at places of a vector over all 2^n, n at most 64: ``(n_indices, n_bits) bool``.
+
+    Example:
+        >>> index_bits(np.array([1, 6]), 3).astype(int)
+        array([[1, 0, 0],
+               [0, 1, 1]])
+    """
+    return unpack(indices.astype(np.uint64)[:, None], n_bits)
 
 
 def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

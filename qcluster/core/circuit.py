@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
+from qcluster.core.bits import Bits, index_bits
 from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.circuit_response import Redeconvolved
@@ -175,13 +175,14 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         excess, sigmas = misfit(fit.kernel.forward(fit.ideal(seen.rows)), histogram)
         ideal = np.zeros(kernel.size)
         np.add.at(ideal, seen.rows[fit.centroids], fit.weights)
-        predicted = _raw_fidelity(kernel, ideal, shots, rng)
+        noisy = _noisy(kernel, ideal)
+        predicted = _raw_fidelity(noisy, ideal, shots, rng)
         observed = fidelity(histogram / shots, ideal)
         k = len(fit.weights)
         said = fit.log_likelihood / shots + np.log(kernel.size)
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
             return nearly
-        noise = np.log(observed) / np.log(min(fidelity(_noisy(kernel, ideal), ideal), 0.97))
+        noise = np.log(observed) / np.log(min(fidelity(noisy, ideal), 0.97))
         most = max(4.0, strings / 8)
         explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
@@ -196,8 +197,8 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
     return nearly
 
 
-def _raw_fidelity(kernel: Kernel, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
-    drawn = rng.multinomial(max(1, round(shots)), _noisy(kernel, ideal))
+def _raw_fidelity(noisy: Floats, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
+    drawn = rng.multinomial(max(1, round(shots)), noisy)
     return fidelity(drawn / drawn.sum(), ideal)
 
 
@@ -274,13 +275,13 @@ def _dense(
     histogram = seen.histogram(kernel.size)
     gain = found.expected - found.expected_raw
     applied = gain >= settings.least_gain
-    predicted = _raw_fidelity(kernel, found.ideal, counts.shots, rng)
+    predicted = _raw_fidelity(_noisy(kernel, found.ideal), found.ideal, counts.shots, rng)
     observed = fidelity(histogram / counts.shots, found.ideal)
     said = _agreement(predicted, observed)
     if applied:
         rows = np.flatnonzero(found.ideal > _NEGLIGIBLE)
         kept = found.ideal[rows] / found.ideal[rows].sum()
-        distribution = Distribution(_strings(rows, counts.n_bits), kept * counts.shots)
+        distribution = Distribution(index_bits(rows, counts.n_bits), kept * counts.shots)
         reason = (
             f"deconvolution under the circuit's faults, at {found.scale:.0%} of the calibrated noise, should gain "
             f"{gain:.1%} of fidelity; {said}"
@@ -303,8 +304,3 @@ def _dense(
         rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
         response=Redeconvolved(kernel, seen.rows, found, settings.dense.steps) if applied else None,
     )
-
-
-def _strings(rows: NDArray[np.int64], n_bits: int) -> Bits:
-    """Bits (n_rows, n_bits) of exact indices."""
-    return (rows[:, None] >> np.arange(n_bits) & 1).astype(bool)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import index_bits
 from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root
 
 Floats = NDArray[np.float64]
@@ -172,7 +173,7 @@ def deconvolve(
     n_bits = counts.shape[-1].bit_length() - 1
     if counts.shape[-1] != 1 << n_bits:
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
-    bits = np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1
+    bits = index_bits(np.arange(1 << n_bits), n_bits)
     dtype = np.float32 if n_bits >= _LONG else np.float64
     state = Ascent(counts.astype(dtype), bits, _Channel(rates, dtype), concentration, biased)
     state.run(steps)

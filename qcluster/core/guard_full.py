@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import index_bits
 from qcluster.core.blend import Blend
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
@@ -185,6 +186,5 @@ def _hand_over(
     probabilities: Floats, d: Distribution, share: float, confidence: float, reason: str, blend: Blend
 ) -> Guarded:
     heavy = np.flatnonzero(probabilities > 1e-9)
-    bits = (heavy[:, None] >> np.arange(d.n_bits) & 1).astype(bool)
     weights = probabilities[heavy] * (d.shots / probabilities[heavy].sum())
-    return Guarded(bits, weights, True, share, confidence, reason, blend)
+    return Guarded(index_bits(heavy, d.n_bits), weights, True, share, confidence, reason, blend)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import QuantumCircuit
 
-from qcluster.core.bits import integers_to_bits, parse_bitstrings
+from qcluster.core.bits import index_bits, integers_to_bits, parse_bitstrings
 from qcluster.core.distribution import Distribution
 from qcluster.core.metrics import entropy
 
@@ -91,8 +91,7 @@ def from_probabilities(probabilities: ArrayLike) -> Distribution:
     n_bits = int(vector.size).bit_length() - 1
     if n_bits > 32:
         raise ValueError(f"a vector over all strings goes up to 32 bits; got {n_bits}")
-    bits = ((values[:, None] >> np.arange(n_bits)) & 1).astype(bool)
-    return Distribution(bits, vector[values] / vector[values].sum())
+    return Distribution(index_bits(values, n_bits), vector[values] / vector[values].sum())
 
 
 def from_values(weights: Mapping[int, float], n_bits: int) -> Distribution:
