@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Words, distinct_rows, pack
+from qcluster.core.blurred import blurred_roots
 from qcluster.core.deconvolve import deconvolve, smooth
 from qcluster.core.observed import redeconvolve
 from qcluster.core.response import Observables, Strings
@@ -30,6 +31,8 @@ class Blend:
     """``(n_hypotheses,)``."""
     tempering: float = 1.0
     """Effective shots over shots."""
+    blur: Floats | None = None
+    """``(n_hypotheses,)``: rate at which the ideal is smooth by itself (`blurred_roots`); None: at none."""
     places: NDArray[np.intp] | None = None
     """Rows of the counts among which the ideal was sought; None: among all 2^n strings."""
 
@@ -80,7 +83,10 @@ class Blended:
         assert rates is not None
         assert concentration is not None
         if places is None:
-            return deconvolve(counts * self.blend.tempering, rates[which], concentration[which]).roots
+            anew = deconvolve(counts * self.blend.tempering, rates[which], concentration[which])
+            blur = np.zeros(len(which)) if self.blend.blur is None else self.blend.blur[which]
+            anew.roots[blur > 0] = blurred_roots(anew.shapes[blur > 0], blur[blur > 0])
+            return anew.roots
         roots = np.zeros_like(counts)
         for one in np.unique(which):
             mine = np.flatnonzero(which == one)

@@ -49,6 +49,13 @@ class Posterior:
     """``(n_hypotheses,)``: variational lower bound of the log probability of the counts."""
     background: Floats
     """``(n_hypotheses,)``: share of shots that tell nothing about the ideal."""
+    shapes: NDArray[Any]
+    """``(n_hypotheses, 2**n)``: the posterior of the ideal is Dirichlet with these parameters."""
+
+    def strings(self) -> Floats:
+        """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
+        mean = self.shapes / self.shapes.sum(axis=1, keepdims=True)
+        return np.asarray(np.exp(-(mean * np.log(np.maximum(mean, 1e-30))).sum(axis=1)), dtype=np.float64)
 
 
 def effective_shots(counts: Floats, drift: float) -> float:
@@ -121,7 +128,7 @@ def channel_matrices(rates: Floats) -> Floats:
     return matrices
 
 
-class _Channel:
+class IndependentFlips:
     """Independent flips as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix."""
 
     def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:
@@ -175,7 +182,7 @@ def deconvolve(
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
     bits = index_bits(np.arange(1 << n_bits), n_bits)
     dtype = np.float32 if n_bits >= _LONG else np.float64
-    state = Ascent(counts.astype(dtype), bits, _Channel(rates, dtype), concentration, biased)
+    state = Ascent(counts.astype(dtype), bits, IndependentFlips(rates, dtype), concentration, biased)
     state.run(steps)
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
 
@@ -215,7 +222,7 @@ class Ascent:
         """Hand over what is known of the ideal."""
         roots = mean_root(self.shape.astype(np.float64))
         roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
-        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0])
+        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
 
     def run(self, steps: int) -> None:
         """Take plain steps, then pairs of steps followed by an extrapolation."""

@@ -6,6 +6,7 @@ from math import lgamma
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import weight_of_ones
 from qcluster.core.deconvolve import Posterior, effective_shots
 from qcluster.core.distribution import Distribution
 from qcluster.core.product import product_evidence, single_string
@@ -15,8 +16,12 @@ Floats = NDArray[np.float64]
 
 _STRING_ODDS = 3.5
 """Log odds that a product of biased bits must have before it is taken for one string."""
-_AGREES = (0.97, 0.995)
+_AGREES = (0.97, 0.99)
 """Cosine between counts and mixture at which it begins to explain them, and does: smooth outputs come near."""
+_EXACT = 0.01
+"""What a smooth ideal leaves of that cosine when it is taken for a few strings with flips."""
+_EVEN = 10.0
+"""Odds for flips from one rate for all bits: smooth ideals are not as even."""
 _AGREEMENT_WIDE = 0.75
 """Least cosine beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
 _GAPS = (2.5, 4.5)
@@ -49,9 +54,11 @@ class Evidence:
     """``(n,)``: what a product of biased bits would be, if it were one string with flips."""
     single: float
     """Probability that it would."""
+    sharp: float
+    """Probability that the strings of the mixture are the ideal's, and not the tops of one that is smooth."""
 
 
-def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> Evidence:
+def weigh(distribution: Distribution, fit: Sparse, known: float | None, settings: GuardSettings) -> Evidence:
     """Judge the counts and the mixture fitted to them, at the number of shots that drift leaves."""
     n, k = distribution.n_bits, effective_strings(fit)
     shots = effective_shots(distribution.weights, settings.drift)
@@ -63,6 +70,9 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
     concentrated = fit.perplexity <= 0.35 * min(2.0**n, distribution.shots)
     beyond = (likelihood - product.log_likelihood - 2 * np.log(max(shots, 1.0))) / 10
     string, odds = single_string(distribution.bits, distribution.weights)
+    if known is not None:
+        ones = weight_of_ones(distribution.bits, distribution.weights) / distribution.shots
+        odds += float(log_noise(float(np.where(string, 1 - ones, ones).mean()), 0.0, known, n, settings))
     several = likelihood - cost if k > 1 else -np.inf
     clear = ramp(fit.gap, *_GAPS)
     real = float(fit.excess >= 4)
@@ -74,40 +84,70 @@ def weigh(distribution: Distribution, fit: Sparse, settings: GuardSettings) -> E
     credible = real * agrees * max(clear, float(concentrated))
     # What the channel does not know grows with the shots, unless shot noise alone explains the counts.
     doubt = settings.doubt * (1.0 if fit.simple else max(1.0, shots / settings.telling))
+    sharp = _sharp(distribution, fit, known, settings)
     return Evidence(
-        tempering, doubt, product.evidence, several, credible, real * agrees * clear, agrees, string, single
+        tempering, doubt, product.evidence, several, credible, real * agrees * clear, agrees, string, single, sharp
     )
 
 
-def belief_in(
-    posterior: Posterior, odds: Floats, doubt: float, known: float | None, n_bits: int, settings: GuardSettings
+def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSettings) -> float:
+    """Weigh a few strings under all the flips against a smooth ideal under fewer: both explain the same.
+
+    For the strings speaks what only flips do: to leave nothing unexplained, as far as the shots can tell, and to be
+    even over the bits. Against them speaks a rate that is rare.
+    """
+    if (many := effective_strings(fit)) == 1:
+        return 1.0  # judged as a product of biased bits
+    lost = fit.background
+    flips = max(fit.flip_rate - lost / 2, 0.0) / max(1 - lost, 1e-3)
+    fewer = np.array([rate for rate in settings.flips if rate < flips])
+    unsure = _shot_noise(d, fit)
+    exact = 2 * np.log(_EXACT / (max(1 - fit.agreement, 0.0) + unsure)) + (np.log(_EVEN) if fit.simple else 0.0)
+    plain, smooth = log_smooth(many, settings)
+    strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
+    tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
+    return sigmoid(float(strings - tops))
+
+
+def _shot_noise(d: Distribution, fit: Sparse) -> float:
+    """Give the standard deviation of the agreement: that of the collisions between shots, by which it is scaled."""
+    crowd = float(d.weights @ (d.weights - 1)) / max(d.shots * (d.shots - 1), 1.0) * 2.0**d.n_bits
+    return float(np.sqrt(max(crowd, 1.0)) / 2 / max(fit.excess, 1e-3))
+
+
+def log_belief(posterior: Posterior, doubt: float, settings: GuardSettings) -> Floats:
+    """Weigh hypotheses by tempered evidence and the prior of sparsity, whatever the machine is thought to be like."""
+    log = posterior.evidence / doubt + np.log(_spacing(posterior.concentration))
+    return np.asarray(log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0))
+
+
+def log_noise(
+    flips: Floats | float, lost: Floats | float, known: float | None, n_bits: int, settings: GuardSettings
 ) -> Floats:
-    """Weigh the hypotheses: tempered evidence, log odds, how much each explains, priors of sparsity and of flips."""
-    log = _calmed(posterior, posterior.evidence / doubt, settings.doubt / settings.doubt_of_flips) + odds
-    log = log + np.log(np.maximum(1 - posterior.background, 1e-3))
-    log = log + np.log(_spacing(posterior.concentration))
-    log = log + np.where(posterior.concentration > 1, np.log(settings.flat_odds), 0.0)
-    few = is_sparse(posterior)
-    typical = np.where(few, settings.typical, settings.typical_when_dense) if known is None else max(known, 0.005)
-    least, spread = (0.01, settings.spread) if known is None else (0.005, np.log(2))
-    away = np.log(np.maximum(posterior.flips, least) / typical) / spread
-    log = log - 0.5 * away**2
-    if known is not None:
-        flipped = 1 - (1 - known) ** n_bits
-        log = log - 10 * np.maximum(posterior.background - flipped, 0)
+    """Give the log prior, up to a constant, of a machine that loses such a share of shots and flips bits of the rest.
+
+    The fewer are lost, the better. Flips are log-normal about what is known, or else what the lost shots suggest.
+    """
+    log = np.log(np.maximum(1 - lost, 1e-3))
+    if known is None:
+        typical = settings.typical + (settings.typical_when_lost - settings.typical) * lost
+        return np.asarray(log - 0.5 * (np.log(np.maximum(flips, 0.01) / typical) / settings.spread) ** 2)
+    away = np.log(np.maximum(flips, 0.005) / max(known, 0.005)) / np.log(2)
+    flipped = 1 - (1 - known) ** n_bits
+    return np.asarray(log - 0.5 * away**2 - 10 * np.maximum(lost - flipped, 0))
+
+
+def log_smooth(strings: Floats | float, settings: GuardSettings) -> tuple[Floats, Floats]:
+    """Give the log prior that an ideal of so many strings is not smooth, and that it is by each of the rates tried."""
+    odds = np.clip(settings.blurred * (np.asarray(strings) - 1), 1e-12, settings.mostly_blurred)
+    return -np.log1p(odds), np.log(odds / (1 + odds) / (len(settings.flips) - 1))
+
+
+def normalised(log: Floats) -> Floats:
+    """Turn log weights into probabilities."""
     belief: Floats = np.exp(log - log.max())
     belief /= belief.sum()
     return belief
-
-
-def _calmed(posterior: Posterior, log: Floats, share: float) -> Floats:
-    """Let dense hypotheses say less of the flip rate than of the ideal at each rate: smooth ideals look like flips."""
-    dense, calmed = ~is_sparse(posterior), log.copy()
-    top = log[dense].max(initial=-np.inf)
-    for rate in np.unique(posterior.flips[dense]):
-        here = dense & (posterior.flips == rate)
-        calmed[here] += (1 - share) * (top - np.logaddexp.reduce(log[here]))
-    return calmed
 
 
 def is_sparse(posterior: Posterior) -> NDArray[np.bool_]:

@@ -43,7 +43,7 @@ def combine(
         reason = f"{distribution.shots:g} shots are too few to tell errors from the ideal: left as is"
         return Guarded(distribution.bits, distribution.weights, False, 0.0, 1.0, reason)
     known = None if rates is None else float(as_rates(rates, distribution.n_bits).mean())
-    evidence = weigh(distribution, fit, settings)
+    evidence = weigh(distribution, fit, known, settings)
     if distribution.n_bits > settings.widest:
         return answer_wide(distribution, fit, evidence, settings)
     return answer_full(distribution, fit, evidence, known, settings)

@@ -7,9 +7,20 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import index_bits
 from qcluster.core.blend import Blend
+from qcluster.core.blurred import blurred_roots, left_over
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import Evidence, belief_in, effective_strings, is_sparse, ramp, sigmoid
+from qcluster.core.evidence import (
+    Evidence,
+    effective_strings,
+    is_sparse,
+    log_belief,
+    log_noise,
+    log_smooth,
+    normalised,
+    ramp,
+    sigmoid,
+)
 from qcluster.core.limits import least_fidelity
 from qcluster.core.product import beyond_product
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
@@ -19,6 +30,10 @@ Floats = NDArray[np.float64]
 
 _MANY_BITS, _GLANCE = 8, 16
 """From so many bits, hypotheses that are hopeless after so many steps are not followed further."""
+_HOPELESS = 12.0
+"""Log odds against a hypothesis from which its flips are not shared out between machine and ideal."""
+_NEAR = (0.6, 1.0)
+"""Fidelity between raw counts and deconvolution from which little is to win, and nearly nothing."""
 _UNLIKE = 0.5
 """Spread of ln(rate) from bit to bit of one machine."""
 _MANY_FLIPS = 0.115
@@ -42,17 +57,16 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
     structure = sigmoid(
         beyond_product(vector, settings.drift) / 2 + (max(mean.explained, seen.several) - mean.product) / 5
     )
-    share, insured = _shares(
-        mean, fit, seen, float(sparse @ mean.dense) ** 2, float(raw @ mean.dense) ** 2, structure, settings
-    )
+    share = _followed(mean, fit, seen, float(sparse @ mean.sharp) ** 2, structure, settings)
+    insured = _insured(mean, float(raw @ mean.dense) ** 2, settings)
     parts = structure * np.array([share, (1 - share) * (1 - insured), (1 - share) * insured, 0.0])
     parts += (1 - structure) * np.array([0.0, 0.0, 1 - seen.single, seen.single])
     answer = parts @ np.stack([sparse, mean.dense, kept, string])
     answer /= np.sqrt(answer @ answer)
     redrawn = (structure * share, structure * (1 - share), (1 - structure) * (1 - seen.single), parts[3])
-    blend = Blend(redrawn, seen.string, mean.belief, *_hypotheses(fit, seen.credible > 0.5, settings), seen.tempering)
+    blend = Blend(redrawn, seen.string, mean.belief, mean.rates, mean.concentration, seen.tempering, blur=mean.blur)
     believed = np.r_[structure * (1 - share) * mean.belief, structure * share, (1 - structure) * seen.single]
-    confidence = min(1.0, float(believed @ (np.vstack([mean.posterior.roots, sparse, string]) @ (answer - raw) > 0)))
+    confidence = min(1.0, float(believed @ (np.vstack([mean.roots, sparse, string]) @ (answer - raw) > 0)))
     mitigated = float(1 - parts[2] * (kept @ raw) ** 2)
     if mitigated < settings.smallest_share:
         reason = "no structure beyond a biased product background: left as is"
@@ -64,22 +78,35 @@ def answer_full(d: Distribution, fit: Sparse, seen: Evidence, known: float | Non
     elif parts[0] > 0.5:
         reason = say_sparse(fit)
     else:
-        reason = say_dense(float(mean.belief @ mean.posterior.flips), mean.lost, float(parts[2]))
+        reason = say_dense(mean.undone, mean.lost, float(parts[2]))
     return _hand_over(answer**2, d, mitigated, confidence, reason, blend)
 
 
 class _Average(NamedTuple):
-    """The hypotheses of the deconvolution, and what they say together."""
+    """The hypotheses, each with a share of the flips that is the machine's, and what they say together."""
 
-    posterior: Posterior
     belief: Floats
-    """``(n_hypotheses,)``, sum 1."""
+    """``(m,)``, sum 1."""
+    roots: Floats
+    """``(m, 2**n)``: mean square root of the ideal, unit length."""
+    rates: Floats
+    """``(m, n, 2)``: all flips that are seen."""
+    concentration: Floats
+    """``(m,)``."""
+    blur: Floats
+    """``(m,)``: flips that the ideal itself has in place of the machine."""
     dense: Floats
     """``(2**n,)``: mean square root of the ideal, unit length."""
+    sharp: Floats
+    """The same, if the machine made all flips."""
+    undone: float
+    """Flips per bit of the machine."""
     lost: float
     """Share of shots that tell nothing."""
-    sparsity: float
-    """Probability that a few strings matter, and not more."""
+    few: float
+    """Probability that a few strings matter, and not more, were the machine's flips undone or all."""
+    sparse: float
+    """The same, and that the machine made all flips."""
     product: float
     """Log evidence of a product of biased bits, the best there is."""
     explained: float
@@ -89,20 +116,40 @@ class _Average(NamedTuple):
 def _average(
     vector: Floats, d: Distribution, fit: Sparse, seen: Evidence, known: float | None, settings: GuardSettings
 ) -> _Average:
-    posterior = _posterior(vector * seen.tempering, fit, seen.credible > 0.5, settings)
-    equal = np.arange(len(posterior.flips)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
-    odds = _odds(posterior, ~equal, d, fit, seen)
-    belief = belief_in(posterior, odds, seen.doubt, known, d.n_bits, settings)
-    dense = belief @ posterior.roots
-    hopeless = posterior.background > 0.9
+    rates, concentration = _hypotheses(fit, seen.credible > 0.5, settings)
+    found = _posterior(vector * seen.tempering, rates, concentration, settings)
+    equal = np.arange(len(rates)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
+    log = log_belief(found, seen.doubt, settings) + _odds(found, ~equal, d, fit, seen)
+    plain, smooth_by = log_smooth(np.where(equal, found.strings(), effective_strings(fit)), settings)
+    which, flips, weight = [np.arange(len(rates))], [found.flips], [log + plain]
+    for rate in settings.flips:
+        more = np.flatnonzero(equal & (found.flips > rate) & (log > log.max() - _HOPELESS))
+        which.append(more)
+        flips.append(np.full(len(more), rate))
+        weight.append(log[more] + smooth_by[more])
+    of, made = np.concatenate(which), np.concatenate(flips)
+    lost = found.background[of]
+    belief = normalised(np.concatenate(weight) + log_noise(made, lost, known, d.n_bits, settings))
+    blur = left_over(found.flips[of], made)
+    n_sharp = len(rates)
+    blur[:n_sharp] = 0.0
+    roots = np.vstack([found.roots, blurred_roots(found.shapes[of[n_sharp:]], blur[n_sharp:])])
+    dense, sharp = belief @ roots, belief[:n_sharp] @ found.roots
+    few, hopeless = is_sparse(found), found.background > 0.9
     return _Average(
-        posterior,
         belief,
+        roots,
+        rates[of],
+        concentration[of],
+        blur,
         dense / np.sqrt(dense @ dense),
-        lost=float(belief @ posterior.background),
-        sparsity=float(belief @ is_sparse(posterior)),
-        product=max(seen.product, float(posterior.evidence[equal & hopeless].max(initial=-np.inf))),
-        explained=float(posterior.evidence[equal & ~hopeless].max(initial=-np.inf)),
+        sharp / np.sqrt(sharp @ sharp),
+        undone=float(belief @ made),
+        lost=float(belief @ lost),
+        few=float(belief @ few[of]),
+        sparse=float(belief[:n_sharp] @ few),
+        product=max(seen.product, float(found.evidence[equal & hopeless].max(initial=-np.inf))),
+        explained=float(found.evidence[equal & ~hopeless].max(initial=-np.inf)),
     )
 
 
@@ -111,51 +158,51 @@ def _odds(posterior: Posterior, learned: NDArray[np.bool_], d: Distribution, fit
 
     Learned rates cost their number (in evidence, doubt counted in), and rates of one machine resemble each other. Few
     strings are believed as far as the mixture explains the counts; many flips, where shots hardly outnumber the
-    strings, only if it explains them wholly: then smooth outputs cannot be told from flips.
+    strings, only if it explains them wholly.
     """
     rates = np.log(np.clip(fit.rates.mean(axis=1), 0.003, 1.0))
     cost = 0.5 * d.n_bits * np.log(max(d.shots * seen.tempering, 1.0)) / seen.doubt
     cost += 0.5 * float(((rates - rates.mean()) ** 2).sum()) / _UNLIKE**2
     if effective_strings(fit) == 1:
         cost -= np.log(max(seen.single, 1e-3))
-    explained, wholly = max(ramp(fit.agreement, 0.8, 0.95), 0.2), max(ramp(fit.agreement, 0.98, 1.0), 1e-4)
+    explained, wholly = max(ramp(fit.agreement, 0.8, 0.95), 0.2), max(ramp(fit.agreement, 0.98, 1.0), 0.2)
     crowded = 1 - ramp(d.shots / posterior.roots.shape[1], 2, 8)
     few = np.log(explained) + np.where(posterior.flips > _MANY_FLIPS, crowded * np.log(wholly), 0.0)
     odds: Floats = np.where(is_sparse(posterior), few, 0.0) - np.where(learned, cost, 0.0)
     return odds
 
 
-def _shares(
-    mean: _Average,
-    fit: Sparse,
-    seen: Evidence,
-    agreed: float,
-    near_raw: float,
-    structure: float,
-    settings: GuardSettings,
-) -> tuple[float, float]:
-    """Say how far to follow the mixture, and how much of the raw counts to keep where it is not followed.
+def _followed(
+    mean: _Average, fit: Sparse, seen: Evidence, agreed: float, structure: float, settings: GuardSettings
+) -> float:
+    """Say how far to follow the mixture.
 
     Args:
         mean: the hypotheses.
         fit: the mixture.
         seen: what the counts say of structure.
-        agreed: fidelity between the mixture and the deconvolution.
-        near_raw: fidelity between the raw counts and the deconvolution.
+        agreed: fidelity between the mixture and the deconvolution of all flips.
         structure: probability that the counts are no product of biased bits.
         settings: constants.
     """
     many, n_strings = effective_strings(fit), len(mean.dense)
     one = max(seen.single, structure * ramp(fit.agreement, 0.95, 0.99)) if many == 1 else 1.0
     trusted = seen.credible * one * (1 - ramp(many / n_strings, 3 / 16, 7 / 16))
-    little = ramp(near_raw, 0.5, 0.9) * (1 - ramp(agreed, 0.85, 0.97))  # to win, and more to lose
-    share = trusted * mean.sparsity * (1 - mean.lost) * ramp(agreed, 0.1, 0.9) * (1 - little)
     doubt = settings.doubt_when_simple if fit.simple else settings.doubt
     clear = sigmoid((seen.several - max(mean.product, mean.explained)) / doubt - 3) * seen.agrees
-    share = 0.95 * max(share, clear * (1 - ramp(near_raw, 0.5, 0.9) * (1 - mean.lost)))
-    dense_like = (1 - mean.sparsity) * (1 - agreed * trusted)
+    return 0.95 * seen.sharp * max(trusted * mean.few * (1 - mean.lost) * ramp(agreed, 0.1, 0.9), clear)
+
+
+def _insured(mean: _Average, near_raw: float, settings: GuardSettings) -> float:
+    """Say how much of the raw counts to keep where the mixture is not followed: where little is to win, or much lost.
+
+    Args:
+        mean: the hypotheses.
+        near_raw: fidelity between the raw counts and the deconvolution.
+        settings: constants.
+    """
     insured = settings.insured + settings.insured_when_lost * mean.lost**3
-    return share, min(insured + settings.insured_when_good * ramp(near_raw, 0.7, 0.85) * dense_like, 0.95)
+    return min(insured + settings.insured_when_good * ramp(near_raw, *_NEAR) * (1 - mean.sparse), 0.95)
 
 
 def _hypotheses(fit: Sparse, trusted: bool, settings: GuardSettings) -> tuple[Floats, Floats]:
@@ -168,16 +215,14 @@ def _hypotheses(fit: Sparse, trusted: bool, settings: GuardSettings) -> tuple[Fl
     return np.repeat(channels, len(concentration), axis=0), np.tile(concentration, len(channels))
 
 
-def _posterior(vector: Floats, fit: Sparse, trusted: bool, settings: GuardSettings) -> Posterior:
+def _posterior(vector: Floats, rates: Floats, concentration: Floats, settings: GuardSettings) -> Posterior:
     """Deconvolve under all hypotheses."""
-    n_bits = len(fit.rates)
-    rates, concentration = _hypotheses(fit, trusted, settings)
-    if n_bits < _MANY_BITS:
+    if rates.shape[1] < _MANY_BITS:
         return deconvolve(vector, rates, concentration)
     glance = deconvolve(vector, rates, concentration, steps=_GLANCE)
     alive = np.flatnonzero(glance.evidence > glance.evidence.max() - 20 * settings.doubt)
     closely = deconvolve(vector, rates[alive], concentration[alive])
-    for part in ("roots", "evidence", "background"):
+    for part in ("roots", "evidence", "background", "shapes"):
         getattr(glance, part)[alive] = getattr(closely, part)
     return glance
 

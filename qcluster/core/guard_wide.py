@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.blend import Blend
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import Evidence, belief_in, effective_strings, ramp, sigmoid
+from qcluster.core.evidence import Evidence, effective_strings, log_belief, log_noise, normalised, ramp, sigmoid
 from qcluster.core.observed import deconvolve_observed
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse
@@ -30,7 +30,8 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     share = 0.97 * seen.credible * one
     if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
         return _follow(d, fit, share)
-    belief = belief_in(posterior, np.zeros(len(posterior.flips)), seen.doubt, None, d.n_bits, settings)
+    noise = log_noise(posterior.flips, posterior.background, None, d.n_bits, settings)
+    belief = normalised(log_belief(posterior, seen.doubt, settings) + noise)
     lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
     structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.3, 0.6)
     structure *= 1 - ramp(lost - flipped, 0.0, 0.2)  # what scrambles most shots would flip more bits of the others
@@ -44,7 +45,9 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     reason = say_dense(float(belief @ posterior.flips), lost, kept)
     concentration = np.tile(np.array(settings.support) / len(places), len(flips))
     every = np.repeat(rates, len(settings.support), axis=0)
-    blend = Blend((0.0, structure, 1 - structure, 0.0), None, belief, every, concentration, seen.tempering, places)
+    blend = Blend(
+        (0.0, structure, 1 - structure, 0.0), None, belief, every, concentration, seen.tempering, places=places
+    )
     return Guarded(d.bits, weights * (d.shots / weights.sum()), True, 1 - kept, structure, reason, blend)
 
 

@@ -76,20 +76,22 @@ class GuardSettings:
     """Relative variance of a probability from run to run; 0.03 is what repeated runs on IBM hardware show."""
     doubt: float = 15.0
     """The evidence counts this many times less than the formula says: real errors are no independent flips."""
-    doubt_of_flips: float = 25.0
-    """The same for what dense hypotheses say about the flip rate: smooth ideals look like flips."""
     telling: float = 500.0
     """Effective shots from which the evidence grows no further: what the channel does not know grows with them."""
     doubt_when_simple: float = 3.0
     """The same for a mixture whose independent flips at one rate leave nothing of the counts unexplained."""
     flat_odds: float = 0.2
     """Prior odds of an ideal flatter than Porter-Thomas against any other: circuits rarely end there."""
-    typical: float = 0.06
-    """Flips per bit expected where no rates are known and a few strings matter."""
-    typical_when_dense: float = 0.04
-    """The same where many do: ideals that are smooth look like flips."""
+    typical: float = 0.03
+    """Flips per bit expected of a machine that loses no shots, where no rates are known."""
+    typical_when_lost: float = 0.12
+    """The same of one that loses all: what scrambles many shots flips more bits of the others."""
     spread: float = 0.8
     """Spread of the logarithm of the flips expected."""
+    blurred: float = 0.03
+    """Odds, for each string beyond the first, that the ideal itself is smooth as flips would make it."""
+    mostly_blurred: float = 1.0
+    """Largest odds of that."""
     insured: float = 0.03
     """Share of the raw counts in any answer that rests on deconvolution."""
     insured_when_lost: float = 0.7

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcluster.core import special
-from qcluster.core.deconvolve import _Channel, channel_matrices, deconvolve, effective_shots, smooth
+from qcluster.core.deconvolve import IndependentFlips, channel_matrices, deconvolve, effective_shots, smooth
 from tests.core.oracle_deconvolve import dense_channel, maximum_likelihood
 
 
@@ -29,7 +29,7 @@ def test_channel_is_the_dense_matrix(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rates = rng.uniform(0, 0.49, (2, n, 2))
     vectors = rng.random((2, 1 << n))
-    channel = _Channel(rates)
+    channel = IndependentFlips(rates)
     for h in range(2):
         matrix = dense_channel(rates[h])
         np.testing.assert_allclose(channel_matrices(rates)[h], matrix, atol=1e-14)

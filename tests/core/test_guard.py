@@ -100,7 +100,7 @@ def test_noise_is_hardly_ever_harmed(kind: str) -> None:
                 answer = answer_of(combine(d, fit))
                 losses[n].append(hellinger_fidelity(d, spread(ideal, n)) - hellinger_fidelity(answer, spread(ideal, n)))
     assert sum(loss > 0.02 for n in (5, 6, 8) for loss in losses[n]) == 0
-    assert max(losses[4]) < 0.05  # sixteen outcomes cannot tell Porter-Thomas from few strings on a flat floor
+    assert max(losses[4]) < 0.06  # sixteen outcomes cannot tell Porter-Thomas from few strings on a flat floor
 
 
 @pytest.mark.parametrize(
