@@ -10,6 +10,7 @@ from rich.table import Table
 
 from qcluster.core.distribution import Distribution
 from qcluster.errors import StorageError
+from qcluster.files import write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
@@ -138,10 +139,5 @@ def _top(counts: Distribution, k: int = 4) -> None:
 
 def _write(path: Path, counts: list[Distribution]) -> None:
     """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
-    from qcluster.device.storage import write_text
-
     content = [{"counts": read.to_counts()} for read in counts]
-    try:
-        write_text(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qcluster.files import write_whole
+
 if TYPE_CHECKING:
     from qcluster.qnn import LabelledBits, QNNClassifier
 
@@ -134,7 +136,7 @@ def evaluate(
     console.print(table)
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:
-        json_out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(json_out, json.dumps(content, indent=1) + "\n")
 
 
 def _data(source: Path | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:

@@ -1,5 +1,6 @@
 """Figures. Raw, mitigated and ideal have the same three colours everywhere."""
 
+import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -84,7 +85,9 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = 
     figure = plot_distributions(*shown, top=top, errors=errors[: len(shown)])
     verdict = "mitigated" if fixed.applied else "left as it is"
     figure.axes[0].set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format=path.suffix.lstrip(".") or "png"))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
+    write_whole(path, drawn.getvalue())
 
 
 def _reach(found: list[Interval], heights: Any) -> Any:

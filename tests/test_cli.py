@@ -116,10 +116,10 @@ def test_missing_and_unwritable_files_are_named(tmp_path):
     assert (missing.returncode, "none.json: No such file" in missing.stderr) == (2, True)
     no_rates = run("mitigate", "-", "--rates", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
     assert (no_rates.returncode, "cannot read rates.json" in no_rates.stderr) == (2, True)
-    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", "no/o.json", text=json.dumps(COUNTS))
-    assert (out.returncode, "cannot write no/o.json" in out.stderr) == (2, True)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe")
+    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))
+    assert (out.returncode, f"cannot write {binary / 'o'}" in out.stderr) == (2, True)
     assert "not UTF-8" in run("mitigate", binary).stderr
 
 

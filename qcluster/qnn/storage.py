@@ -49,8 +49,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
     }
-    text = json.dumps(content, indent=1) + "\n"
-    write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+    write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
 
 def load_model(path: str | Path) -> QNNClassifier:
