@@ -22,3 +22,15 @@ def ghz():
         return circuit
 
     return build
+
+
+@pytest.fixture
+def feed_forward():
+    """|11>: the second qubit is flipped if the first one, read in the middle, is 1."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
