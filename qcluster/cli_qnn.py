@@ -114,6 +114,9 @@ def evaluate(
     taken = _data(data, a, b, size, model.encoding)
     _, held = _split(taken, test_share, seed)
     X, y = taken.X[held], taken.y[held]
+    if not set(np.unique(taken.y)) <= set(model.classes_):
+        known, given = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(taken.y)))
+        raise ValueError(f"the data must be of the model's classes, {known}; they are of {given}: see --a, --b, --data")
     ideal = model.decision_function(X)
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "circuits", "shots")

@@ -82,20 +82,24 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
     Args:
         path: a file, or ``-`` for standard input.
-        pub: which PUB of a saved result of several.
+        pub: which of several: a PUB of a saved result, or an entry of a list of counts, from 0.
 
     Raises:
         StorageError: the file cannot be read or is not JSON.
-        ValueError, TypeError: it holds no counts, or wrong ones.
+        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen.
     """
     content = read_saved(path)
-    if isinstance(content, dict) and isinstance(content.get("counts"), dict):
-        content = content["counts"]
-    if pub is not None:
-        if not hasattr(content, "metadata") or not 0 <= pub < len(content):
-            raise ValueError(f"--pub {pub} needs a saved result of at least {pub + 1} PUBs; {path} is not one")
-        content = content[pub]
-    return Distribution.of(content)
+    several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
+    if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
+        several = True
+    sets = list(content) if several else [content]
+    if (pub is None and len(sets) > 1) or not 0 <= (pub or 0) < len(sets):
+        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
+        raise ValueError(f"{path} holds the counts of {len(sets)} PUBs: choose {choice}; got {pub}")
+    chosen = sets[pub or 0]
+    if isinstance(chosen, dict) and isinstance(chosen.get("counts"), dict):
+        chosen = chosen["counts"]
+    return Distribution.of(chosen)
 
 
 def read_saved(path: str) -> Any:

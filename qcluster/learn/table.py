@@ -86,7 +86,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {source}: {error}") from error
+        raise StorageError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
     lines = text[: text.rfind("\n") + 1].splitlines()
     rows = list(csv.reader(line for line in lines if not line.startswith("#")))
     if not rows or "rate" not in rows[0]:
