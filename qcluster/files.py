@@ -87,6 +87,13 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     Raises:
         StorageError: the file cannot be read or is not JSON.
         ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        ...     _ = file.write('[{"00": 6, "11": 4}, {"counts": {"01": 3}}]'), file.flush()
+        ...     read_counts(file.name, pub=1).to_counts()
+        {'01': 3}
     """
     content = read_saved(path)
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one

@@ -166,6 +166,14 @@ def read_profile(
 
     Raises:
         ValueError: two branches of control flow write one bit from different qubits, or dt is missing.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(3, 1)
+        >>> _ = circuit.cx(0, 2), circuit.measure(2, 0)
+        >>> profile = read_profile(circuit)
+        >>> profile.measured.tolist(), profile.active.tolist(), profile.n_two_qubit
+        ([2], [0, 2], 1)
     """
     measured, mid = timeline.measurements(circuit)
     gates, used, depth = timeline.census(circuit)

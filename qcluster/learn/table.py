@@ -81,6 +81,11 @@ def read_table(path: str | Path | None = None) -> RateTable:
 
     Raises:
         StorageError: the file cannot be read, has no column ``rate``, or holds something that is not a number.
+
+    Example:
+        >>> table = read_table()
+        >>> len(table), table.features.shape
+        (3120, (3120, 21))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:
