@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -146,8 +146,12 @@ def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
     try:
         app()
-    except (ValueError, TypeError, QClusterError, OSError, MemoryError) as error:
-        named = isinstance(error, OSError) and error.filename is not None and error.strerror
-        said = f"{error.filename}: {error.strerror}" if named else str(error) or type(error).__name__  # type: ignore[union-attr]
-        typer.echo(f"error: {said}", err=True)
-        sys.exit(2)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ValueError, TypeError, QClusterError, MemoryError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _fail(said: str) -> NoReturn:
+    typer.echo(f"error: {said}", err=True)
+    sys.exit(2)

@@ -123,9 +123,7 @@ def learn_rates(
     rates = np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates)
     decays = kernel.decays
     pure = walsh(ideal)
-    least = max(
-        float(ideal.min()), _LEAST / kernel.size
-    )  # the convolution takes no string below the least of the ideal
+    least = max(float(ideal.min()), _LEAST / kernel.size)  # no convolution goes below the least of what it convolves
     for _ in range(steps):
         kernel = replace(kernel, rates=rates, decays=decays)
         spread = pure * kernel.spectrum

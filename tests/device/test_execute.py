@@ -110,7 +110,8 @@ def test_wide_clifford_circuits_run_and_say_how(torino):
 
 def test_control_flow_runs_unscheduled_and_says_so(torino, feed_forward):
     (run,) = execute([feed_forward], torino, shots=400, seed=1)
-    assert run.counts.to_probs()["11"] > 0.7
+    probabilities = run.counts.to_probs()
+    assert probabilities["000"] + probabilities["111"] > 0.7
     assert "not scheduled" in run.notes[0]
 
 

@@ -88,7 +88,7 @@ def test_runs_without_published_noise_are_mitigated_by_their_counts(ghz):
 
 def test_control_flow_is_left_to_the_counts(run, feed_forward):
     profile = qc.read_profile(feed_forward, run.calibration)
-    odd = dataclasses.replace(run, profile=profile, counts=qc.Distribution.of({"11": 300, "01": 20, "10": 20}))
+    odd = dataclasses.replace(run, profile=profile, counts=qc.Distribution.of({"111": 300, "011": 20, "101": 20}))
     assert odd.faults is None
     assert qc.mitigate(odd).method == "mixture"
 
