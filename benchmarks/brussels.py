@@ -4,11 +4,10 @@ Run from the repository: python -m benchmarks.brussels
 Writes benchmarks/results/brussels.csv.
 """
 
-import csv
 from time import perf_counter
 
 import qcluster as qc
-from benchmarks.data import RESULTS, brussels
+from benchmarks.data import brussels, write_rows
 
 
 def main() -> None:
@@ -35,11 +34,7 @@ def main() -> None:
                 "mixture_ms": round(1e3 * (done - between), 1),
             }
         )
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / "brussels.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows("brussels.csv", rows)
     for row in rows:
         print(*(f"{value!s:>22}" if key == "record" else f"{key} {value!s:<8}" for key, value in row.items()))
 

@@ -5,7 +5,6 @@ Writes benchmarks/results/circuit_brussels.csv. The records carry the circuits t
 FakeBrussels is a calibration of the same machine a year later: the figures show what a stale calibration still gives.
 """
 
-import csv
 import re
 import sys
 from time import process_time
@@ -16,7 +15,7 @@ from qiskit.circuit.library import ECRGate
 from qiskit_ibm_runtime.fake_provider import FakeBrussels
 
 import qcluster as qc
-from benchmarks.data import RESULTS, brussels
+from benchmarks.data import brussels, write_rows
 from qcluster.device import fault_masks, read_calibration
 
 
@@ -60,10 +59,7 @@ def main() -> None:
             }
         )
         print(*(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    with (RESULTS / "circuit_brussels.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows("circuit_brussels.csv", rows)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
-"""Where the benchmarks find recorded hardware counts: QCLUSTER_DATA, or ../shared/data beside the repository."""
+"""Where the benchmarks find recorded hardware counts, and where they write what they find.
 
+The counts lie in QCLUSTER_DATA, or in ../shared/data beside the repository.
+"""
+
+import csv
 import gzip
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,3 +24,13 @@ def records(name: str) -> list[dict[str, Any]]:
 def brussels() -> list[dict[str, Any]]:
     """Six circuits on ibm_brussels, March 2025, with their ideal distributions."""
     return records("ibm_brussels_2025.jsonl.gz")
+
+
+def write_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table of results, with every column that any row has."""
+    held = list(rows)
+    RESULTS.mkdir(exist_ok=True)
+    with (RESULTS / name).open("w", newline="") as file:
+        writer = csv.DictWriter(file, dict.fromkeys(key for row in held for key in row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(held)

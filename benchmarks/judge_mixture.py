@@ -8,7 +8,6 @@ get the same shots.
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data import RESULTS, records
+from benchmarks.data import records, write_rows
 from benchmarks.synthetic import cases
 from qcluster.core.distribution import Distribution
 from qcluster.core.guard import combine
@@ -226,15 +225,6 @@ def table(rows: list[dict[str, Any]]) -> None:
         print(f"| {ablation} | " + " | ".join(cells) + " |")
 
 
-def write(rows: list[dict[str, Any]], name: str) -> None:
-    """Write one row a record."""
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--sets", nargs="+", default=["brussels", "lrqaoa", "synthetic"])
@@ -244,17 +234,17 @@ def main() -> None:
     parser.add_argument("--leave-out", action="store_true", help="choose constants on one machine, judge on another")
     options = parser.parse_args()
     if options.leave_out:
-        write(leave_out(list(lrqaoa(options.every))), "judge_left_out.csv")
+        write_rows("judge_left_out.csv", leave_out(list(lrqaoa(options.every))))
         return
     held = list(everything(options.sets, options.every, options.each))
     if options.ablations:
         rows = ablate([record for record in held if record.counts.n_bits <= GuardSettings().widest])
-        write(rows, "judge_ablations.csv")
+        write_rows("judge_ablations.csv", rows)
         table(rows)
         return
     hammer = hammer_or_none()
     rows = [judge(record, hammer) for record in held]
-    write(rows, "judge_mixture.csv")
+    write_rows("judge_mixture.csv", rows)
     summary(rows, ("paper", "hammer", "bare", "mixture") if hammer else ("paper", "bare", "mixture"))
 
 

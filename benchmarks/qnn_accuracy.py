@@ -7,7 +7,6 @@ test; "grouped" ones do not. All models see the same splits; the paper
 preset, slow by its one-sample steps, runs on the random ones only. Not MNIST.
 """
 
-import csv
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -17,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.svm import SVC
 
-from benchmarks.data import RESULTS
+from benchmarks.data import write_rows
 from qcluster.qnn import LabelledBits, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
 
 SPLITS = 20
@@ -51,9 +50,9 @@ def main() -> None:
                     continue
                 rows.append({"model": name, "split": kind} | scores(make, data, splits))
                 print(rows[-1], flush=True)
-    write("qnn_digits.csv", rows)
+    write_rows("qnn_digits.csv", rows)
     rows = [boolean(task, n) for task in ("majority", "parity") for n in (6, 8, 10, 12, 16)]
-    write("qnn_boolean.csv", rows)
+    write_rows("qnn_boolean.csv", rows)
 
 
 def random_splits(data: LabelledBits) -> list[Any]:
@@ -107,13 +106,6 @@ def boolean(task: str, n: int) -> dict[str, Any]:
     }
     print(row, flush=True)
     return row
-
-
-def write(name: str, rows: list[dict[str, Any]]) -> None:
-    with (RESULTS / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.qnn_accuracy import write
+from benchmarks.data import write_rows
 from qcluster.device.machine import find_machine
 from qcluster.qnn import ContractedReadout, QNNClassifier, circuits, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz
@@ -113,7 +113,7 @@ def training() -> list[dict[str, Any]]:
 def main() -> None:
     for name, make in (("qnn_training", training), ("qnn_machines", machines)):
         if name in sys.argv[1:] or len(sys.argv) == 1:
-            write(f"{name}.csv", make())
+            write_rows(f"{name}.csv", make())
 
 
 if __name__ == "__main__":

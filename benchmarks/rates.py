@@ -13,7 +13,6 @@ Run from the repository, in this order or any of them:
 Each writes benchmarks/results/rates_NAME.csv.
 """
 
-import csv
 import sys
 from collections.abc import Callable
 from time import perf_counter, process_time
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import RESULTS, brussels
+from benchmarks.data import brussels, write_rows
 from benchmarks.rates_real import brussels_rates, described, published, transfer
 from benchmarks.rates_simulated import importance, own, unseen
 from qcluster.learn.rates import estimate_rates, rate_model
@@ -107,14 +106,8 @@ RUNS = {"published": published, "own": own, "importance": importance, "transfer"
 
 
 def main(names: list[str]) -> None:
-    RESULTS.mkdir(exist_ok=True)
     for name in names or list(RUNS):
-        rows = RUNS[name]()
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        with (RESULTS / f"rates_{name}.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_rows(f"rates_{name}.csv", RUNS[name]())
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ Writes benchmarks/results/torino.csv. GHZ-10, Bernstein-Vazirani-10 and W-5, 819
 `qc.mitigate(run)` knows the compiled circuit and the machine's calibration, `qc.mitigate(run.counts)` the counts alone.
 """
 
-import csv
 from math import acos, sqrt
 
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
-from benchmarks.data import RESULTS
+from benchmarks.data import write_rows
 from qcluster.device.execute import execute
 
 SHOTS, TWIRLS, SEEDS = 8192, 8, range(5)
@@ -73,10 +72,7 @@ def main() -> None:
                 }
             )
             print(*(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    with (RESULTS / "torino.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows("torino.csv", rows)
 
 
 if __name__ == "__main__":

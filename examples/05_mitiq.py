@@ -1,6 +1,6 @@
 """qcluster as mitiq's executor, alone and under zero-noise extrapolation (ZNE).
 
-Needs: pip install 'qcluster[mitiq]'
+Needs: pip install '.[mitiq]'
 Run: python examples/05_mitiq.py
 
 mitiq wants a function from circuits to measured bitstrings; a MitigatedSampler gives exactly that. The circuits are

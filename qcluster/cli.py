@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -54,9 +54,9 @@ def mitigate_file(
     rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
     method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
-    pub: Annotated[int | None, typer.Option(help="Which PUB of a saved result of several, from 0.")] = None,
+    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a PNG file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
     observable: Annotated[
         list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
@@ -68,8 +68,9 @@ def mitigate_file(
 
     known = None if rates is None else read_rates(rates)
     fixed = mitigate(read_counts(file, pub), known, method=method, guard=guard)
+    averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _show(fixed, top, level=level)
-    averages = _averages(fixed, observable or [], level)
+    _show_averages(fixed, averages, level)
     if json_out is not None:
         write_mitigation(json_out, fixed, shown | averages)
     if plot is not None:
@@ -108,8 +109,9 @@ def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level:
     found = dict(zip(shown, fixed.intervals(shown, level), strict=True))
     console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} distinct strings")
     table = Table()
-    for name in ("bitstring", "raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if wanted else ()):
-        table.add_column(name, justify="left" if name == "bitstring" else "right", no_wrap=True)
+    table.add_column("bitstring", overflow="fold")
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if wanted else ()):
+        table.add_column(name, justify="right", no_wrap=True)
     for string in shown:
         cells = [f"{raw.get(string, 0.0):.4f}", f"{mitigated.get(string, 0.0):.4f}", _ends(found[string])]
         table.add_row(string, *cells, *([f"{wanted.get(string, 0.0):.4f}"] if wanted else []))
@@ -123,18 +125,17 @@ def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level:
     return found
 
 
-def _averages(fixed: Mitigation, observables: list[str], level: float) -> dict[str, Interval]:
+def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) -> None:
     """Print expectation values, raw and mitigated."""
-    found = dict(zip(observables, fixed.intervals(observables, level), strict=True))
     if not found:
-        return found
+        return
     table = Table()
-    for name in ("observable", "raw", "mitigated", f"{100 * level:g}% interval"):
-        table.add_column(name, justify="left" if name == "observable" else "right", no_wrap=True)
+    table.add_column("observable", overflow="fold")
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval"):
+        table.add_column(name, justify="right", no_wrap=True)
     for name, one in found.items():
         table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
     Console().print(table)
-    return found
 
 
 def _ends(one: Interval) -> str:
@@ -145,6 +146,12 @@ def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
     try:
         app()
-    except (ValueError, TypeError, QClusterError, OSError, MemoryError) as error:
-        typer.echo(f"error: {str(error) or type(error).__name__}", err=True)
-        sys.exit(2)
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ValueError, TypeError, QClusterError, MemoryError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _fail(said: str) -> NoReturn:
+    typer.echo(f"error: {said}", err=True)
+    sys.exit(2)

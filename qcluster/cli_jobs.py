@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qcluster.core.distribution import Distribution
-from qcluster.errors import StorageError
+from qcluster.files import write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
@@ -33,6 +33,7 @@ def submit(
 ) -> None:
     """Submit circuits as jobs; simulated machines run at once."""
     from qcluster.device import jobs
+    from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
     from qcluster.device.prepare import Options, prepare
 
@@ -90,36 +91,6 @@ def fetch(
         _write(json_out, counts)
 
 
-def read_circuits(path: Path) -> list[Any]:
-    """Read circuits from a file; StorageError where it cannot be read as what its name says."""
-    from qcluster.device.storage import load_circuits
-
-    try:
-        if path.suffix == ".qpy":
-            return list(load_circuits(path.read_bytes()))
-        return [_read_qasm(path)]
-    except (OSError, ValueError) as error:  # not text, not QPY, not there
-        raise StorageError(f"cannot read circuits from {path}: {error}") from error
-
-
-def _read_qasm(path: Path) -> Any:
-    from qiskit import qasm2, qasm3
-    from qiskit.exceptions import MissingOptionalLibraryError
-
-    text = path.read_text(encoding="utf-8")
-    try:
-        if "OPENQASM 2" in text:
-            circuit = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
-        else:
-            circuit = qasm3.loads(text)
-    except MissingOptionalLibraryError as error:
-        raise StorageError(f"OpenQASM 3 needs a reader: pip install qiskit-qasm3-import ({path})") from error
-    except Exception as error:  # the parsers have no common base
-        raise StorageError(f"cannot read circuits from {path}: it must be OpenQASM 2 or 3 ({error!r:.200})") from error
-    circuit.name = path.stem
-    return circuit
-
-
 def _show(parts: list[Any]) -> None:
     table = Table()
     for name in ("part", "circuits", "job", "attempt", "status", "reason"):
@@ -138,10 +109,5 @@ def _top(counts: Distribution, k: int = 4) -> None:
 
 def _write(path: Path, counts: list[Distribution]) -> None:
     """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
-    from qcluster.device.storage import write_text
-
     content = [{"counts": read.to_counts()} for read in counts]
-    try:
-        write_text(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

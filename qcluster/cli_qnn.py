@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qcluster.files import write_whole
+
 if TYPE_CHECKING:
     from qcluster.qnn import LabelledBits, QNNClassifier
 
@@ -112,6 +114,9 @@ def evaluate(
     taken = _data(data, a, b, size, model.encoding)
     _, held = _split(taken, test_share, seed)
     X, y = taken.X[held], taken.y[held]
+    if not set(np.unique(taken.y)) <= set(model.classes_):
+        known, given = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(taken.y)))
+        raise ValueError(f"the data must be of the model's classes, {known}; they are of {given}: see --a, --b, --data")
     ideal = model.decision_function(X)
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "circuits", "shots")
@@ -134,7 +139,7 @@ def evaluate(
     console.print(table)
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:
-        json_out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(json_out, json.dumps(content, indent=1) + "\n")
 
 
 def _data(source: Path | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:

@@ -24,8 +24,6 @@ rates_app = typer.Typer(
     no_args_is_help=True,
 )
 
-CIRCUITS = {".qpy", ".qasm", ".qasm3"}
-
 
 @rates_app.command()
 def estimate(
@@ -34,14 +32,15 @@ def estimate(
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
     coverage: Annotated[float, typer.Option(help="Of the interval, between 0 and 1.")] = 0.8,
-    pub: Annotated[int | None, typer.Option(help="Which PUB of a saved result of several, from 0.")] = None,
+    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
+    from qcluster.device.circuit_files import SUFFIXES
     from qcluster.files import read_counts
     from qcluster.learn.rates import estimate_rates, rate_model
     from qcluster.learn.table import read_table
 
-    if circuit is None and Path(file).suffix in CIRCUITS:
+    if circuit is None and Path(file).suffix in SUFFIXES:
         circuit, counts = Path(file), None
     else:
         counts = read_counts(file, pub)
@@ -107,22 +106,8 @@ def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
         return None, None
     from qcluster.bench.rate_table import describe
     from qcluster.device import read_profile
+    from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
 
-    circuit = _read_circuit(path)
+    circuit, *_ = read_circuits(path)
     return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))
-
-
-def _read_circuit(path: Path) -> Any:
-    from qiskit import qasm2, qasm3, qpy
-
-    from qcluster.errors import StorageError
-
-    try:
-        if path.suffix == ".qpy":
-            with path.open("rb") as stream:
-                return qpy.load(stream)[0]
-        text = path.read_text(encoding="utf-8")
-        return qasm2.loads(text) if "OPENQASM 2" in text[:200] else qasm3.loads(text)
-    except Exception as error:
-        raise StorageError(f"cannot read a circuit from {path}: {error}") from error

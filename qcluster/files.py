@@ -7,8 +7,8 @@ Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a re
 import base64
 import json
 import os
+import secrets
 import sys
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -82,20 +82,31 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
     Args:
         path: a file, or ``-`` for standard input.
-        pub: which PUB of a saved result of several.
+        pub: which of several: a PUB of a saved result, or an entry of a list of counts, from 0.
 
     Raises:
         StorageError: the file cannot be read or is not JSON.
-        ValueError, TypeError: it holds no counts, or wrong ones.
+        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        ...     _ = file.write('[{"00": 6, "11": 4}, {"counts": {"01": 3}}]'), file.flush()
+        ...     read_counts(file.name, pub=1).to_counts()
+        {'01': 3}
     """
     content = read_saved(path)
-    if isinstance(content, dict) and isinstance(content.get("counts"), dict):
-        content = content["counts"]
-    if pub is not None:
-        if not hasattr(content, "metadata") or not 0 <= pub < len(content):
-            raise ValueError(f"--pub {pub} needs a saved result of at least {pub + 1} PUBs; {path} is not one")
-        content = content[pub]
-    return Distribution.of(content)
+    several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
+    if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
+        several = True
+    sets = list(content) if several else [content]
+    if (pub is None and len(sets) > 1) or not 0 <= (pub or 0) < len(sets):
+        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
+        raise ValueError(f"{path} holds the counts of {len(sets)} PUBs: choose {choice}; got {pub}")
+    chosen = sets[pub or 0]
+    if isinstance(chosen, dict) and isinstance(chosen.get("counts"), dict):
+        chosen = chosen["counts"]
+    return Distribution.of(chosen)
 
 
 def read_saved(path: str) -> Any:
@@ -142,35 +153,63 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
         "rates": np.asarray(fixed.rates).tolist(),
         "intervals": {name: asdict(one) for name, one in (intervals or {}).items()},
     }
-    write_whole(path, lambda part: part.write_text(json.dumps(content, indent=1), encoding="utf-8"))
+    write_whole(path, json.dumps(content, indent=1))
 
 
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, which then takes its place in one step.
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
+
+    The content goes to a file of its own beside `path`, down to the disk, and then takes the place of `path` in one
+    step: of two processes that write the same path the last one stays, and nothing mixes. A link stays a link; what
+    is no file, such as a pipe, is written to as it is.
+
+    Args:
+        path: the file.
+        content: bytes, or text, which is written as UTF-8.
 
     Raises:
-        StorageError: the file cannot be written; what stood there before is left as it was.
+        StorageError: it cannot be written; what stood there before is as it was, and nothing half-written is left.
     """
+    data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
-    part = Path(name)
+        raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
+
+
+def write_once(path: Path, content: bytes | str) -> None:
+    """`write_whole`, but a file that is there already stays as it is."""
+    if not path.exists():
+        write_whole(path, content)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        write(part)
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+        with open(beside, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a directory, so that a rename in it survives a power cut; nothing on systems that cannot."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
-        part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        os.close(handle)
 
 
 def _read_text(path: str) -> str:

@@ -1,5 +1,6 @@
 """Figures. Raw, mitigated and ideal have the same three colours everywhere."""
 
+import io
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,11 @@ from qcluster.files import write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 """One colour for each role, in every figure of this package."""
+
+_HEIGHT = 0.6 / 72
+"""Inches that a character of one point takes along a line, in a monospaced font."""
+_LONGEST = 5.0
+"""Inches that a bitstring may take; longer ones are written smaller."""
 
 Errors = Callable[[list[str]], list[Interval]]
 """Bitstrings to the intervals of their probabilities, such as `Mitigation.intervals`."""
@@ -55,8 +61,10 @@ def plot_distributions(
         raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
     pooled = _pool(distributions)
     rows = np.sort(np.argsort(-pooled.weights, kind="stable")[:top])
+    size = min(10.0, _LONGEST / (_HEIGHT * pooled.n_bits))
     if ax is None:
-        figure = Figure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), 3.6), layout="constrained")
+        length = size * _HEIGHT * pooled.n_bits
+        figure = Figure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), max(3.6, 2.6 + length)), layout="constrained")
         ax = figure.add_subplot()
     width, strings = 0.8 / len(distributions), format_bitstrings(pooled.bits[rows])
     for i, (name, distribution, error) in enumerate(zip(names, distributions, bars, strict=True)):
@@ -66,7 +74,7 @@ def plot_distributions(
         style = {"yerr": reach, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
         places = np.arange(len(rows)) + (i + 0.5) * width - 0.4
         ax.bar(places, heights, width, label=name, color=COLOURS.get(name), **style)
-    ax.set_xticks(np.arange(len(rows)), strings, rotation=90, family="monospace")
+    ax.set_xticks(np.arange(len(rows)), strings, rotation=90, family="monospace", fontsize=size)
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
@@ -74,9 +82,16 @@ def plot_distributions(
 
 
 def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = None, top: int = 16) -> None:
-    """Draw raw beside mitigated (and the ideal, where it is known), with 95% intervals, into a PNG file.
+    """Draw raw beside mitigated (and the ideal, where it is known), with 95% intervals, into a file.
+
+    Args:
+        path: the file; its ending says the format, such as png, pdf or svg.
+        fixed: the result.
+        ideal: what should have been read, if that is known.
+        top: how many strings, the most probable ones.
 
     Raises:
+        ValueError: matplotlib does not know the ending.
         StorageError: the file cannot be written.
     """
     shown = [fixed.raw, fixed.distribution] + ([ideal] if ideal is not None else [])
@@ -84,7 +99,9 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = 
     figure = plot_distributions(*shown, top=top, errors=errors[: len(shown)])
     verdict = "mitigated" if fixed.applied else "left as it is"
     figure.axes[0].set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
-    write_whole(path, lambda part: figure.savefig(part, dpi=150, format=path.suffix.lstrip(".") or "png"))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
+    write_whole(path, drawn.getvalue())
 
 
 def _reach(found: list[Interval], heights: Any) -> Any:

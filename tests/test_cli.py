@@ -70,7 +70,7 @@ def test_intervals_are_shown_and_written(tmp_path):
         assert written[name] == pytest.approx(dataclasses.asdict(wanted))
         assert f"{wanted.low:.4f} to {wanted.high:.4f}" in done.stdout
     wrong = run("mitigate", "-", "--observable", "XXI", text=json.dumps(COUNTS))
-    assert (wrong.returncode, "diagonal" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "diagonal" in wrong.stderr, wrong.stdout) == (2, True, "")
     wrong = run("mitigate", "-", "--level", "95", text=json.dumps(COUNTS))
     assert (wrong.returncode, "level must lie between" in wrong.stderr, wrong.stdout) == (2, True, "")
 
@@ -81,9 +81,29 @@ def test_a_saved_runtime_result_is_read(tmp_path):
     done = run("mitigate", source, "--rates", "0.08", "--pub", "1", "--method", "paper")
     assert "1011" in done.stdout, done.stderr
     many = run("mitigate", source, "--rates", "0.08")
-    assert (many.returncode, "2 PUBs" in many.stderr) == (2, True)
+    assert (many.returncode, "2 PUBs: choose one by --pub, 0 to 1; got None" in many.stderr) == (2, True)
     beyond = run("mitigate", source, "--rates", "0.08", "--pub", "2")
-    assert (beyond.returncode, "at least 3 PUBs" in beyond.stderr) == (2, True)
+    assert (beyond.returncode, "0 to 1; got 2" in beyond.stderr) == (2, True)
+
+
+def test_a_list_of_counts_is_read_one_at_a_time(tmp_path):
+    """Such as `qcluster jobs collect --json` writes of several circuits."""
+    text = json.dumps([{"counts": COUNTS}, {"00": 9, "11": 8}])
+    assert "3 bits, 1000 shots" in run("mitigate", "-", "--pub", "0", text=text).stdout
+    assert "2 bits, 17 shots" in run("mitigate", "-", "--pub", "1", text=text).stdout
+    for words, said in ((), "got None"), (("--pub", "2"), "got 2"), (("--pub=-1",), "got -1"):
+        done = run("mitigate", "-", *words, text=text)
+        assert (done.returncode, f"2 PUBs: choose one by --pub, 0 to 1; {said}" in done.stderr) == (2, True)
+    assert "2 bits, 3 shots" in run("mitigate", "-", text='["00", "00", "11"]').stdout
+
+
+def test_strings_of_a_hundred_bits_leave_room_for_their_figures(tmp_path):
+    counts = {"0" * 120: 300, "1" * 120: 280, **{format(1 << i, "0120b"): 2 for i in range(40)}}
+    done = run("mitigate", "-", "--top", "2", "--plot", tmp_path / "wide.png", text=json.dumps(counts))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("1") > 120
+    for figure in ("0.4545", "0.4242", "mitigated", "95% interval"):
+        assert figure in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -116,11 +136,16 @@ def test_missing_and_unwritable_files_are_named(tmp_path):
     assert (missing.returncode, "none.json: No such file" in missing.stderr) == (2, True)
     no_rates = run("mitigate", "-", "--rates", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
     assert (no_rates.returncode, "cannot read rates.json" in no_rates.stderr) == (2, True)
-    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", "no/o.json", text=json.dumps(COUNTS))
-    assert (out.returncode, "cannot write no/o.json" in out.stderr) == (2, True)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe")
+    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))
+    assert (out.returncode, f"cannot write {binary / 'o'}" in out.stderr) == (2, True)
     assert "not UTF-8" in run("mitigate", binary).stderr
+
+
+def test_the_package_runs_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "qcluster", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, f"qcluster {qc.__version__}")
 
 
 def test_version_and_help():

@@ -9,8 +9,9 @@ import pytest
 from qiskit import QuantumCircuit, qasm2, qpy
 from typer.testing import CliRunner
 
-from qcluster.cli_jobs import jobs_app, read_circuits
+from qcluster.cli_jobs import jobs_app
 from qcluster.core.distribution import Distribution
+from qcluster.device.circuit_files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import read_counts
 
@@ -64,11 +65,16 @@ def test_circuits_from_files(bell, tmp_path):
     with open(tmp_path / "two.qpy", "wb") as file:
         qpy.dump([QuantumCircuit(1), QuantumCircuit(2)], file)
     assert [c.num_qubits for c in read_circuits(tmp_path / "two.qpy")] == [1, 2]
-    for name, text in (("a.qasm", "nonsense"), ("b.qasm", "OPENQASM 2.0; nonsense"), ("c.qpy", "nonsense")):
+    for name, text in (
+        ("a.qasm", "nonsense"),
+        ("b.qasm", "OPENQASM 2.0; nonsense"),
+        ("c.qpy", "nonsense"),
+        ("d.json", "{}"),
+    ):
         (tmp_path / name).write_text(text)
         with pytest.raises(StorageError, match="cannot read circuits from"):
             read_circuits(tmp_path / name)
-    with pytest.raises(StorageError, match="cannot read circuits from"):
+    with pytest.raises(StorageError, match=r"cannot read circuits from .*missing.qasm: No such file"):
         read_circuits(tmp_path / "missing.qasm")
 
 

@@ -19,6 +19,7 @@ ALSO = {
     "qcluster.device.jobs": ("Part", "collect", "fetch", "status", "submit"),
     "qcluster.device.machine": ("Machine", "find_machine"),
     "qcluster.device.prepare": ("Options", "prepare"),
+    "qcluster.files": ("read_counts",),
     "qcluster.learn.rates": ("Rates", "new_model", "rate_model"),
     "qcluster.learn.table": ("RateTable", "effective_rate", "read_table"),
 }

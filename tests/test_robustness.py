@@ -99,7 +99,7 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "out.json"
     files.write_mitigation(path, mitigate(COUNTS))
     before = path.read_bytes()
-    monkeypatch.setattr(type(path), "write_text", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(StorageError, match="No space left"):
         files.write_mitigation(path, mitigate(COUNTS))
     assert path.read_bytes() == before

@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from time import process_time
 
-from benchmarks.data import RESULTS
+from benchmarks.data import RESULTS, write_rows
 from benchmarks.speed.works import Load, Work, loads, works
 
 METHODS = ("unique", "get_counts", "intake", "paper", "mixture", "all", "circuit", "hammer", "mthree", "naive")
@@ -71,10 +71,7 @@ def keep(new: dict[str, object]) -> None:
     recorded = [held for name, held in rows.items() if str(name).startswith("brussels")]
     if len(recorded) == 6:
         rows[TOTAL] = total(recorded)
-    with FILE.open("w", newline="") as file:
-        writer = csv.DictWriter(file, new, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows.values())
+    write_rows(FILE.name, rows.values())
 
 
 def show(held: dict[str, object]) -> None:
@@ -87,7 +84,6 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a name")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    RESULTS.mkdir(exist_ok=True)
     for load in loads(not options.narrow):
         if options.only in load.name:
             held = load.counts

@@ -6,7 +6,6 @@ left is compilation, twirling, scheduling, intake and mitigation. The bare call 
 BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repeats.
 """
 
-import csv
 from time import perf_counter
 
 from qiskit import QuantumCircuit, generate_preset_pass_manager
@@ -14,7 +13,7 @@ from qiskit.primitives import BackendSamplerV2
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
-from benchmarks.data import RESULTS
+from benchmarks.data import write_rows
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
 
@@ -79,10 +78,7 @@ def main() -> None:
     rows = [{"call": name, "milliseconds": round(1e3 * min(values), 1)} for name, values in times.items()]
     for row in rows:
         print(f"{row['milliseconds']:8.1f} ms  {row['call']}")
-    with (RESULTS / "speed_device.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows("speed_device.csv", rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.qnn_accuracy import write
+from benchmarks.data import write_rows
 from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz, build, layers
 from qcluster.qnn.exact import choose_route, exact_form
@@ -88,7 +88,7 @@ def main() -> None:
     for case, knobs in (("zx", {}), ("3 x (zx, xx)", {"ansatz": "zx-xx", "reps": 3})):
         model = QNNClassifier(random_state=0, **knobs)
         add(f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(lambda m=model: m.fit(digits.X, digits.y), 5))
-    write("speed_qnn.csv", rows)
+    write_rows("speed_qnn.csv", rows)
 
 
 if __name__ == "__main__":

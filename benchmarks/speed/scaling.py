@@ -6,7 +6,6 @@ three repeats (of one, above ten thousand strings). Three strings, sent through 
 shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
 """
 
-import csv
 import os
 import resource
 import subprocess
@@ -17,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import RESULTS
+from benchmarks.data import RESULTS, write_rows
 from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
 
@@ -90,10 +89,7 @@ def main() -> None:
             fitted[f"{name} {axis}"] = exponent([row[axis] for row in held], [row[f"{name}_ms"] for row in held])
     print("exponents, from 1,000 strings and from 40 bits:", {key: round(value, 2) for key, value in fitted.items()})
     print(f"{LARGE} strings of {WIDE} bits: peak memory {memory():.0f} MB")
-    with (RESULTS / "speed_scaling.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows("speed_scaling.csv", rows)
     draw(rows, fitted)
 
 

@@ -2,8 +2,6 @@
 
 import gzip
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -190,24 +188,3 @@ def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> 
         "job_ids": tuple(content["job_ids"]),
     }
     return Run(**(content | known))
-
-
-def write_once(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and never over one that is there.
-
-    Raises:
-        StorageError: the disk is full or the folder cannot be written to; nothing is left behind.
-    """
-    if path.exists():
-        return
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise StorageError(f"cannot write {path}: {error}; what was saved before is intact") from error

@@ -4,11 +4,12 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from qcluster.bench.sample import Sample, unpack_sample, write_once
+from qcluster.bench.sample import Sample, unpack_sample
 from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
 from qcluster.bench.table import Table, lock, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
+from qcluster.files import write_once
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),

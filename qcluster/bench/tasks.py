@@ -102,7 +102,7 @@ def read_campaign(path: str | Path) -> Campaign:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read the campaign {path}: {error}") from error
+        raise StorageError(f"cannot read the campaign {path}: {getattr(error, 'strerror', None) or error}") from error
     return parse_campaign(content, path.parent, path.stem)
 
 

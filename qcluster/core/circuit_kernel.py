@@ -19,7 +19,9 @@ from qcluster.core.walsh import Indices, LinearIndex, decay, decay_adjoint, wals
 
 Floats = NDArray[np.float64]
 
-_TINY = 1e-300
+_LEAST = 1e-9
+"""Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller
+ones, and a shot divided by what their rounding leaves would overflow them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +123,11 @@ def learn_rates(
     rates = np.where(kernel.crosstalk, np.maximum(kernel.rates, 1e-4), kernel.rates)
     decays = kernel.decays
     pure = walsh(ideal)
+    least = max(float(ideal.min()), _LEAST / kernel.size)  # no convolution goes below the least of what it convolves
     for _ in range(steps):
         kernel = replace(kernel, rates=rates, decays=decays)
         spread = pure * kernel.spectrum
-        before = np.maximum(walsh(spread) / kernel.size, _TINY)
+        before = np.maximum(walsh(spread) / kernel.size, least)
         noisy = decay(before, decays)
         ratio = np.divide(counts, noisy, out=np.zeros_like(counts), where=counts > 0)
         seen = walsh(spread * walsh(decay_adjoint(ratio, decays))) / kernel.size

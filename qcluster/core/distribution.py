@@ -161,7 +161,13 @@ class Distribution:
         return dict(zip(format_bitstrings(self.bits[kept]), counts[kept].tolist(), strict=True))
 
     def top(self, k: int) -> dict[str, float]:
-        """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first)."""
+        """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first).
+
+        Raises:
+            ValueError: k is negative.
+        """
+        if k < 0:
+            raise ValueError(f"k must not be negative; got {k}")
         rows = np.argsort(-self.weights, kind="stable")[:k]
         return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
 

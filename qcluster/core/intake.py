@@ -4,6 +4,7 @@ Bit order is exact on every path: classical bit 0 is the rightmost character of 
 bit of an integer, and bit 0 of the first register of a result with several.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -44,8 +45,18 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
     raise TypeError(
         "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, SamplerPubResult or Distribution; "
-        f"got {type(source).__name__}"
+        f"got {_describe(source)}"
     )
+
+
+def _describe(source: Any) -> str:
+    """Name what cannot be read, and the way for what nearly can."""
+    if isinstance(source, (list, tuple)):
+        items = f"of {type(source[0]).__name__}: pass one of them, or all to mitigate_many" if source else "of nothing"
+        return f"a {type(source).__name__} {items}"
+    if isinstance(source, np.ndarray):
+        return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
+    return type(source).__name__
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
@@ -73,7 +84,12 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
         raise ValueError("counts must hold at least one bitstring; got an empty mapping")
     keys = list(counts)
     weights = _read_weights(keys, list(counts.values()))
-    check_weights(weights, lambda row: f"key {keys[row]!r}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        normed = abs(weights.sum() - 1) < 1e-6
+    cure = ": make quasi-probabilities probabilities, by nearest_probability_distribution()" if normed else ""
+    check_weights(weights, lambda row: f"key {keys[row]!r}{cure}")
+    if normed:
+        weights = weights * _shots_behind(counts)
     if not weights.any():
         raise ValueError("counts must hold at least one shot; all weights are zero")
     slots = getattr(counts, "memory_slots", None)
@@ -81,6 +97,12 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
         keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
     bits = _read_keys(keys, slots if num_bits is None else num_bits)
     return pack(bits), weights, bits.shape[1]
+
+
+def _shots_behind(probabilities: Mapping[Any, Any]) -> float:
+    """Give the shots that Qiskit's and mthree's distributions say they were made of; 1 where nothing is said."""
+    shots = getattr(probabilities, "shots", None)
+    return float(shots) if isinstance(shots, Real) and 0 < float(shots) < math.inf else 1.0
 
 
 def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.float64]:
@@ -172,4 +194,4 @@ def _words_of(name: str, register: Any) -> Words:
     if array.shape[-1:] != ((n_bits + 7) // 8,):
         came = array.shape[-1] if array.ndim else "no axis"
         raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {came}")
-    return big_endian_to_words(array.reshape(-1, array.shape[-1]), n_bits)
+    return big_endian_to_words(array.reshape(math.prod(array.shape[:-1]), array.shape[-1]), n_bits)

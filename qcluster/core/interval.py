@@ -68,6 +68,8 @@ def intervals(
     Raises:
         ValueError, TypeError: wrong level, samples or observable.
     """
+    if isinstance(observables, str):
+        raise TypeError(f"observables must be a list of them; got {observables!r}: of one alone, ask `interval`")
     if not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level}")
     if samples < 2:

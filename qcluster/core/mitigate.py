@@ -146,6 +146,10 @@ def mitigate(
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if faults is not None and method not in (None, "circuit"):
         raise ValueError(f'method="circuit" goes with faults, other methods without; got method={method!r}')
+    if not isinstance(guard, (bool, GuardSettings)):
+        raise TypeError(f"guard must be True, False or GuardSettings; got {guard!r}")
+    if not isinstance(faults, (FaultMasks, type(None))):
+        raise TypeError(f"faults must be FaultMasks, as fault_masks gives them; got {type(faults).__name__}")
     plain = rates is None and settings is None and guard is True
     if faults is None and (method == "circuit" or (method is None and plain)):
         offered = getattr(counts, "faults", None)

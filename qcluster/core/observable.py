@@ -105,8 +105,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
     Args:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
             a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
-            binary digits of y; or an object with ``paulis`` and ``coeffs``, such as Qiskit's ``SparsePauliOp``. In
-            text the rightmost letter belongs to classical bit 0; qubit j of a ``SparsePauliOp`` is classical bit j.
+            binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``) or ``SparsePauliOp`` (it has ``paulis`` and
+            ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical bit j.
         n_bits: number of classical bits.
 
     Raises:
@@ -118,6 +118,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         >>> diagonal({"ZZ": 0.5, "IZ": 2.0}, 2).values(np.array([[0], [1]], dtype=np.uint64))
         array([ 2.5, -2.5])
     """
+    if hasattr(observable, "to_label"):
+        observable = observable.to_label()
     if isinstance(observable, str):
         if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
             return Projector(pack(parse_bitstrings([observable])))
@@ -138,8 +140,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
             raise ValueError(f"a diagonal must hold 2**{n_bits} values, one a string; got shape {values.shape}")
         return Table(values)
     raise TypeError(
-        "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values or a "
-        f"SparsePauliOp; got {type(observable).__name__}"
+        "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
+        f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
     )
 
 

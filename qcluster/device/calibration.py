@@ -26,8 +26,8 @@ from qcluster.device.storage import (
     freeze_arrays,
     load_text,
     reading,
-    write_text,
 )
+from qcluster.files import write_whole
 
 FORMAT = "qcluster-calibration"
 VERSION = 1
@@ -205,8 +205,8 @@ class Calibration:
         return cls(**fields)
 
     def save(self, path: str | Path) -> None:
-        """Write to a file, whole or not at all."""
-        write_text(Path(path), self.to_json())
+        """Write to a file, whole or not at all; StorageError where it cannot be written."""
+        write_whole(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:

@@ -95,6 +95,18 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
         run: from `execute`, or read back from a saved job.
         dt: seconds per unit of delay, where the run's own profile does not say.
         draws: as in `fault_masks`.
+
+    Raises:
+        ValueError: as `fault_masks` does.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> from qcluster.device.execute import execute
+        >>> circuit = QuantumCircuit(2)
+        >>> _ = circuit.h(0), circuit.cx(0, 1), circuit.measure_all()
+        >>> (run,) = execute([circuit], "fake_manila", shots=100, seed=1)
+        >>> run_faults(run).readout.shape
+        (2, 2)
     """
     faults = fault_masks(
         run.profile.circuit,

@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from qcluster.device.request import Request
-from qcluster.device.storage import sync_folder, write_text
 from qcluster.errors import StorageError
-from qcluster.files import parse_json, read_whole
+from qcluster.files import parse_json, read_whole, sync_folder, write_once, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +48,7 @@ class RunFolder:
             if self.request.id == request.id:
                 return
             raise StorageError(f"{self.path} holds another request already: collect it, or choose another directory")
-        try:
-            write_text(self.path / "request.json", request.to_json())
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
+        write_whole(self.path / "request.json", request.to_json())
 
     @cached_property
     def request(self) -> Request:
@@ -107,11 +103,7 @@ class RunFolder:
 
     def write_result(self, part: int, text: str) -> None:
         """Keep a result; one that is there already stays as it is."""
-        if not self.result_path(part).exists():
-            try:
-                write_text(self.result_path(part), text)
-            except OSError as error:
-                raise StorageError(f"cannot write {self.result_path(part)}: {error.strerror}") from error
+        write_once(self.result_path(part), text)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -3,6 +3,21 @@
 The rule is to write first and act then. A request is on disk before anything is sent; each job is announced in the log,
 carries a tag of its own at the service, and is logged the moment it has an id. A process that finds an announced job
 without an id asks the service for the tag before it sends anything again.
+
+Example:
+    >>> import tempfile
+    >>> from qiskit import QuantumCircuit
+    >>> from qcluster.device.machine import find_machine
+    >>> from qcluster.device.prepare import Options, prepare
+    >>> circuit, machine = QuantumCircuit(2), find_machine("aer")
+    >>> _ = circuit.x(0), circuit.measure_all()
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     directory = submit(prepare([circuit], machine, Options(shots=100), seed=7), machine, f"{place}/run")
+    ...     print([part.status for part in status(directory)])
+    ...     (run,) = collect(directory)
+    ['DONE']
+    >>> run.counts.to_counts()
+    {'01': 100}
 """
 
 from __future__ import annotations
@@ -114,7 +129,12 @@ def collect(
 
 
 def status(directory: str | Path, *, service: Service | None = None) -> list[Part]:
-    """Tell the state of each job of a directory; changes nothing there."""
+    """Tell the state of each job of a directory; changes nothing there.
+
+    Raises:
+        StorageError: there is no request in the directory, or it is damaged.
+        AccountError, JobError: the service refuses, or does not know a job.
+    """
     folder = RunFolder(Path(directory))
     service = service or _service(folder.request, None)
     return list(_look(folder, service))
@@ -122,6 +142,10 @@ def status(directory: str | Path, *, service: Service | None = None) -> list[Par
 
 def fetch(job_id: str, *, service: Service | None = None) -> Any:
     """Fetch the result of any Sampler job by its id alone.
+
+    Args:
+        job_id: as the runtime tells it.
+        service: in place of the runtime service, for tests.
 
     Returns:
         The `PrimitiveResult`. Flips of twirled measurements are known to the run directory only, so they are not undone

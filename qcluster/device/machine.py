@@ -58,6 +58,11 @@ def find_machine(backend: Any) -> Machine:
         ValueError: no recorded machine has this name; the message suggests near ones.
         TypeError: not a name and not a backend.
         AccountError: there is no account, the service refuses it, or it knows no such machine.
+
+    Example:
+        >>> machine = find_machine("fake_manila")
+        >>> machine.kind, machine.calibration.readout.shape
+        ('model', (5, 2))
     """
     if isinstance(backend, str):
         backend = _by_name(backend)

@@ -24,9 +24,9 @@ from qcluster.device.storage import (
     load_circuits,
     load_text,
     reading,
-    write_text,
 )
 from qcluster.device.timeline import Place
+from qcluster.files import write_whole
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -142,8 +142,8 @@ class Profile:
         return cls(**fields)
 
     def save(self, path: str | Path) -> None:
-        """Write to a file, whole or not at all."""
-        write_text(Path(path), self.to_json())
+        """Write to a file, whole or not at all; StorageError where it cannot be written."""
+        write_whole(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -166,6 +166,14 @@ def read_profile(
 
     Raises:
         ValueError: two branches of control flow write one bit from different qubits, or dt is missing.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(3, 1)
+        >>> _ = circuit.cx(0, 2), circuit.measure(2, 0)
+        >>> profile = read_profile(circuit)
+        >>> profile.measured.tolist(), profile.active.tolist(), profile.n_two_qubit
+        ([2], [0, 2], 1)
     """
     measured, mid = timeline.measurements(circuit)
     gates, used, depth = timeline.census(circuit)

@@ -16,7 +16,7 @@ from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveJob, Pr
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.distribution import Distribution, whole_shots
-from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.mitigate import METHODS, Mitigation, mitigate
 from qcluster.device.execute import run_request
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, compile_circuits, prepare
@@ -82,6 +82,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if unknown:
             known |= set(Options.__dataclass_fields__)
             raise TypeError(f"options must be among {', '.join(sorted(known))}; got {unknown[0]!r}")
+        if method not in (None, "none", *METHODS):
+            raise ValueError(f"method must be one of none, {', '.join(METHODS)}; got {method!r}")
+        if method == "paper" and rates is None:
+            raise ValueError('method="paper" needs rates, such as rates=0.05 or a function of the Run; got none')
         self.backend = backend
         self.options = Options(shots=shots, **execution)
         self.seed = seed
@@ -146,8 +150,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             bits[index] = whole(fixed.distribution, pub.shots, rng)
         places = {bit: i for i, bit in enumerate(pub.circuit.clbits)}
         data = {
-            register.name: BitArray.from_bool_array(bits[..., [places[bit] for bit in register]], "little")
-            for register in pub.circuit.cregs
+            register.name: _bit_array(bits[..., [places[bit] for bit in register]]) for register in pub.circuit.cregs
         }
         metadata = {
             "shots": pub.shots,
@@ -163,6 +166,13 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         rates = self.rates(run) if callable(self.rates) else self.rates
         chosen: dict[str, Any] = {} if self.method is None else {"method": self.method}
         return mitigate(run, rates, **chosen, **self.mitigation)
+
+
+def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:
+    """`BitArray.from_bool_array`, which knows no register of no bits."""
+    if bits.shape[-1]:
+        return BitArray.from_bool_array(bits, "little")
+    return BitArray(np.zeros(bits.shape, dtype=np.uint8), 0)
 
 
 def unmitigated(counts: Distribution) -> Mitigation:

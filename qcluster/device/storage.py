@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside, flush to disk, rename."""
+"""Documents on disk: frozen arrays, floats in JSON, formats and versions, circuits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import dataclasses
 import io
 import math
-import os
-import secrets
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,47 +21,12 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or none, also after a crash.
-
-    Two processes that write the same path do not mix: each writes its own temporary file, the last rename stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        with open(beside, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def write_text(path: Path, text: str) -> None:
-    """`write_bytes` for text, as UTF-8."""
-    write_bytes(path, text.encode("utf-8"))
-
-
 def load_text(path: Path) -> str:
     """Read a text file; StorageError where it cannot be read, ValueError where it is no text or far too large."""
     try:
         return read_whole(path).decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush a directory, so that a rename in it survives a power cut; nothing on systems that cannot."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def freeze_arrays(record: Any) -> None:

@@ -81,12 +81,17 @@ def read_table(path: str | Path | None = None) -> RateTable:
 
     Raises:
         StorageError: the file cannot be read, has no column ``rate``, or holds something that is not a number.
+
+    Example:
+        >>> table = read_table()
+        >>> len(table), table.features.shape
+        (3120, (3120, 21))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {source}: {error}") from error
+        raise StorageError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
     lines = text[: text.rfind("\n") + 1].splitlines()
     rows = list(csv.reader(line for line in lines if not line.startswith("#")))
     if not rows or "rate" not in rows[0]:

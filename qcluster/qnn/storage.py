@@ -24,9 +24,23 @@ _NOT_STORED = ("backend", "execution", "train_on", "random_state")
 def save_model(model: QNNClassifier, path: str | Path) -> None:
     """Write a fitted classifier: its parameters, labels, cuts and angles. The backend is not stored.
 
+    Args:
+        model: fitted.
+        path: the JSON file.
+
     Raises:
         ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them.
         StorageError: The file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> bits, labels = np.array([[0, 1], [1, 0], [1, 1]]), ["a", "b", "b"]
+        >>> model = QNNClassifier(random_state=0).fit(bits, labels)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_model(model, f"{folder}/model.json")
+        ...     again = load_model(f"{folder}/model.json")
+        >>> bool((again.predict(bits) == model.predict(bits)).all())
+        True
     """
     if callable(model.ansatz):
         raise ValueError("an ansatz given as a function cannot be stored; give its name or its layers")
@@ -49,12 +63,14 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
     }
-    text = json.dumps(content, indent=1) + "\n"
-    write_whole(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
+    write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
 
 def load_model(path: str | Path) -> QNNClassifier:
     """Read a classifier that `save_model` wrote; it predicts at once.
+
+    Args:
+        path: the JSON file.
 
     Raises:
         StorageError: The file cannot be read, or is not what it should be.

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from qcluster import files
 from qcluster.bench import campaign as engine
-from qcluster.bench import sample as samples
 from qcluster.bench import table as tables
 from qcluster.bench.rate_table import add_runs
 from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks
@@ -92,7 +92,7 @@ def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
 def test_shots_that_cannot_be_written_leave_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(StorageError, match="No space left"):
-        samples.write_once(tmp_path / "shots" / "a.json.gz", b"x")
+        files.write_once(tmp_path / "shots" / "a.json.gz", b"x")
     assert list((tmp_path / "shots").iterdir()) == []
 
 

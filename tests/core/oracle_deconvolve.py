@@ -27,12 +27,3 @@ def maximum_likelihood(counts: Floats, rates: Floats, rounds: int = 20000) -> Fl
         x = x * (matrix.T @ (counts / (matrix @ x)))
         x /= x.sum()
     return x
-
-
-def background_free_bound(counts: Floats, shape: Floats, prior: float) -> float:
-    """ln of the Dirichlet-multinomial probability of counts that no channel has spoilt (one order of the shots)."""
-    from math import lgamma
-
-    n = len(counts)
-    total = lgamma(prior * n) - lgamma(prior * n + counts.sum())
-    return total + sum(lgamma(c + prior) - lgamma(prior) for c in counts)

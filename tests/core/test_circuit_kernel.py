@@ -81,3 +81,18 @@ def test_fault_masks_say_what_is_wrong(change, words):
     good |= {"kind": np.zeros(1, dtype=np.uint8), "readout": np.zeros((1, 2))}
     with pytest.raises(ValueError, match=words):
         FaultMasks(**(good | change))
+
+
+def test_shots_that_single_precision_calls_impossible_teach_no_nonsense():
+    """Few strings, little noise, and shots where nothing should be: some probabilities come out below zero."""
+    rng = np.random.default_rng(0)
+    prior = Kernel.of(random_faults(16, rng, rate=1e-4).symmetrised())
+    ideal = np.full(prior.size, 1e-12)
+    ideal[[0, -1]] = 0.5
+    counts = np.zeros(prior.size)
+    counts[[0, -1]] = 480
+    counts[rng.integers(0, prior.size, 40)] += 1
+    with np.errstate(all="raise", under="ignore"):
+        learned = learn_rates(prior, prior, counts, ideal, strength=1.0, steps=2)
+    assert (learned.rates > 0).all()
+    assert learned.rates.sum() < 1, "forty shots of a thousand are no reason to expect a fault in each"

@@ -127,6 +127,8 @@ def test_align_keeps_both_supports(one, other):
 
 def test_top_orders_by_weight_then_value():
     assert list(Distribution.of({"11": 2, "00": 2, "01": 5, "10": 1}).top(3)) == ["01", "00", "11"]
+    with pytest.raises(ValueError, match="k must not be negative; got -1"):
+        Distribution.of({"11": 2}).top(-1)
 
 
 def test_equality_and_text():

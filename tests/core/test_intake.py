@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
-from qiskit.result import Counts
+from qiskit.result import Counts, ProbDistribution, QuasiDistribution
 
 from qcluster.core.distribution import Distribution
 from tests.strategies import counts
@@ -92,6 +92,22 @@ def test_weights_may_be_fractions(weights):
         assert Distribution.of(weights).shots == pytest.approx(total)
 
 
+@pytest.mark.parametrize("kind", [ProbDistribution, QuasiDistribution])
+def test_probabilities_that_know_their_shots_are_counts(kind):
+    assert Distribution.of(kind({0: 0.25, 3: 0.75}, shots=400)).to_counts() == {"00": 100, "11": 300}
+    for unknown in (kind({0: 0.25, 3: 0.75}), {0: 0.25, 3: 0.75}):
+        assert Distribution.of(unknown).shots == 1
+    assert Distribution.of(Counts({"00": 1})).shots == 1, "of Counts shots is a method"
+
+
+def test_a_register_without_bits_is_no_obstacle():
+    empty = BitArray(np.zeros((4, 0), dtype=np.uint8), 0)
+    read = Distribution.of(DataBin(none=empty, meas=BitArray.from_samples(["01", "01", "10", "01"])))
+    assert read.to_counts() == {"01": 3, "10": 1}
+    with pytest.raises(ValueError, match="at least one shot of one bit"):
+        Distribution.of(empty)
+
+
 @pytest.mark.parametrize(
     ("source", "error", "said"),
     [
@@ -123,8 +139,12 @@ def test_weights_may_be_fractions(weights):
         (None, TypeError, "NoneType"),
         (3, TypeError, "int"),
         ("0101", TypeError, "str"),
-        ([], TypeError, "list"),
-        ([1, 0], TypeError, "list"),
+        ([], TypeError, "list of nothing"),
+        ([1, 0], TypeError, "list of int"),
+        ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them, or all to mitigate_many"),
+        (np.zeros((9, 2), dtype=bool), TypeError, r"make Distribution\(bits, np.ones\(n\)\)"),
+        ({"00": 0.6, "01": -0.1, "11": 0.5}, ValueError, r"'01': make quasi-probabilities .*nearest_probability"),
+        (QuasiDistribution({0: 0.6, 1: -0.1, 3: 0.5}, shots=9), ValueError, "got -0.1 for key 1: make quasi-prob"),
         (DataBin(meas=np.array([1 + 2j, 0.5])), TypeError, "'meas' holds ndarray"),
         (DataBin(), ValueError, "at least one register"),
         (BitArray(np.zeros((0, 1), dtype=np.uint8), 3), ValueError, "at least one shot"),

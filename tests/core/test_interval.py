@@ -160,6 +160,11 @@ def test_wrong_questions_are_named(arguments, said):
         qc.mitigate(COUNTS).interval(**{"observable": "000"} | arguments)
 
 
+def test_one_observable_is_no_list_of_them():
+    with pytest.raises(TypeError, match="got 'ZZI': of one alone, ask `interval`"):
+        qc.mitigate(COUNTS).intervals("ZZI")
+
+
 def test_nothing_measured_has_no_interval():
     empty = qc.Distribution(np.zeros((0, 3), dtype=bool), [])
     with pytest.raises(ValueError, match="at least one shot"):

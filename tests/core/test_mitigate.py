@@ -116,6 +116,9 @@ def test_without_the_guard_the_strings_alone_answer():
         ({"rates": 0.6, "method": "paper"}, ValueError, "got 0.6 for bit 0"),
         ({"rates": 0.6}, ValueError, "got 0.6 for bit 0"),
         ({"settings": qc.PaperSettings()}, TypeError, "must be MixtureSettings; got PaperSettings"),
+        ({"guard": "no"}, TypeError, "guard must be True, False or GuardSettings; got 'no'"),
+        ({"guard": None}, TypeError, "got None"),
+        ({"faults": 3}, TypeError, "faults must be FaultMasks, .*; got int"),
         ({"rates": 0.1, "method": "paper", "settings": 3}, TypeError, "must be PaperSettings; got int"),
     ],
 )

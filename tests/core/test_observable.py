@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit.quantum_info import Pauli, SparsePauliOp, Statevector
 
 from qcluster.core.distribution import Distribution
 from qcluster.core.observable import diagonal
@@ -43,6 +43,14 @@ def test_qiskit_agrees_bit_for_bit():
     assert Distribution.of({"101": 7}).expectation(operator).value == pytest.approx(
         state.expectation_value(operator).real
     )
+
+
+def test_one_pauli_is_its_label():
+    held = Distribution.of({"001": 3, "110": 1})
+    assert held.expectation(Pauli("IZZ")) == held.expectation("IZZ")
+    for wrong, said in ("XII", "diagonal"), ("-ZII", "3 letters"), ("ZI", "3 letters"):
+        with pytest.raises(ValueError, match=said):
+            held.expectation(Pauli(wrong))
 
 
 def test_phases_and_terms_of_weight_zero():

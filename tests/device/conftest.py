@@ -22,3 +22,16 @@ def ghz():
         return circuit
 
     return build
+
+
+@pytest.fixture
+def feed_forward():
+    """|000> or |111>: two qubits are turned if the first one, read in the middle, is 1."""
+    circuit = QuantumCircuit(3, 3)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+        circuit.cx(1, 2)
+    circuit.measure([1, 2], [1, 2])
+    return circuit

@@ -8,7 +8,7 @@ from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
-from qcluster.device import jobs, storage
+from qcluster.device import jobs
 from qcluster.device.execute import execute
 from qcluster.device.folder import RunFolder
 from qcluster.device.machine import Machine, find_machine
@@ -244,13 +244,3 @@ def test_a_killed_simulation_runs_again_to_the_same_counts(ghz, tmp_path, monkey
     RunFolder(tmp_path / "run").write_request(request)
     (again,) = jobs.collect(tmp_path / "run")
     assert again.counts == bare.counts
-
-
-def test_no_part_of_a_write_is_seen(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    storage.write_text(path, "old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
-    with pytest.raises(OSError, match="no space"):
-        storage.write_text(path, "new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]

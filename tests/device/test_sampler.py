@@ -140,6 +140,24 @@ def test_whole_shots_split_a_fraction_by_largest_remainder():
     assert Distribution(rows, np.ones(3)).to_counts() == {"00": 1, "01": 1, "11": 1}
 
 
+def test_a_register_without_bits_stays_one():
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "c"), ClassicalRegister(0, "none"))
+    circuit.x(0)
+    circuit.measure(0, 0)
+    (mine,) = MitigatedSampler("aer", seed=1, shots=9).run([circuit]).result()
+    (theirs,) = StatevectorSampler(seed=1, default_shots=9).run([circuit]).result()
+    assert mine.data.none.array.shape == theirs.data.none.array.shape
+    assert mine.data.c.get_counts() == {"1": 9}
+    assert Distribution.of(mine).to_counts() == {"1": 9}
+
+
+def test_what_could_not_be_mitigated_is_not_run(noisy):
+    with pytest.raises(ValueError, match="method must be one of none, mixture, paper, circuit; got 'm3'"):
+        MitigatedSampler(noisy, method="m3")
+    with pytest.raises(ValueError, match="needs rates"):
+        MitigatedSampler(noisy, method="paper")
+
+
 def test_refusals(turning, ghz):
     assert issubclass(MitigatedSampler, BaseSamplerV2)
     with pytest.raises(TypeError, match="got 'gard'"):

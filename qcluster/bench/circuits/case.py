@@ -1,7 +1,7 @@
 """A benchmark circuit together with what it should output."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import QuantumCircuit
 
-from qcluster.core.bits import index_bits, integers_to_bits, parse_bitstrings
+from qcluster.core.bits import index_bits, parse_bitstrings
 from qcluster.core.distribution import Distribution
 from qcluster.core.metrics import entropy
 
@@ -92,11 +92,6 @@ def from_probabilities(probabilities: ArrayLike) -> Distribution:
     if n_bits > 32:
         raise ValueError(f"a vector over all strings goes up to 32 bits; got {n_bits}")
     return Distribution(index_bits(values, n_bits), vector[values] / vector[values].sum())
-
-
-def from_values(weights: Mapping[int, float], n_bits: int) -> Distribution:
-    """Read probabilities by the value of the string, of any width."""
-    return Distribution(integers_to_bits(list(weights), n_bits), np.array(list(weights.values()), dtype=np.float64))
 
 
 def simulate(circuit: QuantumCircuit) -> Distribution:
