@@ -20,7 +20,7 @@ from qcluster.bench.table import Table
 from qcluster.core.distribution import Floats
 
 COLUMNS = ("population", "method", "circuits", "figure", "trials", "held", "held_as_if_independent")
-SIZES = (5, 8, 12, 24)
+SIZES = (5, 10, 15, 24)
 METHODS = ("m3", "hammer", "mixture", "plurality")
 TRIALS = 100
 Ends = Callable[[Floats, list[str]], tuple[float, float]]
@@ -28,7 +28,7 @@ Ends = Callable[[Floats, list[str]], tuple[float, float]]
 
 def mean_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
     """Give the interval of a mean."""
-    ((low, high),) = mean_intervals(outputs[:, None], circuits).tolist()
+    ((low, high),) = mean_intervals(outputs[:, None], circuits, fewest=min(SIZES)).tolist()
     return low, high
 
 

@@ -5,7 +5,7 @@ far an average would move with other circuits of the same kind; nothing about ma
 """
 
 from collections.abc import Sequence
-from math import nan, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -16,8 +16,8 @@ from qcluster.core.interval import wilson
 
 LEVEL = 0.95
 """Probability with which an interval is meant to hold the average over all circuits of the kind."""
-FEWEST = 5
-"""Circuits below which no interval is given: of so few, draws say next to nothing."""
+FEWEST = 10
+"""Circuits below which a mean gets no interval: among so few, those that make the mean are too often missing."""
 
 _NORMAL = NormalDist()
 _Z = -_NORMAL.inv_cdf((1 - LEVEL) / 2)
@@ -27,7 +27,9 @@ _AT_ONCE = 1 << 22
 """Numbers held in memory at once."""
 
 
-def mean_intervals(values: Floats, circuits: Sequence[str], *, seed: int | np.random.Generator | None = 0) -> Floats:
+def mean_intervals(
+    values: Floats, circuits: Sequence[str], *, fewest: int = FEWEST, seed: int | np.random.Generator | None = 0
+) -> Floats:
     """Bootstrap the means of several columns over circuits, all columns from the same draws.
 
     Percentiles of 2,000 to 10,000 draws, widened for few circuits so that of a plain mean they would reach as far as
@@ -36,20 +38,23 @@ def mean_intervals(values: Floats, circuits: Sequence[str], *, seed: int | np.ra
     Args:
         values: ``(n_outputs, n_columns)``, finite.
         circuits: name of the circuit of each output.
+        fewest: circuits that there must be, 2 or more.
         seed: of the draws.
 
     Returns:
-        ``(n_columns, 2)``: lower and upper ends; NaN where there are fewer than `FEWEST` circuits.
+        ``(n_columns, 2)``: lower and upper ends; NaN where there are fewer circuits.
 
     Example:
-        >>> gains = np.array([[0.1], [0.2], [0.3], [0.0], [0.2], [0.1]])
-        >>> mean_intervals(gains, ["bv", "ghz", "w", "qft", "iqp", "qaoa"]).round(2).tolist()
-        [[0.03, 0.27]]
+        >>> gains = np.linspace(0, 0.3, 24)[:, None]
+        >>> mean_intervals(gains, [f"bv:{n}" for n in range(24)]).round(2).tolist()
+        [[0.11, 0.19]]
+        >>> mean_intervals(gains, ["bv:5"] * 24).tolist()
+        [[nan, nan]]
     """
     places, sizes = _clusters(circuits)
     number = len(sizes)
-    if number < FEWEST:
-        return np.full((values.shape[1], 2), nan)
+    if number < fewest:
+        return np.full((values.shape[1], 2), np.nan)
     totals = np.zeros((number, values.shape[1]))
     np.add.at(totals, places, values)
     rng = np.random.default_rng(seed)
@@ -78,7 +83,7 @@ def share_interval(hits: Sequence[bool] | NDArray[np.bool_], circuits: Sequence[
         circuits: name of the circuit of each output.
 
     Returns:
-        Lower and upper end; NaN where there are fewer than `FEWEST` circuits.
+        Lower and upper end.
 
     Example:
         >>> low, high = share_interval([False] * 20, [f"bv:{n}" for n in range(20)])
@@ -86,15 +91,13 @@ def share_interval(hits: Sequence[bool] | NDArray[np.bool_], circuits: Sequence[
         (0.0, 0.16)
     """
     places, sizes = _clusters(circuits)
-    number, outputs = len(sizes), len(places)
-    if number < FEWEST:
-        return nan, nan
-    share = float(np.mean(hits))
-    excess = np.bincount(places, np.asarray(hits) - share)
-    variance = number / (number - 1) * float(excess @ excess) / outputs**2
-    least = outputs**2 / float(sizes @ sizes)
-    worth = least if share in (0.0, 1.0) else share * (1 - share) / max(variance, share * (1 - share) / outputs)
-    return wilson(share, max(least, worth * (_Z / _student(number)) ** 2), _Z)
+    number, outputs, share = len(sizes), len(places), float(np.mean(hits))
+    worth = outputs**2 / float(sizes @ sizes)
+    if number > 1 and 0 < share < 1:
+        excess, alone = np.bincount(places, np.asarray(hits) - share), share * (1 - share) / outputs
+        variance = number / (number - 1) * float(excess @ excess) / outputs**2
+        worth = max(worth, outputs * alone / max(variance, alone) * (_Z / _student(number)) ** 2)
+    return wilson(share, worth, _Z)
 
 
 def raw_interval(fidelity: float, shots: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 from qcluster.bench.intervals import raw_interval
 from qcluster.bench.summary import RAW, Summary, few_circuits
 
-_COLUMNS = ("case", "machine", "n_bits", "ideal_entropy", "shots")
+_COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
 
 
 def write_page(

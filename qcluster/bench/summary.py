@@ -163,7 +163,7 @@ def _unscored(group: str, base: str, method: str, skipped: int) -> Summary:
 def few_circuits(summaries: Sequence[Summary]) -> str:
     """Say why intervals are missing; nothing where none is."""
     few = any(0 < one.circuits < FEWEST for one in summaries)
-    return f"No interval where there are fewer than {FEWEST} circuits." if few else ""
+    return f"Means of fewer than {FEWEST} circuits have no interval." if few else ""
 
 
 def _scored(row: Mapping[str, str]) -> bool:

@@ -42,7 +42,7 @@ def test_ends_are_those_of_all_draws_there_are():
     for picks in product(OUTPUTS.values(), repeat=len(OUTPUTS)):
         values = [value for part in picks for value in part]
         drawn.append(sum(values) / len(values))
-    ((low, high),) = mean_intervals(*rows(OUTPUTS))
+    ((low, high),) = mean_intervals(*rows(OUTPUTS), fewest=6)
     drawn, wanted = np.array(drawn), tail(len(OUTPUTS))
     spread = 4 * np.sqrt(wanted / 10_000)
     assert np.mean(drawn < low) - spread < wanted < np.mean(drawn <= low + 1e-12) + spread
@@ -59,8 +59,8 @@ def test_even_values_give_students_interval():
 
 def test_repeats_of_a_circuit_tell_nothing_new():
     values, circuits = rows(OUTPUTS)
-    once = mean_intervals(values, circuits)
-    assert np.allclose(mean_intervals(np.tile(values, (7, 1)), circuits * 7), once)
+    once = mean_intervals(values, circuits, fewest=6)
+    assert np.allclose(mean_intervals(np.tile(values, (7, 1)), circuits * 7, fewest=6), once)
     alone = mean_intervals(np.tile(values, (7, 1)), [str(k) for k in range(7 * len(values))])
     assert np.ptp(alone) < 0.5 * np.ptp(once)
     hits = values[:, 0] > 0.1
@@ -69,27 +69,33 @@ def test_repeats_of_a_circuit_tell_nothing_new():
 
 def test_columns_share_their_draws_and_rows_may_come_in_any_order():
     values, circuits = rows(OUTPUTS)
-    both = mean_intervals(np.hstack([values, 1 + 2 * values]), circuits, seed=5)
+    both = mean_intervals(np.hstack([values, 1 + 2 * values]), circuits, fewest=6, seed=5)
     assert np.allclose(both[1], 1 + 2 * both[0])
     order = np.random.default_rng(1).permutation(len(values))
-    again = mean_intervals(values[order], [circuits[k] for k in order], seed=5)
+    again = mean_intervals(values[order], [circuits[k] for k in order], fewest=6, seed=5)
     assert np.allclose(again, both[:1], atol=1e-12)
-    assert np.array_equal(mean_intervals(values, circuits, seed=5), mean_intervals(values, circuits, seed=5))
-    assert not np.array_equal(mean_intervals(values, circuits, seed=6), mean_intervals(values, circuits, seed=5))
+    assert np.array_equal(
+        mean_intervals(values, circuits, fewest=6, seed=5), mean_intervals(values, circuits, fewest=6, seed=5)
+    )
+    assert not np.array_equal(
+        mean_intervals(values, circuits, fewest=6, seed=6), mean_intervals(values, circuits, fewest=6, seed=5)
+    )
 
 
 def test_memory_is_bounded_and_changes_nothing(monkeypatch):
-    whole = mean_intervals(*rows(OUTPUTS))
+    whole = mean_intervals(*rows(OUTPUTS), fewest=6)
     monkeypatch.setattr(intervals, "_AT_ONCE", 1000)
-    assert np.array_equal(mean_intervals(*rows(OUTPUTS)), whole)
+    assert np.array_equal(mean_intervals(*rows(OUTPUTS), fewest=6), whole)
 
 
-@pytest.mark.parametrize("number", range(1, FEWEST + 1))
-def test_few_circuits_give_no_interval_however_often_they_ran(number):
-    circuits = [f"c{k % number}" for k in range(30)]
-    values = np.linspace(0, 1, 30)[:, None]
-    assert np.isnan(mean_intervals(values, circuits)).all() == (number < FEWEST)
-    assert np.isnan(share_interval(values[:, 0] > 0.5, circuits)).all() == (number < FEWEST)
+@pytest.mark.parametrize("number", [1, 2, 9, 10])
+def test_few_circuits_give_no_interval_of_a_mean_however_often_they_ran(number):
+    circuits = [f"c{k}" for k in range(number)] * 3
+    ((low, high),) = mean_intervals(np.linspace(0, 1, 3 * number)[:, None], circuits)
+    assert np.isnan([low, high]).all() == (number < FEWEST)
+    assert number < FEWEST or low < 0.5 < high
+    wilson = stats.binomtest(0, number).proportion_ci(method="wilson")
+    assert share_interval([False] * 3 * number, circuits) == pytest.approx((0, wilson.high))
 
 
 def test_where_all_circuits_agree_means_have_no_spread_and_shares_have():
@@ -122,11 +128,11 @@ def test_a_share_is_worth_its_outputs_only_where_circuits_do_not_differ():
 def test_intervals_hold_what_was_seen(outputs):
     circuits, hits, values = [str(c) for c, _, _ in outputs], [h for _, h, _ in outputs], [v for _, _, v in outputs]
     low, high = share_interval(hits, circuits)
-    ((below, above),) = mean_intervals(np.array(values)[:, None], circuits)
-    if len(set(circuits)) < FEWEST:
-        assert np.isnan([low, high, below, above]).all()
+    assert 0 <= low <= np.mean(hits) <= high <= 1
+    ((below, above),) = mean_intervals(np.array(values)[:, None], circuits, fewest=2)
+    if len(set(circuits)) == 1:
+        assert np.isnan([below, above]).all()
     else:
-        assert 0 <= low <= np.mean(hits) <= high <= 1
         assert min(values) - 1e-12 <= below <= np.mean(values) <= above <= max(values) + 1e-12
 
 
@@ -151,10 +157,14 @@ def test_shots_drawn_again_stay_within_the_interval_of_the_raw_fidelity(ideal, n
 @pytest.mark.slow
 @pytest.mark.parametrize("figure", ["gain", "skewed", "harm"])
 def test_campaigns_drawn_from_known_circuits_hold_the_average(figure):
-    """Twelve circuits, five outputs each: a 95 % interval holds in at least 9 of 10, taken for independent far less."""
+    """Of 95 % intervals at least 9 in 10 hold, and far less where outputs are taken for independent.
+
+    Gains of the paper campaign are made by four circuits of 24: of twelve drawn from them an interval holds less often
+    (docs/uncertainty.md).
+    """
     if figure == "gain":
         table = fidelities("mixture") - fidelities("identity")
-        found = held(lambda rng: rng.choice(table, 12), float(table.mean()), mean_ends, 300)
+        found = held(lambda rng: rng.choice(table, 24), float(table.mean()), mean_ends, 200)
     elif figure == "skewed":
 
         def draw(rng):

@@ -50,7 +50,8 @@ def test_a_summary_by_hand():
     gain = np.array(fixed) - raw
     assert (ours.n, ours.circuits, ours.wins, ours.ties, ours.losses) == (4, 4, 1, 1, 2)
     assert ours.gain == pytest.approx(gain.mean())
-    assert np.isnan([ours.gain_low, ours.mean_high, ours.factor_low, ours.harm_high]).all()  # four circuits
+    assert np.isnan([ours.gain_low, ours.mean_high, ours.factor_low]).all()  # four circuits
+    assert 0 < ours.harm_low < 0.25 < ours.harm_high
     assert ours.factor == pytest.approx(np.prod(np.array(fixed) / raw) ** 0.25)
     assert ours.mean_factor == pytest.approx(np.mean(fixed) / np.mean(raw))
     assert ours.median_factor == pytest.approx(np.median(np.array(fixed) / raw))
@@ -67,8 +68,8 @@ def ran(case, method, fidelity, machine="m"):
 
 
 def test_intervals_are_over_circuits():
-    """Six circuits on three machines alike: intervals as if each ran once, and none of a method against itself."""
-    pairs = [(0.5, 0.8), (0.4, 0.403), (0.9, 0.85), (0.2, 0.19), (0.6, 0.9), (0.7, 0.75)]
+    """Twelve circuits on three machines alike: intervals as if each ran once, and none of a method against itself."""
+    pairs = [(0.5, 0.8), (0.4, 0.403), (0.9, 0.85), (0.2, 0.19), (0.6, 0.9), (0.7, 0.75)] * 2
     once = [
         one
         for k, (raw, fixed) in enumerate(pairs)
@@ -82,27 +83,27 @@ def test_intervals_are_over_circuits():
     ]
     ours, raw = summarise(once, "all")
     again, _ = summarise(thrice, "all")
-    assert (ours.n, ours.circuits, again.n, again.circuits) == (6, 6, 18, 6)
+    assert (ours.n, ours.circuits, again.n, again.circuits) == (12, 12, 36, 12)
     for name in ("mean", "gain", "factor", "harm"):
         ends = [getattr(ours, f"{name}_low"), getattr(ours, f"{name}_high")]
         assert ends == pytest.approx([getattr(again, f"{name}_low"), getattr(again, f"{name}_high")])
         assert ends[0] < getattr(ours, name) < ends[1]
     assert raw.mean_low < raw.mean < raw.mean_high
     assert np.isnan([raw.gain_low, raw.factor_high, raw.harm_high]).all()
-    low, high = mean_intervals(np.log([[b / a] for a, b in pairs]), [str(k) for k in range(6)])[0]
+    low, high = mean_intervals(np.log([[b / a] for a, b in pairs]), [str(k) for k in range(12)])[0]
     assert (ours.factor_low, ours.factor_high) == pytest.approx((np.exp(low), np.exp(high)))
-    assert f"| ours | 18 | 6 | {ours.mean:.3f} [{ours.mean_low:.3f}, {ours.mean_high:.3f}] |" in table([again, raw])
+    assert f"| ours | 36 | 12 | {again.mean:.3f} [{again.mean_low:.3f}, {again.mean_high:.3f}] |" in table([again, raw])
     assert f"| {ours.harm:.0%} [{ours.harm_low:.0%}, {ours.harm_high:.0%}] |" in table([ours])
     assert table([raw]).splitlines()[-1].count("[") == 1
 
 
 def test_a_table_says_why_it_has_no_intervals():
-    few = [ran(case, method, value) for case in "abcd" for method, value in (("identity", 0.5), ("ours", 0.7))]
-    said = "No interval where there are fewer than 5 circuits."
+    few = [ran(case, method, value) for case in "abcdefghi" for method, value in (("identity", 0.5), ("ours", 0.7))]
+    said = "Means of fewer than 10 circuits have no interval."
     assert few_circuits(summarise(few, "all")) == said
     assert table(summarise(few, "all")).endswith(f"|\n\n{said}")
-    assert "[0" not in table(summarise(few, "all"))
-    enough = few + [ran("e", method, value) for method, value in (("identity", 0.5), ("ours", 0.7))]
+    assert table(summarise(few, "all")).count("[0") == 1  # harm has one
+    enough = few + [ran("j", method, value) for method, value in (("identity", 0.5), ("ours", 0.7))]
     assert few_circuits(summarise(enough, "all")) == ""
     assert table(summarise(enough, "all")).endswith("|")
 
@@ -135,10 +136,10 @@ def test_the_newest_score_counts():
 
 
 def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
-    """Of three methods one has too few circuits: two whiskers a panel, none beyond what the summaries say."""
-    rows = [ran(case, "identity", 0.5) for case in "abcdef"]
-    rows += [ran(case, "ours", 0.5 + 0.1 * k) for k, case in enumerate("abcdef")]
-    rows += [ran(case, "worse", 0.5 - 0.08 * k) for k, case in enumerate("abcdef")]
+    """Of three methods one has too few circuits for an interval of its mean."""
+    rows = [ran(case, "identity", 0.5) for case in "abcdefghijkl"]
+    rows += [ran(case, "ours", 0.5 + 0.04 * k) for k, case in enumerate("abcdefghijkl")]
+    rows += [ran(case, "worse", 0.5 - 0.04 * k) for k, case in enumerate("abcdefghijkl")]
     rows += [ran(case, "seldom", 0.6) for case in "ab"]
     kept = {}
     monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: kept.update({path.name: self}))
@@ -147,10 +148,11 @@ def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
     shown = [one for one in shown if one.method != "identity"]
     for axes, name in zip(kept["gain.png"].axes, ("gain", "harm"), strict=True):
         drawn = [line[:, 0].tolist() for lines in axes.collections for line in lines.get_segments()]
-        wanted = [[getattr(one, f"{name}_low"), getattr(one, f"{name}_high")] for one in shown if one.circuits > 2]
-        assert np.allclose(drawn, wanted)
+        wanted = np.array([[getattr(one, f"{name}_low"), getattr(one, f"{name}_high")] for one in shown])
+        assert np.allclose(drawn, wanted[~np.isnan(wanted[:, 0])])
+        assert len(drawn) == (2 if name == "gain" else 3)
         assert [bar.get_width() for bar in axes.patches] == pytest.approx([getattr(one, name) for one in shown])
-    assert kept["gain.png"].get_supxlabel().startswith("No interval")
+    assert kept["gain.png"].get_supxlabel().startswith("Means of fewer")
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +168,7 @@ def test_a_report_has_its_files(folder):
     assert [path.name for path in written] == ["report.md", "summary.csv", "report.html", "gain.png", "fidelity.png"]
     text = (folder / "report.md").read_text()
     assert "6 samples of 3 circuits" in text
-    assert "No interval where there are fewer than 5 circuits." in text
+    assert "Means of fewer than 10 circuits have no interval." in text
     assert "Published: x1.46." in text
     assert "### flips:0.05" in text
     with (folder / "summary.csv").open() as stream:
@@ -194,7 +196,7 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     groups = {group["name"]: group for group in data["groups"]}
     assert next(iter(groups)) == "all"
     assert {"machine=flips:0.1", "family=bv"} <= set(groups)
-    assert groups["all"]["few"].startswith("No interval")
+    assert groups["all"]["few"].startswith("Means of fewer")
     assert {one["circuits"] for one in groups["all"]["summaries"]} == {3}
     assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
 
@@ -255,4 +257,4 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     assert seen["methods"] == 4
     assert re.search(r"\(raw 0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] by its shots\)", seen["note"])
     assert (seen["all"], seen["part"]) == ("6", "3")
-    assert seen["few"].startswith("No interval")
+    assert seen["few"].startswith("Means of fewer")
