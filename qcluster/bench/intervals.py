@@ -38,7 +38,7 @@ def mean_intervals(
     Args:
         values: ``(n_outputs, n_columns)``, finite.
         circuits: name of the circuit of each output.
-        fewest: circuits that there must be, 2 or more.
+        fewest: circuits that there must be; one is never enough.
         seed: of the draws.
 
     Returns:
@@ -53,7 +53,7 @@ def mean_intervals(
     """
     places, sizes = _clusters(circuits)
     number = len(sizes)
-    if number < fewest:
+    if number < max(fewest, 2):
         return np.full((values.shape[1], 2), np.nan)
     totals = np.zeros((number, values.shape[1]))
     np.add.at(totals, places, values)
