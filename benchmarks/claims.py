@@ -1,16 +1,17 @@
 """Print what is measured of the published claims, as the Markdown tables of docs/campaigns.md.
 
 Run from the repository, after the campaign: python -m benchmarks.claims [folder ...]
-The folder is benchmarks/results/paper by default.
+The folder is benchmarks/results/paper by default; several folders are also put side by side. In brackets are the 95 %
+intervals of the report.
 """
 
 import sys
 from pathlib import Path
 
 from benchmarks.data import RESULTS
-from qcluster.bench.report import OURS, compare_pairs, latest, short
+from qcluster.bench.report import OURS, compare_pairs, factor, gain, harm, latest, mean, short
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import Summary, group_rows, summarise
+from qcluster.bench.summary import Summary, few_circuits, group_rows, summarise
 
 CLAIMS = {"identity": "1.46", "m3": "1.29", "hammer": "1.47", "qbeep": "2.65"}
 """Factors of Q-Cluster over other methods in arXiv:2504.10801, outputs low in entropy, five machines."""
@@ -22,8 +23,8 @@ def row(*cells: str) -> str:
 
 
 def factors(one: Summary) -> str:
-    """Write the three averages of a factor."""
-    return f"{one.factor:.2f} / {one.median_factor:.2f} / {one.mean_factor:.2f}"
+    """Write the three averages of a factor, the first with its interval."""
+    return f"{factor(one)} / {one.median_factor:.2f} / {one.mean_factor:.2f}"
 
 
 def claims(folder: Path) -> list[str]:
@@ -39,18 +40,35 @@ def claims(folder: Path) -> list[str]:
 
 
 def harms(folder: Path) -> list[str]:
-    """Tell mean, median, gain, wins, harm and worst loss of each method, low and high entropy apart."""
+    """Tell mean, median, gain, wins, harm and worst loss of each method, low and high entropy apart, with intervals."""
     lines = []
     for name, part in group_rows(latest(read_scores(folder)), "entropy").items():
         found = summarise(part, name)
+        name = f"{name}: {found[0].n} of {found[0].circuits} circuits"
         lines += ["", row(name, "mean HF", "median", "gain", "win/tie/loss", "harm", "worst"), row(*["---"] * 7)]
         for one in (one for one in found if one.n):
-            cells = [f"`{one.method}`", short(one.mean), short(one.median), f"{one.gain:+.3f}"]
-            cells += [f"{one.wins}/{one.ties}/{one.losses}", f"{one.harm:.0%}", short(one.worst)]
+            cells = [f"`{one.method}`", mean(one), short(one.median), gain(one)]
+            cells += [f"{one.wins}/{one.ties}/{one.losses}", harm(one), short(one.worst)]
             lines.append(row(*cells))
+        lines += ["", few] if (few := few_circuits(found)) else []
+    return lines
+
+
+def beside(folders: list[Path]) -> list[str]:
+    """Put mean fidelity, gain and harm of several campaigns side by side."""
+    found = {place.name: {one.method: one for one in summarise(latest(read_scores(place)), "all")} for place in folders}
+    names = [f"{name}, n={next(iter(part.values())).n}" for name, part in found.items()]
+    head = ["", *(f"{name}: {figure}" for name in names for figure in ("mean HF", "gain", "harm"))]
+    lines = ["", row(*head), row(*["---"] * len(head))]
+    for method in (name for name in next(iter(found.values())) if all(name in part for part in found.values())):
+        every = [part[method] for part in found.values()]
+        lines.append(row(f"`{method}`", *(write(one) for one in every for write in (mean, gain, harm))))
     return lines
 
 
 if __name__ == "__main__":
-    for place in [Path(text) for text in sys.argv[1:]] or [RESULTS / "paper"]:
+    places = [Path(text) for text in sys.argv[1:]] or [RESULTS / "paper"]
+    for place in places:
         print("\n".join([*claims(place), *harms(place)]))
+    if len(places) > 1:
+        print("\n".join(beside(places)))

@@ -101,19 +101,21 @@ def report(
     """Write report.md, summary.csv, report.html and figures from the scores of a folder."""
     from rich.table import Table
 
-    from qcluster.bench.report import latest, short, write_report
+    from qcluster.bench.report import gain, harm, latest, short, write_report
     from qcluster.bench.store import read_scores
-    from qcluster.bench.summary import summarise
+    from qcluster.bench.summary import few_circuits, summarise
 
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
     console, shown = Console(), Table()
-    for name in ("method", "n", "mean HF", "gain", "x raw", "harm", "CPU s/call"):
-        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
-    for one in summarise(latest(read_scores(folder)), "all"):
-        numbers = (short(one.mean), short(one.gain), short(one.factor, 2), short(one.harm, 2), short(one.seconds))
-        shown.add_row(one.method, str(one.n), *numbers)
+    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
+        shown.add_column(escape(name), justify="left" if name == "method" else "right", no_wrap=True)
+    overall = summarise(latest(read_scores(folder)), "all")
+    for one in overall:
+        shown.add_row(one.method, str(one.n), short(one.mean), escape(gain(one)), escape(harm(one)))
     console.print(shown)
+    if few := few_circuits(overall):
+        console.print(few)
     for path in written:
         console.print(str(path), highlight=False, markup=False)
 

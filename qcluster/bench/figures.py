@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qcluster.bench.summary import RAW, Summary
+from qcluster.bench.summary import HARM, RAW, Summary, few_circuits
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Sequence[Summary]) -> list[Path]:
-    """Draw mean gains with their intervals, and each method's fidelity against the raw one.
+    """Draw mean gains and shares harmed with their intervals, and each method's fidelity against the raw one.
 
     Returns:
         The files: ``gain.png`` and ``fidelity.png``.
@@ -23,19 +27,33 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
 def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 0.9 + 0.4 * len(shown)), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(10, 1.1 + 0.4 * len(shown)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     places = np.arange(len(shown))
-    gains = np.array([one.gain for one in shown])
-    spread = np.array([[one.gain - one.gain_low, one.gain_high - one.gain] for one in shown]).T.clip(0)
     colours = ["#2a7f3f" if one.gain_low > 0 else "#b03030" if one.gain_high < 0 else "#888888" for one in shown]
-    axes.barh(places, gains, xerr=spread, color=colours, ecolor="#222222", capsize=3)
-    axes.set_yticks(places, [f"{one.method} (n={one.n})" for one in shown])
-    axes.invert_yaxis()
-    axes.axvline(0, color="#222222", linewidth=0.8)
-    axes.set_xlabel("mean gain in Hellinger fidelity over raw, 95 % interval")
+    left.barh(places, [one.gain for one in shown], color=colours)
+    right.barh(places, [one.harm for one in shown], color="#b03030")
+    _whiskers(left, [(one.gain, one.gain_low, one.gain_high) for one in shown])
+    _whiskers(right, [(one.harm, one.harm_low, one.harm_high) for one in shown])
+    left.set_yticks(places, [f"{one.method} (n={one.n}, {one.circuits} circuits)" for one in shown])
+    left.invert_yaxis()
+    left.axvline(0, color="#222222", linewidth=0.8)
+    left.set_xlabel("mean gain in Hellinger fidelity over raw")
+    right.set_xlim(0, 1)
+    right.set_xlabel(f"share harmed (lost more than {HARM})")
+    figure.supxlabel(few_circuits(shown) or "95 % intervals over circuits", fontsize=9)
     figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
+
+
+def _whiskers(axes: "Axes", found: Sequence[tuple[float, float, float]]) -> None:
+    """Draw the intervals that are there: ``(value, low, high)`` of each bar from the top, NaN where there is none."""
+    values, low, high = np.array(found).T
+    there = ~np.isnan(low)
+    spread = np.stack([values - low, high - values])[:, there]
+    axes.errorbar(
+        values[there], np.flatnonzero(there), xerr=spread, fmt="none", ecolor="#222222", elinewidth=1.5, capsize=3
+    )
 
 
 def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summary]) -> Path:

@@ -5,18 +5,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
+from math import isnan, nan
 from pathlib import Path
+from typing import Any
 
-from qcluster.bench.summary import Summary
+from qcluster.bench.intervals import raw_interval
+from qcluster.bench.summary import RAW, Summary, few_circuits
 
-_COLUMNS = ("case", "machine", "n_bits", "ideal_entropy", "shots")
+_COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
 
 
 def write_page(
     path: Path,
     title: str,
     rows: Sequence[Mapping[str, str]],
-    overall: Sequence[Summary],
+    groups: Sequence[Sequence[Summary]],
     bars: Mapping[tuple[str, str], str],
 ) -> None:
     """Write the page.
@@ -25,23 +28,37 @@ def write_page(
         path: the file.
         title: heading.
         rows: scores, one a task and method.
-        overall: summary of each method.
+        groups: summaries of each method, all samples first.
         bars: the likeliest strings of each task and method, as in ``bars.csv``.
     """
-    methods = [one.method for one in overall]
-    tasks: dict[str, dict[str, object]] = {}
+    methods = [one.method for one in groups[0]]
+    tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         task = tasks.setdefault(row["task"], {**{key: row[key] for key in _COLUMNS}, "hf": {}, "bars": {}, "note": {}})
-        task["hf"][row["method"]] = float(row["hellinger_fidelity"]) if row["hellinger_fidelity"] else None  # type: ignore[index]
-        task["note"][row["method"]] = row["note"] or row["status"]  # type: ignore[index]
-        task["bars"][row["method"]] = bars.get((row["task"], row["method"]), "")  # type: ignore[index]
-    summaries = [{key: _clean(value) for key, value in asdict(one).items()} for one in overall]
-    content = {"methods": methods, "tasks": list(tasks.values()), "summaries": summaries}
+        task["hf"][row["method"]] = fidelity = _clean(float(row["hellinger_fidelity"] or nan))
+        task["note"][row["method"]] = row["note"] or row["status"]
+        task["bars"][row["method"]] = bars.get((row["task"], row["method"]), "")
+        shots = float(row["shots"] or 0)
+        if row["method"] == RAW and fidelity is not None and shots > 0:
+            task["ends"] = raw_interval(fidelity, shots)
+    content = {
+        "methods": methods,
+        "tasks": list(tasks.values()),
+        "groups": [
+            {"name": part[0].group, "few": few_circuits(part), "summaries": [_pack(one) for one in part]}
+            for part in groups
+        ],
+    }
     data = json.dumps(content, separators=(",", ":")).replace("</", "<\\/")
     page = resources.files("qcluster.bench").joinpath("page.html").read_text(encoding="utf-8")
     page = page.replace("@@TITLE@@", html.escape(title)).replace("@@DATA@@", data)
     path.write_text(page, encoding="utf-8")
 
 
-def _clean(value: object) -> object:
-    return None if isinstance(value, float) and value != value else value
+def _pack(one: Summary) -> dict[str, object]:
+    return {key: _clean(value, 6) if isinstance(value, float) else value for key, value in asdict(one).items()}
+
+
+def _clean(value: float, digits: int = 17) -> float | None:
+    """Shorten a number; JSON has no NaN."""
+    return None if isnan(value) else float(f"{value:.{digits}g}")

@@ -6,6 +6,8 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     counts           {"0101": 12, ...}, required; the first character is the highest classical bit
     ideal            {"0101": probability, ...}; or
     ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
+    circuit          text, the same for repeats of a circuit, which a report does not take for independent; by default
+                     the ideal_id, else the id
     machine          text, such as "ibm_torino"
     family           text, for grouping; by default what the id says before its first digit
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
@@ -102,7 +104,7 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
     identity = str(line["id"])
     return Sample(
         identity=identity,
-        case=identity,
+        case=str(line.get("circuit", line.get("ideal_id", identity))),
         family=str(line.get("family", re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)),
         machine=machine,
         counts=counts,

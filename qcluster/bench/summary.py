@@ -1,11 +1,12 @@
 """Statistics of scores: every method against the raw counts of the same shots."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import isfinite, nan
 
 import numpy as np
 
-from qcluster.core.distribution import Floats
+from qcluster.bench.intervals import FEWEST, mean_intervals, share_interval
 
 RAW = "identity"
 """The method that all others are compared with."""
@@ -18,12 +19,15 @@ LOW_ENTROPY = 0.6
 
 _FLOOR = 1e-6
 """Fidelities are raised to this before factors are formed, so that none is infinite."""
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Summary:
-    """How one method did on one group of samples, in Hellinger fidelity (HF)."""
+    """How one method did on one group of samples, in Hellinger fidelity (HF).
+
+    Ends named ``low`` and ``high`` are of 95 % intervals over circuits, see `qcluster.bench.intervals`; NaN where there
+    are too few circuits, or a method is compared with itself.
+    """
 
     group: str
     """What the samples have in common, ``family=bv``."""
@@ -33,18 +37,28 @@ class Summary:
     """Name of the method."""
     n: int
     """Samples on which the method and the raw counts were scored."""
+    circuits: int
+    """Circuits among these samples: repeats and other machines do not count again."""
     mean: float
     """Mean HF."""
+    mean_low: float
+    """Lower end."""
+    mean_high: float
+    """Upper end."""
     median: float
     """Median HF."""
     gain: float
     """Mean of HF less raw HF on the same sample."""
     gain_low: float
-    """Lower end of the 95 % bootstrap interval of `gain`."""
+    """Lower end."""
     gain_high: float
     """Upper end."""
     factor: float
     """Geometric mean of HF over raw HF."""
+    factor_low: float
+    """Lower end."""
+    factor_high: float
+    """Upper end."""
     median_factor: float
     """Median of HF over raw HF."""
     wins: int
@@ -55,6 +69,10 @@ class Summary:
     """Samples with a loss beyond a tie."""
     harm: float
     """Share of samples that lost more than .02."""
+    harm_low: float
+    """Lower end."""
+    harm_high: float
+    """Upper end."""
     worst: float
     """Largest loss, as a negative number; 0 when none lost."""
     correct: float
@@ -97,25 +115,36 @@ def _summary(
         return _unscored(group, base, method, skipped)
     fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
     before = np.array([raw[row["task"]] for row in scored])
-    gain = fidelity - before
-    low, high = bootstrap_mean(gain, seed=seed)
+    gain, harmed = fidelity - before, fidelity - before < -HARM
     factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
+    circuits = [row["case"] for row in scored]
+    ends = mean_intervals(np.stack([fidelity, gain, np.log(factors)], axis=1), circuits, seed=seed)
+    harm_ends = share_interval(harmed, circuits)
+    if method == base:
+        ends[1:], harm_ends = nan, (nan, nan)
     return Summary(
         group=group,
         base=base,
         method=method,
         n=len(scored),
+        circuits=len(set(circuits)),
         mean=float(fidelity.mean()),
+        mean_low=float(ends[0, 0]),
+        mean_high=float(ends[0, 1]),
         median=float(np.median(fidelity)),
         gain=float(gain.mean()),
-        gain_low=low,
-        gain_high=high,
+        gain_low=float(ends[1, 0]),
+        gain_high=float(ends[1, 1]),
         factor=float(np.exp(np.log(factors).mean())),
+        factor_low=float(np.exp(ends[2, 0])),
+        factor_high=float(np.exp(ends[2, 1])),
         median_factor=float(np.median(factors)),
         wins=int((gain > TIE).sum()),
         ties=int((np.abs(gain) <= TIE).sum()),
         losses=int((gain < -TIE).sum()),
-        harm=float((gain < -HARM).mean()),
+        harm=float(harmed.mean()),
+        harm_low=harm_ends[0],
+        harm_high=harm_ends[1],
         worst=float(min(0.0, gain.min())),
         correct=float(np.mean([row["correct"] == "1" for row in scored])),
         mean_factor=float(fidelity.mean() / max(before.mean(), _FLOOR)),
@@ -125,31 +154,20 @@ def _summary(
 
 
 def _unscored(group: str, base: str, method: str, skipped: int) -> Summary:
-    numbers = dict.fromkeys(
-        ("mean", "median", "gain", "gain_low", "gain_high", "factor", "median_factor"), float("nan")
-    )
-    more = dict.fromkeys(("harm", "worst", "correct", "mean_factor", "seconds"), float("nan"))
+    numbers = {field.name: nan for field in fields(Summary) if field.type is float}
     return Summary(
-        group=group, base=base, method=method, n=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers, **more
+        group=group, base=base, method=method, n=0, circuits=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers
     )
+
+
+def few_circuits(summaries: Sequence[Summary]) -> str:
+    """Say why intervals are missing; nothing where none is."""
+    few = any(0 < one.circuits < FEWEST for one in summaries)
+    return f"Means of fewer than {FEWEST} circuits have no interval." if few else ""
 
 
 def _scored(row: Mapping[str, str]) -> bool:
-    return row["status"] == "ok" and row["hellinger_fidelity"] != ""
-
-
-def bootstrap_mean(values: Floats, *, seed: int | np.random.Generator | None = 0) -> tuple[float, float]:
-    """Give the 95 % percentile bootstrap interval of a mean.
-
-    Example:
-        >>> low, high = bootstrap_mean(np.array([1.0, 2.0, 3.0, 4.0]), seed=1)
-        >>> low < 2.5 < high
-        True
-    """
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.quantile(values[picks].mean(axis=1), [0.025, 0.975])
-    return float(low), float(high)
+    return row["status"] == "ok" and isfinite(float(row["hellinger_fidelity"] or nan))
 
 
 GROUPINGS: dict[str, Callable[[Mapping[str, str]], str]] = {

@@ -117,8 +117,13 @@ def _ends(
     if reach <= 0:
         return mean, mean
     t, s = min(max((mean - low) / reach, 0.0), 1.0), spread / reach
-    number = max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2))
-    centre = (t + z * z / (2 * number)) / (1 + z * z / number)
-    half = z * sqrt(t * (1 - t) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
-    below, above = max(0.0, min(centre - half, t - doubt * s)), min(1.0, max(centre + half, t + doubt * s))
+    below, above = wilson(t, max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2)), z)
+    below, above = max(0.0, min(below, t - doubt * s)), min(1.0, max(above, t + doubt * s))
     return min(low + reach * below, mean), max(low + reach * above, mean)
+
+
+def wilson(share: float, number: float, z: float) -> tuple[float, float]:
+    """Give Wilson's interval (1927) of a share that was seen in a number of draws, `z` standard deviations wide."""
+    centre = (share + z * z / (2 * number)) / (1 + z * z / number)
+    half = z * sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)

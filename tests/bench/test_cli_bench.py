@@ -30,6 +30,7 @@ def test_run_score_report(tmp_path):
     call("score", out, "--methods", "plurality, em_uniform")
     shown = call("report", out, "--title", "Mine", "--no-figures")
     assert "plurality" in shown
+    assert "Means of fewer than 10 circuits have no interval." in shown
     assert (out / "report.md").read_text().startswith("# Mine")
     call("score", out, "--methods", "identity", "--again")
     rows = (out / "scores.csv").read_text().splitlines()[1:]

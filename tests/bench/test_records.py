@@ -51,6 +51,10 @@ def test_ideals_may_lie_in_a_file_beside(tmp_path):
     write(tmp_path / "r_ideals.jsonl", [{"ideal_id": "x", "ideal": {"0": 1}}])
     (sample,) = read_records(path)
     assert sample.ideal.to_probs() == {"0": 1.0}
+    assert (sample.identity, sample.case) == ("a1", "x")  # records of one ideal are of one circuit
+    write(path, [record | {"circuit": "mine"}])
+    (sample,) = read_records(path)
+    assert sample.case == "mine"
     other = write(tmp_path / "other.jsonl", [{"ideal_id": "x", "ideal": {"1": 1}}])
     (sample,) = read_records(path, other)
     assert sample.ideal.to_probs() == {"1": 1.0}

@@ -8,11 +8,14 @@ import subprocess
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from qcluster.bench.campaign import run
-from qcluster.bench.report import compare_pairs, latest, pair_table, write_report
+from qcluster.bench.figures import draw_figures
+from qcluster.bench.intervals import mean_intervals, raw_interval
+from qcluster.bench.report import compare_pairs, latest, pair_table, table, write_report
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import bootstrap_mean, group_rows, summarise
+from qcluster.bench.summary import few_circuits, group_rows, summarise
 from qcluster.bench.tasks import parse_campaign
 from qcluster.errors import StorageError
 
@@ -41,20 +44,68 @@ def test_a_summary_by_hand():
     rows += [row(str(k), "ours", value, correct=str(int(k < 3))) for k, value in enumerate(fixed)]
     rows += [row("9", "ours", 0.1)]  # no raw score: left out
     rows += [row("0", "other", None, status="skipped")]
-    ours = next(one for one in summarise(rows, "all") if one.method == "ours")
+    rows += [row("1", "damaged", "nan"), row("2", "damaged", 0.4)]
+    found = {one.method: one for one in summarise(rows, "all")}
+    ours, other, damaged = found["ours"], found["other"], found["damaged"]
     gain = np.array(fixed) - raw
-    assert (ours.n, ours.wins, ours.ties, ours.losses) == (4, 1, 1, 2)
+    assert (ours.n, ours.circuits, ours.wins, ours.ties, ours.losses) == (4, 4, 1, 1, 2)
     assert ours.gain == pytest.approx(gain.mean())
-    assert ours.gain_low <= ours.gain <= ours.gain_high
+    assert np.isnan([ours.gain_low, ours.mean_high, ours.factor_low]).all()  # four circuits
+    assert 0 < ours.harm_low < 0.25 < ours.harm_high
     assert ours.factor == pytest.approx(np.prod(np.array(fixed) / raw) ** 0.25)
     assert ours.mean_factor == pytest.approx(np.mean(fixed) / np.mean(raw))
     assert ours.median_factor == pytest.approx(np.median(np.array(fixed) / raw))
     assert ours.harm == 0.25
     assert ours.worst == pytest.approx(-0.05)
     assert ours.correct == 0.75
-    other = next(one for one in summarise(rows, "all") if one.method == "other")
-    assert (other.n, other.skipped) == (0, 1)
-    assert np.isnan(other.mean)
+    assert (other.n, other.skipped, damaged.n, damaged.skipped) == (0, 1, 1, 1)
+    assert np.isnan([other.mean, other.gain_low, other.seconds]).all()
+    assert damaged.gain == pytest.approx(0.4 - 0.9)
+
+
+def ran(case, method, fidelity, machine="m"):
+    return row(f"{case} {machine}", method, fidelity, case=case, machine=machine)
+
+
+def test_intervals_are_over_circuits():
+    """Twelve circuits on three machines alike: intervals as if each ran once, and none of a method against itself."""
+    pairs = [(0.5, 0.8), (0.4, 0.403), (0.9, 0.85), (0.2, 0.19), (0.6, 0.9), (0.7, 0.75)] * 2
+    once = [
+        one
+        for k, (raw, fixed) in enumerate(pairs)
+        for one in (ran(str(k), "identity", raw), ran(str(k), "ours", fixed))
+    ]
+    thrice = [
+        one
+        for k, (raw, fixed) in enumerate(pairs)
+        for machine in "abc"
+        for one in (ran(str(k), "identity", raw, machine), ran(str(k), "ours", fixed, machine))
+    ]
+    ours, raw = summarise(once, "all")
+    again, _ = summarise(thrice, "all")
+    assert (ours.n, ours.circuits, again.n, again.circuits) == (12, 12, 36, 12)
+    for name in ("mean", "gain", "factor", "harm"):
+        ends = [getattr(ours, f"{name}_low"), getattr(ours, f"{name}_high")]
+        assert ends == pytest.approx([getattr(again, f"{name}_low"), getattr(again, f"{name}_high")])
+        assert ends[0] < getattr(ours, name) < ends[1]
+    assert raw.mean_low < raw.mean < raw.mean_high
+    assert np.isnan([raw.gain_low, raw.factor_high, raw.harm_high]).all()
+    low, high = mean_intervals(np.log([[b / a] for a, b in pairs]), [str(k) for k in range(12)])[0]
+    assert (ours.factor_low, ours.factor_high) == pytest.approx((np.exp(low), np.exp(high)))
+    assert f"| ours | 36 | 12 | {again.mean:.3f} [{again.mean_low:.3f}, {again.mean_high:.3f}] |" in table([again, raw])
+    assert f"| {ours.harm:.0%} [{ours.harm_low:.0%}, {ours.harm_high:.0%}] |" in table([ours])
+    assert table([raw]).splitlines()[-1].count("[") == 1
+
+
+def test_a_table_says_why_it_has_no_intervals():
+    few = [ran(case, method, value) for case in "abcdefghi" for method, value in (("identity", 0.5), ("ours", 0.7))]
+    said = "Means of fewer than 10 circuits have no interval."
+    assert few_circuits(summarise(few, "all")) == said
+    assert table(summarise(few, "all")).endswith(f"|\n\n{said}")
+    assert table(summarise(few, "all")).count("[0") == 1  # harm has one
+    enough = few + [ran("j", method, value) for method, value in (("identity", 0.5), ("ours", 0.7))]
+    assert few_circuits(summarise(enough, "all")) == ""
+    assert table(summarise(enough, "all")).endswith("|")
 
 
 def test_methods_are_compared_with_each_other_where_entropy_is_low():
@@ -69,16 +120,7 @@ def test_methods_are_compared_with_each_other_where_entropy_is_low():
     assert duel.factor == pytest.approx((0.9 / 0.6 * 0.3 / 0.4) ** (1 / 3))
     assert duel.mean_factor == pytest.approx(1.8 / 1.6)
     assert (duel.wins, duel.ties, duel.losses, duel.worst) == (1, 1, 1, pytest.approx(-0.1))
-    assert "| paper | m3 | 3 |" in pair_table([duel])
-
-
-def test_the_bootstrap_covers_the_mean():
-    rng = np.random.default_rng(3)
-    covered = 0
-    for seed in range(200):
-        low, high = bootstrap_mean(rng.normal(size=40), seed=seed)
-        covered += low <= 0 <= high
-    assert 0.88 < covered / 200 < 0.99
+    assert "| paper | m3 | 3 | 3 |" in pair_table([duel])
 
 
 def test_groups_are_in_order():
@@ -93,6 +135,26 @@ def test_the_newest_score_counts():
     assert [one["hellinger_fidelity"] for one in latest([row("a", "m", 0.1), row("a", "m", 0.2)])] == ["0.2"]
 
 
+def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
+    """Of three methods one has too few circuits for an interval of its mean."""
+    rows = [ran(case, "identity", 0.5) for case in "abcdefghijkl"]
+    rows += [ran(case, "ours", 0.5 + 0.04 * k) for k, case in enumerate("abcdefghijkl")]
+    rows += [ran(case, "worse", 0.5 - 0.04 * k) for k, case in enumerate("abcdefghijkl")]
+    rows += [ran(case, "seldom", 0.6) for case in "ab"]
+    kept = {}
+    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: kept.update({path.name: self}))
+    shown = summarise(rows, "all")
+    draw_figures(tmp_path, rows, shown)
+    shown = [one for one in shown if one.method != "identity"]
+    for axes, name in zip(kept["gain.png"].axes, ("gain", "harm"), strict=True):
+        drawn = [line[:, 0].tolist() for lines in axes.collections for line in lines.get_segments()]
+        wanted = np.array([[getattr(one, f"{name}_low"), getattr(one, f"{name}_high")] for one in shown])
+        assert np.allclose(drawn, wanted[~np.isnan(wanted[:, 0])])
+        assert len(drawn) == (2 if name == "gain" else 3)
+        assert [bar.get_width() for bar in axes.patches] == pytest.approx([getattr(one, name) for one in shown])
+    assert kept["gain.png"].get_supxlabel().startswith("Means of fewer")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("campaign")
@@ -105,11 +167,13 @@ def test_a_report_has_its_files(folder):
     written = write_report(folder, title="Flips </script> & more", notes="Published: x1.46.")
     assert [path.name for path in written] == ["report.md", "summary.csv", "report.html", "gain.png", "fidelity.png"]
     text = (folder / "report.md").read_text()
-    assert "6 samples" in text
+    assert "6 samples of 3 circuits" in text
+    assert "Means of fewer than 10 circuits have no interval." in text
     assert "Published: x1.46." in text
     assert "### flips:0.05" in text
     with (folder / "summary.csv").open() as stream:
         lines = list(csv.DictReader(stream))
+    assert [line["gain_low"] for line in lines if line["group"] == "all"] == ["nan"] * 4
     assert {line["group"] for line in lines} >= {"all", "machine=flips:0.1", "family=bv", "entropy=low (H/n <= 0.6)"}
     best = max(float(line["mean"]) for line in lines if line["group"] == "all")
     assert text.index(f"{best:.3f}") < text.index("| identity")
@@ -127,6 +191,13 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     shown = {(task["case"], task["machine"], m): hf for task in data["tasks"] for m, hf in task["hf"].items()}
     for one in scores:
         assert shown[one["case"], one["machine"], one["method"]] == float(one["hellinger_fidelity"])
+    for task in data["tasks"]:
+        assert task["ends"] == pytest.approx(raw_interval(task["hf"]["identity"], 500))
+    groups = {group["name"]: group for group in data["groups"]}
+    assert next(iter(groups)) == "all"
+    assert {"machine=flips:0.1", "family=bv"} <= set(groups)
+    assert groups["all"]["few"].startswith("Means of fewer")
+    assert {one["circuits"] for one in groups["all"]["summaries"]} == {3}
     assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
 
 
@@ -161,7 +232,13 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
       table.tBodies[0].rows[0].click();
       const method = document.getElementById("method");
       method.value = "plurality"; method.dispatchEvent(new Event("change"));
-      document.title = JSON.stringify({ before, after, found, name: document.getElementById("name").textContent,
+      const note = document.getElementById("note").textContent, groups = document.getElementById("group");
+      const all = document.querySelector("#methods td:nth-child(2)").textContent;
+      groups.value = [...groups.options].find(option => option.text === "machine=flips:0.1").value;
+      groups.dispatchEvent(new Event("change"));
+      const part = document.querySelector("#methods td:nth-child(2)").textContent;
+      document.title = JSON.stringify({ note, all, part, few: document.getElementById("few").textContent,
+        before, after, found, name: document.getElementById("name").textContent,
         bars: document.querySelectorAll("#bars code").length,
         methods: document.querySelectorAll("#methods tbody tr").length });
     });
@@ -178,3 +255,6 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     assert "qaoa:4" in seen["name"]
     assert seen["bars"] == 16
     assert seen["methods"] == 4
+    assert re.search(r"\(raw 0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] by its shots\)", seen["note"])
+    assert (seen["all"], seen["part"]) == ("6", "3")
+    assert seen["few"].startswith("Means of fewer")

@@ -1,0 +1,79 @@
+"""Does redrawing the shots of an output tell how sure its mitigated fidelity is? Against counts that are measured anew.
+
+Run from the repository: python -m benchmarks.redraws
+Writes benchmarks/results/redraws.csv and prints it as the table of docs/uncertainty.md. Circuits of six bits under
+flips of 3 and 7 % and a tenth of uniform noise: the spread of the fidelity over 40 sets of counts, and over 25 redraws
+of each of 8 of them, mitigated again; and by how much redraws shift the fidelity.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.coverage import flipped
+from benchmarks.data import RESULTS
+from qcluster import baselines, mitigate
+from qcluster.bench.table import Table
+from qcluster.core.bits import index_bits
+from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.metrics import hellinger_fidelity
+
+COLUMNS = ("case", "shots", "method", "fidelity", "spread", "spread_of_redraws", "shift_of_redraws")
+N_BITS = 6
+BITS = index_bits(np.arange(1 << N_BITS), N_BITS)
+METHODS: dict[str, Callable[[Distribution], Distribution]] = {
+    "raw": lambda counts: counts,
+    "hammer": baselines.hammer,
+    "mixture": lambda counts: mitigate(counts).distribution,
+}
+
+
+def cases() -> dict[str, Floats]:
+    """Give ideal outputs: two strings, six strings, a smooth one, and a random one."""
+    places = np.arange(1 << N_BITS)
+    made = {
+        "ghz": np.isin(places, [0, places[-1]]) * 1.0,
+        "w": np.isin(places, 1 << np.arange(N_BITS)) * 1.0,
+        "smooth": np.exp(-1.2 * (BITS[:, 1:] != BITS[:, :-1]).sum(axis=1)),
+        "Porter-Thomas": np.random.default_rng(3).exponential(size=len(places)),
+    }
+    return {name: vector / vector.sum() for name, vector in made.items()}
+
+
+def distribution(weights: Floats) -> Distribution:
+    """Keep the strings that have a weight."""
+    return Distribution(BITS[weights > 0], weights[weights > 0].astype(float))
+
+
+def spreads(ideal: Floats, shots: int, method: str, trials: int = 40, redrawn: int = 8, redraws: int = 25) -> Floats:
+    """Give mean fidelity, its spread, the median spread of redraws, and how far these shift the fidelity."""
+    rng, truth = np.random.default_rng(0), distribution(ideal)
+    noisy = flipped(ideal, np.tile([0.03, 0.07], (N_BITS, 1)), 0.1)
+
+    def fidelity(weights: Floats) -> float:
+        return hellinger_fidelity(METHODS[method](distribution(weights)), truth)
+
+    drawn = rng.multinomial(shots, noisy, size=trials)
+    found = np.array([fidelity(weights) for weights in drawn])
+    again = np.array([[fidelity(w) for w in rng.multinomial(shots, row / shots, redraws)] for row in drawn[:redrawn]])
+    shift = again.mean() - found[:redrawn].mean()
+    return np.array([found.mean(), found.std(), np.median(again.std(axis=1)), shift])
+
+
+def main() -> None:
+    """Write the table and print it."""
+    path = RESULTS / "redraws.csv"
+    path.unlink(missing_ok=True)
+    table = Table(path, COLUMNS)
+    for name, ideal in cases().items():
+        for shots in (1000, 8192):
+            for method in METHODS:
+                numbers = [float(f"{value:.4f}") for value in spreads(ideal, shots, method)]
+                table.append([dict(zip(COLUMNS, (name, shots, method, *numbers), strict=True))])
+    print("| " + " | ".join(COLUMNS).replace("_", " ") + " |\n" + "|---" * len(COLUMNS) + "|")
+    for row in table.rows():
+        print("| " + " | ".join(row.values()) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""How often the report's intervals hold the average over all circuits, where that average is known.
+
+Run from the repository: python -m benchmarks.report_coverage
+Writes benchmarks/results/report_coverage.csv, one row a population, method and number of circuits, and prints the
+table of docs/uncertainty.md. A campaign is played by drawing circuits from a population, each with all its outputs:
+the circuits of the paper campaign, whose average over all 24 is then the truth, and circuits with a known share of
+harmed outputs, alike within a circuit or not. `as_if_independent` takes every output for a circuit of its own.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import numpy as np
+
+from benchmarks.data import RESULTS
+from qcluster.bench.intervals import mean_intervals, share_interval
+from qcluster.bench.store import read_scores
+from qcluster.bench.summary import HARM, RAW
+from qcluster.bench.table import Table
+from qcluster.core.distribution import Floats
+
+COLUMNS = ("population", "method", "circuits", "figure", "trials", "held", "held_as_if_independent")
+SIZES = (5, 10, 15, 24)
+METHODS = ("m3", "hammer", "mixture", "plurality")
+TRIALS = 100
+Ends = Callable[[Floats, list[str]], tuple[float, float]]
+
+
+def mean_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
+    """Give the interval of a mean."""
+    ((low, high),) = mean_intervals(outputs[:, None], circuits, fewest=min(SIZES)).tolist()
+    return low, high
+
+
+def share_ends(outputs: Floats, circuits: list[str]) -> tuple[float, float]:
+    """Give the interval of a share."""
+    return share_interval(outputs > 0, circuits)
+
+
+def held(
+    draw: Callable[[np.random.Generator], Floats], truth: float, ends: Ends, trials: int, seed: int = 0
+) -> tuple[float, float]:
+    """Tell how often an interval holds the truth, and how often if outputs are taken for independent.
+
+    Args:
+        draw: gives the outputs of one campaign, ``(n_circuits, n_outputs)``.
+        truth: the average over all circuits.
+        ends: the interval.
+        trials: campaigns.
+        seed: of the campaigns.
+    """
+    rng, hits = np.random.default_rng(seed), np.zeros(2)
+    for _ in range(trials):
+        outputs = draw(rng)
+        alike = [str(circuit) for circuit in range(len(outputs)) for _ in outputs[0]]
+        for k, names in enumerate((alike, [str(place) for place in range(outputs.size)])):
+            low, high = ends(outputs.ravel(), names)
+            hits[k] += low <= truth + 1e-12 and truth - 1e-12 <= high
+    return float(hits[0] / trials), float(hits[1] / trials)
+
+
+def fidelities(method: str) -> Floats:
+    """Read the paper campaign: ``(n_circuits, n_machines)`` fidelities of a method."""
+    rows = [row for row in read_scores(RESULTS / "paper") if row["method"] == method]
+    found = {(row["case"], row["machine"]): float(row["hellinger_fidelity"]) for row in rows}
+    cases, machines = (sorted({key[k] for key in found}) for k in (0, 1))
+    return np.array([[found[case, machine] for machine in machines] for case in cases])
+
+
+def measured() -> Iterator[dict[str, object]]:
+    """Draw from the circuits of the paper campaign."""
+    raw = fidelities(RAW)
+    for method in METHODS:
+        gain = fidelities(method) - raw
+        figures: dict[str, tuple[Floats, Ends]] = {
+            "mean HF": (gain + raw, mean_ends),
+            "gain": (gain, mean_ends),
+            "log factor": (np.log((gain + raw) / raw), mean_ends),
+            "harm": ((gain < -HARM) * 1.0, share_ends),
+        }
+        for name, (table, ends) in figures.items():
+            for size in SIZES:
+                found = held(lambda rng, t=table, n=size: rng.choice(t, n), float(table.mean()), ends, TRIALS)  # type: ignore[misc]
+                yield row("paper", method, size, name, found)
+
+
+def made() -> Iterator[dict[str, object]]:
+    """Draw circuits whose outputs are harmed with a chance of their own (beta distributed): five outputs each."""
+    for share in (0.02, 0.1, 0.3):
+        for alike in (0.1, 0.5, 0.9):
+            a, b = share * (1 - alike) / alike, (1 - share) * (1 - alike) / alike
+            for size in SIZES:
+
+                def draw(rng: np.random.Generator, a: float = a, b: float = b, size: int = size) -> Floats:
+                    return (rng.random((size, 5)) < rng.beta(a, b, size=(size, 1))) * 1.0
+
+                yield row("beta", f"{share}, alike {alike}", size, "harm", held(draw, share, share_ends, 5 * TRIALS))
+
+
+def row(population: str, method: str, size: int, figure: str, found: tuple[float, float]) -> dict[str, object]:
+    """Write one row."""
+    trials = TRIALS if population == "paper" else 5 * TRIALS
+    given = {"population": population, "method": method, "circuits": size, "figure": figure, "trials": trials}
+    return given | {"held": found[0], "held_as_if_independent": found[1]}
+
+
+def main() -> None:
+    """Write the table, and print its means and worst cases."""
+    path = RESULTS / "report_coverage.csv"
+    path.unlink(missing_ok=True)
+    table = Table(path, COLUMNS)
+    for each in chain(measured(), made()):
+        table.append([each])
+    groups: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
+    for each in table.rows():
+        part = groups.setdefault((each["population"], each["figure"]), {}).setdefault(int(each["circuits"]), [])
+        part.append((float(each["held"]), float(each["held_as_if_independent"])))
+    print("| circuits drawn from | figure | " + " | ".join(f"{size} circuits" for size in SIZES) + " |")
+    print("|---" * (2 + len(SIZES)) + "|")
+    for (population, figure), parts in groups.items():
+        cells = [
+            f"{np.mean([h for h, _ in part]):.2f} ({np.mean([f for _, f in part]):.2f})" for part in parts.values()
+        ]
+        print(f"| {population} | {figure} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()
