@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from qcluster.core.bits import format_bitstrings, hamming
 from qcluster.core.distribution import Distribution
@@ -18,6 +20,15 @@ COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 
 Errors = Callable[[list[str]], list[Interval]]
 """Bitstrings to the intervals of their probabilities, such as `Mitigation.intervals`."""
+
+
+class NotebookFigure(Figure):
+    """A figure that notebooks draw, also where pyplot was never used: IPython knows plain figures only after that."""
+
+    def _repr_png_(self) -> bytes:
+        held = BytesIO()
+        self.savefig(held, format="png")
+        return held.getvalue()
 
 
 def plot_distributions(
@@ -45,8 +56,6 @@ def plot_distributions(
         >>> figure.axes[0].get_ylabel()
         'probability'
     """
-    from matplotlib.figure import Figure
-
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
     if not distributions or len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
@@ -56,7 +65,7 @@ def plot_distributions(
     pooled = _pool(distributions)
     rows = np.sort(np.argsort(-pooled.weights, kind="stable")[:top])
     if ax is None:
-        figure = Figure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), 3.6), layout="constrained")
+        figure = NotebookFigure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), 3.6), layout="constrained")
         ax = figure.add_subplot()
     width, strings = 0.8 / len(distributions), format_bitstrings(pooled.bits[rows])
     for i, (name, distribution, error) in enumerate(zip(names, distributions, bars, strict=True)):
