@@ -114,3 +114,12 @@ def test_a_fresh_run_prints_what_is_stored(path):
         pytest.skip(f"runs without errors; its figures, made with {made}, are not compared with those of {here}")
     for old, new in zip(code_cells(stored), code_cells(fresh), strict=True):
         assert same(printed(old), printed(new)), f"cell {old['id']} prints {printed(new)!r}; run: {EXECUTE}"
+
+
+@pytest.mark.slow
+def test_a_notebook_that_warns_is_not_stored(tmp_path):
+    nbformat = pytest.importorskip("nbformat", reason="pip install 'qcluster[docs]'")
+    cell = nbformat.v4.new_code_cell("import warnings\nwarnings.warn('old')", id="loud")
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "loud.ipynb")
+    with pytest.raises(ValueError, match=r"cell loud wrote .*UserWarning: old"):
+        runpy.run_path(str(FOLDER / "execute.py"))["execute"](tmp_path / "loud.ipynb")
