@@ -12,8 +12,10 @@ author = "The qcluster maintainers"
 version = release = qcluster.__version__
 html_title = f"qcluster {release}"
 html_theme = "qiskit-ecosystem"
+html_static_path = ["_static"]
+html_css_files = ["notebooks.css"]
 extensions = [
-    "myst_parser",
+    "myst_nb",  # brings myst_parser
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.mathjax",
@@ -24,6 +26,7 @@ exclude_patterns = ["_build", "_generated"]
 default_role = "code"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "off"  # what is stored is shown; docs/notebooks/execute.py stores it
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",

@@ -1,12 +1,13 @@
 """Figures. Raw, mitigated and ideal have the same three colours everywhere."""
 
-import io
 from collections.abc import Callable, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from qcluster.core.bits import format_bitstrings, hamming
 from qcluster.core.distribution import Distribution
@@ -24,6 +25,15 @@ _LONGEST = 5.0
 
 Errors = Callable[[list[str]], list[Interval]]
 """Bitstrings to the intervals of their probabilities, such as `Mitigation.intervals`."""
+
+
+class NotebookFigure(Figure):
+    """A figure that notebooks draw, also where pyplot was never used: IPython knows plain figures only after that."""
+
+    def _repr_png_(self) -> bytes:
+        held = BytesIO()
+        self.savefig(held, format="png")
+        return held.getvalue()
 
 
 def plot_distributions(
@@ -51,8 +61,6 @@ def plot_distributions(
         >>> figure.axes[0].get_ylabel()
         'probability'
     """
-    from matplotlib.figure import Figure
-
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
     if not distributions or len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
@@ -64,7 +72,8 @@ def plot_distributions(
     size = min(10.0, _LONGEST / (_HEIGHT * pooled.n_bits))
     if ax is None:
         length = size * _HEIGHT * pooled.n_bits
-        figure = Figure(figsize=(max(5.0, 0.45 * len(rows) + 1.5), max(3.6, 2.6 + length)), layout="constrained")
+        shape = max(5.0, 0.45 * len(rows) + 1.5), max(3.6, 2.6 + length)
+        figure = NotebookFigure(figsize=shape, layout="constrained")
         ax = figure.add_subplot()
     width, strings = 0.8 / len(distributions), format_bitstrings(pooled.bits[rows])
     for i, (name, distribution, error) in enumerate(zip(names, distributions, bars, strict=True)):
@@ -99,7 +108,7 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = 
     figure = plot_distributions(*shown, top=top, errors=errors[: len(shown)])
     verdict = "mitigated" if fixed.applied else "left as it is"
     figure.axes[0].set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
-    drawn = io.BytesIO()
+    drawn = BytesIO()
     figure.savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
     write_whole(path, drawn.getvalue())
 

@@ -149,6 +149,10 @@ def test_plot_draws_both():
         Distribution.of({"0": 1}).plot(labels=["a", "b"])
 
 
+def test_notebooks_can_draw_the_figure_without_pyplot():
+    assert Distribution.of({"00": 1, "11": 2}).plot()._repr_png_().startswith(b"\x89PNG")
+
+
 def test_plot_draws_intervals():
     fixed = mitigate({"00": 60, "01": 10, "11": 50})
     figure = fixed.raw.plot(fixed.distribution, errors=[None, fixed.intervals])
