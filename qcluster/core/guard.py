@@ -17,6 +17,9 @@ from qcluster.core.guard_wide import answer_wide
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_sparse
 
+_PROBABILITIES = 1.0 + 1e-6
+"""Sum of the weights up to which they are probabilities."""
+
 
 def combine(
     distribution: Distribution, fit: Sparse, *, rates: Any = None, settings: GuardSettings | None = None
@@ -41,6 +44,8 @@ def combine(
         return Guarded(distribution.bits, distribution.weights, False, 0.0, 1.0, "there are no shots to mitigate")
     if distribution.shots < settings.fewest_shots:
         reason = f"{distribution.shots:g} shots are too few to tell errors from the ideal: left as is"
+        if distribution.shots <= _PROBABILITIES and distribution.n_outcomes > 1:
+            reason = "weights that sum to 1 are probabilities; what can be mitigated are counts of shots: left as is"
         return Guarded(distribution.bits, distribution.weights, False, 0.0, 1.0, reason)
     known = None if rates is None else float(as_rates(rates, distribution.n_bits).mean())
     evidence = weigh(distribution, fit, known, settings)

@@ -86,6 +86,12 @@ class Profile:
         freeze_arrays(self)
         object.__setattr__(self, "gates", MappingProxyType(dict(self.gates)))
 
+    def __repr__(self) -> str:
+        return (
+            f"Profile({self.name!r}, {self.n_bits} classical bits, {len(self.active)} of {self.n_qubits} qubits, "
+            f"{self.n_two_qubit} two-qubit gates)"
+        )
+
     @property
     def n_bits(self) -> int:
         """Number of classical bits."""

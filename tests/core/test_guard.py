@@ -177,6 +177,14 @@ def test_rates_are_checked() -> None:
         combine(d, some_fit(d), rates=0.7)
 
 
+def test_probabilities_are_called_that_and_few_shots_few() -> None:
+    for counts, said in (({"0": 0.5, "1": 0.5}, "probabilities"), ({"0": 1}, "1 shots"), ({"0": 2, "1": 1}, "3 shots")):
+        d = Distribution.of(counts)
+        answer = combine(d, some_fit(d, 1))
+        assert said in answer.reason
+        assert answer.bits is d.bits
+
+
 def test_no_shots_no_answer() -> None:
     d = Distribution(np.zeros((0, 3), bool), np.zeros(0))
     assert not combine(d, SimpleNamespace()).applied

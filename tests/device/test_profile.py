@@ -111,3 +111,9 @@ def test_empty_circuit():
     profile = read_profile(QuantumCircuit(2))
     assert (profile.n_bits, profile.duration, profile.two_qubit_depth, len(profile.active)) == (0, 0.0, 0, 0)
     assert Profile.from_json(profile.to_json()).measured.shape == (0,)
+
+
+def test_it_introduces_itself_in_one_line(torino, compiled):
+    said = repr(read_profile(compiled, read_calibration(torino), dt=torino.dt))
+    assert len(said) < 150
+    assert "two-qubit gates" in said
