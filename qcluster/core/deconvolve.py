@@ -124,7 +124,7 @@ def channel_matrices(rates: Floats) -> Floats:
     bits = np.stack([np.stack([1 - up, down], axis=-1), np.stack([up, 1 - down], axis=-1)], axis=-2)
     for bit in range(rates.shape[1]):
         size = 2 << bit
-        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(-1, size, size)
+        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
     return matrices
 
 
@@ -150,7 +150,7 @@ class IndependentFlips:
 
     def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
         spread: Floats = left @ (vectors.reshape(self.shape) @ right)
-        return spread.reshape(len(spread), -1)
+        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
 
 
 def deconvolve(

@@ -18,8 +18,10 @@ _STRING_ODDS = 3.5
 """Log odds that a product of biased bits must have before it is taken for one string."""
 _AGREES = (0.97, 0.99)
 """Cosine between counts and mixture at which it begins to explain them, and does: smooth outputs come near."""
-_EXACT = 0.01
+_EXACT = 0.0125
 """What a smooth ideal leaves of that cosine when it is taken for a few strings with flips."""
+_ABSORBED = 0.25
+"""How much of a misfit each string in use takes up, of the share that it is of all strings."""
 _EVEN = 10.0
 """Odds for flips from one rate for all bits: smooth ideals are not as even."""
 _AGREEMENT_WIDE = 0.75
@@ -101,18 +103,26 @@ def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSet
     lost = fit.background
     flips = max(fit.flip_rate - lost / 2, 0.0) / max(1 - lost, 1e-3)
     fewer = np.array([rate for rate in settings.flips if rate < flips])
-    unsure = _shot_noise(d, fit)
-    exact = 2 * np.log(_EXACT / (max(1 - fit.agreement, 0.0) + unsure)) + (np.log(_EVEN) if fit.simple else 0.0)
+    exact = float(log_exact(1 - fit.agreement, 0, d, fit)) + (np.log(_EVEN) if fit.simple else 0.0)
     plain, smooth = log_smooth(many, settings)
     strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
     tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
     return sigmoid(float(strings - tops))
 
 
-def _shot_noise(d: Distribution, fit: Sparse) -> float:
-    """Give the standard deviation of the agreement: that of the collisions between shots, by which it is scaled."""
+def log_exact(gap: Floats | float, strings: Floats | float, d: Distribution, fit: Sparse) -> Floats:
+    """Give the log odds for flips, against a smooth ideal, from how little of the counts is left unexplained.
+
+    Args:
+        gap: cosine between counts and explanation, short of 1. Its shot noise is added: that of the collisions between
+            shots, by which it is scaled.
+        strings: effective number of strings that explain; where all were free, they take up some of the misfit.
+        d: the counts.
+        fit: for the excess of collisions.
+    """
     crowd = float(d.weights @ (d.weights - 1)) / max(d.shots * (d.shots - 1), 1.0) * 2.0**d.n_bits
-    return float(np.sqrt(max(crowd, 1.0)) / 2 / max(fit.excess, 1e-3))
+    noise = float(np.sqrt(max(crowd, 1.0)) / 2 / max(fit.excess, 1e-3))
+    return np.asarray(2 * np.log(_EXACT / (np.maximum(gap, 0) + noise + _ABSORBED * strings / 2.0**d.n_bits)))
 
 
 def log_belief(posterior: Posterior, doubt: float, settings: GuardSettings) -> Floats:

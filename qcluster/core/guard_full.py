@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from qcluster.core.bits import index_bits
 from qcluster.core.blend import Blend
 from qcluster.core.blurred import blurred_roots, left_over
-from qcluster.core.deconvolve import Posterior, deconvolve, smooth
+from qcluster.core.deconvolve import IndependentFlips, Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.evidence import (
     Evidence,
     effective_strings,
     is_sparse,
     log_belief,
+    log_exact,
     log_noise,
     log_smooth,
     normalised,
@@ -120,7 +121,11 @@ def _average(
     found = _posterior(vector * seen.tempering, rates, concentration, settings)
     equal = np.arange(len(rates)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
     log = log_belief(found, seen.doubt, settings) + _odds(found, ~equal, d, fit, seen)
-    plain, smooth_by = log_smooth(np.where(equal, found.strings(), effective_strings(fit)), settings)
+    strings, few = np.where(equal, found.strings(), effective_strings(fit)), is_sparse(found)
+    plain, smooth_by = log_smooth(strings, settings)
+    exactly = np.flatnonzero(equal & few)
+    gap = _gap(vector, d.shots, found, rates, exactly)
+    plain[exactly] += np.maximum(log_exact(gap, strings[exactly], d, fit), 0)  # real flips are not quite equal
     which, flips, weight = [np.arange(len(rates))], [found.flips], [log + plain]
     for rate in settings.flips:
         more = np.flatnonzero(equal & (found.flips > rate) & (log > log.max() - _HOPELESS))
@@ -135,7 +140,7 @@ def _average(
     blur[:n_sharp] = 0.0
     roots = np.vstack([found.roots, blurred_roots(found.shapes[of[n_sharp:]], blur[n_sharp:])])
     dense, sharp = belief @ roots, belief[:n_sharp] @ found.roots
-    few, hopeless = is_sparse(found), found.background > 0.9
+    hopeless = found.background > 0.9
     return _Average(
         belief,
         roots,
@@ -151,6 +156,17 @@ def _average(
         product=max(seen.product, float(found.evidence[equal & hopeless].max(initial=-np.inf))),
         explained=float(found.evidence[equal & ~hopeless].max(initial=-np.inf)),
     )
+
+
+def _gap(vector: Floats, shots: float, found: Posterior, rates: Floats, which: NDArray[np.intp]) -> Floats:
+    """Give how much the cosine between counts and their explanation lacks of 1, the uniform part taken from both."""
+    uniform = 1 / len(vector)
+    sent = found.shapes[which] / found.shapes[which].sum(axis=1, keepdims=True)
+    lost = found.background[which, None]
+    read = (1 - lost) * (IndependentFlips(rates[which], sent.dtype)(sent) - uniform)
+    collisions = float(vector @ (vector - 1)) / max(shots * (shots - 1), 1.0) - uniform
+    cosine = read @ (vector / shots - uniform) / np.sqrt(np.maximum(collisions * (read * read).sum(axis=1), 1e-300))
+    return np.asarray(1 - cosine if collisions > 0 else np.ones(len(which)))
 
 
 def _odds(posterior: Posterior, learned: NDArray[np.bool_], d: Distribution, fit: Sparse, seen: Evidence) -> Floats:

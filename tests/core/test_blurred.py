@@ -34,6 +34,10 @@ def test_no_blur_gives_the_roots_of_the_posterior_itself(n_bits: int, seed: int)
     np.testing.assert_allclose(blurred_roots(found.shapes, np.zeros(2)), found.roots, atol=0.02)
 
 
+def test_nothing_gives_nothing() -> None:
+    assert blurred_roots(np.zeros((0, 8)), np.zeros(0)).shape == (0, 8)
+
+
 @given(st.floats(0.0, 0.3), st.floats(0.0, 0.3))
 def test_rates_follow_each_other(first: float, second: float) -> None:
     whole = first + second - 2 * first * second
