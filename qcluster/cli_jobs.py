@@ -33,6 +33,7 @@ def submit(
 ) -> None:
     """Submit circuits as jobs; simulated machines run at once."""
     from qcluster.device import jobs
+    from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
     from qcluster.device.prepare import Options, prepare
 
@@ -88,36 +89,6 @@ def fetch(
         _top(read)
     if json_out is not None:
         _write(json_out, counts)
-
-
-def read_circuits(path: Path) -> list[Any]:
-    """Read circuits from a file; StorageError where it cannot be read as what its name says."""
-    from qcluster.device.storage import load_circuits
-
-    try:
-        if path.suffix == ".qpy":
-            return list(load_circuits(path.read_bytes()))
-        return [_read_qasm(path)]
-    except (OSError, ValueError) as error:  # not text, not QPY, not there
-        raise StorageError(f"cannot read circuits from {path}: {error}") from error
-
-
-def _read_qasm(path: Path) -> Any:
-    from qiskit import qasm2, qasm3
-    from qiskit.exceptions import MissingOptionalLibraryError
-
-    text = path.read_text(encoding="utf-8")
-    try:
-        if "OPENQASM 2" in text:
-            circuit = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
-        else:
-            circuit = qasm3.loads(text)
-    except MissingOptionalLibraryError as error:
-        raise StorageError(f"OpenQASM 3 needs a reader: pip install qiskit-qasm3-import ({path})") from error
-    except Exception as error:  # the parsers have no common base
-        raise StorageError(f"cannot read circuits from {path}: it must be OpenQASM 2 or 3 ({error!r:.200})") from error
-    circuit.name = path.stem
-    return circuit
 
 
 def _show(parts: list[Any]) -> None:

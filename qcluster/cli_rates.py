@@ -107,22 +107,8 @@ def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
         return None, None
     from qcluster.bench.rate_table import describe
     from qcluster.device import read_profile
+    from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
 
-    circuit = _read_circuit(path)
+    circuit = read_circuits(path)[0]
     return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))
-
-
-def _read_circuit(path: Path) -> Any:
-    from qiskit import qasm2, qasm3, qpy
-
-    from qcluster.errors import StorageError
-
-    try:
-        if path.suffix == ".qpy":
-            with path.open("rb") as stream:
-                return qpy.load(stream)[0]
-        text = path.read_text(encoding="utf-8")
-        return qasm2.loads(text) if "OPENQASM 2" in text[:200] else qasm3.loads(text)
-    except Exception as error:
-        raise StorageError(f"cannot read a circuit from {path}: {error}") from error

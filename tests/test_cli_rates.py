@@ -53,7 +53,7 @@ def test_your_own_rows_are_used(counts, tmp_path):
 
 def test_broken_circuits_are_named(tmp_path):
     (tmp_path / "broken.qasm").write_text("nonsense")
-    with pytest.raises(StorageError, match="cannot read a circuit"):
+    with pytest.raises(StorageError, match="cannot read circuits"):
         call(tmp_path / "broken.qasm")
 
 

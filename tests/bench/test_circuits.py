@@ -184,9 +184,9 @@ def test_a_file_without_measurements_is_measured_and_may_bring_its_ideal(tmp_pat
 def test_unreadable_files_are_clear_errors(tmp_path):
     for name, text in (("a.qasm", "nonsense"), ("a.txt", ""), ("a.qpy", "nonsense")):
         (tmp_path / name).write_text(text)
-        with pytest.raises(StorageError, match="cannot read a circuit"):
+        with pytest.raises(StorageError, match="cannot read circuits"):
             read_cases(tmp_path / name)
-    with pytest.raises(StorageError, match="cannot read a circuit"):
+    with pytest.raises(StorageError, match="cannot read circuits"):
         read_cases(tmp_path / "absent.qasm")
     (tmp_path / "b.qasm").write_text(qasm2.dumps(QuantumCircuit(1)))
     (tmp_path / "b.ideal.json").write_text("{")

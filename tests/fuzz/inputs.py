@@ -395,7 +395,7 @@ def circuits() -> st.SearchStrategy[tuple[str, bytes]]:
 
 def drawn(case: tuple[str, bytes]) -> None:
     from qcluster.bench.circuits import read_cases
-    from qcluster.cli_jobs import read_circuits
+    from qcluster.device.circuit_files import read_circuits
 
     for read in (read_circuits, read_cases):
         with contextlib.suppress(*PROMISED):

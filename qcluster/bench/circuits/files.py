@@ -2,18 +2,18 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
 from qcluster.core.distribution import Distribution
+from qcluster.device.circuit_files import read_circuits
 from qcluster.errors import StorageError
 
 
 def read_cases(path: str | Path) -> list[Case]:
-    """Read circuits from a file: ``.qasm`` (version 2 or 3, told by its first line) or ``.qpy`` (one or several).
+    """Read circuits from a file: ``.qasm`` (version 2, which must say so, or 3) or ``.qpy`` (one or several).
 
     The ideal output comes from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for the
     k-th circuit of a QPY file ``NAME.k.ideal.json``), else from simulation up to 22 qubits, else it is unknown:
@@ -23,32 +23,11 @@ def read_cases(path: str | Path) -> list[Case]:
         StorageError: the file cannot be read, or holds no circuit.
     """
     path = Path(path)
-    try:
-        circuits = _read(path)
-    except Exception as error:  # the parsers have no common base
-        raise StorageError(f"cannot read a circuit from {path}: {str(error) or type(error).__name__}") from error
+    circuits = read_circuits(path)
     stem = path.with_suffix("")
     if len(circuits) == 1:
         return [_case(circuits[0], path.name, stem)]
     return [_case(circuit, f"{path.name}/{k}", Path(f"{stem}.{k}")) for k, circuit in enumerate(circuits)]
-
-
-def _read(path: Path) -> list[Any]:
-    if path.suffix == ".qpy":
-        from qiskit import qpy
-
-        with path.open("rb") as stream:
-            return list(qpy.load(stream))
-    if path.suffix != ".qasm":
-        raise ValueError("the name must end in .qasm or .qpy")
-    text = path.read_text(encoding="utf-8")
-    if "OPENQASM 3" in text:
-        from qiskit import qasm3
-
-        return [qasm3.loads(text)]
-    from qiskit import qasm2
-
-    return [qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)]
 
 
 def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
