@@ -107,7 +107,7 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
         False
     """
     shots, n_bits = float(weights.sum()), bits.shape[1]
-    counted = weight_of_ones(bits, weights)
+    counted = np.minimum(weight_of_ones(bits, weights), shots)
     ones, zeros = (counted + 0.5) / (shots + 1), (shots - counted + 0.5) / (shots + 1)
     order = np.argsort(-ones, kind="stable")
     places = [k for k in range(n_bits + 1) if k in (0, n_bits) or ones[order[k - 1]] > ones[order[k]]]
