@@ -109,5 +109,5 @@ def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
     from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
 
-    circuit, *_ = read_circuits(path)
+    circuit = read_circuits(path)[0]
     return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))

@@ -15,6 +15,9 @@ from qcluster.device.circuit_files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import read_counts
 
+PANIC = "qreg q[99999999999999999999];"
+"""Where a size does not fit a machine word, Qiskit's parser does not raise: it panics."""
+
 
 @pytest.fixture
 def bell(tmp_path):
@@ -65,11 +68,13 @@ def test_circuits_from_files(bell, tmp_path):
     with open(tmp_path / "two.qpy", "wb") as file:
         qpy.dump([QuantumCircuit(1), QuantumCircuit(2)], file)
     assert [c.num_qubits for c in read_circuits(tmp_path / "two.qpy")] == [1, 2]
+    two = "OPENQASM 2.0; "
     for name, text in (
-        ("a.qasm", "nonsense"),
-        ("b.qasm", "OPENQASM 2.0; nonsense"),
-        ("c.qpy", "nonsense"),
+        ("a.qasm", "no"),
+        ("b.qasm", two + "no"),
+        ("c.qpy", "no"),
         ("d.json", "{}"),
+        ("e.qasm", two + PANIC),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(StorageError, match="cannot read circuits from"):

@@ -37,7 +37,7 @@ def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[
     Yields:
         The slice of `left` and its distances ``(n_rows, n_right)``, uint8 (uint16 beyond 255 bits).
     """
-    dtype = np.uint8 if left.shape[1] < 4 else np.uint16
+    dtype: type[np.unsignedinteger] = np.uint8 if left.shape[1] < 4 else np.uint16
     step = max(1, _BLOCK // max(1, len(right)))
     if left.shape[1] == 1 and max(left.max(initial=0), right.max(initial=0)) < 1 << 32:
         left, right = left.astype(np.uint32), right.astype(np.uint32)  # three times as fast

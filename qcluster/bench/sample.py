@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMAT = "qcluster-shots"
 VERSION = 1
+_KINDS = {"identity": str, "case": str, "family": str, "machine": str, "n_bits": int, "counts": dict, "facts": dict}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +113,9 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
         content = parse_json(unpack(packed))
         if content["format"] != FORMAT or content["version"] > VERSION:
             raise ValueError(f"format {content['format']} version {content['version']} is not known here")
+        for name, kind in _KINDS.items():
+            if not isinstance(content[name], kind):
+                raise ValueError(f"its {name} must be {kind.__name__}; got {content[name]!r:.40}")
         n_bits = content["n_bits"]
         counts = _distribution(content["counts"], n_bits)
         run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
@@ -124,9 +128,9 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
             counts=counts,
             ideal=ideal,
             run=run,
-            dt=content["dt"],
+            dt=None if content["dt"] is None else float(content["dt"]),
             edges=tuple((int(i), int(j), float(w)) for i, j, w in content["edges"]),
-            seconds=content["seconds"],
+            seconds=float(content["seconds"]),
             facts=content["facts"],
             **known,
         )

@@ -130,7 +130,8 @@ def load_sample(folder: Path, identity: str) -> Sample:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     case = find_case(sample.case)
-    if sample.facts.get("task", {}).get("circuit") != case.fingerprint:
+    task = sample.facts.get("task")
+    if not isinstance(task, dict) or task.get("circuit") != case.fingerprint:
         raise StorageError(f"{sample.case} is another circuit now than when {identity} ran: its ideal does not fit")
     return replace(sample, ideal=case.ideal)
 

@@ -35,10 +35,10 @@ class Distribution:
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``, column j is classical bit j. Equal rows are merged.
-        weights: ``(n_outcomes,)`` finite and not negative, in shots.
+        weights: ``(n_outcomes,)`` not negative, in shots; together zero, or between 2**-63 and 2**63.
 
     Raises:
-        ValueError: shapes do not fit, or a weight is negative, NaN or infinite.
+        ValueError: shapes do not fit, or a weight is negative, NaN, or out of proportion.
 
     Example:
         >>> d = Distribution.of({"00": 600, "11": 400})

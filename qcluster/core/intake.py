@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 
+MOST_SHOTS = 2.0**63
+"""Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
+
 Rows = tuple[Words, NDArray[np.float64], int]
 
 
@@ -60,17 +63,17 @@ def _describe(source: Any) -> str:
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
-    """Raise ValueError unless all weights are finite and not negative; `name` tells which row is wrong."""
+    """Raise ValueError unless no weight is negative and all can be counted; `name` tells which row is wrong."""
     if not weights.size:
         return
     with np.errstate(over="ignore"):
         total = weights.sum()
-    if not (np.isfinite(total) and weights.min() >= 0):
+    if not (1 / MOST_SHOTS < total < MOST_SHOTS or total == 0) or weights.min() < 0:
         wrong = ~(np.isfinite(weights) & (weights >= 0))
         if wrong.any():
             row = int(np.flatnonzero(wrong)[0])
             raise ValueError(f"weights must be finite and not negative; got {weights[row]} for {name(row)}")
-        raise ValueError("the total weight must be finite; the sum of all weights overflows")
+        raise ValueError(f"all weights together must be between 2**-63 and 2**63 shots; got {total:g}")
 
 
 def check_width(n_bits: int, num_bits: int | None) -> None:

@@ -107,10 +107,11 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
         False
     """
     shots, n_bits = float(weights.sum()), bits.shape[1]
-    ones = (weight_of_ones(bits, weights) + 0.5) / (shots + 1)
+    counted = np.minimum(weight_of_ones(bits, weights), shots)
+    ones, zeros = (counted + 0.5) / (shots + 1), (shots - counted + 0.5) / (shots + 1)
     order = np.argsort(-ones, kind="stable")
     places = [k for k in range(n_bits + 1) if k in (0, n_bits) or ones[order[k - 1]] > ones[order[k]]]
-    logs = [_one_string(1 - ones[order[:k]], ones[order[k:]], shots) for k in places]
+    logs = [_one_string(zeros[order[:k]], ones[order[k:]], shots) for k in places]
     best = int(np.argmax(logs))
     string = np.zeros(n_bits, dtype=bool)
     string[order[: places[best]]] = True

@@ -49,6 +49,9 @@ class Calibration:
         (0.0, [0.0, 0.0])
         >>> Calibration.from_json(calibration.to_json()).identity == calibration.identity
         True
+
+    Raises:
+        ValueError: arrays that do not go together.
     """
 
     backend: str
@@ -88,6 +91,16 @@ class Calibration:
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
+        n, pairs = self.t1.size, len(self.couplings)
+        one, two = (len(self.gates_1q), n), (len(self.gates_2q), pairs)
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("t1", "t2", "readout_symmetric", "readout_duration", "dead_qubits"), (n,)
+        )
+        shapes |= {"readout": (n, 2), "errors_1q": one, "durations_1q": one, "couplings": (pairs, 2)}
+        shapes |= {"errors_2q": two, "durations_2q": two, "dead_couplings": (pairs,)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} of a calibration must have shape {shape}; got {getattr(self, name).shape}")
 
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:

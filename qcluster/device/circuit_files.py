@@ -1,11 +1,12 @@
-"""Circuits from files: OpenQASM 2 or 3, or Qiskit's QPY."""
+"""Circuits that users hand over: OpenQASM 2, OpenQASM 3 and QPY files."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qcluster.device.storage import load_circuits
+from qcluster.device.storage import load_circuits, parsing
 from qcluster.errors import StorageError
 from qcluster.files import read_whole
 
@@ -17,33 +18,32 @@ SUFFIXES = {".qasm", ".qasm3", ".qpy"}
 
 
 def read_circuits(path: Path) -> list[QuantumCircuit]:
-    """Read the circuits of a file: one of a ``.qasm`` file (version 2 or 3), as many as there are of a ``.qpy`` file.
+    """Read the circuits of a file, at least one: ``.qpy``, or else OpenQASM 2 (which must say so) or 3.
 
     Raises:
-        StorageError: the file cannot be read, or is not what its name says.
+        StorageError: the file cannot be read as what its name says, or holds no circuit.
     """
     try:
         if path.suffix not in SUFFIXES:
             raise ValueError(f"the name must end in {', '.join(sorted(SUFFIXES))}")
-        data = read_whole(path)
-        return load_circuits(data) if path.suffix == ".qpy" else [_parse_qasm(data.decode("utf-8"), path.stem)]
-    except Exception as error:  # the parsers have no common base
-        said = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-        raise StorageError(f"cannot read circuits from {path}: {said[:200]}") from error
+        content = read_whole(path)
+        circuits = load_circuits(content) if path.suffix == ".qpy" else [_parse_qasm(content.decode("utf-8"))]
+    except (OSError, ValueError) as error:  # not there, no text, no circuit
+        raise StorageError(f"cannot read circuits from {path}: {error}") from error
+    if not circuits:
+        raise StorageError(f"cannot read circuits from {path}: it holds none")
+    if path.suffix != ".qpy":
+        circuits[0].name = path.stem
+    return circuits
 
 
-def _parse_qasm(text: str, name: str) -> Any:
+def _parse_qasm(text: str) -> QuantumCircuit:
     from qiskit import qasm2, qasm3
-    from qiskit.exceptions import MissingOptionalLibraryError
 
-    try:
-        if "OPENQASM 2" in text:
-            circuit = qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
-        else:
-            circuit = qasm3.loads(text)
-    except MissingOptionalLibraryError as error:
-        raise ValueError("OpenQASM 3 needs a reader: pip install qiskit-qasm3-import") from error
-    except Exception as error:
-        raise ValueError(f"it must be OpenQASM 2 or 3 ({str(error) or type(error).__name__})") from error
-    circuit.name = name
-    return circuit
+    if "OPENQASM 2" in text:
+        with parsing("OpenQASM 2"):
+            return qasm2.loads(text, custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
+    if find_spec("qiskit_qasm3_import") is None:
+        raise ValueError("OpenQASM 3 needs a reader: pip install qiskit-qasm3-import")
+    with parsing("OpenQASM 2 or 3"):
+        return qasm3.loads(text)

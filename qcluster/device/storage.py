@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import io
 import math
-import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,9 +86,17 @@ def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
 def load_circuits(data: bytes) -> list[QuantumCircuit]:
     """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY."""
     from qiskit import qpy
-    from qiskit.exceptions import QiskitError
 
-    try:
+    with parsing("QPY"):
         return list(qpy.load(io.BytesIO(data)))
-    except (QiskitError, struct.error, ValueError) as err:
-        raise ValueError(f"expected circuits in QPY format: {err}") from err
+
+
+@contextlib.contextmanager
+def parsing(name: str) -> Iterator[None]:
+    """Turn whatever Qiskit's parsers raise into ValueError: they have no common base, and those in Rust may panic."""
+    try:
+        yield
+    except BaseException as err:  # a panic is no Exception, and its type has no module to import it from
+        if not isinstance(err, Exception) and type(err).__name__ != "PanicException":
+            raise
+        raise ValueError(f"it must be {name}; its parser says {str(err) or type(err).__name__:.200}") from err

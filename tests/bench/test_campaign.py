@@ -1,5 +1,7 @@
 """Campaigns: what a TOML file asks for, resuming after any kind of death, the same rows from any number of workers."""
 
+import gzip
+import json
 import os
 import signal
 import subprocess
@@ -213,6 +215,16 @@ def test_damaged_shots_are_a_clear_error(tmp_path):
         list(load_samples(tmp_path))
     path.unlink()
     with pytest.raises(StorageError, match="cannot read"):
+        list(load_samples(tmp_path))
+
+
+@pytest.mark.parametrize("facts", [{}, {"task": None}])
+def test_shots_that_do_not_tell_their_circuit_are_not_judged(tmp_path, facts):
+    go(plan(), tmp_path)
+    path = shots_path(tmp_path, read_tasks(tmp_path)[0].identity)
+    content = json.loads(gzip.decompress(path.read_bytes()))
+    path.write_bytes(gzip.compress(json.dumps(content | {"facts": facts}).encode()))
+    with pytest.raises(StorageError, match="another circuit now"):
         list(load_samples(tmp_path))
 
 

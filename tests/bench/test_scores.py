@@ -1,5 +1,8 @@
 """What a score says: metrics by hand, methods that lack something, methods that fail."""
 
+import gzip
+import json
+
 import numpy as np
 import pytest
 
@@ -134,11 +137,18 @@ def test_empty_samples_keep_their_width(tmp_path):
 
 
 def test_other_bytes_are_no_sample(tmp_path):
-    import gzip
-
     for packed in (b"nonsense", gzip.compress(b"{}"), gzip.compress(b'{"format": "qcluster-shots", "version": 99}')):
         with pytest.raises(StorageError, match="no saved sample"):
             unpack_sample(packed, tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "value"), [("facts", None), ("case", 3), ("seconds", "x"), ("dt", []), ("n_bits", "")]
+)
+def test_a_part_of_another_kind_is_no_sample(tmp_path, part, value):
+    content = json.loads(gzip.decompress(pack_sample(sample({"01": 1}))))
+    with pytest.raises(StorageError, match="no saved sample"):
+        unpack_sample(gzip.compress(json.dumps(content | {part: value}).encode()), tmp_path, None)
 
 
 def test_unknown_methods_are_named():

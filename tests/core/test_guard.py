@@ -219,6 +219,11 @@ def test_even_flips_are_a_string_and_wild_ones_are_not() -> None:
     assert found[1][1] < 0
 
 
+@pytest.mark.parametrize("shots", [1.0, 2.0**53, 9e18])
+def test_a_single_string_of_any_number_of_shots_has_odds(shots):
+    assert np.isfinite(single_string(np.array([[True, False]]), np.array([shots]))[1])
+
+
 def test_the_string_is_found_where_most_shots_have_lost_a_one() -> None:
     right = 0
     for seed in range(20):

@@ -70,6 +70,14 @@ def test_other_files_are_refused(text):
         Calibration.from_json(text)
 
 
+@pytest.mark.parametrize("name", ["t2", "readout", "errors_1q", "durations_2q", "dead_couplings"])
+def test_arrays_that_do_not_go_together_are_refused(calibration, name):
+    content = json.loads(calibration.to_json())
+    content[name] = [] if name.startswith("dead") else {"shape": [1], "values": [0.5]}
+    with pytest.raises(ValueError, match=f"{name} of a calibration must have shape"):
+        Calibration.from_json(json.dumps(content))
+
+
 def test_newer_versions_are_refused(calibration):
     content = json.loads(calibration.to_json()) | {"version": 99}
     with pytest.raises(ValueError, match="newer than this qcluster"):

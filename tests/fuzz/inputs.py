@@ -13,17 +13,21 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path as File
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from typer.main import get_command
 
 import qcluster as qc
+from qcluster import cli
 from qcluster.errors import QClusterError
 from tests.fuzz.mutate import damaged, exchanged, files, leaves, text_of, values
 
@@ -50,16 +54,20 @@ def at(name: str, content: bytes, read: Callable[[File], Any]) -> None:
         read(path)
 
 
+@cache
+def commands() -> Any:
+    """The tree of all commands. Typer builds it at every call, which takes longer than most inputs do."""
+    return get_command(cli.app)
+
+
 def command(*words: str) -> None:
     """Run the command line in this process; fails unless it ends as promised."""
-    from qcluster.cli import main
-
     out, err = io.StringIO(), io.StringIO()
     before = sys.argv
     sys.argv = ["qcluster", *words]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
+        with mock.patch.object(cli, "app", commands()), redirect_stdout(out), redirect_stderr(err):
+            cli.main()
         code: Any = 0
     except SystemExit as end:
         code = end.code or 0

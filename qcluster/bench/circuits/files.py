@@ -13,7 +13,7 @@ from qcluster.errors import StorageError
 
 
 def read_cases(path: str | Path) -> list[Case]:
-    """Read circuits from a file: ``.qasm`` (version 2 or 3) or ``.qpy`` (one or several).
+    """Read circuits from a file: ``.qasm`` (version 2, which must say so, or 3) or ``.qpy`` (one or several).
 
     The ideal output comes from a file beside it, ``NAME.ideal.json`` with ``{"0101": probability, ...}`` (for the
     k-th circuit of a QPY file ``NAME.k.ideal.json``), else from simulation up to 22 qubits, else it is unknown:
