@@ -29,7 +29,8 @@ def read_circuits(path: Path) -> list[QuantumCircuit]:
         content = read_whole(path)
         circuits = load_circuits(content) if path.suffix == ".qpy" else [_parse_qasm(content.decode("utf-8"))]
     except (OSError, ValueError) as error:  # not there, no text, no circuit
-        raise StorageError(f"cannot read circuits from {path}: {error}") from error
+        said = getattr(error, "strerror", None) or error
+        raise StorageError(f"cannot read circuits from {path}: {said}") from error
     if not circuits:
         raise StorageError(f"cannot read circuits from {path}: it holds none")
     if path.suffix != ".qpy":
