@@ -22,8 +22,8 @@ _EXACT = 0.0125
 """What a smooth ideal leaves of that cosine when it is taken for a few strings with flips."""
 _ABSORBED = 0.25
 """How much of a misfit each string in use takes up, of the share that it is of all strings."""
-_EVEN = 10.0
-"""Odds for flips from one rate for all bits: smooth ideals are not as even."""
+_SPREADS = (0.35, 0.9)
+"""Spread of ln(rate) over the bits of one machine, and over those of a smooth ideal that is taken for flips."""
 _AGREEMENT_WIDE = 0.75
 """Least cosine beyond the full vector: correlated errors cost agreement, and raw counts so wide have little to lose."""
 _GAPS = (2.5, 4.5)
@@ -103,11 +103,18 @@ def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSet
     lost = fit.background
     flips = max(fit.flip_rate - lost / 2, 0.0) / max(1 - lost, 1e-3)
     fewer = np.array([rate for rate in settings.flips if rate < flips])
-    exact = float(log_exact(1 - fit.agreement, 0, d, fit)) + (np.log(_EVEN) if fit.simple else 0.0)
+    exact = float(log_exact(1 - fit.agreement, 0, d, fit)) + _even(fit)
     plain, smooth = log_smooth(many, settings)
     strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
     tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
     return sigmoid(float(strings - tops))
+
+
+def _even(fit: Sparse) -> float:
+    """Give the log odds for flips from how even the rates are, as if two bits told: spreads themselves are unsure."""
+    machine, ideal = _SPREADS
+    scatter = float(np.log(np.clip(fit.rates.mean(axis=1), 0.003, 1.0)).std())
+    return float(2 * np.log(ideal / machine) - scatter**2 * (1 / machine**2 - 1 / ideal**2))
 
 
 def log_exact(gap: Floats | float, strings: Floats | float, d: Distribution, fit: Sparse) -> Floats:
