@@ -15,7 +15,7 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
-from qcluster.core.mixture import MixtureSettings, fit_mixture
+from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
 from qcluster.core.response import Response, Strings
 from qcluster.core.verdict import GuardSettings
@@ -131,7 +131,7 @@ def mitigate(
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
-        returned as they came, and `reason` says why.
+        returned as they came, and `reason` says why; so are those of more than 896 bits, but for ``"paper"``.
 
     Raises:
         ValueError, TypeError: bad counts, rates or method, saying what must hold and what came.
@@ -150,6 +150,8 @@ def mitigate(
         raise TypeError(f"guard must be True, False or GuardSettings; got {guard!r}")
     if not isinstance(faults, (FaultMasks, type(None))):
         raise TypeError(f"faults must be FaultMasks, as fault_masks gives them; got {type(faults).__name__}")
+    if raw.n_bits > MOST_BITS and method != "paper":
+        return _left(raw, method or METHODS[0])
     plain = rates is None and settings is None and guard is True
     if faults is None and (method == "circuit" or (method is None and plain)):
         offered = getattr(counts, "faults", None)
@@ -167,6 +169,12 @@ def mitigate(
             'method="paper" needs rates, the flip rate of each bit, such as mitigate(counts, 0.05); got none'
         )
     return _paper(raw, pairs, _fitting(settings, PaperSettings))
+
+
+def _left(raw: Distribution, method: str) -> Mitigation:
+    nothing = np.zeros((0, raw.n_bits), dtype=bool), np.zeros(0), np.zeros(raw.n_bits)
+    reason = f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes: left as is"
+    return Mitigation(raw, raw, method, False, 0.0, 1.0, reason, *nothing)
 
 
 def _fitting(settings: Any, kind: type[S]) -> S:

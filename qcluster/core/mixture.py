@@ -21,6 +21,8 @@ _HEAVIEST = 0.4
 _POOL = 256
 """Most frequent strings that growth may pick."""
 
+MOST_BITS = 896
+"""Widest register: beyond, probabilities against uniform noise leave double precision."""
 _SEARCHED = 1 << 15
 """Distinct strings on which strings are searched: of more, a sample of the shots."""
 _WEIGHED = 5
@@ -120,7 +122,7 @@ def fit_mixture(
         strings these on a thinned sample, and one on all.
 
     Raises:
-        ValueError: no shots, or arrays that do not go together.
+        ValueError: no shots, more than 896 bits, or arrays that do not go together.
 
     Example:
         >>> bits = np.array(np.meshgrid(*[[False, True]] * 3)).reshape(3, -1).T
@@ -132,6 +134,8 @@ def fit_mixture(
     weights = np.asarray(weights, dtype=np.float64)
     if bits.ndim != 2 or weights.shape != bits.shape[:1]:
         raise ValueError(f"bits must be (u, n) and weights (u,); got {bits.shape} and {weights.shape}")
+    if bits.shape[1] > MOST_BITS:
+        raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
     rows = lay_out(*thinned(bits, weights, _SEARCHED))

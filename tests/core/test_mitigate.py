@@ -125,3 +125,18 @@ def test_without_the_guard_the_strings_alone_answer():
 def test_wrong_arguments_are_named(arguments, error, said):
     with pytest.raises(error, match=said):
         qc.mitigate(COUNTS, **arguments)
+
+
+@pytest.mark.parametrize("n_bits", [896, 897, 3000])
+def test_registers_without_end_are_left_in_words(n_bits: int) -> None:
+    """A few thousand classical bits are read by circuits with many rounds of measurement."""
+    counts = {"0" * n_bits: 480, "0" * (n_bits - 1) + "1": 20}
+    fixed = qc.mitigate(counts)
+    assert fixed.distribution.top(1) == {"0" * n_bits: pytest.approx(0.96, abs=0.04)}
+    if n_bits > 896:
+        assert not fixed.applied
+        assert "896" in fixed.reason
+        assert not qc.mitigate(counts, guard=False).applied
+        assert qc.mitigate(counts, 0.01, method="paper").applied
+        low, high = fixed.interval("0" * n_bits).low, fixed.interval("0" * n_bits).high
+        assert low <= 0.96 <= high
