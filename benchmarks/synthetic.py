@@ -27,7 +27,7 @@ class Case:
 
 
 def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
-    """Draw an ideal: strings-k, ghz, w, dirichlet-alpha, porter-thomas, uniform or product."""
+    """Draw an ideal: strings-k, ghz, w, dirichlet-alpha, porter-thomas, uniform, product or ising-coupling."""
     size = 1 << n
     p = np.zeros(size)
     name, _, number = kind.partition("-")
@@ -48,6 +48,10 @@ def ideal_vector(kind: str, n: int, rng: np.random.Generator) -> Floats:
         p = np.ones(1)
         for one in rng.uniform(0.02, 0.98, n):
             p = np.kron(p, [1 - one, one])
+    elif name == "ising":
+        spins = 1 - 2 * index_bits(np.arange(size), n).astype(int)
+        couplings = np.triu(rng.normal(0, float(number), (n, n)), 1)
+        p = np.exp(-np.einsum("yi,ij,yj->y", spins, couplings, spins))
     else:
         raise ValueError(f"unknown kind {kind!r}")
     return p / p.sum()
@@ -113,6 +117,7 @@ def make_wide(kind: str, n: int, rng: np.random.Generator) -> Case:
 SPARSE = ("strings-1", "strings-2", "strings-3", "strings-5", "strings-8", "ghz", "w")
 DENSE = ("dirichlet-0.02", "dirichlet-0.1", "dirichlet-0.3", "product")
 NOISE = ("porter-thomas", "uniform", "dirichlet-3")
+SMOOTH = ("ising-0.1", "ising-0.2", "ising-0.3")
 
 
 def cases(seed: int, each: int) -> list[Case]:
@@ -126,6 +131,7 @@ def cases(seed: int, each: int) -> list[Case]:
             ("few strings, good machine", SPARSE, 0.005, 0.03, (4, 8)),
             ("dense, good machine", DENSE, 0.005, 0.03, (4, 8)),
             ("noise-like, good machine", NOISE, 0.005, 0.03, (4, 8)),
+            ("smooth, good machine", SMOOTH, 0.005, 0.03, (6, 11)),
         )
     ):
         rng = np.random.default_rng([seed, index])

@@ -157,7 +157,7 @@ def log_noise(
 def log_smooth(strings: Floats | float, settings: GuardSettings) -> tuple[Floats, Floats]:
     """Give the log prior that an ideal of so many strings is not smooth, and that it is by each of the rates tried."""
     odds = np.clip(settings.blurred * (np.asarray(strings) - 1), 1e-12, settings.mostly_blurred)
-    return -np.log1p(odds), np.log(odds / (1 + odds) / (len(settings.flips) - 1))
+    return -np.log1p(odds), np.log(odds / (1 + odds) / max(len(settings.flips) - 1, 1))
 
 
 def normalised(log: Floats) -> Floats:

@@ -190,6 +190,15 @@ def test_no_shots_no_answer() -> None:
     assert not combine(d, SimpleNamespace()).applied
 
 
+@pytest.mark.parametrize("flips", [(0.11,), (0.0, 0.11)])
+def test_few_flip_rates_may_be_tried(flips: tuple[float, ...]) -> None:
+    d = Distribution.of({"0000": 300, "0001": 40, "1111": 280, "1110": 33, "0110": 9})
+    answer = combine(d, some_fit(d, 2), settings=GuardSettings(flips=flips))
+    assert np.isfinite(answer.weights).all()
+    assert answer.weights.sum() == pytest.approx(d.shots)
+    assert hellinger_fidelity(answer_of(answer), {"0000": 0.5, "1111": 0.5}) > 0.9
+
+
 def test_settings_reach_the_answer() -> None:
     d = Distribution.of({"0000": 300, "0001": 40, "1111": 280, "1110": 33, "0110": 9})
     shares = [combine(d, some_fit(d, 2), settings=GuardSettings(insured=x)).share for x in (0.0, 0.5)]
