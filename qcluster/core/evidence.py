@@ -22,6 +22,8 @@ _EXACT = 0.0125
 """What a smooth ideal leaves of that cosine when it is taken for a few strings with flips."""
 _ABSORBED = 0.25
 """How much of a misfit each string in use takes up, of the share that it is of all strings."""
+_NARROW = 7.0
+"""Bits of a register whose machine flips as many as `GuardSettings.typical` says; of wide ones, more in proportion."""
 _SPREADS = (0.35, 0.9)
 """Spread of ln(rate) over the bits of one machine, and over those of a smooth ideal that is taken for flips."""
 _AGREEMENT_WIDE = 0.75
@@ -103,8 +105,12 @@ def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSet
     lost = fit.background
     flips = max(fit.flip_rate - lost / 2, 0.0) / max(1 - lost, 1e-3)
     fewer = np.array([rate for rate in settings.flips if rate < flips])
-    exact = float(log_exact(1 - fit.agreement, 0, d, fit)) + _even(fit)
-    plain, smooth = log_smooth(many, settings)
+    exact = _even(fit)
+    if d.n_bits <= settings.widest:
+        exact += float(log_exact(1 - fit.agreement, 0, d, fit))
+        plain, smooth = log_smooth(many, settings)
+    else:  # correlated errors cost agreement, and strings that are many stand out less
+        plain, smooth = log_smooth(1 + (many - 1) ** 2 / 3, settings)
     strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
     tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
     return sigmoid(float(strings - tops))
@@ -148,15 +154,19 @@ def log_noise(
     log = np.log(np.maximum(1 - lost, 1e-3))
     if known is None:
         typical = settings.typical + (settings.typical_when_lost - settings.typical) * lost
+        if n_bits > settings.widest:
+            typical = typical * n_bits / _NARROW  # wide circuits are deep
         return np.asarray(log - 0.5 * (np.log(np.maximum(flips, 0.01) / typical) / settings.spread) ** 2)
     away = np.log(np.maximum(flips, 0.005) / max(known, 0.005)) / np.log(2)
     flipped = 1 - (1 - known) ** n_bits
     return np.asarray(log - 0.5 * away**2 - 10 * np.maximum(lost - flipped, 0))
 
 
-def log_smooth(strings: Floats | float, settings: GuardSettings) -> tuple[Floats, Floats]:
+def log_smooth(strings: Floats | float, settings: GuardSettings, most: float | None = None) -> tuple[Floats, Floats]:
     """Give the log prior that an ideal of so many strings is not smooth, and that it is by each of the rates tried."""
-    odds = np.clip(settings.blurred * (np.asarray(strings) - 1), 1e-12, settings.mostly_blurred)
+    odds = np.clip(
+        settings.blurred * (np.asarray(strings) - 1), 1e-12, settings.mostly_blurred if most is None else most
+    )
     return -np.log1p(odds), np.log(odds / (1 + odds) / max(len(settings.flips) - 1, 1))
 
 

@@ -4,8 +4,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.blend import Blend
+from qcluster.core.deconvolve import Posterior
 from qcluster.core.distribution import Distribution
-from qcluster.core.evidence import Evidence, effective_strings, log_belief, log_noise, normalised, ramp, sigmoid
+from qcluster.core.evidence import (
+    Evidence,
+    effective_strings,
+    log_belief,
+    log_noise,
+    log_smooth,
+    normalised,
+    ramp,
+    sigmoid,
+)
 from qcluster.core.observed import deconvolve_observed
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse
@@ -17,7 +27,8 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     """Beyond the full vector, follow the mixture where it is clear, and else ask the strings that were read."""
     one = seen.single if effective_strings(fit) == 1 else 1.0
     raw = np.sqrt(d.probabilities)
-    if (share := 0.97 * seen.clear * one) >= settings.smallest_share:
+    sharp = float(seen.sharp > 0.5)
+    if (share := 0.97 * seen.clear * one * sharp) >= settings.smallest_share:
         return _follow(d, fit, share)
     if d.weights.max() < 2:
         reason = "no string was read twice and no few strings explain the shots: left as is"
@@ -27,14 +38,14 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
     tempered = d.weights * seen.tempering
     posterior, places, explained = deconvolve_observed(d.bits, tempered, rates, np.array(settings.support))
     beyond = float(posterior.evidence.max()) - seen.product
-    share = 0.97 * seen.credible * one
+    share = 0.97 * seen.credible * one * sharp
     if share >= settings.smallest_share and seen.several - seen.product > 0.9 * beyond:
         return _follow(d, fit, share)
-    noise = log_noise(posterior.flips, posterior.background, None, d.n_bits, settings)
-    belief = normalised(log_belief(posterior, seen.doubt, settings) + noise)
+    belief, flipped_by = _by_the_machine(posterior, seen, d.n_bits, settings)
     lost, flipped = float(belief @ posterior.background), 1 - (1 - float(belief @ posterior.flips)) ** (2 * d.n_bits)
     structure = sigmoid(beyond / settings.doubt - 3) * ramp(float(belief @ explained), 0.3, 0.6)
     structure *= 1 - ramp(lost - flipped, 0.0, 0.2)  # what scrambles most shots would flip more bits of the others
+    structure *= flipped_by
     kept = 1 - structure * (1 - min(settings.insured + settings.insured_when_lost * lost**3, 0.95))
     if 1 - kept < settings.smallest_share:
         reason = "no few strings explain the shots, and the register is too wide for more: left as is"
@@ -49,6 +60,22 @@ def answer_wide(d: Distribution, fit: Sparse, seen: Evidence, settings: GuardSet
         (0.0, structure, 1 - structure, 0.0), None, belief, every, concentration, seen.tempering, places=places
     )
     return Guarded(d.bits, weights * (d.shots / weights.sum()), True, 1 - kept, structure, reason, blend)
+
+
+def _by_the_machine(posterior: Posterior, seen: Evidence, n_bits: int, settings: GuardSettings) -> tuple[Floats, float]:
+    """Weigh the hypotheses, and say how probable it is that flips are the machine's, and not those of a smooth ideal.
+
+    What a smooth ideal has beyond the strings that were read is not known here, so that the counts stand for it.
+    """
+    log = log_belief(posterior, seen.doubt, settings)
+    plain, smooth = log_smooth(posterior.strings(), settings, np.inf)
+    grid, lost = np.array(settings.flips), posterior.background
+    fewer = np.where(
+        grid < posterior.flips[:, None], log_noise(grid, lost[:, None], None, settings.widest, settings), -np.inf
+    )
+    sharp = log + plain + log_noise(posterior.flips, lost, None, settings.widest, settings)
+    tops = log + smooth + np.logaddexp.reduce(fewer, axis=1)
+    return normalised(sharp), sigmoid(float(np.logaddexp.reduce(sharp) - np.logaddexp.reduce(tops)))
 
 
 def _follow(d: Distribution, fit: Sparse, share: float) -> Guarded:

@@ -56,3 +56,18 @@ def test_a_smooth_output_of_a_good_machine_is_not_sharpened_to_a_few_strings(see
     shots = rng.multinomial(1000, read / read.sum()).astype(float)
     counts, truth = Distribution(bits[shots > 0], shots[shots > 0]), Distribution(bits, ideal)
     assert hellinger_fidelity(mitigate(counts).distribution, truth) > hellinger_fidelity(counts, truth)
+
+
+@pytest.mark.parametrize("couplings", [0.1, 0.2])
+@pytest.mark.parametrize("shots", [1000, 16_384])
+def test_a_wide_smooth_output_of_a_good_machine_is_left_nearly_as_it_is(couplings: float, shots: int) -> None:
+    """Fourteen bits, beyond the full vector: the counts stand for what was not read."""
+    rng = np.random.default_rng(int(100 * couplings))
+    bits = (np.arange(1 << 14)[:, None] >> np.arange(14) & 1).astype(bool)
+    spins = 1 - 2 * bits.astype(float)
+    energy = ((spins @ np.triu(rng.normal(0, couplings, (14, 14)), 1)) * spins).sum(axis=1)
+    ideal = np.exp(-energy) / np.exp(-energy).sum()
+    drawn = rng.multinomial(shots, ideal).astype(float)
+    counts, truth = Distribution(bits[drawn > 0], drawn[drawn > 0]), Distribution(bits, ideal)
+    lost = hellinger_fidelity(counts, truth) - hellinger_fidelity(mitigate(counts).distribution, truth)
+    assert lost < 0.1
