@@ -132,6 +132,7 @@ def cases(seed: int, each: int) -> list[Case]:
             ("dense, good machine", DENSE, 0.005, 0.03, (4, 8)),
             ("noise-like, good machine", NOISE, 0.005, 0.03, (4, 8)),
             ("smooth, good machine", SMOOTH, 0.005, 0.03, (6, 11)),
+            ("wide, smooth, good machine", SMOOTH, 0.005, 0.03, (13, 16)),
         )
     ):
         rng = np.random.default_rng([seed, index])

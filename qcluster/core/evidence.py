@@ -109,8 +109,8 @@ def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSet
     if d.n_bits <= settings.widest:
         exact += float(log_exact(1 - fit.agreement, 0, d, fit))
         plain, smooth = log_smooth(many, settings)
-    else:  # correlated errors cost agreement, and strings that are many stand out less
-        plain, smooth = log_smooth(1 + (many - 1) ** 2 / 3, settings)
+    else:  # correlated errors cost agreement, and many strings stand out less; those of a ring are one structure
+        plain, smooth = log_smooth(2 if fit.ring else 1 + (many - 1) ** 2, settings, np.inf)
     strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
     tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
     return sigmoid(float(strings - tops))

@@ -56,6 +56,10 @@ class Sparse(Protocol):
         """Independent flips at one rate for all bits explain the counts."""
 
     @property
+    def ring(self) -> bool:
+        """The strings are a ring around a centre."""
+
+    @property
     def perplexity(self) -> float:
         """Effective number of distinct strings in the counts."""
 

@@ -39,6 +39,7 @@ def some_fit(d: Distribution, k: int = 1, *, flip: float = 0.1, **change: Any) -
         "flip_rate": flip,
         "perplexity": 1.0,
         "simple": False,
+        "ring": False,
     }
     return SimpleNamespace(**{**fields, **change})
 
