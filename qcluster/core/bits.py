@@ -21,6 +21,8 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 """Multiplier that spreads low bits upwards (Fibonacci hashing)."""
 _CHUNK = 1 << 22
 """Pairs of strings whose distances are held in memory at once."""
+_ROWS = 1 << 15
+"""Rows that are turned into numbers at once."""
 
 
 def parse_bitstrings(texts: Sequence[str]) -> Bits:
@@ -165,6 +167,14 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return order, np.flatnonzero(new)
 
 
+def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
+    """Give the distinct packed strings, ascending, and the place of each row among them."""
+    order, starts = distinct_rows(words)
+    place = np.empty(len(order), dtype=np.intp)
+    place[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+    return words[order[starts]], place
+
+
 def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Sort packed strings by value, equal ones in their order; tell where a new value begins.
 
@@ -272,10 +282,6 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
     return distances
 
 
-_CHUNK = 1 << 15
-"""Rows that are turned into numbers at once."""
-
-
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Add up, bit by bit, the weights of the rows in which it is 1: ``weights @ bits``, ``(n_bits,)``, chunk by chunk.
 
@@ -284,6 +290,6 @@ def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float
         array([5., 3.])
     """
     ones = np.zeros(bits.shape[1])
-    for start in range(0, len(bits), _CHUNK):
-        ones += weights[start : start + _CHUNK] @ bits[start : start + _CHUNK]
+    for start in range(0, len(bits), _ROWS):
+        ones += weights[start : start + _ROWS] @ bits[start : start + _ROWS]
     return ones

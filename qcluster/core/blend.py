@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Words, distinct_rows, pack
+from qcluster.core.bits import Words, numbered, pack
 from qcluster.core.blurred import blurred_roots
 from qcluster.core.deconvolve import deconvolve, smooth
 from qcluster.core.observed import redeconvolve
-from qcluster.core.response import Observables, Strings
+from qcluster.core.response import Observables, Strings, believed
 
 Floats = NDArray[np.float64]
 
@@ -72,8 +72,7 @@ class Blended:
         roots[:, strings] += few * np.sqrt(self.sparse.reweighted(draws))
         roots[:, single] += lone
         if self.blend.belief is not None:
-            which = np.minimum(np.searchsorted(np.cumsum(self.blend.belief), levels), len(self.blend.belief) - 1)
-            roots += deep * self._deconvolved(counts, draws, which, seen)
+            roots += deep * self._deconvolved(counts, draws, believed(self.blend.belief, levels), seen)
         answers = roots * roots
         answers /= np.maximum(answers.sum(axis=1, keepdims=True), 1e-300)
         return np.asarray(answers @ observables(words))
@@ -104,9 +103,6 @@ class Blended:
         if self._on_all_strings:
             seen, strings, single = (part[:, 0].astype(np.intp) for part in parts)
             return np.arange(1 << raw.n_bits, dtype=np.uint64)[:, None], seen, strings, single
-        both = np.vstack(parts)
-        order, starts = distinct_rows(both)
-        place = np.empty(len(order), dtype=np.intp)
-        place[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
+        words, place = numbered(np.vstack(parts))
         seen, strings, single = np.split(place, np.cumsum([len(part) for part in parts])[:-1])
-        return both[order[starts]], seen, strings, single
+        return words, seen, strings, single

@@ -11,6 +11,7 @@ from qcluster.core.em import fit, fit_all
 from qcluster.core.growth import joining_gains, take
 from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances
 from qcluster.core.moves import level_within, relocate, ring, undo_decay
+from qcluster.core.special import softmax
 
 _CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
@@ -56,8 +57,7 @@ def by_evidence(
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     order = order[found[order] - found.min() < 7.0]
-    belief = np.exp(found.min() - found[order])
-    return [kept[i] for i in order], belief / belief.sum()
+    return [kept[i] for i in order], softmax(-found[order])
 
 
 def _rates_differ(rows: Rows, best: Model, prior: Prior, rounds: int, limit: float) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.deconvolve import smooth
 from qcluster.core.goodness import misfit
-from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root
+from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root, softmax
 
 Floats = NDArray[np.float64]
 
@@ -91,8 +91,7 @@ def deconvolve(kernel: Kernel, counts: Floats, settings: DenseSettings) -> Dense
     roots, evidence = (np.stack(part) for part in zip(*posteriors, strict=True))
     aged = np.log(scales)[:, None]
     log = evidence / settings.doubt - np.maximum(-aged, 2 * aged) / settings.spread
-    belief = np.exp(log - log.max())
-    belief /= belief.sum()
+    belief = softmax(log)
     mean = np.einsum("sd,sdx->x", belief, roots)
     scale = float(np.exp(belief.sum(axis=1) @ np.log(scales)))
     careful = np.sqrt(sharpen(kernel.scaled(scale), counts, settings.rounds))

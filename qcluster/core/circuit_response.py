@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.circuit_dense import DenseFit, posterior
 from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.response import Observables
+from qcluster.core.response import Observables, believed
 
 Floats = NDArray[np.float64]
 
@@ -37,9 +37,7 @@ class Redeconvolved:
         """See `qcluster.core.response.Response`."""
         histograms = np.zeros((len(draws), self.kernel.size))
         histograms[:, self.rows] = draws
-        order = np.cumsum(self.found.belief.ravel())
-        which = np.minimum(np.searchsorted(order, levels), len(order) - 1)
-        scale, density = np.divmod(which, len(self.found.densities))
+        scale, density = np.divmod(believed(self.found.belief.ravel(), levels), len(self.found.densities))
         values = observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None])
         redone = np.zeros((len(draws), values.shape[1]))
         for one in np.unique(scale):

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import index_bits
-from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root
+from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root, perplexity
 
 Floats = NDArray[np.float64]
 
@@ -54,8 +54,7 @@ class Posterior:
 
     def strings(self) -> Floats:
         """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
-        mean = self.shapes / self.shapes.sum(axis=1, keepdims=True)
-        return np.asarray(np.exp(-(mean * np.log(np.maximum(mean, 1e-30))).sum(axis=1)), dtype=np.float64)
+        return perplexity(self.shapes / self.shapes.sum(axis=1, keepdims=True))
 
 
 def effective_shots(counts: Floats, drift: float) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core import intake
-from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, pack, unpack
+from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.observable import diagonal
 
 Floats = NDArray[np.float64]
@@ -273,11 +273,8 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     """
     if left.n_bits != right.n_bits:
         raise ValueError(f"only distributions of one width compare; got {left.n_bits} and {right.n_bits} bits")
-    words = np.vstack([left.words, right.words])
-    order, starts = distinct_rows(words)
-    slot = np.empty(len(order), dtype=np.intp)
-    slot[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
-    p, q = np.zeros(len(starts)), np.zeros(len(starts))
+    words, slot = numbered(np.vstack([left.words, right.words]))
+    p, q = np.zeros(len(words)), np.zeros(len(words))
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
-    return unpack(words[order[starts]], left.n_bits), p, q
+    return unpack(words, left.n_bits), p, q

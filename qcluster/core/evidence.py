@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from qcluster.core.bits import weight_of_ones
 from qcluster.core.deconvolve import Posterior, effective_shots
 from qcluster.core.distribution import Distribution
+from qcluster.core.goodness import collisions
 from qcluster.core.product import product_evidence, single_string
+from qcluster.core.special import perplexity
 from qcluster.core.verdict import GuardSettings, Sparse
 
 Floats = NDArray[np.float64]
@@ -23,7 +25,8 @@ _EXACT = 0.0125
 _ABSORBED = 0.25
 """How much of a misfit each string in use takes up, of the share that it is of all strings."""
 _NARROW = 7.0
-"""Bits of a register whose machine flips as many as `GuardSettings.typical` says; of wide ones, more in proportion."""
+"""Bits of a register whose machine flips as many as `GuardSettings.typical` says; wide circuits are deep, and flip more
+in proportion."""
 _SPREADS = (0.35, 0.9)
 """Spread of ln(rate) over the bits of one machine, and over those of a smooth ideal that is taken for flips."""
 _AGREEMENT_WIDE = 0.75
@@ -105,14 +108,15 @@ def _sharp(d: Distribution, fit: Sparse, known: float | None, settings: GuardSet
     lost = fit.background
     flips = max(fit.flip_rate - lost / 2, 0.0) / max(1 - lost, 1e-3)
     fewer = np.array([rate for rate in settings.flips if rate < flips])
-    exact = _even(fit)
+    exact, deeper = _even(fit), 1.0
     if d.n_bits <= settings.widest:
         exact += float(log_exact(1 - fit.agreement, 0, d, fit))
-        plain, smooth = log_smooth(many, settings)
+        plain, smooth = log_smooth(many, settings.mostly_blurred, settings)
     else:  # correlated errors cost agreement, and many strings stand out less; those of a ring are one structure
-        plain, smooth = log_smooth(2 if fit.ring else 1 + (many - 1) ** 2, settings, np.inf)
-    strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings)
-    tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings), initial=-np.inf)
+        deeper = d.n_bits / _NARROW
+        plain, smooth = log_smooth(2 if fit.ring else 1 + (many - 1) ** 2, np.inf, settings)
+    strings = plain + exact + log_noise(flips, lost, known, d.n_bits, settings, deeper)
+    tops = smooth + np.logaddexp.reduce(log_noise(fewer, lost, known, d.n_bits, settings, deeper), initial=-np.inf)
     return sigmoid(float(strings - tops))
 
 
@@ -133,7 +137,7 @@ def log_exact(gap: Floats | float, strings: Floats | float, d: Distribution, fit
         d: the counts.
         fit: for the excess of collisions.
     """
-    crowd = float(d.weights @ (d.weights - 1)) / max(d.shots * (d.shots - 1), 1.0) * 2.0**d.n_bits
+    crowd = collisions(d.weights) * 2.0**d.n_bits
     noise = float(np.sqrt(max(crowd, 1.0)) / 2 / max(fit.excess, 1e-3))
     return np.asarray(2 * np.log(_EXACT / (np.maximum(gap, 0) + noise + _ABSORBED * strings / 2.0**d.n_bits)))
 
@@ -145,36 +149,34 @@ def log_belief(posterior: Posterior, doubt: float, settings: GuardSettings) -> F
 
 
 def log_noise(
-    flips: Floats | float, lost: Floats | float, known: float | None, n_bits: int, settings: GuardSettings
+    flips: Floats | float,
+    lost: Floats | float,
+    known: float | None,
+    n_bits: int,
+    settings: GuardSettings,
+    deeper: float = 1.0,
 ) -> Floats:
     """Give the log prior, up to a constant, of a machine that loses such a share of shots and flips bits of the rest.
 
-    The fewer are lost, the better. Flips are log-normal about what is known, or else what the lost shots suggest.
+    The fewer are lost, the better. Flips are log-normal about what is known, or else what the lost shots suggest, times
+    `deeper`: deep circuits flip more.
     """
     log = np.log(np.maximum(1 - lost, 1e-3))
     if known is None:
-        typical = settings.typical + (settings.typical_when_lost - settings.typical) * lost
-        if n_bits > settings.widest:
-            typical = typical * n_bits / _NARROW  # wide circuits are deep
+        typical = deeper * (settings.typical + (settings.typical_when_lost - settings.typical) * lost)
         return np.asarray(log - 0.5 * (np.log(np.maximum(flips, 0.01) / typical) / settings.spread) ** 2)
     away = np.log(np.maximum(flips, 0.005) / max(known, 0.005)) / np.log(2)
     flipped = 1 - (1 - known) ** n_bits
     return np.asarray(log - 0.5 * away**2 - 10 * np.maximum(lost - flipped, 0))
 
 
-def log_smooth(strings: Floats | float, settings: GuardSettings, most: float | None = None) -> tuple[Floats, Floats]:
-    """Give the log prior that an ideal of so many strings is not smooth, and that it is by each of the rates tried."""
-    odds = np.clip(
-        settings.blurred * (np.asarray(strings) - 1), 1e-12, settings.mostly_blurred if most is None else most
-    )
+def log_smooth(strings: Floats | float, most: float, settings: GuardSettings) -> tuple[Floats, Floats]:
+    """Give the log prior that an ideal of so many strings is not smooth, and that it is by each of the rates tried.
+
+    The odds that it is are at most `most`.
+    """
+    odds = np.clip(settings.blurred * (np.asarray(strings) - 1), 1e-12, most)
     return -np.log1p(odds), np.log(odds / (1 + odds) / max(len(settings.flips) - 1, 1))
-
-
-def normalised(log: Floats) -> Floats:
-    """Turn log weights into probabilities."""
-    belief: Floats = np.exp(log - log.max())
-    belief /= belief.sum()
-    return belief
 
 
 def is_sparse(posterior: Posterior) -> NDArray[np.bool_]:
@@ -195,8 +197,7 @@ def _spacing(concentration: Floats) -> Floats:
 
 def effective_strings(fit: Sparse) -> int:
     """Count the strings that matter: the effective number, rounded."""
-    weights = fit.weights[fit.weights > 0]
-    return max(1, round(float(np.exp(-(weights * np.log(weights)).sum()))))
+    return max(1, round(float(perplexity(fit.weights))))
 
 
 def sigmoid(x: float) -> float:

@@ -23,6 +23,17 @@ def _moments() -> tuple[Floats, Floats]:
     return mean, (chance * excess**2).sum(axis=0) - mean**2
 
 
+def collisions(shots: Floats) -> float:
+    """Estimate ``sum_y p(y)^2`` without bias: the share of pairs of shots that agree.
+
+    Example:
+        >>> collisions(np.array([2.0, 2.0]))
+        0.3333333333333333
+    """
+    total = float(shots.sum())
+    return float(shots @ (shots - 1)) / max(total * (total - 1), 1.0)
+
+
 def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
     """Measure by how much counts deviate from a prediction beyond shot noise.
 

@@ -12,11 +12,11 @@ from qcluster.core.evidence import (
     log_belief,
     log_noise,
     log_smooth,
-    normalised,
     ramp,
     sigmoid,
 )
 from qcluster.core.observed import deconvolve_observed
+from qcluster.core.special import softmax
 from qcluster.core.verdict import Guarded, GuardSettings, Sparse
 from qcluster.core.wording import say_dense, say_sparse
 
@@ -68,14 +68,13 @@ def _by_the_machine(posterior: Posterior, seen: Evidence, n_bits: int, settings:
     What a smooth ideal has beyond the strings that were read is not known here, so that the counts stand for it.
     """
     log = log_belief(posterior, seen.doubt, settings)
-    plain, smooth = log_smooth(posterior.strings(), settings, np.inf)
+    plain, smooth = log_smooth(posterior.strings(), np.inf, settings)
     grid, lost = np.array(settings.flips), posterior.background
-    fewer = np.where(
-        grid < posterior.flips[:, None], log_noise(grid, lost[:, None], None, settings.widest, settings), -np.inf
-    )
-    sharp = log + plain + log_noise(posterior.flips, lost, None, settings.widest, settings)
+    noise = log_noise(grid, lost[:, None], None, n_bits, settings)
+    fewer = np.where(grid < posterior.flips[:, None], noise, -np.inf)
+    sharp = log + plain + log_noise(posterior.flips, lost, None, n_bits, settings)
     tops = log + smooth + np.logaddexp.reduce(fewer, axis=1)
-    return normalised(sharp), sigmoid(float(np.logaddexp.reduce(sharp) - np.logaddexp.reduce(tops)))
+    return softmax(sharp), sigmoid(float(np.logaddexp.reduce(sharp) - np.logaddexp.reduce(tops)))
 
 
 def _follow(d: Distribution, fit: Sparse, share: float) -> Guarded:

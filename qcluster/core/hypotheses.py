@@ -16,9 +16,10 @@ from qcluster.core.evidence import (
     log_exact,
     log_noise,
     log_smooth,
-    normalised,
     ramp,
 )
+from qcluster.core.goodness import collisions
+from qcluster.core.special import softmax
 from qcluster.core.verdict import GuardSettings, Sparse
 
 Floats = NDArray[np.float64]
@@ -84,7 +85,7 @@ def average(
     equal = np.arange(len(rates)) < len(settings.flips) * (len(settings.strings) + len(settings.densities))
     log = log_belief(found, seen.doubt, settings) + _odds(found, ~equal, d, fit, seen)
     strings, few = np.where(equal, found.strings(), effective_strings(fit)), is_sparse(found)
-    plain, smooth = log_smooth(strings, settings)
+    plain, smooth = log_smooth(strings, settings.mostly_blurred, settings)
     exactly = np.flatnonzero(equal & few)
     gap = _gap(vector, d.shots, found, rates, exactly)
     plain[exactly] += np.maximum(log_exact(gap, strings[exactly], d, fit), 0)  # real flips are not quite equal
@@ -92,7 +93,7 @@ def average(
     own, lost = np.arange(len(of)) < len(rates), found.background[of]
     weight = log[of] + np.where(own, plain[of], smooth[of]) + log_noise(made, lost, known, d.n_bits, settings)
     blur = np.where(own, 0.0, left_over(found.flips[of], made))
-    belief = normalised(weight)
+    belief = softmax(weight)
     roots = np.vstack([found.roots, blurred_roots(found.shapes[of[~own]], blur[~own])])
     dense, sharp = belief @ roots, belief[own] @ found.roots
     hopeless = found.background > 0.9
@@ -129,9 +130,9 @@ def _gap(vector: Floats, shots: float, found: Posterior, rates: Floats, which: N
     sent = found.shapes[which] / found.shapes[which].sum(axis=1, keepdims=True)
     lost = found.background[which, None]
     read = (1 - lost) * (IndependentFlips(rates[which], sent.dtype)(sent) - uniform)
-    collisions = float(vector @ (vector - 1)) / max(shots * (shots - 1), 1.0) - uniform
-    cosine = read @ (vector / shots - uniform) / np.sqrt(np.maximum(collisions * (read * read).sum(axis=1), 1e-300))
-    return np.asarray(1 - cosine if collisions > 0 else np.ones(len(which)))
+    beyond = collisions(vector) - uniform
+    cosine = read @ (vector / shots - uniform) / np.sqrt(np.maximum(beyond * (read * read).sum(axis=1), 1e-300))
+    return np.asarray(1 - cosine if beyond > 0 else np.ones(len(which)))
 
 
 def _odds(posterior: Posterior, learned: NDArray[np.bool_], d: Distribution, fit: Sparse, seen: Evidence) -> Floats:

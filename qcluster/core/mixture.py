@@ -8,10 +8,12 @@ from qcluster.core.bits import Bits
 from qcluster.core.choose import Path, average, by_evidence, by_gap
 from qcluster.core.description import score
 from qcluster.core.em import fit, fit_all
+from qcluster.core.goodness import collisions
 from qcluster.core.growth import REGIMES, candidates, grow, ranked, seeds, settle, shrink
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out
 from qcluster.core.moves import improve
 from qcluster.core.soft import soft_search
+from qcluster.core.special import perplexity
 from qcluster.core.thin import everywhere, thinned
 
 _FIRST = 6
@@ -88,8 +90,6 @@ class MixtureFit:
     """Flips per bit of an average shot, counting uniform noise as one half."""
     perplexity: float
     """Effective number of distinct strings in the counts."""
-    support: float
-    """Effective number of strings in the answer."""
     sizes: tuple[int, ...]
     """Plausible numbers of strings, the most probable first."""
     plausibility: Floats
@@ -190,18 +190,12 @@ def _report(
         excess=excess,
         gap=gap,
         flip_rate=best.background / 2 + (1 - best.background) * flips,
-        perplexity=_perplexity(weights / rows.shots),
-        support=_perplexity(averaged),
+        perplexity=float(perplexity(weights / rows.shots)),
         sizes=tuple(len(model.weights) for model in answers),
         plausibility=belief,
         simple=simple,
         ring=is_ring,
     )
-
-
-def _perplexity(shares: Floats) -> float:
-    positive = shares[shares > 0]
-    return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
 def _meet(path: Path, rows: Rows, model: Model) -> float:
@@ -240,8 +234,8 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     """Give the cosine between counts and model without the uniform part, and the z-score of the excess collisions."""
     assert model.total is not None
     shots, uniform = rows.shots, float(np.exp(-rows.unit))
-    collisions = float(rows.weights @ (rows.weights - 1)) / max(shots * (shots - 1), 1.0) - uniform
-    excess = collisions * shots / np.sqrt(2 * uniform)
+    beyond = collisions(rows.weights) - uniform
+    excess = beyond * shots / np.sqrt(2 * uniform)
     used = np.flatnonzero(model.regimes > 1e-4)
     tilted = model.odds[None] * TILTS[used, None, None]
     flip = tilted / (1 + tilted)
@@ -252,5 +246,5 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     b = model.background
     own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
     cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform
-    cosine = cross / np.sqrt(max(collisions, 1e-300) * max(own, 1e-300)) if collisions > 0 else 0.0
+    cosine = cross / np.sqrt(max(beyond, 1e-300) * max(own, 1e-300)) if beyond > 0 else 0.0
     return float(cosine), float(excess)

@@ -26,6 +26,11 @@ _FAINT = 1e-12
 """Least probability of a string under a model."""
 
 
+def believed(belief: Floats, levels: Floats) -> NDArray[np.intp]:
+    """Give the hypothesis that each draw believes, at its level, 0 to 1, of the summed `belief`."""
+    return np.asarray(np.minimum(np.searchsorted(np.cumsum(belief), levels), len(belief) - 1))
+
+
 class Response(Protocol):
     """How one answer moves with its counts."""
 

@@ -1,8 +1,10 @@
-"""Gamma functions of arrays, for the core that has numpy alone.
+"""Functions of arrays that numpy lacks: gamma functions, and two of probabilities.
 
-All three move the argument up by the recurrence and use Stirling's series there; relative error below 1e-7 for
-arguments above 0 (NIST DLMF 5.5.2, 5.11.1, 5.11.2).
+The gamma functions move the argument up by the recurrence and use Stirling's series there; relative error below 1e-7
+for arguments above 0 (NIST DLMF 5.5.2, 5.11.1, 5.11.2).
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,3 +82,25 @@ def mean_root(a: Floats) -> Floats:
     asymptotic = np.sqrt(x - 0.25 + 1 / (32 * x) + 1 / (128 * x * x))
     value: Floats = asymptotic * (a / (a + 0.5)) * ((a + 1) / (a + 1.5)) * ((a + 2) / (a + 2.5))
     return value
+
+
+def softmax(log: Floats) -> Floats:
+    """Turn log weights into probabilities.
+
+    Example:
+        >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
+        [0.75, 0.25]
+    """
+    belief: Floats = np.exp(log - log.max())
+    belief /= belief.sum()
+    return belief
+
+
+def perplexity(shares: NDArray[Any]) -> Floats:
+    """Give the effective number of shares along the last axis: the exponential of their entropy.
+
+    Example:
+        >>> perplexity(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).round(6).tolist()
+        [2.0, 1.0]
+    """
+    return np.asarray(np.exp(-(shares * np.log(np.maximum(shares, 1e-30))).sum(axis=-1)), dtype=np.float64)
