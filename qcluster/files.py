@@ -5,6 +5,7 @@ Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a re
 """
 
 import base64
+import contextlib
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -199,6 +200,21 @@ def _replace(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def lock(file: IO[Any], refusal: str) -> None:
+    """Lock an open file until this process ends or closes it, however it ends; nothing on systems that cannot.
+
+    Raises:
+        StorageError: another process holds it; `refusal` says so.
+    """
+    with contextlib.suppress(ImportError):  # not POSIX: two processes in one place must then be avoided by hand
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise StorageError(refusal) from error
 
 
 def sync_folder(folder: Path) -> None:

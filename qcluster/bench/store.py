@@ -6,10 +6,10 @@ from pathlib import Path
 
 from qcluster.bench.sample import Sample, unpack_sample
 from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
-from qcluster.bench.table import Table, lock, read_rows
+from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
-from qcluster.files import write_once
+from qcluster.files import lock, write_once
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -62,7 +62,7 @@ class Store:
         except OSError as error:
             raise StorageError(f"cannot write to {self.folder}: {error}") from error
         try:
-            lock(self._lock.fileno(), self.folder)
+            lock(self._lock, f"another process is writing to {self.folder}")
             self.runs = Table(self.folder / "runs.csv", RUN_COLUMNS)
             self.scores = Table(self.folder / "scores.csv", SCORE_COLUMNS)
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)

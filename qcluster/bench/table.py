@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qcluster.errors import StorageError
+from qcluster.files import lock
 
 logger = logging.getLogger(__name__)
 
@@ -26,20 +27,8 @@ def alone(path: Path) -> Iterator[None]:
     except OSError as error:
         raise StorageError(f"cannot write to {path}: {error}") from error
     with handle:
-        lock(handle.fileno(), path)
+        lock(handle, f"another process is writing to {path}")
         yield
-
-
-def lock(handle: int, place: Path) -> None:
-    """Lock an open file until this process ends, however it ends; StorageError where another process holds it."""
-    with contextlib.suppress(ImportError):
-        import fcntl
-
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(f"another process is writing to {place}") from error
-    os.set_inheritable(handle, False)
 
 
 class Table:

@@ -22,7 +22,7 @@ from typing import Any
 
 from qcluster.device.request import Request
 from qcluster.errors import StorageError
-from qcluster.files import parse_json, read_whole, sync_folder, write_once, write_whole
+from qcluster.files import lock, parse_json, read_whole, sync_folder, write_once, write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -113,20 +113,12 @@ class RunFolder:
             StorageError: another process is at it.
         """
         try:
-            import fcntl
-        except ImportError:  # not POSIX: two processes in one directory must then be avoided by hand
-            yield
-            return
-        try:
             self.path.mkdir(parents=True, exist_ok=True)
             file = open(self.path / ".lock", "wb")  # noqa: SIM115
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise StorageError(f"another process is working in {self.path}: wait until it is done") from error
+            lock(file, f"another process is working in {self.path}: wait until it is done")
             yield
 
 
