@@ -1,5 +1,6 @@
 """The product of biased bits: what hopeless hardware returns, and what one string with flips looks like too."""
 
+from math import comb, log
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,9 @@ _SPREADS = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
 """Spreads of ln(rate) from bit to bit that are tried."""
 _LARGEST = 0.6
 """Largest P(read 0|1) of one string: a bit may decay in more than half of the shots."""
+_ASYMMETRY = 1.0
+"""Spread of ln(P(read 0|1) / P(read 1|0)), both averaged over the register: readout and decay of one machine stay within
+a factor of some ten of each other, and a rate of one half beside one of zero is no machine's."""
 _NOISE = np.array([0.007, 0.02, 0.06])
 """How far the bits of hopeless output are from fair: standard deviations of P(1) that are tried."""
 _HOPELESS = 0.45
@@ -87,9 +91,11 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
 
     A product fits both equally well, so the biases alone decide. Flip rates of one machine resemble each other
     (log-normal, level and spread unknown), those of 0 and of 1 alike or apart; decay may also differ from bit to bit
-    at will, up to one half. Biases that the ideal itself has can lie anywhere, those of hopeless output lie near 1/2,
-    and decay pulls *every* bit of a hopeless output towards 0, which the string of zeros would explain too. Strings
-    are tried that read as 1 the bits whose P(1) lies above a threshold, each threshold in turn.
+    at will, up to one half. Against it stand ideals in which *some* bits are fixed, read with the machine's flips, and
+    the others are free: in superposition (P(1) near 1/2) or biased at will. That silent bits are silent is evidence
+    for neither. Biases of hopeless output lie near 1/2, and decay pulls *every* bit of it towards 0, which the string
+    of zeros would explain too. Strings are tried that read as 1 the bits whose P(1) lies above a threshold, each
+    threshold in turn, and as free the bits that are read least surely, any number of them.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
@@ -115,20 +121,40 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     best = int(np.argmax(logs))
     string = np.zeros(n_bits, dtype=bool)
     string[order[: places[best]]] = True
-    variance = _NOISE[:, None] ** 2 + 0.25 / shots
-    noise = (-0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)).sum(axis=1)
-    hopeless = float(np.logaddexp.reduce(noise)) - np.log(len(_NOISE))
-    other = np.logaddexp(0.0, hopeless) - np.log(2)  # biases anywhere in [0, 1], or near 1/2
     decayed = n_bits * np.log(2) if (ones < 0.5).all() else 0.0
-    return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - other)
+    return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - _some_free(zeros, ones, shots))
+
+
+def _some_free(zeros: Floats, ones: Floats, shots: float) -> float:
+    """Give the log density of the biases where some bits, at least one, are free and the others fixed.
+
+    Every number of free bits is equally probable, and so is every choice of them; that of those read least surely is
+    the one that counts.
+    """
+    n_bits = len(ones)
+    flips = np.minimum(zeros, ones)
+    surest = np.argsort(flips, kind="stable")
+    variance = _NOISE[:, None] ** 2 + 0.25 / shots
+    even = -0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
+    free = np.logaddexp(0.0, even) - np.log(2)  # each anywhere in [0, 1], or near 1/2
+    logs = np.zeros(n_bits)
+    for k in range(n_bits):  # the k surest are fixed
+        fixed, rest = surest[:k], surest[k:]
+        bias = np.logaddexp.reduce(free[:, rest].sum(axis=1)) - np.log(len(_NOISE))
+        logs[k] = bias + _alike(flips[fixed], shots) - k * np.log(2) - log(comb(n_bits, k))
+    return float(np.logaddexp.reduce(logs) - np.log(n_bits))
 
 
 def _one_string(down: Floats, up: Floats, shots: float) -> float:
     """Give the log density of the flip rates of the ones and of the zeros of a string."""
     if (down >= _LARGEST).any() or (up >= 0.5).any() or np.r_[down, up].mean() > _HOPELESS:
         return -np.inf
+    alike = _alike(np.r_[down, up], shots)
+    if not (len(down) and len(up)):
+        return alike
     apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(_LARGEST)) - np.log(2) + _alike(up, shots)
-    return float(np.logaddexp(apart, _alike(np.r_[down, up], shots)) - np.log(2))
+    apart -= 0.5 * (float(np.log(down.mean() / max(up.mean(), _RATES[0]))) / _ASYMMETRY) ** 2
+    return float(np.logaddexp(apart, alike) - np.log(2))
 
 
 def _alike(rates: Floats, shots: float) -> float:
