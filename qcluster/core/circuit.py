@@ -1,8 +1,8 @@
-"""Mitigation under the noise kernel of the compiled circuit: which of two estimates to believe, and whether any.
+"""Mitigation under the noise kernel of the compiled circuit: Richardson-Lucy, or a few strings where they are certain.
 
-A few strings that explain the counts, or a deconvolution of a broad output. Either must stand the question whether the
-calibration and the counts agree; if not, the counts are left as they came, and `CircuitFit.believed` says that methods
-without a calibration may know better.
+Richardson-Lucy under the circuit's own kernel is the answer; a few strings seen through the same kernel replace it
+where they explain the counts as well as any distribution does. Wide registers know only strings; where these do not
+explain the counts, `CircuitFit.believed` says that methods without a calibration may know better.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Bits, index_bits
-from qcluster.core.circuit_dense import DenseFit, DenseSettings, deconvolve, fidelity
 from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.circuit_response import Redeconvolved
 from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, likelihoods, sparse_mixture
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
 from qcluster.core.response import Response, Weighed
+from qcluster.core.richardson_lucy import Resharpened, Scaled, allowed
+from qcluster.core.special import perplexity
 
 Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
+_SAME = 0.999
+"""Fidelity between answer and counts from which the counts are left as they came."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,6 @@ class CircuitSettings:
     """Numbers that there must be for each distinct string."""
     sparse: SparseSettings = field(default_factory=SparseSettings)
     """Of the sparse mixture."""
-    dense: DenseSettings = field(default_factory=DenseSettings)
-    """Of the deconvolution."""
     distrust: float = 0.1
     """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
     sigmas: float = 1.5
@@ -55,14 +55,19 @@ class CircuitSettings:
     inflation: float = 2.5
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need. A smooth output
     of few shots passes for four strings and three times the noise."""
+    more: float = 1.2
+    """The same where there is a broad answer. Right strings need up to 1.17 times the noise of a calibration that is
+    right, and small tails of an ideal that are taken for flips 1.25 times and more (benchmarks/outside.py)."""
+    alike: float = 0.75
+    """Least fidelity of a few strings to the broad answer."""
     widest: int = 16
     """Most bits of a broad output."""
-    crowd: float = 0.5
-    """Shots for each of all 2^n strings below which a broad output is left alone."""
-    least_gain: float = 0.006
-    """Fidelity that a deconvolution must be expected to gain."""
-    sharper: float = 0.4
-    """Multiple of the calibrated noise below which the counts contradict the calibration."""
+    scales: tuple[float, ...] = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0)
+    """Multiples of the calibrated noise that are tried. Where counts allow none but 0, they refute the calibration."""
+    misfit: float = 0.01
+    """Deviance per shot that the kernel leaves by itself, beyond shot noise, and Richardson-Lucy does not make good."""
+    rounds: int = 20
+    """Of Richardson-Lucy, accelerated."""
     seed: int = 0
     """Of the pseudo-counts."""
 
@@ -81,8 +86,6 @@ class CircuitFit:
     """``"sparse"``, ``"dense"``, or ``"none"``."""
     share: float
     """How much of the answer is mitigated, 0 or 1."""
-    confidence: float
-    """How sure the verdict is, 0 to 1."""
     reason: str
     """What was done and why, in one sentence."""
     predicted_raw: float
@@ -129,15 +132,22 @@ def mitigate_circuit(
     if not counts.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     kernel, seen = _located(counts, faults, settings)
-    histogram = seen.histogram(kernel.size)
     rng = np.random.default_rng(settings.seed)
-    found = _few(kernel, seen, settings, rng)
-    if found is not None:
-        return _sparse(counts, seen, found)
     wide = counts.n_bits > settings.widest or not kernel.index.exact
-    if wide or counts.shots < settings.crowd * 2.0**counts.n_bits:
-        return _unexplained(counts, kernel)
-    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense), settings, rng)
+    histogram = seen.histogram(kernel.size)
+    found = None if wide else allowed(kernel, histogram, settings.scales, settings.rounds, settings.misfit)
+    few = _few(kernel, seen, found, settings, rng)
+    if few is not None:
+        return _sparse(counts, seen, few)
+    if found is None:
+        return _left(
+            counts,
+            kernel,
+            "no few strings explain the counts under the circuit's faults, and there are too few shots for many",
+        )
+    if not found.scale:
+        return _left(counts, kernel, "the counts are sharper than the calibration's noise allows, however it is scaled")
+    return _dense(counts, kernel, seen, found, settings, rng)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -158,21 +168,28 @@ class _Few:
     observed: float
 
 
-def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.random.Generator) -> _Few | None:
+def _few(
+    kernel: Kernel, seen: Observed, broad: Scaled | None, settings: CircuitSettings, rng: np.random.Generator
+) -> _Few | None:
     """Look for a few strings that explain the counts, first near the calibration, then, if very few do, further off.
 
     Too few shots cannot refute a wrong answer: one standard deviation of the deviance must be small, too. What only
-    nearly explains the counts near the calibration is the last resort.
+    nearly explains the counts near the calibration is the last resort. Where there is a broad answer, strings must
+    explain the counts as well as it does.
     """
     nearly: _Few | None = None
     histogram = seen.histogram(kernel.size)
     shots, strings = float(histogram.sum()), 2.0**seen.n_bits
+    most = max(4.0, strings / 8)
+    if broad is not None and perplexity(broad.ideal) > 2 * most:
+        return None
     for trust in (1.0, settings.distrust):
         few = settings.sparse
         if trust < 1:
             few = replace(few, strength=few.strength * trust, slack=2 * few.slack)
         fit = sparse_mixture(kernel, seen, few)
-        excess, sigmas = misfit(fit.kernel.forward(fit.ideal(seen.rows)), histogram)
+        noisy_fit = fit.kernel.forward(fit.ideal(seen.rows))
+        excess, sigmas = misfit(noisy_fit, histogram)
         ideal = np.zeros(kernel.size)
         np.add.at(ideal, seen.rows[fit.centroids], fit.weights)
         noisy = _noisy(kernel, ideal)
@@ -182,19 +199,34 @@ def _few(kernel: Kernel, seen: Observed, settings: CircuitSettings, rng: np.rand
         said = fit.log_likelihood / shots + np.log(kernel.size)
         if said < settings.least_said or abs(excess) > settings.left * said * abs(sigmas):
             return nearly
-        noise = np.log(observed) / np.log(min(fidelity(noisy, ideal), 0.97))
-        most = max(4.0, strings / 8)
+        expected = noisy if broad is None else _noisy(kernel, ideal)
+        noise = np.log(observed) / np.log(min(fidelity(expected, ideal), 0.97))
+        safe = noise <= settings.inflation if broad is None else _safe(broad, ideal, float(noise), settings)
         explained = k <= most and k < few.most and sigmas <= settings.sigmas
         if trust < 1:
             explained = k <= strings / 256 and (sigmas <= settings.sigmas or excess <= settings.left * said)
-        if explained and noise <= settings.inflation:
+        if explained and safe:
             return _Few(fit, excess, sigmas, predicted, observed)
         near = excess <= settings.near * said * min(3.0, np.sqrt(most / k))
-        if trust == 1 and near and k <= most and k < few.most and noise <= settings.inflation:
+        if trust == 1 and near and safe and k <= most and k < few.most:
             nearly = _Few(fit, excess, sigmas, predicted, observed)
         if k > max(4.0, strings / 64):
             break
     return nearly
+
+
+def _safe(broad: Scaled, ideal: Floats, noise: float, settings: CircuitSettings) -> bool:
+    """Tell whether a few strings may replace Richardson-Lucy's answer: no more noise than calibrated, and no stranger.
+
+    Rates of their own let one string and more flips explain what is a tail of the ideal, so that the noise they need is
+    judged by the calibration alone.
+    """
+    return noise <= settings.more and fidelity(broad.ideal, ideal) >= settings.alike
+
+
+def fidelity(p: Floats, q: Floats) -> float:
+    """Give the Hellinger fidelity of two vectors of probabilities."""
+    return float(min(1.0, np.sqrt(np.maximum(p * q, 0.0)).sum() ** 2))
 
 
 def _raw_fidelity(noisy: Floats, ideal: Floats, shots: float, rng: np.random.Generator) -> float:
@@ -230,7 +262,6 @@ def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
         believed=True,
         kind="sparse",
         share=1.0,
-        confidence=float(np.clip(1.0 - max(few.sigmas, 0.0) / 10, 0.5, 1.0)),
         reason=f"{k} string{'s' if k > 1 else ''} seen through the circuit's faults explain the counts; "
         + _agreement(few.predicted, few.observed),
         predicted_raw=few.predicted,
@@ -250,16 +281,14 @@ def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
     return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
 
 
-def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
+def _left(counts: Distribution, kernel: Kernel, reason: str) -> CircuitFit:
     return CircuitFit(
         distribution=counts,
         applied=False,
         believed=False,
         kind="none",
         share=0.0,
-        confidence=0.5,
-        reason="left as they came: no few strings explain the counts under the circuit's faults, and there are too few "
-        "shots for many",
+        reason=f"left as is: {reason}",
         predicted_raw=np.nan,
         observed_raw=np.nan,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
@@ -269,38 +298,34 @@ def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
 
 
 def _dense(
-    counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit, settings: CircuitSettings,
+    counts: Distribution, kernel: Kernel, seen: Observed, found: Scaled, settings: CircuitSettings,
     rng: np.random.Generator,
 ) -> CircuitFit:  # fmt: skip
-    histogram = seen.histogram(kernel.size)
-    gain = found.expected - found.expected_raw
-    applied = gain >= settings.least_gain
+    frequencies = seen.histogram(found.kernel.size) / counts.shots
     predicted = _raw_fidelity(_noisy(kernel, found.ideal), found.ideal, counts.shots, rng)
-    observed = fidelity(histogram / counts.shots, found.ideal)
+    observed = fidelity(frequencies, found.ideal)
     said = _agreement(predicted, observed)
+    applied = observed < _SAME
     if applied:
         rows = np.flatnonzero(found.ideal > _NEGLIGIBLE)
         kept = found.ideal[rows] / found.ideal[rows].sum()
         distribution = Distribution(index_bits(rows, counts.n_bits), kept * counts.shots)
-        reason = (
-            f"deconvolution under the circuit's faults, at {found.scale:.0%} of the calibrated noise, should gain "
-            f"{gain:.1%} of fidelity; {said}"
-        )
+        noise = "the calibrated noise" if found.scale == 1 else f"{found.scale:g} times the calibrated noise"
+        reason = f"Richardson-Lucy deconvolution under the circuit's faults, at {noise}; {said}"
     else:
         distribution = counts
-        reason = f"left as they came: undoing the circuit's faults would gain {gain:.1%}, less than it may cost; {said}"
+        reason = f"left as is: undoing the circuit's faults changes nothing; {said}"
     return CircuitFit(
         distribution=distribution,
         applied=applied,
-        believed=applied or found.scale >= settings.sharper,
+        believed=True,
         kind="dense" if applied else "none",
         share=float(applied),
-        confidence=float(np.clip(found.expected, 0.0, 1.0)) if applied else 0.5,
         reason=reason,
         predicted_raw=predicted,
         observed_raw=observed,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_flip_rates(kernel.scaled(found.scale), counts.n_bits),
-        response=Redeconvolved(kernel, seen.rows, found, settings.dense.steps) if applied else None,
+        rates=_flip_rates(found.kernel, counts.n_bits),
+        response=Resharpened(found, seen.rows, settings.rounds) if applied else None,
     )

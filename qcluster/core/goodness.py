@@ -7,8 +7,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.bits import Bits
+
 Floats = NDArray[np.float64]
 
+_ROWS = 1 << 16
+"""Strings whose signs are held in memory at once."""
 _GRID = np.geomspace(1e-9, 60.0, 400)
 
 
@@ -34,6 +38,42 @@ def collisions(shots: Floats) -> float:
     return float(shots @ (shots - 1)) / max(total * (total - 1), 1.0)
 
 
+def beyond_uniform(bits: Bits, shots: Floats) -> float:
+    """Measure by how much counts differ from uniform noise, in standard deviations.
+
+    The largest of three: collisions between shots, which see single strings; Pearson's chi-square of the marginals of
+    all bits; and that of the correlations of all pairs of bits, which see a structure blurred by flips where no string
+    is read twice.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool`` distinct strings.
+        shots: ``(n_outcomes,)``.
+
+    Returns:
+        About 0, with spread 1, for each under uniform noise. Cost: one product of ``(n_bits, n_outcomes)`` matrices.
+
+    Example:
+        >>> both = np.array([[False, False], [True, True]])
+        >>> beyond_uniform(both, np.array([50.0, 50.0])) > 10
+        True
+    """
+    n_bits, total = bits.shape[1], float(shots.sum())
+    strings = 2.0**-n_bits
+    pairs = 0.5 * total * (total - 1) * strings
+    equal = 0.5 * float(shots @ (shots - 1))
+    found = [(equal - pairs) / np.sqrt(pairs + 1)]
+    gram = np.zeros((n_bits, n_bits))
+    mean = np.zeros(n_bits)
+    for start in range(0, len(bits), _ROWS):
+        signs = 1.0 - 2.0 * bits[start : start + _ROWS]
+        weighed = signs * shots[start : start + _ROWS, None]
+        mean += weighed.sum(axis=0)
+        gram += signs.T @ weighed
+    squares = mean**2 / total, gram[np.triu_indices(n_bits, 1)] ** 2 / total
+    found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
+    return max(found)
+
+
 def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
     """Measure by how much counts deviate from a prediction beyond shot noise.
 
@@ -54,12 +94,33 @@ def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
     """
     shots = counts.sum()
     expected = np.maximum(shots * predicted, 1e-9)
+    usual, spread = shot_noise(expected)
+    excess = deviance(counts, expected) / 2 - usual
+    return excess / float(shots), excess / spread
+
+
+def deviance(counts: Floats, expected: Floats) -> float:
+    """Give the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected.
+
+    Example:
+        >>> deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0]))
+        0.0
+    """
     seen = counts > 0
-    deviance = float((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - (shots - expected.sum()))
+    return float(2 * ((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - counts.sum() + expected.sum()))
+
+
+def shot_noise(expected: Floats) -> tuple[float, float]:
+    """Give mean and standard deviation of half the deviance, where shot noise alone is at work.
+
+    Example:
+        >>> mean, spread = shot_noise(np.full(100, 1000.0))
+        >>> round(mean), round(spread)
+        (50, 7)
+    """
     mean, variance = _moments()
     small = expected < _GRID[-1]
     place = np.log(expected[small])
     usual = np.interp(place, np.log(_GRID), mean).sum() + 0.5 * (~small).sum()
     spread = np.interp(place, np.log(_GRID), variance).sum() + 0.5 * (~small).sum()
-    excess = deviance - float(usual)
-    return excess / float(shots), excess / float(np.sqrt(spread))
+    return float(usual), float(np.sqrt(spread))

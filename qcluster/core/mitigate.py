@@ -13,6 +13,7 @@ from qcluster.core.channel import as_rates
 from qcluster.core.circuit import CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
+from qcluster.core.goodness import beyond_uniform
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
 from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
@@ -26,6 +27,9 @@ S = TypeVar("S")
 
 METHODS = ("mixture", "paper", "circuit")
 """Names that `mitigate` takes for its method; the first is the default."""
+_STRUCTURE = 4.0
+"""Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
+goes there once in some ten thousand counts."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,8 +46,8 @@ class Mitigation:
     """False when the counts are returned as they came."""
     share: float
     """How much of the answer is mitigated, 0 (counts as they came) to 1."""
-    confidence: float
-    """How sure the verdict is, 0 to 1."""
+    confidence: float | None
+    """How sure the verdict is, 0 to 1; None where the method has no such number."""
     reason: str
     """What was done and why, in one sentence."""
     centroids: Bits
@@ -151,7 +155,8 @@ def mitigate(
     if not isinstance(faults, (FaultMasks, type(None))):
         raise TypeError(f"faults must be FaultMasks, as fault_masks gives them; got {type(faults).__name__}")
     if raw.n_bits > MOST_BITS and method != "paper":
-        return _left(raw, method or METHODS[0])
+        reason = f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes"
+        return _left(raw, method or METHODS[0], reason)
     plain = rates is None and settings is None and guard is True
     if faults is None and (method == "circuit" or (method is None and plain)):
         offered = getattr(counts, "faults", None)
@@ -171,10 +176,9 @@ def mitigate(
     return _paper(raw, pairs, _fitting(settings, PaperSettings))
 
 
-def _left(raw: Distribution, method: str) -> Mitigation:
-    nothing = np.zeros((0, raw.n_bits), dtype=bool), np.zeros(0), np.zeros(raw.n_bits)
-    reason = f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes: left as is"
-    return Mitigation(raw, raw, method, False, 0.0, 1.0, reason, *nothing)
+def _left(raw: Distribution, method: str, reason: str) -> Mitigation:
+    nothing = np.zeros((0, raw.n_bits), dtype=bool), np.zeros(0), np.zeros((raw.n_bits, 2))
+    return Mitigation(raw, raw, method, False, 0.0, None, f"{reason}: left as is", *nothing)
 
 
 def _fitting(settings: Any, kind: type[S]) -> S:
@@ -188,6 +192,8 @@ def _fitting(settings: Any, kind: type[S]) -> S:
 def _mixture(
     raw: Distribution, pairs: Floats | None, guard: bool | GuardSettings, settings: MixtureSettings
 ) -> Mitigation:
+    if guard and raw.shots > 1 and raw.n_bits and beyond_uniform(raw.bits, raw.weights) < _STRUCTURE:
+        return _left(raw, "mixture", "the counts cannot be told from uniform noise")
     fit = fit_mixture(raw.bits, raw.weights, rates=pairs, settings=settings)
     constants = guard if isinstance(guard, GuardSettings) else None
     answer = combine(raw, fit, rates=pairs, settings=constants) if guard else trust(raw, fit)
@@ -221,7 +227,7 @@ def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings, *
         method="circuit",
         applied=fit.applied,
         share=fit.share,
-        confidence=fit.confidence,
+        confidence=None,
         reason=fit.reason,
         centroids=fit.centroids,
         weights=fit.weights,
@@ -241,7 +247,7 @@ def _paper(raw: Distribution, pairs: Floats, settings: PaperSettings) -> Mitigat
         method="paper",
         applied=True,
         share=1.0,
-        confidence=covered,
+        confidence=None,
         reason=f"{covered:.0%} of the shots lie within reach of {many} centroid{'s' if many > 1 else ''} "
         f"at {pairs.mean():.1%} flips per bit",
         centroids=found.centroids[heaviest],

@@ -18,8 +18,8 @@ _SPREADS = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
 _LARGEST = 0.6
 """Largest P(read 0|1) of one string: a bit may decay in more than half of the shots."""
 _ASYMMETRY = 1.0
-"""Spread of ln(P(read 0|1) / P(read 1|0)), both averaged over the register: readout and decay of one machine stay within
-a factor of some ten of each other, and a rate of one half beside one of zero is no machine's."""
+"""Spread of ln(P(read 0|1) / P(read 1|0)), both averaged over the register: readout and decay of one machine stay
+within a factor of some ten of each other, and a rate of one half beside one of zero is no machine's."""
 _NOISE = np.array([0.007, 0.02, 0.06])
 """How far the bits of hopeless output are from fair: standard deviations of P(1) that are tried."""
 _HOPELESS = 0.45
