@@ -1,9 +1,8 @@
 """`mitigate(run)` and `mitigate(counts)` beside other methods, on circuits that no suite of `qcluster.bench` holds.
 
-Run from the repository: python -m benchmarks.outside run       simulates benchmarks.outside_circuits; goes on where it
-                                                                was stopped
-                         python -m benchmarks.outside score     writes benchmarks/results/outside.csv and prints its table
-                         python -m benchmarks.outside table     prints the table again
+Run from the repository: python -m benchmarks.outside run      simulates benchmarks.outside_circuits, resumable
+                         python -m benchmarks.outside score    writes benchmarks/results/outside.csv, prints its table
+                         python -m benchmarks.outside table    prints the table again
 
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
 calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, or each
@@ -14,6 +13,7 @@ knows what the run knows, and Richardson-Lucy and M3 know the readout alone. "no
 import argparse
 import csv
 import os
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -125,9 +125,10 @@ def noiseless(ideal: Mapping[str, float], shots: int, rng: np.random.Generator) 
     return qc.Distribution.of({text: int(number) for text, number in zip(ideal, drawn, strict=True) if number})
 
 
-def score(saved: Saved, number: int) -> Iterator[dict[str, object]]:
+def score(saved: Saved) -> Iterator[dict[str, object]]:
     """Apply every method to the shots of one run, under every condition that makes a difference to it."""
     name, family, machine, run, ideal = saved
+    seed = zlib.crc32(f"{name} {machine}".encode())
     counts, shots = run.counts, int(run.shots)
     facts = {"circuit": name, "family": family, "machine": machine, "bits": counts.n_bits, "shots": shots}
 
@@ -135,12 +136,12 @@ def score(saved: Saved, number: int) -> Iterator[dict[str, object]]:
         fidelity = round(float(qc.metrics.hellinger_fidelity(answer, ideal)), 4)
         return facts | {"condition": condition, "method": method, "fidelity": fidelity}
 
-    yield row("any", "noiseless", noiseless(ideal, shots, np.random.default_rng([number, 1])))
+    yield row("any", "noiseless", noiseless(ideal, shots, np.random.default_rng([seed, 1])))
     yield row("any", "raw", counts)
     yield row("any", "hammer", qc.baselines.hammer(counts))
     yield row("any", "mitigate(counts)", qc.mitigate(counts).distribution)
     for condition, change in CONDITIONS.items():
-        told = change(known(run), np.random.default_rng([number, 2]))
+        told = change(known(run), np.random.default_rng([seed, 2]))
         right = condition == "right" or run.faults is None
         yield row(condition, "mitigate(run)", qc.mitigate(run, faults=None if right else told).distribution)
         yield row(condition, "richardson_lucy", richardson_lucy(counts, told))
@@ -162,7 +163,9 @@ def table(rows: list[dict[str, str]], by: str) -> None:
     for method, condition in sorted(lines, key=lambda line: (line[0] not in ("noiseless", "raw"), line[0])):
         cells = []
         for group in groups:
-            chosen = [r for r in rows if (r["method"], r["condition"]) == (method, condition) and group in ("all", r[by])]
+            chosen = [
+                r for r in rows if (r["method"], r["condition"]) == (method, condition) and group in ("all", r[by])
+            ]
             fidelity = np.array([float(row["fidelity"]) for row in chosen])
             change = fidelity - [raw[row["circuit"], row["machine"]] for row in chosen]
             cells.append(f"{fidelity.mean():.3f}, {(change < -HARM).mean():.0%}, {change.min():+.3f}")
@@ -182,8 +185,7 @@ def main() -> None:
             print(run, flush=True)
         return
     if given.what == "score":
-        held = load(given.cache)
-        write_rows(FILE, (row for number, saved in enumerate(held) for row in score(saved, number)))
+        write_rows(FILE, (row for saved in load(given.cache) for row in score(saved)))
     table(read_rows(), given.by)
 
 

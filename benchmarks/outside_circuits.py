@@ -10,14 +10,7 @@ from math import acos, asin, pi, sqrt
 
 import numpy as np
 from qiskit import QuantumCircuit
-from qiskit.circuit.library import (
-    PauliEvolutionGate,
-    QFTGate,
-    StatePreparation,
-    UCRYGate,
-    XXPlusYYGate,
-    quantum_volume as model_circuit,
-)
+from qiskit.circuit import CircuitInstruction, library
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qcluster.bench.circuits import Case, simulate
@@ -62,7 +55,7 @@ def amplitude_estimation(n: int, probability: float) -> QuantumCircuit:
     circuit.h(range(n))
     for bit in range(n):
         circuit.cry(2 * angle * 2**bit, bit, n)
-    circuit.append(QFTGate(n).inverse(), range(n))
+    circuit.append(library.QFTGate(n).inverse(), range(n))
     return circuit
 
 
@@ -79,7 +72,7 @@ def counting(n: int, marked: int) -> QuantumCircuit:
             circuit.h(search)
             _phase_flip(circuit, bit, search, 0)
             circuit.h(search)
-    circuit.append(QFTGate(n).inverse(), range(n))
+    circuit.append(library.QFTGate(n).inverse(), range(n))
     circuit.measure(range(n), range(n))
     return circuit
 
@@ -109,7 +102,7 @@ def order_finding(base: int) -> QuantumCircuit:
         circuit.cswap(times_four, work[first], work[second])
     for qubit in work:
         circuit.cx(0, qubit)
-    circuit.append(QFTGate(3).inverse(), range(3))
+    circuit.append(library.QFTGate(3).inverse(), range(3))
     circuit.measure(range(3), range(3))
     return circuit
 
@@ -125,11 +118,11 @@ def draper(n: int, left: int, right: int, superposed: int) -> QuantumCircuit:
             circuit.x(second[bit])
     if superposed:
         circuit.h(first[:superposed])
-    circuit.append(QFTGate(n), second)
+    circuit.append(library.QFTGate(n), second)
     for source in range(n):
         for target in range(n - source):
             circuit.cp(2 * pi * 2.0 ** (source + target - n), first[source], second[target])
-    circuit.append(QFTGate(n).inverse(), second)
+    circuit.append(library.QFTGate(n).inverse(), second)
     return circuit
 
 
@@ -139,7 +132,7 @@ def qram(address: int, data: int, seed: int) -> QuantumCircuit:
     circuit = QuantumCircuit(address + data)
     circuit.h(range(address))
     for bit in range(data):
-        circuit.append(UCRYGate(list(pi * rng.integers(0, 2, 2**address))), [address + bit, *range(address)])
+        circuit.append(library.UCRYGate(list(pi * rng.integers(0, 2, 2**address))), [address + bit, *range(address)])
     return circuit
 
 
@@ -148,7 +141,7 @@ def function_loading(n: int, frequency: float) -> QuantumCircuit:
     circuit = QuantumCircuit(n + 1)
     circuit.h(range(n))
     grid = (np.arange(2**n) + 0.5) / 2**n
-    circuit.append(UCRYGate(list(2 * frequency * grid)), [n, *range(n)])
+    circuit.append(library.UCRYGate(list(2 * frequency * grid)), [n, *range(n)])
     return circuit
 
 
@@ -157,7 +150,7 @@ def lognormal_loading(n: int, width: float) -> QuantumCircuit:
     grid = np.linspace(0.2, 3, 2**n)
     density = np.exp(-(np.log(grid) ** 2) / (2 * width**2)) / grid
     circuit = QuantumCircuit(n)
-    circuit.append(StatePreparation(np.sqrt(density / density.sum())), range(n))
+    circuit.append(library.StatePreparation(np.sqrt(density / density.sum())), range(n))
     return circuit
 
 
@@ -289,15 +282,15 @@ def excitations(n: int, seed: int) -> QuantumCircuit:
     signs = {"XXXY": 1, "XXYX": 1, "XYXX": -1, "YXXX": -1, "XYYY": 1, "YXYY": 1, "YYXY": -1, "YYYX": -1}
     double = SparsePauliOp(list(signs), np.array(list(signs.values())) / 8)
     middle = n // 2
-    circuit.append(PauliEvolutionGate(double, rng.uniform(0.4, 1.1)), range(middle - 2, middle + 2))
+    circuit.append(library.PauliEvolutionGate(double, rng.uniform(0.4, 1.1)), range(middle - 2, middle + 2))
     for left in range(0, n - 1, 2):
-        circuit.append(XXPlusYYGate(rng.uniform(0.2, 1), pi / 2), [left, left + 1])
+        circuit.append(library.XXPlusYYGate(rng.uniform(0.2, 1), pi / 2), [left, left + 1])
     return circuit.decompose("PauliEvolution")
 
 
 def quantum_volume(n: int, seed: int) -> QuantumCircuit:
     """The model circuit: as many layers of random two-qubit unitaries on random pairs as qubits."""
-    return model_circuit(n, seed=seed).decompose()
+    return library.quantum_volume(n, seed=seed).decompose()
 
 
 def bell_angles(n: int, seed: int) -> QuantumCircuit:
@@ -440,7 +433,7 @@ def enumerate_branches(circuit: QuantumCircuit) -> Distribution:
     return Distribution.of(dict(found), num_bits=circuit.num_clbits)
 
 
-def _inlined(step):  # type: ignore[no-untyped-def]
+def _inlined(step: CircuitInstruction) -> list[CircuitInstruction]:
     """Steps of the block that is run, on the circuit's own bits."""
     block = step.operation.blocks[0]
     own = dict(zip([*block.qubits, *block.clbits], [*step.qubits, *step.clbits], strict=True))
