@@ -148,9 +148,9 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
 
 
-def read_rows() -> list[dict[str, str]]:
+def read_rows(file: str = FILE) -> list[dict[str, str]]:
     """Read what `score` wrote."""
-    with (RESULTS / FILE).open(newline="") as file:
+    with (RESULTS / file).open(newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the runs (default: %(default)s)")
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     parser.add_argument("--shots", type=int, default=SHOTS, help="of each run, all twirls together")
+    parser.add_argument("--file", default=FILE, help="table of the scores, in benchmarks/results or where a path says")
     parser.add_argument("--by", choices=("machine", "family"), default="machine", help="columns of the table")
     given = parser.parse_args()
     if given.what == "run":
@@ -185,8 +186,8 @@ def main() -> None:
             print(run, flush=True)
         return
     if given.what == "score":
-        write_rows(FILE, (row for saved in load(given.cache) for row in score(saved)))
-    table(read_rows(), given.by)
+        write_rows(given.file, (row for saved in load(given.cache) for row in score(saved)))
+    table(read_rows(given.file), given.by)
 
 
 if __name__ == "__main__":
