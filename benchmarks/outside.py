@@ -54,12 +54,16 @@ def place(cache: Path, machine: str, case: Case) -> Path:
 def simulate(cache: Path, machines: list[str], shots: int) -> Iterator[qc.Run]:
     """Run what the cache does not hold yet, and finish what was interrupted.
 
+    A machine that offers no feed-forward is spared the circuits that need it.
+
     Raises:
         ValueError: the cache holds runs of another number of shots.
     """
     for name in machines:
         backend = find_machine(name).backend
         for number, case in enumerate(cases()):
+            if "if_else" in case.circuit.count_ops() and "if_else" not in backend.target.operation_names:
+                continue
             folder = place(cache, name, case)
             if RunFolder(folder).has_request():
                 (run,) = jobs.collect(folder)

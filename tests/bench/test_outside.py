@@ -128,6 +128,10 @@ def test_a_run_that_was_interrupted_is_finished_and_others_stay(cache, runs):
     assert (whole / "results" / "0000.json").stat().st_mtime_ns == before
 
 
+def test_a_machine_without_feed_forward_runs_the_others(tmp_path, two):
+    assert [run.profile.name for run in outside.simulate(tmp_path, ["fake_mumbai"], 100)] == ["rabi-4-0.7"]
+
+
 def test_a_cache_keeps_one_number_of_shots(cache, runs):
     with pytest.raises(ValueError, match="--shots must be 200"):
         next(outside.simulate(cache, ["fake_manila"], 300))
