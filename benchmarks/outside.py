@@ -1,0 +1,198 @@
+"""`mitigate(run)` and `mitigate(counts)` beside other methods, on circuits that no suite of `qcluster.bench` holds.
+
+Run from the repository: python -m benchmarks.outside run      simulates benchmarks.outside_circuits, resumable
+                         python -m benchmarks.outside score    writes benchmarks/results/outside.csv, prints its table
+                         python -m benchmarks.outside table    prints the table again
+
+All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
+calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, or each
+times a lognormal factor of width 1 of its own. Circuits with feed-forward have no fault patterns: `mitigate(run)` then
+knows what the run knows, and Richardson-Lucy and M3 know the readout alone. "noiseless" are as many ideal shots.
+"""
+
+import argparse
+import csv
+import os
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import qcluster as qc
+from benchmarks.data import RESULTS, write_rows
+from benchmarks.outside_circuits import cases
+from qcluster.bench.circuits import Case
+from qcluster.core.bits import index_bits
+from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.faults import FaultMasks
+from qcluster.device import jobs
+from qcluster.device.folder import RunFolder
+from qcluster.device.machine import find_machine
+from qcluster.device.run import read_runs
+from qcluster.files import read_saved
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-outside"
+FILE = "outside.csv"
+MACHINES = ("fake_sherbrooke", "fake_kawasaki", "fake_fez")
+SHOTS = 4096
+TWIRLS = 8
+ROUNDS = 60
+HARM = 0.02
+"""A run is harmed when its fidelity falls by more than this."""
+
+Saved = tuple[str, str, str, qc.Run, dict[str, float]]
+"""Name of the circuit, its family, the machine, the run, and the ideal distribution."""
+
+
+def place(cache: Path, machine: str, case: Case) -> Path:
+    """Where the run of a circuit lies; the name changes with the circuit."""
+    return cache / machine / f"{case.name}-{case.fingerprint}"
+
+
+def simulate(cache: Path, machines: list[str], shots: int) -> Iterator[qc.Run]:
+    """Run what the cache does not hold yet, and finish what was interrupted.
+
+    A machine that offers no feed-forward is spared the circuits that need it.
+
+    Raises:
+        ValueError: the cache holds runs of another number of shots.
+    """
+    for name in machines:
+        backend = find_machine(name).backend
+        for number, case in enumerate(cases()):
+            if "if_else" in case.circuit.count_ops() and "if_else" not in backend.target.operation_names:
+                continue
+            folder = place(cache, name, case)
+            if RunFolder(folder).has_request():
+                (run,) = jobs.collect(folder)
+            else:
+                asked = {"shots": shots, "twirls": TWIRLS, "seed": number, "directory": folder}
+                (run,) = qc.execute([case.circuit], backend, **asked)
+            if run.shots != shots:
+                raise ValueError(f"--shots must be {run.shots:g}, as in {folder}, or --cache another; got {shots}")
+            yield run
+
+
+def load(cache: str | Path) -> list[Saved]:
+    """Read all runs that a cache holds; nothing there is locked or written."""
+    found = []
+    for case in cases():
+        for folder in sorted(Path(cache).glob(f"*/{case.name}-{case.fingerprint}")):
+            saved = RunFolder(folder)
+            if saved.result_path(0).exists():
+                result = read_saved(str(saved.result_path(0)))
+                (run,) = read_runs(saved.request, [[qc.Distribution.of(twirl) for twirl in result]])
+                found.append((case.name, case.family, folder.parent.name, run, case.ideal.to_probs()))
+    return found
+
+
+def known(run: qc.Run) -> FaultMasks:
+    """What a method may know of the noise: the run's fault patterns, or where it has none, its readout errors."""
+    if run.faults is not None:
+        return run.faults
+    readout = run.calibration.readout[run.profile.measured]
+    return FaultMasks(run.counts.n_bits, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8), readout)
+
+
+def scattered(faults: FaultMasks, rng: np.random.Generator) -> FaultMasks:
+    """Every rate and readout error times a lognormal factor of its own."""
+    rates, readout = (array * rng.lognormal(0, 1, array.shape) for array in (faults.rates, faults.readout))
+    return replace(faults, rates=rates, readout=np.minimum(readout, 0.49))
+
+
+CONDITIONS: dict[str, Callable[[FaultMasks, np.random.Generator], FaultMasks]] = {
+    "right": lambda faults, rng: faults,
+    "3 x too bad": lambda faults, rng: faults.scaled(3),
+    "3 x too good": lambda faults, rng: faults.scaled(1 / 3),
+    "scattered": scattered,
+}
+"""What the methods are told of the noise, made from what is so."""
+
+
+def richardson_lucy(counts: qc.Distribution, faults: FaultMasks, rounds: int = ROUNDS) -> qc.Distribution:
+    """Undo the circuit's fault kernel by plain Richardson-Lucy steps that start at the counts."""
+    kernel = Kernel.of(faults)
+    shares = np.bincount(kernel.locate(counts.words), counts.weights, kernel.size) / counts.shots
+    ideal = shares + 1e-12
+    for _ in range(rounds):
+        ideal *= np.maximum(kernel.adjoint(shares / np.maximum(kernel.forward(ideal), 1e-15)), 0)
+        ideal /= ideal.sum()
+    return qc.Distribution(index_bits(np.arange(kernel.size), counts.n_bits), ideal * counts.shots)
+
+
+def noiseless(ideal: Mapping[str, float], shots: int, rng: np.random.Generator) -> qc.Distribution:
+    """Draw ideal shots."""
+    weights = np.array(list(ideal.values()))
+    drawn = rng.multinomial(shots, weights / weights.sum())
+    return qc.Distribution.of({text: int(number) for text, number in zip(ideal, drawn, strict=True) if number})
+
+
+def score(saved: Saved) -> Iterator[dict[str, object]]:
+    """Apply every method to the shots of one run, under every condition that makes a difference to it."""
+    name, family, machine, run, ideal = saved
+    seed = zlib.crc32(f"{name} {machine}".encode())
+    counts, shots = run.counts, int(run.shots)
+    facts = {"circuit": name, "family": family, "machine": machine, "bits": counts.n_bits, "shots": shots}
+
+    def row(condition: str, method: str, answer: qc.Distribution) -> dict[str, object]:
+        fidelity = round(float(qc.metrics.hellinger_fidelity(answer, ideal)), 4)
+        return facts | {"condition": condition, "method": method, "fidelity": fidelity}
+
+    yield row("any", "noiseless", noiseless(ideal, shots, np.random.default_rng([seed, 1])))
+    yield row("any", "raw", counts)
+    yield row("any", "hammer", qc.baselines.hammer(counts))
+    yield row("any", "mitigate(counts)", qc.mitigate(counts).distribution)
+    for condition, change in CONDITIONS.items():
+        told = change(known(run), np.random.default_rng([seed, 2]))
+        right = condition == "right" or run.faults is None
+        yield row(condition, "mitigate(run)", qc.mitigate(run, faults=None if right else told).distribution)
+        yield row(condition, "richardson_lucy", richardson_lucy(counts, told))
+        yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
+
+
+def read_rows(file: str = FILE) -> list[dict[str, str]]:
+    """Read what `score` wrote."""
+    with (RESULTS / file).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(rows: list[dict[str, str]], by: str) -> None:
+    """Print mean fidelity, share of harmed runs and worst change, over all runs and by machine or family."""
+    raw = {(row["circuit"], row["machine"]): float(row["fidelity"]) for row in rows if row["method"] == "raw"}
+    groups = ["all", *dict.fromkeys(row[by] for row in rows)]
+    lines = dict.fromkeys((row["method"], row["condition"]) for row in rows)
+    print(f"| method | calibration | {' | '.join(groups)} |\n|{'---|' * (2 + len(groups))}")
+    for method, condition in sorted(lines, key=lambda line: (line[0] not in ("noiseless", "raw"), line[0])):
+        cells = []
+        for group in groups:
+            chosen = [
+                r for r in rows if (r["method"], r["condition"]) == (method, condition) and group in ("all", r[by])
+            ]
+            fidelity = np.array([float(row["fidelity"]) for row in chosen])
+            change = fidelity - [raw[row["circuit"], row["machine"]] for row in chosen]
+            cells.append(f"{fidelity.mean():.3f}, {(change < -HARM).mean():.0%}, {change.min():+.3f}")
+        print(f"| {method} | {condition} | {' | '.join(cells)} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("what", choices=("run", "score", "table"))
+    parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the runs (default: %(default)s)")
+    parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
+    parser.add_argument("--shots", type=int, default=SHOTS, help="of each run, all twirls together")
+    parser.add_argument("--file", default=FILE, help="table of the scores, in benchmarks/results or where a path says")
+    parser.add_argument("--by", choices=("machine", "family"), default="machine", help="columns of the table")
+    given = parser.parse_args()
+    if given.what == "run":
+        for run in simulate(given.cache, given.machines, given.shots):
+            print(run, flush=True)
+        return
+    if given.what == "score":
+        write_rows(given.file, (row for saved in load(given.cache) for row in score(saved)))
+    table(read_rows(given.file), given.by)
+
+
+if __name__ == "__main__":
+    main()
