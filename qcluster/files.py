@@ -5,7 +5,7 @@ Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a re
 """
 
 import base64
-import contextlib
+import errno
 import json
 import os
 import secrets
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +38,10 @@ MOST_BYTES = 1 << 29
 """Most that is read of one file, and of one array or text packed in it: half a gigabyte, many times any real result."""
 
 
+_MOST_LINKS = 40
+"""Links in a row that are followed, as many as Linux follows."""
+
+
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
     """Read a file, but no more of it than memory is meant to hold.
 
@@ -46,10 +50,11 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: it is larger than `most` bytes, or never ends.
     """
     with path.open("rb") as stream:
-        return _bounded(stream.read, most)
+        return bounded(stream.read, most)
 
 
-def _bounded(read: Callable[[int], bytes], most: int) -> bytes:
+def bounded(read: Callable[[int], bytes], most: int) -> bytes:
+    """Call a function that reads, but for no more than `most` bytes; ValueError where there are more."""
     data = read(most + 1)
     if len(data) > most:
         raise ValueError(f"it is larger than the {most:,} bytes that are read of one file")
@@ -161,33 +166,48 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
 
     The content goes to a file of its own beside `path`, down to the disk, and then takes the place of `path` in one
-    step: of two processes that write the same path the last one stays, and nothing mixes. A link stays a link; what
-    is no file, such as a pipe, is written to as it is.
+    step: of two processes that write the same path the last one stays, and nothing mixes. A link of the user's or the
+    system's own stays a link; what is no file, such as a pipe, is written to as it is.
 
     Args:
         path: the file.
         content: bytes, or text, which is written as UTF-8.
 
     Raises:
-        StorageError: it cannot be written; what stood there before is as it was, and nothing half-written is left.
+        StorageError: it cannot be written, or is a link that another user has put there; what stood there before is
+            as it was, and nothing half-written is left.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        if path.exists() and not path.is_file():
+        end = _end_of_links(path)
+        if end.exists() and not end.is_file():
             path.write_bytes(data)
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            replace_whole(end, data)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
 
-def write_once(path: Path, content: bytes | str) -> None:
-    """`write_whole`, but a file that is there already stays as it is."""
-    if not path.exists():
-        write_whole(path, content)
+def _end_of_links(path: Path) -> Path:
+    """Follow links as the system would, but none that another user has put there."""
+    trusted = {0, os.geteuid()} if hasattr(os, "geteuid") else None
+    for _ in range(_MOST_LINKS):
+        if not path.is_symlink():
+            return path
+        if trusted is not None and path.lstat().st_uid not in trusted:
+            raise PermissionError(errno.EPERM, "it is a link that another user has put there", str(path))
+        if path.exists() and not path.is_file():
+            return path  # the system's names of pipes are no paths
+        path = path.parent / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_whole(path: Path, data: bytes) -> None:
+    """Put a file in the place of `path`, all of it or none, down to the disk; a link there is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written; what stood there before is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
@@ -200,21 +220,6 @@ def _replace(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def lock(file: IO[Any], refusal: str) -> None:
-    """Lock an open file until this process ends or closes it, however it ends; nothing on systems that cannot.
-
-    Raises:
-        StorageError: another process holds it; `refusal` says so.
-    """
-    with contextlib.suppress(ImportError):  # not POSIX: two processes in one place must then be avoided by hand
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(refusal) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -230,7 +235,7 @@ def sync_folder(folder: Path) -> None:
 
 def _read_text(path: str) -> str:
     try:
-        data = _bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
+        data = bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
         return data.decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error

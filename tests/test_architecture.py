@@ -16,10 +16,11 @@ ALLOWED = {
     "learn": {"errors", "core"},
     "batch": {"errors", "core"},
     "files": {"errors", "core"},
+    "folders": {"errors", "files"},
     "plot": {"errors", "core", "files"},
-    "device": {"errors", "core", "learn", "baselines", "files"},
+    "device": {"errors", "core", "learn", "baselines", "files", "folders"},
     "qnn": {"errors", "core", "learn", "baselines", "device", "files"},
-    "bench": {"errors", "core", "learn", "baselines", "device", "files", "plot"},
+    "bench": {"errors", "core", "learn", "baselines", "device", "files", "folders", "plot"},
     "demo": {"errors", "core", "device", "bench"},
     "doctor": {"errors", "device", "demo"},
 }

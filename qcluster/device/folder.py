@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import logging
 import os
@@ -22,7 +23,8 @@ from typing import Any
 
 from qcluster.device.request import Request
 from qcluster.errors import StorageError
-from qcluster.files import lock, parse_json, read_whole, sync_folder, write_once, write_whole
+from qcluster.files import parse_json, sync_folder
+from qcluster.folders import lock_folder, open_own, read_own, write_once, write_own
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +50,13 @@ class RunFolder:
             if self.request.id == request.id:
                 return
             raise StorageError(f"{self.path} holds another request already: collect it, or choose another directory")
-        write_whole(self.path / "request.json", request.to_json())
+        write_own(self.path / "request.json", request.to_json())
 
     @cached_property
     def request(self) -> Request:
         """The request; StorageError where there is none."""
         try:
-            return Request.from_json(read_whole(self.path / "request.json").decode("utf-8"))
+            return Request.from_json(read_own(self.path / "request.json").decode("utf-8"))
         except OSError as error:
             raise StorageError(
                 f"{self.path} holds no request: nothing was submitted from there ({error.strerror})"
@@ -65,7 +67,7 @@ class RunFolder:
     def events(self) -> list[dict[str, Any]]:
         """Read the log; a last line torn by a crash is left out, and said."""
         try:
-            *lines, torn = (read_whole(self._log) if self._log.exists() else b"").split(b"\n")
+            *lines, torn = (read_own(self._log) if self._log.exists() else b"").split(b"\n")
             if torn:
                 logger.warning("%s: the last line is torn and left out", self._log)
             return [_event(parse_json(line)) for line in lines]
@@ -76,15 +78,14 @@ class RunFolder:
 
     def append(self, event: str, **facts: Any) -> None:
         """Write one event, down to the disk, before going on."""
-        line = json.dumps({"event": event, "time": _now(), **facts}) + "\n"
+        line = (json.dumps({"event": event, "time": _now(), **facts}) + "\n").encode()
         try:
-            with open(self._log, "ab+") as file:
-                file.seek(0, os.SEEK_END)
+            with open_own(self._log, "ab+") as file:
                 whole = self._whole(file)
                 if whole < file.tell():
                     file.truncate(whole)
-                file.write(line.encode())
-                file.flush()
+                if file.write(line) < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 os.fsync(file.fileno())
             sync_folder(self.path)
         except OSError as error:
@@ -112,13 +113,7 @@ class RunFolder:
         Raises:
             StorageError: another process is at it.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = open(self.path / ".lock", "wb")  # noqa: SIM115
-        except OSError as error:
-            raise StorageError(f"cannot write {self.path}: {error.strerror}") from error
-        with file:
-            lock(file, f"another process is working in {self.path}: wait until it is done")
+        with lock_folder(self.path, f"another process is working in {self.path}: wait until it is done", "results"):
             yield
 
 
