@@ -121,7 +121,7 @@ def read_saved(path: str) -> Any:
     Raises:
         StorageError: the file cannot be read, is not JSON, or holds types that no Sampler result consists of.
     """
-    return _decode(_read_text(path), path)
+    return decode_saved(_read_text(path), path)
 
 
 def read_rates(text: str) -> Any:
@@ -129,7 +129,7 @@ def read_rates(text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        return _decode(_read_text(text), text)
+        return decode_saved(_read_text(text), text)
 
 
 def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
@@ -245,7 +245,8 @@ def _read_text(path: str) -> str:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
-def _decode(text: str, path: str) -> Any:
+def decode_saved(text: str, path: str) -> Any:
+    """Decode what `read_saved` has read; `path` is what to call it where that fails, by StorageError."""
     try:
         content = parse_json(text, _unique)
         types = _types(content)

@@ -92,7 +92,8 @@ def collect(
                 store.add(outcome_of(task, sample, methods))
                 count += 1
             except JobError as failure:
-                waiting = any(part.status not in {"ERROR", "CANCELLED"} for part in _look(store.folder, task, service))
+                states = {part.status for part in _look(store.folder, task, service)}
+                waiting = not states <= {"DONE", *jobs.FAILED}
                 error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
             yield Progress(count, len(submitted), str(task), float("nan"), error)
 
