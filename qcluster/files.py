@@ -61,9 +61,19 @@ def bounded(read: Callable[[int], bytes], most: int) -> bytes:
     return data
 
 
-def parse_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included."""
+def parse_json(
+    text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None, *, strict: bool = False
+) -> Any:
+    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included.
+
+    Args:
+        text: the document.
+        hook: makes an object of its pairs.
+        strict: whether to refuse keys that come twice, and NaN and infinities, which Python reads and JSON has not.
+    """
     try:
+        if strict:
+            return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -250,7 +260,7 @@ def decode_saved(text: str, path: str) -> Any:
     try:
         content = parse_json(text, _unique)
         types = _types(content)
-    except _Twice:
+    except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} must be JSON; {error}") from error
@@ -268,8 +278,12 @@ def decode_saved(text: str, path: str) -> Any:
         raise StorageError(f"{path} must hold a saved Sampler result; it cannot be decoded: {error}") from error
 
 
-class _Twice(ValueError):
-    """A key came twice: the caller's mistake, and valid JSON."""
+def _no_number(name: str) -> Any:
+    raise FaultyContent(f"numbers must be finite; got {name}")
+
+
+class FaultyContent(ValueError):
+    """A key came twice, or a number is none: the caller's mistake, in what parsers take for valid JSON."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -277,7 +291,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = max(Counter(keys).items(), key=lambda item: item[1])[0]
-        raise _Twice(f"keys must be distinct; {twice!r} came twice")
+        raise FaultyContent(f"keys must be distinct; {twice!r} came twice")
     return content
 
 

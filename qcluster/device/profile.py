@@ -141,6 +141,9 @@ class Profile:
         content = {"dt": None, **content}  # older profiles have none
         fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
         fields["registers"] = tuple((name, size) for name, size in content["registers"])
+        sizes = [size if isinstance(name, str) and type(size) is int else -1 for name, size in fields["registers"]]
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"registers must be pairs of a name and a size; got {content['registers']!r:.60}")
         fields["gates"] = {(gate, tuple(qubits)): count for gate, qubits, count in content["gates"]}
         fields["qpy"] = base64.b64decode(content["qpy"])
         kinds = {"measured": np.int64, "active": np.int64, "mid_circuit": bool, "busy": float, "idle": float}

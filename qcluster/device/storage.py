@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.errors import StorageError
-from qcluster.files import parse_json, read_whole
+from qcluster.files import FaultyContent, parse_json, read_whole
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -51,12 +51,14 @@ def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float6
 def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
     """Parse JSON and check that it is what it should be and not newer than this code; ValueError where not."""
     try:
-        content = parse_json(text)
+        content = parse_json(text, strict=True)
+    except FaultyContent as err:
+        raise ValueError(f"in a {name} JSON document {err}") from err
     except ValueError as err:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}") from err
     if not isinstance(content, dict) or content.get("format") != name:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
-    if not isinstance(content.get("version"), int) or content["version"] < 1:
+    if not isinstance(content.get("version"), int) or isinstance(content["version"], bool) or content["version"] < 1:
         raise ValueError(f"a {name} needs a version, a whole number; got {content.get('version')!r}")
     if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")
