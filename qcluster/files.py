@@ -12,10 +12,10 @@ import secrets
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation
 from qcluster.errors import StorageError
+
+S = TypeVar("S")
 
 _RESULT_TYPES = {
     "PrimitiveResult", "PubResult", "SamplerPubResult", "DataBin", "BitArray", "ndarray", "datetime", "set",
@@ -102,7 +104,8 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
     Raises:
         StorageError: the file cannot be read or is not JSON.
-        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen.
+        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen; or it is a part of a
+            saved run, which `qcluster.device.jobs.read` reads.
 
     Example:
         >>> import tempfile
@@ -112,17 +115,36 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         {'01': 3}
     """
     content = read_saved(path)
+    _refuse_part(content, path)
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
     sets = list(content) if several else [content]
-    if (pub is None and len(sets) > 1) or not 0 <= (pub or 0) < len(sets):
-        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
-        raise ValueError(f"{path} holds the counts of {len(sets)} PUBs: choose {choice}; got {pub}")
-    chosen = sets[pub or 0]
+    chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUBs")
     if isinstance(chosen, dict) and isinstance(chosen.get("counts"), dict):
         chosen = chosen["counts"]
     return Distribution.of(chosen)
+
+
+def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
+    """Give one of several sets of counts, or the only one; ValueError where that is not said, after `holder`."""
+    if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
+        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
+        raise ValueError(f"{holder}: choose {choice}; got {number}")
+    return sets[number or 0]
+
+
+def _refuse_part(content: Any, path: str) -> None:
+    """Refuse a part of a saved run: how its bits were flipped is known to the run alone."""
+    place = Path(path).absolute()
+    folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
+    inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
+    if inside or "qcluster" in getattr(content, "metadata", ()):
+        run = folder if inside else "RUN, the directory of the run"
+        raise ValueError(
+            f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
+            "or qcluster.device.jobs.read"
+        )
 
 
 def read_saved(path: str) -> Any:
