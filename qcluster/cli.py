@@ -17,7 +17,7 @@ from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
-from qcluster.errors import QClusterError
+from qcluster.errors import QClusterError, StorageError
 
 app = typer.Typer(
     name="qcluster",
@@ -90,6 +90,11 @@ def _read_run(directory: str, pub: int | None) -> Any:
     from qcluster.device import jobs
     from qcluster.files import choose_one
 
+    place = Path(directory)
+    if not (place / "request.json").exists():
+        inner = sorted(str(near.parent) for near in place.glob("*/request.json"))
+        hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
+        raise StorageError(f"cannot read {directory}: it is a directory, and that of no saved run{hint}")
     runs = jobs.read(directory)
     run = choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuits")
     typer.echo(repr(run))

@@ -17,9 +17,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation
@@ -30,7 +27,7 @@ S = TypeVar("S")
 _RESULT_TYPES = {
     "PrimitiveResult", "PubResult", "SamplerPubResult", "DataBin", "BitArray", "ndarray", "datetime", "set",
     "ExecutionSpans", "ExecutionSpanCollection", "ExecutionSpan", "SliceSpan", "DoubleSliceSpan",
-    "TwirledSliceSpan", "TwirledSliceSpanV2",
+    "TwirledSliceSpan", "TwirledSliceSpanV2", "to_json",
 }  # fmt: skip
 """What a saved Sampler result consists of. Others are refused unread: a decoder that builds any object on request
 is no place for files of unknown origin."""
@@ -175,22 +172,8 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
     Raises:
         StorageError: it cannot be written; what stood there before is left as it was.
     """
-    content = {
-        "format": "qcluster-mitigation",
-        "version": 1,
-        "method": fixed.method,
-        "applied": fixed.applied,
-        "share": fixed.share,
-        "confidence": fixed.confidence,
-        "reason": fixed.reason,
-        "n_bits": fixed.raw.n_bits,
-        "shots": fixed.raw.shots,
-        "raw": fixed.raw.to_probs(),
-        "mitigated": fixed.distribution.to_probs(),
-        "centroids": dict(zip(format_bitstrings(fixed.centroids), fixed.weights.tolist(), strict=True)),
-        "rates": np.asarray(fixed.rates).tolist(),
-        "intervals": {name: asdict(one) for name, one in (intervals or {}).items()},
-    }
+    content = json.loads(fixed.to_json())
+    content["intervals"] = {name: asdict(one) for name, one in (intervals or {}).items()}
     write_whole(path, json.dumps(content, indent=1))
 
 

@@ -134,4 +134,5 @@ def test_what_is_no_finished_run_is_told(bell, tmp_path):
         assert f"qcluster mitigate {folder}" in str(mitigated(folder / part).exception)
     (folder / "results" / "0000.json").unlink()
     assert f"1 of 1 results are not in {folder} yet: qcluster jobs collect" in str(mitigated(folder).exception)
-    assert "holds no request" in str(mitigated(tmp_path).exception)
+    said = str(mitigated(tmp_path).exception)
+    assert f"cannot read {tmp_path}: it is a directory, and that of no saved run; name one of those in it" in said

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import Frozen
 from qcluster.device import timeline
 from qcluster.device.storage import (
     check_format,
@@ -38,7 +39,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(Frozen):
     """Hold the facts of one compiled circuit that decide how it fails, and the circuit itself.
 
     Qubits are physical, classical bits are numbered as in the circuit (bit j is column j of counts).

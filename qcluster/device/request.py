@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
 from qcluster.device.schedule import DECOUPLING
@@ -75,7 +76,7 @@ class Options:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Prepared(Frozen):
     """Hold one circuit, compiled and dressed, as it goes to the machine."""
 
     profile: Profile
@@ -91,9 +92,12 @@ class Prepared:
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class Request(Frozen):
     """Hold what was asked for, complete: running it needs nothing else but the machine."""
 
     id: str
@@ -127,7 +131,7 @@ class Request:
         content["prepared"] = [
             {
                 "profile": json.loads(p.profile.to_json()),
-                "flips": ["".join("01"[flip] for flip in row) for row in p.flips.tolist()],
+                "flips": format_flips(p.flips),
                 "shots": p.shots,
                 "method": p.method,
                 "notes": p.notes,
@@ -201,22 +205,31 @@ def _prepared(part: Any, kind: str, name: str) -> Prepared:
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
         raise ValueError(f"notes of {name} must be a list of texts; got {notes!r:.60}")
     profile = Profile.from_json(json.dumps(part["profile"]))
-    if not isinstance(rows, list) or [_width(row) for row in rows] != [profile.n_bits] * len(shots):
-        raise ValueError(
-            f"flips of {name} must be {len(shots)} texts of {profile.n_bits} characters 0 and 1; got {rows!r:.60}"
-        )
+    flips = parse_flips(rows, len(shots), profile.n_bits, name)
     circuits = tuple(load_circuits(base64.b64decode(part["qpy"])))
     if [circuit.num_clbits for circuit in circuits] != [profile.n_bits] * len(shots):
         widths = [circuit.num_clbits for circuit in circuits]
         raise ValueError(f"{name} must be {len(shots)} circuits of {profile.n_bits} classical bits; got {widths!r:.60}")
     return Prepared(
         profile=profile,
-        flips=np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(len(shots), profile.n_bits),
+        flips=flips,
         shots=tuple(shots),
         method=part["method"],
         notes=tuple(notes),
         circuits=circuits,
     )
+
+
+def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
+    """Write flips (n_twirls, n_bits), column j classical bit j, as one text of 0 and 1 for each twirl."""
+    return ["".join("01"[flip] for flip in row) for row in flips.tolist()]
+
+
+def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
+    """Read what `format_flips` wrote; ValueError where it is not that, with the name of what it is of."""
+    if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
+        raise ValueError(f"flips of {name} must be {n_twirls} texts of {n_bits} characters 0 and 1; got {rows!r:.60}")
+    return np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(n_twirls, n_bits)
 
 
 def _width(row: Any) -> int:

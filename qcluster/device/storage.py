@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import freeze_arrays as freeze_arrays
 from qcluster.errors import StorageError
 from qcluster.files import FaultyContent, parse_json, read_whole
 
@@ -26,16 +26,6 @@ def load_text(path: Path) -> str:
         return read_whole(path).decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-
-
-def freeze_arrays(record: Any) -> None:
-    """Replace the arrays of a frozen dataclass, while it is made, by read-only copies of its own."""
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, np.ndarray):
-            copy = value.copy()
-            copy.flags.writeable = False
-            object.__setattr__(record, field.name, copy)
 
 
 def encode_floats(values: Iterable[float]) -> list[float | str | None]:
