@@ -35,7 +35,7 @@ def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     with open_own(Path(folder) / "log", "ab") as file:
         ...         _ = file.write(b"one line")
-        ...     open_own(Path(folder) / "log", "rb").readall()
+        ...     read_own(Path(folder) / "log")
         b'one line'
     """
     if path.is_symlink():
