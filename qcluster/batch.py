@@ -6,6 +6,7 @@ from typing import Any
 
 from qcluster.core.distribution import Distribution
 from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.workers import parallel
 
 
 def mitigate_many(
@@ -40,11 +41,11 @@ def mitigate_many(
 def _mitigated(
     many: Sequence[Any], rates: Sequence[Any] | None, workers: int, options: dict[str, Any]
 ) -> Iterator[Mitigation]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     # Packed shots travel to the workers, not dicts of text.
     held = (Distribution.of(counts) for counts in many)
     jobs = zip(held, repeat(None) if rates is None else rates, strict=False)
-    yield from Parallel(n_jobs=workers, return_as="generator")(
+    yield from parallel(workers, return_as="generator")(
         delayed(mitigate)(counts, rate, **options) for counts, rate in jobs
     )

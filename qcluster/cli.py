@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -17,7 +17,7 @@ from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
-from qcluster.errors import QClusterError
+from qcluster.errors import QClusterError, StorageError
 
 app = typer.Typer(
     name="qcluster",
@@ -50,7 +50,12 @@ def common(
 
 @app.command("mitigate")
 def mitigate_file(
-    file: Annotated[str, typer.Argument(help="JSON: counts, or a saved runtime result. '-' is standard input.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="JSON: counts, or a saved runtime result; or the directory of a saved run. '-' is standard input."
+        ),
+    ],
     rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
     method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
@@ -63,11 +68,12 @@ def mitigate_file(
     ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
 ) -> None:
-    """Mitigate counts from a file."""
+    """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.files import read_counts, read_rates, write_mitigation
 
     known = None if rates is None else read_rates(rates)
-    fixed = mitigate(read_counts(file, pub), known, method=method, guard=guard)
+    counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
+    fixed = mitigate(counts, known, method=method, guard=guard)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _show(fixed, top, level=level)
     _show_averages(fixed, averages, level)
@@ -77,6 +83,22 @@ def mitigate_file(
         from qcluster.plot import save_mitigation
 
         save_mitigation(plot, fixed, top=top)
+
+
+def _read_run(directory: str, pub: int | None) -> Any:
+    """Read a run of a saved directory, with its circuit and calibration; of several the one that was chosen."""
+    from qcluster.device import jobs
+    from qcluster.files import choose_one
+
+    place = Path(directory)
+    if not (place / "request.json").exists():
+        inner = sorted(str(near.parent) for near in place.glob("*/request.json"))
+        hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
+        raise StorageError(f"cannot read {directory}: it is a directory, and that of no saved run{hint}")
+    runs = jobs.read(directory)
+    run = choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuits")
+    typer.echo(repr(run))
+    return run
 
 
 @app.command()

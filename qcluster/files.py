@@ -5,30 +5,29 @@ Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a re
 """
 
 import base64
-import contextlib
+import errno
 import json
 import os
 import secrets
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
-import numpy as np
-
-from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation
 from qcluster.errors import StorageError
 
+S = TypeVar("S")
+
 _RESULT_TYPES = {
     "PrimitiveResult", "PubResult", "SamplerPubResult", "DataBin", "BitArray", "ndarray", "datetime", "set",
     "ExecutionSpans", "ExecutionSpanCollection", "ExecutionSpan", "SliceSpan", "DoubleSliceSpan",
-    "TwirledSliceSpan", "TwirledSliceSpanV2",
+    "TwirledSliceSpan", "TwirledSliceSpanV2", "to_json",
 }  # fmt: skip
 """What a saved Sampler result consists of. Others are refused unread: a decoder that builds any object on request
 is no place for files of unknown origin."""
@@ -36,6 +35,10 @@ is no place for files of unknown origin."""
 
 MOST_BYTES = 1 << 29
 """Most that is read of one file, and of one array or text packed in it: half a gigabyte, many times any real result."""
+
+
+_MOST_LINKS = 40
+"""Links in a row that are followed, as many as Linux follows."""
 
 
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -46,19 +49,30 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
         ValueError: it is larger than `most` bytes, or never ends.
     """
     with path.open("rb") as stream:
-        return _bounded(stream.read, most)
+        return bounded(stream.read, most)
 
 
-def _bounded(read: Callable[[int], bytes], most: int) -> bytes:
+def bounded(read: Callable[[int], bytes], most: int) -> bytes:
+    """Call a function that reads, but for no more than `most` bytes; ValueError where there are more."""
     data = read(most + 1)
     if len(data) > most:
         raise ValueError(f"it is larger than the {most:,} bytes that are read of one file")
     return data
 
 
-def parse_json(text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
-    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included."""
+def parse_json(
+    text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None, *, strict: bool = False
+) -> Any:
+    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included.
+
+    Args:
+        text: the document.
+        hook: makes an object of its pairs.
+        strict: whether to refuse keys that come twice, and NaN and infinities, which Python reads and JSON has not.
+    """
     try:
+        if strict:
+            return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -87,7 +101,8 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
     Raises:
         StorageError: the file cannot be read or is not JSON.
-        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen.
+        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen; or it is a part of a
+            saved run, which `qcluster.device.jobs.read` reads.
 
     Example:
         >>> import tempfile
@@ -97,17 +112,36 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         {'01': 3}
     """
     content = read_saved(path)
+    _refuse_part(content, path)
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
     sets = list(content) if several else [content]
-    if (pub is None and len(sets) > 1) or not 0 <= (pub or 0) < len(sets):
-        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
-        raise ValueError(f"{path} holds the counts of {len(sets)} PUBs: choose {choice}; got {pub}")
-    chosen = sets[pub or 0]
+    chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUBs")
     if isinstance(chosen, dict) and isinstance(chosen.get("counts"), dict):
         chosen = chosen["counts"]
     return Distribution.of(chosen)
+
+
+def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
+    """Give one of several sets of counts, or the only one; ValueError where that is not said, after `holder`."""
+    if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
+        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
+        raise ValueError(f"{holder}: choose {choice}; got {number}")
+    return sets[number or 0]
+
+
+def _refuse_part(content: Any, path: str) -> None:
+    """Refuse a part of a saved run: how its bits were flipped is known to the run alone."""
+    place = Path(path).absolute()
+    folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
+    inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
+    if inside or "qcluster" in getattr(content, "metadata", ()):
+        run = folder if inside else "RUN, the directory of the run"
+        raise ValueError(
+            f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
+            "or qcluster.device.jobs.read"
+        )
 
 
 def read_saved(path: str) -> Any:
@@ -116,7 +150,7 @@ def read_saved(path: str) -> Any:
     Raises:
         StorageError: the file cannot be read, is not JSON, or holds types that no Sampler result consists of.
     """
-    return _decode(_read_text(path), path)
+    return decode_saved(_read_text(path), path)
 
 
 def read_rates(text: str) -> Any:
@@ -124,7 +158,7 @@ def read_rates(text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        return _decode(_read_text(text), text)
+        return decode_saved(_read_text(text), text)
 
 
 def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
@@ -138,22 +172,8 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
     Raises:
         StorageError: it cannot be written; what stood there before is left as it was.
     """
-    content = {
-        "format": "qcluster-mitigation",
-        "version": 1,
-        "method": fixed.method,
-        "applied": fixed.applied,
-        "share": fixed.share,
-        "confidence": fixed.confidence,
-        "reason": fixed.reason,
-        "n_bits": fixed.raw.n_bits,
-        "shots": fixed.raw.shots,
-        "raw": fixed.raw.to_probs(),
-        "mitigated": fixed.distribution.to_probs(),
-        "centroids": dict(zip(format_bitstrings(fixed.centroids), fixed.weights.tolist(), strict=True)),
-        "rates": np.asarray(fixed.rates).tolist(),
-        "intervals": {name: asdict(one) for name, one in (intervals or {}).items()},
-    }
+    content = json.loads(fixed.to_json())
+    content["intervals"] = {name: asdict(one) for name, one in (intervals or {}).items()}
     write_whole(path, json.dumps(content, indent=1))
 
 
@@ -161,33 +181,48 @@ def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
 
     The content goes to a file of its own beside `path`, down to the disk, and then takes the place of `path` in one
-    step: of two processes that write the same path the last one stays, and nothing mixes. A link stays a link; what
-    is no file, such as a pipe, is written to as it is.
+    step: of two processes that write the same path the last one stays, and nothing mixes. A link of the user's or the
+    system's own stays a link; what is no file, such as a pipe, is written to as it is.
 
     Args:
         path: the file.
         content: bytes, or text, which is written as UTF-8.
 
     Raises:
-        StorageError: it cannot be written; what stood there before is as it was, and nothing half-written is left.
+        StorageError: it cannot be written, or is a link that another user has put there; what stood there before is
+            as it was, and nothing half-written is left.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        if path.exists() and not path.is_file():
+        end = _end_of_links(path)
+        if end.exists() and not end.is_file():
             path.write_bytes(data)
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            replace_whole(end, data)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
 
-def write_once(path: Path, content: bytes | str) -> None:
-    """`write_whole`, but a file that is there already stays as it is."""
-    if not path.exists():
-        write_whole(path, content)
+def _end_of_links(path: Path) -> Path:
+    """Follow links as the system would, but none that another user has put there."""
+    trusted = {0, os.geteuid()} if hasattr(os, "geteuid") else None
+    for _ in range(_MOST_LINKS):
+        if not path.is_symlink():
+            return path
+        if trusted is not None and path.lstat().st_uid not in trusted:
+            raise PermissionError(errno.EPERM, "it is a link that another user has put there", str(path))
+        if path.exists() and not path.is_file():
+            return path  # the system's names of pipes are no paths
+        path = path.parent / os.readlink(path)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_whole(path: Path, data: bytes) -> None:
+    """Put a file in the place of `path`, all of it or none, down to the disk; a link there is replaced, not followed.
+
+    Raises:
+        OSError: it cannot be written; what stood there before is as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
@@ -200,21 +235,6 @@ def _replace(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
-
-
-def lock(file: IO[Any], refusal: str) -> None:
-    """Lock an open file until this process ends or closes it, however it ends; nothing on systems that cannot.
-
-    Raises:
-        StorageError: another process holds it; `refusal` says so.
-    """
-    with contextlib.suppress(ImportError):  # not POSIX: two processes in one place must then be avoided by hand
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StorageError(refusal) from error
 
 
 def sync_folder(folder: Path) -> None:
@@ -230,7 +250,7 @@ def sync_folder(folder: Path) -> None:
 
 def _read_text(path: str) -> str:
     try:
-        data = _bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
+        data = bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
         return data.decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
@@ -240,11 +260,12 @@ def _read_text(path: str) -> str:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
-def _decode(text: str, path: str) -> Any:
+def decode_saved(text: str, path: str) -> Any:
+    """Decode what `read_saved` has read; `path` is what to call it where that fails, by StorageError."""
     try:
         content = parse_json(text, _unique)
         types = _types(content)
-    except _Twice:
+    except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
         raise StorageError(f"{path} must be JSON; {error}") from error
@@ -262,8 +283,12 @@ def _decode(text: str, path: str) -> Any:
         raise StorageError(f"{path} must hold a saved Sampler result; it cannot be decoded: {error}") from error
 
 
-class _Twice(ValueError):
-    """A key came twice: the caller's mistake, and valid JSON."""
+def _no_number(name: str) -> Any:
+    raise FaultyContent(f"numbers must be finite; got {name}")
+
+
+class FaultyContent(ValueError):
+    """A key came twice, or a number is none: the caller's mistake, in what parsers take for valid JSON."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -271,7 +296,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = max(Counter(keys).items(), key=lambda item: item[1])[0]
-        raise _Twice(f"keys must be distinct; {twice!r} came twice")
+        raise FaultyContent(f"keys must be distinct; {twice!r} came twice")
     return content
 
 

@@ -101,3 +101,38 @@ def test_a_killed_command_is_resumed(bell, tmp_path):
     assert Distribution.of(json.loads((tmp_path / "killed.json").read_text())["counts"]) == Distribution.of(
         json.loads((tmp_path / "whole.json").read_text())["counts"]
     )
+
+
+def mitigated(*words):
+    from qcluster.cli import app
+
+    return CliRunner().invoke(app, ["mitigate", *map(str, words)], env={"COLUMNS": "200"})
+
+
+def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
+    from qcluster import mitigate
+    from qcluster.device import jobs
+
+    folder = tmp_path / "run"
+    run("submit", bell, bell, "-d", folder, "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7)
+    refused = mitigated(folder)
+    assert "holds the runs of 2 circuits: choose one by --pub, 0 to 1" in str(refused.exception)
+    done = mitigated(folder, "--pub", 1, "--json", tmp_path / "out.json")
+    assert done.exit_code == 0, done.output
+    assert "Run('bell' on fake_manila, 300 shots, 4 twirls" in done.output
+    wanted = mitigate(jobs.read(folder)[1])
+    assert wanted.method == "circuit", "the circuit must count, or this shows nothing"
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (written["method"], written["reason"]) == (wanted.method, wanted.reason)
+    assert written["mitigated"] == wanted.distribution.to_probs()
+
+
+def test_what_is_no_finished_run_is_told(bell, tmp_path):
+    folder = tmp_path / "run"
+    run("submit", bell, "-d", folder, "--backend", "fake_manila", "--shots", 100, "--twirls", 4, "--seed", 7)
+    for part in ("results/0000.json", "request.json"):
+        assert f"qcluster mitigate {folder}" in str(mitigated(folder / part).exception)
+    (folder / "results" / "0000.json").unlink()
+    assert f"1 of 1 results are not in {folder} yet: qcluster jobs collect" in str(mitigated(folder).exception)
+    said = str(mitigated(tmp_path).exception)
+    assert f"cannot read {tmp_path}: it is a directory, and that of no saved run; name one of those in it" in said

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from qcluster.errors import StorageError
-from qcluster.files import write_once, write_whole
+from qcluster.files import write_whole
+from qcluster.folders import write_once
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

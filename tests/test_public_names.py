@@ -16,7 +16,7 @@ ALSO = {
     "qcluster.core.circuit": ("CircuitSettings",),
     "qcluster.core.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.device.faults": ("fault_masks", "run_faults"),
-    "qcluster.device.jobs": ("Part", "collect", "fetch", "status", "submit"),
+    "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "status", "submit"),
     "qcluster.device.machine": ("Machine", "find_machine"),
     "qcluster.device.prepare": ("Options", "prepare"),
     "qcluster.files": ("read_counts",),

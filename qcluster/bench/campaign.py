@@ -13,6 +13,7 @@ from qcluster.bench.scores import judge
 from qcluster.bench.store import Outcome, Store, load_sample, missing
 from qcluster.bench.tasks import Campaign, Task
 from qcluster.errors import QClusterError
+from qcluster.workers import parallel
 
 DASK_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
@@ -143,12 +144,12 @@ def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outco
 
 
 def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
     from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-    parallel = Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    pool = parallel(workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
     try:
-        yield from parallel(delayed(_safely)(work, *arguments) for work, arguments in jobs)
+        yield from pool(delayed(_safely)(work, *arguments) for work, arguments in jobs)
     except TerminatedWorkerError as error:
         raise QClusterError(
             "a worker process died, perhaps for lack of memory; what is done is saved: run again, with fewer workers"

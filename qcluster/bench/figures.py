@@ -10,6 +10,7 @@ from qcluster.bench.summary import HARM, RAW, Summary, few_circuits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Sequence[Summary]) -> list[Path]:
@@ -42,6 +43,11 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     right.set_xlim(0, 1)
     right.set_xlabel(f"share harmed (lost more than {HARM})")
     figure.supxlabel(few_circuits(shown) or "95 % intervals over circuits", fontsize=9)
+    return _save(figure, path)
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    path.unlink(missing_ok=True)  # a link that is there would be followed
     figure.savefig(path, dpi=130, metadata={"Software": None})
     return path
 
@@ -78,5 +84,4 @@ def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summ
         axes.set_visible(False)
     figure.supxlabel("raw HF")
     figure.supylabel("mitigated HF")
-    figure.savefig(path, dpi=130, metadata={"Software": None})
-    return path
+    return _save(figure, path)

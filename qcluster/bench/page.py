@@ -11,6 +11,7 @@ from typing import Any
 
 from qcluster.bench.intervals import raw_interval
 from qcluster.bench.summary import RAW, Summary, few_circuits
+from qcluster.folders import write_own
 
 _COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
 
@@ -52,7 +53,7 @@ def write_page(
     data = json.dumps(content, separators=(",", ":")).replace("</", "<\\/")
     page = resources.files("qcluster.bench").joinpath("page.html").read_text(encoding="utf-8")
     page = page.replace("@@TITLE@@", html.escape(title)).replace("@@DATA@@", data)
-    path.write_text(page, encoding="utf-8")
+    write_own(path, page)
 
 
 def _pack(one: Summary) -> dict[str, object]:

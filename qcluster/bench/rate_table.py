@@ -20,6 +20,7 @@ from qcluster.bench.table import Table, alone
 from qcluster.core.distribution import Distribution
 from qcluster.learn.features import features
 from qcluster.learn.table import TABLE_COLUMNS, effective_rate, format_row
+from qcluster.workers import parallel
 
 if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration
@@ -76,10 +77,10 @@ def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outco
     if dask is not None:
         return _on_dask(jobs, dask)
     if workers > 1:
-        from joblib import Parallel, delayed
+        from joblib import delayed
 
-        parallel = Parallel(n_jobs=workers, return_as="generator_unordered", batch_size=1)
-        found: Iterable[Outcome] = parallel(delayed(_safely)(job) for job in jobs)
+        pool = parallel(workers, return_as="generator_unordered", batch_size=1)
+        found: Iterable[Outcome] = pool(delayed(_safely)(job) for job in jobs)
         return found
     return (_safely(job) for job in jobs)
 

@@ -88,12 +88,16 @@ def collect(
             error = ""
             try:
                 (run,) = jobs.collect(_place(store.folder, task), service=service)
+            except JobError as failure:
+                states = {part.status for part in _look(store.folder, task, service)}
+                waiting = not states <= {"DONE", *jobs.FAILED}
+                error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
+            except StorageError as failure:  # of this task's directory, and of no other's
+                error = str(failure)
+            else:
                 sample = sample_of_run(task, find_case(task.case), run)
                 store.add(outcome_of(task, sample, methods))
                 count += 1
-            except JobError as failure:
-                waiting = any(part.status not in {"ERROR", "CANCELLED"} for part in _look(store.folder, task, service))
-                error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
             yield Progress(count, len(submitted), str(task), float("nan"), error)
 
 
@@ -125,7 +129,10 @@ def _look(folder: Path, task: Task, service: "Service | None") -> list[Any]:
 
 
 def _place(folder: Path, task: Task) -> Path:
-    return folder / "jobs" / task.identity
+    place = folder / "jobs" / task.identity
+    if place.is_symlink():
+        raise StorageError(f"cannot write {place}: it is a link, and links are not followed here")
+    return place
 
 
 def _machine(name: str) -> "Machine":

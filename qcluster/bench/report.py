@@ -13,6 +13,7 @@ from qcluster.bench.store import read_scores
 from qcluster.bench.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.table import read_rows
 from qcluster.errors import StorageError
+from qcluster.folders import write_own
 
 Rows = Sequence[Mapping[str, str]]
 
@@ -64,9 +65,9 @@ def write_report(folder: str | Path, *, title: str = "Campaign", figures: bool =
     written = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
-        written[0].write_text(_markdown(title, rows, overall, grouped, notes), encoding="utf-8")
+        write_own(written[0], _markdown(title, rows, overall, grouped, notes))
         every = [*overall, *(one for groups in grouped.values() for part in groups.values() for one in part)]
-        written[1].write_text(_csv(every), encoding="utf-8")
+        write_own(written[1], _csv(every))
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
         write_page(written[2], title, rows, parts, bars)
         if figures:

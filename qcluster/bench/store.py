@@ -9,7 +9,7 @@ from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
-from qcluster.files import lock, write_once
+from qcluster.folders import lock_folder, read_own, write_once
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -56,13 +56,9 @@ class Store:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        inner = "shots", "calibrations", "jobs"
+        self._lock = lock_folder(self.folder, f"another process is writing to {self.folder}", *inner)
         try:
-            (self.folder / "shots").mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
-        except OSError as error:
-            raise StorageError(f"cannot write to {self.folder}: {error}") from error
-        try:
-            lock(self._lock, f"another process is writing to {self.folder}")
             self.runs = Table(self.folder / "runs.csv", RUN_COLUMNS)
             self.scores = Table(self.folder / "scores.csv", SCORE_COLUMNS)
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
@@ -126,9 +122,9 @@ def load_sample(folder: Path, identity: str) -> Sample:
     """
     path = shots_path(folder, identity)
     try:
-        sample = unpack_sample(path.read_bytes(), folder / "calibrations", None)
+        sample = unpack_sample(read_own(path), folder / "calibrations", None)
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
     case = find_case(sample.case)
     task = sample.facts.get("task")
     if not isinstance(task, dict) or task.get("circuit") != case.fingerprint:

@@ -5,12 +5,13 @@ import csv
 import io
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from qcluster.errors import StorageError
-from qcluster.files import lock
+from qcluster.files import replace_whole
+from qcluster.folders import lock_file, open_own, read_own
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,7 @@ def alone(path: Path) -> Iterator[None]:
     Raises:
         StorageError: another process is writing to it, or its folder cannot be written to.
     """
-    try:
-        handle = path.with_name(f".{path.name}.lock").open("w")
-    except OSError as error:
-        raise StorageError(f"cannot write to {path}: {error}") from error
-    with handle:
-        lock(handle, f"another process is writing to {path}")
+    with lock_file(path.with_name(f".{path.name}.lock"), f"another process is writing to {path}"):
         yield
 
 
@@ -51,12 +47,12 @@ class Table:
         try:
             self._mend()
         except OSError as error:
-            raise StorageError(f"cannot open {path}: {error}") from error
+            raise StorageError(f"cannot open {path}: {error.strerror}") from error
 
     def _mend(self) -> None:
         if not self.path.exists() or not self.path.is_file():
             return
-        with self.path.open("rb+") as stream:
+        with open_own(self.path, "rb+") as stream:
             content = stream.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
@@ -77,16 +73,22 @@ class Table:
         Raises:
             StorageError: the disk is full, or the file cannot be written; what was there before is untouched.
         """
+        try:
+            header = not self.path.exists() or os.path.getsize(self.path) == 0
+            with open_own(self.path, "ab") as stream:
+                _write_whole(stream, self._lines(rows, header=header))
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {self.path}: {error.strerror}; what was saved before is intact"
+            ) from error
+
+    def _lines(self, rows: Sequence[Mapping[str, object]], *, header: bool) -> bytes:
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        try:
-            if not self.path.exists() or os.path.getsize(self.path) == 0:
-                writer.writeheader()
-            writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
-            with self.path.open("ab", buffering=0) as stream:
-                _write_whole(stream, text.getvalue().encode())
-        except OSError as error:
-            raise StorageError(f"cannot write to {self.path}: {error}; what was saved before is intact") from error
+        if header:
+            writer.writeheader()
+        writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+        return text.getvalue().encode()
 
     def keep(self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None) -> None:
         """Replace the table by the rows that are wanted, in one step.
@@ -101,18 +103,15 @@ class Table:
         rows = self.rows()
         if all(wanted(row) for row in rows):
             return
-        fresh = self.path.with_suffix(".csv.new")
         try:
-            fresh.unlink(missing_ok=True)
-            Table(fresh, self.columns).append([row for row in rows if wanted(row)])
             if old is not None:
-                shutil.copyfile(self.path, old)
-            fresh.replace(self.path)
+                replace_whole(old, read_own(self.path))
+            replace_whole(self.path, self._lines([row for row in rows if wanted(row)], header=True))
         except OSError as error:
-            raise StorageError(f"cannot write to {self.path}: {error}; it is as it was") from error
+            raise StorageError(f"cannot write to {self.path}: {error.strerror}; it is as it was") from error
 
 
-def _write_whole(stream: io.FileIO, content: bytes) -> None:
+def _write_whole(stream: IO[bytes], content: bytes) -> None:
     """Write everything, or take back what did get written."""
     start, done = stream.seek(0, os.SEEK_END), 0
     try:
@@ -140,9 +139,9 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     if not path.exists():
         return []
     try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"cannot read {path}: {error}") from error
+        content = read_own(path).decode("utf-8")
+    except (OSError, ValueError) as error:
+        raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     whole = content[: content.rfind("\n") + 1]
     reader = csv.DictReader(io.StringIO(whole))
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):

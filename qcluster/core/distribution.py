@@ -1,5 +1,6 @@
 """`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -231,6 +232,23 @@ class Distribution:
         if other.n_bits != self.n_bits:
             raise ValueError(f"only equal widths can be pooled; got {self.n_bits} and {other.n_bits} bits")
         return Distribution(np.vstack([self.bits, other.bits]), np.r_[self.weights, other.weights])
+
+    def to_json(self) -> str:
+        """Write the weight of each bitstring as JSON text, which ``qcluster mitigate`` reads too.
+
+        Example:
+            >>> import json
+            >>> d = Distribution.of({"00": 600, "11": 400})
+            >>> Distribution.of(json.loads(d.to_json())["counts"]) == d
+            True
+        """
+        counts = dict(zip(format_bitstrings(self.bits), self.weights.tolist(), strict=True))
+        content = {"format": "qcluster-distribution", "version": 1, "n_bits": self.n_bits, "counts": counts}
+        return json.dumps(content)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is made of the packed rows, and is as read-only as this."""
+        return type(self).from_words, (self.words, self.weights, self.n_bits)
 
     def __eq__(self, other: object) -> bool:
         return (

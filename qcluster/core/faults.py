@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.bits import Words
 from qcluster.core.channel import as_rates
+from qcluster.core.frozen import Frozen
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ GATE, IDLE, READOUT, CROSSTALK = range(4)
 
 
 @dataclass(frozen=True, eq=False)
-class FaultMasks:
+class FaultMasks(Frozen):
     """Hold the flip patterns ("masks") of one compiled circuit, with how often each occurs, and its readout errors.
 
     Under Pauli noise every fault flips one pattern of measured bits. Faults strike independently, so that mask m

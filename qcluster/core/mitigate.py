@@ -1,18 +1,20 @@
 """`mitigate`: picks the method, returns a `Mitigation`."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits
+from qcluster.core.bits import Bits, format_bitstrings
 from qcluster.core.blend import Blended
 from qcluster.core.channel import as_rates
 from qcluster.core.circuit import CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.goodness import beyond_uniform
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
@@ -32,8 +34,8 @@ _STRUCTURE = 4.0
 goes there once in some ten thousand counts."""
 
 
-@dataclass(frozen=True, repr=False)
-class Mitigation:
+@dataclass(frozen=True, eq=False, repr=False)
+class Mitigation(Frozen):
     """The outcome of `mitigate`: the better distribution, and what was done to get it."""
 
     distribution: Distribution
@@ -58,6 +60,46 @@ class Mitigation:
     """Flip rates used: ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0), P(read 0|1) where they differ."""
     response: Response | None = field(default=None, repr=False)
     """How the answer moves with the counts; None where it is the counts."""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all is the same; `response` follows from the rest."""
+        if not isinstance(other, Mitigation):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.name != "response"]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_json(self) -> str:
+        """Write verdict, probabilities raw and mitigated, clusters and rates as JSON text.
+
+        A document of format "qcluster-mitigation", version 1, as ``qcluster mitigate --json`` writes it; the
+        `RuntimeEncoder` of qiskit-ibm-runtime saves results of `MitigatedSampler` by it.
+
+        Example:
+            >>> import json
+            >>> json.loads(mitigate({"00": 60, "11": 40}).to_json())["raw"]
+            {'00': 0.6, '11': 0.4}
+        """
+        content = {
+            "format": "qcluster-mitigation",
+            "version": 1,
+            "method": self.method,
+            "applied": bool(self.applied),
+            "share": float(self.share),
+            "confidence": float(self.confidence),
+            "reason": self.reason,
+            "n_bits": self.raw.n_bits,
+            "shots": self.raw.shots,
+            "raw": self.raw.to_probs(),
+            "mitigated": self.distribution.to_probs(),
+            "centroids": dict(zip(format_bitstrings(self.centroids), self.weights.tolist(), strict=True)),
+            "rates": self.rates.tolist(),
+        }
+        return json.dumps(content)
 
     def interval(
         self, observable: Any, level: float = 0.95, *, samples: int = 200, seed: int | np.random.Generator | None = 0

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import Frozen
 from qcluster.device import published
 from qcluster.device.storage import (
     check_format,
@@ -36,7 +37,7 @@ _FLOATS = ("t1", "t2", "readout", "readout_duration", "errors_1q", "durations_1q
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Frozen):
     """Hold what a machine published about itself at one moment; times in seconds, NaN where nothing is known.
 
     Two-qubit figures are per direction, as the machine lists them; `error` and `duration` look a gate up and fall

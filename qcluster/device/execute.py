@@ -87,7 +87,8 @@ def run_request(request: Request, machine: Machine, directory: str | Path | None
         return read_runs(request, simulate_request(request, machine))
     from qcluster.device import jobs
 
-    return jobs.collect(jobs.submit(request, machine, directory), wait=True)
+    service = jobs.open_jobs(machine=machine)  # the account that the jobs are sent with is the one that can fetch them
+    return jobs.collect(jobs.submit(request, machine, directory, service=service), wait=True, service=service)
 
 
 def simulate_request(request: Request, machine: Machine | None) -> list[list[Distribution]]:

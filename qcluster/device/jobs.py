@@ -22,25 +22,29 @@ Example:
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcluster.core.distribution import Distribution
 from qcluster.device.execute import simulate_request
 from qcluster.device.folder import RunFolder
+from qcluster.device.results import Places, encode_result, find_mismatch, marked
 from qcluster.device.run import Run, read_runs
-from qcluster.device.runtime import RuntimeService, Service
+from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service
 from qcluster.device.simulate import as_result
 from qcluster.errors import JobError, StorageError
-from qcluster.files import read_saved
+from qcluster.files import decode_saved
 
 if TYPE_CHECKING:
     from qcluster.device.machine import Machine
     from qcluster.device.request import Request
+
+
+FAILED = frozenset({"ERROR", "CANCELLED", "LOST", "REFUSED"})
+"""States of jobs that will give no result."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Part:
     circuits: int
     """How many circuits it runs, twirls counted."""
     status: str
-    """"NOT SUBMITTED", "DONE", or what the service says."""
+    """"NOT SUBMITTED", "DONE", or what the service says; "LOST" where it no longer has the job or its result, "REFUSED"
+    where the result is not one of these circuits, "UNKNOWN" where the service does not answer."""
     job_id: str = ""
     """Id of its last job."""
     attempt: int = 0
@@ -66,7 +71,7 @@ def submit(
     machine: Machine | None = None,
     directory: str | Path | None = None,
     *,
-    service: Service | None = None,
+    service: Any = None,
 ) -> Path:
     """Write a request down and send its jobs; a request for a local machine is simulated on the spot.
 
@@ -74,7 +79,8 @@ def submit(
         request: from `qcluster.device.prepare.prepare`.
         machine: where it runs; found by name where it is not given.
         directory: where it is kept; by default ./qcluster-jobs/ and the request's id.
-        service: in place of the runtime service, for tests.
+        service: a `QiskitRuntimeService`, or a `Service` in its place; by default that of the machine, else the saved
+            account's.
 
     Returns:
         The directory. If this fails or is killed, `collect` on the directory goes on where it stopped.
@@ -86,7 +92,7 @@ def submit(
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
-        _advance(folder, machine, service or _service(request, machine), resubmit=False)
+        _advance(folder, machine, open_jobs(service, machine))
     return folder.path
 
 
@@ -95,57 +101,104 @@ def collect(
     *,
     wait: bool = False,
     resubmit: bool = False,
-    service: Service | None = None,
+    service: Any = None,
     poll: float = 5.0,
 ) -> list[Run]:
     """Bring in the results of a directory, from any process; submit what a killed process had left unsubmitted.
 
+    Each job is brought in by itself: one that failed, or that the service no longer has, keeps no other back. What
+    comes in is checked against the request, and kept with its hash.
+
     Args:
         directory: what `submit` returned.
         wait: whether to wait for jobs that are not done.
-        resubmit: whether to send jobs that failed or were cancelled once more; the others stay.
-        service: in place of the runtime service, for tests.
+        resubmit: whether to send jobs once more that failed, were cancelled or are lost; the others stay.
+        service: the `QiskitRuntimeService` of the account that submitted, or a `Service` in its place; by default the
+            saved account's.
         poll: seconds between looks while waiting.
 
     Returns:
         One `Run` per circuit, in the order of the request.
 
     Raises:
-        JobError: jobs are not done, failed or were cancelled; the message says which, why, and what to do. Results that
-            came in are kept.
-        StorageError: there is no request in the directory, or another process is at work there.
+        JobError: jobs are not done, failed, were cancelled or are lost; the message says which, why, and what to do.
+            Results that came in are kept.
+        AccountError: there is no account, or the service refuses it.
+        StorageError: there is no request in the directory, it or a result is not what was stored, or another process is
+            at work there.
     """
     folder = RunFolder(Path(directory))
-    request = folder.request
-    with folder.lock():
-        service = service or _service(request, None)
-        _advance(folder, None, service, resubmit=resubmit)
+    service = open_jobs(service)
+    with folder.lock(existing=True):
+        failed = [part.number for part in _bring_in(folder, service) if part.status in FAILED] if resubmit else []
+        refusal = None
+        try:
+            _advance(folder, None, service, failed)
+        except JobError as error:  # of a job that is not taken now; those that were are brought in all the same
+            refusal = error
         parts = _bring_in(folder, service)
-        while wait and any(part.status not in {"DONE", "ERROR", "CANCELLED"} for part in parts):
+        while wait and any(part.status not in {"DONE", "UNKNOWN", "NOT SUBMITTED", *FAILED} for part in parts):
             time.sleep(poll)
             parts = _bring_in(folder, service)
+    if refusal is not None:
+        raise refusal
     _complain(folder, parts)
-    return _read(folder)
+    return read(directory)
 
 
-def status(directory: str | Path, *, service: Service | None = None) -> list[Part]:
+def status(directory: str | Path, *, service: Any = None) -> list[Part]:
     """Tell the state of each job of a directory; changes nothing there.
+
+    Args:
+        directory: what `submit` returned.
+        service: as in `collect`.
 
     Raises:
         StorageError: there is no request in the directory, or it is damaged.
-        AccountError, JobError: the service refuses, or does not know a job.
+        AccountError: there is no account, or the service refuses it.
+    """
+    return list(_look(RunFolder(Path(directory)), open_jobs(service)))
+
+
+def read(directory: str | Path) -> list[Run]:
+    """Read the runs of a directory whose results are all there; asks no service and changes nothing.
+
+    Args:
+        directory: what `submit` returned.
+
+    Returns:
+        One `Run` per circuit, in the order of the request.
+
+    Raises:
+        JobError: results are still to be collected.
+        StorageError: there is no request in the directory, or it or a result is not what was stored.
     """
     folder = RunFolder(Path(directory))
-    service = service or _service(folder.request, None)
-    return list(_look(folder, service))
+    request = folder.request
+    parts = _parts(request)
+    missing = [part for part in range(len(parts)) if not folder.result_path(part).exists()]
+    if missing:
+        raise JobError(
+            f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect {folder.path}"
+        )
+    ids = {part: str(known.get("job_id", "")) for part, known in _last(folder).items()}
+    counts: list[list[Distribution]] = [[] for _ in request.prepared]
+    job_ids: list[list[str]] = [[] for _ in request.prepared]
+    for part, places in enumerate(parts):
+        result, job_id = _read_part(folder, part, places), ids.get(part, "")
+        for (i, _), pub in zip(places, result, strict=True):
+            counts[i].append(Distribution.of(pub))
+            if job_id and job_id not in job_ids[i]:
+                job_ids[i].append(job_id)
+    return read_runs(request, counts, job_ids)
 
 
-def fetch(job_id: str, *, service: Service | None = None) -> Any:
+def fetch(job_id: str, *, service: Any = None) -> Any:
     """Fetch the result of any Sampler job by its id alone.
 
     Args:
         job_id: as the runtime tells it.
-        service: in place of the runtime service, for tests.
+        service: as in `collect`.
 
     Returns:
         The `PrimitiveResult`. Flips of twirled measurements are known to the run directory only, so they are not undone
@@ -154,7 +207,7 @@ def fetch(job_id: str, *, service: Service | None = None) -> Any:
     Raises:
         AccountError, JobError: there is no account or no such job, or it is not done; the message says what to do.
     """
-    service = service or RuntimeService()
+    service = open_jobs(service)
     state = service.state(job_id)
     if not state.final:
         raise JobError(f"job {job_id} is {state.status}: try again when it is done")
@@ -163,8 +216,17 @@ def fetch(job_id: str, *, service: Service | None = None) -> Any:
     return service.result(job_id)
 
 
-def _service(request: Request, machine: Machine | None) -> Service:
-    return RuntimeService(machine.backend if machine is not None and machine.kind == "hardware" else None)
+def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:
+    """Find the service that jobs go to and come from.
+
+    Args:
+        service: a `QiskitRuntimeService`, or a `Service`, which is given back as it is.
+        machine: that jobs are sent to: its account is used where no service is given.
+    """
+    if service is None:
+        return RuntimeService(machine.backend if machine is not None and machine.kind == "hardware" else None)
+    given: Service = RuntimeService(service=service) if hasattr(service, "active_account") else service
+    return given
 
 
 def _parts(request: Request) -> list[list[tuple[int, int]]]:
@@ -182,7 +244,7 @@ def _last(folder: RunFolder) -> dict[int, dict[str, Any]]:
     """The last attempt at each part, as its events tell: attempt, and job_id, reason, status where known."""
     last: dict[int, dict[str, Any]] = {}
     for event in folder.events():
-        part = event["part"]
+        part = event.get("part", -1)
         if event["event"] == "submitting":
             last[part] = {"attempt": event["attempt"]}
         elif event["event"] == "submitted":
@@ -192,16 +254,17 @@ def _last(folder: RunFolder) -> dict[int, dict[str, Any]]:
     return last
 
 
-def _advance(folder: RunFolder, machine: Machine | None, service: Service, *, resubmit: bool) -> None:
-    """Submit every part that has no job yet and, if asked, those whose job failed."""
+def _advance(folder: RunFolder, machine: Machine | None, service: Service, again: Sequence[int] = ()) -> None:
+    """Submit every part that has no job yet, and once more those whose numbers are given."""
     request = folder.request
+    folder.seal()
     last = _last(folder)
     try:
         for part, places in enumerate(_parts(request)):
             if folder.result_path(part).exists():
                 continue
             before = last.get(part)
-            if before is not None and "job_id" in before and not (resubmit and "status" in before):
+            if before is not None and "job_id" in before and part not in again:
                 continue
             if request.kind != "hardware":
                 _simulate(folder, part, machine)
@@ -233,8 +296,9 @@ def _simulate(folder: RunFolder, part: int, machine: Machine | None) -> None:
         )
     folder.append("submitting", part=part, attempt=1)
     counts = simulate_request(request, machine)
-    folder.write_result(part, _encode(as_result([read for twirls in counts for read in twirls])))
-    folder.append("done", part=part, attempt=1)
+    result = as_result([read for twirls in counts for read in twirls])
+    folder.write_result(part, encode_result(result, request, part))
+    folder.note_done(part, attempt=1)
 
 
 def _look(folder: RunFolder, service: Service) -> Iterator[Part]:
@@ -249,19 +313,26 @@ def _look(folder: RunFolder, service: Service) -> Iterator[Part]:
         elif "job_id" not in known:
             yield Part(number, len(places), "NOT SUBMITTED", **facts)
         else:
-            state = service.state(known["job_id"])
+            try:
+                state = service.state(known["job_id"])
+            except JobError as error:
+                state = JobState(_silent(error), str(error))
             yield Part(number, len(places), state.status, reason=state.reason, **facts)
+
+
+def _silent(error: JobError) -> str:
+    """Name the state of a job of which the service says nothing."""
+    return "LOST" if isinstance(error, LostJobError) else "UNKNOWN"
 
 
 def _bring_in(folder: RunFolder, service: Service) -> list[Part]:
     """Look at all parts, keep results that have come and note failures."""
-    failed = {number for number, known in _last(folder).items() if "status" in known}
-    parts = list(_look(folder, service))
-    for part in parts:
-        if part.status == "DONE" and not folder.result_path(part.number).exists():
-            folder.write_result(part.number, _encode(service.result(part.job_id)))
-            folder.append("done", part=part.number, attempt=part.attempt, job_id=part.job_id)
-        elif part.status in {"ERROR", "CANCELLED"} and part.number not in failed:
+    known = _last(folder)
+    parts = []
+    for part in _look(folder, service):
+        if part.status == "DONE":
+            part = _keep(folder, service, part)
+        if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in known.get(part.number, {}):
             folder.append(
                 "failed",
                 part=part.number,
@@ -270,17 +341,50 @@ def _bring_in(folder: RunFolder, service: Service) -> list[Part]:
                 status=part.status,
                 reason=part.reason,
             )
+        parts.append(part)
     return parts
 
 
+def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
+    """Bring the result of a part into the folder, unless it is there; give the part, with why that failed."""
+    facts = {"attempt": part.attempt} | ({"job_id": part.job_id} if part.job_id else {})
+    places = _parts(folder.request)[part.number]
+    if folder.result_path(part.number).exists():
+        if not folder.has_hash(part.number):
+            _read_part(folder, part.number, places)
+            folder.note_done(part.number, **facts)
+        return part
+    try:
+        result = service.result(part.job_id)
+    except JobError as error:
+        return replace(part, status=_silent(error), reason=str(error))
+    text = encode_result(result, folder.request, part.number)
+    wrong = find_mismatch(result, folder.request, places)
+    if wrong:
+        path = folder.write_refused(part.number, part.attempt, text)
+        return replace(part, status="REFUSED", reason=f"{wrong} (what came is kept in {path})")
+    folder.write_result(part.number, text)
+    folder.note_done(part.number, **facts)
+    return part
+
+
+_ENDS = {"LOST": "is lost", "REFUSED": "gave a result that is not of these circuits"}
+
+
 def _complain(folder: RunFolder, parts: Sequence[Part]) -> None:
-    lost = [part for part in parts if part.status in {"ERROR", "CANCELLED"}]
+    lost = [part for part in parts if part.status in FAILED]
     if lost:
         first = lost[0]
         why = f": {first.reason}" if first.reason else ""
         raise JobError(
-            f"{len(lost)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} ended as "
-            f"{first.status}{why}. To send only these again: qcluster jobs collect {folder.path} --resubmit"
+            f"{len(lost)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
+            f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that came are kept. To send only "
+            f"these again: qcluster jobs collect {folder.path} --resubmit"
+        )
+    silent = [part for part in parts if part.status == "UNKNOWN"]
+    if silent:
+        raise JobError(
+            f"{len(silent)} of {len(parts)} jobs in {folder.path} could not be looked at: {silent[0].reason}"
         )
     open_ = [part for part in parts if part.status != "DONE"]
     if open_:
@@ -290,25 +394,15 @@ def _complain(folder: RunFolder, parts: Sequence[Part]) -> None:
         )
 
 
-def _encode(result: Any) -> str:
-    from qiskit_ibm_runtime import RuntimeEncoder
-
-    return json.dumps(result, cls=RuntimeEncoder)
-
-
-def _read(folder: RunFolder) -> list[Run]:
-    request = folder.request
-    ids = {part: str(known.get("job_id", "")) for part, known in _last(folder).items()}
-    counts: list[list[Distribution]] = [[] for _ in request.prepared]
-    job_ids: list[list[str]] = [[] for _ in request.prepared]
-    for part, places in enumerate(_parts(request)):
-        result, job_id = read_saved(str(folder.result_path(part))), ids.get(part, "")
-        if not hasattr(result, "metadata") or len(result) != len(places):
-            raise StorageError(
-                f"{folder.result_path(part)} must hold the results of {len(places)} circuits of job {job_id!r}"
-            )
-        for (i, _), pub in zip(places, result, strict=True):
-            counts[i].append(Distribution.of(pub))
-            if job_id and job_id not in job_ids[i]:
-                job_ids[i].append(job_id)
-    return read_runs(request, counts, job_ids)
+def _read_part(folder: RunFolder, part: int, places: Places) -> Any:
+    """Read the result of a part; StorageError where it is not the one that was stored, or not of these circuits."""
+    path, text = folder.result_path(part), folder.read_result(part)
+    result = decode_saved(text, str(path))
+    wrong = find_mismatch(result, folder.request, places)
+    if wrong:
+        raise StorageError(f"{path} {wrong}")
+    mark = marked(result)
+    if mark and (mark.get("request"), mark.get("part")) != (folder.request.id, part):
+        raise StorageError(f"{path} must be part {part} of {folder.request.id}; it is another one")
+    folder.verify_result(part, text)
+    return result

@@ -5,18 +5,18 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qcluster.device.frames import is_clifford
 from qcluster.device.machine import Machine
 from qcluster.device.profile import Profile, read_profile
+from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request
-from qcluster.device.schedule import DECOUPLING, can_schedule, schedule
-from qcluster.device.simulate import METHODS, choose_method, split_shots
+from qcluster.device.schedule import can_schedule, schedule
+from qcluster.device.simulate import choose_method, split_shots
 from qcluster.device.timeline import census, steps
 from qcluster.device.twirl import Twirls, twirl
 
@@ -24,48 +24,6 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
 _DISTRIBUTIONS = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Hold how circuits are to be run; `execute` takes the same as keywords."""
-
-    shots: int = 4096
-    """Shots of each circuit, all twirls together."""
-    twirls: int = 1
-    """Number of random dresses that share the shots; 1 runs the circuit as it is."""
-    measure_twirl: bool = True
-    """Whether dresses flip measurements as well."""
-    twirling: Literal["client", "server"] = "client"
-    """Who twirls: we, or (on hardware) the runtime's Sampler. Never both."""
-    dd: str | None = None
-    """Dynamical decoupling: "XX", "XpXm", "XY4" or None."""
-    optimization_level: int = 3
-    """Of Qiskit's compiler, 0 to 3."""
-    mode: Literal["job", "batch", "session"] = "job"
-    """How jobs go to hardware."""
-    simulation: str | None = None
-    """Simulation method instead of the one chosen by size and structure."""
-    max_circuits: int = 300
-    """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
-
-    def __post_init__(self) -> None:
-        for name in ("shots", "twirls", "max_circuits"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-            object.__setattr__(self, name, int(value))
-        if self.twirls > self.shots:
-            raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
-        for name, known in (
-            ("twirling", ("client", "server")),
-            ("dd", (None, *DECOUPLING)),
-            ("optimization_level", (0, 1, 2, 3)),
-            ("mode", ("job", "batch", "session")),
-            ("simulation", (None, *METHODS)),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {getattr(self, name)!r}")
 
 
 def prepare(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import Frozen
 from qcluster.device import timeline
 from qcluster.device.storage import (
     check_format,
@@ -38,7 +39,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(Frozen):
     """Hold the facts of one compiled circuit that decide how it fails, and the circuit itself.
 
     Qubits are physical, classical bits are numbered as in the circuit (bit j is column j of counts).
@@ -141,6 +142,9 @@ class Profile:
         content = {"dt": None, **content}  # older profiles have none
         fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
         fields["registers"] = tuple((name, size) for name, size in content["registers"])
+        sizes = [size if isinstance(name, str) and type(size) is int else -1 for name, size in fields["registers"]]
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"registers must be pairs of a name and a size; got {content['registers']!r:.60}")
         fields["gates"] = {(gate, tuple(qubits)): count for gate, qubits, count in content["gates"]}
         fields["qpy"] = base64.b64decode(content["qpy"])
         kinds = {"measured": np.int64, "active": np.int64, "mid_circuit": bool, "busy": float, "idle": float}

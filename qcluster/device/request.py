@@ -6,13 +6,16 @@ import base64
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
+from qcluster.device.schedule import DECOUPLING
+from qcluster.device.simulate import METHODS
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
@@ -22,8 +25,58 @@ FORMAT = "qcluster-request"
 VERSION = 1
 
 
+MOST = 2**31 - 1
+"""Most shots, twirls and circuits in a job: what simulators and services count with."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Hold how circuits are to be run; `execute` takes the same as keywords."""
+
+    shots: int = 4096
+    """Shots of each circuit, all twirls together."""
+    twirls: int = 1
+    """Number of random dresses that share the shots; 1 runs the circuit as it is."""
+    measure_twirl: bool = True
+    """Whether dresses flip measurements as well."""
+    twirling: Literal["client", "server"] = "client"
+    """Who twirls: we, or (on hardware) the runtime's Sampler. Never both."""
+    dd: str | None = None
+    """Dynamical decoupling: "XX", "XpXm", "XY4" or None."""
+    optimization_level: int = 3
+    """Of Qiskit's compiler, 0 to 3."""
+    mode: Literal["job", "batch", "session"] = "job"
+    """How jobs go to hardware."""
+    simulation: str | None = None
+    """Simulation method instead of the one chosen by size and structure."""
+    max_circuits: int = 300
+    """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
+
+    def __post_init__(self) -> None:
+        for name in ("shots", "twirls", "max_circuits"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r:.60}")
+            if value > MOST:
+                raise ValueError(f"{name} must be at most {MOST}; got {value!r:.60}")
+            object.__setattr__(self, name, int(value))
+        if self.twirls > self.shots:
+            raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
+        if not isinstance(self.measure_twirl, (bool, np.bool_)):
+            raise TypeError(f"measure_twirl must be True or False; got {self.measure_twirl!r}")
+        for name, known in (
+            ("twirling", ("client", "server")),
+            ("dd", (None, *DECOUPLING)),
+            ("optimization_level", (0, 1, 2, 3)),
+            ("mode", ("job", "batch", "session")),
+            ("simulation", (None, *METHODS)),
+        ):
+            if not any(value is getattr(self, name) or value == getattr(self, name) for value in known):
+                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {getattr(self, name)!r}")
+
+
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class Prepared(Frozen):
     """Hold one circuit, compiled and dressed, as it goes to the machine."""
 
     profile: Profile
@@ -39,9 +92,12 @@ class Prepared:
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class Request(Frozen):
     """Hold what was asked for, complete: running it needs nothing else but the machine."""
 
     id: str
@@ -75,7 +131,7 @@ class Request:
         content["prepared"] = [
             {
                 "profile": json.loads(p.profile.to_json()),
-                "flips": ["".join("01"[flip] for flip in row) for row in p.flips.tolist()],
+                "flips": format_flips(p.flips),
                 "shots": p.shots,
                 "method": p.method,
                 "notes": p.notes,
@@ -91,19 +147,91 @@ class Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
         content = check_format(text, FORMAT, VERSION)
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
+        _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
-        fields["prepared"] = tuple(_prepared(part) for part in content["prepared"])
+        fields["prepared"] = tuple(
+            _prepared(part, fields["kind"], f"circuit {i}") for i, part in enumerate(content["prepared"])
+        )
         return cls(**fields)
 
 
-def _prepared(part: dict[str, Any]) -> Prepared:
+_KINDS = {"simulator": ("aer",), "model": METHODS, "hardware": ("hardware",)}
+"""How the circuits of each kind of machine are run."""
+
+
+def _check_facts(fields: dict[str, Any]) -> None:
+    """Check what a request says of itself; ValueError names what must hold."""
+    for name in ("id", "created", "backend"):
+        if not isinstance(fields[name], str) or not fields[name]:
+            raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
+    if fields["kind"] not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {fields['kind']!r:.60}")
+    _check_whole("seed", fields["seed"], 0, None)
+    _check_whole("simulator_seed", fields["simulator_seed"], 0, MOST)
+    dt = fields["dt"]
+    if dt is not None and (isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 < dt < 1):
+        raise ValueError(f"dt must be seconds between 0 and 1, or null; got {dt!r:.60}")
+    versions = fields["versions"]
+    if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
+        raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
+    options = fields["options"]
+    known = set(Options.__dataclass_fields__)
+    if not isinstance(options, dict) or set(options) != known:
+        wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
+        raise ValueError(f"options must hold {', '.join(sorted(known))}, each once; wrong is {wrong!r:.60}")
+    try:
+        Options(**options)
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _check_whole(name: str, value: Any, least: int, most: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r:.60}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}; got {value!r:.60}")
+
+
+def _prepared(part: Any, kind: str, name: str) -> Prepared:
+    if not isinstance(part, dict):
+        raise ValueError(f"{name} must be an object; got {part!r:.60}")
+    shots, rows, notes = (part[key] for key in ("shots", "flips", "notes"))
+    if not isinstance(shots, list) or not shots:
+        raise ValueError(f"shots of {name} must be a list with a number for each twirl; got {shots!r:.60}")
+    for value in shots:
+        _check_whole(f"shots of {name}", value, 1, MOST)
+    if part["method"] not in _KINDS[kind]:
+        raise ValueError(f"method of {name} must be one of {', '.join(_KINDS[kind])}; got {part['method']!r:.60}")
+    if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ValueError(f"notes of {name} must be a list of texts; got {notes!r:.60}")
     profile = Profile.from_json(json.dumps(part["profile"]))
-    flips = np.array([[c == "1" for c in row] for row in part["flips"]], dtype=bool)
+    flips = parse_flips(rows, len(shots), profile.n_bits, name)
+    circuits = tuple(load_circuits(base64.b64decode(part["qpy"])))
+    if [circuit.num_clbits for circuit in circuits] != [profile.n_bits] * len(shots):
+        widths = [circuit.num_clbits for circuit in circuits]
+        raise ValueError(f"{name} must be {len(shots)} circuits of {profile.n_bits} classical bits; got {widths!r:.60}")
     return Prepared(
         profile=profile,
-        flips=flips.reshape(len(part["shots"]), profile.n_bits),
-        shots=tuple(part["shots"]),
+        flips=flips,
+        shots=tuple(shots),
         method=part["method"],
-        notes=tuple(part["notes"]),
-        circuits=tuple(load_circuits(base64.b64decode(part["qpy"]))),
+        notes=tuple(notes),
+        circuits=circuits,
     )
+
+
+def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
+    """Write flips (n_twirls, n_bits), column j classical bit j, as one text of 0 and 1 for each twirl."""
+    return ["".join("01"[flip] for flip in row) for row in flips.tolist()]
+
+
+def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
+    """Read what `format_flips` wrote; ValueError where it is not that, with the name of what it is of."""
+    if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
+        raise ValueError(f"flips of {name} must be {n_twirls} texts of {n_bits} characters 0 and 1; got {rows!r:.60}")
+    return np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(n_twirls, n_bits)
+
+
+def _width(row: Any) -> int:
+    """Length of a text of 0 and 1; -1 for anything else."""
+    return len(row) if isinstance(row, str) and set(row) <= {"0", "1"} else -1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.distribution import Distribution
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
-from qcluster.device.request import Request
+from qcluster.device.request import Request, format_flips, parse_flips
+from qcluster.device.storage import check_format, reading
 from qcluster.device.twirl import Twirls
 
 if TYPE_CHECKING:
     from qcluster.core.faults import FaultMasks
 
 
+FORMAT = "qcluster-run"
+VERSION = 1
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Run:
+class Run(Frozen):
     """Hold the counts of one circuit, and where they come from. `qcluster.mitigate` takes it as it is."""
 
     counts: Distribution
@@ -52,6 +59,9 @@ class Run:
     versions: dict[str, str]
     """Versions of the software."""
 
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
     @cached_property
     def faults(self) -> FaultMasks | None:
         """Which bits the faults of the compiled circuit flip, and how often; None where no noise is published, or
@@ -65,6 +75,30 @@ class Run:
     def shots(self) -> float:
         """Shots that were taken."""
         return self.counts.shots
+
+    def to_json(self) -> str:
+        """Write everything, circuit and calibration included, as JSON text."""
+        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        content |= {field.name: getattr(self, field.name) for field in fields(self) if field.name != "counts"}
+        content["twirl_counts"] = [json.loads(counts.to_json()) for counts in self.twirl_counts]
+        content["flips"] = format_flips(self.flips)
+        content["profile"] = json.loads(self.profile.to_json())
+        content["calibration"] = json.loads(self.calibration.to_json())
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    @reading(FORMAT)
+    def from_json(cls, text: str) -> Run:
+        """Read what `to_json` wrote; ValueError where the text is no run or from a newer version."""
+        content = check_format(text, FORMAT, VERSION)
+        given = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
+        given["profile"] = Profile.from_json(json.dumps(content["profile"]))
+        given["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
+        n_bits = given["profile"].n_bits
+        given["twirl_counts"] = tuple(Distribution.of(one["counts"], num_bits=n_bits) for one in given["twirl_counts"])
+        given["flips"] = parse_flips(content["flips"], len(given["twirl_counts"]), n_bits, "the run")
+        given |= {name: tuple(content[name]) for name in ("notes", "job_ids")}
+        return cls(counts=reduce(add, given["twirl_counts"]), **given)
 
     def __repr__(self) -> str:
         return (

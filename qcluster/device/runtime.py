@@ -31,6 +31,10 @@ class JobState:
         return self.status in {"DONE", "ERROR", "CANCELLED"}
 
 
+class LostJobError(JobError):
+    """The service no longer has a job, or its result."""
+
+
 class Service(Protocol):
     """What jobs need of a service; the runtime below, or a recording of it in tests."""
 
@@ -41,26 +45,32 @@ class Service(Protocol):
         """Find the job that carries a tag; None where there is none."""
 
     def state(self, job_id: str) -> JobState:
-        """Look at a job."""
+        """Look at a job; `LostJobError` where there is none."""
 
     def result(self, job_id: str) -> Any:
-        """Fetch the `PrimitiveResult` of a job that is done."""
+        """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` where it is no longer kept."""
+
+
+_GONE = {404, 410}
+"""What HTTP says of things that are no longer there."""
 
 
 class RuntimeService:
-    """Speak to IBM Quantum with the saved account, opened on first use.
+    """Speak to IBM Quantum with the account of a backend or service, else the saved one, opened on first use.
 
     Args:
         backend: the machine, where it is at hand; else it is opened by the name that the request gives.
+        service: a `QiskitRuntimeService`, where one is open.
     """
 
-    def __init__(self, backend: Any = None) -> None:
+    def __init__(self, backend: Any = None, service: Any = None) -> None:
         self._backend = backend
+        self._given = service
         self._modes: dict[str, Any] = {}
 
     @cached_property
     def _service(self) -> Any:
-        return getattr(self._backend, "service", None) or open_service()
+        return self._given or getattr(self._backend, "service", None) or open_service()
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
         """Send circuits as one job of the client-side Sampler."""
@@ -102,17 +112,23 @@ class RuntimeService:
         job = self._job(job_id)
         try:
             status = job.status()
-            status = str(getattr(status, "name", status))
+            status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
             return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
         except _failures() as error:
             raise JobError(f"the state of job {job_id} cannot be had: {_words(error)}: try again later") from error
 
     def result(self, job_id: str) -> Any:
         """Fetch the result of a job that is done."""
+        job = self._job(job_id)
         try:
-            return self._job(job_id).result()
+            result = job.result()
         except _failures() as error:
+            if getattr(error, "status_code", None) in _GONE:
+                raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
             raise JobError(f"the result of job {job_id} cannot be had: {_words(error)}: try again later") from error
+        if result is None:
+            raise LostJobError(f"the service keeps no result of job {job_id}")
+        return result
 
     def _job(self, job_id: str) -> Any:
         from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
@@ -120,7 +136,9 @@ class RuntimeService:
         try:
             return self._service.job(job_id)
         except RuntimeJobNotFound as error:
-            raise JobError(f"this account has no job {job_id!r}: check the id and the account") from error
+            raise LostJobError(
+                f"this account has no job {job_id!r}: check the id and the account; it may also have been deleted"
+            ) from error
         except _failures() as error:
             raise JobError(f"job {job_id} cannot be reached: {_words(error)}: try again later") from error
 

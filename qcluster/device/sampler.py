@@ -143,7 +143,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     def _result(self, pub: Any, runs: list[Run], rng: np.random.Generator) -> Any:
         bits = np.zeros((*pub.shape, pub.shots, pub.circuit.num_clbits), dtype=bool)
-        mitigations, kept = np.empty(pub.shape, dtype=object), np.empty(pub.shape, dtype=object)
+        mitigations, kept = Answers(pub.shape, dtype=object), Answers(pub.shape, dtype=object)
         for index, run in zip(np.ndindex(pub.shape), runs, strict=True):
             kept[index] = run
             fixed = mitigations[index] = self._mitigate(run)
@@ -166,6 +166,15 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         rates = self.rates(run) if callable(self.rates) else self.rates
         chosen: dict[str, Any] = {} if self.method is None else {"method": self.method}
         return mitigate(run, rates, **chosen, **self.mitigation)
+
+
+class Answers(np.ndarray):
+    """An array of objects that RuntimeEncoder saves so that RuntimeDecoder reads it: it takes lists only, so that of a
+    single object the list has one."""
+
+    def tolist(self) -> Any:
+        """Give nested lists of the objects, a list also of a single one."""
+        return super().tolist() if self.ndim else [self.item()]
 
 
 def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.frozen import freeze_arrays as freeze_arrays
 from qcluster.errors import StorageError
-from qcluster.files import parse_json, read_whole
+from qcluster.files import FaultyContent, parse_json, read_whole
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -26,16 +26,6 @@ def load_text(path: Path) -> str:
         return read_whole(path).decode("utf-8")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-
-
-def freeze_arrays(record: Any) -> None:
-    """Replace the arrays of a frozen dataclass, while it is made, by read-only copies of its own."""
-    for field in dataclasses.fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, np.ndarray):
-            copy = value.copy()
-            copy.flags.writeable = False
-            object.__setattr__(record, field.name, copy)
 
 
 def encode_floats(values: Iterable[float]) -> list[float | str | None]:
@@ -51,12 +41,14 @@ def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float6
 def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
     """Parse JSON and check that it is what it should be and not newer than this code; ValueError where not."""
     try:
-        content = parse_json(text)
+        content = parse_json(text, strict=True)
+    except FaultyContent as err:
+        raise ValueError(f"in a {name} JSON document {err}") from err
     except ValueError as err:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}") from err
     if not isinstance(content, dict) or content.get("format") != name:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
-    if not isinstance(content.get("version"), int) or content["version"] < 1:
+    if not isinstance(content.get("version"), int) or isinstance(content["version"], bool) or content["version"] < 1:
         raise ValueError(f"a {name} needs a version, a whole number; got {content.get('version')!r}")
     if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.distribution import Distribution
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.timeline import has_blocks
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TWIRLED = ("cx", "cz", "ecr", "iswap")
 
 
 @dataclass(frozen=True, eq=False)
-class Twirls:
+class Twirls(Frozen):
     """Hold the dresses of one circuit, and which bits each of them flips."""
 
     circuits: tuple[QuantumCircuit, ...]
@@ -34,6 +35,9 @@ class Twirls:
     """(n_twirls, n_bits) bool. True where a circuit flips a bit before it reads it."""
     notes: tuple[str, ...] = ()
     """What could not be twirled, and why, in words."""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
 
     def undo(self, counts: Iterable[Any]) -> tuple[Distribution, ...]:
         """Flip back what each circuit flipped.

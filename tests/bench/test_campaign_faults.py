@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from qcluster import files
+from qcluster import folders
 from qcluster.bench import campaign as engine
 from qcluster.bench import table as tables
 from qcluster.bench.rate_table import add_runs
@@ -81,8 +81,8 @@ def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
         def __getattr__(self, name):
             return getattr(self.stream, name)
 
-    real = type(table.path).open
-    monkeypatch.setattr(type(table.path), "open", lambda *a, **k: Full(real(*a, **k)))
+    real = tables.open_own
+    monkeypatch.setattr(tables, "open_own", lambda *a: Full(real(*a)))
     with pytest.raises(StorageError, match="what was saved before is intact"):
         table.append([{"a": 12345}])
     monkeypatch.undo()
@@ -92,7 +92,7 @@ def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
 def test_shots_that_cannot_be_written_leave_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(StorageError, match="No space left"):
-        files.write_once(tmp_path / "shots" / "a.json.gz", b"x")
+        folders.write_once(tmp_path / "shots" / "a.json.gz", b"x")
     assert list((tmp_path / "shots").iterdir()) == []
 
 

@@ -86,6 +86,22 @@ def test_what_is_queued_waits_and_what_failed_says_why(service, tmp_path):
     assert list(collect(folder, service=service))[-1].done == 1
 
 
+def test_a_deleted_job_and_a_damaged_run_keep_no_other_back(service, tmp_path):
+    plan = parse_campaign({**PLAN, "seeds": [0, 1]})
+    folder = tmp_path / "c"
+    clean(submit(plan, folder, service=service))
+    (service.root / "job-000.json").unlink()
+    second = sorted((folder / "jobs").iterdir(), key=lambda place: place.stat().st_mtime_ns)[1]
+    (second / "request.json").write_text("{}")
+    steps = list(collect(folder, service=service))
+    assert (steps[-1].done, steps[-1].total) == (2, 4)
+    said = [step.error for step in steps if step.error]
+    assert len(said) == 2
+    assert "job job-000 is lost" in said[0]
+    assert not said[0].startswith(NOT_DONE)
+    assert "request.json cannot be read" in said[1]
+
+
 def test_a_refused_task_is_sent_by_the_next_submit(service, tmp_path):
     plan, folder = parse_campaign(PLAN), tmp_path / "c"
     calls = []

@@ -8,8 +8,7 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResu
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from qcluster.device.runtime import JobState
-from qcluster.errors import JobError
+from qcluster.device.runtime import JobState, LostJobError
 
 
 def record(request, seed=5):
@@ -66,7 +65,7 @@ class RecordedService:
     def state(self, job_id):
         job = self.jobs().get(job_id)
         if job is None:
-            raise JobError(f"this account has no job {job_id!r}")
+            raise LostJobError(f"this account has no job {job_id!r}")
         return JobState(job["status"], job["reason"])
 
     def result(self, job_id):

@@ -2,11 +2,13 @@
 
 import datetime
 import errno
+import json
 import os
 import subprocess
 import sys
 
 import pytest
+from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
 from qcluster.device import folder as folder_module
 from qcluster.device import jobs
@@ -146,6 +148,109 @@ def test_damage_is_named(request_, service, tmp_path, name, content, said):  # n
     (directory / name).write_bytes(content)
     with pytest.raises(StorageError, match=said):
         jobs.collect(directory, service=service)
+
+
+def edited(directory, change):
+    """Edit the request as a careless hand would."""
+    path = directory / "request.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def put(*keys, value):
+    def change(content):
+        for key in keys[:-1]:
+            content = content[key]
+        content[keys[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (put("options", value={}), "options must hold .*, each once"),
+        (put("options", value=[]), "options must hold .*, each once"),
+        (put("options", "twirls", value="3"), "twirls must be a whole number of at least 1; got '3'"),
+        (put("options", "shots", value=10**400), r"shots must be at most 2147483647; got 10000"),
+        (put("options", "max_circuits", value=0), "max_circuits must be a whole number of at least 1; got 0"),
+        (put("options", "twirling", value=["client"]), "twirling must be one of client, server"),
+        (put("options", "speed", value=1), "options must hold .*wrong is .'speed'"),
+        (put("seed", value=float("nan")), "numbers must be finite; got NaN"),
+        (put("seed", value=1.5), "seed must be a whole number of at least 0; got 1.5"),
+        (put("simulator_seed", value=2**40), "simulator_seed must be at most"),
+        (put("kind", value="oracle"), "kind must be one of simulator, model, hardware; got 'oracle'"),
+        (put("dt", value=-1), "dt must be seconds"),
+        (put("id", value=7), "id must be a text; got 7"),
+        (put("versions", value=["x"]), "versions must be texts by name"),
+        (put("prepared", 0, "shots", value=[10**400] * 3), "shots of circuit 0 must be at most 2147483647"),
+        (put("prepared", 0, "shots", value=[30]), "flips of circuit 0 must be 1 texts"),
+        (put("prepared", 0, "shots", value=30), "shots of circuit 0 must be a list"),
+        (put("prepared", 1, "flips", value=["000", "01", "000"]), "flips of circuit 1 must be 3 texts of 3 characters"),
+        (put("prepared", 1, "flips", 0, value="0a1"), "flips of circuit 1 must be 3 texts of 3 characters"),
+        (put("prepared", 0, "method", value="magic"), "method of circuit 0 must be one of hardware; got 'magic'"),
+        (put("prepared", 0, "notes", value=[1]), "notes of circuit 0 must be a list of texts"),
+        (put("prepared", 0, value=[]), "circuit 0 must be an object"),
+        (
+            put("prepared", 0, "profile", "registers", value=[["meas", "3"]]),
+            "registers must be pairs of a name and a size",
+        ),
+    ],
+)
+def test_a_wrong_request_is_refused_in_words(request_, service, tmp_path, change, said):  # noqa: F811
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    edited(directory, change)
+    for act in (lambda: jobs.status(directory, service=service), lambda: jobs.collect(directory, service=service)):
+        with pytest.raises(StorageError, match=rf"request.json cannot be read: .*{said}"):
+            act()
+    assert len(service.jobs()) == 3
+
+
+def test_a_request_with_a_key_twice_is_refused(request_, service, tmp_path):  # noqa: F811
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    path = directory / "request.json"
+    path.write_text(path.read_text().replace('{"format"', '{"seed": 1, "format"', 1))
+    with pytest.raises(StorageError, match="keys must be distinct; 'seed' came twice"):
+        jobs.collect(directory, service=service)
+
+
+def test_an_edited_request_is_not_what_was_submitted(request_, service, tmp_path):  # noqa: F811
+    """Flips that are edited would turn every count into another one, in silence."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    row = "".join("01"[not flip] for flip in request_.prepared[1].flips[0])
+    edited(directory, put("prepared", 1, "flips", 0, value=row))
+    with pytest.raises(StorageError, match=r"request.json is not what was submitted, as its SHA-256"):
+        jobs.collect(directory, service=service)
+
+
+def test_inverted_bits_in_a_stored_result_are_seen(request_, service, tmp_path):  # noqa: F811
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    right(jobs.collect(directory, service=service))
+    path = directory / "results" / "0001.json"
+    result = json.loads(path.read_text(), cls=RuntimeDecoder)
+    for pub in result:
+        for register in pub.data.values():
+            register.array[:] ^= 1
+    path.write_text(json.dumps(result, cls=RuntimeEncoder))
+    for act in (jobs.read, jobs.collect):
+        with pytest.raises(StorageError, match=r"0001.json is not what was stored, as its SHA-256"):
+            act(directory)
+
+
+def kept(path, without):
+    return [line for line in path.read_text().splitlines(keepends=True) if json.loads(line)["event"] != without]
+
+
+def test_a_result_whose_hash_was_not_logged_is_brought_in(request_, service, tmp_path):  # noqa: F811
+    """A process was killed between the two."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    jobs.collect(directory, service=service)
+    log = directory / "log.jsonl"
+    log.write_text("".join(kept(log, without="done")))
+    right(jobs.collect(directory, service=service))
+    assert sum(event["event"] == "done" for event in RunFolder(directory).events()) == 3
+    assert len(service.jobs()) == 3
 
 
 def test_a_lost_log_is_made_up_for_by_results(request_, service, tmp_path):  # noqa: F811

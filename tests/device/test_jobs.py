@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 
 import pytest
@@ -194,14 +195,16 @@ def test_one_directory_one_request_one_process(request_, machine, ghz, service, 
         jobs.collect(tmp_path / "empty", service=service)
 
 
-def test_results_never_change_and_other_tools_read_them(request_, service, tmp_path):
+def test_results_never_change_and_are_not_read_without_their_run(request_, service, tmp_path):
     directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
     jobs.collect(directory, service=service)
     path = directory / "results" / "0000.json"
     before = path.read_text()
     RunFolder(directory).write_result(0, "{}")
     assert path.read_text() == before
-    assert read_counts(str(path), pub=1).shots == 30
+    for part in (path, shutil.copy(path, tmp_path / "copy.json")):  # flips are not undone in them
+        with pytest.raises(ValueError, match=r"is a part of a saved run.*: use qcluster mitigate"):
+            read_counts(str(part), pub=1)
 
 
 def test_fetch_needs_an_id_only(request_, service, tmp_path):

@@ -1,0 +1,206 @@
+"""Jobs through the runtime's own classes: accounts, deleted and foreign jobs, results that do not fit."""
+
+import json
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+from qcluster.device import MitigatedSampler, jobs
+from qcluster.device.execute import execute
+from qcluster.device.machine import find_machine
+from qcluster.device.prepare import Options, prepare
+from qcluster.errors import AccountError, JobError, StorageError
+from tests.device.cloud import Cloud, instance_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
+
+
+@pytest.fixture
+def cloud(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return Cloud(FakeManilaV2()).install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def backend(cloud):
+    return cloud.account("mine").backend("ibm_manila")
+
+
+def flip():
+    circuit = QuantumCircuit(2, name="flip")
+    circuit.x(0)
+    circuit.measure_all()
+    return circuit
+
+
+def save_another():
+    QiskitRuntimeService.save_account(
+        token="another", instance=instance_of("another")["crn"], channel="ibm_quantum_platform", set_as_default=True
+    )
+
+
+@pytest.mark.parametrize("mode", ["job", "batch", "session"])
+@pytest.mark.parametrize("another", [False, True])
+def test_jobs_are_collected_with_the_account_that_sent_them(cloud, backend, mode, another):
+    if another:
+        save_another()
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, mode=mode)
+    assert run.counts.to_counts() == {"01": 30}
+    assert run.job_ids == ("c001",)
+    assert cloud.jobs["c001"]["owner"] == "mine"
+
+
+@pytest.mark.parametrize("another", [False, True])
+def test_a_sampler_collects_with_the_account_of_its_backend(cloud, backend, another):
+    if another:
+        save_another()
+    result = MitigatedSampler(backend, twirls=2, seed=1, method="none").run([flip()], shots=20).result()
+    assert result[0].data.meas.get_counts() == {"01": 20}
+
+
+def test_the_runtimes_own_twirling_rounds_shots_up(cloud, backend):
+    (run,) = execute([flip()], backend, shots=100, twirls=3, twirling="server", seed=1)
+    assert run.counts.to_counts() == {"01": 102}
+
+
+def submitted(backend, tmp_path):
+    """Three jobs of two circuits."""
+    request = prepare([flip(), flip()], find_machine(backend), Options(shots=30, twirls=3, max_circuits=2), seed=4)
+    return jobs.submit(request, find_machine(backend), tmp_path / "run")
+
+
+def right(runs):
+    assert [run.counts.to_counts() for run in runs] == [{"01": 30}] * 2
+
+
+def test_another_process_collects_with_the_service_it_is_given(cloud, backend, tmp_path):
+    folder = submitted(backend, tmp_path)
+    with pytest.raises(AccountError, match="no IBM Quantum account"):
+        jobs.collect(folder)
+    save_another()
+    with pytest.raises(JobError, match=r"3 of 3 jobs .* job c001 is lost: this account has no job 'c001'"):
+        jobs.collect(folder)
+    right(jobs.collect(folder, service=cloud.account("mine")))
+    assert cloud.spent == 3
+    right(jobs.read(folder))
+
+
+def test_one_deleted_job_keeps_no_other_back(cloud, backend, tmp_path):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.delete("c002")
+    found = jobs.status(folder, service=service)
+    assert [part.status for part in found] == ["DONE", "LOST", "DONE"]
+    assert "may also have been deleted" in found[1].reason
+    for _ in range(2):
+        with pytest.raises(JobError, match=r"1 of 3 jobs .* job c002 is lost: this account has no job.*--resubmit"):
+            jobs.collect(folder, service=service)
+    assert sorted(path.name for path in (folder / "results").iterdir()) == ["0000.json", "0002.json"]
+    with pytest.raises(JobError, match=r"1 of 3 results are not in .*: qcluster jobs collect"):
+        jobs.read(folder)
+    cloud.jobs.clear()  # the others are here already
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert cloud.spent == 4
+
+
+def test_a_result_that_has_expired_is_a_lost_one(cloud, backend, tmp_path):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c001"]["results"] = None
+    with pytest.raises(JobError, match=r"1 of 3 jobs .* job c001 is lost: the service no longer keeps the result"):
+        jobs.collect(folder, service=service)
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert cloud.spent == 4
+
+
+def test_a_failed_job_is_sent_again_at_the_first_asking(cloud, backend, tmp_path):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.jobs["c003"].update(status="Cancelled - ran too long", reason="the fridge is warm")
+    right(jobs.collect(folder, service=service, resubmit=True))
+    assert cloud.spent == 4
+
+
+def test_a_service_that_does_not_answer_for_one_job_loses_nothing(cloud, backend, tmp_path, monkeypatch):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    whole = service.job
+
+    def hiccup(job_id):
+        if job_id == "c001":
+            raise ConnectionError("no route")
+        return whole(job_id)
+
+    monkeypatch.setattr(service, "job", hiccup)
+    for wanted in ({}, {"wait": True}, {"resubmit": True}):
+        with pytest.raises(JobError, match=r"1 of 3 jobs .* could not be looked at: job c001 cannot be reached"):
+            jobs.collect(folder, service=service, **wanted)
+    assert len(list((folder / "results").iterdir())) == 2
+    monkeypatch.undo()
+    right(jobs.collect(folder, service=service))
+    assert cloud.spent == 3
+
+
+def test_a_refused_submission_keeps_results_that_came(cloud, backend, tmp_path, monkeypatch):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    cloud.delete("c002")
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("no route")))
+        with pytest.raises(AccountError, match="reaches no machine"):
+            jobs.collect(folder, service=service, resubmit=True)
+    assert len(list((folder / "results").iterdir())) == 2
+    right(jobs.collect(folder, service=service))
+
+
+@pytest.mark.parametrize(
+    ("circuits", "shots", "said"),
+    [
+        (2, 5, "must have 10 shots; got 5"),
+        (1, 10, "must hold the results of 2 circuits; it holds 1"),
+        (0, 10, r"must have the registers \{'meas': 2\}; got \{'other': 2\}"),
+    ],
+)
+def test_a_result_that_is_not_what_was_asked_for_is_refused_and_kept(cloud, backend, tmp_path, circuits, shots, said):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    strange = QuantumCircuit(2)
+    strange.measure_all()
+    if not circuits:
+        from qiskit import ClassicalRegister
+
+        strange = QuantumCircuit(*strange.qregs, ClassicalRegister(2, "other"))
+        strange.measure([0, 1], [0, 1])
+    other = [strange] * (circuits or 2)
+    execute(other, backend, shots=shots, seed=1)
+    cloud.jobs["c001"]["results"] = cloud.jobs["c004"]["results"]
+    for _ in range(2):
+        with pytest.raises(
+            JobError, match=rf"1 of 3 jobs .* c001 gave a result that is not of these circuits: .*{said}"
+        ):
+            jobs.collect(folder, service=service)
+    assert sorted(path.name for path in (folder / "results").iterdir()) == [
+        "0000.refused-1.json",
+        "0001.json",
+        "0002.json",
+    ]
+    right(jobs.collect(folder, service=service, resubmit=True))
+
+
+def test_the_remarks_of_the_executor_are_kept(cloud, backend, tmp_path):
+    folder = submitted(backend, tmp_path)
+    jobs.collect(folder, service=cloud.account("mine"))
+    content = json.loads((folder / "results" / "0000.json").read_text())["__value__"]["metadata"]
+    assert content["executor"]["chunk_timing"]
+    assert content["qcluster"]["part"] == 0
+
+
+def test_a_foreign_part_is_not_taken_for_ones_own(cloud, backend, tmp_path):
+    """Also where the log is lost, and with it the hashes."""
+    folder = submitted(backend, tmp_path)
+    jobs.collect(folder, service=cloud.account("mine"))
+    first, third = folder / "results" / "0000.json", folder / "results" / "0002.json"
+    for lost in (False, True):
+        texts = first.read_text(), third.read_text()
+        if lost:
+            (folder / "log.jsonl").unlink()
+        first.write_text(texts[1]), third.write_text(texts[0])
+        with pytest.raises(StorageError, match="must be part 0 of"):
+            jobs.read(folder)
+        first.write_text(texts[0]), third.write_text(texts[1])

@@ -1,0 +1,117 @@
+"""Runs and answers travel: to other processes, into copies, and into files."""
+
+import copy
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+import pytest
+from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
+
+import qcluster as qc
+from qcluster.files import read_counts
+
+WAYS = {"pickle": lambda it: pickle.loads(pickle.dumps(it)), "copy": copy.copy, "deepcopy": copy.deepcopy}
+
+
+@pytest.fixture(scope="module")
+def run(ghz):
+    (made,) = qc.execute([ghz(3)], "fake_manila", shots=500, twirls=4, seed=1)
+    return made
+
+
+@pytest.fixture(scope="module")
+def answers(run):
+    dense = qc.Distribution(np.random.default_rng(0).random((4000, 5)) < 0.5, np.ones(4000))
+    return {
+        "circuit": qc.mitigate(run),
+        "mixture": qc.mitigate(run.counts),
+        "bare": qc.mitigate(run.counts, guard=False),
+        "paper": qc.mitigate(run.counts, 0.05, method="paper"),
+        "dense": qc.mitigate(dense),
+    }
+
+
+def arrays(record):
+    return [value for value in vars(record).values() if isinstance(value, np.ndarray)]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_travels_whole(run, way):
+    again = WAYS[way](run)
+    assert again.to_json() == run.to_json()
+    assert again.profile.gates == run.profile.gates
+    assert qc.mitigate(again) == qc.mitigate(run)
+    for part in (again, again.counts, again.profile, again.calibration, again.faults):
+        assert arrays(part)
+        assert not any(array.flags.writeable for array in arrays(part))
+    with pytest.raises(TypeError):
+        again.profile.gates["x", (0,)] = 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["circuit", "mixture", "bare", "paper", "dense"])
+def test_an_answer_travels_with_its_intervals(answers, way, name):
+    fixed = answers[name]
+    again = WAYS[way](fixed)
+    assert again == fixed
+    assert again.interval("Z" * fixed.raw.n_bits) == fixed.interval("Z" * fixed.raw.n_bits)
+    assert not any(array.flags.writeable for array in arrays(again))
+
+
+def test_answers_differ_where_anything_does(answers):
+    different = list(answers.values())
+    assert all((one == other) == (one is other) for one in different for other in different)
+    assert answers["circuit"] != "circuit"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_runs_are_mitigated_in_a_pool_of_processes(run, method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} here")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context(method)) as pool:
+        assert list(pool.map(qc.mitigate, [run, run.counts])) == [qc.mitigate(run), qc.mitigate(run.counts)]
+
+
+def test_a_run_comes_back_from_json(run):
+    again = qc.Run.from_json(run.to_json())
+    assert again.counts == run.counts
+    assert again.twirl_counts == run.twirl_counts
+    assert qc.mitigate(again) == qc.mitigate(run)
+    for text, said in (
+        ("{}", "expected a qcluster-run"),
+        (run.to_json().replace('"version": 1', '"version": 99', 1), "newer than this qcluster"),
+        (json.dumps({k: v for k, v in json.loads(run.to_json()).items() if k != "seed"}), "must have 'seed'"),
+        (json.dumps(json.loads(run.to_json()) | {"flips": ["0"]}), "flips of the run must be 4 texts of 3 characters"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            qc.Run.from_json(text)
+
+
+def test_results_of_the_sampler_are_saved_by_the_runtimes_encoder(ghz, tmp_path):
+    from qiskit.circuit import Parameter, QuantumCircuit
+
+    turned, angle = QuantumCircuit(1), Parameter("a")
+    turned.rx(angle, 0)
+    turned.measure_all()
+    sampler = qc.MitigatedSampler("fake_manila", twirls=2, seed=1)
+    result = sampler.run([ghz(3), (turned, [[0.0], [3.14]])], shots=100).result()
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(result, cls=RuntimeEncoder))
+    again = json.loads(path.read_text(), cls=RuntimeDecoder)
+    assert again[0].data.meas == result[0].data.meas
+    fixed, run = (result[0].metadata[name].item() for name in ("mitigations", "runs"))
+    assert json.loads(again[0].metadata["mitigations"].item()) == json.loads(fixed.to_json())
+    assert qc.mitigate(qc.Run.from_json(again[0].metadata["runs"].item())) == fixed
+    assert run.shots == 100
+    assert again[1].metadata["mitigations"].shape == result[1].metadata["mitigations"].shape == (2,)
+    assert read_counts(str(path), pub=0) == qc.Distribution.of(result[0])
+    for way in WAYS.values():
+        assert way(result)[0].metadata["mitigations"].item() == fixed
+
+
+def test_counts_are_written_as_json_that_is_read_again(run, tmp_path):
+    (tmp_path / "counts.json").write_text(run.counts.to_json())
+    assert read_counts(str(tmp_path / "counts.json")) == run.counts

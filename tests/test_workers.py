@@ -1,0 +1,52 @@
+"""Worker processes must not outlive the process that started them: they hold its standard output, and memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+MANY = """
+import time, qcluster as qc
+answers = qc.mitigate_many([{"00": 60 + k, "11": 40} for k in range(8)], workers=2)
+print(next(answers).applied, flush=True)
+time.sleep(600)
+"""
+
+CAMPAIGN = """
+import sys, time
+from qcluster.bench.campaign import run
+from qcluster.bench.tasks import parse_campaign
+plan = {"machines": "flips:0.05", "shots": 50, "cases": ["ghz:3", "bv:3"], "seeds": [0, 1, 2], "methods": "identity"}
+steps = run(parse_campaign(plan), sys.argv[1], workers=2)
+print(next(steps), next(steps), flush=True)
+time.sleep(600)
+"""
+
+RATES = """
+import sys, time
+from qcluster.bench.rate_plan import Job
+from qcluster.bench.rate_table import build
+jobs = [Job("ghz:2", "fake_manila", 0, 1, 50, seed) for seed in range(4)]
+steps = build(jobs, sys.argv[1], workers=2)
+print(next(steps), next(steps), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("code", [MANY, CAMPAIGN, RATES], ids=["mitigate_many", "campaign", "rates"])
+def test_workers_end_with_their_parent(tmp_path, code, how):
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline()
+        process.send_signal(how)
+        start = time.monotonic()
+        process.communicate(timeout=30)  # to the end of standard output, which every worker holds
+        assert time.monotonic() - start < 20
+    finally:
+        process.kill()
+        process.wait()
