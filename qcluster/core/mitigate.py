@@ -90,7 +90,7 @@ class Mitigation(Frozen):
             "method": self.method,
             "applied": bool(self.applied),
             "share": float(self.share),
-            "confidence": float(self.confidence),
+            "confidence": None if self.confidence is None else float(self.confidence),
             "reason": self.reason,
             "n_bits": self.raw.n_bits,
             "shots": self.raw.shots,

@@ -43,7 +43,7 @@ def test_the_default_is_safe_on_any_counts(given_counts):
     assert 0 <= fixed.share <= 1
     assert fixed.confidence is None or 0 <= fixed.confidence <= 1
     assert fixed.centroids.shape == (len(fixed.weights), fixed.raw.n_bits)
-    assert fixed.weights.sum() == pytest.approx(1)
+    assert fixed.weights.sum() == pytest.approx(1) or not len(fixed.weights)
     assert fixed.rates.shape == (fixed.raw.n_bits, 2)
     if not fixed.applied:
         assert fixed.distribution == fixed.raw
