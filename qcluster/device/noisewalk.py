@@ -266,7 +266,7 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     """Go through a compiled circuit and list its events.
 
     Raises:
-        ValueError: control flow, a gate on more than two qubits or with free parameters, or a delay in "dt"
+        ValueError: control flow, a `store`, a gate on more than two qubits or with free parameters, or a delay in "dt"
             without `dt`.
         CalibrationError: the machine has no such gate there.
     """
@@ -279,8 +279,8 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
         name, blocks = item.name, timeline.has_blocks(item)
         qubits = tuple(index[q] for q in item.qubits)
-        if blocks or (len(qubits) > 2 and name != "barrier"):
-            raise ValueError(f"the circuit must hold gates on one or two qubits and no control flow; got {name!r}")
+        if blocks or name == "store" or (len(qubits) > 2 and name != "barrier"):
+            raise ValueError(f"the circuit must hold gates on one or two qubits and no classical program; got {name!r}")
         if name == "measure":
             result.measure(qubits[0], clbits[item.clbits[0]])
         elif name == "reset":

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.distribution import Distribution
-from qcluster.device.timeline import has_blocks
+from qcluster.device.timeline import classical_bits, has_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -64,8 +64,9 @@ def twirl(
     Each dress implements the same unitary up to a global phase and, with the flips undone, the same distribution.
     Qiskit's `pauli_twirl_2q_gates` does the gates, in control flow as well. Flips come in opposite pairs, so that for
     an even number of twirls every bit is read upside down exactly half of the time, which makes readout errors
-    symmetric. A bit that control flow reads or writes is never flipped, since the program itself looks at it; a
-    measurement in the middle of a circuit is flipped and the qubit flipped back.
+    symmetric. Only what `measure` alone writes is flipped: a bit that the program itself reads or writes as well
+    (control flow, `store`, expressions, boxes, instructions of your own) never is; a measurement in the middle of a
+    circuit is flipped and the qubit flipped back.
 
     Args:
         circuit: best the compiled one, *before* it is scheduled: inserted gates take time.
@@ -107,7 +108,7 @@ def twirl(
         masks[:, sorted(locked)] = False
         masks[:, _unread_bits(circuit)] = False
         if locked:
-            notes += (f"bits {sorted(locked)} are used by control flow and never flipped",)
+            notes += (f"bits {sorted(locked)} are read or written by the program itself and never flipped",)
         for dress, mask in zip(dressed, masks, strict=True):
             _flip_measurements(dress, mask)
     masks.flags.writeable = False
@@ -151,19 +152,12 @@ def _opposite_pairs(n_twirls: int, n_bits: int, rng: np.random.Generator) -> npt
 
 
 def _locked_bits(circuit: QuantumCircuit) -> set[int]:
-    """Find the bits that the program itself reads, or writes under a condition."""
-    from qiskit.circuit import Clbit, Register
-    from qiskit.circuit.classical import expr
-
+    """Find the bits that anything but a plain measurement reads or writes: their values must be the program's own."""
     index = {bit: i for i, bit in enumerate(circuit.clbits)}
     locked: set[int] = set()
     for item in circuit.data:
-        if has_blocks(item):
-            locked.update(index[bit] for bit in item.clbits)
-        if item.name == "store":
-            for var in expr.iter_vars(item.operation.rvalue):
-                held = [var.var] if isinstance(var.var, Clbit) else var.var if isinstance(var.var, Register) else ()
-                locked.update(index[bit] for bit in held)
+        if (item.clbits and item.name != "measure") or item.name == "store":
+            locked.update(index[bit] for bit in (*item.clbits, *classical_bits(item.operation)))
     return locked
 
 
