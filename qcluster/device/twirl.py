@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.distribution import Distribution
+from qcluster.device.storage import dressing
 from qcluster.device.timeline import classical_bits, has_blocks
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def twirl(
         The circuits and their flips. About 1 ms per twirl of a circuit with 200 two-qubit gates.
 
     Raises:
-        ValueError: n_twirls is below 1, the circuit is already scheduled, or the target has no x gate to flip with.
+        ValueError: n_twirls is below 1, the circuit is already scheduled, or the target has no gate to flip with.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -101,8 +102,7 @@ def twirl(
     notes = _untwirled_gates(circuit)
     masks = np.zeros((n_twirls, circuit.num_clbits), dtype=bool)
     if measure and any(item.name == "measure" for item in circuit.data):
-        if target is not None and "x" not in target.operation_names:
-            raise ValueError("measurement twirling needs an x gate, which the target lacks: pass measure=False")
+        turn = _half_turn(target)
         locked = _locked_bits(circuit)
         masks = _opposite_pairs(n_twirls, circuit.num_clbits, flips)
         masks[:, sorted(locked)] = False
@@ -110,7 +110,7 @@ def twirl(
         if locked:
             notes += (f"bits {sorted(locked)} are read or written by the program itself and never flipped",)
         for dress, mask in zip(dressed, masks, strict=True):
-            _flip_measurements(dress, mask)
+            _flip_measurements(dress, mask, turn)
     masks.flags.writeable = False
     return Twirls(tuple(dressed), masks, notes)
 
@@ -120,9 +120,10 @@ def _twirl_gates(
 ) -> list[QuantumCircuit]:
     from qiskit.circuit import pauli_twirl_2q_gates
 
-    dressed: list[QuantumCircuit] = pauli_twirl_2q_gates(
-        circuit, seed=int(rng.integers(2**63)), num_twirls=n_twirls, target=target
-    )
+    with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
+        dressed: list[QuantumCircuit] = pauli_twirl_2q_gates(
+            circuit, seed=int(rng.integers(2**63)), num_twirls=n_twirls, target=target
+        )
     for twirled in dressed:
         keep_labels(circuit, twirled)
     return dressed
@@ -166,10 +167,24 @@ def _unread_bits(circuit: QuantumCircuit) -> list[int]:
     return [i for i, bit in enumerate(circuit.clbits) if bit not in read]
 
 
-def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_]) -> None:
+def _half_turn(target: Target | None) -> list[Any]:
+    """Spell an x in gates of the machine: some old ones have no x."""
+    from qiskit.circuit.library import SXGate, U3Gate, UGate, XGate
+
+    spellings = ([XGate()], [SXGate(), SXGate()], [UGate(np.pi, 0, np.pi)], [U3Gate(np.pi, 0, np.pi)])
+    for gates in spellings:
+        if target is None or gates[0].name in target.operation_names:
+            return gates
+    raise ValueError(
+        "measurement twirling needs a machine with one of the gates x, sx, u and u3; this one has "
+        f"{', '.join(sorted(target.operation_names if target is not None else ()))}: leave measurements as they are, "
+        "measure_twirl=False (of `twirl`: measure=False)"
+    )
+
+
+def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_], turn: list[Any]) -> None:
     """Put an x before each measurement into a masked bit, and another behind it where the qubit goes on; in place."""
     from qiskit.circuit import CircuitInstruction
-    from qiskit.circuit.library import XGate
 
     bits = {bit for bit, flip in zip(circuit.clbits, mask, strict=True) if flip}
     seen: set[Any] = set()
@@ -182,7 +197,8 @@ def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_]) -> 
             places.append((i, item.qubits, item.qubits[0] in seen))
         seen.update(item.qubits)
     for i, qubits, goes_on in places:
-        flip = CircuitInstruction(XGate(), qubits)
-        if goes_on:
-            circuit.data.insert(i + 1, flip)
-        circuit.data.insert(i, flip)
+        flip = [CircuitInstruction(gate, qubits) for gate in turn]
+        for part in flip if goes_on else ():
+            circuit.data.insert(i + 1, part)
+        for part in flip:
+            circuit.data.insert(i, part)

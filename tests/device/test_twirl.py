@@ -203,14 +203,27 @@ def test_gates_without_twirl_are_named():
     assert "rzz gates are not twirled" in twirl(circuit, 2, seed=1).notes[0]
 
 
+@pytest.mark.parametrize(("gates", "turn"), [(["rz", "sx"], "sx"), (["u"], "u"), (["u3"], "u3")])
+def test_measurements_are_flipped_with_the_gates_of_the_machine(ghz, gates, turn):
+    target = GenericBackendV2(2, ["cx", "id", *gates], seed=0).target
+    circuit = QuantumCircuit(2, 3)
+    circuit.measure([0, 1, 0], [0, 1, 2])
+    twirls = twirl(circuit, 4, target, seed=1)
+    assert any(turn in dressed.count_ops() for dressed in twirls.circuits)
+    for dressed in twirls.circuits:
+        assert set(dressed.count_ops()) <= set(target.operation_names)
+    for read in twirls.undo([dynamic_distribution(dressed) for dressed in twirls.circuits]):
+        assert read.to_probs() == {"000": pytest.approx(1.0)}
+
+
 def test_refusals(torino, ghz):
     scheduled = generate_preset_pass_manager(1, backend=torino, scheduling_method="alap", seed_transpiler=1).run(ghz(2))
     with pytest.raises(ValueError, match="twirl first, then schedule"):
         twirl(scheduled, 2)
     with pytest.raises(ValueError, match="at least 1; got 0"):
         twirl(ghz(2), 0)
-    with pytest.raises(ValueError, match="measure=False"):
-        twirl(ghz(2), 2, GenericBackendV2(2, ["cx", "id", "rz", "sx"], seed=0).target)
+    with pytest.raises(ValueError, match=r"one has cx, delay, .* measure_twirl=False \(of `twirl`: measure=False\)"):
+        twirl(ghz(2), 2, GenericBackendV2(2, ["cx", "id", "rz", "rx"], seed=0).target)
 
 
 @pytest.mark.parametrize("measure", [False, True])
