@@ -28,6 +28,10 @@ _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
 
 
+_HARDLY_ANY = 0.01
+"""Share of shots without a fault below which agreement with the calibration is no news."""
+
+
 @dataclass(frozen=True)
 class CircuitSettings:
     """Constants of circuit-aware mitigation."""
@@ -137,7 +141,8 @@ def mitigate_circuit(
     wide = counts.n_bits > settings.widest or not kernel.index.exact
     if wide or counts.shots < settings.crowd * 2.0**counts.n_bits:
         return _unexplained(counts, kernel)
-    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense), settings, rng)
+    whole = float(np.exp(-faults.expected_faults))
+    return _dense(counts, kernel, seen, deconvolve(kernel, histogram, settings.dense), settings, rng, whole)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -270,7 +275,7 @@ def _unexplained(counts: Distribution, kernel: Kernel) -> CircuitFit:
 
 def _dense(
     counts: Distribution, kernel: Kernel, seen: Observed, found: DenseFit, settings: CircuitSettings,
-    rng: np.random.Generator,
+    rng: np.random.Generator, whole: float,
 ) -> CircuitFit:  # fmt: skip
     histogram = seen.histogram(kernel.size)
     gain = found.expected - found.expected_raw
@@ -289,6 +294,11 @@ def _dense(
     else:
         distribution = counts
         reason = f"left as they came: undoing the circuit's faults would gain {gain:.1%}, less than it may cost; {said}"
+        if whole < _HARDLY_ANY:  # an answer as flat as the counts agrees with any noise
+            reason = (
+                f"left as they came: by the calibration {whole:.1%} of the shots come through without a fault, so that "
+                "the counts say next to nothing about the circuit"
+            )
     return CircuitFit(
         distribution=distribution,
         applied=applied,

@@ -38,6 +38,8 @@ class Prepared:
     """What was not done as asked, and why."""
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
+    noiseless: bool = False
+    """True where a simulator without noise runs a circuit that brings none of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,7 @@ class Request:
                 "shots": p.shots,
                 "method": p.method,
                 "notes": p.notes,
+                "noiseless": p.noiseless,
                 "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
             }
             for p in self.prepared
@@ -92,7 +95,8 @@ class Request:
         content = check_format(text, FORMAT, VERSION)
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
-        fields["prepared"] = tuple(_prepared(part) for part in content["prepared"])
+        quiet = content["kind"] == "simulator" and fields["calibration"].noiseless  # older requests do not say
+        fields["prepared"] = tuple(_prepared({"noiseless": quiet, **part}) for part in content["prepared"])
         return cls(**fields)
 
 
@@ -105,5 +109,6 @@ def _prepared(part: dict[str, Any]) -> Prepared:
         shots=tuple(part["shots"]),
         method=part["method"],
         notes=tuple(part["notes"]),
+        noiseless=bool(part["noiseless"]),
         circuits=tuple(load_circuits(base64.b64decode(part["qpy"]))),
     )

@@ -38,6 +38,11 @@ def _steps(circuit: Any, qubits: dict[Any, int], clbits: dict[Any, int], *, insi
             yield from _steps(block, inner_qubits, inner_clbits, inside=True)
 
 
+def is_measurement(name: str) -> bool:
+    """Tell whether an instruction of this name measures: machines may have others beside "measure", "measure_2"."""
+    return name == "measure" or name.startswith("measure_")
+
+
 def has_blocks(item: Any) -> bool:
     """Tell whether an instruction holds circuits of its own: control flow, or a box."""
     return bool(item.is_control_flow()) or item.name == "box"
@@ -76,7 +81,7 @@ def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.ND
     measured = np.full(circuit.num_clbits, -1, dtype=np.int64)
     mid = np.zeros(circuit.num_clbits, dtype=bool)
     for item, qubits, clbits, inside in steps(circuit):
-        if item.name == "measure":
+        if is_measurement(item.name):
             (qubit,), (bit,) = qubits, clbits
             if inside and measured[bit] not in (-1, qubit):
                 raise ValueError(
@@ -102,7 +107,7 @@ def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
         if item.name in {"barrier", "delay"} or has_blocks(item) or not qubits:
             continue
         used.update(qubits)
-        if item.name == "measure":
+        if is_measurement(item.name):
             continue
         gates[item.name, qubits] += 1
         if len(qubits) > 1:
