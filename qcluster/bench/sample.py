@@ -167,7 +167,7 @@ def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:
 
 def _pack_run(run: "Run") -> dict[str, Any]:
     """Write all of a run but its counts; of the calibration the identity, since many runs share it."""
-    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions")
+    plain = ("backend", "method", "approximate", "notes", "job_ids", "seed", "options", "versions", "noiseless")
     return {name: getattr(run, name) for name in plain} | {
         "twirl_counts": [_table(part) for part in run.twirl_counts],
         "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],

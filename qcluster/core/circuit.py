@@ -28,6 +28,8 @@ _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
+_HARDLY_ANY = 0.01
+"""Share of shots without a fault below which agreement with the calibration is no news."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,7 @@ def mitigate_circuit(
     if not counts.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     kernel, seen = _located(counts, faults, settings)
+    whole = float(np.exp(-faults.expected_faults))
     rng = np.random.default_rng(settings.seed)
     wide = counts.n_bits > settings.widest or not kernel.index.exact
     histogram = seen.histogram(kernel.size)
@@ -144,6 +147,15 @@ def mitigate_circuit(
             counts,
             kernel,
             "no few strings explain the counts under the circuit's faults, and there are too few shots for many",
+        )
+    unmoved = fidelity(histogram / counts.shots, found.ideal) > _SAME
+    if whole < _HARDLY_ANY and (unmoved or not found.scale):
+        return _left(
+            counts,
+            kernel,
+            f"by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say next to "
+            "nothing about the circuit",
+            believed=True,
         )
     if not found.scale:
         return _left(counts, kernel, "the counts are sharper than the calibration's noise allows, however it is scaled")
@@ -281,11 +293,11 @@ def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
     return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
 
 
-def _left(counts: Distribution, kernel: Kernel, reason: str) -> CircuitFit:
+def _left(counts: Distribution, kernel: Kernel, reason: str, *, believed: bool = False) -> CircuitFit:
     return CircuitFit(
         distribution=counts,
         applied=False,
-        believed=False,
+        believed=believed,
         kind="none",
         share=0.0,
         reason=f"left as is: {reason}",

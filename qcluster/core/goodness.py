@@ -71,7 +71,7 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
         gram += signs.T @ weighed
     squares = mean**2 / total, gram[np.triu_indices(n_bits, 1)] ** 2 / total
     found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
-    return max(found)
+    return float(max(found))
 
 
 def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:

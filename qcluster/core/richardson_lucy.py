@@ -78,7 +78,8 @@ def richardson_lucy(
     """
     ideal: Floats = seen if start is None else start
     ideal = ideal + _FAINT
-    ahead, last, step = ideal, ideal, None
+    ahead = last = ideal
+    step: Floats | None = None
     for _ in range(rounds):
         noisy = forward(ahead)
         if explained is not None and explained(noisy):

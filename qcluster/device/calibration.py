@@ -30,8 +30,13 @@ from qcluster.device.storage import (
 )
 from qcluster.files import write_whole
 
+Floats = npt.NDArray[np.float64]
+
 FORMAT = "qcluster-calibration"
 VERSION = 1
+
+_UNLIMITED = 24
+"""Qubits of a simulator that sets no limit: those of Qiskit's BasicSimulator."""
 
 _FLOATS = ("t1", "t2", "readout", "readout_duration", "errors_1q", "durations_1q", "errors_2q", "durations_2q")
 
@@ -41,7 +46,8 @@ class Calibration(Frozen):
     """Hold what a machine published about itself at one moment; times in seconds, NaN where nothing is known.
 
     Two-qubit figures are per direction, as the machine lists them; `error` and `duration` look a gate up and fall
-    back on the other direction.
+    back on the other direction. `assumed_error`, `assumed_readout` and `coherence` fill what is unknown, for
+    simulations and predictions.
 
     Example:
         >>> from qcluster.device import Calibration
@@ -128,6 +134,15 @@ class Calibration(Frozen):
         """True for a machine that lists no gates and no readout errors: a plain simulator."""
         return not self.gates_1q and not self.gates_2q and bool((self.readout == 0).all() and np.isinf(self.t1).all())
 
+    @property
+    def harmless(self) -> bool:
+        """True where no error and no coherence time is published: a simulation of this machine has no noise."""
+        errors = (self.errors_1q, self.errors_2q, self.readout)
+        times = (self.t1, self.t2)
+        return not any(np.nan_to_num(error).any() for error in errors) and not any(
+            np.isfinite(time).any() for time in times
+        )
+
     @cached_property
     def identity(self) -> str:
         """Hash of the content (16 hexadecimal digits): equal calibrations are equal numbers, not equal objects."""
@@ -162,10 +177,94 @@ class Calibration(Frozen):
             return float(self.readout_duration[qubits[0]])
         return self._lookup(self.durations_1q, self.durations_2q, gate, qubits)
 
+    def assumed_error(self, gate: str, qubits: Sequence[int]) -> float:
+        """Give the error to reckon with at a place, in simulations and predictions.
+
+        It is the published one; 1, a gate that does nothing right, for what is dead; the median of the machine's living
+        gates of that name where no figure is published; and 0 where the machine publishes none for any of them.
+
+        Args:
+            gate: name of the gate.
+            qubits: one or two physical qubits, in either order.
+
+        Returns:
+            A number in [0, 1]; NaN where the machine knows no gate of that name.
+
+        Raises:
+            ValueError: a qubit lies outside the machine.
+        """
+        error = self.error(gate, qubits)
+        if np.isnan(error) and gate not in self._medians:
+            return error
+        if self.is_dead(gate, qubits):
+            return 1.0
+        return self._medians[gate] if np.isnan(error) else error
+
+    def assumed_readout(self, qubit: int) -> tuple[float, float]:
+        """Give P(read 1|0) and P(read 0|1) to reckon with, as `assumed_error` does; (0.5, 0.5) where both are 1.
+
+        A qubit that is read wrongly each time is not one that is read well: the published 1 says that readout failed.
+        """
+        self._check([qubit])
+        zero, one = self._filled_readout[qubit].tolist()
+        return (0.5, 0.5) if zero >= 1 and one >= 1 else (min(zero, 1.0), min(one, 1.0))
+
+    def coherence(self, qubit: int) -> tuple[float, float]:
+        """Give T1 and T2 to reckon with, in seconds: the median of the machine where a qubit has no positive figure,
+        infinite where none has; T2 is at most 2 T1."""
+        self._check([qubit])
+        t1, t2 = self._filled_times[:, qubit].tolist()
+        return t1, min(t2, 2 * t1)
+
+    def is_faulty(self, qubit: int) -> bool:
+        """Tell whether a qubit is reported as out of order altogether, whatever its published figures."""
+        self._check([qubit])
+        return bool(self._faulty[qubit])
+
+    def is_dead(self, gate: str, qubits: Sequence[int]) -> bool:
+        """Tell whether a gate or "measure" is out of order at a place: published with error 1 or more, or reported
+        as faulty, itself or one of its qubits."""
+        if gate == "measure":
+            (qubit,) = qubits
+            self._check(qubits)
+            return bool((self.readout[qubit] >= 1).any() or self._faulty[qubit])
+        if self.error(gate, qubits) >= 1 or self._faulty[list(qubits)].any():
+            return True
+        return any(self.dead_couplings[column] for column in self._found(qubits)[:1])
+
+    @cached_property
+    def _faulty(self) -> npt.NDArray[np.bool_]:
+        """Dead qubits whose figures do not say why: everything there is out of order."""
+        said = (self.readout >= 1).any(axis=1) | published.dead(self.errors_1q).any(axis=0)
+        return np.asarray(self.dead_qubits & ~said)
+
+    @cached_property
+    def _medians(self) -> dict[str, float]:
+        rows = [*zip(self.gates_1q, self.errors_1q, strict=True), *zip(self.gates_2q, self.errors_2q, strict=True)]
+        return {name: _median(row, alive=row < 1, otherwise=0.0) for name, row in rows}
+
+    @cached_property
+    def _filled_readout(self) -> Floats:
+        typical = [_median(column, alive=column < 1, otherwise=0.0) for column in self.readout.T]
+        return np.where(np.isnan(self.readout), typical, self.readout)
+
+    @cached_property
+    def _filled_times(self) -> Floats:
+        times = np.stack([self.t1, self.t2])
+        typical = [[_median(row, alive=row > 0, otherwise=np.inf)] for row in times]
+        return np.where(times > 0, times, typical)
+
     def _check(self, qubits: Sequence[int]) -> None:
         for qubit in qubits:
             if not 0 <= qubit < self.n_qubits:
                 raise ValueError(f"qubits must lie in 0..{self.n_qubits - 1} on {self.backend}; got {qubit}")
+
+    def _found(self, qubits: Sequence[int]) -> list[int]:
+        """Columns of a pair of qubits: in the direction given, then in the other."""
+        if len(qubits) != 2:
+            return []
+        a, b = qubits
+        return [self._columns[pair] for pair in ((a, b), (b, a)) if pair in self._columns]
 
     def _lookup(
         self, one: npt.NDArray[np.float64], two: npt.NDArray[np.float64], gate: str, qubits: Sequence[int]
@@ -177,9 +276,8 @@ class Calibration(Frozen):
             return float(one[self.gates_1q.index(gate), qubits[0]])
         if len(qubits) == 2 and gate in self.gates_2q:
             row = two[self.gates_2q.index(gate)]
-            for pair in ((qubits[0], qubits[1]), (qubits[1], qubits[0])):
-                column = self._columns.get(pair)
-                if column is not None and not np.isnan(row[column]):
+            for column in self._found(qubits):
+                if not np.isnan(row[column]):
                     return float(row[column])
         return float("nan")
 
@@ -228,6 +326,10 @@ class Calibration(Frozen):
         return cls.from_json(load_text(Path(path)))
 
 
+def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -> float:
+    return float(np.median(values[alive])) if alive.any() else otherwise
+
+
 def read_calibration(backend: Any) -> Calibration:
     """Copy the published figures of a backend, fake or real, with the same code.
 
@@ -249,7 +351,7 @@ def read_calibration(backend: Any) -> Calibration:
     """
     target = backend.target
     name = str(backend.name)
-    n = int(target.num_qubits or backend.num_qubits)
+    n = int(target.num_qubits or backend.num_qubits or _UNLIMITED)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
     properties = backend.properties() if callable(getattr(backend, "properties", None)) else None
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:

@@ -48,7 +48,8 @@ def fault_masks(
 
     Args:
         circuit: compiled for the machine, so that its qubits are the physical ones.
-        calibration: of that machine, at best of that day. Dead places get the median of the living.
+        calibration: of that machine, at best of that day. What is dead scrambles its qubits; see
+            `Calibration.assumed_error`.
         idle: True counts the waiting of an unscheduled circuit too, run as late as possible, which is what hardware
             does; False counts explicit delays only, which is what a simulator does.
         dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
@@ -123,7 +124,7 @@ def known_faults(run: Run) -> FaultMasks | None:
     """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
     from qiskit.exceptions import QiskitError
 
-    if run.calibration.noiseless:
+    if run.noiseless or run.calibration.noiseless:
         return None
     try:
         return run_faults(run)

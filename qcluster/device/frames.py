@@ -129,7 +129,7 @@ class _Frames:
             if name == "barrier" or qubits[0] not in used:
                 continue
             if name == "measure":
-                errors = np.nan_to_num(calibration.readout[qubits[0]])
+                errors = np.array(calibration.assumed_readout(qubits[0]))
                 bits[clbits[0]] = self._measure(qubits[0], next(outcomes), errors)
             elif name == "reset":
                 self.x[qubits[0]] = False

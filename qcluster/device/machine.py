@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qcluster.device.account import open_backend
 from qcluster.device.calibration import Calibration, read_calibration
+from qcluster.device.dead import living_target
 
 if TYPE_CHECKING:
     from qiskit.transpiler import Target
@@ -38,13 +39,29 @@ class Machine:
         """The target that inserted gates must respect; None on a simulator that takes any gate anywhere."""
         return self.backend.target if self.calibration.gates_2q else None
 
+    @property
+    def clock(self) -> float | None:
+        """Seconds per unit of a delay given in "dt"; 0 on a simulator that has no clock, where waiting does nothing."""
+        dt: float | None = getattr(self.backend, "dt", None)
+        return 0.0 if dt is None and self.noiseless else dt
+
+    @cached_property
+    def noiseless(self) -> bool:
+        """True for a simulator known to have no noise; one of published noise has none where none is published."""
+        if self.kind == "simulator":
+            noise = getattr(self.backend.options, "noise_model", None)
+            return noise is None or bool(noise.is_ideal())
+        return self.kind == "model" and self.calibration.harmless
+
     @cached_property
     def live(self) -> Target:
         """The target without what is dead: no circuit is laid out over an edge that the machine says is broken."""
         calibration = self.calibration
-        if not (calibration.dead_couplings.any() or calibration.dead_qubits.any()):
+        errors = (calibration.errors_1q, calibration.errors_2q)
+        flagged = calibration.dead_couplings.any() or calibration.dead_qubits.any()
+        if not flagged and not any((error >= 1).any() for error in errors):
             return self.backend.target
-        return _without_dead(self.backend.target, calibration)
+        return living_target(self.backend.target, calibration)
 
 
 def find_machine(backend: Any) -> Machine:
@@ -99,34 +116,3 @@ def _recorded(name: str) -> Any:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"backend must name a recorded machine such as 'fake_torino'; got {name!r}{hint}")
     return getattr(fake_provider, cls)()
-
-
-def _without_dead(target: Any, calibration: Calibration) -> Any:
-    from qiskit.transpiler import Target
-
-    dead = {(q,) for q in calibration.dead_qubits.nonzero()[0].tolist()}
-    dead |= {tuple(pair) for pair in calibration.couplings[calibration.dead_couplings].tolist()}
-    live = Target(
-        num_qubits=target.num_qubits,
-        dt=target.dt,
-        granularity=target.granularity,
-        min_length=target.min_length,
-        pulse_alignment=target.pulse_alignment,
-        acquire_alignment=target.acquire_alignment,
-        qubit_properties=target.qubit_properties,
-    )
-    for name in target.operation_names:
-        operation, places = target.operation_from_name(name), target[name]
-        if isinstance(operation, type):
-            live.add_instruction(operation, name=name)
-            continue
-        if places is not None and None not in places:
-            places = {
-                qubits: known
-                for qubits, known in places.items()
-                if qubits not in dead and not any((q,) in dead for q in qubits)
-            }
-            if not places:
-                continue
-        live.add_instruction(operation, places, name=name)
-    return live

@@ -38,7 +38,7 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
     model = NoiseModel()
     for name, qubits in sorted(places):
         if name == "measure":
-            p10, p01 = np.nan_to_num(calibration.readout[qubits[0]])
+            p10, p01 = calibration.assumed_readout(qubits[0])
             if p10 or p01:
                 model.add_readout_error(ReadoutError([[1 - p10, p10], [p01, 1 - p01]]), list(qubits))
         elif len(qubits) in (1, 2) and name not in {"barrier", "delay", "reset"}:
@@ -74,12 +74,13 @@ def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | No
 def figures(
     calibration: Calibration, name: str, qubits: Iterable[int], wait: float = 0.0
 ) -> tuple[float, float, tuple[tuple[float, float], ...]]:
-    """Look up the arguments of `gate_channel`; what is unknown does no harm. A delay has length `wait`, no error."""
+    """Look up the arguments of `gate_channel`, unknown figures filled as the calibration fills them (a gate that it
+    does not list does no harm). A delay has length `wait`, no error."""
     qubits = tuple(qubits)
-    times = tuple((_known(calibration.t1[q], np.inf), _known(calibration.t2[q], np.inf)) for q in qubits)
+    times = tuple(calibration.coherence(q) for q in qubits)
     if name == "delay":
         return 0.0, wait, times
-    return _known(calibration.error(name, qubits), 0.0), _known(calibration.duration(name, qubits), 0.0), times
+    return _known(calibration.assumed_error(name, qubits), 0.0), _known(calibration.duration(name, qubits), 0.0), times
 
 
 def _known(value: float, otherwise: float) -> float:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
+_LEAST_TELLING = 0.98
+"""Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
+
 
 class Turn(NamedTuple):
     """A one-qubit gate: Pauli j turns into Pauli i with probability ``squares[i, j]``."""
@@ -112,7 +115,7 @@ class Walk:
     """Turn operations into events, one after the other."""
 
     calibration: Calibration
-    """What the machine published; places it calls dead get the median of the living ones."""
+    """What the machine published; see `Calibration.assumed_error` for what is dead or unknown."""
     n_bits: int
     """Number of classical bits."""
     events: list[Event | None] = field(default_factory=list)
@@ -152,7 +155,7 @@ class Walk:
         else:
             self._couple(matrix, *qubits)
         error = self._published(operation.name, qubits)
-        t1, t2 = self.calibration.t1[list(qubits)], self.calibration.t2[list(qubits)]
+        t1, t2 = np.array([self.calibration.coherence(q) for q in qubits]).T
         rate = pauli.depolarising_rate(error, seconds, t1, t2)
         if rate > 0 and len(qubits) == 1:
             self._strike(qubits[0], np.full(3, rate), GATE)
@@ -215,9 +218,9 @@ class Walk:
 
     def decohere(self, qubit: int, seconds: float, kind: int) -> None:
         """Let a touched qubit wait; its frame turns the faults."""
-        t1, t2 = self.calibration.t1[qubit], self.calibration.t2[qubit]
-        if seconds <= 0 or qubit not in self.frames or not (t1 > 0 and t2 > 0):
+        if seconds <= 0 or qubit not in self.frames:
             return
+        t1, t2 = self.calibration.coherence(qubit)
         rates = pauli.relaxation_rates(seconds, t1, t2)
         if rates.any():
             if qubit not in self.blocks:
@@ -232,8 +235,9 @@ class Walk:
             self.events[index] = None
             decay += share
         lost = -np.expm1(-decay)
-        zero, one = self.calibration.readout[qubit]
-        self.readout[bit] = zero, lost * (1 - zero) + (1 - lost) * one
+        zero, one = self.calibration.assumed_readout(qubit)
+        wrong = np.array([zero, lost * (1 - zero) + (1 - lost) * one])
+        self.readout[bit] = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
         self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
         self.events.append(Measure(qubit, bit))
         self.frames[qubit] = np.eye(2, dtype=complex)
@@ -247,26 +251,20 @@ class Walk:
         self.fresh.discard(qubit)
 
     def _published(self, name: str, qubits: tuple[int, ...]) -> float:
-        error = self.calibration.error(name, qubits)
+        error = self.calibration.assumed_error(name, qubits)
         if np.isnan(error):
             raise CalibrationError(
                 f"the calibration of {self.calibration.backend} lists no gate {name!r} on {qubits}: "
                 "give the circuit as compiled for that machine"
             )
-        if error < 1:
-            return error
-        table = self.calibration.errors_1q if len(qubits) == 1 else self.calibration.errors_2q
-        names = self.calibration.gates_1q if len(qubits) == 1 else self.calibration.gates_2q
-        row = table[names.index(name)]
-        alive = row[row < 1]
-        return float(np.median(alive)) if len(alive) else error
+        return error
 
 
 def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None) -> Walk:
     """Go through a compiled circuit and list its events.
 
     Raises:
-        ValueError: control flow, a gate on more than two qubits or with free parameters, or a delay in "dt"
+        ValueError: control flow, a `store`, a gate on more than two qubits or with free parameters, or a delay in "dt"
             without `dt`.
         CalibrationError: the machine has no such gate there.
     """
@@ -279,8 +277,8 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
         name, blocks = item.name, timeline.has_blocks(item)
         qubits = tuple(index[q] for q in item.qubits)
-        if blocks or (len(qubits) > 2 and name != "barrier"):
-            raise ValueError(f"the circuit must hold gates on one or two qubits and no control flow; got {name!r}")
+        if blocks or name == "store" or (len(qubits) > 2 and name != "barrier"):
+            raise ValueError(f"the circuit must hold gates on one or two qubits and no classical program; got {name!r}")
         if name == "measure":
             result.measure(qubits[0], clbits[item.clbits[0]])
         elif name == "reset":

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qcluster.device.dead import can_hold, dead_parts
 from qcluster.device.frames import is_clifford
 from qcluster.device.machine import Machine
 from qcluster.device.profile import Profile, read_profile
@@ -17,11 +21,18 @@ from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request
 from qcluster.device.schedule import can_schedule, schedule
 from qcluster.device.simulate import choose_method, split_shots
-from qcluster.device.timeline import census, steps
+from qcluster.device.storage import dressing
+from qcluster.device.timeline import census, has_blocks, is_measurement, steps
 from qcluster.device.twirl import Twirls, twirl
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
+
+_CHANNELS = {"kraus", "superop", "quantum_channel", "roerror"}
+"""Instructions by which a circuit brings noise of its own to a simulator."""
+
+MOST_SHOTS = 10**8
+"""Most shots of one circuit on a simulator, which holds every one of them in memory."""
 
 _DISTRIBUTIONS = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
 
@@ -65,7 +76,7 @@ def prepare(
         kind=machine.kind,
         seed=root,
         simulator_seed=simulator_seed,
-        dt=machine.backend.dt if machine.kind != "simulator" else getattr(machine.backend, "dt", None),
+        dt=machine.clock,
         options={name: getattr(options, name) for name in Options.__dataclass_fields__},
         versions=_versions(),
         calibration=machine.calibration,
@@ -85,23 +96,49 @@ def _check(circuits: Sequence[QuantumCircuit], machine: Machine, options: Option
                 f"all parameters must be bound; {name!r} has {sorted(p.name for p in circuit.parameters)}: use "
                 "circuit.assign_parameters(values)"
             )
-        if not circuit.num_clbits or not _measures(circuit):
+        if not writes_bits(circuit):
             raise ValueError(f"circuits must measure something; {name!r} does not: add circuit.measure_all()")
-        if circuit.num_qubits > machine.backend.target.num_qubits and machine.kind != "simulator":
+        if circuit.num_qubits > machine.calibration.n_qubits and machine.kind != "simulator":
             raise ValueError(
-                f"{name!r} needs {circuit.num_qubits} qubits; {machine.name} has {machine.backend.target.num_qubits}"
+                f"{name!r} needs {circuit.num_qubits} qubits; {machine.name} has {machine.calibration.n_qubits}"
             )
+        check_program(circuit, machine)
         in_registers = [bit for register in circuit.cregs for bit in register]
         if machine.kind == "hardware" and in_registers != list(circuit.clbits):
             raise ValueError(
                 f"on hardware every classical bit must sit in exactly one register, in order; in {name!r} some do not"
             )
+    if machine.kind != "hardware" and options.shots > MOST_SHOTS:
+        raise ValueError(
+            f"shots must be at most {MOST_SHOTS:,} on a simulator, which keeps each of them; got {options.shots:,}"
+        )
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
 
 
-def _measures(circuit: QuantumCircuit) -> bool:
-    return any(item.name == "measure" for item, *_ in steps(circuit))
+def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
+    """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
+    for item, *_ in steps(circuit):
+        if item.name == "delay" and item.operation.unit == "expr":
+            raise ValueError(
+                f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
+            )
+        if machine.kind == "hardware":
+            continue
+        if is_measurement(item.name) and item.name != "measure":
+            raise ValueError(
+                f"a simulation knows plain measurements only; {circuit.name!r} holds {item.name!r}: use circuit.measure"
+            )
+        if any(scope.num_vars for scope in (circuit, *(item.operation.blocks if has_blocks(item) else ()))):
+            raise ValueError(
+                f"a simulation knows classical bits and registers only; {circuit.name!r} declares variables: keep "
+                "their values in bits"
+            )
+
+
+def writes_bits(circuit: QuantumCircuit) -> bool:
+    """Tell whether a circuit measures anything, or stores into a classical bit."""
+    return any(is_measurement(item.name) or item.name == "store" for item, *_ in steps(circuit))
 
 
 def compile_circuits(
@@ -122,20 +159,32 @@ def compile_circuits(
 
 
 def _transpile(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
-    from qiskit.transpiler import TranspilerError, generate_preset_pass_manager
+    from qiskit.transpiler import generate_preset_pass_manager
 
     if machine.kind == "simulator" and machine.gates is None:
-        passes = generate_preset_pass_manager(level, backend=machine.backend, seed_transpiler=seed)
-        return [passes.run(circuit) for circuit in circuits]
-    stage = getattr(machine.backend, "get_translation_stage_plugin", lambda: None)()
-    last: Exception | None = None
-    for target in (machine.live, machine.backend.target):
-        passes = generate_preset_pass_manager(level, target=target, translation_method=stage, seed_transpiler=seed)
-        try:
+        with _compiling(machine):
+            passes = generate_preset_pass_manager(level, backend=machine.backend, seed_transpiler=seed)
             return [passes.run(circuit) for circuit in circuits]
-        except TranspilerError as error:
-            last = error
-    raise ValueError(f"the circuits cannot be compiled for {machine.name}: {last}") from last
+    stage = getattr(machine.backend, "get_translation_stage_plugin", lambda: None)()
+
+    @cache
+    def passes_for(living: bool) -> Any:
+        target = machine.live if living else machine.backend.target
+        return generate_preset_pass_manager(level, target=target, translation_method=stage, seed_transpiler=seed)
+
+    compiled = []
+    for circuit in circuits:
+        if machine.live is not machine.backend.target and can_hold(machine.live, circuit):
+            with suppress(ValueError), _compiling(machine):
+                compiled.append(passes_for(True).run(circuit))
+                continue
+        with _compiling(machine):
+            compiled.append(passes_for(False).run(circuit))
+    return compiled
+
+
+def _compiling(machine: Machine) -> AbstractContextManager[None]:
+    return dressing(lambda said: ValueError(f"the circuits cannot be compiled for {machine.name}: {said}"))
 
 
 def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:
@@ -149,14 +198,26 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
             *dressed, plain = schedule([*dressed, plain], machine.backend.target, options.dd)
         elif options.dd is not None:
             raise ValueError(f"dd={options.dd!r} needs a circuit that can be scheduled; {circuit.name!r} cannot")
-        elif machine.kind == "model":
+        elif machine.kind == "model" and not machine.noiseless:
             notes += ("not scheduled (control flow, or gates of unknown length): qubits do not decohere while waiting",)
-    profile = read_profile(plain, machine.calibration, dt=getattr(machine.backend, "dt", None))
+    profile = read_profile(plain, machine.calibration, dt=machine.clock)
+    noiseless = machine.noiseless and not any(item.name in _CHANNELS for item, *_ in steps(circuit))
+    if not machine.noiseless:
+        notes += _note_dead(circuit, dead_parts(profile, machine.calibration), machine)
     shots = split_shots(options.shots, len(dressed))
     method, note = _method(circuit, profile, machine, options)
     if machine.kind == "hardware":
         shots = [-(-options.shots // len(dressed))] * len(dressed)
-    return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(dressed))
+    return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(dressed), noiseless)
+
+
+def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine) -> tuple[str, ...]:
+    """Note the dead parts that a compiled circuit uses, and warn of them."""
+    if not dead:
+        return ()
+    note = f"uses what {machine.name} publishes as dead, whose results are noise: {', '.join(dead)}"
+    warnings.warn(f"circuit {circuit.name!r} {note}", RuntimeWarning, stacklevel=2)
+    return (note,)
 
 
 def _method(

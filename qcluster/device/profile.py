@@ -63,7 +63,7 @@ class Profile(Frozen):
     n_qubits: int
     """Number of qubits of the compiled circuit, which is the machine's."""
     measured: npt.NDArray[np.int64]
-    """(n_bits,) physical qubit whose last measurement a bit holds; -1 for a bit that is never written."""
+    """(n_bits,) physical qubit whose last measurement a bit holds; -1 for a bit that holds none."""
     mid_circuit: npt.NDArray[np.bool_]
     """(n_bits,) True where the qubit goes on after that measurement, or it sits in a block of control flow."""
     gates: Mapping[Place, int]

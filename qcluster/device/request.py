@@ -91,6 +91,8 @@ class Prepared(Frozen):
     """What was not done as asked, and why."""
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
+    noiseless: bool = False
+    """True where a simulator without noise runs a circuit that brings none of its own."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -135,6 +137,7 @@ class Request(Frozen):
                 "shots": p.shots,
                 "method": p.method,
                 "notes": p.notes,
+                "noiseless": p.noiseless,
                 "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
             }
             for p in self.prepared
@@ -149,8 +152,10 @@ class Request(Frozen):
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
+        quiet = fields["kind"] == "simulator" and fields["calibration"].noiseless  # older requests do not say
         fields["prepared"] = tuple(
-            _prepared(part, fields["kind"], f"circuit {i}") for i, part in enumerate(content["prepared"])
+            _prepared({"noiseless": quiet, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}")
+            for i, part in enumerate(content["prepared"])
         )
         return cls(**fields)
 
@@ -169,8 +174,8 @@ def _check_facts(fields: dict[str, Any]) -> None:
     _check_whole("seed", fields["seed"], 0, None)
     _check_whole("simulator_seed", fields["simulator_seed"], 0, MOST)
     dt = fields["dt"]
-    if dt is not None and (isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 < dt < 1):
-        raise ValueError(f"dt must be seconds between 0 and 1, or null; got {dt!r:.60}")
+    if dt is not None and (isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 <= dt < 1):
+        raise ValueError(f"dt must be seconds from 0 to below 1, or null; got {dt!r:.60}")
     versions = fields["versions"]
     if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
         raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
@@ -216,6 +221,7 @@ def _prepared(part: Any, kind: str, name: str) -> Prepared:
         shots=tuple(shots),
         method=part["method"],
         notes=tuple(notes),
+        noiseless=bool(part["noiseless"]),
         circuits=circuits,
     )
 

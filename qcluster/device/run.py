@@ -58,15 +58,18 @@ class Run(Frozen):
     """As given to `execute`."""
     versions: dict[str, str]
     """Versions of the software."""
+    noiseless: bool = False
+    """True where the counts come from a simulator that is known to have no noise, so that there is nothing to mitigate:
+    `qcluster.mitigate` leaves them as they are."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
     @cached_property
     def faults(self) -> FaultMasks | None:
-        """Which bits the faults of the compiled circuit flip, and how often; None where no noise is published, or
-        the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a millisecond where
-        the circuit is not Clifford."""
+        """Which bits the faults of the compiled circuit flip, and how often; None where there is no noise or none is
+        published, or the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a
+        millisecond where the circuit is not Clifford."""
         from qcluster.device.faults import known_faults
 
         return known_faults(self)
@@ -135,6 +138,7 @@ def read_runs(
                 seed=request.seed,
                 options=dict(request.options),
                 versions=dict(request.versions),
+                noiseless=prepared.noiseless,
             )
         )
     return runs

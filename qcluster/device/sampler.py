@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from inspect import signature
@@ -19,7 +20,7 @@ from qcluster.core.distribution import Distribution, whole_shots
 from qcluster.core.mitigate import METHODS, Mitigation, mitigate
 from qcluster.device.execute import run_request
 from qcluster.device.machine import Machine, find_machine
-from qcluster.device.prepare import Options, compile_circuits, prepare
+from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
 from qcluster.device.run import Run
 from qcluster.device.storage import dump_circuits
 
@@ -37,6 +38,9 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     random order. Beside them, in the metadata of each PUB result, are ``"mitigations"`` (the exact distribution, the
     raw counts and the verdict of each parameter set: `Mitigation`) and ``"runs"`` (where the counts come from: `Run`),
     both arrays of the PUB's shape.
+
+    A circuit that measures nothing is not run: as with Qiskit's Samplers its registers read 0, and without registers
+    its data are empty, with a warning. Its `Mitigation` and `Run` are None.
 
     Args:
         backend: as in `qcluster.execute`: a backend or its name.
@@ -107,6 +111,14 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             shots: for PUBs that set none.
         """
         asked = [SamplerPub.coerce(pub, self.options.shots if shots is None else shots) for pub in pubs]
+        for i, pub in enumerate(asked):
+            if not pub.circuit.cregs:
+                warnings.warn(
+                    f"the circuit of PUB {i} ({pub.circuit.name!r}) has no classical registers, so that its data are "
+                    "empty: add circuit.measure_all()",
+                    UserWarning,
+                    stacklevel=2,
+                )
         job = PrimitiveJob(self._run, asked, np.random.default_rng(self.seed))
         job._submit()
         return job
@@ -114,10 +126,12 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def _run(self, pubs: list[Any], rng: np.random.Generator) -> Any:
         """Compile each PUB once, run those of equal shots together, mitigate each parameter set."""
         compiler, order, *seeds = rng.spawn(2 + len({pub.shots for pub in pubs}))
-        circuits = [self._bind(pub, int(compiler.integers(2**31))) for pub in pubs]
+        circuits = {
+            i: self._bind(pub, int(compiler.integers(2**31))) for i, pub in enumerate(pubs) if writes_bits(pub.circuit)
+        }
         runs: dict[int, list[Run]] = {}
         for amount, seed in zip(sorted({pub.shots for pub in pubs}), seeds, strict=True):
-            chosen = [i for i, pub in enumerate(pubs) if pub.shots == amount]
+            chosen = [i for i in circuits if pubs[i].shots == amount]
             flat = [circuit for i in chosen for circuit in circuits[i].ravel()]
             if flat:
                 options = replace(self.options, shots=amount)
@@ -126,7 +140,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 found = iter(run_request(request, self._machine, place))
             for i in chosen:
                 runs[i] = [next(found) for _ in range(circuits[i].size)]
-        results = [self._result(pub, runs[i], order) for i, pub in enumerate(pubs)]
+        results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(pubs)]
         return PrimitiveResult(results, metadata={"version": 2})
 
     def _bind(self, pub: Any, seed: int) -> npt.NDArray[np.object_]:
@@ -135,16 +149,19 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
                 del self._compiled[next(iter(self._compiled))]
+            check_program(pub.circuit, self._machine)
             (self._compiled[key],) = compile_circuits([pub.circuit], self._machine, self.options, seed)
         bound = np.asarray(pub.parameter_values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
         for circuit in bound.ravel():
             circuit.name = pub.circuit.name
         return bound
 
-    def _result(self, pub: Any, runs: list[Run], rng: np.random.Generator) -> Any:
+    def _result(self, pub: Any, runs: Sequence[Run | None], rng: np.random.Generator) -> Any:
         bits = np.zeros((*pub.shape, pub.shots, pub.circuit.num_clbits), dtype=bool)
         mitigations, kept = Answers(pub.shape, dtype=object), Answers(pub.shape, dtype=object)
         for index, run in zip(np.ndindex(pub.shape), runs, strict=True):
+            if run is None:
+                continue
             kept[index] = run
             fixed = mitigations[index] = self._mitigate(run)
             bits[index] = whole(fixed.distribution, pub.shots, rng)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from math import pi
 from typing import TYPE_CHECKING, Any
 
+from qcluster.device.storage import dressing
 from qcluster.device.timeline import has_blocks, steps
 from qcluster.device.twirl import keep_labels
 
@@ -56,10 +57,41 @@ def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None 
             f"circuit {stuck.name!r} cannot be scheduled: it must have no control flow, and gates of known length only"
         )
     passes = _passes(target, dd)
-    scheduled = [passes.run(circuit) for circuit in circuits]
+    with dressing(lambda said: ValueError(f"the circuits cannot be scheduled: {said}")):
+        scheduled = [_scheduled(passes, circuit) for circuit in circuits]
     for source, result in zip(circuits, scheduled, strict=True):
         keep_labels(source, result)
     return scheduled
+
+
+def _scheduled(passes: Any, circuit: QuantumCircuit) -> QuantumCircuit:
+    """Run the passes on a stand-in where they would lose or renumber classical bits: those outside of registers, or in
+    several, or in another order than theirs."""
+    from qiskit.circuit import ClassicalRegister
+
+    if [bit for register in circuit.cregs for bit in register] == list(circuit.clbits):
+        result: QuantumCircuit = passes.run(circuit)
+        return result
+    stand_in = ClassicalRegister(circuit.num_clbits, "bits")
+    bare = _rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in])
+    found = passes.run(bare)
+    return _rewired(found, found.qubits, found.qregs, circuit.clbits, circuit.cregs)
+
+
+def _rewired(
+    circuit: QuantumCircuit, qubits: Sequence[Any], qregs: Sequence[Any], clbits: Sequence[Any], cregs: Sequence[Any]
+) -> QuantumCircuit:
+    """Copy a circuit without control flow onto other classical bits."""
+    from qiskit.circuit import QuantumCircuit
+
+    result = QuantumCircuit(qubits, list(clbits), *qregs, *cregs, global_phase=circuit.global_phase)
+    places = dict(zip(circuit.clbits, clbits, strict=True))
+    for item in circuit.data:
+        result.append(item.replace(clbits=[places[bit] for bit in item.clbits]))
+    for name in ("_op_start_times", "_duration", "_unit"):
+        if hasattr(circuit, name):
+            setattr(result, name, getattr(circuit, name))
+    return result
 
 
 def _passes(target: Target, dd: str | None) -> Any:

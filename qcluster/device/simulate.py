@@ -10,6 +10,7 @@ import numpy as np
 from qcluster.core.distribution import Distribution
 from qcluster.device.frames import is_clifford, sample_clifford
 from qcluster.device.noise import noise_model, wait_noise
+from qcluster.device.storage import dressing
 from qcluster.errors import JobError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def run_on(
     for amount in sorted(set(shots)):
         chosen = [i for i, wanted in enumerate(shots) if wanted == amount]
         options = {} if seed is None else {"seed_simulator": (seed + amount) % 2**31}
-        result = simulator.run([circuits[i] for i in chosen], shots=amount, **options).result()
+        with dressing(lambda said: JobError(f"the simulation failed: {said}")):
+            result = simulator.run([circuits[i] for i in chosen], shots=amount, **options).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)
             raise JobError(f"the simulation failed: {reason}")

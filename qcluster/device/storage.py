@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +66,30 @@ def reading(name: str) -> Iterator[None]:
         raise ValueError(f"a part of the {name} is not what it should be: {err}") from err
 
 
+@contextlib.contextmanager
+def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
+    """Turn whatever Qiskit or Aer raise into an error of ours: they have no common base, and parts in Rust may panic.
+
+    Args:
+        say: makes the error from the first line of what was raised.
+    """
+    try:
+        yield
+    except BaseException as err:  # a panic is no Exception, and its type has no module to import it from
+        panic = type(err).__name__ == "PanicException"
+        if isinstance(err, Warning) or not (panic or isinstance(err, Exception)):
+            raise
+        text = str(getattr(err, "message", "") or err).strip().strip("'\"")
+        raise say(f"{(text.splitlines() or [''])[0] or type(err).__name__:.200}") from err
+
+
 def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     """Write circuits in Qiskit's QPY format: registers, layout, metadata and float parameters exactly."""
     from qiskit import qpy
 
     buffer = io.BytesIO()
-    qpy.dump(list(circuits), buffer)
+    with dressing(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
+        qpy.dump(list(circuits), buffer)
     return buffer.getvalue()
 
 
@@ -85,10 +103,6 @@ def load_circuits(data: bytes) -> list[QuantumCircuit]:
 
 @contextlib.contextmanager
 def parsing(name: str) -> Iterator[None]:
-    """Turn whatever Qiskit's parsers raise into ValueError: they have no common base, and those in Rust may panic."""
-    try:
+    """Turn whatever Qiskit's parsers raise into ValueError."""
+    with dressing(lambda said: ValueError(f"it must be {name}; its parser says {said}")):
         yield
-    except BaseException as err:  # a panic is no Exception, and its type has no module to import it from
-        if not isinstance(err, Exception) and type(err).__name__ != "PanicException":
-            raise
-        raise ValueError(f"it must be {name}; its parser says {str(err) or type(err).__name__:.200}") from err

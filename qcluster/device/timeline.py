@@ -18,7 +18,7 @@ Place = tuple[str, tuple[int, ...]]
 """A gate's name and its physical qubits in order: ("cz", (3, 4))."""
 
 Step = tuple[Any, tuple[int, ...], tuple[int, ...], bool]
-"""A circuit instruction, its qubits, its classical bits, and whether it sits in a block of control flow."""
+"""An instruction, its qubits, its classical bits (of a `store`: those it writes), and whether it is in a block."""
 
 
 def steps(circuit: QuantumCircuit) -> Iterator[Step]:
@@ -30,11 +30,17 @@ def steps(circuit: QuantumCircuit) -> Iterator[Step]:
 
 def _steps(circuit: Any, qubits: dict[Any, int], clbits: dict[Any, int], *, inside: bool) -> Iterator[Step]:
     for item in circuit.data:
-        yield item, tuple(qubits[q] for q in item.qubits), tuple(clbits[c] for c in item.clbits), inside
+        touched = item.clbits if item.name != "store" else classical_bits(item.operation, ["lvalue"])
+        yield item, tuple(qubits[q] for q in item.qubits), tuple(clbits[c] for c in touched), inside
         for block in item.operation.blocks if has_blocks(item) else ():
             inner_qubits = {bit: qubits[outer] for bit, outer in zip(block.qubits, item.qubits, strict=True)}
             inner_clbits = {bit: clbits[outer] for bit, outer in zip(block.clbits, item.clbits, strict=True)}
             yield from _steps(block, inner_qubits, inner_clbits, inside=True)
+
+
+def is_measurement(name: str) -> bool:
+    """Tell whether an instruction of this name measures: machines may have others beside "measure", "measure_2"."""
+    return name == "measure" or name.startswith("measure_")
 
 
 def has_blocks(item: Any) -> bool:
@@ -42,11 +48,31 @@ def has_blocks(item: Any) -> bool:
     return bool(item.is_control_flow()) or item.name == "box"
 
 
+def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target", "lvalue", "rvalue")) -> set[Any]:
+    """Find the classical bits in the condition, the target or an expression of an operation.
+
+    Instructions list the bits that their blocks use, but not those of a `store`.
+    """
+    from qiskit.circuit import Clbit
+    from qiskit.circuit.classical import expr
+
+    found: set[Any] = set()
+    for part in parts:
+        place = getattr(operation, part, None)
+        if isinstance(place, expr.Expr):
+            held = [var.var for var in expr.iter_vars(place)]
+        else:
+            held = [place[0] if isinstance(place, tuple) else place]
+        for one in held:
+            found.update([one] if isinstance(one, Clbit) else one if hasattr(one, "prefix") else ())
+    return found
+
+
 def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Find the physical qubit that each classical bit holds at the end, and whether it was read on the way.
 
     Returns:
-        measured: (n_bits,) qubit of the last measurement into the bit, -1 where there is none.
+        measured: (n_bits,) qubit of the last measurement into the bit, -1 where there is none or a `store` follows it.
         mid_circuit: (n_bits,) True where that qubit goes on, or the measurement is conditional.
 
     Raises:
@@ -55,7 +81,7 @@ def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.ND
     measured = np.full(circuit.num_clbits, -1, dtype=np.int64)
     mid = np.zeros(circuit.num_clbits, dtype=bool)
     for item, qubits, clbits, inside in steps(circuit):
-        if item.name == "measure":
+        if is_measurement(item.name):
             (qubit,), (bit,) = qubits, clbits
             if inside and measured[bit] not in (-1, qubit):
                 raise ValueError(
@@ -64,6 +90,9 @@ def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.ND
                 )
             mid[np.isin(measured, qubits)] = True
             measured[bit], mid[bit] = qubit, inside
+        elif item.name == "store":
+            mid[list(clbits)] = inside
+            measured[list(clbits if not inside else ())] = -1
         elif item.name not in {"barrier", "delay"} and not has_blocks(item):
             mid |= np.isin(measured, qubits)
     return measured, mid
@@ -75,10 +104,10 @@ def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
     used: set[int] = set()
     depth = np.zeros(circuit.num_qubits, dtype=np.int64)
     for item, qubits, _, _ in steps(circuit):
-        if item.name in {"barrier", "delay"} or has_blocks(item):
+        if item.name in {"barrier", "delay"} or has_blocks(item) or not qubits:
             continue
         used.update(qubits)
-        if item.name == "measure":
+        if is_measurement(item.name):
             continue
         gates[item.name, qubits] += 1
         if len(qubits) > 1:

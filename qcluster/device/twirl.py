@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from qcluster.core.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.timeline import has_blocks
+from qcluster.device.storage import dressing
+from qcluster.device.timeline import classical_bits, has_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -68,8 +69,9 @@ def twirl(
     Each dress implements the same unitary up to a global phase and, with the flips undone, the same distribution.
     Qiskit's `pauli_twirl_2q_gates` does the gates, in control flow as well. Flips come in opposite pairs, so that for
     an even number of twirls every bit is read upside down exactly half of the time, which makes readout errors
-    symmetric. A bit that control flow reads or writes is never flipped, since the program itself looks at it; a
-    measurement in the middle of a circuit is flipped and the qubit flipped back.
+    symmetric. Only what `measure` alone writes is flipped: a bit that the program itself reads or writes as well
+    (control flow, `store`, expressions, boxes, instructions of your own) never is; a measurement in the middle of a
+    circuit is flipped and the qubit flipped back.
 
     Args:
         circuit: best the compiled one, *before* it is scheduled: inserted gates take time.
@@ -82,7 +84,7 @@ def twirl(
         The circuits and their flips. About 1 ms per twirl of a circuit with 200 two-qubit gates.
 
     Raises:
-        ValueError: n_twirls is below 1, the circuit is already scheduled, or the target has no x gate to flip with.
+        ValueError: n_twirls is below 1, the circuit is already scheduled, or the target has no gate to flip with.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -104,16 +106,15 @@ def twirl(
     notes = _untwirled_gates(circuit)
     masks = np.zeros((n_twirls, circuit.num_clbits), dtype=bool)
     if measure and any(item.name == "measure" for item in circuit.data):
-        if target is not None and "x" not in target.operation_names:
-            raise ValueError("measurement twirling needs an x gate, which the target lacks: pass measure=False")
+        turn = _half_turn(target)
         locked = _locked_bits(circuit)
         masks = _opposite_pairs(n_twirls, circuit.num_clbits, flips)
         masks[:, sorted(locked)] = False
         masks[:, _unread_bits(circuit)] = False
         if locked:
-            notes += (f"bits {sorted(locked)} are used by control flow and never flipped",)
+            notes += (f"bits {sorted(locked)} are read or written by the program itself and never flipped",)
         for dress, mask in zip(dressed, masks, strict=True):
-            _flip_measurements(dress, mask)
+            _flip_measurements(dress, mask, turn)
     masks.flags.writeable = False
     return Twirls(tuple(dressed), masks, notes)
 
@@ -123,9 +124,10 @@ def _twirl_gates(
 ) -> list[QuantumCircuit]:
     from qiskit.circuit import pauli_twirl_2q_gates
 
-    dressed: list[QuantumCircuit] = pauli_twirl_2q_gates(
-        circuit, seed=int(rng.integers(2**63)), num_twirls=n_twirls, target=target
-    )
+    with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
+        dressed: list[QuantumCircuit] = pauli_twirl_2q_gates(
+            circuit, seed=int(rng.integers(2**63)), num_twirls=n_twirls, target=target
+        )
     for twirled in dressed:
         keep_labels(circuit, twirled)
     return dressed
@@ -155,19 +157,12 @@ def _opposite_pairs(n_twirls: int, n_bits: int, rng: np.random.Generator) -> npt
 
 
 def _locked_bits(circuit: QuantumCircuit) -> set[int]:
-    """Find the bits that the program itself reads, or writes under a condition."""
-    from qiskit.circuit import Clbit, Register
-    from qiskit.circuit.classical import expr
-
+    """Find the bits that anything but a plain measurement reads or writes: their values must be the program's own."""
     index = {bit: i for i, bit in enumerate(circuit.clbits)}
     locked: set[int] = set()
     for item in circuit.data:
-        if has_blocks(item):
-            locked.update(index[bit] for bit in item.clbits)
-        if item.name == "store":
-            for var in expr.iter_vars(item.operation.rvalue):
-                held = [var.var] if isinstance(var.var, Clbit) else var.var if isinstance(var.var, Register) else ()
-                locked.update(index[bit] for bit in held)
+        if (item.clbits and item.name != "measure") or item.name == "store":
+            locked.update(index[bit] for bit in (*item.clbits, *classical_bits(item.operation)))
     return locked
 
 
@@ -176,10 +171,24 @@ def _unread_bits(circuit: QuantumCircuit) -> list[int]:
     return [i for i, bit in enumerate(circuit.clbits) if bit not in read]
 
 
-def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_]) -> None:
+def _half_turn(target: Target | None) -> list[Any]:
+    """Spell an x in gates of the machine: some old ones have no x."""
+    from qiskit.circuit.library import SXGate, U3Gate, UGate, XGate
+
+    spellings = ([XGate()], [SXGate(), SXGate()], [UGate(np.pi, 0, np.pi)], [U3Gate(np.pi, 0, np.pi)])
+    for gates in spellings:
+        if target is None or gates[0].name in target.operation_names:
+            return gates
+    raise ValueError(
+        "measurement twirling needs a machine with one of the gates x, sx, u and u3; this one has "
+        f"{', '.join(sorted(target.operation_names if target is not None else ()))}: leave measurements as they are, "
+        "measure_twirl=False (of `twirl`: measure=False)"
+    )
+
+
+def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_], turn: list[Any]) -> None:
     """Put an x before each measurement into a masked bit, and another behind it where the qubit goes on; in place."""
     from qiskit.circuit import CircuitInstruction
-    from qiskit.circuit.library import XGate
 
     bits = {bit for bit, flip in zip(circuit.clbits, mask, strict=True) if flip}
     seen: set[Any] = set()
@@ -192,7 +201,8 @@ def _flip_measurements(circuit: QuantumCircuit, mask: npt.NDArray[np.bool_]) -> 
             places.append((i, item.qubits, item.qubits[0] in seen))
         seen.update(item.qubits)
     for i, qubits, goes_on in places:
-        flip = CircuitInstruction(XGate(), qubits)
-        if goes_on:
-            circuit.data.insert(i + 1, flip)
-        circuit.data.insert(i, flip)
+        flip = [CircuitInstruction(gate, qubits) for gate in turn]
+        for part in flip if goes_on else ():
+            circuit.data.insert(i + 1, part)
+        for part in flip:
+            circuit.data.insert(i, part)

@@ -16,8 +16,12 @@ from qcluster.core.metrics import entropy
 
 Floats = NDArray[np.float64]
 
-WORST = 0.75
-"""Largest error counted for one gate, that of a fully depolarised pair of qubits, so that logarithms stay finite."""
+TYPICAL_ERROR = {1: 0.0003, 2: 0.01}
+"""Error of a gate on one or two qubits where the machine publishes none of its kind: round figures of superconducting
+machines."""
+
+TYPICAL_READOUT = 0.02
+"""The same for a readout."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ def features(
 
     Args:
         profile: the compiled circuit, or None.
-        calibration: the machine, or None. A gate that it lists as dead or not at all counts with the median of its
-            kind, so that a calibration of another day can stand in.
+        calibration: the machine, or None. A gate published with error 1 counts as scrambling its qubits, a readout as
+            a coin; what has no figure counts with the median of the living ones of its kind.
         counts: anything that `Distribution.of` takes, or None.
 
     Returns:
@@ -158,39 +162,49 @@ def _machine(profile: ProfileLike, calibration: CalibrationLike) -> dict[str, fl
 
 
 class GateLosses:
-    """Add up what gates and waiting cost: -log of the chance that nothing fails, in all and on each qubit."""
+    """Add up what gates and waiting cost: -log of the chance that nothing fails, in all and on each qubit.
+
+    Sums over the circuit are NaN where a kind of figure is not published at all; what is known of single qubits is not,
+    since the figures of `TYPICAL_ERROR` stand in, and no decay.
+    """
 
     def __init__(self, profile: ProfileLike, calibration: CalibrationLike) -> None:
-        t1, t2 = _filled(calibration.t1), _filled(calibration.t2)
+        t1, t2 = _times(calibration.t1), _times(calibration.t2)
         n = len(profile.idle)
         if n > len(t1):
             raise ValueError(f"the calibration must cover the circuit's {n} qubits; it has {len(t1)}")
         self.one = self.two = self.decay = 0.0
-        self.by_qubit = profile.idle * (1 / (4 * t1) + 1 / (2 * t2))[:n]
+        waiting = profile.idle * (1 / (4 * t1) + 1 / (2 * t2))[:n]
+        self.idle = float(waiting.sum())
+        self.by_qubit = np.nan_to_num(waiting, nan=0.0)
         """``(n_qubits,)``: errors expected on each qubit; those of a gate on two qubits go to each by half."""
-        self.idle = float(self.by_qubit.sum())
         medians: dict[str, float] = {}
         for (gate, qubits), count in profile.gates.items():
             error = calibration.error(gate, qubits)
-            if not error < 1:
+            if np.isnan(error):
                 if gate not in medians:
                     medians[gate] = _typical(calibration.error, gate, calibration, len(qubits))
                 error = medians[gate]
             length = calibration.duration(gate, qubits)
             decay = 0.0 if np.isnan(length) else float((length / t1[list(qubits)]).sum())
-            loss = -float(np.log1p(-min(error, WORST))) * count
+            loss = _loss(error, len(qubits)) * count
             self.decay += decay * count
-            self.by_qubit[list(qubits)] += loss / len(qubits)
+            known = _loss(TYPICAL_ERROR.get(len(qubits), error), len(qubits)) * count if np.isnan(loss) else loss
+            self.by_qubit[list(qubits)] += known / len(qubits)
             if len(qubits) > 1:
                 self.two += loss
             else:
                 self.one += loss
 
 
+def _loss(error: float, width: int) -> float:
+    """-log of the chance that a gate does not fail; at most that of one which leaves its qubits fully mixed."""
+    return -float(np.log1p(-np.minimum(error, 1 - 2.0**-width)))
+
+
 def readout_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
     """Give the mean readout error of the qubit behind each measured bit, ``(n_measured,)``, at most 1/2."""
-    rates = calibration.readout.mean(axis=1)
-    rates = np.where(rates < 0.5, rates, np.nan)
+    rates = np.minimum(calibration.readout.mean(axis=1), 0.5)
     flips: Floats = _filled(rates)[profile.measured[profile.measured >= 0]]
     return flips
 
@@ -203,7 +217,7 @@ def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
     """
     qubits = profile.measured[profile.measured >= 0]
     gates = 0.5 - 0.5 * np.exp(-4 / 3 * GateLosses(profile, calibration).by_qubit[qubits])
-    read = readout_flips(profile, calibration)
+    read = np.nan_to_num(readout_flips(profile, calibration), nan=TYPICAL_READOUT)
     flips: Floats = gates + read - 2 * gates * read
     return flips
 
@@ -212,6 +226,11 @@ def _filled(values: Floats) -> Floats:
     """Put the median in place of what is unknown."""
     unknown = np.isnan(values)
     return np.where(unknown, np.median(values[~unknown]) if not unknown.all() else np.nan, values)
+
+
+def _times(values: Floats) -> Floats:
+    """Put the median in place of coherence times that are unknown, or no times."""
+    return _filled(np.where(values > 0, values, np.nan))
 
 
 def _typical(look: Callable[..., float], gate: str, calibration: CalibrationLike, width: int) -> float:

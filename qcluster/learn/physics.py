@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from qcluster.learn.features import NAMES
+from qcluster.learn.features import NAMES, TYPICAL_ERROR, TYPICAL_READOUT
 
 Floats = NDArray[np.float64]
 
@@ -31,8 +31,13 @@ of the counts are flat also where the ideal output is."""
 SPARES = (("typical_form", "closed_form"),)
 """Columns that are used only where a better one is unknown: without a calibration."""
 
-TYPICAL = {"two_qubit": 0.01, "sx": 0.0003, "x": 0.0003, "n_measured": 0.02}
-"""Loss of one gate or readout on a machine of which nothing is known: round figures of superconducting machines."""
+TYPICAL = {
+    "two_qubit": TYPICAL_ERROR[2],
+    "sx": TYPICAL_ERROR[1],
+    "x": TYPICAL_ERROR[1],
+    "n_measured": TYPICAL_READOUT,
+}
+"""Loss of one gate or readout on a machine of which nothing is known."""
 
 
 class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]

@@ -1,14 +1,23 @@
+import json
+
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter
+from qiskit.circuit import Clbit, Gate, Parameter, Qubit
+from qiskit.circuit.classical import expr
+from qiskit.providers.basic_provider import BasicSimulator
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
+from qiskit_ibm_runtime.circuit import MidCircuitMeasure
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
+from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
+from qcluster.device.jobs import collect
 from qcluster.device.machine import find_machine
-from qcluster.device.prepare import Options
+from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.errors import JobError
 
@@ -116,8 +125,6 @@ def test_control_flow_runs_unscheduled_and_says_so(torino, feed_forward):
 
 
 def test_a_request_reads_back_exactly(torino, ghz):
-    from qcluster.device.prepare import prepare
-
     request = prepare([ghz(3)], find_machine(torino), Options(shots=100, twirls=3), seed=1)
     again = Request.from_json(request.to_json())
     assert again.prepared[0].circuits == request.prepared[0].circuits
@@ -167,6 +174,144 @@ def test_a_simulation_that_fails_says_why():
     circuit.measure_all()
     with pytest.raises(JobError, match="simulation failed"):
         execute([circuit], AerSimulator(method="stabilizer"), seed=1)
+
+
+def odd_registers():
+    """Circuits that send 1, 0, 0 to three bits which no register holds, or several, or in another order."""
+    bits = [Clbit(), Clbit(), Clbit()]
+    r = ClassicalRegister(3, "r")
+    ways = {
+        "loose": [],
+        "some loose": [ClassicalRegister(bits=bits[1:2], name="one")],
+        "overlapping": [ClassicalRegister(bits=bits[:2], name="a"), ClassicalRegister(bits=bits[1:], name="b")],
+        "reversed": [ClassicalRegister(bits=bits[::-1], name="back")],
+        "named twice": [r, ClassicalRegister(bits=list(r)[::-1], name="back")],
+        "empty": [ClassicalRegister(0, "none"), ClassicalRegister(bits=bits, name="all")],
+    }
+    for name, registers in ways.items():
+        circuit = QuantumCircuit([Qubit()], QuantumRegister(2, "q"), [] if name == "named twice" else bits, *registers)
+        circuit.x(0)
+        circuit.measure(range(3), range(3))
+        yield pytest.param(circuit, id=name)
+
+
+@pytest.mark.parametrize("circuit", list(odd_registers()))
+@pytest.mark.parametrize("backend", ["aer", "fake_manila"])
+def test_bits_keep_their_place_whatever_their_registers(backend, circuit):
+    (run,) = execute([circuit], backend, shots=400, twirls=4, seed=1)
+    assert run.counts.to_probs()["001"] > 0.8
+    places = [
+        [[c.find_bit(bit).index for bit in register] for register in c.cregs] for c in (circuit, run.profile.circuit)
+    ]
+    assert places[0] == places[1]
+    assert run.profile.registers == tuple((register.name, register.size) for register in circuit.cregs)
+    if backend != "aer":
+        assert run.profile.duration > 0, "it is scheduled all the same"
+
+
+def unusual():
+    """What Qiskit or Aer fail on in their own words, or by a crash: the circuit, and how we say it."""
+    stretch = QuantumCircuit(1)
+    stretch.delay(stretch.add_stretch("s"), 0)
+    stretch.measure_all()
+    yield "stretch", stretch, "delays must have a number for their length"
+    boxed = QuantumCircuit(1)
+    with boxed.box():
+        boxed.x(0)
+    boxed.measure_all()
+    yield "box", boxed, "cannot be compiled for .*'box' is not supported"
+    mid = QuantumCircuit(1, 1)
+    mid.append(MidCircuitMeasure("measure_2"), [0], [0])
+    yield "measure_2", mid, "knows plain measurements only; 'mid' holds 'measure_2'"
+    flag = QuantumCircuit(1, 1)
+    held = flag.add_var("held", False)
+    flag.measure(0, 0)
+    with flag.if_test(expr.lift(held)):
+        flag.x(0)
+    yield "Bool variable", flag, "knows classical bits and registers only; 'flag' declares variables"
+    unknown = QuantumCircuit(1)
+    unknown.append(Gate("mystery", 1, []), [0])
+    unknown.measure_all()
+    yield "opaque gate", unknown, "cannot be compiled for .*mystery"
+
+
+@pytest.mark.parametrize(("name", "circuit", "message"), list(unusual()))
+@pytest.mark.parametrize("backend", ["aer", "fake_boston"])
+def test_what_cannot_be_run_is_refused_in_our_words(backend, name, circuit, message):
+    circuit.name = {"measure_2": "mid", "Bool variable": "flag"}.get(name, circuit.name)
+    with pytest.raises(ValueError, match=message):
+        execute([circuit], backend, shots=10, seed=1)
+    with pytest.raises(ValueError, match=message):
+        MitigatedSampler(backend, shots=10, seed=1).run([circuit]).result()
+
+
+def test_more_shots_than_memory_holds_are_refused(ghz):
+    for backend in ("aer", "fake_manila"):
+        with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):
+            execute([ghz(2)], backend, shots=10**9)
+
+
+def test_a_gate_that_the_simulator_does_not_know_is_a_failed_job(ghz):
+    machine = GenericBackendV2(2, ["iswap", "id", "rz", "sx", "x"], seed=0)
+    with pytest.raises(JobError, match="the simulation failed: unknown instruction: iswap"):
+        execute([ghz(2)], machine, shots=10, seed=1)
+
+
+def test_a_delay_without_a_clock_is_no_time_on_a_simulator_without_noise():
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(100, 0, "dt")
+    circuit.measure_all()
+    (run,) = execute([circuit], "aer", shots=10, seed=1)
+    assert run.counts.to_counts() == {"1": 10}
+
+
+def simulators():
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.1, 2), ["cx"])
+    quiet = AerSimulator.from_backend(FakeManilaV2())
+    quiet.set_options(noise_model=None)
+    return {
+        "aer": ("aer", True),
+        "no model": (AerSimulator(noise_model=None), True),
+        "empty model": (AerSimulator(noise_model=NoiseModel()), True),
+        "a machine without its noise": (quiet, True),
+        "basic": (BasicSimulator(), True),
+        "a machine that publishes nothing": (GenericBackendV2(3, noise_info=False), True),
+        "model": (AerSimulator(noise_model=noise), False),
+        "a machine": (AerSimulator.from_backend(FakeManilaV2()), False),
+        "recorded": ("fake_manila", False),
+        "generic": (GenericBackendV2(3, seed=1), False),
+    }
+
+
+@pytest.mark.parametrize("name", simulators())
+def test_a_run_tells_whether_its_simulator_has_noise(name, ghz, tmp_path):
+    backend, quiet = simulators()[name]
+    (run,) = execute([ghz(3)], backend, shots=2000, seed=1, optimization_level=1, directory=tmp_path / "kept")
+    assert run.noiseless is quiet
+    (again,) = collect(tmp_path / "kept")
+    assert again.noiseless is quiet
+    if quiet:
+        assert set(run.counts.to_probs()) == {"000", "111"}
+        assert run.faults is None
+        assert run.notes == ()
+
+
+def test_a_circuit_that_brings_its_own_noise_is_not_noiseless():
+    circuit = QuantumCircuit(1)
+    circuit.append(depolarizing_error(0.3, 1).to_instruction(), [0])
+    circuit.measure_all()
+    (run,) = execute([circuit], "aer", shots=1000, seed=1)
+    assert run.counts.to_probs()["1"] > 0.05
+    assert not run.noiseless
+
+
+def test_requests_of_before_are_noiseless_where_their_simulator_was(ghz):
+    for backend, quiet in (("aer", True), ("fake_manila", False)):
+        content = json.loads(prepare([ghz(2)], find_machine(backend), Options(shots=10), seed=1).to_json())
+        del content["prepared"][0]["noiseless"]
+        assert Request.from_json(json.dumps(content)).prepared[0].noiseless is quiet
 
 
 @pytest.mark.slow

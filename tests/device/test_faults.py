@@ -273,3 +273,13 @@ def test_a_product_of_many_gates_is_decomposed_though_it_is_not_quite_unitary():
         again = np.kron(k1b, k1a) @ coupling @ np.kron(k2b, k2a)
         phase = np.trace(again.conj().T @ exact) / 4
         assert abs(abs(phase) - 1) < 1e-9
+
+
+def test_a_program_that_writes_bits_has_no_masks():
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(5, 1)
+    circuit.measure(0, 0)
+    circuit.store(circuit.clbits[0], True)
+    with pytest.raises(ValueError, match="no classical program; got 'store'"):
+        fault_masks(circuit, Calibration.ideal(5))

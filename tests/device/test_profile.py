@@ -117,3 +117,15 @@ def test_it_introduces_itself_in_one_line(torino, compiled):
     said = repr(read_profile(compiled, read_calibration(torino), dt=torino.dt))
     assert len(said) < 150
     assert "two-qubit gates" in said
+
+
+def test_a_store_takes_the_reading_out_of_a_bit():
+    circuit = QuantumCircuit(2, 3)
+    circuit.measure([0, 1], [0, 1])
+    circuit.store(circuit.clbits[1], True)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.store(circuit.clbits[0], False)
+    profile = read_profile(circuit)
+    assert profile.measured.tolist() == [0, -1, -1]
+    assert profile.mid_circuit.tolist() == [True, False, False]
+    assert not profile.gates

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
-from qiskit.circuit import Parameter
+from qiskit.circuit import Clbit, Parameter, Qubit
 from qiskit.primitives import BaseSamplerV2, PrimitiveResult, StatevectorSampler
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
@@ -151,6 +151,34 @@ def test_a_register_without_bits_stays_one():
     assert Distribution.of(mine).to_counts() == {"1": 9}
 
 
+@pytest.mark.parametrize("backend", ["aer", "fake_manila"])
+def test_a_pub_that_measures_nothing_is_empty_or_zero_and_stops_no_other(backend, ghz):
+    bare, idle = QuantumCircuit(1, name="bare"), QuantumCircuit(2, 2, name="idle")
+    bare.x(0)
+    idle.rx(Parameter("t"), 0)
+    pubs = [bare, (idle, [[0.1], [0.2]]), ghz(2)]
+    with pytest.warns(UserWarning, match=r"PUB 0 \('bare'\) has no classical registers, so that its data are empty"):
+        mine = MitigatedSampler(backend, seed=1, shots=50, method="none").run(pubs).result()
+    with pytest.warns(UserWarning, match="no output classical registers"):
+        theirs = StatevectorSampler(seed=1, default_shots=50).run(pubs).result()
+    for ours, reference in zip(mine, theirs, strict=True):
+        assert list(ours.data) == list(reference.data)
+        assert ours.data.shape == reference.data.shape
+    assert np.array_equal(mine[1].data.c.array, theirs[1].data.c.array)
+    assert mine[1].metadata["runs"].tolist() == [None, None]
+    assert mine[2].metadata["mitigations"].item().raw.shots == 50
+    assert mine[2].data.meas.num_shots == 50
+
+
+def test_bits_that_no_register_holds_are_in_the_run(noisy):
+    circuit = QuantumCircuit([Qubit()], [Clbit()])
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with pytest.warns(UserWarning, match="no classical registers"):
+        (pub,) = MitigatedSampler("fake_manila", seed=1, shots=100).run([circuit]).result()
+    assert pub.metadata["runs"].item().counts.to_probs()["1"] > 0.8
+
+
 def test_what_could_not_be_mitigated_is_not_run(noisy):
     with pytest.raises(ValueError, match="method must be one of none, mixture, paper, circuit; got 'm3'"):
         MitigatedSampler(noisy, method="m3")
@@ -166,7 +194,5 @@ def test_refusals(turning, ghz):
         MitigatedSampler("aer", shots=0)
     with pytest.raises(ValueError, match="inconsistent with last dimension"):
         MitigatedSampler("aer").run([(turning, [1.0])])
-    with pytest.raises(ValueError, match="must measure something"):
-        MitigatedSampler("aer").run([QuantumCircuit(1)]).result()
     with pytest.raises(ValueError, match="shots must be positive"):
         MitigatedSampler("aer").run([ghz(2)], shots=0)

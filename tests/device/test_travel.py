@@ -1,6 +1,7 @@
 """Runs and answers travel: to other processes, into copies, and into files."""
 
 import copy
+import dataclasses
 import json
 import multiprocessing
 import pickle
@@ -35,7 +36,8 @@ def answers(run):
 
 
 def arrays(record):
-    return [value for value in vars(record).values() if isinstance(value, np.ndarray)]
+    values = [getattr(record, field.name) for field in dataclasses.fields(record)]
+    return [value for value in values if isinstance(value, np.ndarray)]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -50,11 +50,32 @@ def test_the_published_features_follow_their_formula():
     assert row["readout_worst"] == pytest.approx(0.03)
 
 
-def test_dead_and_unknown_gates_count_with_the_median_of_their_kind():
+def test_dead_gates_count_as_scrambling_and_unknown_ones_with_the_median_of_their_kind():
+    class Gap(Machine):
+        def error(self, gate, qubits):
+            return float("nan") if qubits == (1, 2) else super().error(gate, qubits)
+
     alive = named(features(profile(gates={("cz", (0, 1)): 1}), Machine()))
+    unknown = named(features(profile(gates={("cz", (1, 2)): 1}), Gap()))
     dead = named(features(profile(gates={("cz", (1, 2)): 1}), Machine()))
-    assert dead["loss_2q"] == pytest.approx(alive["loss_2q"])
+    assert unknown["loss_2q"] == pytest.approx(alive["loss_2q"])
+    assert dead["loss_2q"] == pytest.approx(np.log(4))
     assert np.isnan(named(features(profile(gates={("swap", (0, 1)): 1}), Machine()))["esp"])
+
+
+def test_rates_of_single_bits_are_known_whatever_the_machine_publishes():
+    class Silent(Machine):
+        t1 = t2 = np.zeros(3)
+        readout = np.array([[1.0, 1.0], [np.nan, np.nan], [0.1, 0.1]])
+
+        def error(self, gate, qubits):
+            return float("nan")
+
+    flips = local_flips(profile(), Silent())
+    assert flips[0] == pytest.approx(0.5, abs=1e-9), "a readout that always fails is a coin"
+    assert 0.1 < flips[1] < 0.4
+    Silent.readout = np.full((3, 2), np.nan)
+    assert np.isfinite(local_flips(profile(), Silent())).all()
 
 
 def test_statistics_of_counts():
