@@ -1,0 +1,149 @@
+"""Candidate answers to counts, as unit vectors of square roots over one support.
+
+The answer that the decision gives is ``p ~ (sum_i w_i sqrt(p_i))^2`` over the candidates i: under Hellinger fidelity the
+best compromise between distributions is taken between their square roots. Its fidelity to an ideal q depends on the
+candidates only through their Gram matrix G and their overlaps g with sqrt(q): ``F = (w.g)^2 / (w' G w)``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import Bits, Words, index_bits, numbered, pack
+from qcluster.core.deconvolve import Posterior, deconvolve, smooth
+from qcluster.core.distribution import Distribution
+from qcluster.core.mixture import MixtureFit, MixtureSettings, fit_mixture
+from qcluster.core.observed import deconvolve_observed
+from qcluster.core.product import single_string
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+FLIPS = (0.03, 0.08, 0.16, 0.28)
+"""Flip rates of all bits at which counts are deconvolved: spaced evenly in what they undo."""
+DENSITIES = (0.0, 0.3, 1.0)
+"""Dirichlet masses of every string: 0 means one for all strings together (few strings), 1 is Porter-Thomas."""
+LEARNED = (0.0, 0.3)
+"""The same for the rates that the mixture learned, and for those that are known."""
+SUPPORT = (5.0, 50.0)
+"""Dirichlet mass of the whole ideal where only observed strings are candidates: about the number that matters."""
+WIDEST = 12
+"""Most bits for which the full vector is deconvolved."""
+_STEPS, _STEPS_OBSERVED = 24, 16
+"""Evaluations of the channel in a deconvolution: the candidates are compared, none is the answer by itself."""
+_LARGEST = 0.6
+"""Largest flip rate of a deconvolution: a 1 may decay in more than half of the shots."""
+
+NAMES = (
+    "raw",
+    "smooth",
+    "mixture",
+    "string",
+    "heaviest",
+    *(f"flips {flips:g}, density {density:g}" for flips in FLIPS for density in DENSITIES),
+    *(f"learned rates, density {density:g}" for density in LEARNED),
+    *(f"known rates, density {density:g}" for density in LEARNED),
+)
+"""The candidates, in the order of every array over them."""
+RAW, SMOOTH, MIXTURE, STRING, HEAVIEST, DENSE = range(6)
+"""Places of the first candidates; deconvolutions begin at the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Everything that may be part of an answer, and what was found on the way."""
+
+    words: Words
+    """``(m, n_words)`` the support: all strings up to `WIDEST` bits, else those observed and the candidates'."""
+    roots: Floats
+    """``(c, m)`` unit vectors; zero where a candidate is absent."""
+    present: NDArray[np.bool_]
+    """``(c,)`` False for a candidate that was not looked for."""
+    fit: MixtureFit
+    """The sparse mixture."""
+    string: NDArray[np.bool_]
+    """``(n,)`` what a product of biased bits would be, if it were one string with flips."""
+    odds: float
+    """Log odds that it is."""
+    posterior: Posterior
+    """Of the deconvolutions."""
+    slots: Indices
+    """``(n_hypotheses,)`` the candidate of each deconvolution."""
+    rates: Floats
+    """``(n_hypotheses, n, 2)`` its flip rates."""
+    places: Indices | None
+    """Rows of the counts among which deconvolutions looked; None: among all strings."""
+
+    @property
+    def gram(self) -> Floats:
+        """``(c, c)`` overlaps of the candidates."""
+        return np.asarray(self.roots @ self.roots.T)
+
+
+def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettings | None = None) -> Candidates:
+    """Look for every candidate answer.
+
+    Args:
+        d: the counts, at least one shot on at least one bit.
+        known: ``(n, 2)`` flip rates known beforehand.
+        settings: of the mixture.
+
+    Returns:
+        The candidates. Cost: one mixture and one batch of deconvolutions.
+    """
+    fit = fit_mixture(d.bits, d.weights, rates=known, settings=settings)
+    string, odds = single_string(d.bits, d.weights)
+    full = d.n_bits <= WIDEST
+    posterior, rates, slots, places = _on_all(d, fit, known) if full else _on_observed(d)
+    sets = d.words, pack(fit.centroids), pack(string[None])
+    if full:
+        words = np.arange(1 << d.n_bits, dtype=np.uint64)[:, None]
+        seen, centroids, one = (part[:, 0].astype(np.intp) for part in sets)
+    else:
+        words, place = numbered(np.vstack(sets))
+        seen, centroids, one = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
+    roots, present = np.zeros((len(NAMES), len(words))), np.zeros(len(NAMES), dtype=bool)
+    roots[RAW, seen] = np.sqrt(d.weights / d.shots)
+    roots[MIXTURE, centroids] = np.sqrt(fit.weights)
+    roots[STRING, one] = 1.0
+    roots[HEAVIEST, seen[int(np.argmax(d.weights))]] = 1.0
+    if full:
+        vector = np.zeros(len(words))
+        vector[seen] = d.weights
+        roots[SMOOTH] = smooth(vector)
+        roots[slots] = posterior.roots
+    else:
+        assert places is not None
+        roots[slots[:, None], seen[places][None]] = posterior.roots
+    present[[RAW, MIXTURE, STRING, HEAVIEST, *([SMOOTH] if full else []), *slots.tolist()]] = True
+    return Candidates(words, roots, present, fit, string, odds, posterior, slots, rates, places)
+
+
+def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> tuple[Posterior, Floats, Indices, None]:
+    """Deconvolve the full vector at every flip rate tried, at the mixture's rates, and at those known."""
+    n, first = d.n_bits, len(NAMES) - 2 * len(LEARNED)
+    pairs = [(np.full((n, 2), flips), density) for flips in FLIPS for density in DENSITIES]
+    pairs += [(np.clip(fit.rates, 0, _LARGEST), density) for density in LEARNED]
+    slots = [*range(DENSE, first), *range(first, first + len(LEARNED))]
+    if known is not None:
+        pairs += [(np.clip(known, 0, _LARGEST), density) for density in LEARNED]
+        slots += range(first + len(LEARNED), len(NAMES))
+    rates = np.stack([one for one, _ in pairs])
+    concentration = np.array([density or 0.5**n for _, density in pairs])
+    vector = np.zeros(1 << n)
+    vector[d.words[:, 0].astype(np.intp)] = d.weights
+    return deconvolve(vector, rates, concentration, steps=_STEPS), rates, np.array(slots), None
+
+
+def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
+    """Deconvolve on the most frequent strings, at every flip rate tried."""
+    rates = np.broadcast_to(np.array(FLIPS)[:, None, None], (len(FLIPS), d.n_bits, 2))
+    posterior, places, _ = deconvolve_observed(d.bits, d.weights, rates, np.array(SUPPORT), steps=_STEPS_OBSERVED)
+    slots = [DENSE + place * len(DENSITIES) + k for place in range(len(FLIPS)) for k in range(len(SUPPORT))]
+    return posterior, np.repeat(rates, len(SUPPORT), axis=0), np.array(slots), places
+
+
+def index_rows(words: Words, n_bits: int) -> Bits:
+    """Give the bits ``(m, n)`` of a full support."""
+    return index_bits(words[:, 0].astype(np.int64), n_bits)

@@ -1,0 +1,103 @@
+"""What the gate sees: numbers that stay the same when qubits are renamed, bits flipped, or strings reordered."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import weight_of_ones
+from qcluster.core.decision.candidates import NAMES, Candidates
+from qcluster.core.distribution import Distribution
+from qcluster.core.goodness import beyond_uniform, collisions
+from qcluster.core.product import beyond_product, product_evidence
+
+Floats = NDArray[np.float64]
+
+EXPECT = ("sparse", "dense")
+"""What a user may say of the ideal: few strings, or many."""
+_UPPER = np.triu_indices(len(NAMES), 1)
+_SLOTS = len(NAMES) - 5
+
+
+def features(d: Distribution, found: Candidates, known: Floats | None = None) -> Floats:
+    """Describe counts and candidates to the gate.
+
+    Args:
+        d: the counts.
+        found: their candidates.
+        known: ``(n, 2)`` flip rates known beforehand, or None.
+
+    Returns:
+        ``(f,)``, every entry within about [-20, 20], without what the user expects (`told`). In the order of the code:
+        size of the register and of the data; concentration of the counts; the product of biased bits and the single
+        string; the sparse mixture; the deconvolutions' evidence (a shot), background and number of strings; what is
+        known; squared overlaps of all pairs of candidates.
+    """
+    n, shots, fit = d.n_bits, d.shots, found.fit
+    uniform = n * np.log(2)
+    p = np.sort(d.probabilities)[::-1]
+    entropy = -float(p @ np.log(np.maximum(p, 1e-300)))
+    ones = weight_of_ones(d.bits, d.weights) / shots
+    bias = np.sort(np.minimum(ones, 1 - ones))
+    product = product_evidence(d.bits, d.weights)
+    rates = np.log(np.clip(fit.rates, 0.001, 1.0))
+    vector = np.zeros(1 << n) if n <= 12 else np.zeros(0)
+    if n <= 12:
+        vector[d.words[:, 0].astype(np.intp)] = d.weights
+    top = np.zeros(6)
+    top[: min(6, len(p))] = p[:6]
+    scalars = [
+        n / 4,
+        np.log(shots),
+        np.log(d.n_outcomes),
+        np.log(d.n_outcomes / shots),
+        np.log(shots) - uniform,
+        entropy / uniform,
+        entropy,
+        np.log(max(collisions(d.weights), 1e-12)) + uniform,
+        np.arcsinh(beyond_uniform(d.bits, d.weights)),
+        np.arcsinh(beyond_product(vector, 0.0)) if n <= 12 else -1.0,
+        *top,
+        *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
+        float(ones.mean()) - 0.5,
+        found.odds / 10,
+        float(np.where(found.string, 1 - ones, ones).max()),
+        (fit.log_likelihood - product.log_likelihood) / shots,
+        np.arcsinh((fit.log_likelihood - product.evidence) / 10),
+        fit.log_likelihood / shots + uniform,
+        fit.agreement,
+        np.log(max(1 - fit.agreement, 1e-5)),
+        np.arcsinh(fit.excess),
+        np.log(max(fit.gap, 1e-3)),
+        fit.flip_rate,
+        fit.background,
+        float(rates.mean(axis=1).std()),
+        float((rates[:, 1] - rates[:, 0]).mean()),
+        float(rates.max()),
+        float(rates.min()),
+        float(fit.simple),
+        float(fit.ring),
+        np.log(len(fit.weights)),
+        -float(fit.weights @ np.log(np.maximum(fit.weights, 1e-300))),
+        np.log(fit.perplexity) / uniform,
+        float(known is not None),
+        float(np.mean(known)) * 10 if known is not None else 0.0,
+        float(np.log(np.clip(known, 0.001, 1.0)).std()) if known is not None else 0.0,
+    ]
+    post, place = found.posterior, found.slots - 5
+    evidence, background, strings = np.zeros(_SLOTS), np.zeros(_SLOTS), np.zeros(_SLOTS)
+    log = post.evidence - post.evidence.max()
+    evidence[place] = np.log1p(-log) + 0.0
+    background[place] = post.background
+    strings[place] = np.log(post.strings()) / uniform
+    overlaps = found.gram[_UPPER] ** 2
+    every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
+    return np.clip(np.nan_to_num(every, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20)
+
+
+def told(expect: str | None) -> Floats:
+    """Give what the user expects as two numbers, to be put before the features: few strings, many strings.
+
+    Example:
+        >>> told("sparse").tolist(), told(None).tolist()
+        ([1.0, 0.0], [0.0, 0.0])
+    """
+    return np.array([float(expect == word) for word in EXPECT])

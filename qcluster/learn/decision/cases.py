@@ -1,0 +1,101 @@
+"""Cases to train on and to judge by: an ideal, noise, and counts drawn from both, each from a seed of its own."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import index_bits
+from qcluster.core.distribution import Distribution
+from qcluster.core.special import perplexity
+from qcluster.learn.decision import ideals, noise
+
+Floats = NDArray[np.float64]
+
+WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
+"""Numbers of bits of full registers, as often as they stand here."""
+WIDE = (13, 40)
+"""Fewest and most bits of wide registers."""
+_KNOWN, _AGED = 0.3, 0.4
+"""How often flip rates are known, and the spread of the logarithm of their error."""
+_BENT = 0.1
+"""How often the machine runs a coherently distorted circuit: probabilities times gamma variates of relative variance
+1/4."""
+
+
+class Case(NamedTuple):
+    """Counts with their ideal."""
+
+    counts: Distribution
+    ideal: Distribution
+    family: str
+    kind: str
+    known: Floats | None
+    """``(n, 2)`` flip rates that a calibration would give, or None."""
+    sparse: bool
+    """Whether a user would say that few strings are expected."""
+
+
+def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
+    """Draw a case of up to 12 bits.
+
+    Args:
+        seed: of everything.
+        families: of ideals that may be drawn.
+    """
+    rng = np.random.default_rng([2026, seed])
+    n = int(rng.choice(WIDTHS))
+    odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
+    family = str(rng.choice(families, p=odds / odds.sum()))
+    kind = str(rng.choice(list(noise.KINDS), p=list(noise.KINDS.values())))
+    if family == "fixed" and rng.random() < 0.5:
+        kind = "clean"
+    p = ideals.draw(rng, n, family)
+    sent = p
+    if kind != "clean" and rng.random() < _BENT:
+        sent = p * rng.gamma(4, 0.25, len(p))
+        sent /= sent.sum()
+    made = noise.draw(rng, n, kind)
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, sent, made))
+    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
+    return Case(_of(counts.astype(float), n), _of(p, n), family, kind, _known(rng, made.known), few)
+
+
+def wide(seed: int) -> Case:
+    """Draw a case of 13 to 40 bits: few strings, many, or nothing but noise."""
+    rng = np.random.default_rng([2027, seed])
+    n = int(rng.integers(WIDE[0], WIDE[1] + 1))
+    shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
+    kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
+    many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([400, 4000]))}
+    sent = rng.random((many.get(kind, 1), n)) < 0.5
+    if kind == "ghz":
+        sent = np.stack([sent[0], ~sent[0]])
+    if kind == "ring":
+        sent = sent[0] ^ np.eye(n, dtype=bool)
+    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
+    made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.7, 0.2, 0.1])))
+    regime = rng.choice(len(made.shares), shots, p=made.shares)
+    read = sent[rng.choice(len(sent), shots, p=weights)]
+    rates = made.rates[regime]
+    read = read ^ (rng.random(read.shape) < np.where(read, rates[..., 1], rates[..., 0]))
+    for mask, chance in zip(made.masks.tolist(), made.chances.tolist(), strict=True):
+        pattern = (mask >> np.arange(n)) & 1 == 1
+        read = read ^ (pattern & (rng.random(shots) < chance)[:, None])
+    lost = rng.random(shots) < (1.0 if kind == "noise" else made.lost)
+    read = np.where(lost[:, None], rng.random(read.shape) < made.bias, read)
+    ideal = Distribution(sent, weights)
+    if kind == "noise":  # nothing is known of the ideal but that it is as wide as this
+        ideal = Distribution(read, np.ones(shots))
+    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", _known(rng, made.known), len(sent) <= 60)
+
+
+def _known(rng: np.random.Generator, rates: Floats) -> Floats | None:
+    if rng.random() > _KNOWN:
+        return None
+    return np.asarray(np.clip(rates * rng.lognormal(0, _AGED) * rng.lognormal(0, 0.2, rates.shape), 0, 0.49))
+
+
+def _of(vector: Floats, n: int) -> Distribution:
+    rows = np.flatnonzero(vector > 1e-15)
+    return Distribution(index_bits(rows, n), vector[rows])

@@ -1,0 +1,312 @@
+"""Ideal output distributions to train on, family by family: what circuits return when nothing goes wrong.
+
+Every family takes a generator and a number of bits and gives probabilities ``(2^n,)``; entry y is the string whose bits
+are the binary digits of y. They need not be the output of a circuit that anybody ran, but must look like one.
+"""
+
+from collections.abc import Callable
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+Family = Callable[[np.random.Generator, int], Floats]
+
+
+def bits_of(n: int) -> NDArray[np.bool_]:
+    """Give the bits of all strings, ``(2^n, n)``."""
+    return (np.arange(1 << n)[:, None] >> np.arange(n)) & 1 == 1
+
+
+def _turn(psi: Complexes, qubit: int, gate: NDArray[np.complex128] | Floats) -> Complexes:
+    """Apply a one-qubit gate to a state vector."""
+    cube = psi.reshape(-1, 2, 1 << qubit)
+    return np.asarray(np.einsum("ij,ajb->aib", gate, cube)).reshape(-1)
+
+
+def _everywhere(psi: Complexes, n: int, gate: NDArray[np.complex128]) -> Complexes:
+    for qubit in range(n):
+        psi = _turn(psi, qubit, gate)
+    return psi
+
+
+def _ry(angle: float) -> Floats:
+    c, s = np.cos(angle / 2), np.sin(angle / 2)
+    return np.array([[c, -s], [s, c]])
+
+
+def _rx(angle: float) -> NDArray[np.complex128]:
+    c, s = np.cos(angle / 2), -1j * np.sin(angle / 2)
+    return np.array([[c, s], [s, c]])
+
+
+_H = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
+_S, _T = np.diag([1, 1j]), np.diag([1, np.exp(0.25j * np.pi)])
+
+
+def _zero(n: int) -> Complexes:
+    psi = np.zeros(1 << n, dtype=complex)
+    psi[0] = 1
+    return psi
+
+
+def _cnot(psi: Complexes, control: int, target: int) -> Complexes:
+    index = np.arange(len(psi))
+    return psi[np.where((index >> control) & 1 == 1, index ^ (1 << target), index)]
+
+
+def _shifted(p: Floats, rng: np.random.Generator) -> Floats:
+    """Flip bits of all strings alike."""
+    return p[np.arange(len(p)) ^ rng.integers(len(p))]
+
+
+def strings(rng: np.random.Generator, n: int) -> Floats:
+    """A few strings, of like or unlike weights."""
+    many = int(min(1 << n, np.exp(rng.uniform(0, np.log(48)))))
+    p = np.zeros(1 << n)
+    p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([0.5, 1, 3, 50])))
+    return p
+
+
+def ghz(rng: np.random.Generator, n: int) -> Floats:
+    """Two opposite strings."""
+    p, one = np.zeros(1 << n), rng.integers(1 << n)
+    p[[one, one ^ ((1 << n) - 1)]] = 0.5
+    return p
+
+
+def dicke(rng: np.random.Generator, n: int) -> Floats:
+    """All strings of one weight (W states among them), sometimes with bits flipped."""
+    p = (bits_of(n).sum(axis=1) == rng.integers(1, max(2, n // 2 + 1))).astype(float)
+    return _shifted(p, rng) if rng.random() < 0.5 else p
+
+
+def affine(rng: np.random.Generator, n: int) -> Floats:
+    """Uniform on an affine subspace: stabilizer states."""
+    span = np.zeros(1, dtype=np.int64)
+    for _ in range(rng.integers(1, n + 1)):
+        span = np.unique(np.concatenate([span, span ^ rng.integers(1 << n)]))
+    p = np.zeros(1 << n)
+    p[span ^ rng.integers(1 << n)] = 1
+    return p
+
+
+def qaoa(rng: np.random.Generator, n: int) -> Floats:
+    """Linear-ramp QAOA of an Ising problem, 1 to 20 layers."""
+    z = 1.0 - 2 * bits_of(n)
+    kind, density = rng.integers(3), rng.uniform(0.2, 1)
+    if kind == 2:
+        couplings = np.diag(rng.uniform(0.2, 1, n - 1), 1) if n > 1 else np.zeros((n, n))
+    else:
+        couplings = np.triu((rng.random((n, n)) < density) * (rng.normal(size=(n, n)) if kind else 1.0), 1)
+    cost = np.einsum("yi,ij,yj->y", z, couplings, z)
+    if rng.random() < 0.4:
+        cost = cost + z @ rng.normal(size=n) * rng.uniform(0, 0.7)
+    cost = cost / max(np.abs(couplings).max(), 1e-9)
+    layers, step = int(rng.choice([1, 2, 3, 4, 6, 10, 20])), rng.uniform(0.2, 0.9)
+    psi = np.full(1 << n, 2 ** (-n / 2), dtype=complex)
+    for layer in range(layers):
+        ramp = (layer + 1) / (layers + 1) if layers > 1 else 0.6
+        psi = _everywhere(psi * np.exp(-1j * step * ramp * cost), n, _rx(2 * step * (1 - ramp)))
+    return np.asarray(np.abs(psi) ** 2)
+
+
+def tfim(rng: np.random.Generator, n: int) -> Floats:
+    """Trotter evolution of a transverse-field Ising chain."""
+    z = 1.0 - 2 * bits_of(n)
+    chain = (z[:, :-1] * z[:, 1:]).sum(axis=1) if n > 1 else z[:, 0]
+    psi = np.zeros(1 << n, dtype=complex)
+    psi[rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1])] = 1
+    coupling, field, step = rng.uniform(0.3, 1.2), rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.6)
+    for _ in range(rng.integers(1, 9)):
+        psi = _everywhere(psi, n, _rx(2 * step * field)) * np.exp(-1j * step * coupling * chain)
+    if rng.random() < 0.6:
+        psi = _everywhere(psi, n, _rx(2 * step * field))
+    return np.asarray(np.abs(psi) ** 2)
+
+
+def ansatz(rng: np.random.Generator, n: int) -> Floats:
+    """Hardware-efficient ansatz, angles from tiny to any."""
+    psi, spread, bits = _zero(n), rng.choice([0.1, 0.3, 0.7, 1.5, 3.0]), bits_of(n)
+    for _ in range(rng.integers(1, 5)):
+        for qubit in range(n):
+            psi = _turn(psi, qubit, _ry(rng.normal(0, spread)))
+        for qubit in range(n - 1):
+            if rng.random() < 0.5:
+                psi = psi * np.where(bits[:, qubit] & bits[:, qubit + 1], -1, 1)
+            else:
+                psi = _cnot(psi, qubit, qubit + 1)
+    return np.asarray(np.abs(psi) ** 2)
+
+
+def clifford_t(rng: np.random.Generator, n: int) -> Floats:
+    """Random Clifford+T circuit."""
+    psi = _zero(n)
+    for _ in range(int(rng.integers(1, 5)) * n):
+        gate = rng.choice(4, p=[0.45, 0.2, 0.15, 0.2]) if n > 1 else rng.integers(3)
+        if gate == 3:
+            control, target = rng.choice(n, 2, replace=False)
+            psi = _cnot(psi, int(control), int(target))
+        else:
+            psi = _turn(psi, int(rng.integers(n)), (_H, _S, _T)[gate])
+    for qubit in np.flatnonzero(rng.random(n) < 0.5):
+        psi = _turn(psi, int(qubit), _H)
+    return np.asarray(np.abs(psi) ** 2)
+
+
+def heisenberg(rng: np.random.Generator, n: int) -> Floats:
+    """Trotter evolution of a Heisenberg chain from a product string."""
+    psi = np.zeros(1 << n, dtype=complex)
+    psi[rng.integers(1 << n)] = 1
+    index, step, skew = np.arange(1 << n), rng.uniform(0.1, 0.8), rng.uniform(0.5, 1.5)
+    for _ in range(rng.integers(1, 6)):
+        for qubit in range(n - 1):
+            apart = ((index >> qubit) ^ (index >> (qubit + 1))) & 1 == 1
+            swapped = psi[index ^ (3 << qubit)]
+            psi = np.where(apart, np.cos(step) * psi - 1j * np.sin(step) * swapped, psi * np.exp(-0.5j * step * skew))
+        if rng.random() < 0.3:
+            psi = _everywhere(psi, n, _rx(rng.normal(0, 0.3)))
+    return np.asarray(np.abs(psi) ** 2) / float((np.abs(psi) ** 2).sum())
+
+
+def iqp(rng: np.random.Generator, n: int) -> Floats:
+    """Diagonal gates between Hadamards."""
+    z = 1.0 - 2 * bits_of(n)
+    couplings = np.triu(rng.choice([0, 1, 3], size=(n, n)) * np.pi / rng.choice([4, 8]), 1)
+    phase = np.einsum("yi,ij,yj->y", z, couplings, z) + z @ rng.uniform(0, 2 * np.pi, n)
+    psi = np.full(1 << n, 2 ** (-n / 2), dtype=complex) * np.exp(1j * phase)
+    return np.asarray(np.abs(_everywhere(psi, n, _H.astype(complex))) ** 2)
+
+
+def _kernel(n: int, phase: float) -> Floats:
+    """What phase estimation reads: the Fejer kernel about a phase in turns."""
+    size = 1 << n
+    away = (phase - np.arange(size) / size + 0.5) % 1 - 0.5
+    near = np.abs(away) < 1e-12
+    safe = np.where(near, 0.5, away)
+    return np.where(near, 1.0, (np.sin(np.pi * size * safe) / (size * np.sin(np.pi * safe))) ** 2)
+
+
+def phase_estimation(rng: np.random.Generator, n: int) -> Floats:
+    """One eigenphase or two (amplitude estimation, counting), dyadic or with tails."""
+    phases = rng.random(rng.choice([1, 2])) if rng.random() < 0.6 else np.array([1, -1]) * rng.random()
+    if rng.random() < 0.3:
+        phases = np.round(phases * (1 << n)) / (1 << n)
+    weights = rng.dirichlet(np.full(len(phases), 3.0))
+    p: Floats = sum(w * _kernel(n, x % 1) for w, x in zip(weights, phases, strict=True))
+    return _reversed(p, n) if rng.random() < 0.3 else p
+
+
+def _reversed(p: Floats, n: int) -> Floats:
+    return p[bits_of(n)[:, ::-1] @ (1 << np.arange(n))]
+
+
+def order_finding(rng: np.random.Generator, n: int) -> Floats:
+    """A comb of equally spaced peaks, with tails where the order is no power of two."""
+    order = int(rng.integers(2, max(3, min(1 << (n - 1), 24) + 1))) if n > 1 else 2
+    p: Floats = sum(_kernel(n, s / order) for s in range(order))
+    return p
+
+
+def grover(rng: np.random.Generator, n: int) -> Floats:
+    """Marked strings on a flat floor."""
+    many = min(int(rng.integers(1, 4)), 1 << n)
+    success = rng.uniform(0.3, 1)
+    p = np.full(1 << n, (1 - success) / (1 << n))
+    p[rng.choice(1 << n, many, replace=False)] += success / many
+    return p
+
+
+def porter_thomas(rng: np.random.Generator, n: int) -> Floats:
+    """A random state's probabilities, or sharper or flatter ones."""
+    return rng.gamma(rng.choice([1.0, 1.0, 4.0, 0.5]), size=1 << n)
+
+
+def boltzmann(rng: np.random.Generator, n: int) -> Floats:
+    """Boltzmann weights of an Ising model: smooth."""
+    z = 1.0 - 2 * bits_of(n)
+    couplings = np.triu(rng.normal(0, rng.choice([0.1, 0.2, 0.4, 0.8]), (n, n)), 1)
+    fields = rng.normal(0, 0.3, n) * (rng.random() < 0.5)
+    return np.asarray(np.exp(-np.einsum("yi,ij,yj->y", z, couplings, z) + z @ fields))
+
+
+def product(rng: np.random.Generator, n: int) -> Floats:
+    """Every bit by itself: extreme, even, or at any angle."""
+    p = np.ones(1)
+    for chance in rng.beta(*(0.5, 0.5) if rng.random() < 0.5 else (2, 2), size=n):
+        p = np.kron(p, [1 - chance, chance])
+    return p
+
+
+def pairs(rng: np.random.Generator, n: int) -> Floats:
+    """Blocks of one to three bits, each a small distribution of its own."""
+    p, left = np.ones(1), n
+    while left:
+        size = min(left, int(rng.integers(1, 4)))
+        p, left = np.kron(p, rng.dirichlet(np.full(1 << size, rng.choice([0.1, 0.5, 2.0])))), left - size
+    return p
+
+
+def loaded(rng: np.random.Generator, n: int) -> Floats:
+    """A smooth function of the register's value: bells, a log-normal, a binomial."""
+    x = (np.arange(1 << n) + 0.5) / (1 << n)
+    kind = rng.integers(3)
+    if kind == 0:
+        bells = rng.uniform(0.2, 1, 3), rng.random(3), rng.uniform(0.02, 0.3, 3)
+        p: Floats = sum(a * np.exp(-(((x - b) / c) ** 2)) for a, b, c in zip(*bells, strict=True)) + 1e-6
+        return p
+    if kind == 1:
+        return np.asarray(np.exp(-(((np.log(x) - rng.normal(-1, 0.5)) / rng.uniform(0.2, 0.9)) ** 2)) / x)
+    size = 1 << min(n, 6)
+    binomial = np.array([comb(size - 1, k) for k in range(size)], dtype=float)
+    return np.repeat(binomial, (1 << n) // size)
+
+
+def dirichlet(rng: np.random.Generator, n: int) -> Floats:
+    """Sharp and irregular: few large probabilities and many small ones."""
+    return rng.gamma(rng.choice([0.01, 0.03, 0.1, 0.3]), size=1 << n) + 1e-300
+
+
+def uniform(rng: np.random.Generator, n: int) -> Floats:
+    """All strings alike."""
+    return np.ones(1 << n)
+
+
+def fixed(rng: np.random.Generator, n: int) -> Floats:
+    """Some bits fixed beside others that hold any output."""
+    if n < 2:
+        return strings(rng, n)
+    free = np.sort(rng.choice(n, rng.integers(1, n), replace=False))
+    inner = FAMILIES[str(rng.choice([name for name in FAMILIES if name != "fixed"]))](rng, len(free))
+    base = int(rng.integers(1 << n)) & ~int((1 << free).sum())
+    index = np.arange(1 << len(free))
+    where = base | (((index[:, None] >> np.arange(len(free))) & 1) << free).sum(axis=1)
+    p = np.zeros(1 << n)
+    p[where] = inner
+    return p
+
+
+FAMILIES: dict[str, Family] = {
+    one.__name__: one
+    for one in (
+        strings, ghz, dicke, affine, qaoa, tfim, ansatz, clifford_t, heisenberg, iqp, phase_estimation, order_finding,
+        grover, porter_thomas, boltzmann, product, pairs, loaded, dirichlet, uniform, fixed,
+    )
+}  # fmt: skip
+"""All families, by name."""
+
+FREQUENCY = {"strings": 3.0, "affine": 2.0, "qaoa": 3.0, "ansatz": 3.0, "fixed": 3.0, "tfim": 1.5, "uniform": 0.5}
+"""How often a family is drawn, where it is not 1."""
+
+
+def draw(rng: np.random.Generator, n: int, family: str) -> Floats:
+    """Draw an ideal distribution of a family, normalised.
+
+    Example:
+        >>> draw(np.random.default_rng(0), 2, "ghz").sum()
+        np.float64(1.0)
+    """
+    p = np.maximum(FAMILIES[family](rng, n), 0.0)
+    return np.asarray(p / p.sum())
