@@ -87,7 +87,7 @@ def test_workers_are_a_number(workers):
 def test_sets_may_come_from_a_generator():
     found = qc.mitigate_many((one for one in sets(2)), [0.02, 0.1], workers=1, method="paper")
     assert [fixed.distribution.shots for fixed in found] == [200, 200]
-    with pytest.raises(ValueError, match="one entry for each of the 2 sets of counts; got 0.1"):
+    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 0\.1"):
         qc.mitigate_many(sets(2), 0.1)
 
 

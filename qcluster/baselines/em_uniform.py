@@ -6,6 +6,7 @@ import numpy as np
 
 from qcluster.baselines.hammr_l import flip_kernel
 from qcluster.baselines.radial import distance_blocks, look_up
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 
 _CANDIDATES = 1000
@@ -14,6 +15,7 @@ _START_RATE = 0.05
 """Where a flip rate that is to be learned starts."""
 
 
+@own_errstate
 def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> Distribution:
     """Explain the counts by few true strings, independent bit flips and a depolarised share.
 

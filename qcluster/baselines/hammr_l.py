@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.radial import radial_operator
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
     """Sharpen counts as a blurred image is sharpened, strings being pixels and Hamming distance the metric.
 

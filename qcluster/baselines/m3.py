@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distribution:
     """Undo readout errors with mthree and return its nearest probability distribution.
 
@@ -51,6 +53,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
 
 
+@own_errstate
 def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000) -> Floats:
     """Measure readout errors with mthree's calibration circuits, as an M3 user does.
 

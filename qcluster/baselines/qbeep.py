@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.radial import radial_operator
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float = 0.05) -> Distribution:
     """Let shots flow along a graph whose edges weigh ``Poisson(distance; expected_errors)``.
 

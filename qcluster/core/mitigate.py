@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits
 from qcluster.core.blend import Blended
 from qcluster.core.channel import as_rates
@@ -105,6 +106,7 @@ class Mitigation:
         return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"
 
 
+@own_errstate
 def mitigate(
     counts: Any,
     rates: Any = None,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.device import published
 from qcluster.device.storage import (
     check_format,
@@ -227,6 +228,7 @@ class Calibration:
         return cls.from_json(load_text(Path(path)))
 
 
+@own_errstate
 def read_calibration(backend: Any) -> Calibration:
     """Copy the published figures of a backend, fake or real, with the same code.
 

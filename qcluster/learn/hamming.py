@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits
 from qcluster.core.cluster import Metric, cluster, most_frequent
 from qcluster.core.distribution import Distribution
@@ -44,6 +45,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.radius = radius
         self.max_iter = max_iter
 
+    @own_errstate
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster rows of bits.
 
@@ -70,6 +72,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = self.predict(rows)
         return self
 
+    @own_errstate
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Label rows with their nearest centroid, -1 beyond the radius: ``(n_samples,)`` int."""
         check_is_fitted(self)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution, align
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
@@ -48,6 +49,7 @@ class RateTable:
         return self.facts["circuit"]
 
 
+@own_errstate
 def effective_rate(counts: Any, ideal: Any) -> float:
     """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
 
