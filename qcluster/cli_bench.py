@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+
+from qcluster.cli_console import open_console
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -107,32 +107,32 @@ def report(
 
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
-    console, shown = Console(), Table()
+    console, shown = open_console(), Table()
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
-        shown.add_column(escape(name), justify="left" if name == "method" else "right", no_wrap=True)
+        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     overall = summarise(latest(read_scores(folder)), "all")
     for one in overall:
-        shown.add_row(one.method, str(one.n), short(one.mean), escape(gain(one)), escape(harm(one)))
+        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one))
     console.print(shown)
     if few := few_circuits(overall):
         console.print(few)
     for path in written:
-        console.print(str(path), highlight=False, markup=False)
+        console.print(str(path))
 
 
 def _follow(steps: Iterable["Progress"], title: str) -> int:
     """Draw a bar with the time left; give how many tasks failed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    failed, console = 0, Console(stderr=True)
-    left = TextColumn("{task.fields[left]}")
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
-        line = bar.add_task(escape(title), total=None, left="")
+    failed, console = 0, open_console(stderr=True)
+    name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
+    with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
+        line = bar.add_task(title, total=None, left="")
         for step in steps:
             bar.update(line, total=step.total, completed=step.done, left=f"{_clock(step.seconds_left)} left")
             if step.error:
                 failed += 1
-                console.print(f"{step.label}: {step.error}", style="red", highlight=False, markup=False)
+                console.print(f"{step.label}: {step.error}", style="red")
     return failed
 
 
@@ -144,8 +144,8 @@ def _clock(seconds: float) -> str:
 
 
 def _finish(folder: Path, failed: int, following: str) -> None:
-    console = Console()
+    console = open_console()
     if failed:
-        console.print(f"{failed} left for the next time; the rest is in {folder}", highlight=False, markup=False)
+        console.print(f"{failed} left for the next time; the rest is in {folder}")
         raise typer.Exit(1)
-    console.print(f"saved in {folder}; next: {following}", highlight=False, markup=False)
+    console.print(f"saved in {folder}; next: {following}")

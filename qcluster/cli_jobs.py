@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from qcluster.cli_console import open_console
 from qcluster.core.distribution import Distribution
 from qcluster.files import write_whole
 
@@ -99,7 +99,7 @@ def _show(parts: list[Any]) -> None:
         table.add_row(
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
-    Console().print(table)
+    open_console().print(table)
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qcluster.cli_console import open_console
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -66,8 +66,8 @@ def train(
         backend=backend, train_on="exact" if backend is None else "backend",
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
-    console = Console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = open_console()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
         for told in model.iter_fit(taken.X[rows], taken.y[rows]):
@@ -121,11 +121,11 @@ def evaluate(
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "circuits", "shots")
     table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "", "")
-    console = Console()
+    console = open_console()
     if backend is not None:
         model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
                          execution=_execution(twirls, dd, mitigation))  # fmt: skip
-        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(f"running on {backend}", total=None)
             found = model.measure(X)

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from qcluster.cli_console import open_console
 
 
 class _Estimating(TyperGroup):
@@ -47,13 +48,10 @@ def estimate(
     profile, calibration = _describe(circuit, backend)
     model = None if table is None else rate_model(read_table() + read_table(table))
     rates = estimate_rates(profile, calibration, counts, model=model, coverage=coverage)
-    console = Console()
-    console.print(
-        f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}",
-        highlight=False,
-    )
+    console = open_console()
+    console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
     if calibration is not None:
-        console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit), highlight=False)
+        console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if not rates.in_range:
         console.print("outside the range of the training rows: trust this less than the interval says")
 
@@ -74,14 +72,14 @@ def build(
     from qcluster.bench.rate_table import build as start
 
     failed = 0
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=open_console(stderr=True)) as bar:
         task = bar.add_task("rates")
         for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
             bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")
             if step.error:
                 failed += 1
-                bar.console.print(f"{step.label}: {step.error}", markup=False)
+                bar.console.print(f"{step.label}: {step.error}")
     typer.echo(f"table: {out / 'rates.csv'}")
     if failed:
         typer.echo(f"{failed} circuits failed; run again to try them again", err=True)
