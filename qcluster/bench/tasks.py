@@ -76,11 +76,18 @@ class Campaign:
 
 @lru_cache(maxsize=4096)
 def find_case(name: str) -> Case:
-    """Build a case from its name, once per process."""
+    """Build a case from its name, once per process.
+
+    Raises:
+        ValueError, StorageError: there is no such case, or its file cannot be read.
+    """
     if not name.startswith("file:"):
         return make_case(name)
     path, _, number = name.removeprefix("file:").rpartition("#")
-    return read_cases(path)[int(number)]
+    cases = read_cases(path)
+    if not (number.isascii() and number.isdigit() and int(number[:9]) < len(cases)):
+        raise ValueError(f"case {name!r} must end in #k, k in 0..{len(cases) - 1} for the circuits of {path}")
+    return cases[int(number)]
 
 
 _LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
