@@ -12,6 +12,7 @@ from qcluster.cli_bench import bench_app
 from qcluster.cli_console import open_console
 from qcluster.cli_doctor import doctor
 from qcluster.cli_jobs import jobs_app
+from qcluster.cli_options import refuse
 from qcluster.cli_qnn import qnn_app
 from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
@@ -50,6 +51,7 @@ def common(
 
 @app.command("mitigate")
 def mitigate_file(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(help="JSON: counts, or a saved runtime result. '-' is standard input.")],
     rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
     method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
@@ -66,6 +68,8 @@ def mitigate_file(
     """Mitigate counts from a file."""
     from qcluster.files import read_counts, read_rates, write_mitigation
 
+    if method not in (None, "mixture"):
+        refuse(context, ["guard"], f"the method {method} has no guard")
     known = None if rates is None else read_rates(rates)
     fixed = mitigate(read_counts(file, pub), known, method=method, guard=guard)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))

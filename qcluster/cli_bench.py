@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -21,6 +22,7 @@ Methods = Annotated[str | None, typer.Option(help="Methods, separated by commas;
 
 @bench_app.command()
 def run(
+    context: typer.Context,
     campaign: Annotated[Path, typer.Argument(help="TOML file of the campaign.")],
     out: Out = None,
     workers: Workers = 1,
@@ -30,6 +32,7 @@ def run(
     from qcluster.bench.campaign import run as start
     from qcluster.bench.tasks import read_campaign
 
+    _one_place(context, dask)
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
     _finish(folder, failed, f"qcluster bench report {folder}")
@@ -60,6 +63,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitt
 
 @bench_app.command()
 def score(
+    context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.")] = None,
     records: Annotated[Path | None, typer.Option(help="Recorded counts instead, as JSON lines.")] = None,
     ideals: Annotated[Path | None, typer.Option(help="Ideal outputs of the records.")] = None,
@@ -77,7 +81,8 @@ def score(
     from qcluster.bench.methods import METHODS
     from qcluster.bench.records import read_records
 
-    names = tuple(name.strip() for name in methods.split(",")) if methods else tuple(METHODS)
+    _one_place(context, dask)
+    names = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
@@ -86,6 +91,7 @@ def score(
         steps = score_samples(samples, place, names, workers=workers, dask=dask, again=again, drawn=bars)
     else:
         assert folder is not None
+        refuse(context, ["ideals", "snapshots", "limit", "bars", "out"], "it goes with --records, not with a folder")
         place = folder
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
     _finish(place, _follow(steps, "score"), f"qcluster bench report {place}")
@@ -118,6 +124,11 @@ def report(
         console.print(few)
     for path in written:
         console.print(str(path))
+
+
+def _one_place(context: typer.Context, dask: str | None) -> None:
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
 
 
 def _follow(steps: Iterable["Progress"], title: str) -> int:

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 
 
 class _Estimating(TyperGroup):
@@ -28,6 +29,7 @@ rates_app = typer.Typer(
 
 @rates_app.command()
 def estimate(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), or a circuit: .qasm or .qpy.")],
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
@@ -42,9 +44,12 @@ def estimate(
     from qcluster.learn.table import read_table
 
     if circuit is None and Path(file).suffix in SUFFIXES:
+        refuse(context, ["pub"], f"{file} holds a circuit, not counts")
         circuit, counts = Path(file), None
     else:
         counts = read_counts(file, pub)
+    if circuit is None:
+        refuse(context, ["backend"], "of counts alone the machine tells nothing; name their --circuit too")
     profile, calibration = _describe(circuit, backend)
     model = None if table is None else rate_model(read_table() + read_table(table))
     rates = estimate_rates(profile, calibration, counts, model=model, coverage=coverage)
@@ -58,6 +63,7 @@ def estimate(
 
 @rates_app.command()
 def build(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
     dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
@@ -71,6 +77,8 @@ def build(
     from qcluster.bench.rate_plan import plan
     from qcluster.bench.rate_table import build as start
 
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
     failed = 0
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=open_console(stderr=True)) as bar:
@@ -107,5 +115,7 @@ def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
     from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
 
-    circuit = read_circuits(path)[0]
+    circuit, *others = read_circuits(path)
+    if others:
+        raise ValueError(f"{path} must hold one circuit, that of the counts; it holds {1 + len(others)}")
     return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))
