@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from qcluster.core.checks import check_choice, check_flag, check_whole
 from qcluster.device.frames import is_clifford
 from qcluster.device.machine import Machine
 from qcluster.device.profile import Profile, read_profile
@@ -51,21 +52,18 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r}")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1))
+        object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
+        object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         for name, known in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
-            ("optimization_level", (0, 1, 2, 3)),
             ("mode", ("job", "batch", "session")),
             ("simulation", (None, *METHODS)),
         ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), known)
 
 
 def prepare(
@@ -138,6 +136,9 @@ def _check(circuits: Sequence[QuantumCircuit], machine: Machine, options: Option
             raise ValueError(
                 f"on hardware every classical bit must sit in exactly one register, in order; in {name!r} some do not"
             )
+    if options.simulation is not None and machine.kind != "model":
+        which = "run as it is" if machine.kind == "simulator" else "a real machine"
+        raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
 

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.cluster import Metric, cluster, most_frequent
 from qcluster.core.distribution import Distribution
 
@@ -55,11 +56,12 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: ``(n_samples,)`` shots of each row; one each by default.
 
         Raises:
-            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters or radius out of range.
+            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters, radius or max_iter out of
+                range.
         """
         rows = _as_bits(X)
-        if self.n_clusters < 1:
-            raise ValueError(f"n_clusters must be at least 1; got {self.n_clusters}")
+        check_whole("n_clusters", self.n_clusters, 1)
+        check_whole("max_iter", self.max_iter, 1)
         weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         counts = Distribution(rows, weights)
         if not counts.n_outcomes:
@@ -82,8 +84,8 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self._metric(rows.shape[1]).nearest(rows, self.cluster_centers_)
 
     def _metric(self, n_bits: int) -> Metric:
-        if self.radius is not None and not self.radius >= 0:
-            raise ValueError(f"radius must not be negative; got {self.radius}")
+        if self.radius is not None and self.radius != float("inf"):
+            check_real("radius", self.radius, 0)
         return Metric(np.ones(n_bits), float("inf") if self.radius is None else float(self.radius))
 
 
