@@ -68,6 +68,7 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
     Returns:
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
     """
+    check_whole("shots", shots, 1)
     import mthree
 
     mitigator = mthree.M3Mitigation(backend)
