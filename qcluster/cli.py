@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from qcluster import __version__
 from qcluster.cli_bench import bench_app
+from qcluster.cli_console import open_console
 from qcluster.cli_doctor import doctor
 from qcluster.cli_jobs import jobs_app
+from qcluster.cli_options import refuse
 from qcluster.cli_qnn import qnn_app
 from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
@@ -50,6 +51,7 @@ def common(
 
 @app.command("mitigate")
 def mitigate_file(
+    context: typer.Context,
     file: Annotated[
         str,
         typer.Argument(
@@ -71,6 +73,8 @@ def mitigate_file(
     """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.files import read_counts, read_rates, write_mitigation
 
+    if method not in (None, "mixture"):
+        refuse(context, ["guard"], f"the method {method} has no guard")
     known = None if rates is None else read_rates(rates)
     counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
     fixed = mitigate(counts, known, method=method, guard=guard)
@@ -112,7 +116,7 @@ def demo(
     from qcluster.demo import run_demo
     from qcluster.plot import save_mitigation
 
-    console = Console()
+    console = open_console()
     with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
         shown = run_demo(qubits, shots, seed)
     _show(shown.fixed, 6, shown.ideal)
@@ -123,7 +127,7 @@ def demo(
 
 
 def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level: float = 0.95) -> dict[str, Interval]:
-    console = Console()
+    console = open_console()
     raw, mitigated = fixed.raw.to_probs(), fixed.distribution.to_probs()
     wanted = ideal.to_probs() if ideal is not None else {}
     shown = list(fixed.distribution.top(top))
@@ -143,7 +147,7 @@ def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level:
         f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'} (share {fixed.share:.2f}); "
         f"{many} cluster{'s' if many != 1 else ''}"
     )
-    console.print(fixed.reason, highlight=False, markup=False)
+    console.print(fixed.reason)
     return found
 
 
@@ -157,7 +161,7 @@ def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) 
         table.add_column(name, justify="right", no_wrap=True)
     for name, one in found.items():
         table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
-    Console().print(table)
+    open_console().print(table)
 
 
 def _ends(one: Interval) -> str:
@@ -166,6 +170,8 @@ def _ends(one: Interval) -> str:
 
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
+    if not sys.stderr.isatty():
+        app.rich_markup_mode = None  # no boxes around errors: they break lines after 80 characters
     try:
         app()
     except OSError as error:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
+
+from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -21,6 +22,7 @@ Methods = Annotated[str | None, typer.Option(help="Methods, separated by commas;
 
 @bench_app.command()
 def run(
+    context: typer.Context,
     campaign: Annotated[Path, typer.Argument(help="TOML file of the campaign.")],
     out: Out = None,
     workers: Workers = 1,
@@ -30,6 +32,7 @@ def run(
     from qcluster.bench.campaign import run as start
     from qcluster.bench.tasks import read_campaign
 
+    _one_place(context, dask)
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
     _finish(folder, failed, f"qcluster bench report {folder}")
@@ -60,6 +63,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitt
 
 @bench_app.command()
 def score(
+    context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.")] = None,
     records: Annotated[Path | None, typer.Option(help="Recorded counts instead, as JSON lines.")] = None,
     ideals: Annotated[Path | None, typer.Option(help="Ideal outputs of the records.")] = None,
@@ -77,7 +81,8 @@ def score(
     from qcluster.bench.methods import METHODS
     from qcluster.bench.records import read_records
 
-    names = tuple(name.strip() for name in methods.split(",")) if methods else tuple(METHODS)
+    _one_place(context, dask)
+    names = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
@@ -86,6 +91,7 @@ def score(
         steps = score_samples(samples, place, names, workers=workers, dask=dask, again=again, drawn=bars)
     else:
         assert folder is not None
+        refuse(context, ["ideals", "snapshots", "limit", "bars", "out"], "it goes with --records, not with a folder")
         place = folder
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
     _finish(place, _follow(steps, "score"), f"qcluster bench report {place}")
@@ -107,32 +113,37 @@ def report(
 
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
-    console, shown = Console(), Table()
+    console, shown = open_console(), Table()
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
-        shown.add_column(escape(name), justify="left" if name == "method" else "right", no_wrap=True)
+        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     overall = summarise(latest(read_scores(folder)), "all")
     for one in overall:
-        shown.add_row(one.method, str(one.n), short(one.mean), escape(gain(one)), escape(harm(one)))
+        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one))
     console.print(shown)
     if few := few_circuits(overall):
         console.print(few)
     for path in written:
-        console.print(str(path), highlight=False, markup=False)
+        console.print(str(path))
+
+
+def _one_place(context: typer.Context, dask: str | None) -> None:
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
 
 
 def _follow(steps: Iterable["Progress"], title: str) -> int:
     """Draw a bar with the time left; give how many tasks failed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    failed, console = 0, Console(stderr=True)
-    left = TextColumn("{task.fields[left]}")
-    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
-        line = bar.add_task(escape(title), total=None, left="")
+    failed, console = 0, open_console(stderr=True)
+    name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
+    with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
+        line = bar.add_task(title, total=None, left="")
         for step in steps:
             bar.update(line, total=step.total, completed=step.done, left=f"{_clock(step.seconds_left)} left")
             if step.error:
                 failed += 1
-                console.print(f"{step.label}: {step.error}", style="red", highlight=False, markup=False)
+                console.print(f"{step.label}: {step.error}", style="red")
     return failed
 
 
@@ -144,8 +155,8 @@ def _clock(seconds: float) -> str:
 
 
 def _finish(folder: Path, failed: int, following: str) -> None:
-    console = Console()
+    console = open_console()
     if failed:
-        console.print(f"{failed} left for the next time; the rest is in {folder}", highlight=False, markup=False)
+        console.print(f"{failed} left for the next time; the rest is in {folder}")
         raise typer.Exit(1)
-    console.print(f"saved in {folder}; next: {following}", highlight=False, markup=False)
+    console.print(f"saved in {folder}; next: {following}")

@@ -3,7 +3,8 @@
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from qcluster.cli_console import open_console
 
 
 def doctor(
@@ -12,10 +13,10 @@ def doctor(
     """Tell versions, look for an account (without showing it), and run and mitigate a small circuit."""
     from qcluster.doctor import examine
 
-    console, wrong = Console(), 0
+    console, wrong = open_console(), 0
     for finding in examine(online=online):
         wrong += not finding.ok
         line = f"{'ok   ' if finding.ok else 'WRONG'}  {finding.name:18}  {finding.text}"
-        console.print(line, style=None if finding.ok else "red", highlight=False, markup=False, soft_wrap=True)
-    console.print("all in order" if not wrong else f"{wrong} wrong", highlight=False)
+        console.print(line, style=None if finding.ok else "red", soft_wrap=True)
+    console.print("all in order" if not wrong else f"{wrong} wrong")
     raise typer.Exit(1 if wrong else 0)

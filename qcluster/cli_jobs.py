@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 from qcluster.core.distribution import Distribution
 from qcluster.files import write_whole
 
@@ -21,6 +22,7 @@ JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to th
 
 @jobs_app.command("submit")
 def submit(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
     directory: Annotated[Path, typer.Option("--directory", "-d", help="A new directory for request and results.")],
     backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
@@ -46,6 +48,8 @@ def submit(
         mode=mode,  # type: ignore[arg-type]
     )
     machine = find_machine(backend)
+    if machine.kind != "hardware":
+        refuse(context, ["mode"], f"{backend} is simulated here, and jobs are sent to real machines only")
     jobs.submit(prepare(circuits, machine, options, seed), machine, directory)
     _show(jobs.status(directory))
     typer.echo(f"next: qcluster jobs collect {directory}")
@@ -99,7 +103,7 @@ def _show(parts: list[Any]) -> None:
         table.add_row(
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
-    Console().print(table)
+    open_console().print(table)
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ Mitigation = Annotated[str, typer.Option(help="readout or none.")]
 
 @qnn_app.command()
 def train(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Where the trained model goes.")] = Path("qnn.json"),
     data: Data = None,
     a: First = 3,
@@ -59,6 +61,7 @@ def train(
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
     from qcluster.qnn import QNNClassifier, save_model
 
+    _check_used(context, data, backend)
     taken = _data(data, a, b, size, encoding)
     rows, held = _split(taken, test_share, seed)
     model = QNNClassifier(
@@ -66,8 +69,8 @@ def train(
         backend=backend, train_on="exact" if backend is None else "backend",
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
-    console = Console()
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    console = open_console()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
         for told in model.iter_fit(taken.X[rows], taken.y[rows]):
@@ -90,6 +93,7 @@ def train(
 
 @qnn_app.command()
 def evaluate(
+    context: typer.Context,
     model_file: Annotated[Path, typer.Argument(help="A model that `qnn train` wrote.")],
     backend: Annotated[str | None, typer.Option(help="Backend to measure on; without it the exact values.")] = None,
     data: Data = None,
@@ -110,6 +114,7 @@ def evaluate(
 
     from qcluster.qnn import load_model
 
+    _check_used(context, data, backend)
     model = load_model(model_file)
     taken = _data(data, a, b, size, model.encoding)
     _, held = _split(taken, test_share, seed)
@@ -121,11 +126,11 @@ def evaluate(
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "circuits", "shots")
     table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "", "")
-    console = Console()
+    console = open_console()
     if backend is not None:
         model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
                          execution=_execution(twirls, dd, mitigation))  # fmt: skip
-        columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(f"running on {backend}", total=None)
             found = model.measure(X)
@@ -140,6 +145,16 @@ def evaluate(
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
+
+
+def _check_used(context: typer.Context, data: Path | None, backend: str | None) -> None:
+    """Refuse options that go with the other kind of samples, or with a backend where there is none."""
+    if data is None:
+        refuse(context, ["size"], "the digits have 4 x 4 pixels; it goes with --data")
+    else:
+        refuse(context, ["a", "b"], "digits are chosen only without --data")
+    if backend is None:
+        refuse(context, ["shots", "twirls", "dd", "mitigation", "literal"], "it goes with --backend")
 
 
 def _data(source: Path | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
+
+from qcluster.cli_console import open_console
+from qcluster.cli_options import refuse
 
 
 class _Estimating(TyperGroup):
@@ -27,6 +29,7 @@ rates_app = typer.Typer(
 
 @rates_app.command()
 def estimate(
+    context: typer.Context,
     file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), or a circuit: .qasm or .qpy.")],
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
@@ -41,25 +44,26 @@ def estimate(
     from qcluster.learn.table import read_table
 
     if circuit is None and Path(file).suffix in SUFFIXES:
+        refuse(context, ["pub"], f"{file} holds a circuit, not counts")
         circuit, counts = Path(file), None
     else:
         counts = read_counts(file, pub)
+    if circuit is None:
+        refuse(context, ["backend"], "of counts alone the machine tells nothing; name their --circuit too")
     profile, calibration = _describe(circuit, backend)
     model = None if table is None else rate_model(read_table() + read_table(table))
     rates = estimate_rates(profile, calibration, counts, model=model, coverage=coverage)
-    console = Console()
-    console.print(
-        f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}",
-        highlight=False,
-    )
+    console = open_console()
+    console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
     if calibration is not None:
-        console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit), highlight=False)
+        console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if not rates.in_range:
         console.print("outside the range of the training rows: trust this less than the interval says")
 
 
 @rates_app.command()
 def build(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
     dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
@@ -73,15 +77,17 @@ def build(
     from qcluster.bench.rate_plan import plan
     from qcluster.bench.rate_table import build as start
 
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
     failed = 0
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=open_console(stderr=True)) as bar:
         task = bar.add_task("rates")
         for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
             bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")
             if step.error:
                 failed += 1
-                bar.console.print(f"{step.label}: {step.error}", markup=False)
+                bar.console.print(f"{step.label}: {step.error}")
     typer.echo(f"table: {out / 'rates.csv'}")
     if failed:
         typer.echo(f"{failed} circuits failed; run again to try them again", err=True)
@@ -109,5 +115,7 @@ def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
     from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
 
-    circuit = read_circuits(path)[0]
+    circuit, *others = read_circuits(path)
+    if others:
+        raise ValueError(f"{path} must hold one circuit, that of the counts; it holds {1 + len(others)}")
     return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))

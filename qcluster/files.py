@@ -276,9 +276,10 @@ def decode_saved(text: str, path: str) -> Any:
         raise StorageError(f"{path} must hold a saved Sampler result; it holds {strange[0]!r}, which is not read")
     from qiskit_ibm_runtime import RuntimeDecoder
 
+    decoder = RuntimeDecoder()
     try:
         _check_arrays(content)
-        return json.loads(text, cls=RuntimeDecoder)
+        return json.loads(text, object_hook=lambda item: decoder.object_hook(_ordered(item)))
     except Exception as error:  # the decoder lets errors of any kind through
         raise StorageError(f"{path} must hold a saved Sampler result; it cannot be decoded: {error}") from error
 
@@ -307,6 +308,21 @@ def _check_arrays(content: Any) -> None:
         _check_arrays(value)
     if isinstance(content, dict) and content.get("__type__") == "ndarray" and isinstance(content["__value__"], str):
         unpack(base64.b64decode(content["__value__"]))
+
+
+def _ordered(item: dict[str, Any]) -> dict[str, Any]:
+    """Put the registers of a ``DataBin`` in the order of its ``field_names``: the first is the least significant, and
+    a file whose keys were sorted has them in another one. Files of 2024 may have no shape."""
+    data = item.get("__value__")
+    if item.get("__type__") != "DataBin" or not isinstance(data, dict):
+        return item
+    names, fields = data.get("field_names"), data["fields"]
+    if names is None and len(fields) > 1:
+        raise ValueError("a DataBin of several registers must have field_names, which tell their order")
+    if names is not None and sorted(names) != sorted(fields):
+        raise ValueError(f"field_names must name the registers {sorted(fields)}; got {names}")
+    ordered = {name: fields[name] for name in names or fields}
+    return {**item, "__value__": {**data, "shape": data.get("shape") or [], "fields": ordered}}
 
 
 def _types(content: Any) -> set[str]:

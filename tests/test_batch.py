@@ -1,5 +1,9 @@
+from types import SimpleNamespace
+
+import joblib
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 
 import qcluster as qc
 
@@ -18,6 +22,38 @@ def test_many_are_mitigated_as_one_by_one_and_in_order(workers):
         assert fixed.reason == alone.reason
 
 
+@pytest.fixture(scope="module")
+def mixed() -> list:
+    """Runs, which bring the faults of their circuits, between counts of other kinds."""
+    circuits = [QuantumCircuit(n) for n in (3, 4)]
+    for circuit in circuits:
+        circuit.h(0)
+        for qubit in range(circuit.num_qubits - 1):
+            circuit.cx(qubit, qubit + 1)
+        circuit.measure_all()
+    first, second = qc.execute(circuits, "fake_manila", shots=600, seed=7)
+    return [first, {"00": 60, "01": 5, "11": 40}, second, ["00", "11", "11"] * 40, SimpleNamespace(counts={"0": 9})]
+
+
+@pytest.mark.parametrize(("workers", "backend"), [(1, "loky"), (2, "loky"), (2, "threading")])
+def test_runs_keep_the_faults_of_their_circuits(mixed, workers, backend):
+    with joblib.parallel_config(backend=backend):
+        found = list(qc.mitigate_many(mixed, workers=workers))
+    for fixed, one in zip(found, mixed, strict=True):
+        alone = qc.mitigate(one)
+        assert (fixed.method, fixed.reason, fixed.applied) == (alone.method, alone.reason, alone.applied)
+        assert fixed.distribution.to_probs() == pytest.approx(alone.distribution.to_probs(), abs=1e-12)
+    assert [fixed.method for fixed in found[:3]] == ["circuit", "mixture", "circuit"]
+
+
+def test_options_reach_the_runs_too(mixed):
+    runs = [mixed[0], mixed[2]]
+    for options in ({"method": "circuit"}, {"method": "mixture"}, {"guard": False}):
+        for fixed, run in zip(qc.mitigate_many(runs, workers=1, **options), runs, strict=True):
+            alone = qc.mitigate(run, **options)
+            assert (fixed.method, fixed.distribution) == (alone.method, alone.distribution)
+
+
 def test_each_set_has_its_own_rates():
     many, rates = sets(2), [0.02, 0.1]
     found = [fixed.rates.mean() for fixed in qc.mitigate_many(many, rates, workers=1, method="paper")]
@@ -34,6 +70,25 @@ def test_results_come_one_by_one():
 def test_rates_must_be_as_many_as_counts():
     with pytest.raises(ValueError, match="one entry for each of the 2 sets of counts; got 1"):
         qc.mitigate_many(sets(2), [0.1])
+
+
+@pytest.mark.parametrize("one", [{"00": 5, "11": 6}, "0101", 7, None])
+def test_one_set_of_counts_is_not_many(one):
+    with pytest.raises(TypeError, match=r"must be a list of sets of counts, such as \[counts\]; got a "):
+        qc.mitigate_many(one)
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, True, None, "2"])
+def test_workers_are_a_number(workers):
+    with pytest.raises(ValueError, match="workers must be 1 or more, or -1"):
+        qc.mitigate_many(sets(1), workers=workers)
+
+
+def test_sets_may_come_from_a_generator():
+    found = qc.mitigate_many((one for one in sets(2)), [0.02, 0.1], workers=1, method="paper")
+    assert [fixed.distribution.shots for fixed in found] == [200, 200]
+    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 0\.1"):
+        qc.mitigate_many(sets(2), 0.1)
 
 
 def test_none_give_none():

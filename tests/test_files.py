@@ -1,13 +1,16 @@
-"""The one function that writes a file whole, and what it promises."""
+"""Files in and out: saved results are read as they were measured; what is written is whole or not there."""
 
+import json
 import os
 import stat
 import threading
 
 import pytest
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from qiskit_ibm_runtime import RuntimeEncoder
 
 from qcluster.errors import StorageError
-from qcluster.files import write_whole
+from qcluster.files import read_counts, write_whole
 from qcluster.folders import write_once
 
 
@@ -82,3 +85,46 @@ def test_a_pipe_is_written_to(tmp_path):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(StorageError, match="cannot write"):
         write_whole(tmp_path, "text")
+
+
+def saved(result, **options) -> str:
+    return json.dumps(result, cls=RuntimeEncoder, **options)
+
+
+def unsorted_registers() -> DataBin:
+    """Register z on the lowest bit, and a above it: the reading is 001."""
+    return DataBin(z=BitArray.from_counts({"1": 5}), a=BitArray.from_counts({"00": 5}, num_bits=2))
+
+
+@pytest.mark.parametrize("sort_keys", [False, True])
+@pytest.mark.parametrize("kind", [SamplerPubResult, PubResult])
+def test_saved_registers_keep_their_order_whatever_the_order_of_the_keys(tmp_path, kind, sort_keys):
+    pub, path = kind(unsorted_registers()), tmp_path / "result.json"
+    for result in (pub, pub.data, PrimitiveResult([pub]), [pub]):
+        path.write_text(saved(result, sort_keys=sort_keys, indent=1))
+        assert read_counts(str(path)).to_counts() == {"001": 5}
+
+
+def test_results_of_the_first_samplers_are_read(tmp_path):
+    """In 2024 a result had no kind of its own, told the types of its registers, and had no shape where it was one."""
+    content, path = json.loads(saved(PrimitiveResult([PubResult(unsorted_registers())]))), tmp_path / "result.json"
+    data = content["__value__"]["pub_results"][0]["__value__"]["data"]["__value__"]
+    data |= {"shape": None, "field_types": ["<class 'BitArray'>"] * 2}
+    path.write_text(json.dumps(content, sort_keys=True))
+    assert read_counts(str(path)).to_counts() == {"001": 5}
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["z"], r"field_names must name the registers \['a', 'z'\]; got \['z'\]"),
+        (["z", "b"], "field_names must name the registers"),
+        (None, "must have field_names, which tell their order"),
+    ],
+)
+def test_registers_whose_order_is_not_told_are_refused(tmp_path, names, said):
+    content, path = json.loads(saved(unsorted_registers())), tmp_path / "result.json"
+    content["__value__"]["field_names"] = names
+    path.write_text(json.dumps(content))
+    with pytest.raises(StorageError, match=said):
+        read_counts(str(path))

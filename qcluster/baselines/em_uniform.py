@@ -6,6 +6,8 @@ import numpy as np
 
 from qcluster.baselines.hammr_l import flip_kernel
 from qcluster.baselines.radial import distance_blocks, look_up
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_whole
 from qcluster.core.distribution import Distribution
 
 _CANDIDATES = 1000
@@ -14,6 +16,7 @@ _START_RATE = 0.05
 """Where a flip rate that is to be learned starts."""
 
 
+@own_errstate
 def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> Distribution:
     """Explain the counts by few true strings, independent bit flips and a depolarised share.
 
@@ -34,13 +37,14 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
         A distribution of the same shots on the candidates.
 
     Raises:
-        ValueError: rate is outside [0, 0.5).
+        ValueError: rate is outside [0, 0.5), or rounds below 1.
 
     Example:
         >>> fixed = em_uniform({"0000": 700, "0001": 70, "0010": 80, "0100": 70, "1000": 75, "1111": 5})
         >>> {text: round(p, 2) for text, p in fixed.to_probs().items()}
         {'0000': 0.99, '0010': 0.01}
     """
+    check_whole("rounds", rounds, 1)
     observed = Distribution.of(counts)
     learn, p = rate is None, _START_RATE if rate is None else float(rate)
     kernel = flip_kernel(p, observed.n_bits)

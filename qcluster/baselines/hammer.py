@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Words
 from qcluster.core.distribution import Distribution, Floats
 
@@ -12,6 +13,7 @@ _ROWS = 512
 """Strings that meet each other and all later ones at once."""
 
 
+@own_errstate
 def hammer(counts: Any) -> Distribution:
     """Reweigh each string by the probability found near it in Hamming distance.
 

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.radial import radial_operator
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_whole
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
     """Sharpen counts as a blurred image is sharpened, strings being pixels and Hamming distance the metric.
 
@@ -31,13 +34,14 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
         A distribution of the same shots on the same strings.
 
     Raises:
-        ValueError: rate is outside [0, 0.5).
+        ValueError: rate is outside [0, 0.5), or rounds is no number of rounds.
 
     Example:
         >>> fixed = hammr_l({"00": 81, "01": 9, "10": 9, "11": 1}, 0.1)
         >>> round(fixed.to_probs()["00"], 3)
         0.987
     """
+    check_whole("rounds", rounds, 0)
     observed = Distribution.of(counts)
     kernel = flip_kernel(rate, observed.n_bits)
     if not observed.n_outcomes or not rate:

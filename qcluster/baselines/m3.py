@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import format_bitstrings
+from qcluster.core.checks import check_whole
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distribution:
     """Undo readout errors with mthree and return its nearest probability distribution.
 
@@ -26,7 +29,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         A distribution of the same shots on (some of) the same strings.
 
     Raises:
-        ValueError: readout has another shape, or a value outside [0, 1].
+        ValueError: readout has another shape, or a value outside [0, 1]; or a distance is negative.
         ImportError: mthree is not installed (it comes with the extra ``bench``).
 
     Example:
@@ -34,6 +37,8 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         >>> round(fixed.to_probs()["0"], 4)
         1.0
     """
+    if distance is not None:
+        check_whole("distance", distance, 0)
     observed = Distribution.of(counts)
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
@@ -51,6 +56,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
 
 
+@own_errstate
 def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000) -> Floats:
     """Measure readout errors with mthree's calibration circuits, as an M3 user does.
 
@@ -62,6 +68,7 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
     Returns:
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
     """
+    check_whole("shots", shots, 1)
     import mthree
 
     mitigator = mthree.M3Mitigation(backend)
@@ -77,5 +84,5 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
     if rates.shape != (n_bits, 2):
         raise ValueError(f"readout must have shape ({n_bits},) or ({n_bits}, 2); got {rates.shape}")
     if not ((rates >= 0) & (rates <= 1)).all():
-        raise ValueError("readout errors must lie in [0, 1]")
+        raise ValueError(f"readout errors must lie in [0, 1]; got {rates[~((rates >= 0) & (rates <= 1))][0]}")
     return rates

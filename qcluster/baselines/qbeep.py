@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.radial import radial_operator
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.distribution import Distribution, Floats
 
 
+@own_errstate
 def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float = 0.05) -> Distribution:
     """Let shots flow along a graph whose edges weigh ``Poisson(distance; expected_errors)``.
 
@@ -30,15 +33,16 @@ def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float
         A distribution of the same shots.
 
     Raises:
-        ValueError: expected_errors is negative or not finite.
+        ValueError: expected_errors or floor is negative or not finite, or rounds is no number of rounds.
 
     Example:
         >>> fixed = qbeep({"000": 70, "001": 10, "010": 10, "100": 10}, 0.5)
         >>> round(fixed.to_probs()["000"], 2)
         0.98
     """
-    if not 0 <= expected_errors < np.inf:
-        raise ValueError(f"expected_errors must be a finite number >= 0; got {expected_errors}")
+    check_real("expected_errors", expected_errors, 0)
+    check_whole("rounds", rounds, 0)
+    check_real("floor", floor, 0)
     observed = Distribution.of(counts)
     kernel = poisson(expected_errors, observed.n_bits)
     kernel[0] = 0.0

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 
 
+@own_errstate
 def identity(counts: Any) -> Distribution:
     """Return the counts as they came: what every other method must beat.
 
@@ -20,6 +22,7 @@ def identity(counts: Any) -> Distribution:
     return Distribution.of(counts)
 
 
+@own_errstate
 def plurality(counts: Any) -> Distribution:
     """Put every shot on the most frequent string: right for outputs of one string, wrong for all others.
 

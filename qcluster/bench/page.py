@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import resources
@@ -50,9 +51,10 @@ def write_page(
             for part in groups
         ],
     }
-    data = json.dumps(content, separators=(",", ":")).replace("</", "<\\/")
+    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")  # no tag and no comment begins in it
     page = resources.files("qcluster.bench").joinpath("page.html").read_text(encoding="utf-8")
-    page = page.replace("@@TITLE@@", html.escape(title)).replace("@@DATA@@", data)
+    parts = {"TITLE": html.escape(title), "DATA": data}
+    page = re.sub(r"@@(TITLE|DATA)@@", lambda place: parts[place[1]], page)  # once: a title may read like a place
     write_own(path, page)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qcluster.core.checks import check_whole
+
 MACHINES = {
     "falcon": ("fake_auckland", "fake_cairo", "fake_hanoi", "fake_kolkata", "fake_montreal", "fake_mumbai"),
     "eagle": ("fake_brisbane", "fake_brussels", "fake_kyiv", "fake_osaka", "fake_sherbrooke", "fake_strasbourg"),
@@ -86,6 +88,8 @@ def plan(
         rounds: repetitions, each with other layouts and seeds.
         seed: of everything.
     """
+    check_whole("rows", rows, 1, 2 * len(SCALES))
+    check_whole("rounds", rounds, 1)
     names = tuple(name for group in MACHINES.values() for name in group) if machines is None else tuple(machines)
     rng = np.random.default_rng(seed)
     jobs = []

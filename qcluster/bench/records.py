@@ -158,10 +158,11 @@ def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibra
 
 def _physical_circuit(text: str) -> "QuantumCircuit":
     """Read a circuit on physical qubits; gates that the text defines again under a standard name are the standard's."""
-    from qiskit import qasm3
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    circuit, standard = qasm3.loads(text), get_standard_gate_name_mapping()
+    from qcluster.device.circuit_files import parse_qasm
+
+    circuit, standard = parse_qasm(text), get_standard_gate_name_mapping()
     for i, item in enumerate(circuit.data):
         if type(item.operation).__name__ == "Gate" and not item.operation.params and item.name in standard:
             circuit.data[i] = item.replace(operation=standard[item.name])

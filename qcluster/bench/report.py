@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,7 +12,7 @@ from qcluster.bench.page import write_page
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
 from qcluster.bench.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
-from qcluster.bench.table import read_rows
+from qcluster.bench.table import cell, read_rows
 from qcluster.errors import StorageError
 from qcluster.folders import write_own
 
@@ -94,7 +95,7 @@ def _markdown(
     tasks, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
     duels = compare_pairs(rows)
     parts = [
-        f"# {title}",
+        f"# {plain(title)}",
         f"{tasks} samples of {circuits} circuits, every method on the same shots. HF is the Hellinger fidelity to the "
         "ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a change within .005; harm "
         "is the share of samples that lost more than .02; worst is the largest loss. x raw is the factor over raw: its "
@@ -109,11 +110,27 @@ def _markdown(
     for kind, groups in grouped.items():
         if len(groups) > 1:
             parts.append(f"## By {kind}")
-            parts += [f"### {name}\n\n{table(part)}" for name, part in groups.items()]
-    failures = sorted({f"- {row['method']}: {row['note']}" for row in rows if row["status"] == "failed"})
+            parts += [f"### {plain(name)}\n\n{table(part)}" for name, part in groups.items()]
+    failures = sorted({f"- {plain(row['method'])}: {plain(row['note'])}" for row in rows if row["status"] == "failed"})
     if failures:
         parts += ["## Failures", "\n".join(failures[:50])]
     return "\n\n".join(parts) + "\n"
+
+
+_MARKS = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|^#")
+"""What Markdown reads as a mark, wherever it may begin one; inside a word an underscore is none."""
+
+
+def plain(text: str) -> str:
+    """Write a name or a message into Markdown as it is, on one line: no tag, table cell, link or emphasis begins in it.
+
+    Example:
+        >>> print(plain("<b>em_uniform</b> | [a](b)"))
+        &lt;b>em_uniform&lt;/b> \\| \\[a\\](b)
+    """
+    line = _MARKS.sub(r"\\\g<0>", " ".join(text.split()))
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", line)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", line)
 
 
 def compare_pairs(rows: Rows) -> list[Summary]:
@@ -133,7 +150,14 @@ def pair_table(summaries: Sequence[Summary]) -> str:
     """Write comparisons with other methods as a Markdown table."""
     lines = ["| " + " | ".join(_PAIR_HEAD) + " |", "|---" * len(_PAIR_HEAD) + "|"]
     for one in summaries:
-        cells = [one.method, one.base, str(one.n), str(one.circuits), factor(one), short(one.median_factor, 2)]
+        cells = [
+            plain(one.method),
+            plain(one.base),
+            str(one.n),
+            str(one.circuits),
+            factor(one),
+            short(one.median_factor, 2),
+        ]
         cells += [short(one.mean_factor, 2), gain(one), f"{one.wins}/{one.ties}/{one.losses}", short(one.worst)]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", few_circuits(summaries)]).rstrip()
@@ -148,7 +172,7 @@ def table(summaries: Sequence[Summary]) -> str:
 
 def _cells(one: Summary) -> list[str]:
     return [
-        one.method,
+        plain(one.method),
         str(one.n),
         str(one.circuits),
         mean(one),
@@ -204,5 +228,5 @@ def _csv(summaries: Sequence[Summary]) -> str:
     writer.writerow(names)
     for one in summaries:
         values = [getattr(one, name) for name in names]
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else cell(value) for value in values])
     return text.getvalue()

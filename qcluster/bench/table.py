@@ -5,6 +5,7 @@ import csv
 import io
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -87,7 +88,7 @@ class Table:
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         if header:
             writer.writeheader()
-        writer.writerows({key: _text(value) for key, value in row.items()} for row in rows)
+        writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
         return text.getvalue().encode()
 
     def keep(self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None) -> None:
@@ -123,15 +124,46 @@ def _write_whole(stream: IO[bytes], content: bytes) -> None:
         raise
 
 
-def _text(value: object) -> str:
-    """Write floats with the digits that read back to the same number, NaN and None as nothing."""
+_LINE_ENDS = str.maketrans("\n\r", "\u240a\u240d")
+_LINE_ENDS_BACK = str.maketrans("\u240a\u240d", "\n\r")
+_FORMULA = re.compile(r"'*[=+\-@\t#]")
+_FORMULA_BACK = re.compile(r"'+[=+\-@\t#]")
+
+
+def cell(value: object) -> str:
+    """Write a value so that it stays what it is in a table, whoever opens it; `read_rows` takes this back.
+
+    Floats get the digits that read back to the same number, NaN and None become nothing. A name keeps to its line (a
+    torn line is then one row) by the signs for line ends, and starts with an apostrophe where a spreadsheet would take
+    it for a formula, or a reader for a comment.
+
+    Example:
+        >>> cell("=2+3"), cell("a\\nb"), cell(-0.5), cell("-0.5")
+        ("'=2+3", 'a␊b', '-0.5', '-0.5')
+    """
     if value is None or value != value:
         return ""
-    return repr(float(value)) if isinstance(value, float) else str(value)
+    if not isinstance(value, str):
+        return repr(float(value)) if isinstance(value, float) else str(value)
+    text = value.translate(_LINE_ENDS)
+    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+
+
+def _value(text: str) -> str:
+    """Undo `cell`."""
+    return (text[1:] if _FORMULA_BACK.match(text) else text).translate(_LINE_ENDS_BACK)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:
-    """Read a table without touching it: an unfinished last line is left out.
+    """Read a table without touching it: an unfinished last line is left out, with a warning in the log.
 
     Raises:
         StorageError: the file cannot be read, or has other columns than those asked for.
@@ -143,6 +175,8 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     whole = content[: content.rfind("\n") + 1]
+    if len(whole) < len(content):
+        logger.warning("%s: the last line has no line end and is left out", path)
     reader = csv.DictReader(io.StringIO(whole))
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
         raise StorageError(f"{path} has other columns than this version writes; start a new directory")
@@ -153,4 +187,4 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")
-    return rows
+    return [{key: _value(text) for key, text in row.items()} for row in rows]

@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from qcluster.bench.circuits import SUITES, Case, make_case, read_cases
+from qcluster.bench.methods import check_methods
+from qcluster.core.checks import check_choice
+from qcluster.device.schedule import DECOUPLING
 from qcluster.errors import StorageError
+
+_LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A list of cases crossed with machines, shots, twirls, decoupling and seeds; and methods to score."""
+    """A list of cases crossed with machines, shots, twirls, decoupling and seeds; and methods to score.
+
+    Raises:
+        ValueError: a list is empty or holds something else; a number or a name is none that can be run or scored.
+    """
 
     name: str
     """Title of the report."""
@@ -63,6 +72,21 @@ class Campaign:
     methods: tuple[str, ...] = ("identity", "hammer")
     """Methods that score."""
 
+    def __post_init__(self) -> None:
+        for name, kind in (("cases", str), *_LISTS.items()):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or not all(type(value) is kind for value in values):
+                raise ValueError(f"{name} must be a tuple of {kind.__name__}; got {values!r}")
+            if not values:
+                raise ValueError(f"a campaign needs {name}; got none")
+        for name, least in (("shots", 1), ("twirls", 1), ("seeds", 0)):
+            low = [value for value in getattr(self, name) if value < least]
+            if low:
+                raise ValueError(f"{name} must be {least} or more; got {low[0]}")
+        for sequence in self.dd:
+            check_choice("dd", sequence, ("", *DECOUPLING))
+        check_methods(self.methods)
+
     def tasks(self) -> Iterator[Task]:
         """Yield the tasks, machine by machine, so that each machine's noise model is built once.
 
@@ -76,14 +100,20 @@ class Campaign:
 
 @lru_cache(maxsize=4096)
 def find_case(name: str) -> Case:
-    """Build a case from its name, once per process."""
+    """Build a case from its name, once per process.
+
+    Raises:
+        ValueError, StorageError: there is no such case, or its file cannot be read.
+    """
     if not name.startswith("file:"):
         return make_case(name)
     path, _, number = name.removeprefix("file:").rpartition("#")
-    return read_cases(path)[int(number)]
+    cases = read_cases(path)
+    if not (number.isascii() and number.isdigit() and int(number[:9]) < len(cases)):
+        raise ValueError(f"case {name!r} must end in #k, k in 0..{len(cases) - 1} for the circuits of {path}")
+    return cases[int(number)]
 
 
-_LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
 _KEYS = {"name", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
 
 
@@ -114,10 +144,6 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
     lists = {key: _list(content, key, kind) for key, kind in _LISTS.items() if key in content}
     if not lists.get("machines"):
         raise ValueError('a campaign needs machines, such as machines = ["FakeTorino"]')
-    for key, least in (("shots", 1), ("twirls", 1), ("seeds", 0)):
-        low = [value for value in lists.get(key, ()) if value < least]
-        if low:
-            raise ValueError(f"{key} must be {least} or more; got {low[0]}")
     cases = _cases(content, folder)
     if not cases:
         raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")

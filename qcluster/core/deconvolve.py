@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import index_bits
 from qcluster.core.special import digamma, exp_digamma, log_gamma, mean_root, perplexity
 
@@ -152,6 +153,7 @@ class IndependentFlips:
         return spread.reshape(len(spread), self.shape[1] * self.shape[2])
 
 
+@own_errstate
 def deconvolve(
     counts: Floats, rates: Floats, concentration: Floats, *, steps: int = 60, biased: bool = True
 ) -> Posterior:

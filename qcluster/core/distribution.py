@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core import intake
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.observable import diagonal
 
@@ -56,6 +57,7 @@ class Distribution:
     n_bits: int = field(init=False)
     """Number of classical bits."""
 
+    @own_errstate
     def __post_init__(self) -> None:
         bits = np.asarray(self.bits)
         weights = np.array(self.weights, dtype=np.float64)
@@ -89,6 +91,7 @@ class Distribution:
         return bits
 
     @classmethod
+    @own_errstate
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
         """Make a distribution from packed rows: ``(n_outcomes, n_words) uint64``, see `qcluster.core.bits`.
 
@@ -101,15 +104,16 @@ class Distribution:
         return made
 
     @classmethod
+    @own_errstate
     def of(cls, source: Any, *, num_bits: int | None = None) -> "Distribution":
         """Read anything that holds counts.
 
         Args:
             source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
                 (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list of bitstrings, one a shot; a
-                ``BitArray`` of any shape (pooled); a ``DataBin`` or ``SamplerPubResult`` with one or several
-                registers (the first is least significant, as in ``join_data``); an object with ``counts``;
-                or another Distribution.
+                ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
+                or several registers (the first is least significant, as in ``join_data``); an object with
+                ``counts``; or another Distribution.
             num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
 
         Raises:
@@ -139,6 +143,7 @@ class Distribution:
         return float(round(total)) if abs(total - round(total)) <= 1e-9 * total else total
 
     @property
+    @own_errstate
     def probabilities(self) -> Floats:
         """``(n_outcomes,) float64``: weights that sum to 1."""
         shares: Floats = self.weights / self.weights.sum()
@@ -148,6 +153,7 @@ class Distribution:
         """Give the probability of each bitstring, keys as Qiskit prints them."""
         return dict(zip(format_bitstrings(self.bits), self.probabilities.tolist(), strict=True))
 
+    @own_errstate
     def to_counts(self) -> dict[str, int]:
         """Give whole shots that sum to the (rounded) total, by the rule of largest remainders.
 
@@ -190,6 +196,7 @@ class Distribution:
             raise ValueError(f"each bit may be named once; got {columns}")
         return Distribution(self.bits[:, columns], self.weights)
 
+    @own_errstate
     def expectation(self, observable: Any) -> Estimate:
         """Estimate the expectation value of an observable that is diagonal in the measured basis.
 

@@ -31,12 +31,12 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_mapping(source, num_bits)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
         return _read_shots(source, num_bits)
+    if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
+        return _read_registers(dict(source.items()), num_bits)
     if hasattr(source, "array") and hasattr(source, "num_bits"):
         return _read_registers({"data": source}, num_bits)
-    if hasattr(source, "join_data") and hasattr(getattr(source, "data", None), "items"):
+    if hasattr(getattr(source, "data", None), "items"):
         return _read_registers(dict(source.data.items()), num_bits)
-    if hasattr(source, "items") and hasattr(source, "keys"):
-        return _read_registers(dict(source.items()), num_bits)
     if hasattr(source, "bits") and hasattr(source, "weights"):
         check_width(source.bits.shape[1], num_bits)
         return source
@@ -47,7 +47,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             return read(source[0], num_bits)
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
     raise TypeError(
-        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, SamplerPubResult or Distribution; "
+        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult or Distribution; "
         f"got {_describe(source)}"
     )
 

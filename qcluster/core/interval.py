@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Words
 from qcluster.core.distribution import Distribution
 from qcluster.core.observable import diagonal
@@ -38,6 +39,7 @@ class Interval:
     """Root mean square deviation of the redrawn answers from the value."""
 
 
+@own_errstate
 def intervals(
     raw: Distribution,
     answer: Distribution,

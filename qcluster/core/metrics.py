@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution, align
 
 
+@own_errstate
 def hellinger_fidelity(p: Any, q: Any) -> float:
     """Compare two distributions by their Hellinger fidelity ``(sum_y sqrt(p(y) q(y)))^2``, in [0, 1].
 
@@ -23,6 +25,7 @@ def hellinger_fidelity(p: Any, q: Any) -> float:
     return float(min(1.0, np.sqrt(left * right).sum() ** 2))
 
 
+@own_errstate
 def total_variation(p: Any, q: Any) -> float:
     """Compare two distributions by total variation distance ``sum_y |p(y) - q(y)| / 2``, in [0, 1].
 
@@ -34,6 +37,7 @@ def total_variation(p: Any, q: Any) -> float:
     return float(min(1.0, np.abs(left - right).sum() / 2))
 
 
+@own_errstate
 def success_probability(p: Any, ideal: Any) -> float:
     """Sum the probability that lies on strings which the ideal distribution contains.
 
@@ -45,6 +49,7 @@ def success_probability(p: Any, ideal: Any) -> float:
     return float(min(1.0, left[right > 0].sum()))
 
 
+@own_errstate
 def entropy(p: Any, *, normalised: bool = False) -> float:
     """Give the Shannon entropy in bits, or with `normalised` divided by the number of bits, in [0, 1].
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits, format_bitstrings
 from qcluster.core.blend import Blended
 from qcluster.core.channel import as_rates
@@ -151,6 +152,7 @@ class Mitigation(Frozen):
         return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"
 
 
+@own_errstate
 def mitigate(
     counts: Any,
     rates: Any = None,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.frozen import Frozen
 from qcluster.device import published
 from qcluster.device.storage import (
@@ -58,7 +59,8 @@ class Calibration(Frozen):
         True
 
     Raises:
-        ValueError: arrays that do not go together.
+        ValueError: arrays that do not go together; a negative error or time, a readout error above 1, or a coupling of
+            qubits that are not there.
     """
 
     backend: str
@@ -108,6 +110,15 @@ class Calibration(Frozen):
         for name, shape in shapes.items():
             if getattr(self, name).shape != shape:
                 raise ValueError(f"{name} of a calibration must have shape {shape}; got {getattr(self, name).shape}")
+        for name in _FLOATS:
+            value, most = getattr(self, name), 1.0 if name == "readout" else np.inf
+            wrong = (value < 0) | (value > most)
+            if wrong.any():
+                ends = "of at least 0" if most == np.inf else "in [0, 1]"
+                raise ValueError(f"{name} of a calibration must be {ends}, or NaN where unknown; got {value[wrong][0]}")
+        outside = self.couplings[((self.couplings < 0) | (self.couplings >= n)).any(axis=1)]
+        if len(outside):
+            raise ValueError(f"couplings of a calibration must join qubits 0..{n - 1}; got {outside[0].tolist()}")
 
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
@@ -330,6 +341,7 @@ def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -
     return float(np.median(values[alive])) if alive.any() else otherwise
 
 
+@own_errstate
 def read_calibration(backend: Any) -> Calibration:
     """Copy the published figures of a backend, fake or real, with the same code.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.run import Run, read_runs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from qcluster.device.request import Request
 
 
+@own_errstate
 def execute(
     circuits: Sequence[QuantumCircuit],
     backend: Any,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Words
 from qcluster.core.faults import CROSSTALK, GATE, FaultMasks, merge_masks
 from qcluster.device import noisewalk, pauli
@@ -31,6 +32,7 @@ Floats = npt.NDArray[np.float64]
 _log = logging.getLogger(__name__)
 
 
+@own_errstate
 def fault_masks(
     circuit: QuantumCircuit,
     calibration: Calibration,
@@ -86,6 +88,7 @@ def fault_masks(
     return FaultMasks(circuit.num_clbits, masks, rates, kind, walk.readout)
 
 
+@own_errstate
 def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
     """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
 
@@ -120,6 +123,7 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
     return faults.symmetrised() if run.flips.any() or by_server else faults
 
 
+@own_errstate
 def known_faults(run: Run) -> FaultMasks | None:
     """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
     from qiskit.exceptions import QiskitError

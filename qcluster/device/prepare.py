@@ -112,6 +112,9 @@ def _check(circuits: Sequence[QuantumCircuit], machine: Machine, options: Option
         raise ValueError(
             f"shots must be at most {MOST_SHOTS:,} on a simulator, which keeps each of them; got {options.shots:,}"
         )
+    if options.simulation is not None and machine.kind != "model":
+        which = "run as it is" if machine.kind == "simulator" else "a real machine"
+        raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
 

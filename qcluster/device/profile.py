@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.frozen import Frozen
 from qcluster.device import timeline
 from qcluster.device.storage import (
@@ -161,6 +162,7 @@ class Profile(Frozen):
         return cls.from_json(load_text(Path(path)))
 
 
+@own_errstate
 def read_profile(
     circuit: QuantumCircuit, calibration: Calibration | None = None, *, dt: float | None = None
 ) -> Profile:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import check_choice, check_flag, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
@@ -54,25 +55,18 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1; got {value!r:.60}")
-            if value > MOST:
-                raise ValueError(f"{name} must be at most {MOST}; got {value!r:.60}")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
+        object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
+        object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
-        if not isinstance(self.measure_twirl, (bool, np.bool_)):
-            raise TypeError(f"measure_twirl must be True or False; got {self.measure_twirl!r}")
         for name, known in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
-            ("optimization_level", (0, 1, 2, 3)),
             ("mode", ("job", "batch", "session")),
             ("simulation", (None, *METHODS)),
         ):
-            if not any(value is getattr(self, name) or value == getattr(self, name) for value in known):
-                raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {getattr(self, name)!r}")
+            check_choice(name, getattr(self, name), known)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,8 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.checks import check_whole
+
 Floats = NDArray[np.float64]
 Key = tuple[int, ...]
 
@@ -65,8 +67,10 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             groups: ``(n_rows,)``, such as names of circuits: a fold leaves out whole groups. Rows by default.
 
         Raises:
-            ValueError: shapes that do not fit, or fewer than two groups.
+            ValueError: shapes that do not fit, fewer than two groups, or trees, folds or a leaf out of range.
         """
+        for name, least in (("trees", 1), ("folds", 2), ("leaf", 1)):
+            check_whole(name, getattr(self, name), least)
         rows, rates = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if rows.ndim != 2 or rates.shape != rows.shape[:1] or not np.isfinite(rates).all():
             raise ValueError(f"X must be (n_rows, n_columns) and y (n_rows,) finite; got {rows.shape}, {rates.shape}")

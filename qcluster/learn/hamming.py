@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Bits
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.cluster import Metric, cluster, most_frequent
 from qcluster.core.distribution import Distribution
 
@@ -44,6 +46,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.radius = radius
         self.max_iter = max_iter
 
+    @own_errstate
     def fit(self, X: ArrayLike, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Cluster rows of bits.
 
@@ -53,11 +56,12 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: ``(n_samples,)`` shots of each row; one each by default.
 
         Raises:
-            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters or radius out of range.
+            ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters, radius or max_iter out of
+                range.
         """
         rows = _as_bits(X)
-        if self.n_clusters < 1:
-            raise ValueError(f"n_clusters must be at least 1; got {self.n_clusters}")
+        check_whole("n_clusters", self.n_clusters, 1)
+        check_whole("max_iter", self.max_iter, 1)
         weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
         counts = Distribution(rows, weights)
         if not counts.n_outcomes:
@@ -70,6 +74,7 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         self.labels_ = self.predict(rows)
         return self
 
+    @own_errstate
     def predict(self, X: ArrayLike) -> NDArray[np.intp]:
         """Label rows with their nearest centroid, -1 beyond the radius: ``(n_samples,)`` int."""
         check_is_fitted(self)
@@ -79,8 +84,8 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         return self._metric(rows.shape[1]).nearest(rows, self.cluster_centers_)
 
     def _metric(self, n_bits: int) -> Metric:
-        if self.radius is not None and not self.radius >= 0:
-            raise ValueError(f"radius must not be negative; got {self.radius}")
+        if self.radius is not None and self.radius != float("inf"):
+            check_real("radius", self.radius, 0)
         return Metric(np.ones(n_bits), float("inf") if self.radius is None else float(self.radius))
 
 

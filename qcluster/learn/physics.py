@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from qcluster.core.checks import check_real
 from qcluster.learn.features import NAMES, TYPICAL_ERROR, TYPICAL_READOUT
 
 Floats = NDArray[np.float64]
@@ -63,7 +64,9 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.shots = shots
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Check the width; there is nothing to learn."""
+        """Check the parameters and the width; there is nothing to learn."""
+        check_real("idle_constant", self.idle_constant, 0)
+        check_real("shots", self.shots, 0, open_low=True)
         self.n_features_in_ = _rows(X).shape[1]
         return self
 

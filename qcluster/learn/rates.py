@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 from qcluster.learn.features import CalibrationLike, ProfileLike, features, local_flips
 from qcluster.learn.table import RateTable, read_table
@@ -39,6 +40,7 @@ class Rates:
         return np.array(self.per_bit, dtype=dtype)
 
 
+@own_errstate
 def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
     """Give a fitted model: a scikit-learn Pipeline of `PhysicalColumns` and `RateForest`.
 
@@ -86,6 +88,7 @@ def _shipped(seed: int) -> Any:
     return rate_model(read_table(), seed=seed)
 
 
+@own_errstate
 def estimate_rates(
     profile: ProfileLike | None = None,
     calibration: CalibrationLike | None = None,

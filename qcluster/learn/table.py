@@ -1,6 +1,8 @@
 """The training table of the rate model: rows with a known rate, as a text file."""
 
 import csv
+import io
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,9 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution, align
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
@@ -48,6 +53,7 @@ class RateTable:
         return self.facts["circuit"]
 
 
+@own_errstate
 def effective_rate(counts: Any, ideal: Any) -> float:
     """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
 
@@ -77,7 +83,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
 
     Args:
         path: the file; None for the table that ships. Columns that a file lacks count as unknown; an unfinished last
-            line is left out.
+            line is left out, with a warning in the log.
 
     Raises:
         StorageError: the file cannot be read, has no column ``rate``, or holds something that is not a number.
@@ -92,8 +98,10 @@ def read_table(path: str | Path | None = None) -> RateTable:
         text = source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
-    lines = text[: text.rfind("\n") + 1].splitlines()
-    rows = list(csv.reader(line for line in lines if not line.startswith("#")))
+    whole = text[: text.rfind("\n") + 1]
+    if len(whole) < len(text):
+        logger.warning("%s: the last line has no line end and is left out", source)
+    rows = list(csv.reader(line for line in io.StringIO(whole) if not line.startswith("#")))
     if not rows or "rate" not in rows[0]:
         raise StorageError(f"{source} is no table of rates: it needs a column named rate")
     if any(len(row) != len(rows[0]) for row in rows):

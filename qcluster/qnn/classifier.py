@@ -242,7 +242,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
 
     def _solver(self) -> tuple[Solver, Settings]:
-        name = self.solver if self.solver != "auto" else "adam" if self.train_on == "backend" else "lbfgs"
+        name = samples.chosen_solver(self)
         chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
         solver, usual = SOLVERS[name]
         return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import check_choice, check_whole
 from qcluster.core.distribution import Distribution
 from qcluster.qnn import circuits
 from qcluster.qnn.ansatz import Ansatz
@@ -59,10 +60,12 @@ class DeviceReadout:
     _compiled: dict[Ansatz, QuantumCircuit] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.mitigation not in ("readout", "none"):
-            raise ValueError(f"mitigation must be readout or none; got {self.mitigation!r}")
-        if self.layouts < 1:
-            raise ValueError(f"layouts must be at least 1; got {self.layouts}")
+        from qcluster.device.prepare import Options
+
+        check_choice("mitigation", self.mitigation, ("readout", "none"))
+        check_whole("layouts", self.layouts, 1)
+        twirls = check_whole("twirls", self.twirls, 1)
+        Options(twirls, twirls, self.measure_twirl, dd=self.dd, mode=self.mode)  # type: ignore[arg-type]
 
     def measure(
         self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator

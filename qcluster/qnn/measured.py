@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import check_real
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.exact import exact_form
@@ -58,6 +59,9 @@ class ContractedReadout:
 
     contraction: float
     """Factor in (0, 1]."""
+
+    def __post_init__(self) -> None:
+        check_real("contraction", self.contraction, 0, 1, open_low=True)
 
     def measure(
         self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.losses import LOSSES
@@ -75,15 +77,35 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
     return inputs.take(first), rows.reshape(-1)
 
 
+def chosen_solver(model: QNNClassifier) -> str:
+    """Name the solver that trains: the one asked for, or what suits exact and measured training."""
+    if model.solver != "auto":
+        return model.solver
+    return "adam" if model.train_on == "backend" else "lbfgs"
+
+
 def check_parameters(model: QNNClassifier) -> None:
     """Refuse parameters that do not exist or do not go together."""
     for name, allowed in _CHOICES.items():
-        if getattr(model, name) not in allowed:
-            raise ValueError(f"{name} must be one of {list(allowed)}; got {getattr(model, name)!r}")
-    for name in ("n_init", "shots", "max_iter", "batch_size"):
-        if getattr(model, name) is not None and getattr(model, name) < 1:
-            raise ValueError(f"{name} must be at least 1; got {getattr(model, name)}")
+        check_choice(name, getattr(model, name), allowed)
+    for name in ("n_init", "shots"):
+        check_whole(name, getattr(model, name), 1)
+    for name in ("max_iter", "batch_size"):
+        if getattr(model, name) is not None:
+            check_whole(name, getattr(model, name), 1)
+    check_whole("reps", model.reps, 0)
+    check_real("init_scale", model.init_scale, 0)
+    if model.learning_rate is not None:
+        check_real("learning_rate", model.learning_rate, 0, open_low=True)
+    if model.threshold is not None:
+        check_real("threshold", model.threshold, -inf)
+    for name in ("bias", "compress", "warm_start"):
+        check_flag(name, getattr(model, name))
     on_backend = model.train_on == "backend"
+    solver = chosen_solver(model)
+    for name, without in (("learning_rate", ("lbfgs", "cobyla")), ("batch_size", ("lbfgs", "cobyla", "spsa"))):
+        if getattr(model, name) is not None and solver in without:
+            raise ValueError(f"{name} has no effect with the solver {solver}: leave it None, or choose another solver")
     if on_backend and model.backend is None:
         raise ValueError("train_on='backend' needs a backend; got None")
     if model.gradient != "auto" and (model.gradient == "shift") != on_backend:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import check_real, check_whole
 from qcluster.qnn.problem import Problem
 
 Vector = npt.NDArray[np.float64]
@@ -37,6 +38,12 @@ class Settings:
     """Step size; not used by lbfgs and cobyla."""
     batch_size: int | None
     """Samples per step; None takes all distinct inputs at once."""
+
+    def __post_init__(self) -> None:
+        check_whole("max_iter", self.max_iter, 1)
+        check_real("learning_rate", self.learning_rate, 0)
+        if self.batch_size is not None:
+            check_whole("batch_size", self.batch_size, 1)
 
 
 Solver = Callable[[Problem, Vector, Settings, np.random.Generator], Iterator[Step]]

@@ -1,7 +1,9 @@
 """Benchmark circuits: closed forms against simulation, the published table, names and files."""
 
+import contextlib
 import csv
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 
 from qcluster.bench.circuits import FAMILIES, PAPER, SUITES, Case, make_case, read_cases, simulate, suite
 from qcluster.bench.circuits.case import measured_qubits
+from qcluster.bench.tasks import find_case
 from qcluster.core.distribution import Distribution
 from qcluster.core.metrics import entropy, hellinger_fidelity
 from qcluster.errors import StorageError
@@ -119,11 +122,104 @@ def test_the_same_name_is_the_same_circuit():
         ("fredkin:4", "odd"),
         ("variational:5", "multiple of 4"),
         ("adder:2:left=9", "2 bits"),
+        ("ghz:0", r"the width of ghz must lie in 1\.\.1000; got 0"),
+        ("ghz:-1", r"must lie in 1\.\.1000; got -1"),
+        ("ghz:1001", "got 1001"),
+        ("ghz:" + "9" * 40, "at most 20 digits; got 40 characters"),
+        ("ghz:" + "9" * 5000, "at most 20 digits; got 5000 characters"),
+        ("grover:60", r"must lie in 1\.\.22; got 60"),
+        ("qpe:64", r"must lie in 1\.\.22; got 64"),
+        ("lpn:1", "cannot be built"),
+        ("toffoli:1", "cannot be built"),
+        ("iqp:4:density=1.5", r"density must lie in \[0, 1\]; got 1\.5"),
+        ("qpe:4:phase=1e400.0", "cannot be built"),
+        ("ising:4:angle=" + "9" * 400 + ".0", "angle must be finite"),
+        ("qft:3:value=8", r"value must lie in 0\.\.2\*\*3 - 1; got 8"),
+        ("inverse_qft:3:value=99", "value must lie in"),
+        ("mirror:4:depth=1.5", "depth of mirror at width 4 must lie in"),
+        *((f"{name}=100000000", "must lie in 0") for name in (
+            *("mirror:4:depth", "dense:3:layers", "qaoa:4:layers", "vqe:4:layers", "trotter:4:layers", "ising:4:steps"),
+            *("quantum_walk:3:steps", "grover:3:rounds"),
+        )),
+        *((f"{name}=-1", "must lie in 0") for name in ("mirror:4:depth", "quantum_walk:3:steps", "grover:3:rounds")),
     ],
-)
-def test_wrong_names_are_explained(spec, message):
+)  # fmt: skip
+def test_wrong_names_are_explained_before_anything_is_built(spec, message):
+    start = time.process_time()
     with pytest.raises(ValueError, match=message):
         make_case(spec)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("width", range(1, 6))
+def test_every_width_is_built_or_refused_in_words(family, width):
+    with contextlib.suppress(ValueError):
+        case = make_case(f"{family}:{width}")
+        assert 1 <= case.n_bits <= case.n_qubits
+
+
+@pytest.mark.parametrize("spec", ["coin:64", "qft:64", "simon:30"])
+def test_an_ideal_that_fills_memory_is_refused(spec):
+    with pytest.raises(ValueError, match="over all strings are made up to 22 bits"):
+        _ = make_case(spec).ideal
+
+
+DOUBLING = "gate g0 a { x a; } gate g1 a { x a; }\n" + "".join(
+    f"gate g{i} a {{ g{i - 1} a; g{i - 2} a; }}\n" for i in range(2, 60)
+)
+CHAIN = "gate g0 a { x a; }\n" + "".join(f"gate g{i} a {{ g{i - 1} a; }}\n" for i in range(1, 3000))
+LOOP = "gate f0 a { x a; }\n" + "".join(
+    f"gate f{i} a {{ if (true) {{ f{i - 1} a; f{i - 1} a; }} }}\n" for i in range(1, 60)
+)
+HEADS = {
+    2: 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; ',
+    3: 'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[2] c; ',
+}
+
+
+@pytest.mark.parametrize("version", HEADS)
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (DOUBLING, "the gates it defines must have 50,000 operations or fewer"),
+        (LOOP, "the gates it defines must have 50,000 operations or fewer"),
+        (CHAIN, "must be nested in 200 levels or fewer"),
+        (DOUBLING[: DOUBLING.index("gate g18")] + "g17 q[0]; " * 400, "1,000,000 operations or fewer"),
+        ("x q; " * 500_100, "1,000,000 operations or fewer"),
+        ("/* twice */ creg d // here\n [ 100000 ];", "100,000 bits together, or fewer; they have"),
+        ('include "/etc/passwd";', "no include but"),
+        ('include "//etc/passwd";', "no include but"),
+        ('include\n"other.inc";', "no include but"),
+    ],
+)
+def test_files_that_would_grow_or_read_others_are_refused(tmp_path, version, body, message):
+    path, start = tmp_path / "c.qasm", time.process_time()
+    (tmp_path / "other.inc").write_text("secret")
+    path.write_text(HEADS[version] + body)
+    with contextlib.chdir(tmp_path), pytest.raises(StorageError, match=message) as refused:
+        read_cases(path)
+    assert time.process_time() - start < 10
+    said = str(refused.value).replace(str(path), "")
+    assert "root" not in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("version", HEADS)
+def test_gates_of_a_file_are_read(tmp_path, version):
+    measured = "measure q -> c;" if version == 2 else "c = measure q;"
+    body = 'gate one a { x a; } gate two a, b { one a; cx a, b; } // include "/etc/passwd";\n' + "two q[0], q[1];"
+    (tmp_path / "c.qasm").write_text(HEADS[version] + body + "barrier q; " * 300 + measured)
+    (case,) = read_cases(tmp_path / "c.qasm")
+    assert case.ideal.to_probs() == {"11": 1.0}
+
+
+@pytest.mark.parametrize("number", ["1", "-1", "", "x", "9" * 5000])
+def test_a_circuit_that_the_file_lacks_is_told(tmp_path, number):
+    (tmp_path / "c.qasm").write_text(HEADS[2] + "measure q -> c;")
+    assert find_case(f"file:{tmp_path / 'c.qasm'}#0").n_bits == 2
+    with pytest.raises(ValueError, match=r"must end in #k, k in 0\.\.0"):
+        find_case(f"file:{tmp_path / 'c.qasm'}#{number}")
 
 
 def test_simulation_refuses_what_it_cannot_do():

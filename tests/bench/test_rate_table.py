@@ -93,7 +93,8 @@ def test_a_build_goes_on_where_it_stopped(tmp_path):
     steps = build(SMALL, tmp_path)
     next(steps), next(steps)
     steps.close()
-    (tmp_path / "rates.csv").open("a").write("torn,li")
+    with (tmp_path / "rates.csv").open("a") as stream:
+        stream.write("torn,li")
     again = list(build(SMALL, tmp_path))
     assert [step.done for step in again] == [1, 2]
     assert len(read_table(tmp_path / "rates.csv")) == 3

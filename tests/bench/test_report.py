@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from qcluster.bench.campaign import run
 from qcluster.bench.figures import draw_figures
 from qcluster.bench.intervals import mean_intervals, raw_interval
-from qcluster.bench.report import compare_pairs, latest, pair_table, table, write_report
-from qcluster.bench.store import read_scores
+from qcluster.bench.report import compare_pairs, latest, pair_table, plain, table, write_report
+from qcluster.bench.store import Outcome, Store, read_scores
 from qcluster.bench.summary import few_circuits, group_rows, summarise
 from qcluster.bench.tasks import parse_campaign
 from qcluster.errors import StorageError
@@ -185,7 +185,7 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     write_report(folder, title="Flips </script> & more", figures=False)
     page = (folder / "report.html").read_text()
     assert not re.findall(r"(?:src|href)\s*=|https?://|@import|url\(", page)
-    data = json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.DOTALL).group(1))
+    data = data_of(page)
     assert len(data["tasks"]) == 6
     scores = read_scores(folder)
     shown = {(task["case"], task["machine"], m): hf for task in data["tasks"] for m, hf in task["hf"].items()}
@@ -199,6 +199,72 @@ def test_the_page_is_whole_and_needs_no_network(folder):
     assert groups["all"]["few"].startswith("Means of fewer")
     assert {one["circuits"] for one in groups["all"]["summaries"]} == {3}
     assert "<title>Flips &lt;/script&gt; &amp; more</title>" in page
+
+
+HOSTILE = {
+    "case": "<!--<script>",
+    "family": "</script><img src=x onerror=alert(1)>|a",
+    "machine": "=cmd|' /C calc'!A0",
+    "note": "[click](javascript:alert(1))\n\n# Heading\n<b>",
+}
+
+
+def hostile_scores(folder) -> None:
+    """Scores of samples whose names are markup, in every column that a report shows."""
+    with Store(folder) as store:
+        for task in ("@@DATA@@", "@@TITLE@@"):
+            names = HOSTILE | ({"machine": task} if task == "@@TITLE@@" else {})
+            store.add(
+                Outcome(
+                    "",
+                    scores=tuple(
+                        row(task, method, value, status="ok" if value else "failed", **names)
+                        for method, value in (("identity", 0.5), ("ours", 0.6), ("m3", None))
+                    ),
+                )
+            )
+
+
+def data_of(page: str) -> dict:
+    return json.loads(re.search(r'<script id="data"[^>]*>(.*?)</script>', page, re.DOTALL).group(1))
+
+
+def test_names_are_text_on_every_page(tmp_path):
+    hostile_scores(tmp_path)
+    write_report(tmp_path, title="@@DATA@@ <i> & =1", figures=False)
+    page = (tmp_path / "report.html").read_text()
+    data = data_of(page)
+    assert {(task["task"], task["case"], task["machine"]) for task in data["tasks"]} == {
+        ("@@DATA@@", HOSTILE["case"], HOSTILE["machine"]),
+        ("@@TITLE@@", HOSTILE["case"], "@@TITLE@@"),
+    }
+    assert data["tasks"][0]["note"]["m3"] == HOSTILE["note"]
+    assert page.count("@@DATA@@ &lt;i&gt; &amp; =1") == 2
+    assert [page.count(mark) for mark in ("<script", "</script", "<!--", "<img")] == [2, 2, 0, 0]
+    markdown = (tmp_path / "report.md").read_text()
+    assert not re.search(r"<[a-zA-Z/!?]", markdown)
+    assert r"- m3: \[click\](javascript:alert(1)) # Heading &lt;b>" in markdown.splitlines()
+    lines = [line for line in markdown.splitlines() if line.startswith("| ours |")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {16}
+    with (tmp_path / "summary.csv").open() as stream:
+        groups = {line["group"] for line in csv.DictReader(stream)}
+    assert f"machine={HOSTILE['machine']}" in groups
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("em_uniform", "em_uniform"),
+        ("low (H/n <= 0.6)", "low (H/n <= 0.6)"),
+        ("R&D, 5 & 6", "R&D, 5 & 6"),
+        ("_em_ *b* ~~s~~ `c`", r"\_em\_ \*b\* \~\~s\~\~ \`c\`"),
+        ("&lt; <a&b;c", "&amp;lt; &lt;a&amp;b;c"),
+        ("# one\n\n* two\u2028three", r"\# one \* two three"),
+        ("\\<b", r"\\&lt;b"),
+    ],
+)
+def test_markdown_marks_are_text(name, written):
+    assert plain(name) == written
 
 
 def test_a_report_without_scores_is_a_clear_error(tmp_path):

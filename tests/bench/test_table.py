@@ -17,10 +17,46 @@ def test_rows_come_back_as_written(tmp_path):
     assert (tmp_path / "t.csv").read_text().startswith("a,b\n1,")
 
 
+HOSTILE = ["=1+2", "+cmd", "-cmd|' /C calc'!A0", "@sum", "\t=1", "'=x", "''=x", "'quoted'", "#no comment"]
+LINES = ["two\nlines", "\r\n", 'say "so",\nand more', "\u2028odd\x0cends\x1c"]
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, *LINES])
+def test_names_stay_what_they_are_on_a_line_of_their_own(tmp_path, name):
+    table = Table(tmp_path / "t.csv", ("a", "b"))
+    table.append([{"a": name, "b": -0.5}, {"a": 1, "b": name}])
+    assert table.rows() == [{"a": name, "b": "-0.5"}, {"a": "1", "b": name}]
+    lines = (tmp_path / "t.csv").read_bytes().split(b"\n")
+    assert len(lines) == 4
+    assert not any(
+        part.startswith((b"=", b"+", b"@", b"\t", b"-c", b"#")) for line in lines for part in line.split(b",")
+    )
+
+
+def test_a_tear_within_a_name_of_several_lines_costs_that_row_alone(tmp_path):
+    table = Table(tmp_path / "t.csv", ("a", "b"))
+    table.append([{"a": "one", "b": 1}, {"a": 'x\ny"', "b": 2}])
+    whole = (tmp_path / "t.csv").read_bytes()
+    for end in range(whole.index(b"x"), len(whole)):
+        (tmp_path / "torn.csv").write_bytes(whole[:end])
+        torn = Table(tmp_path / "torn.csv", ("a", "b"))
+        torn.append([{"a": "three", "b": 3}])
+        assert [row["b"] for row in torn.rows()] == ["1", "3"]
+
+
+@pytest.mark.parametrize("text", ["-0.5", "+1e-3", "-inf", "nan", "1"])
+def test_numbers_stay_numbers(tmp_path, text):
+    table = Table(tmp_path / "t.csv", ("a", "b"))
+    table.append([{"a": text, "b": float(text)}])
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith(f"{text},")
+
+
 def test_a_torn_line_is_dropped_and_said(tmp_path, caplog):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3,")
-    assert read_rows(path, ("a", "b")) == [{"a": "1", "b": "2"}]
+    with caplog.at_level(logging.WARNING):
+        assert read_rows(path, ("a", "b")) == [{"a": "1", "b": "2"}]
+    assert "the last line has no line end and is left out" in caplog.text
     with caplog.at_level(logging.WARNING):
         table = Table(path, ("a", "b"))
     assert "unfinished last line" in caplog.text

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution
 
 from qcluster.core.distribution import Distribution
@@ -56,10 +56,18 @@ def two_registers() -> DataBin:
     return DataBin(low=low, high=high)
 
 
-@pytest.mark.parametrize("source", [two_registers(), SamplerPubResult(two_registers())])
+@pytest.mark.parametrize("source", [two_registers(), SamplerPubResult(two_registers()), PubResult(two_registers())])
 def test_the_first_register_is_least_significant(source):
     assert Distribution.of(source).to_counts() == WANTED
     assert SamplerPubResult(two_registers()).join_data().get_counts() == WANTED
+
+
+def test_registers_may_be_named_as_one_likes():
+    one, two = (BitArray.from_samples([text], num_bits=len(text)) for text in ("1", "00"))
+    for names in (("array", "num_bits"), ("bits", "weights"), ("data", "metadata"), ("counts", "join_data")):
+        registers = DataBin(**dict(zip(names, (one, two), strict=True)))
+        for source in (registers, SamplerPubResult(registers), PubResult(registers)):
+            assert Distribution.of(source).to_counts() == {"001": 1}
 
 
 def test_leading_zeros_are_kept():

@@ -53,6 +53,20 @@ def test_as_many_shots_come_out_as_went_in(method, given_counts):
     assert fixed.applied or fixed.distribution == fixed.raw
 
 
+@pytest.mark.parametrize("method", METHODS)
+@few
+@given(counts(max_bits=6, max_strings=20))
+def test_the_errstate_of_the_caller_changes_nothing(method, given_counts):
+    fixed = run(method, given_counts)
+    ends = fixed.interval("0" * fixed.raw.n_bits)
+    for wanted in ("raise", "warn", "ignore"):
+        with np.errstate(all=wanted):
+            again = run(method, given_counts)
+            assert again.interval("0" * fixed.raw.n_bits) == ends
+        assert again.distribution == fixed.distribution
+        assert (again.reason, again.confidence, again.share) == (fixed.reason, fixed.confidence, fixed.share)
+
+
 @pytest.mark.parametrize("method", ["mixture", "paper", "circuit"])
 @few
 @given(counts(min_bits=2, max_bits=5, max_strings=12), st.randoms(use_true_random=False))

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -76,6 +77,29 @@ def test_arrays_that_do_not_go_together_are_refused(calibration, name):
     content[name] = [] if name.startswith("dead") else {"shape": [1], "values": [0.5]}
     with pytest.raises(ValueError, match=f"{name} of a calibration must have shape"):
         Calibration.from_json(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("readout", 1.5, r"readout of a calibration must be in \[0, 1\], or NaN where unknown; got 1.5"),
+        ("readout", -0.1, "readout of a calibration must be in"),
+        ("t1", -1.0, "t1 of a calibration must be of at least 0"),
+        ("t2", -np.inf, "t2 of a calibration must be"),
+        ("errors_2q", -0.01, "errors_2q of a calibration must be"),
+        ("durations_1q", -1e-9, "durations_1q of a calibration must be"),
+        ("couplings", 133, r"must join qubits 0\.\.132; got \["),
+        ("couplings", -1, r"must join qubits 0\.\.132; got \["),
+    ],
+)
+def test_figures_that_no_machine_has_are_refused(calibration, name, value, said):
+    wrong = getattr(calibration, name).copy()
+    wrong.flat[0] = value
+    with pytest.raises(ValueError, match=said):
+        dataclasses.replace(calibration, **{name: wrong})
+    if name != "couplings":
+        wrong.flat[0] = np.nan
+        dataclasses.replace(calibration, **{name: wrong})
 
 
 def test_newer_versions_are_refused(calibration):

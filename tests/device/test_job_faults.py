@@ -172,9 +172,9 @@ def put(*keys, value):
     [
         (put("options", value={}), "options must hold .*, each once"),
         (put("options", value=[]), "options must hold .*, each once"),
-        (put("options", "twirls", value="3"), "twirls must be a whole number of at least 1; got '3'"),
-        (put("options", "shots", value=10**400), r"shots must be at most 2147483647; got 10000"),
-        (put("options", "max_circuits", value=0), "max_circuits must be a whole number of at least 1; got 0"),
+        (put("options", "twirls", value="3"), "twirls must be a whole number from 1 to 2147483647; got '3'"),
+        (put("options", "shots", value=10**400), r"shots must be a whole number from 1 to 2147483647; got 10000"),
+        (put("options", "max_circuits", value=0), "max_circuits must be a whole number from 1 to 2147483647; got 0"),
         (put("options", "twirling", value=["client"]), "twirling must be one of client, server"),
         (put("options", "speed", value=1), "options must hold .*wrong is .'speed'"),
         (put("seed", value=float("nan")), "numbers must be finite; got NaN"),

@@ -59,8 +59,8 @@ def test_it_is_a_scikit_learn_estimator(shots):
 @pytest.mark.parametrize(
     ("model", "rows", "said"),
     [
-        (qc.HammingKMajority(0), [[0, 1]], "n_clusters must be at least 1"),
-        (qc.HammingKMajority(radius=-1), [[0, 1]], "radius must not be negative"),
+        (qc.HammingKMajority(0), [[0, 1]], "n_clusters must be a whole number of at least 1"),
+        (qc.HammingKMajority(radius=-1), [[0, 1]], "radius must be a finite number of at least 0; got -1"),
         (qc.HammingKMajority(), [[0, 2]], "only 0 and 1"),
         (qc.HammingKMajority(), [0, 1], "got shape"),
         (qc.HammingKMajority(), np.zeros((0, 2)), "got shape"),

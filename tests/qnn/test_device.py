@@ -89,7 +89,7 @@ def test_the_mean_is_not_clipped():
     ("make", "message"),
     [
         (lambda: DeviceReadout("aer", mitigation="m3"), "mitigation must be"),
-        (lambda: DeviceReadout("aer", layouts=0), "layouts must be at least 1"),
+        (lambda: DeviceReadout("aer", layouts=0), "layouts must be a whole number of at least 1"),
         (lambda: corrected_mean(Distribution.of({"00": 1}), 0, 0), "one bit"),
         (lambda: corrected_mean(Distribution.of({"0": 1}), 0.6, 0.5), "less than 1"),
     ],

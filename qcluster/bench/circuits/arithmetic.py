@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, certain, from_probabilities, uniform_over
+from qcluster.bench.circuits.case import Case, certain, from_probabilities, uniform
 
 
 def adder(n: int, left: int | None = None, right: int | None = None) -> Case:
@@ -77,18 +77,20 @@ def fredkin(n: int) -> Case:
 
 def qft(n: int, value: int = 0) -> Case:
     """Transform a basis state: every string with equal probability."""
+    _check_value(value, n)
     circuit = QuantumCircuit(n, n)
     for bit in range(n):
         if value >> bit & 1:
             circuit.x(bit)
     _fourier(circuit, list(range(n)))
     circuit.measure(range(n), range(n))
-    return Case(f"qft:{n}", "qft", circuit, lambda: uniform_over(format(v, f"0{n}b") for v in range(1 << n)))
+    return Case(f"qft:{n}", "qft", circuit, lambda: uniform(n))
 
 
 def inverse_qft(n: int, value: int | None = None) -> Case:
     """Prepare the transform of a number with one rotation a qubit, and transform back: one string."""
     value = int("10" * n, 2) >> n if value is None else value
+    _check_value(value, n)
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
     for bit in range(n):
@@ -115,6 +117,11 @@ def qpe(n: int, phase: float = 1 / 3) -> Case:
     exact = np.abs(below) < 1e-12
     ideal = np.where(exact, 1.0, np.sin(pi * 2**n * error) / np.where(exact, 1.0, below)) ** 2
     return Case(f"qpe:{n}", "qpe", circuit, from_probabilities(ideal))
+
+
+def _check_value(value: int, n: int) -> None:
+    if not 0 <= value < 1 << n:
+        raise ValueError(f"value must lie in 0..2**{n} - 1; got {value}")
 
 
 def _fourier(circuit: QuantumCircuit, qubits: list[int], inverse: bool = False) -> None:

@@ -80,6 +80,18 @@ def uniform_over(texts: Iterable[str]) -> Distribution:
     return Distribution(rows, np.full(len(rows), 1.0 / len(rows)))
 
 
+def uniform(n: int) -> Distribution:
+    """Give equal probability to every string of n bits."""
+    check_vector(n)
+    return from_probabilities(np.full(1 << n, 1.0))
+
+
+def check_vector(n: int) -> None:
+    """Raise ValueError where an ideal output over all strings of n bits would not fit into memory."""
+    if n > SIMULATED_QUBITS:
+        raise ValueError(f"ideal outputs over all strings are made up to {SIMULATED_QUBITS} bits; got {n}")
+
+
 def from_probabilities(probabilities: ArrayLike) -> Distribution:
     """Read a vector over all strings: entry v belongs to the string whose value is v.
 

@@ -5,7 +5,7 @@ from math import asin, floor, pi, sin, sqrt
 import numpy as np
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, certain, from_probabilities, simulate, uniform_over
+from qcluster.bench.circuits.case import Case, certain, check_vector, from_probabilities, simulate, uniform_over
 from qcluster.core.distribution import Distribution
 
 
@@ -134,6 +134,7 @@ def simon(n: int, period: str = "") -> Case:
     mask = int(period, 2)
 
     def ideal() -> Distribution:
+        check_vector(n)
         values = np.arange(1 << n)
         return from_probabilities((np.bitwise_count(values & mask) % 2 == 0) / 2.0 ** (n - 1))
 

@@ -51,6 +51,8 @@ def mirror(n: int, depth: int = 4, seed: int = 0) -> Case:
 
 def iqp(n: int, density: float = 0.5, seed: int = 0) -> Case:
     """Apply random diagonal gates between two layers of Hadamards: a spread-out output, simulated."""
+    if not 0 <= density <= 1:
+        raise ValueError(f"density must lie in [0, 1]; got {density}")
     rng = np.random.default_rng(seed)
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))

@@ -4,7 +4,7 @@ from math import acos, sqrt
 
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, uniform_over
+from qcluster.bench.circuits.case import Case, uniform, uniform_over
 
 
 def ghz(n: int) -> Case:
@@ -53,7 +53,7 @@ def coin(n: int) -> Case:
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
     circuit.measure(range(n), range(n))
-    return Case(f"coin:{n}", "coin", circuit, lambda: uniform_over(format(v, f"0{n}b") for v in range(1 << n)))
+    return Case(f"coin:{n}", "coin", circuit, lambda: uniform(n))
 
 
 def _named(family: str, n: int, circuit: QuantumCircuit, texts: list[str]) -> Case:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
+from qiskit.exceptions import QiskitError
+
 from qcluster.bench.circuits import arithmetic, oracles, physics, scrambled, states
-from qcluster.bench.circuits.case import Case
+from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case
 
 FAMILIES: dict[str, Callable[..., Case]] = {
     "adder": arithmetic.adder,
@@ -106,6 +109,20 @@ SUITES: dict[str, tuple[str, ...]] = {
 keep its hands off; ``scale`` up to the width of a machine."""
 
 
+WIDEST = 1000
+"""Widest case."""
+WIDEST_VECTOR = SIMULATED_QUBITS
+"""Widest case whose ideal output is made as a vector over all strings when the circuit is."""
+MOST_WORK = 1_000_000
+"""Most gates, or nearly: repetitions times qubits, or times pairs of qubits."""
+
+_VECTORS = {"grover", "qpe"}
+_ALL_PAIRS = {"dense", "grover", "qaoa", "quantum_walk"}
+"""Families whose layers have gates on all pairs of qubits, or on many qubits."""
+_REPEATED = {"depth", "layers", "rounds", "steps"}
+"""Options that say how often something is repeated."""
+
+
 def make_case(spec: str) -> Case:
     """Build a case from its name.
 
@@ -113,7 +130,8 @@ def make_case(spec: str) -> Case:
         spec: ``family:width``, with options as in ``mirror:8:depth=6,seed=3``, or ``paper/NAME``.
 
     Raises:
-        ValueError: no such family, paper circuit or option.
+        ValueError: no such family, paper circuit or option; a width outside 1 to `WIDEST`, or more repetitions than
+            `MOST_WORK` allows: known before anything is built.
 
     Example:
         >>> case = make_case("bv:4:secret=0110")
@@ -130,11 +148,12 @@ def make_case(spec: str) -> Case:
         raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
     width, _, options = rest.partition(":")
     try:
-        positional = [int(width)] if width else []
+        positional = [_whole(width, "the width")] if width else []
         named = dict(_option(part) for part in options.split(",") if part)
+        _check_work(family, positional[0] if positional else 1, named)
         case = FAMILIES[family](*positional, **named)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"case {spec!r} cannot be built: {error}") from error
+    except (TypeError, ValueError, QiskitError) as error:
+        raise ValueError(f"case {spec[:60]!r} cannot be built: {error}") from error
     return replace(case, name=spec)
 
 
@@ -145,7 +164,31 @@ def _option(text: str) -> tuple[str, Any]:
         raise ValueError(f"options are key=value; got {text!r}")
     if key in {"secret", "pattern", "marked", "shift", "period"}:
         return key, value
-    return key, float(value) if "." in value else int(value)
+    if "." not in value:
+        return key, _whole(value, key)
+    number = float(value)
+    if not isfinite(number):
+        raise ValueError(f"{key} must be finite; got {value}")
+    return key, number
+
+
+def _whole(text: str, name: str) -> int:
+    """Read a whole number of as many digits as any seed has."""
+    if len(text) > 20:
+        raise ValueError(f"{name} must be a whole number of at most 20 digits; got {len(text)} characters")
+    return int(text)
+
+
+def _check_work(family: str, width: int, options: dict[str, Any]) -> None:
+    """Refuse what would take more room or time than any circuit that a machine runs."""
+    widest = WIDEST_VECTOR if family in _VECTORS else WIDEST
+    if not 1 <= width <= widest:
+        raise ValueError(f"the width of {family} must lie in 1..{widest}; got {width}")
+    layer = width * (width if family in _ALL_PAIRS else 1)
+    for name in _REPEATED & options.keys():
+        most = MOST_WORK // layer
+        if not isinstance(options[name], int) or not 0 <= options[name] <= most:
+            raise ValueError(f"{name} of {family} at width {width} must lie in 0..{most}; got {options[name]}")
 
 
 def suite(name: str) -> list[Case]:

@@ -1,8 +1,8 @@
 """Candidate answers to counts, as unit vectors of square roots over one support.
 
-The answer that the decision gives is ``p ~ (sum_i w_i sqrt(p_i))^2`` over the candidates i: under Hellinger fidelity the
-best compromise between distributions is taken between their square roots. Its fidelity to an ideal q depends on the
-candidates only through their Gram matrix G and their overlaps g with sqrt(q): ``F = (w.g)^2 / (w' G w)``.
+The answer that the decision gives is ``p ~ (sum_i w_i sqrt(p_i))^2`` over the candidates i: under Hellinger fidelity
+the best compromise between distributions is taken between their square roots. Its fidelity to an ideal q depends on
+the candidates only through their Gram matrix G and their overlaps g with sqrt(q): ``F = (w.g)^2 / (w' G w)``.
 """
 
 from dataclasses import dataclass

@@ -90,7 +90,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
     strings[place] = np.log(post.strings()) / uniform
     overlaps = found.gram[_UPPER] ** 2
     every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
-    return np.clip(np.nan_to_num(every, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20)
+    return np.asarray(np.clip(np.nan_to_num(every, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
 
 
 def told(expect: str | None) -> Floats:

@@ -87,7 +87,8 @@ def wide(seed: int) -> Case:
     ideal = Distribution(sent, weights)
     if kind == "noise":  # nothing is known of the ideal but that it is as wide as this
         ideal = Distribution(read, np.ones(shots))
-    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", _known(rng, made.known), len(sent) <= 60)
+    known = _known(rng, made.known)
+    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
 
 
 def _known(rng: np.random.Generator, rates: Floats) -> Floats | None:

@@ -195,19 +195,18 @@ def phase_estimation(rng: np.random.Generator, n: int) -> Floats:
     if rng.random() < 0.3:
         phases = np.round(phases * (1 << n)) / (1 << n)
     weights = rng.dirichlet(np.full(len(phases), 3.0))
-    p: Floats = sum(w * _kernel(n, x % 1) for w, x in zip(weights, phases, strict=True))
+    p: Floats = np.sum([w * _kernel(n, x % 1) for w, x in zip(weights, phases, strict=True)], axis=0)
     return _reversed(p, n) if rng.random() < 0.3 else p
 
 
 def _reversed(p: Floats, n: int) -> Floats:
-    return p[bits_of(n)[:, ::-1] @ (1 << np.arange(n))]
+    return np.asarray(p.reshape((2,) * n).transpose()).reshape(-1)
 
 
 def order_finding(rng: np.random.Generator, n: int) -> Floats:
     """A comb of equally spaced peaks, with tails where the order is no power of two."""
     order = int(rng.integers(2, max(3, min(1 << (n - 1), 24) + 1))) if n > 1 else 2
-    p: Floats = sum(_kernel(n, s / order) for s in range(order))
-    return p
+    return np.sum([_kernel(n, s / order) for s in range(order)], axis=0)
 
 
 def grover(rng: np.random.Generator, n: int) -> Floats:
@@ -235,14 +234,16 @@ def boltzmann(rng: np.random.Generator, n: int) -> Floats:
 def product(rng: np.random.Generator, n: int) -> Floats:
     """Every bit by itself: extreme, even, or at any angle."""
     p = np.ones(1)
-    for chance in rng.beta(*(0.5, 0.5) if rng.random() < 0.5 else (2, 2), size=n):
+    shape = rng.choice([0.5, 2.0])
+    for chance in rng.beta(shape, shape, n):
         p = np.kron(p, [1 - chance, chance])
     return p
 
 
 def pairs(rng: np.random.Generator, n: int) -> Floats:
     """Blocks of one to three bits, each a small distribution of its own."""
-    p, left = np.ones(1), n
+    p: Floats = np.ones(1)
+    left = n
     while left:
         size = min(left, int(rng.integers(1, 4)))
         p, left = np.kron(p, rng.dirichlet(np.full(1 << size, rng.choice([0.1, 0.5, 2.0])))), left - size
@@ -255,8 +256,7 @@ def loaded(rng: np.random.Generator, n: int) -> Floats:
     kind = rng.integers(3)
     if kind == 0:
         bells = rng.uniform(0.2, 1, 3), rng.random(3), rng.uniform(0.02, 0.3, 3)
-        p: Floats = sum(a * np.exp(-(((x - b) / c) ** 2)) for a, b, c in zip(*bells, strict=True)) + 1e-6
-        return p
+        return np.sum([a * np.exp(-(((x - b) / c) ** 2)) for a, b, c in zip(*bells, strict=True)], axis=0) + 1e-6
     if kind == 1:
         return np.asarray(np.exp(-(((np.log(x) - rng.normal(-1, 0.5)) / rng.uniform(0.2, 0.9)) ** 2)) / x)
     size = 1 << min(n, 6)

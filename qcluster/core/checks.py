@@ -1,0 +1,50 @@
+"""Ranges of settings, checked where they are made: a message names the setting, what must hold, and what came."""
+
+from collections.abc import Collection
+from math import inf, isfinite
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+
+def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
+    """Give a whole number as an int; ValueError where it is none or out of range. True is no number.
+
+    Example:
+        >>> check_whole("rounds", 3, 1)
+        3
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not least <= int(value) <= most:
+        ends = f"of at least {least}" if most == inf else f"from {least} to {most:.0f}"
+        raise ValueError(f"{name} must be a whole number {ends}; got {value!r:.60}")
+    return int(value)
+
+
+def check_real(name: str, value: Any, low: float, high: float = inf, *, open_low: bool = False) -> float:
+    """Give a finite number from `low` to `high`, or with `open_low` above `low`, as a float; ValueError for others.
+
+    Example:
+        >>> check_real("contraction", 1, 0, 1, open_low=True)
+        1.0
+    """
+    fits = isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and isfinite(value)
+    if not fits or not low <= value <= high or (open_low and value == low):
+        start = "above" if open_low else "of at least"
+        ends = f"{start} {low:g}" if high == inf else f"in {'(' if open_low else '['}{low:g}, {high:g}]"
+        raise ValueError(f"{name} must be a finite number {ends}; got {value!r}")
+    return float(value)
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Give True or False; ValueError for anything else, which Python would read as one of them."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name} must be True or False; got {value!r}")
+    return bool(value)
+
+
+def check_choice(name: str, value: Any, known: Collection[str | None]) -> None:
+    """Raise ValueError for what is none of the names known."""
+    if not (value is None or isinstance(value, str)) or value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {value!r}")

@@ -1,0 +1,91 @@
+"""What the commands print: the words of others as they are, and whole lines where a program reads them."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from qcluster.cli_console import open_console
+from qcluster.cli_jobs import jobs_app
+from qcluster.device import jobs
+
+SEPARATE = [sys.executable, "-m", "qcluster"]
+PLAN = 'cases = ["ghz:3"]\nmachines = ["flips:0.05"]\nshots = 50\ntwirls = 1\nmethods = ["identity", "hammer"]\n'
+REASON = "[/v1/jobs] refused [bold]twice[/bold] :boom: " + "and explained it at length " * 12
+
+
+def piped(*words, columns=None, **more):
+    """Run a command with pipes for all streams, COLUMNS set or not."""
+    known = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    known |= {} if columns is None else {"COLUMNS": columns}
+    words = [str(word) for word in words]
+    return subprocess.run(SEPARATE + words, capture_output=True, text=True, env=known, check=False, **more)
+
+
+@pytest.fixture
+def deep(tmp_path):
+    """A folder whose path is longer than any line of a terminal, with what Rich would take for markup."""
+    folder = tmp_path / ("long" * 50) / ("[red]deep[/x] :bug: " * 8)
+    folder.mkdir(parents=True)
+    (folder / "plan.toml").write_text(PLAN)
+    return folder
+
+
+@pytest.mark.parametrize("columns", [None, "40"])
+def test_paths_stay_whole_in_a_pipe(deep, columns):
+    out = deep / "out"
+    done = piped("bench", "run", deep / "plan.toml", "--out", out, columns=columns)
+    assert done.returncode == 0, done.stderr
+    assert f"saved in {out}; next: qcluster bench report {out}" in done.stdout.splitlines()
+    done = piped("bench", "report", out, "--no-figures", columns=columns)
+    assert {str(out / name) for name in ("report.md", "summary.csv", "report.html")} <= set(done.stdout.splitlines())
+    done = piped("bench", "report", deep / "none", columns=columns)
+    assert done.stderr == f"error: there are no scores in {deep / 'none'}: run a campaign or score records first\n"
+
+
+@pytest.mark.parametrize("columns", [None, "40"])
+def test_tables_stay_whole_in_a_pipe(columns):
+    counts = {"0" * 200: 300, "1" * 200: 290}
+    done = piped("mitigate", "-", "--observable", "I" * 199 + "Z", columns=columns, input=json.dumps(counts))
+    assert done.returncode == 0, done.stderr
+    for whole in (*counts, "I" * 199 + "Z"):
+        assert any(whole in line for line in done.stdout.splitlines())
+
+
+def test_an_option_that_is_none_is_told_on_one_line():
+    name = "--nothing-" + "x" * 120
+    done = piped("mitigate", "-", name)
+    assert done.returncode == 2
+    assert any(name in line for line in done.stderr.splitlines())
+
+
+def test_a_terminal_has_its_own_width(tmp_path):
+    leader, follower = pty.openpty()
+    os.set_blocking(leader, False)
+    code = "import os, sys; os.environ['COLUMNS'] = '40'; from qcluster.cli_console import open_console as o"
+    subprocess.run([sys.executable, "-c", f"{code}; o().print('word ' * 20)"], stdout=follower, check=True)
+    os.close(follower)
+    lines = os.read(leader, 4096).decode().splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 40
+
+
+def test_the_words_of_a_service_are_no_markup(monkeypatch):
+    part = jobs.Part(0, 1, "ERROR", "job[/x]", 1, REASON)
+    monkeypatch.setattr(jobs, "status", lambda directory: [part])
+    shown = CliRunner().invoke(jobs_app, ["status", "anywhere"])
+    assert shown.exception is None
+    (line,) = [line for line in shown.output.splitlines() if "ERROR" in line]
+    assert "job[/x]" in line
+    assert REASON.strip() in line
+
+
+def test_nothing_is_coloured_or_changed(capsys):
+    text = "[/a] [bold]b[/bold] :smile: 3.14 'quoted' https://c"
+    open_console().print(text)
+    open_console(stderr=True).print(text)
+    assert capsys.readouterr() == (text + "\n", text + "\n")

@@ -1,0 +1,103 @@
+"""An option that was given and would have no effect is an error with its reason, on every command."""
+
+import json
+
+import pytest
+from qiskit import QuantumCircuit, qpy
+from typer.testing import CliRunner
+
+from qcluster.cli import app
+
+QASM = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; creg c[1]; h q[0]; measure q -> c;'
+DASK = "--dask", "tcp://127.0.0.1:1"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with one of every file that a command takes."""
+    (tmp_path / "counts.json").write_text(json.dumps({"0": 60, "1": 40}))
+    (tmp_path / "c.qasm").write_text(QASM)
+    with open(tmp_path / "two.qpy", "wb") as file:
+        qpy.dump([QuantumCircuit(1), QuantumCircuit(2)], file)
+    (tmp_path / "plan.toml").write_text('cases = ["ghz:2"]\nmachines = ["flips:0.05"]\nshots = 20\ntwirls = 1\n')
+    (tmp_path / "r.jsonl").write_text(json.dumps({"id": "a", "counts": {"0": 5}, "ideal": {"0": 1}}) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mitigate", "counts.json", "--rates", "0.1", "--method", "paper", "--no-guard"), "--guard would have no"),
+        (("mitigate", "counts.json", "--rates", "0.1", "--method", "paper", "--guard"), "--guard would have no"),
+        (("jobs", "submit", "c.qasm", "-d", "new", "--backend", "aer", "--mode", "batch"), "--mode would have no"),
+        (("bench", "run", "plan.toml", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
+        (("bench", "score", "folder", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
+        (("bench", "score", "folder", "--out", "other"), "--out would have no effect: it goes with --records"),
+        (("bench", "score", "folder", "--ideals", "r.jsonl"), "--ideals would have no effect"),
+        (("bench", "score", "folder", "--snapshots"), "--snapshots would have no effect"),
+        (("bench", "score", "folder", "--limit", "1"), "--limit would have no effect"),
+        (("bench", "score", "folder", "--no-bars"), "--bars would have no effect"),
+        (("bench", "score", "folder", "--limit", "1", "--out", "other"), "--limit and --out would have no effect"),
+        (("bench", "score", "folder", "--methods", ""), "no method ''"),
+        (("qnn", "train", "--size", "3"), "--size would have no effect: the digits have 4 x 4 pixels"),
+        (("qnn", "train", "--data", "images", "--a", "1"), "--a would have no effect: digits are chosen only"),
+        (("qnn", "train", "--data", "images", "--b", "6"), "--b would have no effect"),
+        (("qnn", "train", "--shots", "2048"), "--shots would have no effect: it goes with --backend"),
+        (("qnn", "train", "--twirls", "2", "--dd", "XX"), "--twirls and --dd would have no effect"),
+        (("qnn", "train", "--mitigation", "none"), "--mitigation would have no effect"),
+        (("qnn", "evaluate", "m.json", "--shots", "100"), "--shots would have no effect: it goes with --backend"),
+        (("qnn", "evaluate", "m.json", "--literal"), "--literal would have no effect"),
+        (("qnn", "evaluate", "m.json", "--size", "4"), "--size would have no effect"),
+        (("rates", "counts.json", "--backend", "fake_manila"), "--backend would have no effect: of counts alone"),
+        (("rates", "c.qasm", "--pub", "0"), "--pub would have no effect: c.qasm holds a circuit"),
+        (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
+        (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),
+        (("rates", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
+    ],
+)
+def test_what_would_have_no_effect_is_refused(place, words, said):
+    before = {path.name for path in place.iterdir()}
+    done = CliRunner().invoke(app, words)
+    assert isinstance(done.exception, ValueError), done.output
+    assert said in str(done.exception)
+    assert done.stdout == ""
+    assert {path.name for path in place.iterdir()} == before, "nothing was begun"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mitigate", "counts.json", "--no-guard"),
+        ("mitigate", "counts.json", "--rates", "0.1", "--method", "paper"),
+        ("bench", "run", "plan.toml", "--workers", "1"),
+        (
+            "bench",
+            "score",
+            "--records",
+            "r.jsonl",
+            "--out",
+            "scores",
+            "--limit",
+            "1",
+            "--no-bars",
+            "--methods",
+            "identity",
+        ),
+        ("qnn", "train", "--a", "1", "--b", "7", "--max-iter", "1"),
+        ("rates", "counts.json", "--pub", "0"),
+        ("rates", "counts.json", "--circuit", "c.qasm", "--backend", "fake_manila"),
+    ],
+)
+def test_what_has_an_effect_is_taken(place, words):
+    done = CliRunner().invoke(app, words)
+    assert done.exception is None, done.exception
+    assert done.exit_code == 0
+
+
+def test_the_exit_code_is_two_and_the_reason_one_line(place):
+    from tests.test_cli import run
+
+    done = run("rates", "counts.json", "--backend", "fake_manila", cwd=place)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("error: --backend would have no effect: ")
