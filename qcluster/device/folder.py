@@ -180,8 +180,8 @@ class RunFolder:
             yield
 
 
-_FACTS = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("status", "reason"), "done": ("sha256",)}
-"""What each kind of event must tell besides its part."""
+_FACTS = {"submitting": ("attempt",), "submitted": ("job_id",), "failed": ("status", "reason")}
+"""What each kind of event must tell besides its part. The hash of a result is not in logs of version 0.1.0."""
 
 
 def _event(line: Any) -> dict[str, Any]:
@@ -191,7 +191,8 @@ def _event(line: Any) -> dict[str, Any]:
     if not isinstance(line, dict) or not isinstance(line.get("part"), int) or not isinstance(line.get("event"), str):
         raise ValueError(f"a line must tell an event and its part; got {str(line)[:80]}")
     kinds = {"attempt": int, "job_id": str, "status": str, "reason": str, "sha256": str}
-    wrong = [name for name in _FACTS.get(line["event"], ()) if not isinstance(line.get(name), kinds[name])]
+    needed = (*_FACTS.get(line["event"], ()), *(["sha256"] if "sha256" in line else []))
+    wrong = [name for name in needed if not isinstance(line.get(name), kinds[name])]
     if wrong:
         raise ValueError(f"an event {line['event']!r} must tell its {wrong[0]}; got {str(line)[:80]}")
     return line

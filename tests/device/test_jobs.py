@@ -240,6 +240,16 @@ def test_a_simulation_can_be_kept_and_read_back(ghz, tmp_path):
     assert [part.status for part in jobs.status(tmp_path / "run")] == ["DONE"]
 
 
+def test_runs_that_were_saved_before_results_were_hashed_are_read(ghz, tmp_path):
+    (run,) = execute([ghz(2)], "aer", shots=50, seed=3, directory=tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    bare = [{k: v for k, v in event.items() if k != "sha256"} for event in events if event["event"] != "request"]
+    log.write_text("".join(json.dumps(event) + "\n" for event in bare))
+    (again,) = jobs.read(tmp_path / "run")
+    assert again.counts == run.counts
+
+
 def test_a_killed_simulation_runs_again_to_the_same_counts(ghz, tmp_path, monkeypatch):
     manila = FakeManilaV2()
     (bare,) = execute([ghz(2)], manila, shots=50, seed=3)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, Words, index_bits, numbered, pack
+from qcluster.core.bits import Words, numbered, pack
 from qcluster.core.deconvolve import Posterior, deconvolve, smooth
 from qcluster.core.distribution import Distribution
 from qcluster.core.mixture import MixtureFit, MixtureSettings, fit_mixture
@@ -142,8 +142,3 @@ def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
     posterior, places, _ = deconvolve_observed(d.bits, d.weights, rates, np.array(SUPPORT), steps=_STEPS_OBSERVED)
     slots = [DENSE + place * len(DENSITIES) + k for place in range(len(FLIPS)) for k in range(len(SUPPORT))]
     return posterior, np.repeat(rates, len(SUPPORT), axis=0), np.array(slots), places
-
-
-def index_rows(words: Words, n_bits: int) -> Bits:
-    """Give the bits ``(m, n)`` of a full support."""
-    return index_bits(words[:, 0].astype(np.int64), n_bits)

@@ -17,7 +17,7 @@ Family = Callable[[np.random.Generator, int], Floats]
 
 def bits_of(n: int) -> NDArray[np.bool_]:
     """Give the bits of all strings, ``(2^n, n)``."""
-    return (np.arange(1 << n)[:, None] >> np.arange(n)) & 1 == 1
+    return np.asarray((np.arange(1 << n)[:, None] >> np.arange(n)) & 1 == 1)
 
 
 def _turn(psi: Complexes, qubit: int, gate: NDArray[np.complex128] | Floats) -> Complexes:
@@ -54,18 +54,18 @@ def _zero(n: int) -> Complexes:
 
 def _cnot(psi: Complexes, control: int, target: int) -> Complexes:
     index = np.arange(len(psi))
-    return psi[np.where((index >> control) & 1 == 1, index ^ (1 << target), index)]
+    return np.asarray(psi[np.where((index >> control) & 1 == 1, index ^ (1 << target), index)])
 
 
 def _shifted(p: Floats, rng: np.random.Generator) -> Floats:
     """Flip bits of all strings alike."""
-    return p[np.arange(len(p)) ^ rng.integers(len(p))]
+    return np.asarray(p[np.arange(len(p)) ^ rng.integers(len(p))])
 
 
 def strings(rng: np.random.Generator, n: int) -> Floats:
     """A few strings, of like or unlike weights."""
     many = int(min(1 << n, np.exp(rng.uniform(0, np.log(48)))))
-    p = np.zeros(1 << n)
+    p: Floats = np.zeros(1 << n)
     p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([0.5, 1, 3, 50])))
     return p
 
@@ -206,7 +206,7 @@ def _reversed(p: Floats, n: int) -> Floats:
 def order_finding(rng: np.random.Generator, n: int) -> Floats:
     """A comb of equally spaced peaks, with tails where the order is no power of two."""
     order = int(rng.integers(2, max(3, min(1 << (n - 1), 24) + 1))) if n > 1 else 2
-    return np.sum([_kernel(n, s / order) for s in range(order)], axis=0)
+    return np.asarray(np.sum([_kernel(n, s / order) for s in range(order)], axis=0))
 
 
 def grover(rng: np.random.Generator, n: int) -> Floats:
@@ -220,7 +220,7 @@ def grover(rng: np.random.Generator, n: int) -> Floats:
 
 def porter_thomas(rng: np.random.Generator, n: int) -> Floats:
     """A random state's probabilities, or sharper or flatter ones."""
-    return rng.gamma(rng.choice([1.0, 1.0, 4.0, 0.5]), size=1 << n)
+    return np.asarray(rng.gamma(rng.choice([1.0, 1.0, 4.0, 0.5]), size=1 << n))
 
 
 def boltzmann(rng: np.random.Generator, n: int) -> Floats:
@@ -246,7 +246,8 @@ def pairs(rng: np.random.Generator, n: int) -> Floats:
     left = n
     while left:
         size = min(left, int(rng.integers(1, 4)))
-        p, left = np.kron(p, rng.dirichlet(np.full(1 << size, rng.choice([0.1, 0.5, 2.0])))), left - size
+        block = rng.dirichlet(np.full(1 << size, rng.choice([0.1, 0.5, 2.0])))
+        p, left = np.asarray(np.kron(p, block), dtype=np.float64), left - size
     return p
 
 
@@ -256,7 +257,8 @@ def loaded(rng: np.random.Generator, n: int) -> Floats:
     kind = rng.integers(3)
     if kind == 0:
         bells = rng.uniform(0.2, 1, 3), rng.random(3), rng.uniform(0.02, 0.3, 3)
-        return np.sum([a * np.exp(-(((x - b) / c) ** 2)) for a, b, c in zip(*bells, strict=True)], axis=0) + 1e-6
+        heights = [a * np.exp(-(((x - b) / c) ** 2)) for a, b, c in zip(*bells, strict=True)]
+        return np.asarray(np.sum(heights, axis=0) + 1e-6)
     if kind == 1:
         return np.asarray(np.exp(-(((np.log(x) - rng.normal(-1, 0.5)) / rng.uniform(0.2, 0.9)) ** 2)) / x)
     size = 1 << min(n, 6)

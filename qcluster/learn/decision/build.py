@@ -1,0 +1,33 @@
+"""Building the table on one machine or on many; what is done already is not done again."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from qcluster.learn.decision.table import build_part, plan
+from qcluster.workers import parallel
+
+
+def build(
+    folder: Path, full: int, wide: int, records: Sequence[Path], *, workers: int = 1, dask: str | None = None
+) -> Iterator[Path]:
+    """Build the missing parts of a table, and give each file as it is there.
+
+    Args:
+        folder: where the parts are.
+        full: drawn cases of 1 to 12 bits.
+        wide: drawn cases of more.
+        records: files of recorded counts.
+        workers: processes on this machine.
+        dask: address of a scheduler instead; its workers must see the same folder.
+    """
+    parts = plan(folder, full, wide, records)
+    if dask is None:
+        from joblib import delayed
+
+        yield from parallel(workers, return_as="generator_unordered")(delayed(build_part)(part) for part in parts)
+        return
+    from dask.distributed import Client, as_completed
+
+    with Client(dask) as client:
+        for done in as_completed(client.map(build_part, parts, pure=False)):
+            yield done.result()

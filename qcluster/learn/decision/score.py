@@ -1,0 +1,83 @@
+"""Scores of a gate on a table: gain, harm, and how true its confidence is."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.decision.candidates import NAMES, RAW, SMOOTH
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
+from qcluster.core.decision.gate import Gate
+from qcluster.learn.decision.ideals import FAMILIES
+from qcluster.learn.decision.table import Table
+from qcluster.learn.decision.train import fidelity, inputs
+
+Floats = NDArray[np.float64]
+
+HARM = 0.02
+"""Loss of fidelity from which an output counts as harmed."""
+
+
+class Score(NamedTuple):
+    """How a gate does on some cases."""
+
+    group: str
+    """Which cases."""
+    cases: int
+    """How many."""
+    raw: float
+    """Mean fidelity of the counts."""
+    answer: float
+    """Mean fidelity of the answers."""
+    harmed: float
+    """Share of the cases that lose more than .02."""
+    worst: float
+    """Largest loss (negative), or smallest gain."""
+    left: float
+    """Share of the cases left as they were."""
+    best: float
+    """Mean fidelity of the best candidate of each case: a bound for choosing one."""
+
+
+def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied."""
+    logits = gate.logits(inputs(table, told_by).astype(np.float64))
+    masked = np.where(table.present, logits[:, :-1], -np.inf)
+    weights = np.exp(masked - masked.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    reached, _ = fidelity(weights, table.gram.astype(np.float64))
+    confidence = 1 / (1 + np.exp(-logits[:, -1]))
+    applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, RAW] - weights[:, SMOOTH] >= LEAST_SHARE)
+    return np.where(applied, reached, raw(table)), confidence, applied
+
+
+def raw(table: Table) -> Floats:
+    """Give the fidelity of the counts themselves, ``(r,)``."""
+    return np.asarray(table.gram[:, RAW, -1].astype(np.float64) ** 2)
+
+
+def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
+    """Score a gate on every group of cases, and on all."""
+    if by not in ("group", "kind", "n_bits"):
+        raise ValueError(f"by must be group, kind or n_bits; got {by!r}")
+    reached, _, applied = answers(table, gate)
+    before, best = raw(table), (table.gram[:, : len(NAMES), -1] ** 2).max(axis=1)
+    labels = getattr(table, by).astype(str)
+
+    def score(name: str, rows: Any) -> Score:
+        gain = reached[rows] - before[rows]
+        means = before[rows].mean(), reached[rows].mean(), (gain < -HARM).mean(), gain.min()
+        return Score(name, len(gain), *map(float, (*means, 1 - applied[rows].mean(), best[rows].mean())))
+
+    return [score(name, labels == name) for name in np.unique(labels)] + [score("all", np.ones(len(table), bool))]
+
+
+def balanced(table: Table, recorded: float) -> Floats:
+    """Give the weight of every row so that recorded sets together have a share of it, each set alike."""
+    drawn = np.isin(table.group, [*FAMILIES]) | np.char.startswith(table.group, "wide-")
+    weight = np.where(drawn, (1 - recorded) / max(int(drawn.sum()), 1), 0.0)
+    sets = np.unique(table.group[~drawn])
+    for name in sets:
+        mine = table.group == name
+        weight[mine] = recorded / len(sets) / mine.sum()
+    return weight if weight.any() else np.ones(len(table))
