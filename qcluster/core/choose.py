@@ -7,22 +7,18 @@ import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.description import choices, evidence, score
-from qcluster.core.em import fit, fit_all
-from qcluster.core.growth import joining_gains, take
-from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances
+from qcluster.core.em import expected, fit_all
+from qcluster.core.growth import CHANCE, joining_gains, take
+from qcluster.core.likelihood import TILTS, Floats, Model, Prior, Rows, distances
 from qcluster.core.moves import level_within, relocate, ring, undo_decay
 from qcluster.core.special import softmax
 
-_CHANCE = 5.0
-"""Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
 _TAIL = 2.5
 """Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
 _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
-"""Mixtures, of most evidence at free rates, that are tried at one rate."""
-_FAR = 40.0
-"""Twice the gain of free rates over one, beyond twice what chance gives, from which a glance decides."""
+"""Mixtures, of least description length, that are weighed at one rate."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
@@ -39,38 +35,32 @@ def by_evidence(
     Returns:
         The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
     """
-    one_rate = replace(prior, common=True)
-    distinct = {np.unique(model.centroids, axis=0).tobytes(): model for model in models}
-    # What independent flips at one rate explain, free rates explain nearly as well: the rest need not be looked at.
-    likely = sorted(distinct.values(), key=lambda model: evidence(rows, model))[:_LIKELY]
-    quick = fit_all(rows, likely, one_rate, 8)
-    lengths = [evidence(rows, model) for model in quick]
-    shortest = min(lengths)
-    known, glance = likely[lengths.index(shortest)], quick[lengths.index(shortest)]
-    if 2 * (known.log_likelihood - glance.log_likelihood) > 2 * _most_by_chance(rows, limit) + _FAR:
-        return None
-    near = [model for model, length in zip(quick, lengths, strict=True) if length - shortest < 12.0]
-    kept = fit_all(rows, near, one_rate, rounds)
-    best = next(fitted for fitted, start in zip(kept, near, strict=True) if start is quick[lengths.index(shortest)])
-    if misfit(rows, best) > limit or _rates_differ(rows, best, prior, rounds, limit):
-        return None
+    likely = sorted(models, key=lambda model: score(rows, model))[:_LIKELY]
+    kept = fit_all(rows, likely, replace(prior, common=True), rounds)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
+    best = kept[order[0]]
+    if misfit(rows, best) > limit or _rates_differ(rows, best, limit):
+        return None
     order = order[found[order] - found.min() < 7.0]
     return [kept[i] for i in order], softmax(-found[order])
 
 
-def _rates_differ(rows: Rows, best: Model, prior: Prior, rounds: int, limit: float) -> bool:
-    """Tell whether free rates gain more in likelihood over one than chance gives.
+def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
+    """Tell whether rates of their own for bits would explain more than chance does (Rao's score test).
 
-    Twice the gain is chi-squared with 2n - 1 degrees of freedom. EM only raises it, so a part of the rounds may do.
+    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected at
+    one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
     """
-    most, free = _most_by_chance(rows, limit), best
-    for _ in range(3):
-        free = fit(rows, free, prior, rounds // 3)
-        if 2 * (free.log_likelihood - best.log_likelihood) > most:
-            return True
-    return False
+    seen = expected(rows, best)
+    design = np.hstack([~best.centroids, best.centroids])
+    flips = (np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * design).sum(axis=0)
+    sent = seen.regimes.T @ design
+    chance = best.odds.T.ravel() * TILTS[:, None]
+    chance /= 1 + chance
+    awaited = (sent * chance).sum(axis=0)
+    spread = np.maximum((sent * chance * (1 - chance)).sum(axis=0), 1 / rows.shots)
+    return float(((flips - awaited) ** 2 / spread).sum() * rows.shots) > _most_by_chance(rows, limit)
 
 
 def _most_by_chance(rows: Rows, limit: float) -> float:
@@ -181,8 +171,8 @@ def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tup
 
 
 def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
-    gains = np.maximum(gains, _CHANCE)
-    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else _CHANCE)
+    gains = np.maximum(gains, CHANCE)
+    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE)
     return np.minimum.accumulate(gains) / behind, behind
 
 

@@ -256,6 +256,26 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
     return np.asarray(np.exp(np.minimum(np.maximum(logit, -9.2), 2.5)))
 
 
+def settle(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
+    """Refit mixtures with free rates; drop centroids that hold less than a shot."""
+    fitted = fit_all(rows, models, prior, rounds)
+    held = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
+    for model, shots in zip(fitted, held, strict=True):
+        shots[np.argmax(model.weights)] = True
+    poor = [place for place, shots in enumerate(held) if not shots.all()]
+    again = fit_all(rows, [keep(fitted[place], held[place]) for place in poor], prior, 2)
+    for place, model in zip(poor, again, strict=True):
+        fitted[place] = model
+    return fitted
+
+
+def keep(model: Model, which: NDArray[np.bool_]) -> Model:
+    """Keep some of the centroids."""
+    weights = model.weights[which]
+    columns = model.kernel[which] if model.kernel is not None else None
+    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), kernel=columns)
+
+
 def expected(rows: Rows, model: Model) -> Expected:
     """Give what each centroid is expected to have sent."""
     layout, now = lay_under(rows, [model]), parameters([model])
