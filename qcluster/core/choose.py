@@ -19,6 +19,10 @@ _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
 """Mixtures, of least description length, that are weighed at one rate."""
+_FAR = 60.0
+"""Nats of description length behind the best, from which they are not weighed."""
+_ONE_RATE = 12
+"""EM rounds of one rate for all bits."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
@@ -35,8 +39,10 @@ def by_evidence(
     Returns:
         The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
     """
-    likely = sorted(models, key=lambda model: score(rows, model))[:_LIKELY]
-    kept = fit_all(rows, likely, replace(prior, common=True), rounds)
+    lengths = np.array([score(rows, model) for model in models])
+    order = np.argsort(lengths, kind="stable")[:_LIKELY]
+    likely = [models[i] for i in order if lengths[i] < lengths[order[0]] + _FAR]
+    kept = fit_all(rows, likely, replace(prior, common=True), _ONE_RATE)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]

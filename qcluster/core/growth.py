@@ -21,8 +21,8 @@ _LEFT = {2: 3, 4: 2}
 """Rates that go on, those of least description length, from so many strings on."""
 _PATIENCE = 6
 """Strings after which gains that decline steadily end growth, where the counts fill the register: they are dense."""
-_STEP, _DECLINE = 2.0, 3.0
-"""Steadily: by no factor at once, and by this factor in all."""
+_STEP, _DECLINE = 2.1, 3.0
+"""Steadily: by no such factor at once, and by this one in all."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Growth:
     """The mixtures of a few strings on the way, at every rate that was not pruned."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
+    dense: bool
+    """True where the counts fill the register and no such drop is clear: no few strings explain them."""
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
@@ -44,7 +46,7 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
     return found, places(rows, found)
 
 
-def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 3) -> tuple[Floats, Floats]:
+def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
     """Find the share of each new component that raises ``sum W ln(1 + e (Q - 1))`` most.
 
     Args:
@@ -126,16 +128,17 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
             best, joins, net, chosen, gains, odds = best[go], joins[go], net[go], chosen[go], gains[go], odds[go]
         held[:, size] = columns[np.arange(len(odds)), best]
         share = np.hstack([share * (1 - joins)[:, None], joins[:, None]]).astype(np.float32)
-        share, background, total = reweighted(rows, held[:, : size + 1], share, background * (1 - joins), 4)
+        share, background, total = reweighted(rows, held[:, : size + 1], share, background * (1 - joins), 3)
         levels = log_likelihood(rows, total)
         nearest = np.minimum(nearest, hamming(packed, packed[best]).T)
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if size < _PATIENCE:
             prefixes += [model(m) for m in range(len(odds))]
     if not grown:
-        return Growth([], [], np.inf)
+        return Growth([], [], np.inf, False)
     first, *others = sorted(grown, key=lambda one: -one[0])
-    return Growth([first[1]] + [one[1] for one in others[:1]], prefixes, _largest_gap(first[2]))
+    gap = _largest_gap(first[2])
+    return Growth([first[1]] + [one[1] for one in others[:1]], prefixes, gap, filled and gap < _STEP)
 
 
 def _largest_gap(gains: Floats) -> float:
@@ -146,7 +149,7 @@ def _largest_gap(gains: Floats) -> float:
 
 
 def _best_candidates(
-    rows: Rows, columns: Singles, total: Singles, nearest: Indices, naming: Floats, shortlist: int = 8
+    rows: Rows, columns: Singles, total: Singles, nearest: Indices, naming: Floats, shortlist: int = 4
 ) -> tuple[Indices, Floats, Floats]:
     """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
 

@@ -46,8 +46,6 @@ class MixtureSettings:
     """How fast the probability of a number of strings rises with the gap behind it: a power."""
     misfit: float = 2.5
     """Standard deviations up to which the noise counts as simple: independent flips at one rate."""
-    clear: float = 2.5
-    """Drop in likelihood gain, as a factor, behind some number of strings: with none so clear, no few are sought."""
     rounds: int = 30
     """Most EM rounds of a final fit."""
 
@@ -144,7 +142,7 @@ def fit_mixture(
     pool, place = candidates(rows, _POOL)
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
     grown = grow(rows, pool, place, settings.rates_tried, most)
-    if grown.gap < settings.clear:
+    if grown.dense:
         answers, belief, gap, simple, is_ring = [_deconvolved(rows, pool, place, grown, settings)], np.ones(1), grown.gap, False, False
     else:
         answers, belief, gap, simple, is_ring = _few(rows, pool, place, grown, prior, settings)

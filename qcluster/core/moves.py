@@ -28,6 +28,8 @@ _LIGHTEST = 6
 """Centroids of least weight that may be exchanged."""
 _SHORT = 4
 """Candidates whose share is searched, by the slope of the likelihood."""
+_SLACK = 20.0
+"""Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
 _TYPICAL = (-2.5, -1.5)
 """Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
@@ -188,7 +190,7 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
     logit, noise = _logits(ones, precision)
     gain = _evidence(logit, noise, sent) - _evidence(logit, noise, model.centroids[0])
-    return trial if trial.log_likelihood + gain > model.log_likelihood else model
+    return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
 
 
 def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
@@ -204,19 +206,20 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     single = np.eye(n, dtype=bool)
     centres = model.centroids[0] ^ np.vstack([np.zeros((1, n), dtype=bool), single])
     around = np.abs(distances(rows, centres) - 1) < 0.5
-    centre = centres[int(np.argmax(around @ np.sqrt(rows.weights)))]
+    at = int(np.argmax(around @ np.sqrt(rows.weights)))
+    centre = centres[at]
+    if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[at]].sum():
+        return None
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
     start = Model(
         centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
     )
     # A ring whose members all decay is its centre: more than half of them must survive.
-    surviving, glance = replace(prior, most=1.0), 3
+    surviving, glance = replace(prior, most=1.0), rounds // 3
     circle = fit(rows, start, surviving, glance, hold_weights=True)
     if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
         return None
     circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
-    if circle.log_likelihood < model.log_likelihood - _HOPELESS:
-        return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 
