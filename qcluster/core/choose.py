@@ -8,9 +8,9 @@ import numpy as np
 from qcluster.core.bits import Bits
 from qcluster.core.description import choices, evidence, score
 from qcluster.core.em import expected, fit_all
-from qcluster.core.growth import CHANCE, joining_gains, take
-from qcluster.core.likelihood import TILTS, Floats, Model, Prior, Rows, distances
-from qcluster.core.moves import level_within, relocate, ring, undo_decay
+from qcluster.core.growth import CHANCE, eliminate, joining_gains, take
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.moves import improve, level_within, relocate, ring, undo_decay
 from qcluster.core.special import softmax
 
 _TAIL = 2.5
@@ -21,14 +21,18 @@ _LIKELY = 8
 """Mixtures, of least description length, that are weighed at one rate."""
 _FAR = 60.0
 """Nats of description length behind the best, from which they are not weighed."""
-_ONE_RATE = 12
-"""EM rounds of one rate for all bits."""
+_QUICK, _ONE_RATE = 4, 8
+"""EM rounds of one rate for all bits: first, and of those that are weighed."""
+_HEAVY = 0.2
+"""Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+_INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
+"""Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
 
 def by_evidence(
-    rows: Rows, models: list[Model], prior: Prior, rounds: int, limit: float
+    rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
 ) -> tuple[list[Model], Floats] | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
@@ -39,10 +43,14 @@ def by_evidence(
     Returns:
         The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
     """
-    lengths = np.array([score(rows, model) for model in models])
-    order = np.argsort(lengths, kind="stable")[:_LIKELY]
-    likely = [models[i] for i in order if lengths[i] < lengths[order[0]] + _FAR]
-    kept = fit_all(rows, likely, replace(prior, common=True), _ONE_RATE)
+    one_rate = replace(prior, common=True)
+    quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
+    lengths = np.array([score(rows, model) for model in quick])
+    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
+    if likely[0].rates().mean() > _HEAVY:
+        likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
+        likely = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+    kept = fit_all(rows, likely, one_rate, _ONE_RATE)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
@@ -50,6 +58,12 @@ def by_evidence(
         return None
     order = order[found[order] - found.min() < 7.0]
     return [kept[i] for i in order], softmax(-found[order])
+
+
+def _even(model: Model) -> Model:
+    """Start from independent flips at the mean rate."""
+    rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
+    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
 
 
 def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
@@ -96,7 +110,7 @@ def by_gap(
         The plausible mixtures, the most probable first; their probabilities; their gaps; whether the first is a ring.
     """
     belief, gaps = gap_belief(rows, path, complete, sharpness)
-    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.02]
+    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
     answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
     for place, (k, model) in enumerate(zip(plausible, answers, strict=True)):
         if k == 0:

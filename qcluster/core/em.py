@@ -40,6 +40,8 @@ _INVERTED = 2.0
 labels near 1 would lower the likelihood."""
 _BLOCK = 1024
 """Strings of which shots are counted at once."""
+_SMALL = 1e-9
+"""Smallest share of flips whose logit is taken."""
 _TILTS = TILTS[:, None]
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
@@ -249,8 +251,8 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
     turned *= flipped
     curvature = awaited - turned.sum(axis=1)
     whole = whole + strength
-    stay = whole - awaited
-    step = np.log(counted * stay / (awaited * np.maximum(whole - counted, 1e-12))) * awaited * stay / (whole * curvature)
+    stay, counted = whole - awaited, np.minimum(np.maximum(counted, _SMALL * whole), (1 - _SMALL) * whole)
+    step = np.log(counted * stay / (awaited * (whole - counted))) * awaited * stay / (whole * curvature)
     return np.asarray(start * np.exp(np.minimum(np.maximum(step, -1.5), 1.5)))
 
 

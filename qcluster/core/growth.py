@@ -6,10 +6,11 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.bits import Bits, hamming, pack
+from qcluster.core.bits import Bits, hamming, index_bits, pack
 from qcluster.core.description import choices
 from qcluster.core.em import FAINT, keep
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Rows, Singles, log_likelihood, places
+from qcluster.core.walsh import walsh
 
 REGIMES = np.array([0.1, 0.3, 0.5, 0.1])
 """Shares of the error regimes before the shots are seen."""
@@ -17,6 +18,8 @@ _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
 CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
+_SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
+"""Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
 _LEFT = {2: 3, 4: 2}
 """Rates that go on, those of least description length, from so many strings on."""
 _PATIENCE = 6
@@ -40,10 +43,30 @@ class Growth:
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
-    """Pick the most frequent strings as candidates, and give their `places`, ``(m, u)``."""
+    """Pick the most frequent strings as candidates, and the peaks of the smoothed counts; give their `places`, ``(m, u)``.
+
+    Under heavy noise the frequent strings are no guide; counts convolved with the noise (a matched filter) peak near
+    what was sent. On registers that a vector over all strings holds.
+    """
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[:m]
+    if rows.n_bits <= _SMOOTHED:
+        peaks = _peaks(rows)
+        found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
     return found, places(rows, found)
+
+
+def _peaks(rows: Rows) -> Bits:
+    """Give the strings at which counts smoothed by heavy flips are highest among their neighbours."""
+    n = rows.n_bits
+    counts, every = np.zeros(1 << n), np.arange(1 << n)
+    counts[rows.bits @ (1 << np.arange(n))] = rows.weights
+    fades = (1 - 2 * np.array(_SMOOTHING)[:, None]) ** np.bitwise_count(every)
+    smooth = walsh(walsh(counts) * fades)
+    around = smooth[:, every[:, None] ^ (1 << np.arange(n))].max(axis=2)
+    height = np.where(smooth > around, smooth, 0)
+    highest = np.argsort(-height, axis=1, kind="stable")[:, :_PEAKS]
+    return index_bits(np.unique(highest[np.take_along_axis(height, highest, 1) > 0]), n)
 
 
 def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) -> tuple[Floats, Floats]:

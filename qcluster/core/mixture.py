@@ -159,15 +159,18 @@ def _few(
     tried = _likeliest(grown.prefixes + [model for one in grown.models for model in eliminate(rows, one)])
     if not tried:
         tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
-    weighed = by_evidence(rows, tried, prior, settings.rounds, settings.misfit) if grown.models else None
+    path: Path = [None] * settings.max_clusters
+    weighed = by_evidence(rows, tried, pool, place, prior, settings.max_clusters, settings.misfit) if grown.models else None
+    if weighed is None:
+        for model in settle(rows, tried, prior, _SETTLE):
+            _meet(path, rows, model)
+        met = [model for model in path if model is not None]
+        best = min(met, key=lambda model: score(rows, model))
+        best = improve(rows, best, pool, place, prior, settings.max_clusters)
+        weighed = by_evidence(rows, [best, *met], pool, place, prior, settings.max_clusters, settings.misfit)
     if weighed is not None:
         answers, belief = weighed
         return answers, belief, float(belief[0] / max(1 - belief[0], 1e-3)), True, False
-    path: Path = [None] * settings.max_clusters
-    for model in settle(rows, tried, prior, _SETTLE):
-        _meet(path, rows, model)
-    best = min((model for model in path if model is not None), key=lambda model: score(rows, model))
-    best = improve(rows, best, pool, place, prior, settings.max_clusters)
     answers, belief, gaps, is_ring = by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
     return answers, belief, float(gaps[0]), False, is_ring
 

@@ -55,7 +55,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     return model
 
 
-def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 6) -> Model:
+def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 3) -> Model:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
     A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
