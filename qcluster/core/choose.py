@@ -23,8 +23,10 @@ _FAR = 60.0
 """Nats of description length behind the best, from which they are not weighed."""
 _QUICK, _ONE_RATE = 4, 8
 """EM rounds of one rate for all bits: first, and of those that are weighed."""
-_HEAVY = 0.2
+HEAVY = 0.2
 """Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+_WILD = 10.0
+"""Times the allowed misfit beyond which a few more rounds of EM change nothing."""
 _INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
 """Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
@@ -47,7 +49,10 @@ def by_evidence(
     quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
     lengths = np.array([score(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
-    if likely[0].rates().mean() > _HEAVY:
+    heavy = likely[0].rates().mean() > HEAVY
+    if not heavy and misfit(rows, likely[0]) > _WILD * limit:
+        return None
+    if heavy:
         likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
         likely = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
     kept = fit_all(rows, likely, one_rate, _ONE_RATE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.choose import Path, average, by_evidence, by_gap
+from qcluster.core.choose import HEAVY, Path, average, by_evidence, by_gap
 from qcluster.core.description import score
 from qcluster.core.em import settle
 from qcluster.core.goodness import collisions
@@ -21,6 +21,8 @@ _POOL = 96
 """Most frequent strings that growth may pick."""
 _OF_SIZE = 2
 """Mixtures of each number of strings that are refitted with free rates."""
+_OBVIOUS = 10.0
+"""Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
 _SETTLE = 8
 """EM rounds of the first refit with free rates."""
 
@@ -143,7 +145,13 @@ def fit_mixture(
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
     grown = grow(rows, pool, place, settings.rates_tried, most)
     if grown.dense:
-        answers, belief, gap, simple, is_ring = [_deconvolved(rows, pool, place, grown, settings)], np.ones(1), grown.gap, False, False
+        answers, belief, gap, simple, is_ring = (
+            [_deconvolved(rows, pool, place, grown, settings)],
+            np.ones(1),
+            grown.gap,
+            False,
+            False,
+        )
     else:
         answers, belief, gap, simple, is_ring = _few(rows, pool, place, grown, prior, settings)
     if rows.shots < weights.sum():
@@ -160,14 +168,18 @@ def _few(
     if not tried:
         tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
     path: Path = [None] * settings.max_clusters
-    weighed = by_evidence(rows, tried, pool, place, prior, settings.max_clusters, settings.misfit) if grown.models else None
+    weighed = (
+        by_evidence(rows, tried, pool, place, prior, settings.max_clusters, settings.misfit) if grown.models else None
+    )
     if weighed is None:
         for model in settle(rows, tried, prior, _SETTLE):
             _meet(path, rows, model)
         met = [model for model in path if model is not None]
         best = min(met, key=lambda model: score(rows, model))
-        best = improve(rows, best, pool, place, prior, settings.max_clusters)
-        weighed = by_evidence(rows, [best, *met], pool, place, prior, settings.max_clusters, settings.misfit)
+        if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
+            best = improve(rows, best, pool, place, prior, settings.max_clusters)
+        if best.rates().mean() > HEAVY:
+            weighed = by_evidence(rows, [best, *met], pool, place, prior, settings.max_clusters, settings.misfit)
     if weighed is not None:
         answers, belief = weighed
         return answers, belief, float(belief[0] / max(1 - belief[0], 1e-3)), True, False

@@ -92,7 +92,7 @@ def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> l
     share = (model.weights * (1 - model.background)).astype(np.float32)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
-    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, : k]])[: len(out)]
+    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
     kept[np.arange(len(light)), light] = 0
     total = kept @ model.kernel
     total += 1 - kept.sum(axis=1)[:, None]
