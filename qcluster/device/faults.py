@@ -9,7 +9,7 @@ the fault is averaged over draws that take Y with probability sin^2.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,39 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.calibration import Calibration
-    from qcluster.device.run import Run
+    from qcluster.device.profile import Profile
 
 Floats = npt.NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
+
+
+class RunLike(Protocol):
+    """What the faults of a run follow from; `qcluster.device.run.Run`, which asks for them here, has it all."""
+
+    @property
+    def profile(self) -> Profile:
+        """The compiled circuit."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the machine published."""
+
+    @property
+    def method(self) -> str:
+        """``"hardware"``, or how the noise was simulated."""
+
+    @property
+    def flips(self) -> npt.NDArray[np.bool_]:
+        """(n_twirls, n_bits): which bits each twirl had flipped."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As given to `execute`."""
+
+    @property
+    def noiseless(self) -> bool:
+        """True where a simulator without noise made the counts."""
 
 
 @own_errstate
@@ -89,7 +117,7 @@ def fault_masks(
 
 
 @own_errstate
-def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
     """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
 
     Waiting counts on hardware, and where the simulated circuit was scheduled; readout errors are symmetric where
@@ -124,7 +152,7 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
 
 
 @own_errstate
-def known_faults(run: Run) -> FaultMasks | None:
+def known_faults(run: RunLike) -> FaultMasks | None:
     """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
     from qiskit.exceptions import QiskitError
 
