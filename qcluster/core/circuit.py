@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, index_bits
+from qcluster.core.bits import Bits, index_bits, unpack
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, likelihoods, sparse_mixture
 from qcluster.core.distribution import Distribution
@@ -99,7 +99,7 @@ class CircuitFit:
     weights: Floats
     """(k,) their shares."""
     rates: Floats
-    """(n_bits,) probability that a bit is flipped, as used."""
+    """(n_bits, 2) P(read 1|0) and P(read 0|1) of each bit by itself, as used."""
     response: Response | None = None
     """How the answer moves when the shots are drawn anew; None where it is the counts themselves."""
 
@@ -141,11 +141,12 @@ def mitigate_circuit(
     found = None if wide else allowed(kernel, histogram, settings.scales, settings.rounds, settings.misfit)
     few = _few(kernel, seen, found, settings, rng)
     if few is not None:
-        return _sparse(counts, seen, few)
+        return _sparse(counts, seen, few, faults)
     if found is None:
         return _left(
             counts,
             kernel,
+            faults,
             "no few strings explain the counts under the circuit's faults, and there are too few shots for many",
         )
     unmoved = fidelity(histogram / counts.shots, found.ideal) > _SAME
@@ -153,13 +154,16 @@ def mitigate_circuit(
         return _left(
             counts,
             kernel,
+            faults,
             f"by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say next to "
             "nothing about the circuit",
             believed=True,
         )
     if not found.scale:
-        return _left(counts, kernel, "the counts are sharper than the calibration's noise allows, however it is scaled")
-    return _dense(counts, kernel, seen, found, settings, rng)
+        return _left(
+            counts, kernel, faults, "the counts are sharper than the calibration's noise allows, however it is scaled"
+        )
+    return _dense(counts, kernel, seen, found, faults, settings, rng)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -251,13 +255,12 @@ def _noisy(kernel: Kernel, ideal: Floats) -> Floats:
     return np.asarray(noisy / noisy.sum())
 
 
-def _flip_rates(kernel: Kernel, faults_bits: int) -> Floats:
-    """Probability that each bit is flipped by an odd number of patterns; exact indices only."""
-    if not kernel.index.exact:
-        return np.full(faults_bits, np.nan)
-    place = 1 << np.arange(faults_bits)
-    symmetric = (1 - kernel.spectrum[place]) / 2
-    return np.asarray(symmetric + np.abs(kernel.decays) * (0.5 - symmetric))
+def _flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
+    """Give P(read 1|0), P(read 0|1), (n_bits, 2): an odd number of faults, then a one-sided decay; see `Kernel.of`."""
+    patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
+    flips = -0.5 * np.expm1(-2 * (kernel.rates @ patterns))
+    rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
+    return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
 def _agreement(predicted: float, observed: float) -> str:
@@ -265,7 +268,7 @@ def _agreement(predicted: float, observed: float) -> str:
     return f"calibration predicts {predicted:.0%} raw fidelity, {verdict}"
 
 
-def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
+def _sparse(counts: Distribution, seen: Observed, few: _Few, faults: FaultMasks) -> CircuitFit:
     found = few.fit
     centroids, k = counts.bits[found.centroids], len(found.weights)
     return CircuitFit(
@@ -280,7 +283,7 @@ def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
         observed_raw=few.observed,
         centroids=centroids,
         weights=found.weights,
-        rates=_flip_rates(found.kernel, counts.n_bits),
+        rates=_flip_rates(found.kernel, faults),
         response=_weighed(counts, seen, found),
     )
 
@@ -293,7 +296,9 @@ def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
     return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
 
 
-def _left(counts: Distribution, kernel: Kernel, reason: str, *, believed: bool = False) -> CircuitFit:
+def _left(
+    counts: Distribution, kernel: Kernel, faults: FaultMasks, reason: str, *, believed: bool = False
+) -> CircuitFit:
     return CircuitFit(
         distribution=counts,
         applied=False,
@@ -305,13 +310,13 @@ def _left(counts: Distribution, kernel: Kernel, reason: str, *, believed: bool =
         observed_raw=np.nan,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_flip_rates(kernel, counts.n_bits),
+        rates=_flip_rates(kernel, faults),
     )
 
 
 def _dense(
-    counts: Distribution, kernel: Kernel, seen: Observed, found: Scaled, settings: CircuitSettings,
-    rng: np.random.Generator,
+    counts: Distribution, kernel: Kernel, seen: Observed, found: Scaled, faults: FaultMasks,
+    settings: CircuitSettings, rng: np.random.Generator,
 ) -> CircuitFit:  # fmt: skip
     frequencies = seen.histogram(found.kernel.size) / counts.shots
     predicted = _raw_fidelity(_noisy(kernel, found.ideal), found.ideal, counts.shots, rng)
@@ -338,6 +343,6 @@ def _dense(
         observed_raw=observed,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_flip_rates(found.kernel, counts.n_bits),
+        rates=_flip_rates(found.kernel, faults),
         response=Resharpened(found, seen.rows, settings.rounds) if applied else None,
     )

@@ -435,7 +435,7 @@ PATHS = {
 def _rates_file(data: bytes) -> None:
     def read(path: File) -> None:
         (path.parent / "counts.json").write_text(json.dumps(COUNTS))
-        command("mitigate", str(path.parent / "counts.json"), "--rates", str(path), "--method", "paper")
+        command("mitigate", str(path.parent / "counts.json"), "--noise", str(path), "--method", "paper")
 
     at("rates.json", data, read)
 
