@@ -7,8 +7,9 @@ explain the counts, `CircuitFit.believed` says that methods without a calibratio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
 from qcluster.core.response import Response, Weighed
 from qcluster.core.richardson_lucy import Resharpened, Scaled, allowed
+from qcluster.core.settings import Kind, within
 from qcluster.core.special import perplexity
 
 Floats = NDArray[np.float64]
@@ -32,46 +34,51 @@ _HARDLY_ANY = 0.01
 """Share of shots without a fault below which agreement with the calibration is no news."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class CircuitSettings:
-    """Constants of circuit-aware mitigation."""
+    """Constants of circuit-aware mitigation; a value out of its range is a ValueError, another type a TypeError."""
 
-    index_bits: tuple[int, ...] = (16, 18, 20)
-    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`."""
-    room: float = 6.0
-    """Numbers that there must be for each distinct string."""
-    sparse: SparseSettings = field(default_factory=SparseSettings)
+    index_bits: tuple[int, ...] = within((16, 18, 20), 1, 24, whole=True, several=True)
+    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`; each
+    in [1, 24]."""
+    room: float = within(6.0, 0, open_low=True)
+    """Numbers that there must be for each distinct string; in (0, inf)."""
+    sparse: SparseSettings = attrs.field(factory=SparseSettings, validator=Kind(SparseSettings))
     """Of the sparse mixture."""
-    distrust: float = 0.1
-    """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
-    sigmas: float = 1.5
-    """Deviance beyond shot noise up to which a few strings explain the counts."""
-    near: float = 0.003
+    distrust: float = within(0.1, 0, 1, open_low=True)
+    """What is left of the calibration's weight when it is asked again, because few strings under it did not do; in
+    (0, 1]."""
+    sigmas: float = within(1.5, 0)
+    """Deviance beyond shot noise up to which a few strings explain the counts; in [0, inf)."""
+    near: float = within(0.003, 0)
     """What 2^n / 8 strings may leave unexplained beyond shot noise, as a share of what they explain; fewer strings may
-    leave more, up to three times. With many shots even small faults that are no Pauli errors show."""
-    left: float = 0.03
+    leave more, up to three times. With many shots even small faults that are no Pauli errors show; in [0, inf)."""
+    left: float = within(0.03, 0)
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
-    standard deviation of it may be, for any."""
-    least_said: float = 0.4
-    """Nats per shot that a few strings must explain, over uniform noise."""
-    inflation: float = 2.5
+    standard deviation of it may be, for any; in [0, inf)."""
+    least_said: float = within(0.4, 0)
+    """Nats per shot that a few strings must explain, over uniform noise; in [0, inf)."""
+    inflation: float = within(2.5, 0, open_low=True)
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need. A smooth output
-    of few shots passes for four strings and three times the noise."""
-    more: float = 1.2
+    of few shots passes for four strings and three times the noise; in (0, inf)."""
+    more: float = within(1.2, 0, open_low=True)
     """The same where there is a broad answer. Right strings need up to 1.17 times the noise of a calibration that is
-    right, and small tails of an ideal that are taken for flips 1.25 times and more (benchmarks/outside.py)."""
-    alike: float = 0.75
-    """Least fidelity of a few strings to the broad answer."""
-    widest: int = 16
-    """Most bits of a broad output."""
-    scales: tuple[float, ...] = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0)
-    """Multiples of the calibrated noise that are tried. Where counts allow none but 0, they refute the calibration."""
-    misfit: float = 0.01
-    """Deviance per shot that the kernel leaves by itself, beyond shot noise, and Richardson-Lucy does not make good."""
-    rounds: int = 20
-    """Of Richardson-Lucy, accelerated."""
-    seed: int = 0
-    """Of the pseudo-counts."""
+    right, and small tails of an ideal that are taken for flips 1.25 times and more (benchmarks/outside.py); in
+    (0, inf)."""
+    alike: float = within(0.75, 0, 1)
+    """Least fidelity of a few strings to the broad answer; in [0, 1]."""
+    widest: int = within(16, 0, 24, whole=True)
+    """Most bits of a broad output; in [0, 24]."""
+    scales: tuple[float, ...] = within((2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0), 0, several=True)
+    """Multiples of the calibrated noise that are tried. Where counts allow none but 0, they refute the calibration;
+    each in [0, inf)."""
+    misfit: float = within(0.01, 0)
+    """Deviance per shot that the kernel leaves by itself, beyond shot noise, and Richardson-Lucy does not make good; in
+    [0, inf)."""
+    rounds: int = within(20, 1, whole=True)
+    """Of Richardson-Lucy, accelerated; in [1, inf)."""
+    seed: int = within(0, 0, whole=True)
+    """Of the pseudo-counts; in [0, inf)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,7 +209,7 @@ def _few(
     for trust in (1.0, settings.distrust):
         few = settings.sparse
         if trust < 1:
-            few = replace(few, strength=few.strength * trust, slack=2 * few.slack)
+            few = attrs.evolve(few, strength=few.strength * trust, slack=2 * few.slack)
         fit = sparse_mixture(kernel, seen, few)
         noisy_fit = fit.kernel.forward(fit.ideal(seen.rows))
         excess, sigmas = misfit(noisy_fit, histogram)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import attrs
 import numpy as np
 
 from qcluster.core.bits import Bits
@@ -12,6 +13,7 @@ from qcluster.core.goodness import collisions
 from qcluster.core.growth import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
 from qcluster.core.moves import improve
+from qcluster.core.settings import within
 from qcluster.core.special import perplexity
 from qcluster.core.thin import everywhere, thinned
 
@@ -34,32 +36,24 @@ _WEIGHED = 5
 """EM rounds over weights on all shots, where a sample was searched."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class MixtureSettings:
-    """The knobs of the sparse mixture."""
+    """The knobs of the sparse mixture; a value out of its range is a ValueError, another type a TypeError."""
 
-    max_clusters: int = 32
-    """Most strings that may explain the counts."""
-    rates_tried: tuple[float, ...] = (0.02, 0.06, 0.15, 0.28, 0.4)
-    """Flip rates at which growth starts, from a good device to one near its end."""
-    prior_shots: float = 30.0
-    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device."""
-    sharpness: float = 2.0
-    """How fast the probability of a number of strings rises with the gap behind it: a power."""
-    misfit: float = 2.5
-    """Standard deviations up to which the noise counts as simple: independent flips at one rate."""
-    rounds: int = 30
-    """Most EM rounds of a final fit."""
-
-    def __post_init__(self) -> None:
-        if self.max_clusters < 1:
-            raise ValueError(f"max_clusters must be at least 1; got {self.max_clusters}")
-        if not self.rates_tried or not all(0 < rate < 0.5 for rate in self.rates_tried):
-            raise ValueError(f"rates_tried must be rates in (0, 0.5), at least one; got {self.rates_tried}")
-        if not self.prior_shots > 0:
-            raise ValueError(f"prior_shots must be positive; got {self.prior_shots}")
-        if self.rounds < 1:
-            raise ValueError(f"rounds must be at least 1; got {self.rounds}")
+    max_clusters: int = within(32, 1, 4096, whole=True)
+    """Most strings that may explain the counts; in [1, 4096]."""
+    rates_tried: tuple[float, ...] = within(
+        (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
+    )
+    """Flip rates at which growth starts, from a good device to one near its end; each in (0, 0.5)."""
+    prior_shots: float = within(30.0, 0, open_low=True)
+    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device; in (0, inf)."""
+    sharpness: float = within(2.0, 0)
+    """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""
+    misfit: float = within(2.5, 0)
+    """Standard deviations up to which the noise counts as simple: independent flips at one rate; in [0, inf)."""
+    rounds: int = within(30, 1, whole=True)
+    """Most EM rounds of a final fit; in [1, inf)."""
 
 
 @dataclass(frozen=True)

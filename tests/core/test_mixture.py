@@ -142,21 +142,6 @@ def test_real_records_come_back(brussels, record, wanted):
     assert qc.metrics.hellinger_fidelity(fixed.distribution, row["ideal"]) >= wanted
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"max_clusters": 0}, "max_clusters must be at least 1; got 0"),
-        ({"rates_tried": ()}, "at least one"),
-        ({"rates_tried": (0.1, 0.5)}, r"rates in \(0, 0.5\)"),
-        ({"prior_shots": 0.0}, "prior_shots must be positive"),
-        ({"rounds": 0}, "rounds must be at least 1"),
-    ],
-)
-def test_wrong_settings_are_named(wrong, said):
-    with pytest.raises(ValueError, match=said):
-        qc.MixtureSettings(**wrong)
-
-
 def test_arrays_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match=r"must be \(u, n\) and weights \(u,\)"):
         fit_mixture(np.zeros((2, 3), dtype=bool), np.ones(3))
