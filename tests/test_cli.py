@@ -160,3 +160,15 @@ def test_the_demo_runs_and_gains(tmp_path):
     raw, mitigated = (float(word.strip(",")) for word in done.stdout.split("raw ")[-1].split() if word[0] == "0")
     assert mitigated > raw
     assert (tmp_path / "qcluster-demo.png").exists()
+
+
+def test_every_method_is_reached_from_the_command_line():
+    done = run("mitigate", "-", "--method", "hammer", text=json.dumps(COUNTS))
+    assert done.returncode == 0
+    assert "method hammer, applied" in done.stdout
+    done = run("mitigate", "-", "--method", "m3", text=json.dumps(COUNTS))
+    assert done.returncode == 2
+    assert "method='m3' needs flip rates as its noise" in done.stderr
+    done = run("mitigate", "-", "--method", "magic", text=json.dumps(COUNTS))
+    assert "method must be one of" in done.stderr
+    assert "Traceback" not in done.stderr
