@@ -1,4 +1,4 @@
-"""The way of the baselines into `qcluster.mitigate`: a function of counts and rates becomes a registered method."""
+"""The way of the baselines into `qcluster.mitigate`: a function of counts and noise becomes a registered method."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.response import Observables
 
 Answer = Callable[[Distribution, Any], Distribution]
-"""Counts and rates ``(n_bits, 2)``, or None, to the better distribution."""
+"""Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution."""
 
 
 def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, uses: tuple[str, ...] = ()) -> Method:
     """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`."""
 
-    def mitigate(raw: Distribution, rates: Any, guard: Any, settings: Any) -> Mitigation:
+    def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
+        rates = noise if isinstance(noise, np.ndarray) else None
         if not raw.n_outcomes or not raw.n_bits:
             return left(raw, name, "there are no shots to mitigate", rates)
-        found = answer(raw, rates)
+        found = answer(raw, noise)
         if found == raw:
             return left(raw, name, "this method changes nothing here", rates)
         at = "" if rates is None else f", at {rates.mean():.1%} flips per bit"
@@ -36,7 +37,7 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
             centroids=np.zeros((0, raw.n_bits), dtype=bool),
             weights=np.zeros(0),
             rates=np.zeros((raw.n_bits, 2)) if rates is None else rates,
-            response=Anew(raw, rates, answer),
+            response=Anew(raw, noise, answer),
         )
 
     mitigate.__module__ = answer.__module__
@@ -49,8 +50,8 @@ class Anew:
 
     raw: Distribution
     """The counts."""
-    rates: Floats | None
-    """``(n_bits, 2)``, as given to the method."""
+    noise: Any
+    """As given to the method."""
     answer: Answer
     """The method."""
 
@@ -63,7 +64,7 @@ class Anew:
         """See `qcluster.core.response.Response`."""
         rows = []
         for weights in draws:
-            found = self.answer(Distribution.from_words(self.raw.words, weights, self.raw.n_bits), self.rates)
+            found = self.answer(Distribution.from_words(self.raw.words, weights, self.raw.n_bits), self.noise)
             rows.append(found.probabilities @ observables(found.words))
         return np.array(rows)
 

@@ -19,7 +19,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qcluster.core.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_choice, every
 from qcluster.core.mitigate import mitigate
-from qcluster.core.mitigation import Mitigation
+from qcluster.core.mitigation import Mitigation, left
 from qcluster.device.execute import run_request
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
@@ -209,18 +209,7 @@ def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:
 
 def unmitigated(counts: Distribution) -> Mitigation:
     """Wrap counts as they are, as the verdict of a mitigation that was not asked for."""
-    return Mitigation(
-        distribution=counts,
-        raw=counts,
-        method="none",
-        applied=False,
-        share=0.0,
-        confidence=None,
-        reason="mitigation is turned off",
-        centroids=np.zeros((0, counts.n_bits), dtype=bool),
-        weights=np.zeros(0),
-        rates=np.zeros((counts.n_bits, 2)),
-    )
+    return left(counts, "none", "mitigation is turned off")
 
 
 def whole(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -1,7 +1,10 @@
 """The registry: what a method declares is what users get, are told, and are refused."""
 
+import json
+import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -45,6 +48,10 @@ def test_every_method_gives_what_it_declares(method):
     assert fixed.reason
     found = fixed.interval("ZZI", samples=20)
     assert found.low <= found.value <= found.high
+    copy = pickle.loads(pickle.dumps(fixed))
+    assert copy == fixed
+    assert copy.interval("ZZI", samples=20) == found
+    assert json.loads(fixed.to_json(), parse_constant=pytest.fail)["rates"] == fixed.rates.tolist()
     assert method.summary.endswith(".")
     with pytest.raises(TypeError, match=r"settings of method=.* must be"):
         qc.mitigate(raw, noise, method=method.name, settings=object())
@@ -113,3 +120,32 @@ print(qc.mitigate({"00": 60, "01": 10, "11": 40}, method="hammer").method, "scip
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "hammer", "False"]
+
+
+class Measured:
+    """A noise model that is not there yet."""
+
+    n_bits = 3
+
+
+def test_another_kind_of_noise_joins_in_one_place(apart, monkeypatch):
+    from qcluster.core.mitigate import DEFAULTS
+    from qcluster.core.noise import given
+
+    monkeypatch.setitem(given.KINDS, "measured", Measured)
+    monkeypatch.setitem(given.WORDS, "measured", "noise that was measured (Measured)")
+    monkeypatch.setitem(given.BRINGS, "measured", "reference.noise")
+    monkeypatch.setitem(DEFAULTS, "measured", "mine")
+    register(Method("mine", "Does nothing.", nothing, needs="measured"))
+    noise = Measured()
+    run = SimpleNamespace(counts=qc.Distribution.of(COUNTS), reference=SimpleNamespace(noise=noise))
+    for answer in (qc.mitigate(COUNTS, noise), qc.mitigate(run), qc.mitigate(run, method="mine")):
+        assert answer.method == "mine"
+        assert "Measured object" in answer.reason
+    assert qc.mitigate(run, guard=False).method == "mixture"
+    with pytest.raises(ValueError, match=r"takes flip rates as its noise; got noise that was measured \(Measured\)"):
+        qc.mitigate(COUNTS, noise, method="paper")
+    with pytest.raises(ValueError, match="counts and measured must have one width; got 2 and 3 bits"):
+        qc.mitigate({"00": 1}, noise)
+    with pytest.raises(ValueError, match="needs noise that was measured"):
+        qc.mitigate(COUNTS, method="mine")

@@ -146,7 +146,7 @@ rate_values = st.one_of(
 
 
 def rated(rates: Any) -> None:
-    for method in ("mixture", "paper"):
+    for method in ("mixture", "paper", "qbeep", "hammr_l", "em_uniform"):
         qc.mitigate(COUNTS, rates, method=method)
 
 

@@ -14,7 +14,7 @@ KINDS: dict[str, type] = {"faults": FaultMasks}
 WORDS = {"rates": "flip rates", "faults": "fault patterns (FaultMasks)"}
 """What to say of each kind."""
 BRINGS = {"faults": "faults"}
-"""Attribute of a `Run` that holds noise of a kind, or None."""
+"""Attribute of a `Run`, dotted where it is one of a part, that holds noise of a kind, or None."""
 
 
 def kind_of(noise: Any) -> str | None:
@@ -62,5 +62,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
 
 def brought(counts: Any, kind: str) -> Any:
     """Give the noise of a kind that counts bring along, as a `Run` does; None where there is none."""
-    held = getattr(counts, BRINGS[kind], None)
+    held = counts
+    for name in BRINGS[kind].split("."):
+        held = getattr(held, name, None)
     return held if isinstance(held, KINDS[kind]) else None
