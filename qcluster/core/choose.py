@@ -1,6 +1,6 @@
 """How many strings: by evidence where the noise is simple, by gaps where it is not."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -33,17 +33,43 @@ Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The plausible mixtures."""
+
+    models: list[Model]
+    """The most probable first."""
+    belief: Floats
+    """Their probabilities."""
+    gap: float
+    """How clear the number of strings is: see `MixtureFit.gap`."""
+    simple: bool = False
+    """True where independent flips at one rate explain the counts."""
+    ring: bool = False
+    """True where the most probable is a ring."""
+
+
 def by_evidence(
     rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
-) -> tuple[list[Model], Floats] | None:
+) -> Chosen | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
     the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
-    gives, and so does what 2n rates gain in likelihood over one.
+    gives, and so does Rao's for rates of their own. Under heavy noise the best mixture is improved first, and weighed
+    with all that backward elimination leaves of it.
+
+    Args:
+        rows: the strings.
+        models: mixtures of any size.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        most: most centroids.
+        limit: standard deviations.
 
     Returns:
-        The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
+        The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
     quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
@@ -62,7 +88,8 @@ def by_evidence(
     if misfit(rows, best) > limit or _rates_differ(rows, best, limit):
         return None
     order = order[found[order] - found.min() < 7.0]
-    return [kept[i] for i in order], softmax(-found[order])
+    belief = softmax(-found[order])
+    return Chosen([kept[i] for i in order], belief, float(belief[0] / max(1 - belief[0], 1e-3)), simple=True)
 
 
 def _even(model: Model) -> Model:
@@ -74,8 +101,8 @@ def _even(model: Model) -> Model:
 def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
     """Tell whether rates of their own for bits would explain more than chance does (Rao's score test).
 
-    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected at
-    one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
+    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected
+    at one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
     """
     seen = expected(rows, best)
     design = np.hstack([~best.centroids, best.centroids])
@@ -103,16 +130,14 @@ def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
     return excess / float(np.sqrt(2 * max(number, 1)))
 
 
-def by_gap(
-    rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float
-) -> tuple[list[Model], Floats, Floats, bool]:
+def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
     """Weigh numbers of strings by the gap in likelihood gains behind them.
 
     Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
     stops; but their gains are smaller and fall off slowly.
 
     Returns:
-        The plausible mixtures, the most probable first; their probabilities; their gaps; whether the first is a ring.
+        The plausible mixtures, and the gap of the first.
     """
     belief, gaps = gap_belief(rows, path, complete, sharpness)
     plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
@@ -127,7 +152,7 @@ def by_gap(
             model = relocate(rows, model, prior, rounds // 2)
         answers[place] = model
     share = belief[plausible]
-    return answers, share / share.sum(), gaps[plausible], is_ring
+    return Chosen(answers, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
 
 
 def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
