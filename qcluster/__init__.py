@@ -15,7 +15,6 @@ from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, draw_by
 from qcluster.core.mixture import MixtureSettings
 from qcluster.core.paper import PaperSettings
-from qcluster.core.verdict import GuardSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
@@ -59,7 +58,6 @@ __all__ = [
     "CalibrationError",
     "Distribution",
     "Estimate",
-    "GuardSettings",
     "HammingKMajority",
     "Interval",
     "JobError",

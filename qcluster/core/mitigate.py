@@ -8,7 +8,6 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
-from qcluster.core.verdict import GuardSettings
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "faults": "circuit"}
 """The method for each kind of noise that is known, where none is named."""
@@ -20,7 +19,8 @@ def mitigate(
     noise: Any = None,
     *,
     method: str | None = None,
-    guard: bool | GuardSettings = True,
+    guard: bool = True,
+    expect: str | None = None,
     settings: Any = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
@@ -30,12 +30,14 @@ def mitigate(
         noise: what is known of the noise. Flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0),
             P(read 0|1), or the answer of `qcluster.estimate_rates`; a prior for ``"mixture"``, which never needs them.
             Or `FaultMasks`, the fault patterns of the compiled circuit, from `qcluster.device.fault_masks`.
-        method: name of a method: ``"mixture"``, the sparse mixture with deconvolution and a guard; ``"circuit"``, under
-            fault patterns; ``"paper"``, Q-Cluster as published (arXiv:2504.10801); a method of others, such as
-            ``"hammer"``; or one of your own. By default ``"circuit"`` where there are fault patterns and they explain
-            the counts, else ``"mixture"``.
-        guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
-            `GuardSettings` change the constants of the guard. Other methods have none.
+        method: name of a method: ``"mixture"``, a few strings or deconvolution, weighed by a trained decision;
+            ``"circuit"``, under fault patterns; ``"paper"``, Q-Cluster as published (arXiv:2504.10801); a method of
+            others, such as ``"hammer"``; or one of your own. By default ``"circuit"`` where there are fault patterns
+            that explain the counts, else ``"mixture"``.
+        guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them. Other methods
+            have none.
+        expect: what you know of the ideal, for ``"mixture"``: ``"sparse"``, few strings; ``"dense"``, many. Counts
+            alone cannot always tell: a marked string on a flat floor looks like one string under noise.
         settings: constants of the method, such as `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
 
     Returns:
@@ -53,16 +55,18 @@ def mitigate(
         (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
-    if method is noise is settings is None and guard is True and getattr(counts, "noiseless", False) is True:
+    if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
     chosen = _default(counts, noise, guard, settings) if method is None else find(method)
-    used = chosen.check_options(guard, settings)
+    used = chosen.check_options(guard, settings, expect)
     known = read_noise(noise, raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
             known = brought(counts, kind)
     chosen.check_noise(kind_of(known))
     function = chosen.function if method is not None else chosen.unasked or chosen.function
+    if chosen.guarded:
+        return function(raw, known, guard, used, expect=expect)
     return function(raw, known, guard, used)
 
 

@@ -7,12 +7,9 @@ from qcluster.core.methods.mixture import alone
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.mixture import MOST_BITS
-from qcluster.core.verdict import GuardSettings
 
 
-def mitigate(
-    raw: Distribution, faults: FaultMasks, guard: bool | GuardSettings, settings: CircuitSettings
-) -> Mitigation:
+def mitigate(raw: Distribution, faults: FaultMasks, guard: bool, settings: CircuitSettings) -> Mitigation:
     """Mitigate under the faults, whether or not they explain the counts; see `Method.function`."""
     if raw.n_bits > MOST_BITS:
         return left(raw, "circuit", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
@@ -20,7 +17,7 @@ def mitigate(
 
 
 def mitigate_where_explained(
-    raw: Distribution, faults: FaultMasks, guard: bool | GuardSettings, settings: CircuitSettings
+    raw: Distribution, faults: FaultMasks, guard: bool, settings: CircuitSettings
 ) -> Mitigation:
     """Mitigate under the faults; where these do not explain the counts, by the counts alone."""
     if raw.n_bits > MOST_BITS:

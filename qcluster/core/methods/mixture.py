@@ -1,46 +1,60 @@
-"""The default method for counts: a few strings under learned flips, or deconvolution, with a guard between them."""
+"""The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
 
 from dataclasses import replace
-from typing import Any
 
-from qcluster.core.blend import Blended
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.decision.decide import decide, in_words
 from qcluster.core.distribution import Distribution
-from qcluster.core.goodness import beyond_uniform
-from qcluster.core.guard import combine, trust
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
 from qcluster.core.response import Strings
-from qcluster.core.verdict import GuardSettings
 
-_STRUCTURE = 4.0
-"""Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
-goes there once in some ten thousand counts."""
+Floats = NDArray[np.float64]
 
 
-def mitigate(raw: Distribution, rates: Any, guard: bool | GuardSettings, settings: MixtureSettings) -> Mitigation:
-    """Fit the mixture, and let the guard combine it with deconvolution and raw counts; see `Method.function`."""
+def mitigate(
+    raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
+) -> Mitigation:
+    """Decide between candidate answers, or give the strings alone without a guard; see `Method.function`."""
     if raw.n_bits > MOST_BITS:
         return left(raw, "mixture", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
-    if guard and raw.shots > 1 and raw.n_bits and beyond_uniform(raw.bits, raw.weights) < _STRUCTURE:
-        return left(raw, "mixture", "the counts cannot be told from uniform noise", rates)
-    fit = fit_mixture(raw.bits, raw.weights, rates=rates, settings=settings)
-    constants = guard if isinstance(guard, GuardSettings) else None
-    answer = combine(raw, fit, rates=rates, settings=constants) if guard else trust(raw, fit)
-    strings = Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots)
-    blended = strings if answer.blend is None else Blended(strings, answer.blend)
+    if not guard:
+        return _bare(raw, rates, settings)
+    found = decide(raw, rates, expect, settings)
+    if found.fit is None:
+        return left(raw, "mixture", found.reason.removesuffix(": left as is"), rates)
     return Mitigation(
-        distribution=Distribution(answer.bits, answer.weights) if answer.applied else raw,
+        distribution=found.distribution,
         raw=raw,
         method="mixture",
-        applied=answer.applied,
-        share=answer.share,
-        confidence=answer.confidence if guard else None,
-        reason=answer.reason,
+        applied=found.applied,
+        share=found.share,
+        confidence=found.confidence,
+        reason=found.reason,
+        centroids=found.fit.centroids,
+        weights=found.fit.weights,
+        rates=found.fit.rates,
+        response=found.response,
+    )
+
+
+def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
+    fit = fit_mixture(raw.bits, raw.weights, rates=rates, settings=settings)
+    return Mitigation(
+        distribution=Distribution(fit.centroids, fit.weights * raw.shots),
+        raw=raw,
+        method="mixture",
+        applied=True,
+        share=1.0,
+        confidence=None,
+        reason=f"{in_words(fit)}; not guarded",
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
-        response=blended if answer.applied else None,
+        response=Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
     )
 
 
@@ -48,7 +62,7 @@ register(
     Method(
         name="mixture",
         summary="The few strings that explain the counts under learned flips, or deconvolution where there are many, "
-        "with a guard that leaves alone what nothing helps.",
+        "as a trained decision weighs them, which leaves alone what nothing helps.",
         function=mitigate,
         uses=("rates",),
         settings=MixtureSettings,

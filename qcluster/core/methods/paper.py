@@ -8,10 +8,9 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
-from qcluster.core.verdict import GuardSettings
 
 
-def mitigate(raw: Distribution, rates: Any, guard: bool | GuardSettings, settings: PaperSettings) -> Mitigation:
+def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
     """Cluster the shots, and give each centroid those of its cluster; see `Method.function`."""
     distribution, found = q_cluster(raw, rates, settings)
     heaviest = np.argsort(-found.weights, kind="stable")

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from qcluster.core.distribution import Distribution
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.given import WORDS, kind_of
-from qcluster.core.verdict import GuardSettings
 
-Function = Callable[[Distribution, Any, bool | GuardSettings, Any], Mitigation]
+EXPECT = ("sparse", "dense")
+"""What a user may say of the ideal: few strings, or many."""
+
+Function = Callable[..., Mitigation]
 """What a method does: counts, noise, guard and settings to a `Mitigation`."""
 
 
@@ -32,7 +33,8 @@ class Method:
     """What it does, one sentence."""
     function: Function
     """``function(counts, noise, guard, settings)`` gives the Mitigation. The noise is ``(n_bits, 2)`` rates, a noise
-    model, or None; the guard True, False or GuardSettings; the settings are of the class below, or None."""
+    model, or None; the guard True or False; the settings are of the class below, or None. A guarded method is also
+    given ``expect=``, what the user expects of the ideal."""
     needs: str | None = None
     """The kind of noise that it cannot do without, ``"rates"`` or ``"faults"``."""
     uses: tuple[str, ...] = ()
@@ -40,7 +42,7 @@ class Method:
     settings: type | None = None
     """Class of its settings; None where it has none. Made without arguments, it gives the default ones."""
     guarded: bool = False
-    """Whether it knows what to do with ``guard=False`` and `GuardSettings`."""
+    """Whether it knows what to do with ``guard=False`` and with ``expect=``."""
     unasked: Function | None = None
     """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name."""
 
@@ -69,15 +71,22 @@ class Method:
             cure = {"rates": ", such as noise=0.05", "faults": ", or a Run that has them"}.get(self.needs, "")
             raise ValueError(f"method={self.name!r} needs {WORDS[self.needs]} as its noise{cure}; got none")
 
-    def check_options(self, guard: Any = True, settings: Any = None) -> Any:
-        """Check guard and settings, and give the settings, by default those of the method.
+    def check_options(self, guard: Any = True, settings: Any = None, expect: Any = None) -> Any:
+        """Check guard, settings and expectation, and give the settings, by default those of the method.
 
         Raises:
-            ValueError: a guard for a method that has none.
+            ValueError: a guard or an expectation for a method that has none, or another word than there is.
             TypeError: a guard of another type, or settings of another method.
         """
-        if not isinstance(guard, (bool, GuardSettings)):
-            raise TypeError(f"guard must be True, False or GuardSettings; got {guard!r}")
+        if not isinstance(guard, bool):
+            raise TypeError(f"guard must be True or False; got {guard!r}")
+        if expect not in (None, *EXPECT):
+            raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")
+        if expect is not None and not (self.guarded and guard):
+            raise ValueError(
+                f"method={self.name!r} decides nothing by what is expected: leave expect at None, or take "
+                f"method='mixture' with its guard; got {expect!r}"
+            )
         if guard is not True and not self.guarded:
             raise ValueError(f"method={self.name!r} has no guard: leave guard at True; got {guard!r}")
         if settings is None:
