@@ -7,9 +7,9 @@ import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.description import choices, evidence, score
-from qcluster.core.em import expected, fit_all
+from qcluster.core.em import fit_all
 from qcluster.core.growth import CHANCE, eliminate, joining_gains, take
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.likelihood import Floats, Indices, Model, Prior, Rows, distances
 from qcluster.core.moves import improve, level_within, relocate, ring, undo_decay
 from qcluster.core.special import softmax
 
@@ -23,8 +23,14 @@ _FAR = 60.0
 """Nats of description length behind the best, from which they are not weighed."""
 _QUICK, _ONE_RATE = 4, 8
 """EM rounds of one rate for all bits: first, and of those that are weighed."""
+_ONE_HEAVY_RATE = 40
+"""The same under heavy noise, which EM hardly tells from lost shots."""
 HEAVY = 0.2
 """Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+_FREE = 10
+"""EM rounds of rates of their own for all bits."""
+_REACH = 0.25
+"""Nats a shot that these may gain."""
 _WILD = 10.0
 """Times the allowed misfit beyond which a few more rounds of EM change nothing."""
 _INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
@@ -56,8 +62,8 @@ def by_evidence(
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
     the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
-    gives, and so does Rao's for rates of their own. Under heavy noise the best mixture is improved first, and weighed
-    with all that backward elimination leaves of it.
+    gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best mixture is
+    improved first, and weighed with all that backward elimination leaves of it.
 
     Args:
         rows: the strings.
@@ -80,12 +86,16 @@ def by_evidence(
         return None
     if heavy:
         likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
-        likely = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
-    kept = fit_all(rows, likely, one_rate, _ONE_RATE)
+        moved = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+        likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
+    kept = fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
-    if misfit(rows, best) > limit or _rates_differ(rows, best, limit):
+    reach = score(rows, best) + _REACH * rows.shots
+    few = [model for model, length in zip(quick, lengths, strict=True) if length < reach]
+    smaller = [model for model in few if len(model.weights) < len(best.weights)]
+    if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
     belief = softmax(-found[order])
@@ -98,26 +108,15 @@ def _even(model: Model) -> Model:
     return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
 
 
-def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
-    """Tell whether rates of their own for bits would explain more than chance does (Rao's score test).
+def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
+    """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
 
-    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected
-    at one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
+    They cost ``(2n - 1) / 2 ln F`` (Schwarz 1978), F the flips that an average one of them counts.
     """
-    seen = expected(rows, best)
-    design = np.hstack([~best.centroids, best.centroids])
-    flips = (np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * design).sum(axis=0)
-    sent = seen.regimes.T @ design
-    chance = best.odds.T.ravel() * TILTS[:, None]
-    chance /= 1 + chance
-    awaited = (sent * chance).sum(axis=0)
-    spread = np.maximum((sent * chance * (1 - chance)).sum(axis=0), 1 / rows.shots)
-    return float(((flips - awaited) ** 2 / spread).sum() * rows.shots) > _most_by_chance(rows, limit)
-
-
-def _most_by_chance(rows: Rows, limit: float) -> float:
-    freedom = 2 * rows.n_bits - 1
-    return freedom + limit * float(np.sqrt(2 * freedom))
+    free = fit_all(rows, [best, *smaller], prior, _FREE)
+    flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
+    price = (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    return min(score(rows, model) for model in free) + price < score(rows, best)
 
 
 def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:

@@ -22,8 +22,9 @@ _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
 CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
-_REAL, _EXPLAINED = 4.0, 0.7
-"""Standard deviations from which counts are no uniform noise, and the share of that which few strings must explain."""
+_REAL, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
+"""Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
+deviance which few strings must explain where it is, and where it is not."""
 _SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
 """Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
 _LEFT = {2: 3, 4: 2}
@@ -169,10 +170,10 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
     first, *others = sorted(grown, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
     gap = _largest_gap(first[2]) if models else 1.0
-    return Growth(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models)))
+    return Growth(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
 
 
-def _unexplained(rows: Rows, models: list[Model]) -> bool:
+def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     """Tell whether a mixture leaves much of what sets the counts apart from uniform noise, shot noise taken off.
 
     ``(ln L - ln L_uniform) / (sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of the
@@ -183,7 +184,7 @@ def _unexplained(rows: Rows, models: list[Model]) -> bool:
     cells = 2.0**rows.n_bits
     whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
     gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0
-    return whole > _REAL * spread * np.sqrt(cells) and gained < _EXPLAINED * whole
+    return whole > _REAL * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
 def _largest_gap(gains: Floats) -> float:
