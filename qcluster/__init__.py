@@ -11,6 +11,7 @@ from qcluster.core.distribution import Distribution, Estimate
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation, mitigate
 from qcluster.core.mixture import MixtureSettings
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings
 from qcluster.core.verdict import GuardSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
@@ -56,6 +57,7 @@ __all__ = [
     "HammingKMajority",
     "Interval",
     "JobError",
+    "MeasuredNoise",
     "MitigatedSampler",
     "Mitigation",
     "MixtureSettings",

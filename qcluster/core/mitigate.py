@@ -15,7 +15,9 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
+from qcluster.core.measured_method import MeasuredSettings, mitigate_measured
 from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
 from qcluster.core.response import Response, Strings
 from qcluster.core.verdict import GuardSettings
@@ -42,8 +44,8 @@ class Mitigation:
     """False when the counts are returned as they came."""
     share: float
     """How much of the answer is mitigated, 0 (counts as they came) to 1."""
-    confidence: float
-    """How sure the verdict is, 0 to 1."""
+    confidence: float | None
+    """How sure the verdict is, 0 to 1; None where the method has no such number."""
     reason: str
     """What was done and why, in one sentence."""
     centroids: Bits
@@ -112,7 +114,8 @@ def mitigate(
     method: str | None = None,
     guard: bool | GuardSettings = True,
     faults: FaultMasks | None = None,
-    settings: PaperSettings | MixtureSettings | CircuitSettings | None = None,
+    noise: Any = None,
+    settings: PaperSettings | MixtureSettings | CircuitSettings | MeasuredSettings | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
 
@@ -127,7 +130,9 @@ def mitigate(
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
             `GuardSettings` change the constants of the guard.
         faults: fault patterns of the compiled circuit, from `qcluster.device.fault_masks`; a Run brings its own.
-        settings: constants of the method, `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
+        noise: `MeasuredNoise`, what a reference circuit measured; no method, rates or faults go with it.
+        settings: constants of the method, `MixtureSettings`, `PaperSettings`, `CircuitSettings` or, with `noise`,
+            `MeasuredSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
@@ -142,6 +147,9 @@ def mitigate(
         (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
+    if noise is not None:
+        _check_noise(noise, rates=rates, method=method, faults=faults)
+        return _measured(raw, noise, _fitting(settings, MeasuredSettings))
     if method not in (None, *METHODS):
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if faults is not None and method not in (None, "circuit"):
@@ -222,6 +230,32 @@ def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings, *
         applied=fit.applied,
         share=fit.share,
         confidence=fit.confidence,
+        reason=fit.reason,
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+        response=fit.response,
+    )
+
+
+def _check_noise(noise: Any, **others: Any) -> None:
+    """Raise unless the noise is a measured one, and nothing is given beside it."""
+    if not isinstance(noise, MeasuredNoise):
+        raise TypeError(f"noise must be MeasuredNoise, such as MeasuredNoise(reference_counts, '000'); got {noise!r}")
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise ValueError(f"noise goes without {', '.join(others)}; got {given[0]} as well")
+
+
+def _measured(raw: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> Mitigation:
+    fit = mitigate_measured(raw, noise, settings=settings)
+    return Mitigation(
+        distribution=fit.distribution,
+        raw=raw,
+        method="measured",
+        applied=fit.applied,
+        share=float(fit.applied),
+        confidence=None,
         reason=fit.reason,
         centroids=fit.centroids,
         weights=fit.weights,
