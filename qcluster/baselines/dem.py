@@ -50,7 +50,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
     index = LinearIndex(observed.n_bits, min(observed.n_bits, _WIDEST))
     size = 1 << index.n_index
     noisy, flipped = (
-        walsh(np.bincount(index.of(part.words), part.probabilities, size)) for part in (observed, noise.patterns)
+        walsh(np.bincount(index.of(part.words), part.probabilities, size).astype(np.float64))
+        for part in (observed, noise.patterns)
     )
     least = 1 / np.sqrt(noise.shots)
     flipped = np.where(np.abs(flipped) < least, np.copysign(least, flipped), flipped)

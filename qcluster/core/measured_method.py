@@ -202,7 +202,7 @@ def _few(
         cells = float(np.minimum(expected, 1.0).sum())
         few = few if deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
-    tail = few is not None and 4 * k <= len(few.weights)  # many light strings below a step: noise rather than output
+    tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     if k and (unlike or tail or (few is None and not found.kernel.index.exact)):
         few = _fit(found.kernel, seen, order[:k], heights[:k])
     if few is None or np.log(few.raw) < settings.inflation * np.log(min(noise.survival, 0.97)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
@@ -14,6 +14,7 @@ import numpy as np
 from qcluster.device.frames import is_clifford
 from qcluster.device.machine import Machine
 from qcluster.device.profile import Profile, read_profile
+from qcluster.device.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
 from qcluster.device.request import Prepared, Request
 from qcluster.device.schedule import DECOUPLING, can_schedule, schedule
 from qcluster.device.simulate import METHODS, choose_method, split_shots
@@ -48,6 +49,8 @@ class Options:
     """Simulation method instead of the one chosen by size and structure."""
     max_circuits: int = 300
     """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
+    reference: bool = False
+    """Whether a reference circuit runs beside the circuits, once for all that differ in angles only."""
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
@@ -57,6 +60,8 @@ class Options:
             object.__setattr__(self, name, int(value))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
+        if not isinstance(self.reference, (bool, np.bool_)):
+            raise TypeError(f"reference must be True or False; got {self.reference!r:.60}")
         for name, known in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
@@ -75,6 +80,7 @@ def prepare(
     seed: int | np.random.Generator | None = None,
     *,
     compiled: bool = False,
+    reused: MeasuredReference | None = None,
 ) -> Request:
     """Make circuits ready to run.
 
@@ -84,6 +90,7 @@ def prepare(
         options: how.
         seed: everything random follows from it.
         compiled: whether the circuits are compiled for the machine already.
+        reused: a reference measured earlier, of all the circuits' skeleton.
 
     Raises:
         ValueError: a circuit measures nothing, has unbound parameters, does not fit, or cannot be twirled, decoupled or
@@ -99,6 +106,11 @@ def prepare(
     prepared = [
         _dress(circuit, machine, options, child) for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
+    if reused is not None:
+        noted = check_reusable(reused, ready, machine.name)
+        prepared = [replace(one, notes=one.notes + noted) for one in prepared]
+    elif options.reference:
+        prepared += _references(ready, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
     return Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
@@ -112,6 +124,7 @@ def prepare(
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),
+        reused=reused,
     )
 
 
@@ -199,6 +212,23 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
     if machine.kind == "hardware":
         shots = [-(-options.shots // len(dressed))] * len(dressed)
     return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(dressed))
+
+
+def _references(
+    circuits: Sequence[QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
+) -> list[Prepared]:
+    """Make one reference for each skeleton, dressed as the circuits are."""
+    served: dict[str, list[int]] = {}
+    for i, circuit in enumerate(circuits):
+        served.setdefault(skeleton(circuit), []).append(i)
+    result = []
+    for name, numbers in served.items():
+        made = reference_circuit(circuits[numbers[0]], machine.calibration, seed=rng)
+        dressed = _dress(made.circuit, machine, options, rng)
+        many = f"{len(numbers)} circuit" + "s" * (len(numbers) > 1)
+        notes = (f"reference of {many}, {sum(dressed.shots)} shots", *made.changes, *dressed.notes)
+        result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
+    return result
 
 
 def _method(

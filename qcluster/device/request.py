@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
+from qcluster.device.reference import MeasuredReference
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class Prepared:
     """What was not done as asked, and why."""
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
+    serves: tuple[int, ...] = ()
+    """Of a reference: numbers of the circuits whose noise it measures. None for a circuit of its own."""
+    expected: str = ""
+    """Of a reference: its noiseless output."""
+    skeleton: str = ""
+    """Of a reference: name of what it shares with the circuits that it serves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +72,14 @@ class Request:
     calibration: Calibration
     """What the machine published when the request was made."""
     prepared: tuple[Prepared, ...]
-    """One per circuit."""
+    """One per circuit, and behind them one per reference."""
+    reused: MeasuredReference | None = None
+    """A reference measured earlier, for all circuits."""
+
+    @property
+    def n_circuits(self) -> int:
+        """Number of circuits, references not counted."""
+        return sum(not prepared.serves for prepared in self.prepared)
 
     def to_json(self) -> str:
         """Write everything, circuits included, as JSON text."""
@@ -79,20 +93,26 @@ class Request:
                 "shots": p.shots,
                 "method": p.method,
                 "notes": p.notes,
+                "serves": p.serves,
+                "expected": p.expected,
+                "skeleton": p.skeleton,
                 "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
             }
             for p in self.prepared
         ]
+        content["reused"] = None if self.reused is None else json.loads(self.reused.to_json())
         return json.dumps(content, allow_nan=False)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
-        content = check_format(text, FORMAT, VERSION)
+        content = {"reused": None, **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["prepared"] = tuple(_prepared(part) for part in content["prepared"])
+        if content["reused"] is not None:
+            fields["reused"] = MeasuredReference.from_json(json.dumps(content["reused"]))
         return cls(**fields)
 
 
@@ -106,4 +126,7 @@ def _prepared(part: dict[str, Any]) -> Prepared:
         method=part["method"],
         notes=tuple(part["notes"]),
         circuits=tuple(load_circuits(base64.b64decode(part["qpy"]))),
+        serves=tuple(part.get("serves", ())),
+        expected=part.get("expected", ""),
+        skeleton=part.get("skeleton", ""),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ import numpy.typing as npt
 from qcluster.core.distribution import Distribution
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
-from qcluster.device.request import Request
+from qcluster.device.reference import MeasuredReference
+from qcluster.device.request import Prepared, Request
 from qcluster.device.twirl import Twirls
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Run:
     """As given to `execute`."""
     versions: dict[str, str]
     """Versions of the software."""
+    reference: MeasuredReference | None = None
+    """What a reference circuit measured of this circuit's noise; None where none was asked for."""
 
     @cached_property
     def faults(self) -> FaultMasks | None:
@@ -80,12 +83,17 @@ def read_runs(
 
     Args:
         request: what was run.
-        counts: per circuit and twirl, anything that `Distribution.of` takes.
+        counts: per circuit and twirl, those of references behind; anything that `Distribution.of` takes.
         job_ids: per circuit, where they came from.
     """
-    runs = []
+    runs: list[Run] = []
     for i, (prepared, read) in enumerate(zip(request.prepared, counts, strict=True)):
         undone = Twirls((), prepared.flips).undo(read)
+        if prepared.serves:
+            reference = _reference(request, prepared, reduce(add, undone))
+            for number in prepared.serves:
+                runs[number] = replace(runs[number], reference=reference)
+            continue
         runs.append(
             Run(
                 counts=reduce(add, undone),
@@ -101,6 +109,23 @@ def read_runs(
                 seed=request.seed,
                 options=dict(request.options),
                 versions=dict(request.versions),
+                reference=request.reused,
             )
         )
     return runs
+
+
+def _reference(request: Request, prepared: Prepared, counts: Distribution) -> MeasuredReference:
+    by_server = request.options.get("twirling") == "server" and request.options.get("measure_twirl", False)
+    return MeasuredReference(
+        counts=counts,
+        expected=prepared.expected,
+        profile=prepared.profile,
+        calibration=request.calibration,
+        backend=request.backend,
+        method=prepared.method,
+        created=request.created,
+        skeleton=prepared.skeleton,
+        symmetric=bool(prepared.flips.any() or by_server),
+        notes=prepared.notes,
+    )
