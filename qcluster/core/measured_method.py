@@ -63,7 +63,7 @@ class MeasuredSettings:
     """Standard deviations of it beyond which something does not explain the counts; at least 0."""
     seed: int = 0
     """Of these draws."""
-    step: float = 4.0
+    step: float = 5.0
     """How many times heavier the lightest string that is kept must be than the next one, where the noise is not quite
     the reference's; above 1."""
     least: float = 1 / 3

@@ -164,6 +164,9 @@ def mitigate(
     if faults is None and (method == "circuit" or (method is None and plain)):
         offered = getattr(counts, "faults", None)
         faults = offered if isinstance(offered, FaultMasks) else None
+        measured = getattr(getattr(counts, "reference", None), "noise", None)
+        if faults is None and method is None and isinstance(measured, MeasuredNoise):
+            return _measured(raw, measured, MeasuredSettings())
     if faults is not None:
         return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)
     if method == "circuit":

@@ -34,6 +34,9 @@ from qcluster.device.twirl import keep_labels
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
+    from qcluster.device.audit import ReferenceReport
+    from qcluster.device.learned import Learned
+
 FORMAT = "qcluster-reference"
 VERSION = 1
 
@@ -98,6 +101,19 @@ class MeasuredReference:
     def noise(self) -> MeasuredNoise:
         """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton."""
         return MeasuredNoise(self.counts, self.expected)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """How far off the calibration is, place by place; see `qcluster.device.learned.learn`."""
+        from qcluster.device.learned import learn
+
+        return learn(self)
+
+    def report(self) -> ReferenceReport:
+        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
+        from qcluster.device.audit import audit
+
+        return audit(self)
 
     def age(self, now: datetime.datetime | None = None) -> float:
         """Hours since it was asked for."""
@@ -212,7 +228,7 @@ def reference_circuit(
         >>> _ = circuit.rz(0.4, 0), circuit.sx(0), circuit.sx(1), circuit.cz(0, 1), circuit.sx(1), circuit.measure_all()
         >>> reference = reference_circuit(circuit)
         >>> reference.circuit.count_ops()["cz"], len(reference.expected), reference.changes
-        (1, 2, ())
+        (1, 2, ('1 sx became x',))
     """
     rng = np.random.default_rng(seed)
     _check(circuit)
