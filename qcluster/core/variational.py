@@ -23,7 +23,7 @@ _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
 _TEMPERATURE = 5.0
 """By which the log evidence is divided."""
 _DENSER = np.array([3, 4, 4, 4, 4, 5])
-"""For each concentration, the one thirty times as large, but no more than a random state's: it gets half of the belief."""
+"""For each concentration the one thirty times as large, at most a random state's: it gets half of the belief."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 FORMAT = "qcluster-request"
 VERSION = 1
 
+_BETWEEN = 250e-6
+"""Seconds between shots."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -130,3 +133,20 @@ def _prepared(part: dict[str, Any]) -> Prepared:
         expected=part.get("expected", ""),
         skeleton=part.get("skeleton", ""),
     )
+
+
+def reference_cost(request: Request) -> str:
+    """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
+
+    A shot takes as long as its circuit and the 250 microseconds that IBM's machines wait between shots by default.
+    """
+    own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
+    if not extra:
+        return "no reference runs: one that was measured earlier costs nothing"
+    shots = sum(sum(p.shots) for p in extra)
+    seconds = sum(sum(p.shots) * (p.profile.duration + _BETWEEN) for p in extra)
+    share = shots / sum(sum(p.shots) for p in own)
+    many, circuits = (
+        f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
+    )
+    return f"{many} for {circuits}: {shots} shots ({share:.0%} more), some {seconds:.1f} s on the machine"

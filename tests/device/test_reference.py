@@ -264,3 +264,19 @@ def test_a_reference_of_other_gates_or_another_machine_is_refused():
         execute([ghz(3)], "fake_lima", shots=100, reference=before.reference, seed=5)
     with pytest.raises(TypeError, match="reference must be True or False"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before)
+
+
+def test_a_sampler_runs_one_reference_for_a_sweep():
+    angle = Parameter("t")
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.ry(angle, 1)
+    circuit.cx(1, 2)
+    circuit.measure_all()
+    sampler = qc.MitigatedSampler("fake_manila", seed=7, reference=True, twirls=2)
+    result = sampler.run([(circuit, np.linspace(0.3, 2, 5)[:, None])], shots=1000).result()
+    runs = result[0].metadata["runs"]
+    assert len({id(run.reference) for run in runs}) == 1
+    assert "reference of 5 circuits, 1000 shots" in runs[0].reference.notes
+    assert result[0].data.meas.num_shots == 1000
