@@ -113,7 +113,7 @@ def test_strings_come_back_where_faults_flip_other_bits_than_in_the_reference():
 
 
 def test_patterns_never_seen_get_the_probability_of_the_faults_that_make_them_up():
-    counts, noise = measured(ghz(12), shots=4000, seed=3)
+    _, noise = measured(ghz(12), shots=4000, seed=3)
     truth = np.random.default_rng(3)
     patterns, rates = masks(12, 0.7, truth)
     numbers = patterns @ (1 << np.arange(12))
