@@ -20,7 +20,7 @@ from qcluster.core.circuit_sparse import Observed, likelihoods, naming_costs, re
 from qcluster.core.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.response import Response, Weighed
-from qcluster.core.richardson_lucy import Scaled, allowed, deconvolve, deviance
+from qcluster.core.richardson_lucy import richardson_lucy
 from qcluster.core.variational import Redrawn, variational
 from qcluster.core.walsh import walsh
 
@@ -30,6 +30,8 @@ _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
 _ALL_NOISE = 1e-3
 """Share of uniform noise where the measured noise explains the counts: it holds all noise there is."""
+_SMALL = 12
+"""Index bits up to which less noise than measured is tried."""
 _NARROW = 16
 """Index bits up to which all draws are made; beyond, two."""
 _TINY = 1e-15
@@ -49,7 +51,8 @@ class MeasuredSettings:
     rounds: int = 30
     """Of Richardson-Lucy, accelerated; at least 1."""
     scales: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35, 0.25)
-    """Multiples of the measured noise that are tried, should the counts be sharper than it allows; above 0."""
+    """Multiples of the measured noise that are tried, should the counts be sharper than it allows, in this order; above
+    0."""
     misfit: float = 0.3
     """Deviance per shot by which less noise must explain the counts better before it is preferred to what was measured;
     at least 0."""
@@ -146,8 +149,7 @@ def mitigate_measured(
     noise.check()
     kernel, seen = _located(counts, noise, settings)
     histogram = seen.histogram(kernel.size)
-    scales = settings.scales if kernel.index.n_index <= 12 else settings.scales[:1]
-    found = allowed(kernel, histogram, scales, settings.rounds, settings.misfit)
+    found = _allowed(kernel, histogram, settings)
     few = _few(found, seen, histogram, noise, settings)
     if few is not None:
         return _sparse(counts, noise, seen, found, few)
@@ -161,6 +163,49 @@ def _located(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSetti
     roomy = [width for width in settings.index_bits if 2.0**width >= settings.room * distinct]
     kernel = noise.kernel(roomy[0] if roomy else settings.index_bits[-1])
     return kernel, Observed(counts.words, kernel.locate(counts.words), counts.weights, counts.n_bits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Explained:
+    """The most likely distribution under a kernel."""
+
+    ideal: Floats
+    """(2^m,) the distribution."""
+    scale: float
+    """Multiple of the measured noise."""
+    kernel: Kernel
+    """At that scale."""
+    deviance: float
+    """Of the counts."""
+    cells: float
+    """Strings that are expected to be read, each counted up to one."""
+
+
+def _explain(kernel: Kernel, histogram: Floats, rounds: int, scale: float = 1.0) -> _Explained:
+    shots = float(histogram.sum())
+    ideal = richardson_lucy(kernel.forward, kernel.adjoint, histogram / shots, rounds)
+    expected = shots * np.maximum(kernel.forward(ideal), _TINY)
+    cells = float(np.minimum(expected, 1.0).sum())
+    return _Explained(ideal, scale, kernel, _deviance(histogram, expected), cells)
+
+
+def _deviance(counts: Floats, expected: Floats) -> float:
+    """``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected."""
+    seen = counts > 0
+    return float(2 * ((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - counts.sum() + expected.sum()))
+
+
+def _allowed(kernel: Kernel, histogram: Floats, settings: MeasuredSettings) -> _Explained:
+    """Explain the counts by the measured noise, or by less where that explains them far better."""
+    scales = settings.scales if kernel.index.n_index <= _SMALL else settings.scales[:1]
+    slack, tried = settings.misfit * float(histogram.sum()), []
+    for scale in scales:
+        found = _explain(kernel if scale == 1 else kernel.scaled(scale), histogram, settings.rounds, scale)
+        if found.deviance <= slack:
+            return found
+        tried.append(found)
+    least = min(found.deviance for found in tried)
+    return next(found for found in tried if found.deviance <= least + slack + 3 * np.sqrt(2 * max(found.cells, 4.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +231,7 @@ class _Few:
 
 
 def _few(
-    found: Scaled, seen: Observed, histogram: Floats, noise: MeasuredNoise, settings: MeasuredSettings
+    found: _Explained, seen: Observed, histogram: Floats, noise: MeasuredNoise, settings: MeasuredSettings
 ) -> _Few | None:
     """Find the strings that replace Richardson-Lucy's answer, if any do."""
     shots = float(histogram.sum())
@@ -200,7 +245,7 @@ def _few(
         ideal = few.ideal(seen, found.kernel.size)
         expected = shots * np.maximum(found.kernel.forward(ideal), _TINY)
         cells = float(np.minimum(expected, 1.0).sum())
-        few = few if deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
+        few = few if _deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     if k and (unlike or tail or (few is None and not found.kernel.index.exact)):
@@ -239,9 +284,9 @@ class _Again:
         for other in self.others:
             drawn = self.rng.multinomial(self.shots, noisy / noisy.sum()).astype(np.float64)
             if refit:
-                found.append(deconvolve(other, drawn, 1.0, settings.rounds).deviance)
+                found.append(_explain(other, drawn, settings.rounds).deviance)
             else:
-                found.append(deviance(drawn, self.shots * np.maximum(other.forward(ideal), _TINY)))
+                found.append(_deviance(drawn, self.shots * np.maximum(other.forward(ideal), _TINY)))
         spread = max(float(np.std(found, ddof=1)), 0.5 * float(np.sqrt(2 * cells)))
         return float(np.mean(found)) + settings.sigmas * spread
 
@@ -301,7 +346,7 @@ def _made(seen: Observed, rows: NDArray[np.int64], columns: Floats, weights: Flo
     return _Few(rows, shares, float(weights[0]), columns[:, order], raw)
 
 
-def _said(noise: MeasuredNoise, found: Scaled) -> str:
+def _said(noise: MeasuredNoise, found: _Explained) -> str:
     words = [f"the reference kept {noise.survival:.0%} of its shots"]
     if found.scale != 1:
         words.append(
@@ -314,7 +359,7 @@ def _rates(noise: MeasuredNoise) -> Floats:
     return np.repeat(noise.flips[:, None], 2, axis=1)
 
 
-def _sparse(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: Scaled, few: _Few) -> MeasuredFit:
+def _sparse(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, few: _Few) -> MeasuredFit:
     k = len(few.weights)
     shares = np.r_[(1 - few.uniform) * few.weights, few.uniform]
     columns = np.hstack([few.columns, np.full((len(few.columns), 1), 1.0 / found.kernel.size)])
@@ -334,7 +379,7 @@ def _sparse(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: S
     )
 
 
-def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: Scaled) -> MeasuredFit:
+def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained) -> MeasuredFit:
     answer = variational(found.kernel, seen.histogram(found.kernel.size))
     rows = np.flatnonzero(answer.ideal > _NEGLIGIBLE)
     kept = answer.ideal[rows] / answer.ideal[rows].sum()
@@ -357,7 +402,7 @@ def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: Sc
     )
 
 
-def _left(counts: Distribution, noise: MeasuredNoise, found: Scaled) -> MeasuredFit:
+def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained) -> MeasuredFit:
     return MeasuredFit(
         distribution=counts,
         applied=False,
