@@ -11,6 +11,7 @@ from qcluster.core.distribution import Distribution, Estimate
 from qcluster.core.interval import Interval
 from qcluster.core.mitigate import Mitigation, mitigate
 from qcluster.core.mixture import MixtureSettings
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings
 from qcluster.core.verdict import GuardSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration, read_calibration
     from qcluster.device.execute import execute
     from qcluster.device.profile import Profile, read_profile
+    from qcluster.device.reference import reference_circuit
     from qcluster.device.run import Run
     from qcluster.device.sampler import MitigatedSampler
     from qcluster.device.twirl import twirl
@@ -42,6 +44,7 @@ _LAZY = {
     "mitigate_many": "qcluster.batch",
     "read_calibration": "qcluster.device.calibration",
     "read_profile": "qcluster.device.profile",
+    "reference_circuit": "qcluster.device.reference",
     "twirl": "qcluster.device.twirl",
 }
 """Public names that cost more than numpy, and where they live."""
@@ -56,6 +59,7 @@ __all__ = [
     "HammingKMajority",
     "Interval",
     "JobError",
+    "MeasuredNoise",
     "MitigatedSampler",
     "Mitigation",
     "MixtureSettings",
@@ -73,6 +77,7 @@ __all__ = [
     "mitigate_many",
     "read_calibration",
     "read_profile",
+    "reference_circuit",
     "twirl",
 ]
 

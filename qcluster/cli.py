@@ -69,15 +69,20 @@ def mitigate_file(
         list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
     ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
+    reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
+    expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
-    from qcluster.files import read_counts, read_rates, write_mitigation
+    from qcluster.files import read_counts, read_rates, read_reference, write_mitigation
 
     if method not in (None, "mixture"):
         refuse(context, ["guard"], f"the method {method} has no guard")
     known = None if rates is None else read_rates(rates)
+    if reference is None and expected is not None:
+        raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
+    noise = None if reference is None else read_reference(reference, expected, pub)
     counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
-    fixed = mitigate(counts, known, method=method, guard=guard)
+    fixed = mitigate(counts, known, method=method, guard=guard, noise=noise)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _show(fixed, top, level=level)
     _show_averages(fixed, averages, level)

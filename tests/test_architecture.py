@@ -56,7 +56,7 @@ def test_imports_run_in_one_direction(path):
     assert rooms <= ALLOWED[here] | {here}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
 def test_core_imports_numpy_and_the_standard_library_only(path):
     tops = {name.split(".")[0] for name in imported(path)}
     assert tops <= {"numpy", "qcluster"} | set(sys.stdlib_module_names)

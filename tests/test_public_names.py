@@ -14,6 +14,7 @@ HELD = Path(__file__).with_name("public_names.txt")
 ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
 ALSO = {
     "qcluster.core.circuit": ("CircuitSettings",),
+    "qcluster.core.measured_method": ("MeasuredSettings",),
     "qcluster.core.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.device.faults": ("fault_masks", "run_faults"),
     "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "status", "submit"),

@@ -19,7 +19,9 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.goodness import beyond_uniform
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
+from qcluster.core.measured_method import MeasuredSettings, mitigate_measured
 from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
 from qcluster.core.response import Response, Strings
 from qcluster.core.verdict import GuardSettings
@@ -160,7 +162,8 @@ def mitigate(
     method: str | None = None,
     guard: bool | GuardSettings = True,
     faults: FaultMasks | None = None,
-    settings: PaperSettings | MixtureSettings | CircuitSettings | None = None,
+    noise: Any = None,
+    settings: PaperSettings | MixtureSettings | CircuitSettings | MeasuredSettings | None = None,
 ) -> Mitigation:
     """Estimate the ideal distribution from measured counts.
 
@@ -175,7 +178,9 @@ def mitigate(
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them;
             `GuardSettings` change the constants of the guard.
         faults: fault patterns of the compiled circuit, from `qcluster.device.fault_masks`; a Run brings its own.
-        settings: constants of the method, `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
+        noise: `MeasuredNoise`, what a reference circuit measured; no method, rates or faults go with it.
+        settings: constants of the method, `MixtureSettings`, `PaperSettings`, `CircuitSettings` or, with `noise`,
+            `MeasuredSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
@@ -190,6 +195,9 @@ def mitigate(
         (['000', '111'], 1000.0, True)
     """
     raw = Distribution.of(counts)
+    if noise is not None:
+        _check_noise(noise, rates=rates, method=method, faults=faults)
+        return _measured(raw, noise, _fitting(settings, MeasuredSettings))
     if method not in (None, *METHODS):
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if faults is not None and method not in (None, "circuit"):
@@ -205,6 +213,9 @@ def mitigate(
     if faults is None and (method == "circuit" or (method is None and plain)):
         offered = getattr(counts, "faults", None)
         faults = offered if isinstance(offered, FaultMasks) else None
+        measured = getattr(getattr(counts, "reference", None), "noise", None)
+        if faults is None and method is None and isinstance(measured, MeasuredNoise):
+            return _measured(raw, measured, MeasuredSettings())
     if faults is not None:
         return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)
     if method == "circuit":
@@ -271,6 +282,32 @@ def _circuit(raw: Distribution, faults: FaultMasks, settings: CircuitSettings, *
         method="circuit",
         applied=fit.applied,
         share=fit.share,
+        confidence=None,
+        reason=fit.reason,
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+        response=fit.response,
+    )
+
+
+def _check_noise(noise: Any, **others: Any) -> None:
+    """Raise unless the noise is a measured one, and nothing is given beside it."""
+    if not isinstance(noise, MeasuredNoise):
+        raise TypeError(f"noise must be MeasuredNoise, such as MeasuredNoise(reference_counts, '000'); got {noise!r}")
+    given = [name for name, value in others.items() if value is not None]
+    if given:
+        raise ValueError(f"noise goes without {', '.join(others)}; got {given[0]} as well")
+
+
+def _measured(raw: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> Mitigation:
+    fit = mitigate_measured(raw, noise, settings=settings)
+    return Mitigation(
+        distribution=fit.distribution,
+        raw=raw,
+        method="measured",
+        applied=fit.applied,
+        share=float(fit.applied),
         confidence=None,
         reason=fit.reason,
         centroids=fit.centroids,

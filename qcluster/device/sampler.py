@@ -209,7 +209,7 @@ def unmitigated(counts: Distribution) -> Mitigation:
         method="none",
         applied=False,
         share=0.0,
-        confidence=1.0,
+        confidence=None,
         reason="mitigation is turned off",
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),

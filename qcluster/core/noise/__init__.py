@@ -1,0 +1,1 @@
+"""Noise models: what a machine makes of the strings that a circuit sends."""
