@@ -61,7 +61,7 @@ class Options:
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         if not isinstance(self.reference, (bool, np.bool_)):
-            raise TypeError(f"reference must be True or False; got {self.reference!r:.60}")
+            raise ValueError(f"reference must be True or False; got {self.reference!r:.60}")
         for name, known in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
