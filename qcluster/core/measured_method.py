@@ -108,6 +108,8 @@ class MeasuredFit:
     """(n_bits, 2) how often the reference had each bit flipped, whichever way."""
     scale: float
     """Multiple of the measured noise that was undone."""
+    explained: bool
+    """True where the answer explains the counts under the measured noise, but for shot noise."""
     misfit: float
     """Deviance of Richardson-Lucy over the number of strings that are expected to be read."""
     response: Response | None = None
@@ -146,15 +148,16 @@ def mitigate_measured(
         )
     if not counts.n_outcomes or not counts.shots:
         raise ValueError("counts must hold at least one shot; got none")
-    noise.check()
+    if noise.refusal:
+        raise ValueError(noise.refusal)
     kernel, seen = _located(counts, noise, settings)
     histogram = seen.histogram(kernel.size)
     found = _allowed(kernel, histogram, settings)
-    few = _few(found, seen, histogram, noise, settings)
+    few, explained = _few(found, seen, histogram, noise, settings)
     if few is not None:
-        return _sparse(counts, noise, seen, found, few)
+        return _sparse(counts, noise, seen, found, few, explained=explained)
     wide = not kernel.index.exact or counts.n_bits > settings.widest
-    return _left(counts, noise, found) if wide else _dense(counts, noise, seen, found)
+    return _left(counts, noise, found) if wide else _dense(counts, noise, seen, found, explained=explained)
 
 
 def _located(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> tuple[Kernel, Observed]:
@@ -232,8 +235,8 @@ class _Few:
 
 def _few(
     found: _Explained, seen: Observed, histogram: Floats, noise: MeasuredNoise, settings: MeasuredSettings
-) -> _Few | None:
-    """Find the strings that replace Richardson-Lucy's answer, if any do."""
+) -> tuple[_Few | None, bool]:
+    """Find the strings that replace Richardson-Lucy's answer, if any do, and whether the answer explains the counts."""
     shots = float(histogram.sum())
     order = _heaviest(found.ideal, seen, settings.most + 1)
     heights = found.ideal[seen.rows[order]]
@@ -248,11 +251,12 @@ def _few(
         few = few if _deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
-    if k and (unlike or tail or (few is None and not found.kernel.index.exact)):
+    stepped = k > 0 and (unlike or tail or (few is None and not found.kernel.index.exact))
+    if stepped:
         few = _fit(found.kernel, seen, order[:k], heights[:k])
-    if few is None or np.log(few.raw) < settings.inflation * np.log(min(noise.survival, 0.97)):
-        return None
-    return few
+    if few is not None and np.log(few.raw) < settings.inflation * np.log(min(noise.survival, 0.97)):
+        few = None
+    return few, not (unlike or (stepped and few is not None))
 
 
 @dataclass(frozen=True, eq=False)
@@ -359,7 +363,9 @@ def _rates(noise: MeasuredNoise) -> Floats:
     return np.repeat(noise.flips[:, None], 2, axis=1)
 
 
-def _sparse(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, few: _Few) -> MeasuredFit:
+def _sparse(
+    counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, few: _Few, *, explained: bool
+) -> MeasuredFit:
     k = len(few.weights)
     shares = np.r_[(1 - few.uniform) * few.weights, few.uniform]
     columns = np.hstack([few.columns, np.full((len(few.columns), 1), 1.0 / found.kernel.size)])
@@ -374,12 +380,15 @@ def _sparse(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _
         weights=few.weights,
         rates=_rates(noise),
         scale=found.scale,
+        explained=explained,
         misfit=found.deviance / max(found.cells, 1.0),
         response=Weighed(counts.weights, columns, shares, counts.words[few.rows]),
     )
 
 
-def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained) -> MeasuredFit:
+def _dense(
+    counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, *, explained: bool
+) -> MeasuredFit:
     answer = variational(found.kernel, seen.histogram(found.kernel.size))
     rows = np.flatnonzero(answer.ideal > _NEGLIGIBLE)
     kept = answer.ideal[rows] / answer.ideal[rows].sum()
@@ -397,6 +406,7 @@ def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _E
         weights=np.zeros(0),
         rates=_rates(noise),
         scale=found.scale,
+        explained=explained,
         misfit=found.deviance / max(found.cells, 1.0),
         response=Redrawn(found.kernel, seen.rows, answer) if applied else None,
     )
@@ -413,5 +423,6 @@ def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained) -> Meas
         weights=np.zeros(0),
         rates=_rates(noise),
         scale=found.scale,
+        explained=False,
         misfit=found.deviance / max(found.cells, 1.0),
     )

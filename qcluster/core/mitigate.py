@@ -19,7 +19,7 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.goodness import beyond_uniform
 from qcluster.core.guard import combine, trust
 from qcluster.core.interval import Interval, intervals
-from qcluster.core.measured_method import MeasuredSettings, mitigate_measured
+from qcluster.core.measured_method import MeasuredFit, MeasuredSettings, mitigate_measured
 from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings, clustered, q_cluster
@@ -214,8 +214,10 @@ def mitigate(
         offered = getattr(counts, "faults", None)
         faults = offered if isinstance(offered, FaultMasks) else None
         measured = getattr(getattr(counts, "reference", None), "noise", None)
-        if faults is None and method is None and isinstance(measured, MeasuredNoise):
-            return _measured(raw, measured, MeasuredSettings())
+        if method is None and isinstance(measured, MeasuredNoise) and not measured.refusal:
+            answer = mitigate_measured(raw, measured)
+            if faults is None or (answer.kind == "sparse" and answer.explained):
+                return _told(raw, answer)
     if faults is not None:
         return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)
     if method == "circuit":
@@ -301,7 +303,10 @@ def _check_noise(noise: Any, **others: Any) -> None:
 
 
 def _measured(raw: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> Mitigation:
-    fit = mitigate_measured(raw, noise, settings=settings)
+    return _told(raw, mitigate_measured(raw, noise, settings=settings))
+
+
+def _told(raw: Distribution, fit: MeasuredFit) -> Mitigation:
     return Mitigation(
         distribution=fit.distribution,
         raw=raw,

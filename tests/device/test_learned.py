@@ -124,3 +124,13 @@ def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_me
     assert fixed.method == "measured"
     assert qc.metrics.hellinger_fidelity(run.counts, ideal_of(ghz(6))) < 0.9
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal_of(ghz(6))) > 0.99
+
+
+def test_a_reference_that_is_lost_in_noise_stops_nothing():
+    run, _ = run_off(ghz(4), 1.0, shots=200)
+    lost = qc.Distribution(run.reference.counts.bits, np.ones(run.reference.counts.n_outcomes))
+    for counts in (lost, qc.Distribution(~lost.bits[:1], np.ones(1))):
+        reference = dataclasses.replace(run.reference, counts=counts)
+        fixed = qc.mitigate(dataclasses.replace(run, reference=reference))
+        assert fixed.distribution.shots == run.counts.shots
+        assert str(reference.report())

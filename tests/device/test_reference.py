@@ -262,7 +262,7 @@ def test_a_reference_of_other_gates_or_another_machine_is_refused():
         execute([ghz(4)], "fake_manila", shots=100, reference=before.reference, seed=5)
     with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before.reference, seed=5)
-    with pytest.raises(TypeError, match="reference must be True or False"):
+    with pytest.raises(ValueError, match="reference must be True or False"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before)
 
 
