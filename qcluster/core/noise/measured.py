@@ -122,7 +122,8 @@ class MeasuredNoise:
             return ""
         return (
             f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
-            f"{self.shots:g} shots, {text!r} has {most:g}: is it written with classical bit 0 rightmost, and of this reference?"
+            f"{self.shots:g} shots, {text!r} has {most:g}: is it written with classical bit 0 rightmost, and "
+            "of this reference?"
         )
 
     @cached_property
