@@ -71,9 +71,9 @@ class MeasuredSettings:
     the reference's; above 1."""
     least: float = 1 / 3
     """Share of Richardson-Lucy's answer that strings above a step must hold; 0 to 1."""
-    inflation: float = 2.5
+    inflation: float = 1.5
     """How many times as much noise as the reference has (in -ln of the raw fidelity) a few strings may need; at least
-    1."""
+    1. The reference has the same gates: recorded outputs need 1.05 to 1.3 times as much."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -110,6 +110,8 @@ class MeasuredFit:
     """Multiple of the measured noise that was undone."""
     explained: bool
     """True where the answer explains the counts under the measured noise, but for shot noise."""
+    held: float
+    """Share of Richardson-Lucy's answer that the strings of a sparse estimate hold; 1 for others."""
     misfit: float
     """Deviance of Richardson-Lucy over the number of strings that are expected to be read."""
     response: Response | None = None
@@ -381,6 +383,7 @@ def _sparse(
         rates=_rates(noise),
         scale=found.scale,
         explained=explained,
+        held=float(found.ideal[seen.rows[few.rows]].sum()),
         misfit=found.deviance / max(found.cells, 1.0),
         response=Weighed(counts.weights, columns, shares, counts.words[few.rows]),
     )
@@ -407,6 +410,7 @@ def _dense(
         rates=_rates(noise),
         scale=found.scale,
         explained=explained,
+        held=1.0,
         misfit=found.deviance / max(found.cells, 1.0),
         response=Redrawn(found.kernel, seen.rows, answer) if applied else None,
     )
@@ -424,5 +428,6 @@ def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained) -> Meas
         rates=_rates(noise),
         scale=found.scale,
         explained=False,
+        held=1.0,
         misfit=found.deviance / max(found.cells, 1.0),
     )

@@ -30,6 +30,10 @@ Floats = NDArray[np.float64]
 
 S = TypeVar("S")
 
+_MOSTLY = 0.9
+"""Share of the most likely output that a few strings must hold to be believed of a run whose measured noise does not
+quite explain the counts."""
+
 METHODS = ("mixture", "paper", "circuit")
 """Names that `mitigate` takes for its method; the first is the default."""
 _STRUCTURE = 4.0
@@ -216,7 +220,7 @@ def mitigate(
         measured = getattr(getattr(counts, "reference", None), "noise", None)
         if method is None and isinstance(measured, MeasuredNoise) and not measured.refusal:
             answer = mitigate_measured(raw, measured)
-            if faults is None or (answer.kind == "sparse" and answer.explained):
+            if faults is None or (answer.kind == "sparse" and (answer.explained or answer.held > _MOSTLY)):
                 return _told(raw, answer)
     if faults is not None:
         return _circuit(raw, faults, _fitting(settings, CircuitSettings), strict=method is not None)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-_SURE = 2.0
+_SURE = 3.0
 """Standard deviations of the logarithm of a factor from which a place is said to be off."""
 _FOUND = 3.0
 """Standard deviations of its faults from which crosstalk is said to be found."""

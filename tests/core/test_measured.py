@@ -112,6 +112,20 @@ def test_strings_come_back_where_faults_flip_other_bits_than_in_the_reference():
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ghz(n)) > 0.99
 
 
+def test_one_heavy_string_of_many_is_not_taken_for_all_of_them():
+    """Noise that is not quite the reference's is no reason to leave half of a broad output out."""
+    n, shots, rng = 5, 20_000, np.random.default_rng(6)
+    p = np.r_[0.4, np.full(2**n - 1, 0.6 / (2**n - 1))]
+    ideal = qc.Distribution(index_bits(np.arange(2**n), n), p)
+    patterns, rates = masks(n, 0.5, rng)
+    sent = index_bits(rng.choice(2**n, shots, p=p), n)
+    other = flips(shots, *masks(n, 0.15, rng), rng)
+    counts = qc.Distribution(sent ^ flips(shots, patterns, rates, rng) ^ other, np.ones(shots))
+    reference = qc.Distribution(flips(shots, patterns, rates, rng), np.ones(shots))
+    fixed = qc.mitigate(counts, noise=qc.MeasuredNoise(reference, "0" * n))
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > 0.9
+
+
 def test_patterns_never_seen_get_the_probability_of_the_faults_that_make_them_up():
     _, noise = measured(ghz(12), shots=4000, seed=3)
     truth = np.random.default_rng(3)
