@@ -155,11 +155,17 @@ def mitigate_measured(
     kernel, seen = _located(counts, noise, settings)
     histogram = seen.histogram(kernel.size)
     found = _allowed(kernel, histogram, settings)
+    if not noise.clear:
+        return _left(counts, noise, found, "the reference is drowned in noise")
     few, explained = _few(found, seen, histogram, noise, settings)
     if few is not None:
         return _sparse(counts, noise, seen, found, few, explained=explained)
     wide = not kernel.index.exact or counts.n_bits > settings.widest
-    return _left(counts, noise, found) if wide else _dense(counts, noise, seen, found, explained=explained)
+    many = (
+        f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a broad "
+        "output"
+    )
+    return _left(counts, noise, found, many) if wide else _dense(counts, noise, seen, found, explained=explained)
 
 
 def _located(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> tuple[Kernel, Observed]:
@@ -416,13 +422,12 @@ def _dense(
     )
 
 
-def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained) -> MeasuredFit:
+def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained, why: str) -> MeasuredFit:
     return MeasuredFit(
         distribution=counts,
         applied=False,
         kind="none",
-        reason=f"left as they came: no few strings explain the counts under the measured noise, and {counts.n_bits} "
-        f"bits are too many for a broad output; {_said(noise, found)}",
+        reason=f"left as they came: {why}; {_said(noise, found)}",
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
         rates=_rates(noise),

@@ -207,6 +207,8 @@ def test_doubtful_references_are_told():
     assert "20 shots of the reference are few" in qc.mitigate(counts, noise=qc.MeasuredNoise({"00": 20}, "00")).reason
     vague = qc.MeasuredNoise({"00": 510, "01": 490}, "00")
     assert "no clear maximum ('01' has 49.0%)" in vague.doubts[0]
+    fixed = qc.mitigate(counts, noise=vague)
+    assert (fixed.applied, "drowned in noise" in fixed.reason) == (False, True)
 
 
 def test_counts_sharper_than_the_reference_allows_are_doubted():

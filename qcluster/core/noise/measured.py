@@ -126,12 +126,17 @@ class MeasuredNoise:
             "of this reference?"
         )
 
+    @property
+    def clear(self) -> bool:
+        """Whether the expected string stands out: one that does not is drowned in noise, and tells little of it."""
+        return self.survival * self.shots >= _CLEAR * self._rival[1]
+
     @cached_property
     def doubts(self) -> tuple[str, ...]:
         """What speaks against relying on this reference, in words; nothing where nothing does."""
         found = []
         text, most = self._rival
-        if self.survival * self.shots < _CLEAR * most:
+        if not self.clear:
             found.append(
                 f"the reference reads its expected string in {self.survival:.1%} of the shots, which is no clear "
                 f"maximum ({text!r} has {most / self.shots:.1%})"
