@@ -162,8 +162,8 @@ def mitigate_measured(
         return _sparse(counts, noise, seen, found, few, explained=explained)
     wide = not kernel.index.exact or counts.n_bits > settings.widest
     many = (
-        f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a broad "
-        "output"
+        f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
+        "broad output"
     )
     return _left(counts, noise, found, many) if wide else _dense(counts, noise, seen, found, explained=explained)
 
