@@ -7,28 +7,34 @@ import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.description import choices, evidence, score
-from qcluster.core.em import fit, fit_all
-from qcluster.core.growth import joining_gains, take
-from qcluster.core.likelihood import Floats, Model, Prior, Rows, distances
-from qcluster.core.moves import level_within, relocate, ring, undo_decay
+from qcluster.core.em import expected, fit_all
+from qcluster.core.growth import CHANCE, eliminate, joining_gains, take
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.moves import improve, level_within, relocate, ring, undo_decay
 from qcluster.core.special import softmax
 
-_CHANCE = 5.0
-"""Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
 _TAIL = 2.5
 """Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
 _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
-"""Mixtures, of most evidence at free rates, that are tried at one rate."""
-_FAR = 40.0
-"""Twice the gain of free rates over one, beyond twice what chance gives, from which a glance decides."""
+"""Mixtures, of least description length, that are weighed at one rate."""
+_FAR = 60.0
+"""Nats of description length behind the best, from which they are not weighed."""
+_QUICK, _ONE_RATE = 4, 8
+"""EM rounds of one rate for all bits: first, and of those that are weighed."""
+HEAVY = 0.2
+"""Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+_WILD = 10.0
+"""Times the allowed misfit beyond which a few more rounds of EM change nothing."""
+_INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
+"""Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
 
 def by_evidence(
-    rows: Rows, models: list[Model], prior: Prior, rounds: int, limit: float
+    rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
 ) -> tuple[list[Model], Floats] | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
@@ -40,37 +46,46 @@ def by_evidence(
         The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
-    distinct = {np.unique(model.centroids, axis=0).tobytes(): model for model in models}
-    # What independent flips at one rate explain, free rates explain nearly as well: the rest need not be looked at.
-    likely = sorted(distinct.values(), key=lambda model: evidence(rows, model))[:_LIKELY]
-    quick = fit_all(rows, likely, one_rate, 8)
-    lengths = [evidence(rows, model) for model in quick]
-    shortest = min(lengths)
-    known, glance = likely[lengths.index(shortest)], quick[lengths.index(shortest)]
-    if 2 * (known.log_likelihood - glance.log_likelihood) > 2 * _most_by_chance(rows, limit) + _FAR:
+    quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
+    lengths = np.array([score(rows, model) for model in quick])
+    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
+    heavy = likely[0].rates().mean() > HEAVY
+    if not heavy and misfit(rows, likely[0]) > _WILD * limit:
         return None
-    near = [model for model, length in zip(quick, lengths, strict=True) if length - shortest < 12.0]
-    kept = fit_all(rows, near, one_rate, rounds)
-    best = next(fitted for fitted, start in zip(kept, near, strict=True) if start is quick[lengths.index(shortest)])
-    if misfit(rows, best) > limit or _rates_differ(rows, best, prior, rounds, limit):
-        return None
+    if heavy:
+        likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
+        likely = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+    kept = fit_all(rows, likely, one_rate, _ONE_RATE)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
+    best = kept[order[0]]
+    if misfit(rows, best) > limit or _rates_differ(rows, best, limit):
+        return None
     order = order[found[order] - found.min() < 7.0]
     return [kept[i] for i in order], softmax(-found[order])
 
 
-def _rates_differ(rows: Rows, best: Model, prior: Prior, rounds: int, limit: float) -> bool:
-    """Tell whether free rates gain more in likelihood over one than chance gives.
+def _even(model: Model) -> Model:
+    """Start from independent flips at the mean rate."""
+    rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
+    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
 
-    Twice the gain is chi-squared with 2n - 1 degrees of freedom. EM only raises it, so a part of the rounds may do.
+
+def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
+    """Tell whether rates of their own for bits would explain more than chance does (Rao's score test).
+
+    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected at
+    one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
     """
-    most, free = _most_by_chance(rows, limit), best
-    for _ in range(3):
-        free = fit(rows, free, prior, rounds // 3)
-        if 2 * (free.log_likelihood - best.log_likelihood) > most:
-            return True
-    return False
+    seen = expected(rows, best)
+    design = np.hstack([~best.centroids, best.centroids])
+    flips = (np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * design).sum(axis=0)
+    sent = seen.regimes.T @ design
+    chance = best.odds.T.ravel() * TILTS[:, None]
+    chance /= 1 + chance
+    awaited = (sent * chance).sum(axis=0)
+    spread = np.maximum((sent * chance * (1 - chance)).sum(axis=0), 1 / rows.shots)
+    return float(((flips - awaited) ** 2 / spread).sum() * rows.shots) > _most_by_chance(rows, limit)
 
 
 def _most_by_chance(rows: Rows, limit: float) -> float:
@@ -100,7 +115,7 @@ def by_gap(
         The plausible mixtures, the most probable first; their probabilities; their gaps; whether the first is a ring.
     """
     belief, gaps = gap_belief(rows, path, complete, sharpness)
-    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.02]
+    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
     answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
     for place, (k, model) in enumerate(zip(plausible, answers, strict=True)):
         if k == 0:
@@ -181,8 +196,8 @@ def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tup
 
 
 def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
-    gains = np.maximum(gains, _CHANCE)
-    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else _CHANCE)
+    gains = np.maximum(gains, CHANCE)
+    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE)
     return np.minimum.accumulate(gains) / behind, behind
 
 

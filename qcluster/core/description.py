@@ -33,8 +33,8 @@ def naming_cost(centroids: Bits, shots: float) -> float:
     signs = 1 - 2 * centroids.astype(np.float32)
     alike = signs @ signs.T
     # The nearest earlier one is that of most equal signs: n less twice the distance.
-    most = [row[:j].max() for j, row in enumerate(alike) if j]
-    nearest = np.rint((n - np.array(most)) / 2).astype(int)
+    alike[np.triu_indices(k)] = -n
+    nearest = np.rint((n - alike[1:].max(axis=1)) / 2).astype(int)
     return n * log(2) + float(choices(n)[nearest].sum()) + (k - 1) * (0.5 * log(max(shots, 1.0)) + log(n))
 
 

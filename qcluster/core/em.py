@@ -35,11 +35,14 @@ _SETTLED = 0.02
 """Gain in log-likelihood, in nats, below which EM stops in any case: no choice hangs on less."""
 _TOGETHER = 1 << 15
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
-_INVERTED = 1.0001
+_INVERTED = 2.0
 """Product of the two odds of a bit above which it reads inverted. Error regimes tilt both towards 1, so that a swap of
 labels near 1 would lower the likelihood."""
 _BLOCK = 1024
 """Strings of which shots are counted at once."""
+_SMALL = 1e-9
+"""Smallest share of flips whose logit is taken."""
+_TILTS = TILTS[:, None]
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
 
@@ -225,7 +228,10 @@ def _maximise(
 
 
 def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: float) -> Floats:
-    """Step towards the odds whose expected flips match the counted ones (Newton, on the logit).
+    """Step towards the odds whose expected flips match the counted ones.
+
+    One Newton step on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``, F the flips
+    counted, E those expected of S shots sent, V their variance summed over regimes: exact for a single regime.
 
     Args:
         flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.
@@ -234,26 +240,53 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
         prior: belief about the rates, as if that many shots had been seen.
         shots: number of shots.
     """
-    strength = prior.shots / shots
-    if prior.rates is None:
-        values = min(2, flips.shape[1])  # of 0 and of 1 apart
-        flipped = flips.reshape(len(flips), values, -1).sum(axis=2)
-        of_bit = sent.sum(axis=1).reshape(len(flips), values, -1).sum(axis=2)
-        common = flipped.sum(axis=1, keepdims=True) / np.maximum(of_bit.sum(axis=1, keepdims=True), 1e-12)
-        believed = np.repeat((flipped + 0.3 * common) / (of_bit + 0.3), flips.shape[1] // values, axis=1)
-    else:
-        rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
-        believed = rates.mean(keepdims=True) if flips.shape[1] == 1 else rates.T.reshape(1, -1)
-    target = flips + strength * believed
+    strength, whole = prior.shots / shots, sent.sum(axis=1)
+    turned = start[:, None] * _TILTS
+    turned /= 1 + turned
+    counted = flips + strength * _believed(flips, whole, prior)
     sent = sent.copy()
     sent[:, _PLAIN] += strength
-    stays = 1 / (1 + start[:, None] * TILTS[:, None])
-    turned = sent * (1 - stays)
-    over = turned.sum(axis=1) - target
-    turned *= stays
-    step = over / np.maximum(turned.sum(axis=1), 1e-12)
-    logit = np.log(start) - np.minimum(np.maximum(step, -1.5), 1.5)
-    return np.asarray(np.exp(np.minimum(np.maximum(logit, -9.2), 2.5)))
+    flipped = sent * turned
+    awaited = flipped.sum(axis=1)
+    turned *= flipped
+    curvature = awaited - turned.sum(axis=1)
+    whole = whole + strength
+    stay, counted = whole - awaited, np.minimum(np.maximum(counted, _SMALL * whole), (1 - _SMALL) * whole)
+    step = np.log(counted * stay / (awaited * (whole - counted))) * awaited * stay / (whole * curvature)
+    return np.asarray(start * np.exp(np.minimum(np.maximum(step, -1.5), 1.5)))
+
+
+def _believed(flips: Floats, sent: Floats, prior: Prior) -> Floats:
+    """Give the flip rates that the prior expects: those given, or the mean over bits, of 0 and of 1 apart."""
+    if prior.rates is not None:
+        rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
+        return np.asarray(rates.mean(keepdims=True) if flips.shape[1] == 1 else rates.T.reshape(1, -1))
+    if flips.shape[1] == 1:
+        return flips / np.maximum(sent, 1e-12)
+    flipped = flips.reshape(len(flips), 2, -1).sum(axis=2)
+    of_bit = sent.reshape(len(flips), 2, -1).sum(axis=2)
+    common = flipped.sum(axis=1, keepdims=True) / np.maximum(of_bit.sum(axis=1, keepdims=True), 1e-12)
+    return np.repeat((flipped + 0.3 * common) / (of_bit + 0.3), flips.shape[1] // 2, axis=1)
+
+
+def settle(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
+    """Refit mixtures with free rates; drop centroids that hold less than a shot."""
+    fitted = fit_all(rows, models, prior, rounds)
+    held = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
+    for model, shots in zip(fitted, held, strict=True):
+        shots[np.argmax(model.weights)] = True
+    poor = [place for place, shots in enumerate(held) if not shots.all()]
+    again = fit_all(rows, [keep(fitted[place], held[place]) for place in poor], prior, 2)
+    for place, model in zip(poor, again, strict=True):
+        fitted[place] = model
+    return fitted
+
+
+def keep(model: Model, which: NDArray[np.bool_]) -> Model:
+    """Keep some of the centroids."""
+    weights = model.weights[which]
+    columns = model.kernel[which] if model.kernel is not None else None
+    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), kernel=columns)
 
 
 def expected(rows: Rows, model: Model) -> Expected:

@@ -259,3 +259,8 @@ def totals(layout: Layout, now: Parameters, columns: Singles) -> Singles:
     total = (layout.members * held_shares(layout, now)).astype(np.float32) @ columns
     total += now.background.astype(np.float32)[:, None]
     return np.asarray(total)
+
+
+def log_likelihood(rows: Rows, total: Singles) -> Floats:
+    """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(u,)`` or ``(m, u)``."""
+    return np.asarray(np.log(total.astype(np.float64)) @ rows.weights - rows.shots * rows.unit)

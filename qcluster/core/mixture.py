@@ -5,23 +5,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.choose import Path, average, by_evidence, by_gap
+from qcluster.core.choose import HEAVY, Path, average, by_evidence, by_gap
 from qcluster.core.description import score
-from qcluster.core.em import fit, fit_all
+from qcluster.core.em import settle
 from qcluster.core.goodness import collisions
-from qcluster.core.growth import REGIMES, candidates, grow, ranked, seeds, settle, shrink
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out
+from qcluster.core.growth import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
 from qcluster.core.moves import improve
-from qcluster.core.soft import soft_search
 from qcluster.core.special import perplexity
 from qcluster.core.thin import everywhere, thinned
 
-_FIRST = 6
-"""Strings grown at every rate, before the two best rates go on."""
-_HEAVIEST = 0.4
-"""Largest rate of the soft search: towards one half, nothing tells strings apart."""
-_POOL = 256
+_HELD = 1 << 20
+"""Numbers held at once to compare strings."""
+_POOL = 96
 """Most frequent strings that growth may pick."""
+_OF_SIZE = 2
+"""Mixtures of each number of strings that are refitted with free rates."""
+_OBVIOUS = 10.0
+"""Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
+_SETTLE = 8
+"""EM rounds of the first refit with free rates."""
 
 MOST_BITS = 896
 """Widest register: beyond, probabilities against uniform noise leave double precision."""
@@ -45,8 +48,6 @@ class MixtureSettings:
     """How fast the probability of a number of strings rises with the gap behind it: a power."""
     misfit: float = 2.5
     """Standard deviations up to which the noise counts as simple: independent flips at one rate."""
-    heavy: float = 0.22
-    """Flips per bit from which the frequent strings are no guide, and soft strings are searched too."""
     rounds: int = 30
     """Most EM rounds of a final fit."""
 
@@ -141,29 +142,67 @@ def fit_mixture(
     rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
     pool, place = candidates(rows, _POOL)
-    path = _path(rows, pool, place, prior, settings)
-    met = [model for model in path if model is not None]
-    best = min(met, key=lambda model: score(rows, model))
-    best = improve(rows, fit(rows, best, prior, 10), pool, place, prior, settings.max_clusters)
-    flips = best.background / 2 + (1 - best.background) * float(best.rates().mean())
-    found = soft_search(rows, min(flips, _HEAVIEST), replace(prior, common=True)) if flips > settings.heavy else []
-    found = [model for model in found if len(model.weights) <= settings.max_clusters]
-    for model in fit_all(rows, found, prior, 10):
-        if _meet(path, rows, model) < score(rows, best):
-            best = model
-    weighed = by_evidence(rows, [best, *met, *found], prior, settings.rounds, settings.misfit)
-    simple, is_ring = weighed is not None, False
-    if weighed is not None:
-        answers, belief = weighed
-        gap = float(belief[0] / max(1 - belief[0], 1e-3))
+    most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
+    grown = grow(rows, pool, place, settings.rates_tried, most)
+    if grown.dense:
+        answers, belief, gap, simple, is_ring = (
+            [_deconvolved(rows, pool, place, grown, settings)],
+            np.ones(1),
+            grown.gap,
+            False,
+            False,
+        )
     else:
-        complete = ranked(best)
-        answers, belief, gaps, is_ring = by_gap(rows, path, complete, prior, settings.rounds, settings.sharpness)
-        gap = float(gaps[0])
+        answers, belief, gap, simple, is_ring = _few(rows, pool, place, grown, prior, settings)
     if rows.shots < weights.sum():
         rows = Rows(bits, weights)
         answers = [everywhere(bits, weights, model, 0 if is_ring else _WEIGHED) for model in answers]
     return _report(rows, weights, answers, belief, gap, simple, is_ring)
+
+
+def _few(
+    rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, settings: MixtureSettings
+) -> tuple[list[Model], Floats, float, bool, bool]:
+    """Refit what was grown, and choose how many strings."""
+    tried = _likeliest(grown.prefixes + [model for one in grown.models for model in eliminate(rows, one)])
+    if not tried:
+        tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
+    path: Path = [None] * settings.max_clusters
+    weighed = (
+        by_evidence(rows, tried, pool, place, prior, settings.max_clusters, settings.misfit) if grown.models else None
+    )
+    if weighed is None:
+        for model in settle(rows, tried, prior, _SETTLE):
+            _meet(path, rows, model)
+        met = [model for model in path if model is not None]
+        best = min(met, key=lambda model: score(rows, model))
+        if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
+            best = improve(rows, best, pool, place, prior, settings.max_clusters)
+        if best.rates().mean() > HEAVY:
+            weighed = by_evidence(rows, [best, *met], pool, place, prior, settings.max_clusters, settings.misfit)
+    if weighed is not None:
+        answers, belief = weighed
+        return answers, belief, float(belief[0] / max(1 - belief[0], 1e-3)), True, False
+    answers, belief, gaps, is_ring = by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
+    return answers, belief, float(gaps[0]), False, is_ring
+
+
+def _likeliest(models: list[Model]) -> list[Model]:
+    """Keep, of each number of strings, the likeliest models that do not share their centroids."""
+    kept: dict[int, dict[bytes, Model]] = {}
+    for model in sorted(models, key=lambda model: -model.log_likelihood):
+        of_size = kept.setdefault(len(model.weights), {})
+        if len(of_size) < _OF_SIZE:
+            of_size.setdefault(b"".join(sorted(row.tobytes() for row in model.centroids)), model)
+    return [model for of_size in kept.values() for model in of_size.values()]
+
+
+def _deconvolved(rows: Rows, pool: Bits, place: Indices, grown: Growth, settings: MixtureSettings) -> Model:
+    """Weigh the most frequent strings under the channel grown, where no few of them explain the counts."""
+    sent, best = pool[: settings.max_clusters], grown.models[0]
+    k = len(sent)
+    start = replace(best, centroids=sent, weights=np.full(k, 1 / k), background=0.1)
+    return reweigh(rows, replace(start, kernel=spread(rows, sent, start, place[:k])), _WEIGHED)
 
 
 def _report(
@@ -207,29 +246,6 @@ def _meet(path: Path, rows: Rows, model: Model) -> float:
     return level
 
 
-def _path(rows: Rows, pool: Bits, place: Indices, prior: Prior, settings: MixtureSettings) -> Path:
-    """Give the best mixture found for each number of strings.
-
-    A few strings are grown at every rate tried; from the two rates that then describe the shots best, growth goes on
-    to the end, and strings are taken out again one by one.
-    """
-    apart = place - np.arange(len(pool))[:, None] * (rows.n_bits + 1)
-    path: Path = [None] * settings.max_clusters
-    few = min(_FIRST, settings.max_clusters)
-    trials = [model for model in grow(rows, pool, apart, seeds(rows, settings.rates_tried), few) if len(model.weights)]
-    levels = [_meet(path, rows, model) for model in settle(rows, trials, prior, 4)]
-    best = [trials[place] for place in np.argsort(levels, kind="stable")[:2]]
-    done = [model for model in best if len(model.weights) < few]
-    if len(done) < len(best):
-        done += grow(rows, pool, apart, [model for model in best if len(model.weights) == few], settings.max_clusters)
-    for model in shrink(rows, settle(rows, done, prior, 5), prior, 5):
-        _meet(path, rows, model)
-    if not trials:
-        odds = np.full((rows.n_bits, 2), 0.1)
-        _meet(path, rows, fit(rows, Model(pool[:1], np.ones(1), odds, REGIMES, 0.99), prior, settings.rounds))
-    return path
-
-
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     """Give the cosine between counts and model without the uniform part, and the z-score of the excess collisions."""
     assert model.total is not None
@@ -242,7 +258,11 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
     reads_one = reads_one.reshape(-1, rows.n_bits)
     share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
-    overlap = np.exp(sum(np.log(np.outer(one, one) + np.outer(1 - one, 1 - one)) for one in reads_one.T))
+    apart, step = np.zeros((len(share), len(share))), max(1, _HELD // len(share) ** 2)
+    for start in range(0, rows.n_bits, step):
+        one = reads_one.T[start : start + step]
+        apart += np.log(1 - one[:, :, None] - one[:, None] + 2 * one[:, :, None] * one[:, None]).sum(axis=0)
+    overlap = np.exp(apart)
     b = model.background
     own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
     cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform

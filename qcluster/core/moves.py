@@ -7,9 +7,9 @@ import numpy as np
 
 from qcluster.core.bits import Bits, hamming, pack
 from qcluster.core.description import score
-from qcluster.core.em import expected, fit
+from qcluster.core.em import FAINT, expected, fit, fit_all
 from qcluster.core.growth import best_share, merged
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, Singles, distances, spread
+from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances, spread
 from qcluster.core.thin import everywhere
 
 _SPREADS = (0.5, 1.0)
@@ -18,12 +18,18 @@ _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
 """Evidence, in nats, that turning bits needs over the majority."""
-_GLANCE = 3
-"""EM rounds after which a hopeless exchange is given up."""
+_GLANCE = 4
+"""EM rounds after which moves are compared."""
 _HOPELESS = 40.0
-"""Nats by which it is worse then."""
-_IN_VAIN = 6
-"""Exchanges refused in a row, the lightest strings first, after which the heavier ones are let be."""
+"""Nats of likelihood below which a move is not tried."""
+_NEARLY = 10.0
+"""Nats of description length within which the best move is refitted."""
+_LIGHTEST = 6
+"""Centroids of least weight that may be exchanged."""
+_SHORT = 4
+"""Candidates whose share is searched, by the slope of the likelihood."""
+_SLACK = 20.0
+"""Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
 _TYPICAL = (-2.5, -1.5)
 """Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
@@ -49,76 +55,12 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     return model
 
 
-def exchange(
-    rows: Rows,
-    model: Model,
-    pool: Bits,
-    place: Indices,
-    prior: Prior,
-    rounds: int,
-    refused: set[tuple[bytes, bytes]],
-    sweeps: int = 2,
-) -> Model:
-    """Replace centroids, one at a time, by the frequent string that serves better with all the others kept.
+def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 3) -> Model:
+    """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
-    Args:
-        rows: the strings.
-        model: where to start.
-        pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
-        prior: belief about the rates.
-        rounds: EM rounds after an exchange.
-        refused: exchanges that did not serve, old string and new; not tried again, and added to.
-        sweeps: most passes over the centroids.
-    """
-    for _ in range(sweeps):
-        columns = spread(rows, pool, model, place)
-        before, in_vain = score(rows, model), 0
-        for k in np.argsort(model.weights, kind="stable"):
-            if k >= len(model.weights) or in_vain == _IN_VAIN:
-                break
-            best, level = _best_exchange(rows, model, int(k), pool, columns), score(rows, model)
-            names = (model.centroids[k].tobytes(), pool[best].tobytes())
-            if names[0] == names[1] or names in refused:
-                continue
-            centroids = model.centroids.copy()
-            centroids[k] = pool[best]
-            trial = fit(rows, replace(model, centroids=centroids, kernel=None), prior, _GLANCE)
-            if score(rows, trial) < level + _HOPELESS:
-                trial = fit(rows, trial, prior, rounds - _GLANCE)
-            if score(rows, trial) < level - 1e-6 * abs(before):
-                model = trial
-                in_vain = 0
-            else:
-                refused.add(names)
-                in_vain += 1
-        if score(rows, model) >= before:
-            break
-    return model
-
-
-def _best_exchange(rows: Rows, model: Model, k: int, pool: Bits, columns: Singles) -> int:
-    assert model.kernel is not None
-    share = model.weights * (1 - model.background)
-    share[k] = 0
-    total = share.astype(np.float32) @ model.kernel
-    total += np.float32(1 - share.sum())
-    return _best_addition(rows, np.delete(model.centroids, k, axis=0), pool, columns, total)[0]
-
-
-def _best_addition(rows: Rows, kept: Bits, pool: Bits, columns: Singles, total: Singles) -> tuple[int, float, float]:
-    slope = columns @ (rows.shares / total)
-    slope[(hamming(pack(pool), pack(kept)) == 0).any(axis=1)] = 0
-    short = np.argsort(-slope, kind="stable")[:6]
-    lift = columns[short] / total
-    lift -= 1
-    share, gain = best_share(lift, rows.shares, 0.05)
-    best = int(np.argmax(gain))
-    return int(short[best]), float(share[best]), float(gain[best]) * rows.shots
-
-
-def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 6) -> Model:
-    """Add, exchange and move centroids as long as the description length falls.
+    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    them all. What it would gain is judged under the present channel; only moves that are not hopeless are refitted, all
+    at once.
 
     Args:
         rows: the strings.
@@ -127,25 +69,57 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         place: ``(m, u)`` their `places`.
         prior: belief about the rates.
         most: most centroids.
-        tries: most rounds of moves.
+        tries: most moves.
     """
-    refused: set[tuple[bytes, bytes]] = set()
+    level = score(rows, model)
     for _ in range(tries):
-        level = score(rows, model)
-        model = exchange(rows, model, pool, place, prior, 8, refused)
-        model = relocate(rows, model, prior, 8)
-        if len(model.weights) < most:
-            assert model.total is not None
-            columns = spread(rows, pool, model, place)
-            best, share, _ = _best_addition(rows, model.centroids, pool, columns, model.total)
-            weights = np.append(model.weights * (1 - share), share)
-            trial = replace(model, centroids=np.vstack([model.centroids, pool[best]]), weights=weights, kernel=None)
-            trial = fit(rows, trial, prior, 12)
-            if score(rows, trial) < score(rows, model):
-                model = trial
-        if score(rows, model) > level - 1.0:
+        moves = _moves(rows, model, pool, place, most)
+        quick = fit_all(rows, moves, prior, _GLANCE)
+        if not quick:
             break
+        best = min(quick, key=lambda one: score(rows, one))
+        if score(rows, best) > level + _NEARLY:
+            break
+        best = relocate(rows, fit(rows, best, prior, _GLANCE), prior, _GLANCE, tries=1)
+        if (found := score(rows, best)) >= level - 1e-6 * abs(level):
+            break
+        level, model = found, best
     return model
+
+
+def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> list[Model]:
+    assert model.kernel is not None
+    share = (model.weights * (1 - model.background)).astype(np.float32)
+    k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
+    out = np.append(light, k) if k < most else light
+    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
+    kept[np.arange(len(light)), light] = 0
+    total = kept @ model.kernel
+    total += 1 - kept.sum(axis=1)[:, None]
+    before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
+    columns = spread(rows, pool, model, place)
+    slope = columns @ (rows.shares / total).T
+    slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
+    short = np.argsort(-slope, axis=0, kind="stable")[:_SHORT].T
+    lift = columns[short]
+    lift /= total[:, None]
+    lift -= 1
+    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
+    gain = gain.reshape(short.shape) * rows.shots
+    best = gain.argmax(axis=1)
+    moves = []
+    for row, gone in enumerate(out.tolist()):
+        after = before[row] + gain[row, best[row]]
+        if after < model.log_likelihood - (_HOPELESS if gone < k else 0):
+            continue
+        joining, e = pool[short[row, best[row]]], float(joins.reshape(short.shape)[row, best[row]])
+        weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
+        centroids = np.vstack([model.centroids, joining])
+        if gone < k:
+            weights, centroids = np.delete(weights, gone), np.delete(centroids, gone, axis=0)
+        held = float(weights.sum())
+        moves.append(replace(model, centroids=centroids, weights=weights / held, background=max(1 - held, FAINT)))
+    return moves
 
 
 def split_bits(ones: Floats, precision: Floats) -> Bits:
@@ -167,9 +141,7 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
         >>> split_bits(read_as_one, np.full(11, 1000.0)).astype(int)
         array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
     """
-    clipped = np.clip(ones, 1e-4, 1 - 1e-4)
-    logit = np.log(clipped / (1 - clipped))
-    noise = 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
+    logit, noise = _logits(ones, precision)
     answer = ones > 0.5
     best = _evidence(logit, noise, answer) + _MARGIN
     for threshold in np.unique(logit[(ones > 1 - _DECAYED) & ~answer]):
@@ -177,6 +149,12 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
         if level > best:
             best, answer = level, logit >= threshold
     return np.asarray(answer)
+
+
+def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
+    """Give the logit of each share of ones, and its sampling variance."""
+    clipped = np.clip(ones, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped)), 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
 
 
 def _evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
@@ -198,14 +176,21 @@ def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
 
 
 def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
-    """Turn bits of a single centroid whose shots mostly decayed, and refit."""
+    """Turn bits of a single centroid whose shots mostly decayed, and refit, where posterior odds favour it.
+
+    The odds: what the likelihood gains or loses, and the evidence of `split_bits` for rates that scatter less.
+    """
     seen = expected(rows, model)
-    sent = split_bits(seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots))
+    ones, precision = seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots)
+    sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
     if not turned.any():
         return model
     odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
-    return fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
+    trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
+    logit, noise = _logits(ones, precision)
+    gain = _evidence(logit, noise, sent) - _evidence(logit, noise, model.centroids[0])
+    return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
 
 
 def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
@@ -221,7 +206,10 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     single = np.eye(n, dtype=bool)
     centres = model.centroids[0] ^ np.vstack([np.zeros((1, n), dtype=bool), single])
     around = np.abs(distances(rows, centres) - 1) < 0.5
-    centre = centres[int(np.argmax(around @ np.sqrt(rows.weights)))]
+    at = int(np.argmax(around @ np.sqrt(rows.weights)))
+    centre = centres[at]
+    if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[at]].sum():
+        return None
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
     start = Model(
         centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
@@ -232,8 +220,6 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
         return None
     circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
-    if circle.log_likelihood < model.log_likelihood - _HOPELESS:
-        return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 

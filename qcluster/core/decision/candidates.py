@@ -6,6 +6,7 @@ the candidates only through their Gram matrix G and their overlaps g with sqrt(q
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,14 @@ from qcluster.core.product import single_string
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-FLIPS = (0.03, 0.08, 0.16, 0.28)
-"""Flip rates of all bits at which counts are deconvolved: spaced evenly in what they undo."""
-DENSITIES = (0.0, 0.3, 1.0)
-"""Dirichlet masses of every string: 0 means one for all strings together (few strings), 1 is Porter-Thomas."""
-LEARNED = (0.0, 0.3)
-"""The same for the rates that the mixture learned, and for those that are known."""
-SUPPORT = (5.0, 50.0)
-"""Dirichlet mass of the whole ideal where only observed strings are candidates: about the number that matters."""
+GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
+"""Flip rates of all bits at which counts are deconvolved, and Dirichlet masses of every string: 0 means one for all
+strings together (few strings), 1 is Porter-Thomas. Others were tried, and the answers did without them."""
+KNOWN = (0.0, 0.3)
+"""Dirichlet masses for flip rates that are known; those that the mixture learned go with the first."""
+OBSERVED = ((0, 5.0), (2, 5.0), (4, 50.0), (5, 50.0))
+"""Where only observed strings are candidates: places in `GRID`, and the Dirichlet mass of the whole ideal there, about
+the number of strings that matter."""
 WIDEST = 12
 """Most bits for which the full vector is deconvolved."""
 _STEPS, _STEPS_OBSERVED = 24, 16
@@ -41,9 +42,9 @@ NAMES = (
     "mixture",
     "string",
     "heaviest",
-    *(f"flips {flips:g}, density {density:g}" for flips in FLIPS for density in DENSITIES),
-    *(f"learned rates, density {density:g}" for density in LEARNED),
-    *(f"known rates, density {density:g}" for density in LEARNED),
+    *(f"flips {flips:g}, density {density:g}" for flips, density in GRID),
+    "learned rates",
+    *(f"known rates, density {density:g}" for density in KNOWN),
 )
 """The candidates, in the order of every array over them."""
 RAW, SMOOTH, MIXTURE, STRING, HEAVIEST, DENSE = range(6)
@@ -122,23 +123,25 @@ def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettin
 
 def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> tuple[Posterior, Floats, Indices, None]:
     """Deconvolve the full vector at every flip rate tried, at the mixture's rates, and at those known."""
-    n, first = d.n_bits, len(NAMES) - 2 * len(LEARNED)
-    pairs = [(np.full((n, 2), flips), density) for flips in FLIPS for density in DENSITIES]
-    pairs += [(np.clip(fit.rates, 0, _LARGEST), density) for density in LEARNED]
-    slots = [*range(DENSE, first), *range(first, first + len(LEARNED))]
+    n = d.n_bits
+    pairs = [(np.full((n, 2), flips), density) for flips, density in GRID]
+    pairs.append((np.clip(fit.rates, 0, _LARGEST), KNOWN[0]))
     if known is not None:
-        pairs += [(np.clip(known, 0, _LARGEST), density) for density in LEARNED]
-        slots += range(first + len(LEARNED), len(NAMES))
+        pairs += [(np.clip(known, 0, _LARGEST), density) for density in KNOWN]
+    slots = np.arange(DENSE, DENSE + len(pairs))
     rates = np.stack([one for one, _ in pairs])
     concentration = np.array([density or 0.5**n for _, density in pairs])
     vector = np.zeros(1 << n)
     vector[d.words[:, 0].astype(np.intp)] = d.weights
-    return deconvolve(vector, rates, concentration, steps=_STEPS), rates, np.array(slots), None
+    return deconvolve(vector, rates, concentration, steps=_STEPS), rates, slots, None
 
 
 def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
-    """Deconvolve on the most frequent strings, at every flip rate tried."""
-    rates = np.broadcast_to(np.array(FLIPS)[:, None, None], (len(FLIPS), d.n_bits, 2))
-    posterior, places, _ = deconvolve_observed(d.bits, d.weights, rates, np.array(SUPPORT), steps=_STEPS_OBSERVED)
-    slots = [DENSE + place * len(DENSITIES) + k for place in range(len(FLIPS)) for k in range(len(SUPPORT))]
-    return posterior, np.repeat(rates, len(SUPPORT), axis=0), np.array(slots), places
+    """Deconvolve on the most frequent strings, at two flip rates and two numbers of strings."""
+    pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
+    flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
+    rates = np.broadcast_to(np.array(flips)[:, None, None], (len(flips), d.n_bits, 2))
+    posterior, places, _ = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
+    where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
+    slots = [where[one] for one in product(flips, strings)]
+    return posterior, np.repeat(rates, len(strings), axis=0), np.array(slots), places

@@ -117,14 +117,18 @@ def read_all(folder: Path) -> Table:
 
 
 def plan(folder: Path, full: int, wide: int, records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
-    """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes."""
-    parts: list[tuple[str, Any, int, Path]] = []
+    """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
+
+    Recorded sets come first, and drawn cases of both kinds in step, so that a table stopped early is of one kind.
+    """
+    parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
+    for path in records:
+        parts.append((-1.0, ("records", path, 0, folder / f"records-{path.name.split('.')[0]}.npz")))
     for source, many in (("full", full), ("wide", wide)):
         for first in range(0, many, _PART):
-            parts.append((source, min(_PART, many - first), first, folder / f"{source}-{first:07d}.npz"))
-    for path in records:
-        parts.append(("records", path, 0, folder / f"records-{path.name.split('.')[0]}.npz"))
-    return [part for part in parts if not part[-1].exists()]
+            size = min(_PART, many - first)
+            parts.append((first / many, (source, size, first, folder / f"{source}-{first:07d}.npz")))
+    return [part for _, part in sorted(parts, key=lambda one: one[0]) if not part[-1].exists()]
 
 
 def build_part(part: tuple[str, Any, int, Path]) -> Path:
