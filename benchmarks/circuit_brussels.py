@@ -42,7 +42,7 @@ def main() -> None:
         counts = qc.Distribution.of(record["counts"])
         start = process_time()
         faults = fault_masks(physical_circuit(record), calibration).symmetrised()
-        fixed = qc.mitigate(counts, faults=faults)
+        fixed = qc.mitigate(counts, faults)
         seconds = process_time() - start
         alone = qc.mitigate(counts, method="mixture")
         rows.append(

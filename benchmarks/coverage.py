@@ -80,7 +80,7 @@ def cases() -> Iterator[tuple[str, str, int, Floats, Floats, Mitigate]]:
         paper: Mitigate = lambda counts: qc.mitigate(counts, 0.05, method="paper")  # noqa: E731
         yield "ghz, 5% flips", "paper", shots, ghz, flipped(ghz, np.full((8, 2), 0.05)), paper
         faults = chain(8, 0.03)
-        circuit: Mitigate = lambda counts: qc.mitigate(counts, faults=faults)  # noqa: B023, E731
+        circuit: Mitigate = lambda counts: qc.mitigate(counts, faults)  # noqa: B023, E731
         yield "ghz, chain of faults", "circuit", shots, ghz, struck(ghz, faults), circuit
         smooth = np.sort(broad)[::-1] ** 2
         smooth = smooth / smooth.sum()

@@ -147,7 +147,7 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
     for condition, change in CONDITIONS.items():
         told = change(known(run), np.random.default_rng([seed, 2]))
         right = condition == "right" or run.faults is None
-        yield row(condition, "mitigate(run)", qc.mitigate(run, faults=None if right else told).distribution)
+        yield row(condition, "mitigate(run)", qc.mitigate(run, noise=None if right else told).distribution)
         yield row(condition, "richardson_lucy", richardson_lucy(counts, told))
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
 

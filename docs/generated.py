@@ -1,6 +1,6 @@
-"""Pages that are written anew at every build, so that they cannot fall behind: measured harm, and the commands.
+"""Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-Both land in docs/_generated/, which is not kept: limits.md and reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, guides/choose.md and reference/commands.md include them.
 """
 
 import csv
@@ -59,6 +59,21 @@ def torino_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+def methods_table() -> str:
+    """Write the registered methods, and what they need and use of the noise, as Markdown."""
+    import qcluster  # noqa: F401  (makes the baselines known)
+    from qcluster.core.methods.registry import every
+    from qcluster.core.noise.given import WORDS
+
+    text = ["| `method=` | does | needs | uses, if given | settings |", "|---|---|---|---|---|"]
+    for method in every():
+        needs = WORDS[method.needs] if method.needs else "–"
+        uses = ", ".join(WORDS[kind] for kind in method.uses) or "–"
+        settings = f"`{method.settings.__name__}`" if method.settings else "–"
+        text.append(f'| `"{method.name}"` | {method.summary} | {needs} | {uses} | {settings} |')
+    return "\n".join(text) + "\n"
+
+
 def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
     """Write the help of every command of the command line as Markdown."""
     import click
@@ -88,6 +103,7 @@ def write(_: Any = None) -> None:
         "harm.md": harm_table(RESULTS / "judge_mixture.csv"),
         "torino.md": torino_table(RESULTS / "torino.csv"),
         "commands.md": "".join(commands()),
+        "methods.md": methods_table(),
     }
     for name, text in pages.items():
         if not (place / name).exists() or (place / name).read_text(encoding="utf-8") != text:

@@ -29,7 +29,7 @@ def search(sampler: MitigatedSampler) -> tuple[str, float]:
 
 def main() -> None:
     """Search without and with mitigation, on the same shots."""
-    for name, options in (("raw", {"method": "none"}), ("mitigated", {"rates": readout_rates})):
+    for name, options in (("raw", {"method": "none"}), ("mitigated", {"noise": readout_rates})):
         string, share = search(MitigatedSampler("fake_torino", shots=4096, twirls=4, seed=7, **options))
         print(f"{name:9} {string} {share:.3f}")
 

@@ -1,19 +1,21 @@
 """Quantum error mitigation of Sampler counts: gate and readout errors, no calibration circuits, and a guard.
 
-The core is imported at once and needs numpy only; everything else is imported on first use (PEP 562).
+The core is imported at once and needs NumPy and attrs only; everything else is imported on first use (PEP 562).
 """
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from qcluster.core import metrics
 from qcluster.core.distribution import Distribution, Estimate
 from qcluster.core.interval import Interval
-from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.methods.registry import register_later
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation, draw_by
 from qcluster.core.mixture import MixtureSettings
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings
-from qcluster.core.verdict import GuardSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from qcluster.device.twirl import twirl
     from qcluster.learn.hamming import HammingKMajority
     from qcluster.learn.rates import estimate_rates
+    from qcluster.plot import plot
     from qcluster.qnn import QNNClassifier
 
 __version__ = "0.1.0"
@@ -49,13 +52,15 @@ _LAZY = {
 }
 """Public names that cost more than numpy, and where they live."""
 
+_MODULES = ("baselines", "plot")
+"""Public names that are modules; `qcluster.plot` can be called."""
+
 __all__ = [
     "AccountError",
     "Calibration",
     "CalibrationError",
     "Distribution",
     "Estimate",
-    "GuardSettings",
     "HammingKMajority",
     "Interval",
     "JobError",
@@ -75,6 +80,7 @@ __all__ = [
     "metrics",
     "mitigate",
     "mitigate_many",
+    "plot",
     "read_calibration",
     "read_profile",
     "reference_circuit",
@@ -83,12 +89,23 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY or name == "baselines":
-        value = getattr(import_module(_LAZY[name]), name) if name in _LAZY else import_module("qcluster.baselines")
+    if name in _MODULES:
+        return import_module(f"qcluster.{name}")
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name]), name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'qcluster' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, "baselines"})
+    return sorted({*globals(), *_LAZY, *_MODULES})
+
+
+def _draw(fixed: Mitigation, *given: Any, **options: Any) -> Any:
+    return import_module("qcluster.plot").plot_mitigation(fixed, *given, **options)
+
+
+# What the core must not know, it is told here.
+draw_by(_draw)
+register_later(partial(import_module, "qcluster.baselines"))

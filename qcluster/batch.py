@@ -6,12 +6,14 @@ from numbers import Integral
 from typing import Any
 
 from qcluster.core.distribution import Distribution
-from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.methods.registry import Method, find, register
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation
 from qcluster.workers import parallel
 
 
 def mitigate_many(
-    many: Iterable[Any], rates: Sequence[Any] | None = None, *, workers: int = -1, **options: Any
+    many: Iterable[Any], noise: Sequence[Any] | None = None, *, workers: int = -1, **options: Any
 ) -> Iterator[Mitigation]:
     """Mitigate sets of counts in parallel, by joblib.
 
@@ -20,7 +22,7 @@ def mitigate_many(
 
     Args:
         many: sets of counts, each anything that `mitigate` takes: a `Run` brings the faults of its circuit here too.
-        rates: flip rates, one entry for each set of counts; as for `mitigate`.
+        noise: what is known of the noise, one entry for each set of counts, each as for `mitigate`.
         workers: processes (threads within ``joblib.parallel_config(backend="threading")``); -1 for one a core, 1 for
             none but this one.
         **options: of `mitigate`, the same for all: `method`, `guard`, `settings`.
@@ -30,7 +32,7 @@ def mitigate_many(
 
     Raises:
         ValueError, TypeError: bad counts or options, as in `mitigate`; one set of counts in place of several; not as
-            many rates as sets of counts; or no number of workers.
+            many entries of noise as sets of counts; or no number of workers.
 
     Example:
         >>> [fixed.distribution.shots for fixed in mitigate_many([{"00": 60, "11": 40}, {"01": 9, "10": 8}], workers=1)]
@@ -41,21 +43,29 @@ def mitigate_many(
     if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
         raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
     sets = list(many)
-    if rates is not None and (not isinstance(rates, Sized) or len(rates) != len(sets)):
-        came = len(rates) if isinstance(rates, Sized) else repr(rates)
-        raise ValueError(f"rates must have one entry for each of the {len(sets)} sets of counts; got {came}")
-    return _mitigated(sets, rates, int(workers), options)
+    if noise is not None and (not isinstance(noise, Sized) or len(noise) != len(sets)):
+        came = len(noise) if isinstance(noise, Sized) else repr(noise)
+        raise ValueError(f"noise must have one entry for each of the {len(sets)} sets of counts; got {came}")
+    return _mitigated(sets, noise, int(workers), options)
 
 
 def _mitigated(
-    many: Sequence[Any], rates: Sequence[Any] | None, workers: int, options: dict[str, Any]
+    many: Sequence[Any], noise: Sequence[Any] | None, workers: int, options: dict[str, Any]
 ) -> Iterator[Mitigation]:
     from joblib import delayed
 
     # Packed shots travel to the workers, not dicts of text. What is more than text, such as a Run, goes as it is:
     # only `mitigate` decides what of it counts.
     held = (Distribution.of(item) if isinstance(item, (Mapping, list, tuple)) else item for item in many)
-    jobs = zip(held, repeat(None) if rates is None else rates, strict=False)
+    jobs = zip(held, repeat(None) if noise is None else noise, strict=False)
+    # A method that the caller registered is not known to another process.
+    method = None if options.get("method") is None else find(options["method"])
     yield from parallel(workers, return_as="generator")(
-        delayed(mitigate)(counts, rate, **options) for counts, rate in jobs
+        delayed(_mitigate)(method, counts, known, options) for counts, known in jobs
     )
+
+
+def _mitigate(method: Method | None, counts: Any, noise: Any, options: dict[str, Any]) -> Mitigation:
+    if method is not None:
+        register(method)
+    return mitigate(counts, noise, **options)

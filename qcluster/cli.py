@@ -17,7 +17,9 @@ from qcluster.cli_qnn import qnn_app
 from qcluster.cli_rates import rates_app
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
-from qcluster.core.mitigate import METHODS, Mitigation, mitigate
+from qcluster.core.methods.registry import every, find
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation
 from qcluster.errors import QClusterError, StorageError
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+_METHODS = f"One of: {', '.join(method.name for method in every())}."
+
 app.add_typer(jobs_app)
 app.add_typer(bench_app)
 app.add_typer(qnn_app)
@@ -58,8 +62,8 @@ def mitigate_file(
             help="JSON: counts, or a saved runtime result; or the directory of a saved run. '-' is standard input."
         ),
     ],
-    rates: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
-    method: Annotated[str | None, typer.Option(help=f"One of: {', '.join(METHODS)}.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
+    method: Annotated[str | None, typer.Option(help=_METHODS)] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
@@ -75,14 +79,17 @@ def mitigate_file(
     """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.files import read_counts, read_rates, read_reference, write_mitigation
 
-    if method not in (None, "mixture"):
+    if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
-    known = None if rates is None else read_rates(rates)
     if reference is None and expected is not None:
         raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
-    noise = None if reference is None else read_reference(reference, expected, pub)
+    if reference is not None and noise is not None:
+        raise ValueError("--noise and --reference both say what the noise is: give one of them")
+    known = None if noise is None else read_rates(noise)
+    if reference is not None:
+        known = read_reference(reference, expected, pub)
     counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
-    fixed = mitigate(counts, known, method=method, guard=guard, noise=noise)
+    fixed = mitigate(counts, known, method=method, guard=guard)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _show(fixed, top, level=level)
     _show_averages(fixed, averages, level)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from qcluster.core.distribution import Distribution
 from qcluster.core.metrics import hellinger_fidelity
-from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
-from qcluster.core.mitigate import Mitigation
+from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.errors import StorageError
 

@@ -1,9 +1,15 @@
-"""Figures. Raw, mitigated and ideal have the same three colours everywhere."""
+"""Figures. Raw, mitigated and ideal have the same three colours everywhere.
 
+The module can be called, as `plot` in it: `qcluster.plot` is this module as soon as anything imports it, and must still
+be the function that users know.
+"""
+
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,7 +18,7 @@ from matplotlib.figure import Figure
 from qcluster.core.bits import format_bitstrings, hamming
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval, intervals
-from qcluster.core.mitigate import Mitigation
+from qcluster.core.mitigation import Mitigation
 from qcluster.files import write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
@@ -36,35 +42,52 @@ class NotebookFigure(Figure):
         return held.getvalue()
 
 
-def plot_distributions(
-    *distributions: Distribution,
+def plot(
+    *shown: Any,
     labels: Sequence[str] | None = None,
     top: int = 16,
     errors: Sequence[Errors | None] | None = None,
     ax: Any = None,
-) -> Any:
-    """Draw the most probable strings of one to three distributions as bars.
+) -> Figure:
+    """Draw the most probable bitstrings of one to three distributions as bars.
 
     Args:
-        distributions: of one width.
+        shown: counts of any kind that `Distribution.of` takes, all of one width, such as raw counts, a mitigated and an
+            ideal distribution; a `Mitigation` stands for its counts and its answer, both with 95% intervals.
         labels: one for each; "raw", "mitigated" and "ideal" have colours of their own, and are the default in
             this order.
-        top: how many strings, the most probable ones over all distributions.
-        errors: for each distribution, what gives the intervals of bitstrings, drawn as error bars, or None.
+        top: how many strings, the most probable ones over all distributions; at least 1.
+        errors: for each distribution, what gives the intervals of bitstrings, such as `Mitigation.intervals`, drawn as
+            error bars, or None.
         ax: matplotlib axes to draw on; a new figure by default.
 
     Returns:
         The matplotlib figure.
 
+    Raises:
+        ValueError, TypeError: what is no counts; other widths; not one label, or entry of errors, for each.
+
     Example:
-        >>> figure = plot_distributions(Distribution.of({"00": 48, "01": 4, "11": 48}))
+        >>> import qcluster as qc
+        >>> figure = qc.plot({"00": 48, "01": 4, "11": 48}, {"00": 0.5, "11": 0.5}, labels=["raw", "ideal"])
         >>> figure.axes[0].get_ylabel()
         'probability'
     """
+    if top < 1:
+        raise ValueError(f"top must be at least 1; got {top}")
+    distributions: list[Distribution] = []
+    intervals_of: list[Errors | None] = []
+    for one in shown:
+        if isinstance(one, Mitigation):
+            distributions += [one.raw, one.distribution]
+            intervals_of += [partial(intervals, one.raw, one.raw, None), one.intervals]
+        else:
+            distributions.append(Distribution.of(one))
+            intervals_of.append(None)
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
     if not distributions or len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
-    bars = list(errors) if errors is not None else [None] * len(distributions)
+    bars = list(errors) if errors is not None else intervals_of
     if len(bars) != len(distributions):
         raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
     pooled = _pool(distributions)
@@ -87,7 +110,16 @@ def plot_distributions(
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    return ax.figure
+    drawn: Figure = ax.figure
+    return drawn
+
+
+def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int = 16, ax: Any = None) -> Figure:
+    """Draw raw beside mitigated, and the ideal where it is known, under the verdict; `Mitigation.plot` calls it."""
+    figure = plot(fixed, *([] if ideal is None else [ideal]), top=top, ax=ax)
+    verdict = "mitigated" if fixed.applied else "left as it is"
+    (figure.axes[0] if ax is None else ax).set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
+    return figure
 
 
 def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = None, top: int = 16) -> None:
@@ -103,13 +135,8 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = 
         ValueError: matplotlib does not know the ending.
         StorageError: the file cannot be written.
     """
-    shown = [fixed.raw, fixed.distribution] + ([ideal] if ideal is not None else [])
-    errors: list[Errors | None] = [partial(intervals, fixed.raw, fixed.raw, None), fixed.intervals, None]
-    figure = plot_distributions(*shown, top=top, errors=errors[: len(shown)])
-    verdict = "mitigated" if fixed.applied else "left as it is"
-    figure.axes[0].set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
     drawn = BytesIO()
-    figure.savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
+    plot_mitigation(fixed, ideal, top=top).savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
     write_whole(path, drawn.getvalue())
 
 
@@ -152,3 +179,12 @@ def plot_reference(report: Any) -> Any:
     right.invert_yaxis()
     right.set(xscale="log", xlabel="faults, measured over calibrated")
     return figure
+
+
+class _Callable(ModuleType):
+    """A module that is called as its function `plot`."""
+
+    __call__ = staticmethod(plot)
+
+
+sys.modules[__name__].__class__ = _Callable

@@ -13,13 +13,13 @@ ALLOWED = {
     "errors": set(),
     "core": {"errors"},
     "baselines": {"errors", "core"},
-    "learn": {"errors", "core"},
+    "learn": {"errors", "core", "workers"},
     "workers": set(),
     "batch": {"errors", "core", "workers"},
     "files": {"errors", "core"},
     "folders": {"errors", "files"},
     "plot": {"errors", "core", "files"},
-    "device": {"errors", "core", "learn", "baselines", "files", "folders"},
+    "device": {"errors", "core", "learn", "baselines", "files", "folders", "plot"},
     "qnn": {"errors", "core", "learn", "baselines", "device", "files"},
     "bench": {"errors", "core", "learn", "baselines", "device", "files", "folders", "plot", "workers"},
     "demo": {"errors", "core", "device", "bench"},
@@ -37,6 +37,7 @@ def room(path: Path) -> str:
 
 
 def imported(path: Path) -> set[str]:
+    """What a file imports, wherever in it: `import_module("...")`, and what only type checkers read, count too."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -44,7 +45,85 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative imports hide the arrows"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+            names |= literal(node.args)
+        elif isinstance(node, ast.Call) and any("import_module" in ast.unparse(item) for item in node.args):
+            names |= literal(node.args)  # such as partial(import_module, "...")
     return names
+
+
+def literal(arguments: list[ast.expr]) -> set[str]:
+    return {item.value for item in arguments if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+
+
+def dotted(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def files_imported(path: Path, known: set[str]) -> set[str]:
+    """Files of the package that a file imports: of ``a.b.c`` the longest part that is a file."""
+    found = set()
+    for name in imported(path):
+        parts = name.split(".")
+        files = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
+        found |= set([file for file in files if file in known][:1])
+    return found - {dotted(path)}
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of files that all import one another, by way of others or directly: strongly connected components."""
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = [start]
+        while ahead:
+            new = arrows[ahead.pop()] - seen
+            seen |= new
+            ahead += new
+        return seen
+
+    reach = {name: reached(name) for name in arrows}
+    groups = {tuple(sorted(b for b in reach[a] if a in reach[b])) for a in arrows if a in reach[a]}
+    return [list(group) for group in sorted(groups)]
+
+
+def test_no_files_import_one_another_in_a_circle():
+    paths = {dotted(path): path for path in modules()}
+    arrows = {name: files_imported(path, set(paths)) for name, path in paths.items()}
+    assert circles(arrows) == []
+
+
+def test_circles_are_seen(tmp_path):
+    """The check above can fail: by a function's import, a type checker's, and by name."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+    path = tmp_path / "file.py"
+    path.write_text(
+        "from functools import partial\nfrom importlib import import_module\n"
+        'def late():\n    from qcluster import cli\n    return import_module("qcluster.plot")\n'
+        'load = partial(import_module, "qcluster.qnn.data")\n'
+    )
+    assert {"qcluster.cli", "qcluster.plot", "qcluster.qnn.data"} <= imported(path)
+
+
+FOLDERS = sorted({path.parent for path in (PACKAGE / "core").rglob("*.py")})
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        pytest.param(
+            folder,
+            id=folder.name,
+            marks=pytest.mark.xfail(reason="core is yet to be cut into rooms", strict=True)
+            if folder.name == "core"
+            else [],
+        )
+        for folder in FOLDERS
+    ],
+)
+def test_a_folder_of_the_core_can_be_read_at_a_glance(folder):
+    assert len([path for path in folder.glob("*.py") if path.name != "__init__.py"]) <= 14
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -56,10 +135,12 @@ def test_imports_run_in_one_direction(path):
     assert rooms <= ALLOWED[here] | {here}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: path.name)
-def test_core_imports_numpy_and_the_standard_library_only(path):
+@pytest.mark.parametrize(
+    "path", sorted((PACKAGE / "core").rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_core_imports_numpy_attrs_and_the_standard_library_only(path):
     tops = {name.split(".")[0] for name in imported(path)}
-    assert tops <= {"numpy", "qcluster"} | set(sys.stdlib_module_names)
+    assert tops <= {"numpy", "attrs", "qcluster"} | set(sys.stdlib_module_names)
     assert not tops & {"time", "logging", "random", "os", "io"}, "core has no clock, no I/O and no hidden randomness"
 
 
@@ -69,7 +150,7 @@ def test_no_pickle_is_read_or_written(path):
     assert "allow_pickle=True" not in path.read_text(encoding="utf-8")
 
 
-def test_importing_the_package_costs_numpy_only():
+def test_importing_the_package_costs_numpy_and_attrs_only():
     heavy = "qiskit", "qiskit_aer", "qiskit_ibm_runtime", "sklearn", "scipy", "matplotlib", "pandas", "mthree", "typer"
     code = f"import sys, qcluster; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

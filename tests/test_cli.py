@@ -31,7 +31,7 @@ def pub(counts):
 
 
 def test_counts_from_standard_input_give_a_table():
-    done = run("mitigate", "-", "--rates", "0.08", "--method", "paper", text=json.dumps(COUNTS))
+    done = run("mitigate", "-", "--noise", "0.08", "--method", "paper", text=json.dumps(COUNTS))
     assert done.returncode == 0, done.stderr
     assert "3 bits, 1000 shots, 4 distinct strings" in done.stdout
     assert "0.4300" in done.stdout
@@ -43,11 +43,11 @@ def test_the_result_is_written_as_json_and_drawn(tmp_path):
     source.write_text(json.dumps({"counts": COUNTS}))
     rates = tmp_path / "rates.json"
     rates.write_text("[0.08, 0.05, [0.1]]")
-    done = run("mitigate", source, "--rates", rates)
+    done = run("mitigate", source, "--noise", rates)
     assert done.returncode == 2
     rates.write_text("[0.08, 0.05, 0.1]")
     out, figure = tmp_path / "out.json", tmp_path / "out.png"
-    done = run("mitigate", source, "--rates", rates, "--method", "paper", "--json", out, "--plot", figure)
+    done = run("mitigate", source, "--noise", rates, "--method", "paper", "--json", out, "--plot", figure)
     assert done.returncode == 0, done.stderr
     written = json.loads(out.read_text())
     wanted = qc.mitigate(COUNTS, [0.08, 0.05, 0.1], method="paper")
@@ -87,7 +87,7 @@ def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
     for words, said in (
         (("--expected", "01"), "--expected goes with --reference"),
         (("--reference", reference, "--expected", "0"), "width of the reference's counts"),
-        (("--reference", reference, "--rates", "0.1"), "rates as well"),
+        (("--reference", reference, "--noise", "0.1"), "give one of them"),
         (("--reference", tmp_path / "none.json"), "none.json"),
     ):
         wrong = run("mitigate", "-", *words, text=text)
@@ -100,11 +100,11 @@ def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
 def test_a_saved_runtime_result_is_read(tmp_path):
     source = tmp_path / "result.json"
     source.write_text(json.dumps(PrimitiveResult([pub(COUNTS), pub({"1011": 9})]), cls=RuntimeEncoder))
-    done = run("mitigate", source, "--rates", "0.08", "--pub", "1", "--method", "paper")
+    done = run("mitigate", source, "--noise", "0.08", "--pub", "1", "--method", "paper")
     assert "1011" in done.stdout, done.stderr
-    many = run("mitigate", source, "--rates", "0.08")
+    many = run("mitigate", source, "--noise", "0.08")
     assert (many.returncode, "2 PUBs: choose one by --pub, 0 to 1; got None" in many.stderr) == (2, True)
-    beyond = run("mitigate", source, "--rates", "0.08", "--pub", "2")
+    beyond = run("mitigate", source, "--noise", "0.08", "--pub", "2")
     assert (beyond.returncode, "0 to 1; got 2" in beyond.stderr) == (2, True)
 
 
@@ -146,7 +146,7 @@ def test_strings_of_a_hundred_bits_leave_room_for_their_figures(tmp_path):
     ],
 )
 def test_bad_input_ends_with_one_line_and_code_two(text, said):
-    done = run("mitigate", "-", "--rates", "0.1", "--method", "paper", text=text)
+    done = run("mitigate", "-", "--noise", "0.1", "--method", "paper", text=text)
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
@@ -154,13 +154,13 @@ def test_bad_input_ends_with_one_line_and_code_two(text, said):
 
 
 def test_missing_and_unwritable_files_are_named(tmp_path):
-    missing = run("mitigate", tmp_path / "none.json", "--rates", "0.1")
+    missing = run("mitigate", tmp_path / "none.json", "--noise", "0.1")
     assert (missing.returncode, "none.json: No such file" in missing.stderr) == (2, True)
-    no_rates = run("mitigate", "-", "--rates", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
+    no_rates = run("mitigate", "-", "--noise", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
     assert (no_rates.returncode, "cannot read rates.json" in no_rates.stderr) == (2, True)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe")
-    out = run("mitigate", "-", "--rates", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))
+    out = run("mitigate", "-", "--noise", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))
     assert (out.returncode, f"cannot write {binary / 'o'}" in out.stderr) == (2, True)
     assert "not UTF-8" in run("mitigate", binary).stderr
 
@@ -182,3 +182,15 @@ def test_the_demo_runs_and_gains(tmp_path):
     raw, mitigated = (float(word.strip(",")) for word in done.stdout.split("raw ")[-1].split() if word[0] == "0")
     assert mitigated > raw
     assert (tmp_path / "qcluster-demo.png").exists()
+
+
+def test_every_method_is_reached_from_the_command_line():
+    done = run("mitigate", "-", "--method", "hammer", text=json.dumps(COUNTS))
+    assert done.returncode == 0
+    assert "method hammer, applied" in done.stdout
+    done = run("mitigate", "-", "--method", "m3", text=json.dumps(COUNTS))
+    assert done.returncode == 2
+    assert "method='m3' needs flip rates as its noise" in done.stderr
+    done = run("mitigate", "-", "--method", "magic", text=json.dumps(COUNTS))
+    assert "method must be one of" in done.stderr
+    assert "Traceback" not in done.stderr

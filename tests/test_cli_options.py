@@ -28,8 +28,8 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("mitigate", "counts.json", "--rates", "0.1", "--method", "paper", "--no-guard"), "--guard would have no"),
-        (("mitigate", "counts.json", "--rates", "0.1", "--method", "paper", "--guard"), "--guard would have no"),
+        (("mitigate", "counts.json", "--noise", "0.1", "--method", "paper", "--no-guard"), "--guard would have no"),
+        (("mitigate", "counts.json", "--noise", "0.1", "--method", "paper", "--guard"), "--guard would have no"),
         (("jobs", "submit", "c.qasm", "-d", "new", "--backend", "aer", "--mode", "batch"), "--mode would have no"),
         (("bench", "run", "plan.toml", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
         (("bench", "score", "folder", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
@@ -69,7 +69,7 @@ def test_what_would_have_no_effect_is_refused(place, words, said):
     "words",
     [
         ("mitigate", "counts.json", "--no-guard"),
-        ("mitigate", "counts.json", "--rates", "0.1", "--method", "paper"),
+        ("mitigate", "counts.json", "--noise", "0.1", "--method", "paper"),
         ("bench", "run", "plan.toml", "--workers", "1"),
         (
             "bench",

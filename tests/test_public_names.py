@@ -13,9 +13,13 @@ from typing import Any
 HELD = Path(__file__).with_name("public_names.txt")
 ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
 ALSO = {
+    "qcluster.baselines.door": ("enter",),
     "qcluster.core.circuit": ("CircuitSettings",),
     "qcluster.core.measured_method": ("MeasuredSettings",),
+    "qcluster.core.methods.registry": ("Method", "every", "find", "register"),
     "qcluster.core.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
+    "qcluster.core.mitigation": ("left",),
+    "qcluster.core.settings": ("within",),
     "qcluster.device.faults": ("fault_masks", "run_faults"),
     "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "status", "submit"),
     "qcluster.device.machine": ("Machine", "find_machine"),

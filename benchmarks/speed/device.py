@@ -49,7 +49,7 @@ def main() -> None:
     torino = FakeTorino()
     player = Player.from_backend(torino, noise_model=None)
     compiled = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1).run(circuit)
-    kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, rates=0.02, method="paper", seed=1) for k in (1, 16)}
+    kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, noise=0.02, method="paper", seed=1) for k in (1, 16)}
 
     def bare() -> None:
         passes = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1)
@@ -63,7 +63,7 @@ def main() -> None:
         "execute": lambda: execute([circuit], player, shots=SHOTS, seed=1),
         "execute, 16 twirls": lambda: execute([circuit], player, shots=SHOTS, twirls=16, seed=1),
         "MitigatedSampler, first call": lambda: (
-            MitigatedSampler(player, shots=SHOTS, rates=0.02, method="paper", seed=1).run([circuit]).result()
+            MitigatedSampler(player, shots=SHOTS, noise=0.02, method="paper", seed=1).run([circuit]).result()
         ),
         "MitigatedSampler, later calls": lambda: kept[1].run([circuit]).result(),
         "MitigatedSampler, later calls, 16 twirls": lambda: kept[16].run([circuit]).result(),

@@ -23,7 +23,7 @@ from benchmarks.speed.works import synthetic
 STRINGS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 BITS = (30, 40, 60, 80, 110, 156)
 WIDE, LARGE = 156, 300_000
-METHODS = {"mixture": {}, "paper": {"rates": 0.1, "method": "paper"}}
+METHODS = {"mixture": {}, "paper": {"noise": 0.1, "method": "paper"}}
 FIGURE = RESULTS.parents[1] / "docs" / "figures" / "speed_scaling.png"
 
 

@@ -108,4 +108,4 @@ def circuit(load: Load) -> Work:
 
     assert load.record is not None
     faults = fault_masks(physical_circuit(load.record), read_calibration(FakeBrussels())).symmetrised()
-    return lambda: qc.mitigate(load.counts, faults=faults)
+    return lambda: qc.mitigate(load.counts, faults)

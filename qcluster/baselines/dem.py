@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter
+from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.walsh import LinearIndex, walsh
@@ -12,6 +14,7 @@ _WIDEST = 20
 """Bits up to which the transform runs over all strings; wider strings are hashed to so many."""
 
 
+@own_errstate
 def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float = 0.0) -> Distribution:
     """Divide by the measured noise in the Walsh domain, ``p^(k) = h^(k) / e^(k)``.
 
@@ -66,3 +69,15 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         raise ValueError(f"truncation must leave something; nothing is above {truncation}")
     rows = np.flatnonzero(kept)
     return Distribution.from_words(strings[rows], kept[rows] * (observed.shots / kept.sum()), observed.n_bits)
+
+
+def _answer(counts: Distribution, noise: MeasuredNoise) -> Distribution:
+    return dem(counts, noise.reference_counts, noise.expected)
+
+
+enter(
+    "dem",
+    "DEM (arXiv:2501.01953): the noise of a reference circuit inverted by a Walsh transform, without truncation.",
+    _answer,
+    needs="measured",
+)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.hammr_l import flip_kernel
 from qcluster.baselines.radial import distance_blocks, look_up
 from qcluster.core.arithmetic import own_errstate
@@ -87,3 +88,16 @@ def _candidates(observed: Distribution) -> np.ndarray:
     chance = pdtrc(np.ceil(observed.weights) - 1, expected)
     rows = np.flatnonzero(chance * 2.0**observed.n_bits < 1)
     return rows[np.argsort(-observed.weights[rows], kind="stable")][:_CANDIDATES]
+
+
+def _answer(counts: Distribution, rates: Any) -> Distribution:
+    return em_uniform(counts, None if rates is None else one_rate(rates))
+
+
+enter(
+    "em_uniform",
+    "Bit flips and a uniform background by expectation maximisation (arXiv:2506.00683); learns its flip rate, or takes "
+    "the mean of those given.",
+    _answer,
+    uses=("rates",),
+)

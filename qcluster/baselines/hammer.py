@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter
 from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Words
@@ -94,3 +95,14 @@ def _pairs(words: Words, n_bits: int, width: int) -> Floats:
         for _, distances in distance_blocks(some, words[start + _ROWS :]):
             found += 2 * np.bincount(distances.ravel(), minlength=width)
     return found
+
+
+def _answer(counts: Distribution, rates: Any) -> Distribution:
+    return hammer(counts)
+
+
+enter(
+    "hammer",
+    "HAMMER: strings with weighty neighbourhoods are believed more (ASPLOS'22).",
+    _answer,
+)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.radial import radial_operator
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_whole
@@ -75,3 +76,15 @@ def flip_kernel(rate: float, n_bits: int) -> Floats:
     flips = np.arange(n_bits + 1)
     kernel: Floats = np.power(float(rate), flips) * np.power(1.0 - rate, n_bits - flips)
     return kernel
+
+
+def _answer(counts: Distribution, rates: Any) -> Distribution:
+    return hammr_l(counts, one_rate(rates))
+
+
+enter(
+    "hammr_l",
+    "Richardson-Lucy on the Hamming graph (arXiv:2603.28821), at the mean of the flip rates.",
+    _answer,
+    needs="rates",
+)

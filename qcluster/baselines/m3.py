@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import format_bitstrings
 from qcluster.core.checks import check_whole
@@ -86,3 +87,11 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
     if not ((rates >= 0) & (rates <= 1)).all():
         raise ValueError(f"readout errors must lie in [0, 1]; got {rates[~((rates >= 0) & (rates <= 1))][0]}")
     return rates
+
+
+enter(
+    "m3",
+    "M3: readout errors undone by the mthree library; the flip rates are those of the readout.",
+    m3,
+    needs="rates",
+)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter
 from qcluster.baselines.radial import radial_operator
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real, check_whole
@@ -73,3 +74,15 @@ def poisson(mean: float, largest: int) -> Floats:
     counts = np.arange(largest + 1)
     log_factorial = np.r_[0.0, np.cumsum(np.log(counts[1:]))]
     return np.asarray(np.exp(counts * np.log(mean) - mean - log_factorial), dtype=np.float64)
+
+
+def _answer(counts: Distribution, rates: Any) -> Distribution:
+    return qbeep(counts, float(rates.mean(axis=1).sum()))
+
+
+enter(
+    "qbeep",
+    "Q-BEEP: Poisson flow towards heavier neighbours (ISCA'23); the flip rates of all bits sum to its expected errors.",
+    _answer,
+    needs="rates",
+)

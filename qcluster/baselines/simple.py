@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 
@@ -36,3 +37,15 @@ def plurality(counts: Any) -> Distribution:
     observed = Distribution.of(counts)
     row = int(np.argmax(observed.weights)) if observed.n_outcomes else 0
     return Distribution(observed.bits[row : row + 1], np.full(min(1, observed.n_outcomes), observed.shots))
+
+
+def _identity(counts: Distribution, rates: Any) -> Distribution:
+    return identity(counts)
+
+
+def _plurality(counts: Distribution, rates: Any) -> Distribution:
+    return plurality(counts)
+
+
+enter("identity", "The counts as they came: what every other method must beat.", _identity)
+enter("plurality", "Every shot on the most frequent string.", _plurality)

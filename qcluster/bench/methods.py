@@ -1,11 +1,16 @@
 """The methods that are compared, by name, each from a sample to a better distribution."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from qcluster import baselines
 from qcluster.bench.sample import Sample
 from qcluster.core.distribution import Distribution
-from qcluster.core.mitigate import Mitigation, mitigate
+from qcluster.core.methods.registry import every
+from qcluster.core.methods.registry import find as find_registered
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation
 from qcluster.errors import QClusterError
 
 Method = Callable[[Sample], Distribution | Mitigation]
@@ -42,38 +47,66 @@ def _estimated_rate(sample: Sample) -> float:
     return estimate_rates(run.profile, run.calibration, sample.counts).value
 
 
-def _circuit(sample: Sample) -> Mitigation:
+def _faults(sample: Sample) -> Any:
     if sample.run is None:
         raise NotApplicable("needs the compiled circuit and a calibration")
     from qcluster.device.faults import run_faults
 
-    return mitigate(sample.counts, faults=run_faults(sample.run, dt=sample.dt))
+    return run_faults(sample.run, dt=sample.dt)
+
+
+def _measured(sample: Sample) -> Any:
+    if sample.run is None or sample.run.reference is None:
+        raise NotApplicable("needs the counts of a reference circuit")
+    return sample.run.reference.noise
+
+
+_SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rate, "measured": _measured, "faults": _faults}
+"""Where the noise that a method needs comes from, by its kind."""
+
+
+def _registered(name: str, sample: Sample) -> Mitigation:
+    """Mitigate by a method of the registry, with the noise that it cannot do without, and otherwise by counts alone."""
+    needs = find_registered(name).needs
+    if needs is not None and needs not in _SOURCES:
+        raise NotApplicable(f"needs {needs}, which campaigns do not have")
+    return mitigate(sample.counts, None if needs is None else _SOURCES[needs](sample), method=name)
 
 
 METHODS: dict[str, Method] = {
     "identity": lambda sample: baselines.identity(sample.counts),
-    "plurality": lambda sample: baselines.plurality(sample.counts),
+    **{method.name: partial(_registered, method.name) for method in every()},
+    "circuit": lambda sample: mitigate(sample.counts, _faults(sample)),
     "m3": _m3,
-    "hammer": lambda sample: baselines.hammer(sample.counts),
     "qbeep": _qbeep,
     "hammr_l": lambda sample: baselines.hammr_l(sample.counts, _given_rate(sample)),
-    "em_uniform": lambda sample: baselines.em_uniform(sample.counts),
-    "paper": lambda sample: mitigate(sample.counts, _estimated_rate(sample), method="paper"),
     "paper_given": lambda sample: mitigate(sample.counts, _given_rate(sample), method="paper"),
-    "mixture": lambda sample: mitigate(sample.counts, method="mixture"),
     "mixture_unguarded": lambda sample: mitigate(sample.counts, method="mixture", guard=False),
-    "circuit": _circuit,
 }
-"""Name and function. A method gets counts and what an experimenter would have: never the ideal output.
+"""Name and function: every method of the registry, and variants. A method gets counts and what an experimenter would
+have: never the ideal output.
 
-The published method needs a flip rate: ``paper`` gets the one that `qcluster.estimate_rates` makes of circuit,
-calibration and counts, ``paper_given`` the sample's own, which follows from the calibration in closed form (a recorded
-sample may bring another). ``circuit`` needs the compiled circuit, and takes the faults that its calibration predicts.
+A method that needs a flip rate gets the one that `qcluster.estimate_rates` makes of circuit, calibration and counts;
+``paper_given`` and ``hammr_l`` get the sample's own, which follows from the calibration in closed form (a recorded
+sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the compiled
+circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers by these.
 """
+
+
+def find(name: str) -> Method:
+    """Give the function of a method; ValueError where no method has this name.
+
+    A method that was registered after this module was imported is found, too.
+    """
+    known = METHODS | {
+        method.name: partial(_registered, method.name) for method in every() if method.name not in METHODS
+    }
+    if name not in known:
+        raise ValueError(f"no method {name!r}; there are {', '.join(known)}")
+    return known[name]
 
 
 def check_methods(names: tuple[str, ...]) -> None:
     """Raise ValueError for a name that no method has."""
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
-        raise ValueError(f"no method {unknown[0]!r}; there are {', '.join(METHODS)}")
+    for name in names:
+        find(name)

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qcluster.bench.methods import METHODS, NotApplicable
+from qcluster.bench.methods import NotApplicable, find
 from qcluster.bench.sample import Sample
 from qcluster.core.bits import format_bitstrings, index_bits, parse_bitstrings
 from qcluster.core.distribution import Distribution, align
@@ -89,7 +89,7 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
     }
     start = time.process_time()
     try:
-        answer = METHODS[method](sample)
+        answer = find(method)(sample)
     except NotApplicable as missing:
         return row | {"status": "skipped", "note": str(missing)}, None
     except Exception as error:  # a method under test may fail in any way; the row says how

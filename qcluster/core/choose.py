@@ -1,15 +1,15 @@
 """How many strings: by evidence where the noise is simple, by gaps where it is not."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
 
 from qcluster.core.bits import Bits
 from qcluster.core.description import choices, evidence, score
-from qcluster.core.em import expected, fit_all
+from qcluster.core.em import fit_all
 from qcluster.core.growth import CHANCE, eliminate, joining_gains, take
-from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.likelihood import Floats, Indices, Model, Prior, Rows, distances
 from qcluster.core.moves import improve, level_within, relocate, ring, undo_decay
 from qcluster.core.special import softmax
 
@@ -23,8 +23,14 @@ _FAR = 60.0
 """Nats of description length behind the best, from which they are not weighed."""
 _QUICK, _ONE_RATE = 4, 8
 """EM rounds of one rate for all bits: first, and of those that are weighed."""
+_ONE_HEAVY_RATE = 40
+"""The same under heavy noise, which EM hardly tells from lost shots."""
 HEAVY = 0.2
 """Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+_FREE = 10
+"""EM rounds of rates of their own for all bits."""
+_REACH = 0.25
+"""Nats a shot that these may gain."""
 _WILD = 10.0
 """Times the allowed misfit beyond which a few more rounds of EM change nothing."""
 _INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
@@ -33,17 +39,43 @@ Path = list[Model | None]
 """The best mixture met for 1, 2, ... strings."""
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """The plausible mixtures."""
+
+    models: list[Model]
+    """The most probable first."""
+    belief: Floats
+    """Their probabilities."""
+    gap: float
+    """How clear the number of strings is: see `MixtureFit.gap`."""
+    simple: bool = False
+    """True where independent flips at one rate explain the counts."""
+    ring: bool = False
+    """True where the most probable is a ring."""
+
+
 def by_evidence(
     rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
-) -> tuple[list[Model], Floats] | None:
+) -> Chosen | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
     the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
-    gives, and so does what 2n rates gain in likelihood over one.
+    gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best mixture is
+    improved first, and weighed with all that backward elimination leaves of it.
+
+    Args:
+        rows: the strings.
+        models: mixtures of any size.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        most: most centroids.
+        limit: standard deviations.
 
     Returns:
-        The plausible mixtures and their probabilities, the most probable first; None where the noise is not simple.
+        The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
     quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
@@ -54,15 +86,20 @@ def by_evidence(
         return None
     if heavy:
         likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
-        likely = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
-    kept = fit_all(rows, likely, one_rate, _ONE_RATE)
+        moved = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+        likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
+    kept = fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
     found = np.array([evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
-    if misfit(rows, best) > limit or _rates_differ(rows, best, limit):
+    reach = score(rows, best) + _REACH * rows.shots
+    few = [model for model, length in zip(quick, lengths, strict=True) if length < reach]
+    smaller = [model for model in few if len(model.weights) < len(best.weights)]
+    if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
-    return [kept[i] for i in order], softmax(-found[order])
+    belief = softmax(-found[order])
+    return Chosen([kept[i] for i in order], belief, float(belief[0] / max(1 - belief[0], 1e-3)), simple=True)
 
 
 def _even(model: Model) -> Model:
@@ -71,26 +108,15 @@ def _even(model: Model) -> Model:
     return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
 
 
-def _rates_differ(rows: Rows, best: Model, limit: float) -> bool:
-    """Tell whether rates of their own for bits would explain more than chance does (Rao's score test).
+def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
+    """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
 
-    ``sum_i (F_i - E_i)^2 / V_i`` over the two values of every bit, F the flips counted by the E step, E those expected at
-    one rate, V their variance: chi-squared with 2n - 1 degrees of freedom.
+    They cost ``(2n - 1) / 2 ln F`` (Schwarz 1978), F the flips that an average one of them counts.
     """
-    seen = expected(rows, best)
-    design = np.hstack([~best.centroids, best.centroids])
-    flips = (np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * design).sum(axis=0)
-    sent = seen.regimes.T @ design
-    chance = best.odds.T.ravel() * TILTS[:, None]
-    chance /= 1 + chance
-    awaited = (sent * chance).sum(axis=0)
-    spread = np.maximum((sent * chance * (1 - chance)).sum(axis=0), 1 / rows.shots)
-    return float(((flips - awaited) ** 2 / spread).sum() * rows.shots) > _most_by_chance(rows, limit)
-
-
-def _most_by_chance(rows: Rows, limit: float) -> float:
-    freedom = 2 * rows.n_bits - 1
-    return freedom + limit * float(np.sqrt(2 * freedom))
+    free = fit_all(rows, [best, *smaller], prior, _FREE)
+    flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
+    price = (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    return min(score(rows, model) for model in free) + price < score(rows, best)
 
 
 def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
@@ -103,16 +129,14 @@ def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
     return excess / float(np.sqrt(2 * max(number, 1)))
 
 
-def by_gap(
-    rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float
-) -> tuple[list[Model], Floats, Floats, bool]:
+def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
     """Weigh numbers of strings by the gap in likelihood gains behind them.
 
     Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
     stops; but their gains are smaller and fall off slowly.
 
     Returns:
-        The plausible mixtures, the most probable first; their probabilities; their gaps; whether the first is a ring.
+        The plausible mixtures, and the gap of the first.
     """
     belief, gaps = gap_belief(rows, path, complete, sharpness)
     plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
@@ -127,7 +151,7 @@ def by_gap(
             model = relocate(rows, model, prior, rounds // 2)
         answers[place] = model
     share = belief[plausible]
-    return answers, share / share.sum(), gaps[plausible], is_ring
+    return Chosen(answers, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
 
 
 def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:

@@ -7,12 +7,13 @@ explain the counts, `CircuitFit.believed` says that methods without a calibratio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, index_bits
+from qcluster.core.bits import Bits, index_bits, unpack
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.circuit_sparse import Observed, SparseFit, SparseSettings, likelihoods, sparse_mixture
 from qcluster.core.distribution import Distribution
@@ -20,6 +21,7 @@ from qcluster.core.faults import FaultMasks
 from qcluster.core.goodness import misfit
 from qcluster.core.response import Response, Weighed
 from qcluster.core.richardson_lucy import Resharpened, Scaled, allowed
+from qcluster.core.settings import Kind, within
 from qcluster.core.special import perplexity
 
 Floats = NDArray[np.float64]
@@ -32,46 +34,51 @@ _HARDLY_ANY = 0.01
 """Share of shots without a fault below which agreement with the calibration is no news."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class CircuitSettings:
-    """Constants of circuit-aware mitigation."""
+    """Constants of circuit-aware mitigation; a value out of its range is a ValueError, another type a TypeError."""
 
-    index_bits: tuple[int, ...] = (16, 18, 20)
-    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`."""
-    room: float = 6.0
-    """Numbers that there must be for each distinct string."""
-    sparse: SparseSettings = field(default_factory=SparseSettings)
+    index_bits: tuple[int, ...] = within((16, 18, 20), 1, 24, whole=True, several=True)
+    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`; each
+    in [1, 24]."""
+    room: float = within(6.0, 0, open_low=True)
+    """Numbers that there must be for each distinct string; in (0, inf)."""
+    sparse: SparseSettings = attrs.field(factory=SparseSettings, validator=Kind(SparseSettings))
     """Of the sparse mixture."""
-    distrust: float = 0.1
-    """What is left of the calibration's weight when it is asked again, because few strings under it did not do."""
-    sigmas: float = 1.5
-    """Deviance beyond shot noise up to which a few strings explain the counts."""
-    near: float = 0.003
+    distrust: float = within(0.1, 0, 1, open_low=True)
+    """What is left of the calibration's weight when it is asked again, because few strings under it did not do; in
+    (0, 1]."""
+    sigmas: float = within(1.5, 0)
+    """Deviance beyond shot noise up to which a few strings explain the counts; in [0, inf)."""
+    near: float = within(0.003, 0)
     """What 2^n / 8 strings may leave unexplained beyond shot noise, as a share of what they explain; fewer strings may
-    leave more, up to three times. With many shots even small faults that are no Pauli errors show."""
-    left: float = 0.03
+    leave more, up to three times. With many shots even small faults that are no Pauli errors show; in [0, inf)."""
+    left: float = within(0.03, 0)
     """What very few strings (one of 256 at most) may leave unexplained, as a share of what they explain; and what one
-    standard deviation of it may be, for any."""
-    least_said: float = 0.4
-    """Nats per shot that a few strings must explain, over uniform noise."""
-    inflation: float = 2.5
+    standard deviation of it may be, for any; in [0, inf)."""
+    least_said: float = within(0.4, 0)
+    """Nats per shot that a few strings must explain, over uniform noise; in [0, inf)."""
+    inflation: float = within(2.5, 0, open_low=True)
     """How many times as much noise as calibrated (in -ln of the raw fidelity) a few strings may need. A smooth output
-    of few shots passes for four strings and three times the noise."""
-    more: float = 1.2
+    of few shots passes for four strings and three times the noise; in (0, inf)."""
+    more: float = within(1.2, 0, open_low=True)
     """The same where there is a broad answer. Right strings need up to 1.17 times the noise of a calibration that is
-    right, and small tails of an ideal that are taken for flips 1.25 times and more (benchmarks/outside.py)."""
-    alike: float = 0.75
-    """Least fidelity of a few strings to the broad answer."""
-    widest: int = 16
-    """Most bits of a broad output."""
-    scales: tuple[float, ...] = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0)
-    """Multiples of the calibrated noise that are tried. Where counts allow none but 0, they refute the calibration."""
-    misfit: float = 0.01
-    """Deviance per shot that the kernel leaves by itself, beyond shot noise, and Richardson-Lucy does not make good."""
-    rounds: int = 20
-    """Of Richardson-Lucy, accelerated."""
-    seed: int = 0
-    """Of the pseudo-counts."""
+    right, and small tails of an ideal that are taken for flips 1.25 times and more (benchmarks/outside.py); in
+    (0, inf)."""
+    alike: float = within(0.75, 0, 1)
+    """Least fidelity of a few strings to the broad answer; in [0, 1]."""
+    widest: int = within(16, 0, 24, whole=True)
+    """Most bits of a broad output; in [0, 24]."""
+    scales: tuple[float, ...] = within((2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0), 0, several=True)
+    """Multiples of the calibrated noise that are tried. Where counts allow none but 0, they refute the calibration;
+    each in [0, inf)."""
+    misfit: float = within(0.01, 0)
+    """Deviance per shot that the kernel leaves by itself, beyond shot noise, and Richardson-Lucy does not make good; in
+    [0, inf)."""
+    rounds: int = within(20, 1, whole=True)
+    """Of Richardson-Lucy, accelerated; in [1, inf)."""
+    seed: int = within(0, 0, whole=True)
+    """Of the pseudo-counts; in [0, inf)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,7 @@ class CircuitFit:
     weights: Floats
     """(k,) their shares."""
     rates: Floats
-    """(n_bits,) probability that a bit is flipped, as used."""
+    """(n_bits, 2) P(read 1|0) and P(read 0|1) of each bit by itself, as used."""
     response: Response | None = None
     """How the answer moves when the shots are drawn anew; None where it is the counts themselves."""
 
@@ -141,11 +148,12 @@ def mitigate_circuit(
     found = None if wide else allowed(kernel, histogram, settings.scales, settings.rounds, settings.misfit)
     few = _few(kernel, seen, found, settings, rng)
     if few is not None:
-        return _sparse(counts, seen, few)
+        return _sparse(counts, seen, few, faults)
     if found is None:
         return _left(
             counts,
             kernel,
+            faults,
             "no few strings explain the counts under the circuit's faults, and there are too few shots for many",
         )
     unmoved = fidelity(histogram / counts.shots, found.ideal) > _SAME
@@ -153,13 +161,16 @@ def mitigate_circuit(
         return _left(
             counts,
             kernel,
+            faults,
             f"by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say next to "
             "nothing about the circuit",
             believed=True,
         )
     if not found.scale:
-        return _left(counts, kernel, "the counts are sharper than the calibration's noise allows, however it is scaled")
-    return _dense(counts, kernel, seen, found, settings, rng)
+        return _left(
+            counts, kernel, faults, "the counts are sharper than the calibration's noise allows, however it is scaled"
+        )
+    return _dense(counts, kernel, seen, found, faults, settings, rng)
 
 
 def _located(counts: Distribution, faults: FaultMasks, settings: CircuitSettings) -> tuple[Kernel, Observed]:
@@ -198,7 +209,7 @@ def _few(
     for trust in (1.0, settings.distrust):
         few = settings.sparse
         if trust < 1:
-            few = replace(few, strength=few.strength * trust, slack=2 * few.slack)
+            few = attrs.evolve(few, strength=few.strength * trust, slack=2 * few.slack)
         fit = sparse_mixture(kernel, seen, few)
         noisy_fit = fit.kernel.forward(fit.ideal(seen.rows))
         excess, sigmas = misfit(noisy_fit, histogram)
@@ -251,13 +262,12 @@ def _noisy(kernel: Kernel, ideal: Floats) -> Floats:
     return np.asarray(noisy / noisy.sum())
 
 
-def _flip_rates(kernel: Kernel, faults_bits: int) -> Floats:
-    """Probability that each bit is flipped by an odd number of patterns; exact indices only."""
-    if not kernel.index.exact:
-        return np.full(faults_bits, np.nan)
-    place = 1 << np.arange(faults_bits)
-    symmetric = (1 - kernel.spectrum[place]) / 2
-    return np.asarray(symmetric + np.abs(kernel.decays) * (0.5 - symmetric))
+def _flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
+    """Give P(read 1|0), P(read 0|1), (n_bits, 2): an odd number of faults, then a one-sided decay; see `Kernel.of`."""
+    patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
+    flips = -0.5 * np.expm1(-2 * (kernel.rates @ patterns))
+    rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
+    return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
 def _agreement(predicted: float, observed: float) -> str:
@@ -265,7 +275,7 @@ def _agreement(predicted: float, observed: float) -> str:
     return f"calibration predicts {predicted:.0%} raw fidelity, {verdict}"
 
 
-def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
+def _sparse(counts: Distribution, seen: Observed, few: _Few, faults: FaultMasks) -> CircuitFit:
     found = few.fit
     centroids, k = counts.bits[found.centroids], len(found.weights)
     return CircuitFit(
@@ -280,7 +290,7 @@ def _sparse(counts: Distribution, seen: Observed, few: _Few) -> CircuitFit:
         observed_raw=few.observed,
         centroids=centroids,
         weights=found.weights,
-        rates=_flip_rates(found.kernel, counts.n_bits),
+        rates=_flip_rates(found.kernel, faults),
         response=_weighed(counts, seen, found),
     )
 
@@ -293,7 +303,9 @@ def _weighed(counts: Distribution, seen: Observed, found: SparseFit) -> Weighed:
     return Weighed(counts.weights, columns, shares, counts.words[found.centroids])
 
 
-def _left(counts: Distribution, kernel: Kernel, reason: str, *, believed: bool = False) -> CircuitFit:
+def _left(
+    counts: Distribution, kernel: Kernel, faults: FaultMasks, reason: str, *, believed: bool = False
+) -> CircuitFit:
     return CircuitFit(
         distribution=counts,
         applied=False,
@@ -305,13 +317,13 @@ def _left(counts: Distribution, kernel: Kernel, reason: str, *, believed: bool =
         observed_raw=np.nan,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_flip_rates(kernel, counts.n_bits),
+        rates=_flip_rates(kernel, faults),
     )
 
 
 def _dense(
-    counts: Distribution, kernel: Kernel, seen: Observed, found: Scaled, settings: CircuitSettings,
-    rng: np.random.Generator,
+    counts: Distribution, kernel: Kernel, seen: Observed, found: Scaled, faults: FaultMasks,
+    settings: CircuitSettings, rng: np.random.Generator,
 ) -> CircuitFit:  # fmt: skip
     frequencies = seen.histogram(found.kernel.size) / counts.shots
     predicted = _raw_fidelity(_noisy(kernel, found.ideal), found.ideal, counts.shots, rng)
@@ -338,6 +350,6 @@ def _dense(
         observed_raw=observed,
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_flip_rates(found.kernel, counts.n_bits),
+        rates=_flip_rates(found.kernel, faults),
         response=Resharpened(found, seen.rows, settings.rounds) if applied else None,
     )

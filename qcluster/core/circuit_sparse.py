@@ -11,11 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import lgamma, log
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.bits import Words, hamming
 from qcluster.core.circuit_kernel import Kernel, learn_rates, prior_cost
+from qcluster.core.settings import within
 from qcluster.core.walsh import Indices, decay, walsh
 
 Floats = NDArray[np.float64]
@@ -25,24 +27,25 @@ _TRIAL = 0.05
 """Share at which candidates are compared; the slope at 0 would favour strings that explain a single odd shot."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class SparseSettings:
-    """Constants of the sparse mixture."""
+    """Constants of the sparse mixture; a value out of its range is a ValueError, another type a TypeError."""
 
-    scales: tuple[float, ...] = (0.5, 1.0, 2.0)
-    """Multiples of the calibration's rates to start from."""
-    strength: float = 0.002
-    """Weight of the calibration against the counts, in faults per shot."""
-    candidates: int = 300
-    """Observed strings that may become centroids."""
-    most: int = 40
-    """Centroids at most."""
-    rounds: int = 6
-    """Rounds of learning rates after growth; half as many each time the list is shortened."""
-    slack: float = 0.01
-    """Nats per shot that a shorter list may explain less: the kernel is not quite what the machine does."""
-    gap: float = 2.5
-    """How many times smaller the first weight left out must be than the last one kept."""
+    scales: tuple[float, ...] = within((0.5, 1.0, 2.0), 0, open_low=True, several=True)
+    """Multiples of the calibration's rates to start from; each in (0, inf)."""
+    strength: float = within(0.002, 0)
+    """Weight of the calibration against the counts, in faults per shot; in [0, inf)."""
+    candidates: int = within(300, 1, whole=True)
+    """Observed strings that may become centroids; in [1, inf)."""
+    most: int = within(40, 1, whole=True)
+    """Centroids at most; in [1, inf)."""
+    rounds: int = within(6, 1, whole=True)
+    """Rounds of learning rates after growth; half as many each time the list is shortened; in [1, inf)."""
+    slack: float = within(0.01, 0)
+    """Nats per shot that a shorter list may explain less: the kernel is not quite what the machine does; in
+    [0, inf)."""
+    gap: float = within(2.5, 1)
+    """How many times smaller the first weight left out must be than the last one kept; in [1, inf)."""
 
 
 @dataclass(frozen=True, eq=False)

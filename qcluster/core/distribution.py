@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -224,13 +223,6 @@ class Distribution:
         mean = float(self.probabilities @ values)
         variance = float(self.probabilities @ (values - mean) ** 2)
         return Estimate(mean, float(np.sqrt(variance / self.shots)))
-
-    def plot(self, *others: "Distribution", **options: Any) -> Any:
-        """Draw the most probable bitstrings as bars; see `qcluster.plot.plot_distributions`.
-
-        The drawing lives outside the core and is found on call, so that the core needs no plotting library.
-        """
-        return import_module("qcluster.plot").plot_distributions(self, *others, **options)
 
     def __add__(self, other: "Distribution") -> "Distribution":
         """Pool the shots of two distributions of one width."""

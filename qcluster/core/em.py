@@ -36,8 +36,8 @@ _SETTLED = 0.02
 _TOGETHER = 1 << 15
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
 _INVERTED = 2.0
-"""Product of the two odds of a bit above which it reads inverted. Error regimes tilt both towards 1, so that a swap of
-labels near 1 would lower the likelihood."""
+"""Product of the two odds of a bit above which it reads inverted. Nearer 1 the label is anybody's guess, and error
+regimes tilt odds towards 1, so that a swap would lower the likelihood."""
 _BLOCK = 1024
 """Strings of which shots are counted at once."""
 _SMALL = 1e-9
@@ -81,7 +81,8 @@ def fit_all(
 ) -> list[Model]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
-    The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
+    Dempster, Laird & Rubin (1977). The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round
+    takes one Newton step. A bit
     whose two odds multiply to clearly more than 1 reads inverted; its labels are swapped, so that a centroid means
     what was sent.
 
@@ -230,8 +231,8 @@ def _maximise(
 def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: float) -> Floats:
     """Step towards the odds whose expected flips match the counted ones.
 
-    One Newton step on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``, F the flips
-    counted, E those expected of S shots sent, V their variance summed over regimes: exact for a single regime.
+    One Newton step on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``, F the
+    flips counted, E those expected of S shots sent, V their variance summed over regimes: exact for a single regime.
 
     Args:
         flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.

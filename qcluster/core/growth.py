@@ -1,4 +1,7 @@
-"""Which strings: forward selection at frozen flip rates, and backward elimination to every smaller number."""
+"""Which strings: forward selection at frozen flip rates, and backward elimination to every smaller number.
+
+Gains are in nats; a string must gain more than naming it costs (description length, Rissanen 1978).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +12,7 @@ import numpy as np
 from qcluster.core.bits import Bits, hamming, index_bits, pack
 from qcluster.core.description import choices
 from qcluster.core.em import FAINT, keep
+from qcluster.core.goodness import shot_noise
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Rows, Singles, log_likelihood, places
 from qcluster.core.walsh import walsh
 
@@ -18,6 +22,9 @@ _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
 CHANCE = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
+_REAL, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
+"""Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
+deviance which few strings must explain where it is, and where it is not."""
 _SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
 """Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
 _LEFT = {2: 3, 4: 2}
@@ -39,14 +46,17 @@ class Growth:
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
-    """True where the counts fill the register and no such drop is clear: no few strings explain them."""
+    """True where counts fill the register and no few strings explain them: no drop is clear, or much is unexplained."""
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
-    """Pick the most frequent strings as candidates, and the peaks of the smoothed counts; give their `places`, ``(m, u)``.
+    """Pick the most frequent strings as candidates, and the peaks of the smoothed counts.
 
     Under heavy noise the frequent strings are no guide; counts convolved with the noise (a matched filter) peak near
     what was sent. On registers that a vector over all strings holds.
+
+    Returns:
+        ``(m, n)`` strings, and ``(m, u)`` their `places`.
     """
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[:m]
@@ -118,7 +128,7 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
     naming = 0.5 * log(max(shots, 1.0)) + log(n) + choices(n)
     filled = u * 4 >= 1 << min(n, 60)
     prefixes: list[Model] = []
-    grown: list[tuple[float, Model, Floats]] = []
+    grown: list[tuple[float, Model | None, Floats]] = []
 
     def model(m: int) -> Model:
         weights = share[m].astype(np.float64)
@@ -157,11 +167,24 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if size < _PATIENCE:
             prefixes += [model(m) for m in range(len(odds))]
-    if not grown:
-        return Growth([], [], np.inf, False)
-    first, *others = sorted(grown, key=lambda one: -one[0])
-    gap = _largest_gap(first[2])
-    return Growth([first[1]] + [one[1] for one in others[:1]], prefixes, gap, filled and gap < _STEP)
+    first, *others = sorted(grown, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
+    models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
+    gap = _largest_gap(first[2]) if models else 1.0
+    return Growth(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
+
+
+def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
+    """Tell whether a mixture leaves much of what sets the counts apart from uniform noise, shot noise taken off.
+
+    ``(ln L - ln L_uniform) / (sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of the
+    deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
+    """
+    uniform = rows.shots * np.exp(-rows.unit)
+    chance, spread = shot_noise(np.array([uniform]))
+    cells = 2.0**rows.n_bits
+    whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
+    gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0
+    return whole > _REAL * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
 def _largest_gap(gains: Floats) -> float:

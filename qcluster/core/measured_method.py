@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +22,7 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.response import Response, Weighed
 from qcluster.core.richardson_lucy import richardson_lucy
+from qcluster.core.settings import within
 from qcluster.core.variational import Redrawn, variational
 from qcluster.core.walsh import walsh
 
@@ -40,52 +42,42 @@ _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class MeasuredSettings:
-    """Constants of mitigation under measured noise; each says its range."""
+    """Constants of mitigation under measured noise; a value out of its range is a ValueError, another type a
+    TypeError."""
 
-    index_bits: tuple[int, ...] = (16, 18, 20)
-    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`."""
-    room: float = 6.0
-    """Numbers that there must be for each distinct string; above 0."""
-    rounds: int = 30
-    """Of Richardson-Lucy, accelerated; at least 1."""
-    scales: tuple[float, ...] = (1.0, 0.7, 0.5, 0.35, 0.25)
-    """Multiples of the measured noise that are tried, should the counts be sharper than it allows, in this order; above
-    0."""
-    misfit: float = 0.3
+    index_bits: tuple[int, ...] = within((16, 18, 20), 1, 24, whole=True, several=True)
+    """Strings wider than this are hashed to so many bits (see `qcluster.core.walsh`): the first width with `room`; each
+    in [1, 24]."""
+    room: float = within(6.0, 0, open_low=True)
+    """Numbers that there must be for each distinct string; in (0, inf)."""
+    rounds: int = within(30, 1, whole=True)
+    """Of Richardson-Lucy, accelerated; in [1, inf)."""
+    scales: tuple[float, ...] = within((1.0, 0.7, 0.5, 0.35, 0.25), 0, open_low=True, several=True)
+    """Multiples of the measured noise that are tried, should the counts be sharper than it allows, in this order; each
+    in (0, inf)."""
+    misfit: float = within(0.3, 0)
     """Deviance per shot by which less noise must explain the counts better before it is preferred to what was measured;
-    at least 0."""
-    widest: int = 20
-    """Most bits of a broad output; 1 to 20."""
-    most: int = 64
-    """Strings at most; at least 1."""
-    draws: int = 6
-    """References and counts drawn from what was fitted, to learn what deviance shot noise makes; at least 2."""
-    sigmas: float = 4.0
-    """Standard deviations of it beyond which something does not explain the counts; at least 0."""
-    seed: int = 0
-    """Of these draws."""
-    step: float = 5.0
+    in [0, inf)."""
+    widest: int = within(20, 0, 24, whole=True)
+    """Most bits of a broad output; in [0, 24]."""
+    most: int = within(64, 1, whole=True)
+    """Strings at most; in [1, inf)."""
+    draws: int = within(6, 2, whole=True)
+    """References and counts drawn from what was fitted, to learn what deviance shot noise makes; in [2, inf)."""
+    sigmas: float = within(4.0, 0)
+    """Standard deviations of it beyond which something does not explain the counts; in [0, inf)."""
+    seed: int = within(0, 0, whole=True)
+    """Of these draws; in [0, inf)."""
+    step: float = within(5.0, 1)
     """How many times heavier the lightest string that is kept must be than the next one, where the noise is not quite
-    the reference's; above 1."""
-    least: float = 1 / 3
-    """Share of Richardson-Lucy's answer that strings above a step must hold; 0 to 1."""
-    inflation: float = 1.5
-    """How many times as much noise as the reference has (in -ln of the raw fidelity) a few strings may need; at least
-    1. The reference has the same gates: recorded outputs need 1.05 to 1.3 times as much."""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("room", 0, np.inf), ("rounds", 1, np.inf), ("misfit", 0, np.inf), ("widest", 1, 20), ("most", 1, np.inf),
-            ("draws", 2, np.inf), ("sigmas", 0, np.inf), ("step", 1, np.inf), ("least", 0, 1), ("inflation", 1, np.inf),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must lie in [{low:g}, {high:g}]; got {getattr(self, name)!r}")
-        for name, most in (("scales", np.inf), ("index_bits", 24)):
-            values = getattr(self, name)
-            if not values or not all(0 < value <= most for value in values):
-                raise ValueError(f"{name} must hold numbers above 0 and at most {most:g}; got {values!r}")
+    the reference's; in [1, inf)."""
+    least: float = within(1 / 3, 0, 1)
+    """Share of Richardson-Lucy's answer that strings above a step must hold; in [0, 1]."""
+    inflation: float = within(1.5, 1)
+    """How many times as much noise as the reference has (in -ln of the raw fidelity) a few strings may need; in
+    [1, inf). The reference has the same gates: recorded outputs need 1.05 to 1.3 times as much."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, replace
 
+import attrs
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.choose import HEAVY, Path, average, by_evidence, by_gap
+from qcluster.core.choose import HEAVY, Chosen, Path, average, by_evidence, by_gap
 from qcluster.core.description import score
 from qcluster.core.em import settle
 from qcluster.core.goodness import collisions
 from qcluster.core.growth import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
 from qcluster.core.likelihood import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
 from qcluster.core.moves import improve
+from qcluster.core.settings import within
 from qcluster.core.special import perplexity
 from qcluster.core.thin import everywhere, thinned
 
@@ -34,32 +36,24 @@ _WEIGHED = 5
 """EM rounds over weights on all shots, where a sample was searched."""
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class MixtureSettings:
-    """The knobs of the sparse mixture."""
+    """The knobs of the sparse mixture; a value out of its range is a ValueError, another type a TypeError."""
 
-    max_clusters: int = 32
-    """Most strings that may explain the counts."""
-    rates_tried: tuple[float, ...] = (0.02, 0.06, 0.15, 0.28, 0.4)
-    """Flip rates at which growth starts, from a good device to one near its end."""
-    prior_shots: float = 30.0
-    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device."""
-    sharpness: float = 2.0
-    """How fast the probability of a number of strings rises with the gap behind it: a power."""
-    misfit: float = 2.5
-    """Standard deviations up to which the noise counts as simple: independent flips at one rate."""
-    rounds: int = 30
-    """Most EM rounds of a final fit."""
-
-    def __post_init__(self) -> None:
-        if self.max_clusters < 1:
-            raise ValueError(f"max_clusters must be at least 1; got {self.max_clusters}")
-        if not self.rates_tried or not all(0 < rate < 0.5 for rate in self.rates_tried):
-            raise ValueError(f"rates_tried must be rates in (0, 0.5), at least one; got {self.rates_tried}")
-        if not self.prior_shots > 0:
-            raise ValueError(f"prior_shots must be positive; got {self.prior_shots}")
-        if self.rounds < 1:
-            raise ValueError(f"rounds must be at least 1; got {self.rounds}")
+    max_clusters: int = within(32, 1, 4096, whole=True)
+    """Most strings that may explain the counts; in [1, 4096]."""
+    rates_tried: tuple[float, ...] = within(
+        (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
+    )
+    """Flip rates at which growth starts, from a good device to one near its end; each in (0, 0.5)."""
+    prior_shots: float = within(30.0, 0, open_low=True)
+    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device; in (0, inf)."""
+    sharpness: float = within(2.0, 0)
+    """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""
+    misfit: float = within(2.5, 0)
+    """Standard deviations up to which the noise counts as simple: independent flips at one rate; in [0, inf)."""
+    rounds: int = within(30, 1, whole=True)
+    """Most EM rounds of a final fit; in [1, inf)."""
 
 
 @dataclass(frozen=True)
@@ -145,46 +139,36 @@ def fit_mixture(
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
     grown = grow(rows, pool, place, settings.rates_tried, most)
     if grown.dense:
-        answers, belief, gap, simple, is_ring = (
-            [_deconvolved(rows, pool, place, grown, settings)],
-            np.ones(1),
-            grown.gap,
-            False,
-            False,
-        )
+        found = Chosen([_deconvolved(rows, pool, place, grown, settings)], np.ones(1), 1.0)
     else:
-        answers, belief, gap, simple, is_ring = _few(rows, pool, place, grown, prior, settings)
+        found = _few(rows, pool, place, grown, prior, settings)
     if rows.shots < weights.sum():
-        rows = Rows(bits, weights)
-        answers = [everywhere(bits, weights, model, 0 if is_ring else _WEIGHED) for model in answers]
-    return _report(rows, weights, answers, belief, gap, simple, is_ring)
+        rows, rounds = Rows(bits, weights), 0 if found.ring else _WEIGHED
+        found = replace(found, models=[everywhere(bits, weights, model, rounds) for model in found.models])
+    return _report(rows, weights, found)
 
 
-def _few(
-    rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, settings: MixtureSettings
-) -> tuple[list[Model], Floats, float, bool, bool]:
+def _few(rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, settings: MixtureSettings) -> Chosen:
     """Refit what was grown, and choose how many strings."""
     tried = _likeliest(grown.prefixes + [model for one in grown.models for model in eliminate(rows, one)])
     if not tried:
         tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
-    path: Path = [None] * settings.max_clusters
-    weighed = (
-        by_evidence(rows, tried, pool, place, prior, settings.max_clusters, settings.misfit) if grown.models else None
-    )
-    if weighed is None:
-        for model in settle(rows, tried, prior, _SETTLE):
-            _meet(path, rows, model)
-        met = [model for model in path if model is not None]
-        best = min(met, key=lambda model: score(rows, model))
-        if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
-            best = improve(rows, best, pool, place, prior, settings.max_clusters)
-        if best.rates().mean() > HEAVY:
-            weighed = by_evidence(rows, [best, *met], pool, place, prior, settings.max_clusters, settings.misfit)
-    if weighed is not None:
-        answers, belief = weighed
-        return answers, belief, float(belief[0] / max(1 - belief[0], 1e-3)), True, False
-    answers, belief, gaps, is_ring = by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
-    return answers, belief, float(gaps[0]), False, is_ring
+    most, limit = settings.max_clusters, settings.misfit
+    simple = by_evidence(rows, tried, pool, place, prior, most, limit) if grown.models else None
+    if simple is not None:
+        return simple
+    path: Path = [None] * most
+    for model in settle(rows, tried, prior, _SETTLE):
+        known = path[len(model.weights) - 1]
+        if known is None or score(rows, model) < score(rows, known):
+            path[len(model.weights) - 1] = model
+    met = [model for model in path if model is not None]
+    best = min(met, key=lambda model: score(rows, model))
+    heavy = best.rates().mean() > HEAVY
+    if heavy or grown.gap < _OBVIOUS:
+        best = improve(rows, best, pool, place, prior, most)
+    simple = by_evidence(rows, [best, *met], pool, place, prior, most, limit) if heavy else None
+    return simple or by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
 
 
 def _likeliest(models: list[Model]) -> list[Model]:
@@ -199,18 +183,16 @@ def _likeliest(models: list[Model]) -> list[Model]:
 
 def _deconvolved(rows: Rows, pool: Bits, place: Indices, grown: Growth, settings: MixtureSettings) -> Model:
     """Weigh the most frequent strings under the channel grown, where no few of them explain the counts."""
-    sent, best = pool[: settings.max_clusters], grown.models[0]
-    k = len(sent)
-    start = replace(best, centroids=sent, weights=np.full(k, 1 / k), background=0.1)
+    sent, k = pool[: settings.max_clusters], min(len(pool), settings.max_clusters)
+    odds = grown.models[0].odds if grown.models else np.full((rows.n_bits, 2), 0.1)
+    start = Model(sent, np.full(k, 1 / k), odds, REGIMES, 0.1)
     return reweigh(rows, replace(start, kernel=spread(rows, sent, start, place[:k])), _WEIGHED)
 
 
-def _report(
-    rows: Rows, weights: Floats, answers: list[Model], belief: Floats, gap: float, simple: bool, is_ring: bool
-) -> MixtureFit:
-    best = answers[0]
+def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
+    best = found.models[0]
     assert best.total is not None
-    centroids, averaged = average(answers, belief)
+    centroids, averaged = average(found.models, found.belief)
     agreement, excess = _agreement(rows, best)
     total = best.total * np.exp(-rows.unit)
     if rows.weights is not weights:
@@ -227,23 +209,14 @@ def _report(
         model=total,
         agreement=agreement,
         excess=excess,
-        gap=gap,
+        gap=found.gap,
         flip_rate=best.background / 2 + (1 - best.background) * flips,
         perplexity=float(perplexity(weights / rows.shots)),
-        sizes=tuple(len(model.weights) for model in answers),
-        plausibility=belief,
-        simple=simple,
-        ring=is_ring,
+        sizes=tuple(len(model.weights) for model in found.models),
+        plausibility=found.belief,
+        simple=found.simple,
+        ring=found.ring,
     )
-
-
-def _meet(path: Path, rows: Rows, model: Model) -> float:
-    """Keep a mixture if it is the best of its size, and give its description length."""
-    k, level = len(model.weights) - 1, score(rows, model)
-    known = path[k]
-    if known is None or level < score(rows, known):
-        path[k] = model
-    return level
 
 
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:

@@ -220,6 +220,8 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
         return None
     circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
+    if circle.log_likelihood < model.log_likelihood - 2 * _HOPELESS:
+        return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 

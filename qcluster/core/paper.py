@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,28 +12,21 @@ from qcluster.core.cluster import Metric, channel_metric, cluster, merge_duplica
 from qcluster.core.distribution import Distribution
 from qcluster.core.response import Observables
 from qcluster.core.reweight import attributed, residual
+from qcluster.core.settings import within
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@attrs.frozen
 class PaperSettings:
-    """The constants of the published method."""
+    """The constants of the published method; a value out of its range is a ValueError, another type a TypeError."""
 
-    mul: float = 2.0
-    """Radius in units of the variance of the number of flips: ``R = mul n p (1 - p)``."""
-    tol: float = 0.95
-    """Growth stops when one more cluster changes the answer by less: its Hellinger fidelity reaches this."""
-    max_clusters: int = 64
-    """Most clusters tried."""
-
-    def __post_init__(self) -> None:
-        if not self.mul > 0:
-            raise ValueError(f"mul must be positive; got {self.mul}")
-        if not 0 < self.tol <= 1:
-            raise ValueError(f"tol must lie in (0, 1]; got {self.tol}")
-        if self.max_clusters < 1:
-            raise ValueError(f"max_clusters must be at least 1; got {self.max_clusters}")
+    mul: float = within(2.0, 0, open_low=True)
+    """Radius in units of the variance of the number of flips, ``R = mul n p (1 - p)``; in (0, inf)."""
+    tol: float = within(0.95, 0, 1, open_low=True)
+    """Growth stops when one more cluster changes the answer by less: its Hellinger fidelity reaches this; in (0, 1]."""
+    max_clusters: int = within(64, 1, whole=True)
+    """Most clusters tried; in [1, inf)."""
 
 
 @dataclass(frozen=True)

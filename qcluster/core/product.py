@@ -22,6 +22,8 @@ _ASYMMETRY = 1.0
 within a factor of some ten of each other, and a rate of one half beside one of zero is no machine's."""
 _NOISE = np.array([0.007, 0.02, 0.06])
 """How far the bits of hopeless output are from fair: standard deviations of P(1) that are tried."""
+_EVEN = 0.2
+"""Share of the free bits that are in even superposition, before any is seen."""
 _HOPELESS = 0.45
 """Mean flip rate from which one string cannot be told from noise."""
 
@@ -136,7 +138,7 @@ def _some_free(zeros: Floats, ones: Floats, shots: float) -> float:
     surest = np.argsort(flips, kind="stable")
     variance = _NOISE[:, None] ** 2 + 0.25 / shots
     even = -0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
-    free = np.logaddexp(0.0, even) - np.log(2)  # each anywhere in [0, 1], or near 1/2
+    free = np.logaddexp(np.log1p(-_EVEN), np.log(_EVEN) + even)  # each anywhere in [0, 1], or near 1/2
     logs = np.zeros(n_bits)
     for k in range(n_bits):  # the k surest are fixed
         fixed, rest = surest[:k], surest[k:]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from qcluster.device.reference import MeasuredReference
+from qcluster.device.learned import Counted
 
 Floats = npt.NDArray[np.float64]
 
@@ -76,10 +74,12 @@ class ReferenceReport:
 
     def plot(self) -> Any:
         """Draw flips of each bit and the places that are off; see `qcluster.plot.plot_reference`."""
-        return import_module("qcluster.plot").plot_reference(self)
+        from qcluster.plot import plot_reference
+
+        return plot_reference(self)
 
 
-def audit(reference: MeasuredReference) -> ReferenceReport:
+def audit(reference: Counted) -> ReferenceReport:
     """Make the report of a reference; cost and errors as `qcluster.device.learned.learn`."""
     learned = reference.learned
     places, crosstalk = [], []

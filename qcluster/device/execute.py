@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.device import jobs
+from qcluster.device.local import simulate_request
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.reference import MeasuredReference
 from qcluster.device.run import Run, read_runs
-from qcluster.device.simulate import STEADY, run_on, simulate
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-    from qcluster.core.distribution import Distribution
     from qcluster.device.request import Request
 
 
@@ -95,39 +95,5 @@ def run_request(request: Request, machine: Machine, directory: str | Path | None
     """Run a request where it belongs and wait for it; see `execute`."""
     if machine.kind != "hardware" and directory is None:
         return read_runs(request, simulate_request(request, machine))
-    from qcluster.device import jobs
-
     service = jobs.open_jobs(machine=machine)  # the account that the jobs are sent with is the one that can fetch them
     return jobs.collect(jobs.submit(request, machine, directory, service=service), wait=True, service=service)
-
-
-def simulate_request(request: Request, machine: Machine | None) -> list[list[Distribution]]:
-    """Run a request on a local machine; counts per circuit and twirl."""
-    counts = []
-    for i, prepared in enumerate(request.prepared):
-        seed = (request.simulator_seed + 7919 * i) % 2**31
-        if prepared.method == "aer" and machine is not None:
-            simulator = _steady(machine.backend)
-            counts.append(run_on(simulator, prepared.circuits, prepared.shots, seed))
-        else:
-            counts.append(
-                simulate(
-                    prepared.circuits,
-                    prepared.shots,
-                    request.calibration,
-                    method=prepared.method,
-                    dt=request.dt,
-                    seed=seed,
-                )
-            )
-    return counts
-
-
-def _steady(simulator: Any) -> Any:
-    """A copy that gives the same counts whatever the number of threads; the given one stays as it is."""
-    from copy import copy
-
-    steady = copy(simulator)
-    steady._options = copy(simulator.options)
-    steady.set_options(**STEADY)
-    return steady

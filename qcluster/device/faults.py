@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,11 +26,50 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.calibration import Calibration
-    from qcluster.device.run import Run
+    from qcluster.device.profile import Profile
 
 Floats = npt.NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
+
+
+class RunLike(Protocol):
+    """What the faults of a run follow from; `qcluster.device.run.Run`, which asks for them here, has it all."""
+
+    @property
+    def profile(self) -> Profile:
+        """The compiled circuit."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the machine published."""
+
+    @property
+    def method(self) -> str:
+        """``"hardware"``, or how the noise was simulated."""
+
+    @property
+    def flips(self) -> npt.NDArray[np.bool_]:
+        """(n_twirls, n_bits): which bits each twirl had flipped."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As given to `execute`."""
+
+    @property
+    def noiseless(self) -> bool:
+        """True where a simulator without noise made the counts."""
+
+    @property
+    def reference(self) -> ReferenceLike | None:
+        """What a reference circuit measured; None where none ran."""
+
+
+class ReferenceLike(Protocol):
+    """What knows better than the calibration; `qcluster.device.reference.MeasuredReference` does."""
+
+    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+        """Give the fault masks of a run at the rates that the reference measured."""
 
 
 @own_errstate
@@ -149,12 +188,12 @@ def _go_back(
 
 
 @own_errstate
-def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
     """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
 
     A run with a reference has the rates that this measured (see `qcluster.device.learned`). Waiting counts on hardware,
-    and where the simulated circuit was scheduled; readout errors are symmetric where
-    measurements were twirled. `Run.faults` gives the same, and None where there is nothing to go by.
+    and where the simulated circuit was scheduled; readout errors are symmetric where measurements were twirled.
+    `Run.faults` gives the same, and None where there is nothing to go by.
 
     Args:
         run: from `execute`, or read back from a saved job.
@@ -174,9 +213,7 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
         (2, 2)
     """
     if run.reference is not None:
-        from qcluster.device.learned import learned_faults
-
-        return learned_faults(run, dt=dt, draws=draws)
+        return run.reference.faults_of(run, dt=dt, draws=draws)
     faults = fault_masks(
         run.profile.circuit,
         run.calibration,
@@ -189,7 +226,7 @@ def run_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMa
 
 
 @own_errstate
-def known_faults(run: Run) -> FaultMasks | None:
+def known_faults(run: RunLike) -> FaultMasks | None:
     """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
     from qiskit.exceptions import QiskitError
 

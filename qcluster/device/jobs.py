@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qcluster.core.distribution import Distribution
-from qcluster.device.execute import simulate_request
 from qcluster.device.folder import RunFolder
+from qcluster.device.local import simulate_request
 from qcluster.device.results import Places, encode_result, find_mismatch, marked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service

@@ -8,7 +8,7 @@ the calibrated rates, and the same factor holds in the circuit.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,13 @@ from qcluster.core.bits import pack, parse_bitstrings, unpack
 from qcluster.core.circuit_kernel import Kernel
 from qcluster.core.faults import CROSSTALK, GATE, IDLE, FaultMasks, merge_masks
 from qcluster.core.walsh import LinearIndex, walsh
-from qcluster.device.faults import Located, located_faults
+from qcluster.device.faults import Located, RunLike, located_faults
 
 if TYPE_CHECKING:
-    from qcluster.device.reference import MeasuredReference
-    from qcluster.device.run import Run
+    from qcluster.core.distribution import Distribution
+    from qcluster.core.noise.measured import MeasuredNoise
+    from qcluster.device.calibration import Calibration
+    from qcluster.device.profile import Profile
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,6 +37,50 @@ _UNKNOWN = 1e-4
 """Expected rate of crosstalk between two neighbours, of which no calibration knows."""
 _UNSURE = 3.0
 """Width of its prior."""
+
+
+class Counted(Protocol):
+    """What is learned from; `qcluster.device.reference.MeasuredReference`, which asks for it here, has it all."""
+
+    @property
+    def counts(self) -> Distribution:
+        """What the reference read."""
+
+    @property
+    def noise(self) -> MeasuredNoise:
+        """The same as noise."""
+
+    @property
+    def expected(self) -> str:
+        """What it reads without noise."""
+
+    @property
+    def profile(self) -> Profile:
+        """The reference circuit."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the machine published."""
+
+    @property
+    def backend(self) -> str:
+        """Name of the machine."""
+
+    @property
+    def method(self) -> str:
+        """``"hardware"``, or how the noise was simulated."""
+
+    @property
+    def created(self) -> str:
+        """When it was asked for."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether measurements were twirled."""
+
+    @property
+    def learned(self) -> Learned:
+        """What `learn` found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +101,7 @@ class Learned:
     """(n_bits,) how often the calibration expects each bit flipped."""
 
 
-def learn(reference: MeasuredReference) -> Learned:
+def learn(reference: Counted) -> Learned:
     """Learn a factor for each place from a reference's counts, by expectation maximisation held by the calibration.
 
     The number of faults of each pattern is Poisson, and its posterior mean a correlation in the Walsh domain (see
@@ -138,20 +184,18 @@ def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Flo
     return np.asarray(np.exp(log))
 
 
-def learned_faults(run: Run, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-    """Find the fault masks of a run, with the rates that its reference measured.
+def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+    """Find the fault masks of a run, with the rates that a reference measured.
 
     Args:
-        run: with a reference.
+        run: whose circuit has the gates of the reference, at the same places.
+        learned: from the reference.
         dt: seconds per unit of delay, where the run's own profile does not say.
         draws: as in `qcluster.device.faults.fault_masks`.
 
     Raises:
-        ValueError: the run has no reference; and as `fault_masks` does.
+        ValueError, CalibrationError: as `fault_masks` does.
     """
-    if run.reference is None:
-        raise ValueError("the run must have a reference: execute it with reference=True")
-    learned = run.reference.learned
     factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
     known = located_faults(
         run.profile.circuit,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.audit import ReferenceReport
+    from qcluster.device.faults import RunLike
     from qcluster.device.learned import Learned
 
 FORMAT = "qcluster-reference"
@@ -109,6 +110,15 @@ class MeasuredReference(Frozen):
         from qcluster.device.learned import learn
 
         return learn(self)
+
+    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+        """Find the fault masks of a run of this skeleton at the rates that this measured.
+
+        `qcluster.device.faults.run_faults` asks for them; see `qcluster.device.learned.learned_faults`.
+        """
+        from qcluster.device.learned import learned_faults
+
+        return learned_faults(run, self.learned, dt=dt, draws=draws)
 
     def report(self) -> ReferenceReport:
         """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""

@@ -17,7 +17,9 @@ from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveJob, Pr
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.distribution import Distribution, whole_shots
-from qcluster.core.mitigate import METHODS, Mitigation, mitigate
+from qcluster.core.methods.registry import check_choice, every
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation, left
 from qcluster.device.execute import run_request
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
@@ -31,7 +33,7 @@ _REMEMBERED = 64
 class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     """Sample circuits as any Qiskit Sampler does, and mitigate the counts.
 
-    With neither rates nor a method given, counts are mitigated under the faults of the compiled circuit where the
+    With neither noise nor a method given, counts are mitigated under the faults of the compiled circuit where the
     calibration gives these and they explain the counts, else by the counts alone: see `qcluster.mitigate`.
 
     The data of a result are whole shots that follow the mitigated distribution as closely as whole shots can, in
@@ -46,8 +48,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         backend: as in `qcluster.execute`: a backend or its name.
         shots: default number of shots, for PUBs that set none.
         seed: same seed, same results on a simulator, run after run; a Generator moves on.
-        rates: flip rates for `qcluster.mitigate`, or a function that makes them from a `Run`; counts are then mitigated
-            by these. None lets the method find them.
+        noise: what is known of the noise, as `qcluster.mitigate` takes it, or a function that makes it from a `Run`;
+            counts are then mitigated by this. None takes what each run brings, as the method can use it.
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
         directory: where requests and results are kept, each in a directory of its own named by its id; see
             `qcluster.execute`.
@@ -75,7 +77,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         *,
         shots: int = 4096,
         seed: int | np.random.Generator | None = None,
-        rates: Any = None,
+        noise: Any = None,
         method: str | None = None,
         directory: str | Path | None = None,
         **options: Any,
@@ -86,16 +88,21 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if unknown:
             known |= set(Options.__dataclass_fields__)
             raise TypeError(f"options must be among {', '.join(sorted(known))}; got {unknown[0]!r}")
-        if method not in (None, "none", *METHODS):
-            raise ValueError(f"method must be one of none, {', '.join(METHODS)}; got {method!r}")
-        if method == "paper" and rates is None:
-            raise ValueError('method="paper" needs rates, such as rates=0.05 or a function of the Run; got none')
+        chosen = {name: value for name, value in options.items() if name not in execution}
+        if method == "none":
+            if noise is not None or chosen:
+                given = "noise" if noise is not None else next(iter(chosen))
+                raise ValueError(f'method="none" mitigates nothing: leave {given} away')
+        elif method is not None:
+            if method not in (names := [known.name for known in every()]):
+                raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
+            check_choice(method, noise, **chosen)
         self.backend = backend
         self.options = Options(shots=shots, **execution)
         self.seed = seed
-        self.rates = rates
+        self.noise = noise
         self.method = method
-        self.mitigation = {name: value for name, value in options.items() if name not in execution}
+        self.mitigation = chosen
         self.directory = directory
         self._compiled: dict[str, Any] = {}
 
@@ -180,9 +187,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":
             return unmitigated(run.counts)
-        rates = self.rates(run) if callable(self.rates) else self.rates
-        chosen: dict[str, Any] = {} if self.method is None else {"method": self.method}
-        return mitigate(run, rates, **chosen, **self.mitigation)
+        noise = self.noise(run) if callable(self.noise) else self.noise
+        return mitigate(run, noise, method=self.method, **self.mitigation)
 
 
 class Answers(np.ndarray):
@@ -203,18 +209,7 @@ def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:
 
 def unmitigated(counts: Distribution) -> Mitigation:
     """Wrap counts as they are, as the verdict of a mitigation that was not asked for."""
-    return Mitigation(
-        distribution=counts,
-        raw=counts,
-        method="none",
-        applied=False,
-        share=0.0,
-        confidence=None,
-        reason="mitigation is turned off",
-        centroids=np.zeros((0, counts.n_bits), dtype=bool),
-        weights=np.zeros(0),
-        rates=np.zeros(counts.n_bits),
-    )
+    return left(counts, "none", "mitigation is turned off")
 
 
 def whole(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

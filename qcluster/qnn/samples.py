@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,6 @@ from qcluster.qnn import encoding
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.losses import LOSSES
 from qcluster.qnn.solvers import SOLVERS
-
-if TYPE_CHECKING:
-    from qcluster.qnn.classifier import QNNClassifier
 
 Vector = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -31,8 +28,26 @@ _CHOICES = {
 }
 
 
+class Classifier(Protocol):
+    """What is asked of a `QNNClassifier`, and set on it: its parameters, and what fit learns from the data."""
+
+    encoding: str
+    threshold: float | None
+    loss: str
+    solver: str
+    reps: int
+    init_scale: float
+    learning_rate: float | None
+    gradient: str
+    backend: Any
+    train_on: str
+    classes_: npt.NDArray[Any]
+    n_features_in_: int
+    threshold_: Vector
+
+
 def prepare(
-    model: QNNClassifier, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None
+    model: Classifier, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None
 ) -> tuple[Inputs, Places, Vector, Vector]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
@@ -63,7 +78,7 @@ def prepare(
     return inputs, places, np.where(labels == classes[1], 1.0, -1.0), weights
 
 
-def encode(model: QNNClassifier, X: npt.ArrayLike) -> Inputs:
+def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
     """Turn rows into inputs of a fitted model."""
     check_is_fitted(model, "theta_")
     return _to_inputs(model, _validate(model, X)[0])
@@ -77,14 +92,14 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
     return inputs.take(first), rows.reshape(-1)
 
 
-def chosen_solver(model: QNNClassifier) -> str:
+def chosen_solver(model: Classifier) -> str:
     """Name the solver that trains: the one asked for, or what suits exact and measured training."""
     if model.solver != "auto":
         return model.solver
     return "adam" if model.train_on == "backend" else "lbfgs"
 
 
-def check_parameters(model: QNNClassifier) -> None:
+def check_parameters(model: Classifier) -> None:
     """Refuse parameters that do not exist or do not go together."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(model, name), allowed)
@@ -114,7 +129,7 @@ def check_parameters(model: QNNClassifier) -> None:
         raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
 
 
-def _validate(model: QNNClassifier, X: npt.ArrayLike, y: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _validate(model: Classifier, X: npt.ArrayLike, y: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Check rows (and labels, in fit); complex amplitudes pass only as states, which scikit-learn does not know."""
     fitting = y is not None
     if model.encoding != "state":
@@ -143,7 +158,7 @@ def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vecto
     return np.asarray(np.average(rows, axis=0, weights=weights))
 
 
-def _to_inputs(model: QNNClassifier, rows: npt.NDArray[Any]) -> Inputs:
+def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
         return encoding.basis(rows > model.threshold_)
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

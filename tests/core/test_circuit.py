@@ -127,3 +127,25 @@ def test_mistakes_are_named():
         mitigate_circuit(Distribution.of({"00": 1}), faults)
     with pytest.raises(ValueError, match="at least one shot"):
         mitigate_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)
+
+
+@pytest.mark.parametrize("index_bits", [(16,), (4,)])
+def test_the_rates_are_those_of_each_bit_by_itself(index_bits):
+    """Against the kernel's own matrix: one string is sent, and what each bit is read as is added up."""
+    rng = np.random.default_rng(7)
+    faults = random_faults(6, rng, rate=0.05, readout=0.05)
+    if index_bits == (4,):
+        faults = faults.symmetrised()  # hashed strings know no other readout
+    kernel = Kernel.of(faults)
+    sent = np.zeros(64)
+    sent[0] = 1.0
+    counts = Distribution(integers_to_bits(range(64), 6), 1e7 * kernel.forward(sent))
+    fit = mitigate_circuit(counts, faults, settings=CircuitSettings(index_bits=index_bits))
+    ones = counts.weights @ counts.bits / counts.shots
+    assert fit.rates.shape == (6, 2)
+    assert fit.rates[:, 0] == pytest.approx(ones, abs=1e-3)
+    if index_bits == (4,):
+        assert (fit.rates[:, 0] == fit.rates[:, 1]).all()
+    else:
+        difference = faults.readout[:, 1] - faults.readout[:, 0]
+        assert fit.rates[:, 1] - fit.rates[:, 0] == pytest.approx(difference, abs=1e-3)

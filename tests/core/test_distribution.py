@@ -4,7 +4,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcluster.core.distribution import Distribution, align, whole_shots
-from qcluster.core.mitigate import mitigate
 from tests.strategies import counts
 
 
@@ -138,27 +137,3 @@ def test_equality_and_text():
     assert repr(held) == "Distribution(2 strings of 2 bits, 3 shots)"
     with pytest.raises(TypeError):
         hash(held)
-
-
-def test_plot_draws_both():
-    figure = Distribution.of({"00": 1, "11": 2}).plot(Distribution.of({"00": 3}), labels=["raw", "ideal"])
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["raw", "ideal"]
-    heights = [patch.get_height() for patch in figure.axes[0].patches]
-    assert heights == pytest.approx([1 / 3, 2 / 3, 1, 0])
-    with pytest.raises(ValueError, match="a label for each"):
-        Distribution.of({"0": 1}).plot(labels=["a", "b"])
-
-
-def test_notebooks_can_draw_the_figure_without_pyplot():
-    assert Distribution.of({"00": 1, "11": 2}).plot()._repr_png_().startswith(b"\x89PNG")
-
-
-def test_plot_draws_intervals():
-    fixed = mitigate({"00": 60, "01": 10, "11": 50})
-    figure = fixed.raw.plot(fixed.distribution, errors=[None, fixed.intervals])
-    (bars,) = figure.axes[0].collections
-    for segment, string in zip(bars.get_segments(), ("00", "01", "10", "11"), strict=False):
-        wanted = fixed.interval(string)
-        assert sorted(segment[:, 1]) == pytest.approx([wanted.low, wanted.high])
-    with pytest.raises(ValueError, match="errors, or None, for each"):
-        fixed.raw.plot(errors=[])

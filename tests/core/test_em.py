@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from qcluster.core.em import fit, fit_all
-from qcluster.core.likelihood import Prior, lay_out
+from qcluster.core.em import fit, fit_all, solve_odds
+from qcluster.core.likelihood import TILTS, Prior, lay_out
 from tests.core.test_mixture import flipped, model_of
 
 
@@ -28,3 +28,25 @@ def test_one_rate_is_that_of_the_flips():
     found = fit(lay_out(raw.bits, raw.weights), start, Prior(1.0, None, True), 60)
     assert np.unique(found.odds).size == 1
     assert found.rates().mean() == pytest.approx(0.12, abs=0.01)
+
+
+def test_odds_match_the_flips_in_all_regimes():
+    """At the fixed point the flips expected are those counted, whatever the shares of the regimes."""
+    rng = np.random.default_rng(3)
+    odds, shots = rng.uniform(0.01, 2.0, (1, 8)), 1e6
+    sent = rng.dirichlet(np.ones(4))[None, :, None] * rng.uniform(0.2, 0.8, 8)
+    tilted = odds * TILTS[:, None]
+    flips = (sent * (tilted / (1 + tilted))).sum(axis=1)
+    found = np.full((1, 8), 0.1)
+    for _ in range(30):
+        found = solve_odds(flips, sent, found, Prior(1e-6), shots)
+    assert found == pytest.approx(odds, rel=1e-4)
+
+
+def test_a_bit_near_one_half_keeps_its_label():
+    raw = flipped(np.zeros((1, 12), dtype=bool), np.ones(1), 8192, np.r_[0.52, np.full(11, 0.05)], 0.3, 4)
+    rows, model = lay_out(raw.bits, raw.weights), model_of(12, 1, 1)
+    start = type(model)(np.zeros((1, 12), dtype=bool), np.ones(1), np.full((12, 2), 0.1), model.regimes, 0.05)
+    found = fit(rows, start, Prior(30.0), 30)
+    assert not found.centroids.any()
+    assert found.rates()[0, 0] == pytest.approx(0.52, abs=0.03)

@@ -67,7 +67,7 @@ def test_the_standard_error_is_the_spread_over_repetitions(method, observable):
         return ghz(5, 0.05, 1000, seed)
 
     def mitigate(raw):
-        options = {"mixture": {}, "paper": {"rates": 0.05, "method": "paper"}, "bare": {"guard": False}}[method]
+        options = {"mixture": {}, "paper": {"noise": 0.05, "method": "paper"}, "bare": {"guard": False}}[method]
         return qc.mitigate(raw, **options)
 
     seen = spread_of_refits(mitigate, draw, observable, 14)
@@ -88,7 +88,7 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
         assert len(same) > 5
         seen = np.std([fit.distribution.expectation("0000").value for fit in same])
         raw = counted(noisy, 4000, np.random.default_rng(100))
-        fixed = qc.mitigate(raw, faults=faults)
+        fixed = qc.mitigate(raw, noise=faults)
         assert seen / 2 < fixed.interval("0000").standard_error < doubt * seen, kind
 
 

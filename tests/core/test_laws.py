@@ -38,7 +38,7 @@ def run(method: str, source, permutation=None) -> qc.Mitigation:
         patterns = (faults.masks >> np.arange(n, dtype=np.uint64) & np.uint64(1)).astype(np.uint64)
         moved = patterns[:, permutation] @ (np.uint64(1) << np.arange(n, dtype=np.uint64))
         faults = FaultMasks(n, moved[:, None], faults.rates, faults.kind, faults.readout[permutation])
-    return qc.mitigate(source, faults=faults)
+    return qc.mitigate(source, noise=faults)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -5,7 +5,6 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.bits import index_bits
-from qcluster.core.measured_method import MeasuredSettings
 from qcluster.core.walsh import walsh
 from tests.conftest import read_records
 
@@ -222,21 +221,16 @@ def test_counts_sharper_than_the_reference_allows_are_doubted():
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"noise": 0.1}, TypeError, "noise must be MeasuredNoise"),
-        ({"noise": {"00": 3}}, TypeError, "noise must be MeasuredNoise"),
-        ({"rates": 0.1}, ValueError, "rates as well"),
-        ({"method": "mixture"}, ValueError, "method as well"),
-        ({"settings": qc.MixtureSettings()}, TypeError, "MeasuredSettings"),
+        ({"noise": {"00": 3}}, TypeError, r"noise must be flip rates .*, or the noise of a reference .*; got a dict"),
+        ({"noise": 0.1, "method": "measured"}, ValueError, r"takes the noise of a reference .*; got flip rates"),
+        ({"noise": None, "method": "measured"}, ValueError, r"such as noise=qc.MeasuredNoise\(.*, or a Run with a ref"),
+        ({"method": "mixture"}, ValueError, r"takes flip rates as its noise; got the noise of a reference circuit"),
+        ({"method": "paper"}, ValueError, r"takes flip rates as its noise; got the noise of a reference circuit"),
+        ({"guard": False}, ValueError, "method='measured' has no guard"),
+        ({"expect": "sparse"}, ValueError, "method='measured' decides nothing by what is expected"),
+        ({"settings": qc.MixtureSettings()}, TypeError, "MeasuredSettings; got MixtureSettings"),
     ],
 )
 def test_what_cannot_be_used_with_measured_noise_is_an_error(given, error, message):
     with pytest.raises(error, match=message):
         qc.mitigate({"00": 100}, **({"noise": qc.MeasuredNoise({"00": 10}, "00")} | given))
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"scales": ()}, {"step": 0.5}, {"least": 2.0}, {"widest": 30}, {"index_bits": (30,)}]
-)
-def test_settings_out_of_range_are_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        MeasuredSettings(**wrong)

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
+from qcluster.core.circuit import CircuitSettings
 from qcluster.core.faults import FaultMasks
 from tests.strategies import counts
 
@@ -21,7 +24,7 @@ def test_the_outcome_tells_what_was_done():
     assert (fixed.method, fixed.applied, fixed.share) == ("paper", True, 1.0)
     assert fixed.confidence is None or 0 <= fixed.confidence <= 1
     assert fixed.centroids.shape == (len(fixed.weights), 3)
-    assert fixed.rates.shape == (3,)
+    assert fixed.rates.tolist() == [[0.08, 0.08]] * 3
     assert fixed.raw.to_counts() == COUNTS
     assert "8.0% flips per bit" in fixed.reason
     assert "paper" in repr(fixed)
@@ -90,11 +93,17 @@ def test_fault_patterns_choose_the_circuit_method():
     """Faults that flip both bits at once: independent flips cannot say that 11 came from 00."""
     masks = np.array([[3]], dtype=np.uint64)
     faults = FaultMasks(2, masks, np.array([0.1]), np.zeros(1, dtype=np.uint8), np.full((2, 2), 0.01))
-    fixed = qc.mitigate({"00": 890, "11": 90, "01": 10, "10": 10}, faults=faults)
+    fixed = qc.mitigate({"00": 890, "11": 90, "01": 10, "10": 10}, faults)
     assert (fixed.method, fixed.distribution.shots) == ("circuit", pytest.approx(1000))
     assert fixed.distribution.to_probs().get("11", 0) < 0.05
-    with pytest.raises(ValueError, match="goes with faults"):
-        qc.mitigate({"00": 1}, method="mixture", faults=faults)
+    assert fixed.rates.shape == (2, 2)
+    for method in ("mixture", "paper", "hammer"):
+        with pytest.raises(ValueError, match=rf"method='{method}' takes .* as its noise; got fault patterns"):
+            qc.mitigate({"00": 1}, faults, method=method)
+    with pytest.raises(ValueError, match=r"counts and fault patterns .* must have one width; got 3 and 2 bits"):
+        qc.mitigate(COUNTS, faults)
+    with pytest.raises(ValueError, match="method='circuit' has no guard"):
+        qc.mitigate({"00": 1}, faults, guard=False)
 
 
 def test_without_the_guard_the_strings_alone_answer():
@@ -110,16 +119,33 @@ def test_without_the_guard_the_strings_alone_answer():
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"rates": 0.1, "method": "magic"}, ValueError, "one of mixture, paper, circuit; got 'magic'"),
-        ({"method": "paper"}, ValueError, "needs rates"),
-        ({"method": "circuit"}, ValueError, "goes with faults"),
-        ({"rates": 0.6, "method": "paper"}, ValueError, "got 0.6 for bit 0"),
-        ({"rates": 0.6}, ValueError, "got 0.6 for bit 0"),
-        ({"settings": qc.PaperSettings()}, TypeError, "must be MixtureSettings; got PaperSettings"),
-        ({"guard": "no"}, TypeError, "guard must be True, False or GuardSettings; got 'no'"),
+        (
+            {"noise": 0.1, "method": "magic"},
+            ValueError,
+            "be one of mixture, circuit, measured, paper, .*'magic'",
+        ),
+        ({"method": ["paper"]}, ValueError, r"method must be one of .*; got \['paper'\]"),
+        ({"method": "paper"}, ValueError, "needs flip rates as its noise, such as noise=0.05; got none"),
+        ({"method": "circuit"}, ValueError, "needs fault patterns .*, or a Run that has them; got none"),
+        ({"method": "circuit", "noise": 0.1}, ValueError, "takes fault patterns .* as its noise; got flip rates"),
+        ({"method": "hammer", "noise": 0.1}, ValueError, "method='hammer' takes nothing as its noise; got flip rates"),
+        ({"noise": 0.6, "method": "paper"}, ValueError, "got 0.6 for bit 0"),
+        ({"noise": 0.6}, ValueError, "got 0.6 for bit 0"),
+        ({"noise": float("nan")}, ValueError, "got nan for bit 0"),
+        ({"noise": [0.1, 0.1]}, ValueError, r"\(3,\) or \(3, 2\); got shape \(2,\)"),
+        ({"noise": "much"}, TypeError, r"noise must be flip rates .*, or fault patterns \(FaultMasks\); got a str"),
+        ({"noise": {"a": 1}}, TypeError, "got a dict"),
+        ({"noise": object()}, TypeError, "got a object"),
+        ({"settings": qc.PaperSettings()}, TypeError, "method='mixture' must be MixtureSettings; got PaperSettings"),
+        ({"method": "hammer", "settings": qc.PaperSettings()}, TypeError, "must be None; got PaperSettings"),
+        ({"guard": "no"}, TypeError, "guard must be True or False; got 'no'"),
+        ({"expect": "few"}, ValueError, "expect must be 'sparse' or 'dense', or None; got 'few'"),
+        ({"expect": "sparse", "method": "hammer"}, ValueError, "decides nothing by what is expected"),
+        ({"expect": "sparse", "guard": False}, ValueError, "decides nothing by what is expected"),
         ({"guard": None}, TypeError, "got None"),
-        ({"faults": 3}, TypeError, "faults must be FaultMasks, .*; got int"),
-        ({"rates": 0.1, "method": "paper", "settings": 3}, TypeError, "must be PaperSettings; got int"),
+        ({"guard": False, "noise": 0.1, "method": "paper"}, ValueError, "method='paper' has no guard"),
+        ({"guard": False, "method": "hammer"}, ValueError, "method='hammer' has no guard"),
+        ({"noise": 0.1, "method": "paper", "settings": 3}, TypeError, "must be PaperSettings; got int"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, error, said):
@@ -140,3 +166,58 @@ def test_registers_without_end_are_left_in_words(n_bits: int) -> None:
         assert qc.mitigate(counts, 0.01, method="paper").applied
         low, high = fixed.interval("0" * n_bits).low, fixed.interval("0" * n_bits).high
         assert low <= 0.96 <= high
+
+
+class Machine(SimpleNamespace):
+    """What `mitigate` asks of a Run: counts, and what it brings."""
+
+
+def masks(n_bits: int) -> FaultMasks:
+    patterns = (1 << np.arange(n_bits, dtype=np.uint64))[:, None]
+    return FaultMasks(n_bits, patterns, np.full(n_bits, 0.05), np.zeros(n_bits), np.full((n_bits, 2), 0.02))
+
+
+def test_a_run_brings_its_faults_and_what_is_given_goes_before_them():
+    run = Machine(counts=ghz(4, 0.06, 3000, 5), faults=masks(4))
+    assert qc.mitigate(run).method == "circuit"
+    assert qc.mitigate(run, method="circuit", settings=CircuitSettings()).method == "circuit"
+    assert qc.mitigate(run, settings=CircuitSettings()).method == "circuit"
+    for options in ({"method": "mixture"}, {"noise": 0.05}, {"guard": False}, {"settings": qc.MixtureSettings()}):
+        assert qc.mitigate(run, **options).method == "mixture"
+    with pytest.raises(ValueError, match="needs fault patterns"):
+        qc.mitigate(Machine(counts=run.counts, faults=None), method="circuit")
+
+
+def test_counts_of_a_simulator_without_noise_are_left_as_they_are():
+    run = Machine(counts=ghz(4, 0.06, 3000, 5), faults=None, noiseless=True)
+    fixed = qc.mitigate(run)
+    assert fixed.reason == "left as is: the simulator that made these counts has no noise"
+    assert not fixed.applied
+    assert fixed.distribution == run.counts
+    assert fixed.confidence is None
+    assert fixed.rates.shape == (4, 2)
+    assert qc.mitigate(run, method="mixture").applied
+    assert qc.mitigate(run, 0.06).applied
+    assert qc.mitigate(Machine(counts=run.counts, faults=None, noiseless=False)).applied
+
+
+def test_estimated_rates_are_noise():
+    counts = ghz(5, 0.05, 3000, 5)
+    rates = qc.estimate_rates(counts=counts)
+    for method in ("paper", "hammr_l", "m3", "mixture"):
+        assert qc.mitigate(counts, rates, method=method).rates.shape == (5, 2)
+    assert qc.mitigate(counts, rates, method="paper").rates[:, 0] == pytest.approx(rates.per_bit)
+
+
+def test_confidence_is_a_probability_or_none():
+    raw = ghz(6, 0.05, 3000, 5)
+    assert 0 <= qc.mitigate(raw).confidence <= 1
+    for options in ({"guard": False}, {"noise": 0.05, "method": "paper"}, {"method": "hammer"}):
+        assert qc.mitigate(raw, **options).confidence is None
+
+
+def test_what_is_given_is_not_changed():
+    counts, rates = dict(COUNTS), np.full((3, 2), 0.05)
+    qc.mitigate(counts, rates, method="paper")
+    assert counts == COUNTS
+    assert (rates == 0.05).all()

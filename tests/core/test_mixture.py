@@ -142,21 +142,6 @@ def test_real_records_come_back(brussels, record, wanted):
     assert qc.metrics.hellinger_fidelity(fixed.distribution, row["ideal"]) >= wanted
 
 
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"max_clusters": 0}, "max_clusters must be at least 1; got 0"),
-        ({"rates_tried": ()}, "at least one"),
-        ({"rates_tried": (0.1, 0.5)}, r"rates in \(0, 0.5\)"),
-        ({"prior_shots": 0.0}, "prior_shots must be positive"),
-        ({"rounds": 0}, "rounds must be at least 1"),
-    ],
-)
-def test_wrong_settings_are_named(wrong, said):
-    with pytest.raises(ValueError, match=said):
-        qc.MixtureSettings(**wrong)
-
-
 def test_arrays_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match=r"must be \(u, n\) and weights \(u,\)"):
         fit_mixture(np.zeros((2, 3), dtype=bool), np.ones(3))
@@ -173,3 +158,60 @@ def test_one_string_on_a_wide_register_is_no_ring(n_bits):
     found = fit_mixture(read.bits, read.weights)
     assert not found.ring
     assert found.centroids.tolist() == [string.tolist()]
+
+
+@pytest.mark.parametrize("strings", [1, 2, 3, 4])
+def test_few_strings_are_found_where_most_shots_are_flipped(strings):
+    """At 40% flips the frequent strings are hardly ever those sent."""
+    rng = np.random.default_rng([strings - 1, 77])
+    sent = np.unique(rng.random((strings, 10)) < 0.5, axis=0)
+    share = np.full(len(sent), 1 / len(sent))
+    raw = flipped(sent, share, 16384, 0.4, 0.4, strings - 1)
+    found = fit_mixture(raw.bits, raw.weights)
+    answer = qc.Distribution(found.centroids, found.weights)
+    assert qc.metrics.hellinger_fidelity(answer, qc.Distribution(sent, share)) > 0.98
+
+
+@pytest.mark.parametrize("n_bits", [8, 10, 12])
+def test_dense_counts_keep_their_most_frequent_strings(n_bits):
+    """No few strings explain Porter-Thomas counts: the frequent ones come back, weighed, and the gap says so."""
+    rng = np.random.default_rng([n_bits, 1])
+    ideal = rng.exponential(size=1 << n_bits)
+    shots = rng.multinomial(4096, ideal / ideal.sum()).astype(float)
+    bits = np.arange(1 << n_bits)[:, None] >> np.arange(n_bits) & 1 > 0
+    found = fit_mixture(bits, shots)
+    assert found.gap < 2.5
+    assert len(found.weights) > 16
+    kept = found.centroids @ (1 << np.arange(n_bits))
+    assert (shots[kept] >= np.sort(shots)[-32]).all()
+
+
+@pytest.mark.parametrize("n_bits", [3, 4, 5])
+def test_a_ghz_state_of_a_small_machine_has_two_strings(n_bits):
+    """Errors of the CX ladder flip all bits behind them, and decay flips 1 more often than 0."""
+    sent = np.array([[False] * n_bits, [True] * n_bits])
+    ideal, fidelities = qc.Distribution(sent, np.ones(2)), []
+    for seed in range(10):
+        rng = np.random.default_rng([n_bits, seed])
+        read = sent[rng.integers(0, 2, 4096)].copy()
+        for bit in range(1, n_bits):
+            read[rng.random(4096) < 0.008, bit:] ^= True
+        rates = rng.uniform(0.01, 0.04, n_bits)
+        read ^= rng.random(read.shape) < np.where(read, rates + 0.02, rates)
+        counts = qc.Distribution(read, np.ones(4096))
+        found = fit_mixture(counts.bits, counts.weights)
+        fidelities.append(qc.metrics.hellinger_fidelity(qc.Distribution(found.centroids, found.weights), ideal))
+    assert np.mean(fidelities) > 0.985, fidelities
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bit_read_at_random_takes_no_other_bits_with_it(seed):
+    """A readout that is a coin leaves one string, or two that differ in that bit alone."""
+    rng = np.random.default_rng([seed, 21])
+    string = rng.random((1, 21)) < 0.5
+    rates = rng.uniform(0.03, 0.1, 21)
+    rates[9] = 0.5
+    raw = flipped(string, np.ones(1), 4096, rates, rates, seed)
+    found = fit_mixture(raw.bits, raw.weights)
+    wrong = np.delete(found.centroids ^ string, 9, axis=1).any(axis=1)
+    assert found.weights[~wrong].sum() > 0.99

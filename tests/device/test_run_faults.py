@@ -78,12 +78,21 @@ def test_counts_that_the_circuit_cannot_have_made_are_mitigated_alone(run):
 def test_runs_without_published_noise_are_mitigated_by_their_counts(ghz):
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
-    for backend in ("aer", AerSimulator(noise_model=noise)):
-        (bare,) = execute([ghz(3)], backend, shots=500, seed=1)
-        assert bare.faults is None
-        assert qc.mitigate(bare).method == "mixture"
-    with pytest.raises(ValueError, match="goes with faults, or with a Run that has them"):
+    (bare,) = execute([ghz(3)], AerSimulator(noise_model=noise), shots=500, seed=1)
+    assert bare.faults is None
+    assert qc.mitigate(bare).method == "mixture"
+    with pytest.raises(ValueError, match=r"needs fault patterns .*, or a Run that has them; got none"):
         qc.mitigate(bare, method="circuit")
+
+
+def test_runs_without_noise_come_back_as_they_came(ghz):
+    (clean,) = execute([ghz(3)], "aer", shots=500, seed=1)
+    assert clean.faults is None
+    fixed = qc.mitigate(clean)
+    assert (fixed.applied, fixed.distribution) == (False, clean.counts)
+    assert fixed.reason == "left as is: the simulator that made these counts has no noise"
+    assert [answer.reason for answer in qc.mitigate_many([clean], workers=1)] == [fixed.reason]
+    assert qc.mitigate(clean, method="mixture").method == "mixture"
 
 
 def test_control_flow_is_left_to_the_counts(run, feed_forward):

@@ -7,6 +7,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 
 from qcluster import Distribution, metrics
+from qcluster.baselines import hammer
 from qcluster.device import MitigatedSampler
 from qcluster.device.sampler import whole
 
@@ -50,7 +51,7 @@ def test_shapes_types_and_bits_as_the_reference_sampler_has_them(turning):
 
 
 def test_data_are_the_mitigated_distribution_in_whole_shots(noisy, ghz):
-    sampler = MitigatedSampler(noisy, seed=3, rates=0.07, method="paper")
+    sampler = MitigatedSampler(noisy, seed=3, noise=0.07, method="paper")
     (pub,) = sampler.run([ghz(5)], shots=2000).result()
     fixed, run = pub.metadata["mitigations"].item(), pub.metadata["runs"].item()
     assert pub.data.meas.get_counts() == fixed.distribution.to_counts()
@@ -79,7 +80,7 @@ def test_rates_may_follow_from_the_run(noisy, ghz):
         seen.append(run)
         return run.calibration.readout[run.profile.measured].mean(axis=1)
 
-    MitigatedSampler(noisy, seed=3, rates=rates, method="paper").run([ghz(3)]).result()
+    MitigatedSampler(noisy, seed=3, noise=rates, method="paper").run([ghz(3)]).result()
     assert len(seen) == 1
 
 
@@ -180,10 +181,25 @@ def test_bits_that_no_register_holds_are_in_the_run(noisy):
 
 
 def test_what_could_not_be_mitigated_is_not_run(noisy):
-    with pytest.raises(ValueError, match="method must be one of none, mixture, paper, circuit; got 'm3'"):
-        MitigatedSampler(noisy, method="m3")
-    with pytest.raises(ValueError, match="needs rates"):
-        MitigatedSampler(noisy, method="paper")
+    for options, said in (
+        ({"method": "magic"}, "method must be one of none, .*mixture.*hammer.*; got 'magic'"),
+        ({"method": "paper"}, "method='paper' needs flip rates as its noise"),
+        ({"method": "m3"}, "method='m3' needs flip rates"),
+        ({"method": "hammer", "noise": 0.1}, "method='hammer' takes nothing as its noise; got flip rates"),
+        ({"method": "circuit", "noise": 0.1}, "method='circuit' takes fault patterns"),
+        ({"method": "paper", "noise": 0.1, "guard": False}, "method='paper' has no guard"),
+        ({"method": "none", "noise": 0.1}, "leave noise away"),
+        ({"method": "none", "guard": False}, "leave guard away"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            MitigatedSampler(noisy, **options)
+
+
+def test_methods_of_others_are_taken(noisy, ghz):
+    (pub,) = MitigatedSampler(noisy, seed=3, method="hammer").run([ghz(3)]).result()
+    fixed, run = pub.metadata["mitigations"].item(), pub.metadata["runs"].item()
+    assert fixed.method == "hammer"
+    assert fixed.distribution == hammer(run.counts)
 
 
 def test_refusals(turning, ghz):

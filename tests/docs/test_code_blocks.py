@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qcluster.core.methods import registry
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "RELEASING.md"]
 PAGES += [page for page in sorted((ROOT / "docs").rglob("*.md")) if not page.relative_to(ROOT).parts[1].startswith("_")]
@@ -61,6 +63,8 @@ def cases() -> list[object]:
 def test_python_blocks_run_from_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
+    registry.every()
+    monkeypatch.setattr(registry, "_known", dict(registry._known))  # pages register methods
     names: dict[str, object] = {"__name__": "__main__"}
     for block in running(path):
         exec(compile("\n" * block.line + block.code, str(path), "exec"), names)

@@ -146,7 +146,7 @@ rate_values = st.one_of(
 
 
 def rated(rates: Any) -> None:
-    for method in ("mixture", "paper"):
+    for method in ("mixture", "paper", "qbeep", "hammr_l", "em_uniform"):
         qc.mitigate(COUNTS, rates, method=method)
 
 
@@ -435,7 +435,7 @@ PATHS = {
 def _rates_file(data: bytes) -> None:
     def read(path: File) -> None:
         (path.parent / "counts.json").write_text(json.dumps(COUNTS))
-        command("mitigate", str(path.parent / "counts.json"), "--rates", str(path), "--method", "paper")
+        command("mitigate", str(path.parent / "counts.json"), "--noise", str(path), "--method", "paper")
 
     at("rates.json", data, read)
 

@@ -46,7 +46,7 @@ def test_rates_go_straight_into_mitigation():
     counts = noisy(0.05, bits=5)
     rates = estimate_rates(counts=counts)
     fixed = qc.mitigate(counts, rates, method="paper")
-    assert np.allclose(fixed.rates, rates.per_bit)
+    assert np.allclose(fixed.rates, rates.per_bit[:, None])
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
 
 

@@ -142,17 +142,22 @@ def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
     return said
 
 
+def in_words(fit: MixtureFit) -> str:
+    """Say what a mixture explains, and by which noise."""
+    many = max(1, round(float(perplexity(fit.weights))))
+    strings = f"{many} string{'s explain' if many > 1 else ' explains'}"
+    return (
+        f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
+        f"{fit.background:.0%} uniform"
+    )
+
+
 def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
     fit = found.fit
     if voice in (RAW, SMOOTH):
         return "the counts as they came"
     if voice == MIXTURE:
-        many = max(1, round(float(perplexity(fit.weights))))
-        strings = f"{many} string{'s explain' if many > 1 else ' explains'}"
-        return (
-            f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
-            f"{fit.background:.0%} uniform"
-        )
+        return in_words(fit)
     if voice in (STRING, HEAVIEST):
         string = found.string if voice == STRING else d.bits[int(np.argmax(d.weights))]
         ones = weight_of_ones(d.bits, d.weights) / d.shots

@@ -7,12 +7,11 @@ from qcluster.core.bits import weight_of_ones
 from qcluster.core.decision.candidates import NAMES, Candidates
 from qcluster.core.distribution import Distribution
 from qcluster.core.goodness import beyond_uniform, collisions
+from qcluster.core.methods.registry import EXPECT
 from qcluster.core.product import beyond_product, product_evidence
 
 Floats = NDArray[np.float64]
 
-EXPECT = ("sparse", "dense")
-"""What a user may say of the ideal: few strings, or many."""
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
 

@@ -1,0 +1,77 @@
+"""The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.decision.decide import decide, in_words
+from qcluster.core.distribution import Distribution
+from qcluster.core.methods.registry import Method, register
+from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
+from qcluster.core.response import Strings
+
+Floats = NDArray[np.float64]
+
+
+def mitigate(
+    raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
+) -> Mitigation:
+    """Decide between candidate answers, or give the strings alone without a guard; see `Method.function`."""
+    if raw.n_bits > MOST_BITS:
+        return left(raw, "mixture", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
+    if not guard:
+        return _bare(raw, rates, settings)
+    found = decide(raw, rates, expect, settings)
+    if found.fit is None:
+        return left(raw, "mixture", found.reason.removesuffix(": left as is"), rates)
+    return Mitigation(
+        distribution=found.distribution,
+        raw=raw,
+        method="mixture",
+        applied=found.applied,
+        share=found.share,
+        confidence=found.confidence,
+        reason=found.reason,
+        centroids=found.fit.centroids,
+        weights=found.fit.weights,
+        rates=found.fit.rates,
+        response=found.response,
+    )
+
+
+def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
+    fit = fit_mixture(raw.bits, raw.weights, rates=rates, settings=settings)
+    return Mitigation(
+        distribution=Distribution(fit.centroids, fit.weights * raw.shots),
+        raw=raw,
+        method="mixture",
+        applied=True,
+        share=1.0,
+        confidence=None,
+        reason=f"{in_words(fit)}; not guarded",
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+        response=Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
+    )
+
+
+register(
+    Method(
+        name="mixture",
+        summary="The few strings that explain the counts under learned flips, or deconvolution where there are many, "
+        "as a trained decision weighs them, which leaves alone what nothing helps.",
+        function=mitigate,
+        uses=("rates",),
+        settings=MixtureSettings,
+        guarded=True,
+    )
+)
+
+
+def alone(raw: Distribution, why: str) -> Mitigation:
+    """Mitigate by the counts alone, where what is known of the noise does not explain them; `why` begins the reason."""
+    fixed = mitigate(raw, None, True, MixtureSettings())
+    return replace(fixed, reason=f"{why}; by these alone: {fixed.reason}")

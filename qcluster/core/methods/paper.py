@@ -1,0 +1,42 @@
+"""Q-Cluster as published (arXiv:2504.10801)."""
+
+from typing import Any
+
+import numpy as np
+
+from qcluster.core.distribution import Distribution
+from qcluster.core.methods.registry import Method, register
+from qcluster.core.mitigation import Mitigation
+from qcluster.core.paper import PaperSettings, clustered, q_cluster
+
+
+def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
+    """Cluster the shots, and give each centroid those of its cluster; see `Method.function`."""
+    distribution, found = q_cluster(raw, rates, settings)
+    heaviest = np.argsort(-found.weights, kind="stable")
+    covered, many = float(found.weights.sum()), len(found.weights)
+    return Mitigation(
+        distribution=distribution,
+        raw=raw,
+        method="paper",
+        applied=True,
+        share=1.0,
+        confidence=None,
+        reason=f"{covered:.0%} of the shots lie within reach of {many} centroid{'s' if many > 1 else ''} "
+        f"at {rates.mean():.1%} flips per bit",
+        centroids=found.centroids[heaviest],
+        weights=found.weights[heaviest],
+        rates=rates,
+        response=clustered(raw, found, rates, settings),
+    )
+
+
+register(
+    Method(
+        name="paper",
+        summary="Q-Cluster as published (arXiv:2504.10801): clusters of shots around the most frequent strings.",
+        function=mitigate,
+        needs="rates",
+        settings=PaperSettings,
+    )
+)

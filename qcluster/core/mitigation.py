@@ -1,0 +1,192 @@
+"""`Mitigation`: the one type of result that every method gives."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.bits import Bits, format_bitstrings
+from qcluster.core.distribution import Distribution
+from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.interval import Interval, intervals
+from qcluster.core.response import Response
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mitigation(Frozen):
+    """The outcome of `mitigate`: the better distribution, and what was done to get it."""
+
+    distribution: Distribution
+    """The estimate of the ideal distribution, with as many shots as the input."""
+    raw: Distribution
+    """The counts as they came."""
+    method: str
+    """Name of the method."""
+    applied: bool
+    """False when the counts are returned as they came."""
+    share: float
+    """How much of the answer is mitigated, 0 (counts as they came) to 1."""
+    confidence: float | None
+    """Probability that the verdict is right, 0 to 1; None where the method has no such number."""
+    reason: str
+    """What was done and why, in one sentence."""
+    centroids: Bits
+    """``(k, n_bits) bool``: the strings that explain the counts, heaviest first."""
+    weights: Floats
+    """``(k,)``: share of the shots that each explains."""
+    rates: Floats
+    """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 where none were."""
+    response: Response | None = field(default=None, repr=False)
+    """How the answer moves with the counts; None where it is the counts."""
+
+    def __post_init__(self) -> None:
+        if np.shape(self.rates) != (self.raw.n_bits, 2):
+            raise ValueError(f"rates must be ({self.raw.n_bits}, 2); got shape {np.shape(self.rates)}")
+        freeze_arrays(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether all is the same; `response` follows from the rest."""
+        if not isinstance(other, Mitigation):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.name != "response"]
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_json(self) -> str:
+        """Write verdict, probabilities raw and mitigated, clusters and rates as JSON text.
+
+        A document of format "qcluster-mitigation", version 1, as ``qcluster mitigate --json`` writes it; the
+        `RuntimeEncoder` of qiskit-ibm-runtime saves results of `MitigatedSampler` by it.
+
+        Example:
+            >>> import json
+            >>> from qcluster import mitigate
+            >>> json.loads(mitigate({"00": 60, "11": 40}).to_json())["raw"]
+            {'00': 0.6, '11': 0.4}
+        """
+        content = {
+            "format": "qcluster-mitigation",
+            "version": 1,
+            "method": self.method,
+            "applied": bool(self.applied),
+            "share": float(self.share),
+            "confidence": None if self.confidence is None else float(self.confidence),
+            "reason": self.reason,
+            "n_bits": self.raw.n_bits,
+            "shots": self.raw.shots,
+            "raw": self.raw.to_probs(),
+            "mitigated": self.distribution.to_probs(),
+            "centroids": dict(zip(format_bitstrings(self.centroids), self.weights.tolist(), strict=True)),
+            "rates": self.rates.tolist(),
+        }
+        return json.dumps(content)
+
+    def interval(
+        self, observable: Any, level: float = 0.95, *, samples: int = 200, seed: int | np.random.Generator | None = 0
+    ) -> Interval:
+        """Say between which values an average lies, by a bootstrap over shots.
+
+        Shots are redrawn from the observed strings, `samples` times at once, and what the answer would then be is
+        found with the method's choices held (its strings, clusters, fault rates) and its estimates made anew; where
+        several flip rates are plausible, each redraw believes one of them. With ``applied=False`` it is the interval
+        of the counts themselves. Errors of the noise model are in it only so far as the method doubts: see
+        docs/uncertainty.md for how often the ideal value lies within.
+
+        Args:
+            observable: a bitstring such as ``"011"``, for its probability, or anything that `Distribution.expectation`
+                takes.
+            level: with which probability, between 0 and 1.
+            samples: number of redraws.
+            seed: of the redraws; the same seed gives the same interval.
+
+        Returns:
+            An Interval. Cost: milliseconds; where a full vector is deconvolved, as long as the mitigation itself (2 s
+            for 12 bits).
+
+        Raises:
+            ValueError, TypeError: an observable that is not diagonal, or has another width; a level outside (0, 1).
+
+        Example:
+            >>> from qcluster import mitigate
+            >>> fixed = mitigate({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450})
+            >>> found = fixed.interval("ZZI")
+            >>> found.low <= found.value <= found.high, found.level
+            (True, 0.95)
+        """
+        (found,) = self.intervals([observable], level, samples=samples, seed=seed)
+        return found
+
+    def intervals(
+        self,
+        observables: Sequence[Any],
+        level: float = 0.95,
+        *,
+        samples: int = 200,
+        seed: int | np.random.Generator | None = 0,
+    ) -> list[Interval]:
+        """Give the interval of each of several observables, all from the same redraws; see `interval`."""
+        given = self.raw, self.distribution, self.response, observables
+        return intervals(*given, level=level, samples=samples, seed=seed)
+
+    def plot(self, ideal: Any = None, *, top: int = 16, ax: Any = None) -> Any:
+        """Draw raw beside mitigated probabilities as bars, with 95% intervals, under the verdict.
+
+        Args:
+            ideal: counts of any kind, drawn beside them: what should have been read, where that is known.
+            top: how many strings, the most probable ones; at least 1.
+            ax: matplotlib axes to draw on; a new figure by default.
+
+        Returns:
+            The matplotlib figure; `qcluster.plot` draws any other distributions.
+
+        Example:
+            >>> import qcluster as qc
+            >>> qc.mitigate({"00": 60, "01": 5, "11": 40}).plot({"00": 0.5, "11": 0.5}).axes[0].get_ylabel()
+            'probability'
+        """
+        return _drawer(self, ideal, top=top, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"
+
+
+def left(raw: Distribution, method: str, reason: str, rates: Floats | None = None) -> Mitigation:
+    """Give the counts as they came, and say why.
+
+    Args:
+        raw: the counts.
+        method: name of the method that leaves them.
+        reason: why; "left as is: " is put before it.
+        rates: ``(n_bits, 2)`` flip rates that the method knows.
+    """
+    return Mitigation(
+        distribution=raw,
+        raw=raw,
+        method=method,
+        applied=False,
+        share=0.0,
+        confidence=None,
+        reason=f"left as is: {reason}",
+        centroids=np.zeros((0, raw.n_bits), dtype=bool),
+        weights=np.zeros(0),
+        rates=np.zeros((raw.n_bits, 2)) if rates is None else rates,
+    )
+
+
+def _no_drawer(*given: Any, **options: Any) -> Any:
+    raise RuntimeError("figures need the whole package: import qcluster")
+
+
+_drawer: Callable[..., Any] = _no_drawer
+
+
+def draw_by(drawer: Callable[..., Any]) -> None:
+    """Name the function behind `Mitigation.plot`. The package does, since the core knows no plotting library."""
+    global _drawer
+    _drawer = drawer

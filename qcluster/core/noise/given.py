@@ -1,0 +1,79 @@
+"""What `noise=` may be, brought to one form: the one place that knows all kinds of noise.
+
+A noise model joins here: its class in `KINDS`, its words in `WORDS`, and in `BRINGS` the attribute of a `Run` that
+holds it. Which method is the default for it stands in `qcluster.core.mitigate.DEFAULTS`.
+"""
+
+from typing import Any
+
+from qcluster.core.channel import as_rates
+from qcluster.core.faults import FaultMasks
+from qcluster.core.noise.measured import MeasuredNoise
+
+KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}
+"""Noise models beside flip rates, by the word that methods need them by; what a Run brings is tried in this order."""
+WORDS = {
+    "rates": "flip rates",
+    "measured": "the noise of a reference circuit (MeasuredNoise)",
+    "faults": "fault patterns (FaultMasks)",
+}
+"""What to say of each kind."""
+BRINGS = {"measured": "reference.noise", "faults": "faults"}
+"""Attribute of a `Run`, dotted where it is one of a part, that holds noise of a kind, or None."""
+
+
+def kind_of(noise: Any) -> str | None:
+    """Name the kind of what was given as noise; whatever is no noise model counts as rates.
+
+    Example:
+        >>> kind_of(0.1), kind_of(None)
+        ('rates', None)
+    """
+    if noise is None:
+        return None
+    return next((kind for kind, model in KINDS.items() if isinstance(noise, model)), "rates")
+
+
+def read_noise(noise: Any, n_bits: int) -> Any:
+    """Check what was given as noise: noise models stay as they are, rates become ``(n_bits, 2)``.
+
+    Args:
+        noise: rates in any form of `as_rates`; an object that NumPy reads as such, as it does `Rates` of
+            `qcluster.estimate_rates`; a noise model of `KINDS`; or None.
+        n_bits: number of classical bits.
+
+    Raises:
+        TypeError: none of these.
+        ValueError: rates of another shape or out of range, or a noise model of another width.
+
+    Example:
+        >>> read_noise([0.1, 0.2], 2).tolist()
+        [[0.1, 0.1], [0.2, 0.2]]
+    """
+    kind = kind_of(noise)
+    if kind is None:
+        return None
+    if kind in KINDS:
+        if noise.n_bits != n_bits:
+            raise ValueError(f"counts and {WORDS[kind]} must have one width; got {n_bits} and {noise.n_bits} bits")
+        return noise
+    try:
+        return as_rates(noise, n_bits)
+    except TypeError:
+        models = "".join(f", or {WORDS[kind]}" for kind in KINDS)
+        forms = f"flip rates (one number, ({n_bits},) or ({n_bits}, 2))"
+        raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}") from None
+
+
+def brought(counts: Any, kind: str) -> Any:
+    """Give the noise of a kind that counts bring along, as a `Run` does; None where there is none."""
+    held = counts
+    for name in BRINGS[kind].split("."):
+        held = getattr(held, name, None)
+    return held if isinstance(held, KINDS[kind]) else None
+
+
+def offered(counts: Any, kind: str) -> Any:
+    """Give what counts bring, as `brought` does, or None where it says itself, by a `refusal`, that it is of no use."""
+    noise = brought(counts, kind)
+    return None if getattr(noise, "refusal", "") else noise

@@ -1,0 +1,73 @@
+"""Figures of answers and of any counts."""
+
+import subprocess
+import sys
+
+import pytest
+
+import qcluster as qc
+from qcluster.plot import COLOURS
+
+COUNTS = {"00": 60, "01": 10, "11": 50}
+
+
+def names(figure):
+    return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
+def test_any_counts_are_drawn_side_by_side():
+    figure = qc.plot(qc.Distribution.of({"00": 1, "11": 2}), {"00": 3}, labels=["raw", "ideal"])
+    assert names(figure) == ["raw", "ideal"]
+    assert [patch.get_height() for patch in figure.axes[0].patches] == pytest.approx([1 / 3, 2 / 3, 1, 0])
+    assert len(qc.plot(COUNTS, top=2).axes[0].patches) == 2
+
+
+@pytest.mark.parametrize(
+    ("shown", "options", "error", "said"),
+    [
+        ([{"0": 1}], {"labels": ["a", "b"]}, ValueError, "a label for each"),
+        ([], {}, ValueError, "a label for each"),
+        ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),
+        ([{"0": 1}], {"top": 0}, ValueError, "top must be at least 1; got 0"),
+        ([{"0": 1}, {"00": 1}], {}, ValueError, "equal widths"),
+        ([3], {}, TypeError, "counts must be"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(shown, options, error, said):
+    with pytest.raises(error, match=said):
+        qc.plot(*shown, **options)
+
+
+def test_notebooks_can_draw_the_figure_without_pyplot():
+    assert qc.plot({"00": 1, "11": 2})._repr_png_().startswith(b"\x89PNG")
+
+
+def test_an_answer_draws_raw_and_mitigated_with_intervals_under_its_verdict():
+    fixed = qc.mitigate(COUNTS, 0.05, method="paper")
+    figure = fixed.plot()
+    assert names(figure) == ["raw", "mitigated"]
+    assert fixed.reason in figure.axes[0].get_title(loc="left")
+    bars = figure.axes[0].collections[1]
+    for segment, string in zip(bars.get_segments(), ("00", "01", "11"), strict=True):
+        wanted = fixed.interval(string)
+        assert sorted(segment[:, 1]) == pytest.approx([wanted.low, wanted.high])
+    assert names(fixed.plot({"00": 0.5, "11": 0.5}, top=3)) == list(COLOURS)
+    assert names(qc.plot(fixed)) == ["raw", "mitigated"]
+
+
+def test_an_answer_is_drawn_on_given_axes():
+    from matplotlib.figure import Figure
+
+    left, right = Figure().subplots(1, 2)
+    assert qc.mitigate(COUNTS).plot(ax=right) is right.figure
+    assert right.patches
+    assert right.get_title(loc="left")
+    assert not left.patches
+    assert not left.get_title(loc="left")
+
+
+@pytest.mark.parametrize("first", ["", "import qcluster.plot", "from qcluster.plot import COLOURS", "qc.mitigate"])
+def test_plot_is_called_whatever_was_imported_before(first):
+    code = f"import qcluster as qc\n{first}\nprint(type(qc.plot({{'0': 1}})).__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "NotebookFigure"
