@@ -3,7 +3,8 @@
 Run from the repository: python -m benchmarks.speed.compare [--narrow] [--only PART_OF_A_NAME] [--repeats 3]
 Writes benchmarks/results/speed.csv, the row of each set of counts as soon as it is there; with --only, the other rows
 stay. Times are processor time of one thread, the fastest of the repeats; what takes more than two seconds is run once.
-`unique` is np.unique on a void view of the packed shots; `all` is `mitigate` from the BitArray on.
+`unique` is np.unique on a void view of the packed shots; `strings` is the search of `mixture` without its guard; `all`
+is `mitigate` from the BitArray on.
 """
 
 import argparse
@@ -17,9 +18,22 @@ from time import process_time
 from benchmarks.data import RESULTS, write_rows
 from benchmarks.speed.works import Load, Work, loads, works
 
-METHODS = ("unique", "get_counts", "intake", "paper", "mixture", "all", "circuit", "hammer", "mthree", "naive")
+METHODS = (
+    "unique",
+    "get_counts",
+    "intake",
+    "paper",
+    "mixture",
+    "strings",
+    "all",
+    "circuit",
+    "hammer",
+    "mthree",
+    "naive",
+)
 RATIOS = (
     ("mthree", "mixture"),
+    ("mthree", "strings"),
     ("mthree", "paper"),
     ("naive", "paper"),
     ("hammer", "mixture"),
@@ -56,7 +70,7 @@ def row(name: str, size: tuple[object, object, object], best: dict[str, float]) 
 
 def total(rows: list[dict[str, object]]) -> dict[str, object]:
     """Sum the six ibm_brussels records, for the methods that ran on all of them."""
-    held = [[row[f"{key}_ms"] for row in rows] for key in METHODS]
+    held = [[row.get(f"{key}_ms", "") for row in rows] for key in METHODS]
     times = {key: sum(map(float, values)) / 1e3 for key, values in zip(METHODS, held, strict=True) if all(values)}
     return row(TOTAL, ("", "", ""), times)
 

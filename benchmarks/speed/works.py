@@ -12,6 +12,7 @@ from benchmarks.data import DATA, brussels, records
 from benchmarks.speed.naive import naive_q_cluster
 from qcluster.baselines.hammer import hammer
 from qcluster.core.bits import bits_to_big_endian
+from qcluster.core.mixture import fit_mixture
 
 Work = Callable[[], Any]
 
@@ -80,6 +81,7 @@ def works(load: Load) -> dict[str, Work]:
         "intake": lambda: qc.Distribution.of(array),
         "paper": lambda: qc.mitigate(held, load.rate, method="paper"),
         "mixture": lambda: qc.mitigate(held),
+        "strings": lambda: fit_mixture(held.bits, held.weights),
         "all": lambda: qc.mitigate(array),
         "hammer": lambda: hammer(held),
         "mthree": m3(counts, held.n_bits),

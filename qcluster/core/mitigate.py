@@ -64,7 +64,7 @@ def mitigate(
     raw = Distribution.of(counts)
     if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
-    chosen = _default(counts, noise, guard, settings) if method is None else find(method)
+    chosen = _default(counts, noise, guard, expect, settings) if method is None else find(method)
     used = chosen.check_options(guard, settings, expect)
     known = read_noise(noise, raw.n_bits)
     for kind in chosen.takes:
@@ -78,11 +78,11 @@ def mitigate(
     return chosen.function(raw, known, guard, used)
 
 
-def _default(counts: Any, noise: Any, guard: Any, settings: Any) -> Method:
-    """Choose by what is known of the noise; what counts bring along gives way to a guard or settings of the mixture."""
+def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
+    """Choose by what is known of the noise; what counts bring along gives way to what only the mixture takes."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
-    for kind in KINDS if guard is True else ():
+    for kind in KINDS if guard is True and expect is None else ():
         default = find(DEFAULTS[kind])
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
         if fits and offered(counts, kind) is not None:

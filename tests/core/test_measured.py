@@ -1,10 +1,16 @@
 """Counts mitigated under the noise that a reference circuit measured; noise and ideals made here."""
 
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import qcluster as qc
 from qcluster.core.bits import index_bits
+from qcluster.core.circuit import CircuitSettings
+from qcluster.core.faults import FaultMasks
+from qcluster.core.measured_method import MeasuredSettings
 from qcluster.core.walsh import walsh
 from tests.conftest import read_records
 
@@ -234,3 +240,73 @@ def test_counts_sharper_than_the_reference_allows_are_doubted():
 def test_what_cannot_be_used_with_measured_noise_is_an_error(given, error, message):
     with pytest.raises(error, match=message):
         qc.mitigate({"00": 100}, **({"noise": qc.MeasuredNoise({"00": 10}, "00")} | given))
+
+
+def test_registers_without_end_are_left_in_words():
+    counts, noise = measured(ghz(1100), shots=200)
+    for fixed in (qc.mitigate(counts, noise), qc.mitigate(counts, noise, method="measured")):
+        assert fixed.reason == "left as is: 1100 bits are more than the 896 that this method takes"
+
+
+@dataclass
+class Ran:
+    """What `mitigate` asks of a run."""
+
+    counts: qc.Distribution
+    reference: SimpleNamespace | None = None
+    faults: FaultMasks | None = None
+    noiseless: bool = False
+
+
+def ran(ideal: qc.Distribution) -> Ran:
+    """A run with a reference, and faults of the same size that flip one bit each."""
+    counts, noise = measured(ideal, total=0.4)
+    n = ideal.n_bits
+    single = (1 << np.arange(n)).astype(np.uint64)[:, None]
+    faults = FaultMasks(n, single, np.full(n, 0.4 / n), np.zeros(n), np.zeros((n, 2)))
+    return Ran(counts, SimpleNamespace(noise=noise), faults)
+
+
+def broad() -> qc.Distribution:
+    return qc.Distribution(index_bits(np.arange(16), 4), np.random.default_rng(1).dirichlet(np.full(16, 3.0)))
+
+
+def test_a_run_answers_by_its_reference_or_by_its_faults():
+    few, many = ran(ghz(5)), ran(broad())
+    assert qc.mitigate(few).method == "measured"
+    assert qc.mitigate(many).method == "circuit"
+    assert qc.mitigate(replace(many, faults=None)).method == "measured"
+    assert qc.mitigate(replace(few, reference=None)).method == "circuit"
+    assert qc.mitigate(replace(few, noiseless=True)).method == "none"
+
+
+def test_what_is_given_goes_before_the_reference_of_a_run():
+    run = ran(ghz(5))
+    for options, method in (
+        ({"noise": run.faults}, "circuit"),
+        ({"method": "circuit"}, "circuit"),
+        ({"settings": CircuitSettings()}, "circuit"),
+        ({"settings": MeasuredSettings(most=3)}, "measured"),
+        ({"noise": 0.05, "guard": False}, "mixture"),
+        ({"guard": False}, "mixture"),
+        ({"method": "dem"}, "dem"),
+        ({"method": "measured", "noise": run.reference.noise}, "measured"),
+    ):
+        assert qc.mitigate(run, **options).method == method
+    other = qc.MeasuredNoise({"00000": 1000, "00001": 20}, "00000")
+    assert "the reference kept 98% of its shots" in qc.mitigate(run, other).reason
+    many = ran(broad())
+    assert qc.mitigate(many, many.reference.noise).method == "measured"  # alone: no faults are brought beside it
+    assert qc.mitigate(many, method="measured").method == "measured"
+
+
+def test_a_reference_of_a_run_that_cannot_be_one_is_passed_over():
+    wrong = SimpleNamespace(noise=qc.MeasuredNoise({"0001": 900, "1000": 100}, "1000"))
+    run = replace(ran(broad()), reference=wrong)
+    assert qc.mitigate(run).method == "circuit"
+    fewer = Ran(qc.Distribution.of({"0000": 9}), wrong)
+    assert qc.mitigate(fewer).method == "mixture"
+    with pytest.raises(ValueError, match="must be the reference's most frequent"):
+        qc.mitigate(run, method="measured")
+    with pytest.raises(ValueError, match="must be the reference's most frequent"):
+        qc.mitigate(run, wrong.noise)

@@ -182,7 +182,13 @@ def test_a_run_brings_its_faults_and_what_is_given_goes_before_them():
     assert qc.mitigate(run).method == "circuit"
     assert qc.mitigate(run, method="circuit", settings=CircuitSettings()).method == "circuit"
     assert qc.mitigate(run, settings=CircuitSettings()).method == "circuit"
-    for options in ({"method": "mixture"}, {"noise": 0.05}, {"guard": False}, {"settings": qc.MixtureSettings()}):
+    for options in (
+        {"method": "mixture"},
+        {"noise": 0.05},
+        {"guard": False},
+        {"settings": qc.MixtureSettings()},
+        {"expect": "dense"},
+    ):
         assert qc.mitigate(run, **options).method == "mixture"
     with pytest.raises(ValueError, match="needs fault patterns"):
         qc.mitigate(Machine(counts=run.counts, faults=None), method="circuit")
