@@ -14,6 +14,7 @@ from qcluster.core.methods.registry import register_later
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, draw_by
 from qcluster.core.mixture import MixtureSettings
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.paper import PaperSettings
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qcluster.device.calibration import Calibration, read_calibration
     from qcluster.device.execute import execute
     from qcluster.device.profile import Profile, read_profile
+    from qcluster.device.reference import reference_circuit
     from qcluster.device.run import Run
     from qcluster.device.sampler import MitigatedSampler
     from qcluster.device.twirl import twirl
@@ -45,6 +47,7 @@ _LAZY = {
     "mitigate_many": "qcluster.batch",
     "read_calibration": "qcluster.device.calibration",
     "read_profile": "qcluster.device.profile",
+    "reference_circuit": "qcluster.device.reference",
     "twirl": "qcluster.device.twirl",
 }
 """Public names that cost more than numpy, and where they live."""
@@ -61,6 +64,7 @@ __all__ = [
     "HammingKMajority",
     "Interval",
     "JobError",
+    "MeasuredNoise",
     "MitigatedSampler",
     "Mitigation",
     "MixtureSettings",
@@ -79,6 +83,7 @@ __all__ = [
     "plot",
     "read_calibration",
     "read_profile",
+    "reference_circuit",
     "twirl",
 ]
 

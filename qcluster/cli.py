@@ -73,13 +73,21 @@ def mitigate_file(
         list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
     ] = None,
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
+    reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
+    expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
-    from qcluster.files import read_counts, read_rates, write_mitigation
+    from qcluster.files import read_counts, read_rates, read_reference, write_mitigation
 
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
+    if reference is None and expected is not None:
+        raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
+    if reference is not None and noise is not None:
+        raise ValueError("--noise and --reference both say what the noise is: give one of them")
     known = None if noise is None else read_rates(noise)
+    if reference is not None:
+        known = read_reference(reference, expected, pub)
     counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
     fixed = mitigate(counts, known, method=method, guard=guard)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))

@@ -1,6 +1,7 @@
 """The `jobs` commands: circuits from files to a run directory, and results out of it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,12 +33,14 @@ def submit(
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of compilation, twirls and simulation.")] = None,
     mode: Annotated[str, typer.Option(help="On hardware: job, batch or session.")] = "job",
     optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
+    reference: Annotated[bool, typer.Option(help="Also run a reference circuit, which measures the noise.")] = False,
 ) -> None:
     """Submit circuits as jobs; simulated machines run at once."""
     from qcluster.device import jobs
     from qcluster.device.circuit_files import read_circuits
     from qcluster.device.machine import find_machine
     from qcluster.device.prepare import Options, prepare
+    from qcluster.device.request import reference_cost
 
     circuits = [circuit for file in files for circuit in read_circuits(file)]
     options = Options(
@@ -46,11 +49,15 @@ def submit(
         dd=dd,
         optimization_level=optimization_level,
         mode=mode,  # type: ignore[arg-type]
+        reference=reference,
     )
     machine = find_machine(backend)
     if machine.kind != "hardware":
         refuse(context, ["mode"], f"{backend} is simulated here, and jobs are sent to real machines only")
-    jobs.submit(prepare(circuits, machine, options, seed), machine, directory)
+    request = prepare(circuits, machine, options, seed)
+    if reference:
+        typer.echo(reference_cost(request))
+    jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
     typer.echo(f"next: qcluster jobs collect {directory}")
 
@@ -77,8 +84,10 @@ def collect(
     for run in runs:
         typer.echo(repr(run))
         _top(run.counts)
+        if run.reference is not None:
+            typer.echo(f"  {run.reference!r}")
     if json_out is not None:
-        _write(json_out, [run.counts for run in runs])
+        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
 
 
 @jobs_app.command("fetch")
@@ -111,7 +120,10 @@ def _top(counts: Distribution, k: int = 4) -> None:
         typer.echo(f"  {string}  {share:.4f}")
 
 
-def _write(path: Path, counts: list[Distribution]) -> None:
+def _write(path: Path, counts: list[Distribution], references: Sequence[Any] = ()) -> None:
     """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
-    content = [{"counts": read.to_counts()} for read in counts]
+    content: list[dict[str, Any]] = [{"counts": read.to_counts()} for read in counts]
+    for entry, reference in zip(content, references, strict=False):
+        if reference is not None:
+            entry["reference"] = {"counts": reference.counts.to_counts(), "expected": reference.expected}
     write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from qcluster.core.distribution import Distribution
 from qcluster.core.interval import Interval
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.errors import StorageError
 
 S = TypeVar("S")
@@ -142,6 +143,42 @@ def _refuse_part(content: Any, path: str) -> None:
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
             "or qcluster.device.jobs.read"
         )
+
+
+def read_reference(path: str, expected: str | None = None, pub: int | None = None) -> MeasuredNoise:
+    """Read what a reference circuit measured from a JSON file.
+
+    Args:
+        path: counts of any kind that `read_counts` takes; or what `qcluster jobs collect --json` wrote of circuits that
+            ran with a reference, or `MeasuredReference.to_json`, which hold the expected string as well.
+        expected: what the reference reads without noise.
+        pub: which of several, as in `read_counts`.
+
+    Raises:
+        StorageError, ValueError, TypeError: as `read_counts` and `MeasuredNoise` do; or nothing is expected.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        ...     _ = file.write('{"reference": {"counts": {"01": 9, "11": 1}, "expected": "01"}}'), file.flush()
+        ...     read_reference(file.name).survival
+        0.9
+    """
+    content = read_saved(path)
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "reference" in content[0]:
+        if not 0 <= (pub if pub is not None else -1) < len(content):
+            raise ValueError(f"{path} holds {len(content)} references: choose one by --pub; got {pub}")
+        content = content[pub or 0]
+    if isinstance(content, dict) and isinstance(content.get("reference"), dict):
+        content = content["reference"]
+    if isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content:
+        expected = content["expected"] if expected is None else expected
+        counts = Distribution.of(content["counts"])
+    else:
+        counts = read_counts(path)
+    if expected is None:
+        raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
+    return MeasuredNoise(counts, expected)
 
 
 def read_saved(path: str) -> Any:

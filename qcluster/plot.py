@@ -153,6 +153,34 @@ def _pool(distributions: Sequence[Distribution]) -> Distribution:
     return pooled
 
 
+def plot_reference(report: Any) -> Any:
+    """Draw what a reference says of the calibration: flips of each bit, and the places where it is off.
+
+    Args:
+        report: from `MeasuredReference.report`.
+
+    Returns:
+        The matplotlib figure.
+    """
+    places = report.places[:12]
+    figure = NotebookFigure(figsize=(9, max(3.0, 0.3 * len(places) + 1.2)), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    bits = np.arange(len(report.flips))
+    left.bar(bits - 0.2, report.flips[:, 0], 0.4, color=COLOURS["raw"], label="measured")
+    left.bar(bits + 0.2, report.flips[:, 1], 0.4, color=COLOURS["mitigated"], label="calibration")
+    left.set(xlabel="classical bit", ylabel="flipped", title=f"{report.ratio:.1f} times the calibrated faults")
+    left.legend()
+    rows = np.arange(len(places))
+    factors = np.array([place.factor for place in places])
+    ends = np.array([[place.factor - place.low, place.high - place.factor] for place in places]).reshape(-1, 2).T
+    right.errorbar(factors, rows, xerr=ends, fmt="o", color=COLOURS["ideal"])
+    right.axvline(1.0, color=COLOURS["raw"])
+    right.set_yticks(rows, [place.name for place in places])
+    right.invert_yaxis()
+    right.set(xscale="log", xlabel="faults, measured over calibrated")
+    return figure
+
+
 class _Callable(ModuleType):
     """A module that is called as its function `plot`."""
 

@@ -19,7 +19,7 @@ ALLOWED = {
     "files": {"errors", "core"},
     "folders": {"errors", "files"},
     "plot": {"errors", "core", "files"},
-    "device": {"errors", "core", "learn", "baselines", "files", "folders"},
+    "device": {"errors", "core", "learn", "baselines", "files", "folders", "plot"},
     "qnn": {"errors", "core", "learn", "baselines", "device", "files"},
     "bench": {"errors", "core", "learn", "baselines", "device", "files", "folders", "plot", "workers"},
     "demo": {"errors", "core", "device", "bench"},

@@ -75,6 +75,28 @@ def test_intervals_are_shown_and_written(tmp_path):
     assert (wrong.returncode, "level must lie between" in wrong.stderr, wrong.stdout) == (2, True, "")
 
 
+def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
+    reference = tmp_path / "ref.json"
+    reference.write_text(json.dumps({"01": 820, "00": 90, "11": 82, "10": 8}))
+    text = json.dumps({"00": 410, "11": 405, "01": 90, "10": 95})
+    done = run("mitigate", "-", "--reference", reference, "--expected", "01", text=text)
+    assert (done.returncode, "method measured, applied" in done.stdout) == (0, True), done.stderr
+    assert "the reference kept 82% of its shots" in " ".join(done.stdout.split())
+    reference.write_text(json.dumps({"counts": {"01": 82, "11": 8}, "expected": "01"}))
+    assert run("mitigate", "-", "--reference", reference, text=text).returncode == 0
+    for words, said in (
+        (("--expected", "01"), "--expected goes with --reference"),
+        (("--reference", reference, "--expected", "0"), "width of the reference's counts"),
+        (("--reference", reference, "--noise", "0.1"), "give one of them"),
+        (("--reference", tmp_path / "none.json"), "none.json"),
+    ):
+        wrong = run("mitigate", "-", *words, text=text)
+        assert (wrong.returncode, said in wrong.stderr) == (2, True), wrong.stderr
+    reference.write_text(json.dumps({"01": 820}))
+    wrong = run("mitigate", "-", "--reference", reference, text=text)
+    assert (wrong.returncode, "give it by --expected" in wrong.stderr) == (2, True)
+
+
 def test_a_saved_runtime_result_is_read(tmp_path):
     source = tmp_path / "result.json"
     source.write_text(json.dumps(PrimitiveResult([pub(COUNTS), pub({"1011": 9})]), cls=RuntimeEncoder))

@@ -13,7 +13,7 @@ from qcluster.cli_jobs import jobs_app
 from qcluster.core.distribution import Distribution
 from qcluster.device.circuit_files import read_circuits
 from qcluster.errors import StorageError
-from qcluster.files import read_counts
+from qcluster.files import read_counts, read_reference
 
 PANIC = "qreg q[99999999999999999999];"
 """Where a size does not fit a machine word, Qiskit's parser does not raise: it panics."""
@@ -136,3 +136,15 @@ def test_what_is_no_finished_run_is_told(bell, tmp_path):
     assert f"1 of 1 results are not in {folder} yet: qcluster jobs collect" in str(mitigated(folder).exception)
     said = str(mitigated(tmp_path).exception)
     assert f"cannot read {tmp_path}: it is a directory, and that of no saved run; name one of those in it" in said
+
+
+def test_a_reference_is_run_told_and_written(bell, tmp_path):
+    said = run(
+        "submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", "--shots", "500", "--seed", "1",
+        "--reference",
+    )  # fmt: skip
+    assert "1 reference for 1 circuit: 500 shots (100% more), some 0.1 s on the machine" in said
+    out = tmp_path / "counts.json"
+    assert "MeasuredReference(fake_manila, 500 shots" in run("collect", tmp_path / "run", "--json", out)
+    assert read_reference(str(out)).shots == 500
+    assert read_counts(str(out)).shots == 500

@@ -67,3 +67,14 @@ def test_saved_job_is_submitted_once(tmp_path, capsys):
     call("06_saved_job.py", str(folder))
     assert capsys.readouterr().out == first
     assert {path: path.read_bytes() for path in folder.rglob("*.json*")} == before
+
+
+@pytest.mark.slow
+def test_reference(capsys):
+    call("07_reference.py")
+    told = capsys.readouterr().out
+    assert "by the calibration" in told
+    scores = [line.rsplit(" fidelity ", 1) for line in told.splitlines() if " fidelity " in line]
+    fidelity = {name.strip(): float(value) for name, value in scores}
+    assert fidelity["raw"] < 0.8
+    assert fidelity["run with its reference"] > 0.99

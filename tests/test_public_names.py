@@ -15,6 +15,7 @@ ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
 ALSO = {
     "qcluster.baselines.door": ("enter",),
     "qcluster.core.circuit": ("CircuitSettings",),
+    "qcluster.core.measured_method": ("MeasuredSettings",),
     "qcluster.core.methods.registry": ("Method", "every", "find", "register"),
     "qcluster.core.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.core.mitigation": ("left",),

@@ -2,6 +2,7 @@
 
 ==============  =========================================================================
 identity        the counts as they came
+dem             noise measured by a second circuit, inverted (arXiv:2501.01953)
 plurality       everything on the most frequent string
 m3              readout only, by the mthree library itself
 hammer          neighbourhood scores (ASPLOS'22)
@@ -11,6 +12,7 @@ em_uniform      bit flips and a uniform background by expectation maximisation (
 ==============  =========================================================================
 """
 
+from qcluster.baselines.dem import dem
 from qcluster.baselines.em_uniform import em_uniform
 from qcluster.baselines.hammer import hammer
 from qcluster.baselines.hammr_l import hammr_l
@@ -18,4 +20,4 @@ from qcluster.baselines.m3 import m3, measure_readout
 from qcluster.baselines.qbeep import qbeep
 from qcluster.baselines.simple import identity, plurality
 
-__all__ = ["em_uniform", "hammer", "hammr_l", "identity", "m3", "measure_readout", "plurality", "qbeep"]
+__all__ = ["dem", "em_uniform", "hammer", "hammr_l", "identity", "m3", "measure_readout", "plurality", "qbeep"]

@@ -55,7 +55,13 @@ def _faults(sample: Sample) -> Any:
     return run_faults(sample.run, dt=sample.dt)
 
 
-_SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rate, "faults": _faults}
+def _measured(sample: Sample) -> Any:
+    if sample.run is None or sample.run.reference is None:
+        raise NotApplicable("needs the counts of a reference circuit")
+    return sample.run.reference.noise
+
+
+_SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rate, "measured": _measured, "faults": _faults}
 """Where the noise that a method needs comes from, by its kind."""
 
 

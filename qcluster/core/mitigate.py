@@ -1,5 +1,6 @@
 """`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
 
+from functools import partial
 from typing import Any
 
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
@@ -7,9 +8,9 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.core.distribution import Distribution
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
+from qcluster.core.noise.given import KINDS, brought, kind_of, offered, read_noise
 
-DEFAULTS = {None: "mixture", "rates": "mixture", "faults": "circuit"}
+DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
 """The method for each kind of noise that is known, where none is named."""
 
 
@@ -26,24 +27,30 @@ def mitigate(
     """Estimate the ideal distribution from measured counts.
 
     Args:
-        counts: anything that `Distribution.of` takes, or a `Run`, which brings the fault patterns of its circuit.
+        counts: anything that `Distribution.of` takes, or a `Run`, which brings the fault patterns of its circuit and,
+            if it ran with a reference, what this measured.
         noise: what is known of the noise. Flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0),
             P(read 0|1), or the answer of `qcluster.estimate_rates`; a prior for ``"mixture"``, which never needs them.
-            Or `FaultMasks`, the fault patterns of the compiled circuit, from `qcluster.device.fault_masks`.
+            Or `MeasuredNoise`, what a reference circuit measured. Or `FaultMasks`, the fault patterns of the compiled
+            circuit, from `qcluster.device.fault_masks`.
         method: name of a method: ``"mixture"``, a few strings or deconvolution, weighed by a trained decision;
-            ``"circuit"``, under fault patterns; ``"paper"``, Q-Cluster as published (arXiv:2504.10801); a method of
-            others, such as ``"hammer"``; or one of your own. By default ``"circuit"`` where there are fault patterns
-            that explain the counts, else ``"mixture"``.
+            ``"measured"``, under the noise of a reference; ``"circuit"``, under fault patterns; ``"paper"``, Q-Cluster
+            as published (arXiv:2504.10801); a method of others, such as ``"hammer"``; or one of your own. By default
+            ``"measured"`` where such noise is given, or few strings explain a Run under it; ``"circuit"`` where there
+            are fault patterns that explain the counts, those of a Run with a reference at the rates that this measured;
+            else ``"mixture"``.
         guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them. Other methods
             have none.
         expect: what you know of the ideal, for ``"mixture"``: ``"sparse"``, few strings; ``"dense"``, many. Counts
             alone cannot always tell: a marked string on a flat floor looks like one string under noise.
-        settings: constants of the method, such as `MixtureSettings`, `PaperSettings` or `CircuitSettings`.
+        settings: constants of the method, such as `MixtureSettings`, `PaperSettings`, `CircuitSettings` or
+            `MeasuredSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
         returned as they came, and `reason` says why: so is a Run of a simulator without noise, unless something
-        beside it is given, and what has more than 896 bits, by ``"mixture"`` and ``"circuit"``.
+        beside it is given, and what has more than 896 bits, by ``"mixture"``, ``"circuit"`` and
+            ``"measured"``.
 
     Raises:
         ValueError, TypeError: bad counts, noise or method, saying what must hold and what came; so does what is given
@@ -57,26 +64,27 @@ def mitigate(
     raw = Distribution.of(counts)
     if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
-    chosen = _default(counts, noise, guard, settings) if method is None else find(method)
+    chosen = _default(counts, noise, guard, expect, settings) if method is None else find(method)
     used = chosen.check_options(guard, settings, expect)
     known = read_noise(noise, raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
             known = brought(counts, kind)
     chosen.check_noise(kind_of(known))
-    function = chosen.function if method is not None else chosen.unasked or chosen.function
+    if method is None and chosen.unasked is not None:
+        return chosen.unasked(raw, known, guard, used, partial(brought, None if noise is not None else counts))
     if chosen.guarded:
-        return function(raw, known, guard, used, expect=expect)
-    return function(raw, known, guard, used)
+        return chosen.function(raw, known, guard, used, expect=expect)
+    return chosen.function(raw, known, guard, used)
 
 
-def _default(counts: Any, noise: Any, guard: Any, settings: Any) -> Method:
-    """Choose by what is known of the noise; what counts bring along gives way to a guard or settings of the mixture."""
+def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
+    """Choose by what is known of the noise; what counts bring along gives way to what only the mixture takes."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
-    for kind in KINDS if guard is True else ():
-        offered = find(DEFAULTS[kind])
-        fits = settings is None or (offered.settings is not None and isinstance(settings, offered.settings))
-        if fits and brought(counts, kind) is not None:
-            return offered
+    for kind in KINDS if guard is True and expect is None else ():
+        default = find(DEFAULTS[kind])
+        fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
+        if fits and offered(counts, kind) is not None:
+            return default
     return find(DEFAULTS[None])

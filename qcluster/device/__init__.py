@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from qcluster.device.faults import fault_masks as fault_masks
     from qcluster.device.profile import Profile as Profile
     from qcluster.device.profile import read_profile as read_profile
+    from qcluster.device.reference import MeasuredReference as MeasuredReference
+    from qcluster.device.reference import Reference as Reference
     from qcluster.device.run import Run as Run
     from qcluster.device.sampler import MitigatedSampler as MitigatedSampler
     from qcluster.device.twirl import Twirls as Twirls
@@ -26,6 +28,8 @@ _HOMES = {
     "Profile": "profile",
     "read_profile": "profile",
     "MitigatedSampler": "sampler",
+    "MeasuredReference": "reference",
+    "Reference": "reference",
     "Run": "run",
     "Twirls": "twirl",
 }

@@ -13,6 +13,7 @@ from qcluster.device import jobs
 from qcluster.device.local import simulate_request
 from qcluster.device.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.reference import MeasuredReference
 from qcluster.device.run import Run, read_runs
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def execute(
     simulation: str | None = None,
     directory: str | Path | None = None,
     max_circuits: int = 300,
+    reference: bool | MeasuredReference = False,
 ) -> list[Run]:
     """Compile, twirl and run circuits, and give their counts back with flips undone.
 
@@ -60,6 +62,10 @@ def execute(
         directory: where requests and results are kept; needed again to collect a job that outlived this process. On
             hardware the default is ./qcluster-jobs/ and the request's id; a simulation keeps nothing unless asked.
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
+        reference: True runs a reference circuit in the same jobs, twirled alike, with as many shots as one of the
+            circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
+            holds what it measured, and `qcluster.mitigate` uses it. Or the `Run.reference` of an earlier run on the
+            same places, which costs nothing; its age is noted.
 
     Returns:
         One `Run` per circuit, in order.
@@ -76,11 +82,13 @@ def execute(
         >>> run.counts.to_counts()
         {'01': 100}
     """
+    reused = reference if isinstance(reference, MeasuredReference) else None
     options = Options(
-        shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits
+        shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
+        True if reused is not None else reference,  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
-    return run_request(prepare(circuits, machine, options, seed), machine, directory)
+    return run_request(prepare(circuits, machine, options, seed, reused=reused), machine, directory)
 
 
 def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:

@@ -9,6 +9,7 @@ the fault is averaged over draws that take Y with probability sin^2.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.bits import Words
-from qcluster.core.faults import CROSSTALK, GATE, FaultMasks, merge_masks
+from qcluster.core.faults import CROSSTALK, GATE, KINDS, FaultMasks, merge_masks
 from qcluster.device import noisewalk, pauli
 from qcluster.device.timeline import measurements
 from qcluster.errors import QClusterError
@@ -58,6 +59,17 @@ class RunLike(Protocol):
     @property
     def noiseless(self) -> bool:
         """True where a simulator without noise made the counts."""
+
+    @property
+    def reference(self) -> ReferenceLike | None:
+        """What a reference circuit measured; None where none ran."""
+
+
+class ReferenceLike(Protocol):
+    """What knows better than the calibration; `qcluster.device.reference.MeasuredReference` does."""
+
+    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+        """Give the fault masks of a run at the rates that the reference measured."""
 
 
 @own_errstate
@@ -101,7 +113,67 @@ def fault_masks(
         >>> fault_masks(circuit, Calibration.ideal(2)).expected_faults
         0.0
     """
+    back, readout = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=np.random.default_rng(seed))
+    masks, rates, kind = back.collect(_neighbours(circuit, calibration))
+    return FaultMasks(circuit.num_clbits, masks, rates, kind, readout)
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Flip patterns of a circuit's faults, with the place that each comes from."""
+
+    places: tuple[tuple[Any, ...], ...]
+    """("pair", a, b): gates on two qubits; ("gate", q): on one; ("idle", q): waiting; ("crosstalk", i, j): classical
+    bits that hold coupled qubits, which no calibration knows of."""
+    place: npt.NDArray[np.int64]
+    """(n_masks,) which place."""
+    masks: Words
+    """(n_masks, n_words) packed patterns, distinct at each place."""
+    rates: Floats
+    """(n_masks,) expected number per shot; 0 for crosstalk."""
+    readout: Floats
+    """(n_bits, 2) as in `FaultMasks`."""
+    n_bits: int
+    """Number of classical bits."""
+
+
+def located_faults(
+    circuit: QuantumCircuit,
+    calibration: Calibration,
+    *,
+    idle: bool = True,
+    dt: float | None = None,
+    draws: int = 64,
+    seed: int | np.random.Generator | None = 0,
+) -> Located:
+    """Find what `fault_masks` finds, place by place; arguments, errors and cost as there."""
     rng = np.random.default_rng(seed)
+    back, readout = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng)
+    found = [(place, *part[:2]) for place, part in zip(back.places, back.found, strict=True)]
+    for i, j in _neighbours(circuit, calibration):
+        mask = np.zeros((1, back.n_words), dtype=np.uint64)
+        for bit in (i, j):
+            mask[0, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
+        found.append((("crosstalk", i, j), mask, np.zeros(1)))
+    places = tuple(dict.fromkeys(place for place, _, _ in found))
+    number = {place: k for k, place in enumerate(places)}
+    nothing = np.zeros((0, back.n_words), dtype=np.uint64)
+    masks = np.concatenate([nothing, *(part for _, part, _ in found)])
+    rates = np.concatenate([np.zeros(0), *(part for _, _, part in found)])
+    at = np.repeat(
+        np.array([number[place] for place, _, _ in found], dtype=np.uint64), [len(part) for _, part, _ in found]
+    )
+    keep = masks.any(axis=1)
+    keys, slot = np.unique(np.column_stack([at, masks])[keep], axis=0, return_inverse=True)
+    total = np.bincount(slot.ravel(), rates[keep], len(keys)).astype(np.float64)
+    return Located(places, keys[:, 0].astype(np.int64), keys[:, 1:], total, readout, circuit.num_clbits)
+
+
+def _go_back(
+    circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None, draws: int,
+    rng: np.random.Generator,
+) -> tuple[_Backward, Floats]:  # fmt: skip
+    """Carry what is read back through a circuit, past all its faults; and readout errors, (n_bits, 2)."""
     if circuit.num_qubits > calibration.n_qubits:
         raise ValueError(
             f"the circuit must fit the calibration's {calibration.n_qubits} qubits; it has {circuit.num_qubits}"
@@ -112,16 +184,16 @@ def fault_masks(
     for event in reversed(walk.events):
         if event is not None:
             back.step(event)
-    masks, rates, kind = back.collect(_neighbours(circuit, calibration))
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, walk.readout)
+    return back, walk.readout
 
 
 @own_errstate
 def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
     """Find the fault masks of a run, as `fault_masks` does, from the circuit and the calibration that it carries.
 
-    Waiting counts on hardware, and where the simulated circuit was scheduled; readout errors are symmetric where
-    measurements were twirled. `Run.faults` gives the same, and None where there is nothing to go by.
+    A run with a reference has the rates that this measured (see `qcluster.device.learned`). Waiting counts on hardware,
+    and where the simulated circuit was scheduled; readout errors are symmetric where measurements were twirled.
+    `Run.faults` gives the same, and None where there is nothing to go by.
 
     Args:
         run: from `execute`, or read back from a saved job.
@@ -140,6 +212,8 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         >>> run_faults(run).readout.shape
         (2, 2)
     """
+    if run.reference is not None:
+        return run.reference.faults_of(run, dt=dt, draws=draws)
     faults = fault_masks(
         run.profile.circuit,
         run.calibration,
@@ -191,6 +265,7 @@ class _Backward:
         self.flips: dict[int, npt.NDArray[np.uint64]] = {}
         self.written: set[int] = set()
         self.found: list[tuple[Words, Floats, int]] = []
+        self.places: list[tuple[Any, ...]] = []
 
     def of(self, qubit: int) -> npt.NDArray[np.uint64]:
         """(3, draws, n_words) patterns of X, Y, Z."""
@@ -217,11 +292,12 @@ class _Backward:
                     self.flips[qubit] = self.flips[qubit].copy()
                     self.flips[qubit][others] ^= turned.astype(np.uint64)
             case noisewalk.Fault(qubit, rates, kind):
-                self.add(self.of(qubit), np.repeat(rates, self.draws), kind)
+                self.add(self.of(qubit), np.repeat(rates, self.draws), kind, (KINDS[kind], qubit))
             case noisewalk.PairFault(a, b, rates):
                 one, two = (np.concatenate([np.zeros_like(self.of(q)[:1]), self.of(q)]) for q in (a, b))
                 both = (one[:, None] ^ two[None]).reshape(16, self.draws, self.n_words)[1:]
-                self.add(both, np.repeat(rates.ravel()[1:], self.draws), GATE)
+                place = ("pair", min(a, b), max(a, b))
+                self.add(both, np.repeat(rates.ravel()[1:], self.draws), GATE, place)
             case noisewalk.Measure(qubit, bit):
                 self.measure(qubit, bit)
             case noisewalk.Reset(qubit):
@@ -237,8 +313,9 @@ class _Backward:
             self.written.add(bit)
         self.flips[qubit] = flips
 
-    def add(self, patterns: npt.NDArray[np.uint64], rates: Floats, kind: int) -> None:
-        """Note faults with a share of their rate for each draw."""
+    def add(self, patterns: npt.NDArray[np.uint64], rates: Floats, kind: int, place: tuple[Any, ...]) -> None:
+        """Note faults at a place, with a share of their rate for each draw."""
+        self.places.append(place)
         self.found.append((patterns.reshape(-1, self.n_words), rates / self.draws, kind))
 
     def collect(self, neighbours: list[tuple[int, int]]) -> tuple[Words, Floats, Any]:

@@ -7,6 +7,7 @@ import secrets
 import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from qcluster.device.dead import can_hold, dead_parts
 from qcluster.device.frames import is_clifford
 from qcluster.device.machine import Machine
 from qcluster.device.profile import Profile, read_profile
+from qcluster.device.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request
 from qcluster.device.schedule import can_schedule, schedule
@@ -44,6 +46,7 @@ def prepare(
     seed: int | np.random.Generator | None = None,
     *,
     compiled: bool = False,
+    reused: MeasuredReference | None = None,
 ) -> Request:
     """Make circuits ready to run.
 
@@ -53,6 +56,7 @@ def prepare(
         options: how.
         seed: everything random follows from it.
         compiled: whether the circuits are compiled for the machine already.
+        reused: a reference measured earlier, of all the circuits' skeleton.
 
     Raises:
         ValueError: a circuit measures nothing, has unbound parameters, does not fit, or cannot be twirled, decoupled or
@@ -68,6 +72,11 @@ def prepare(
     prepared = [
         _dress(circuit, machine, options, child) for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
+    if reused is not None:
+        noted = check_reusable(reused, ready, machine.name)
+        prepared = [replace(one, notes=one.notes + noted) for one in prepared]
+    elif options.reference:
+        prepared += _references(ready, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
     return Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
@@ -81,6 +90,7 @@ def prepare(
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),
+        reused=reused,
     )
 
 
@@ -221,6 +231,23 @@ def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine)
     note = f"uses what {machine.name} publishes as dead, whose results are noise: {', '.join(dead)}"
     warnings.warn(f"circuit {circuit.name!r} {note}", RuntimeWarning, stacklevel=2)
     return (note,)
+
+
+def _references(
+    circuits: Sequence[QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
+) -> list[Prepared]:
+    """Make one reference for each skeleton, dressed as the circuits are."""
+    served: dict[str, list[int]] = {}
+    for i, circuit in enumerate(circuits):
+        served.setdefault(skeleton(circuit), []).append(i)
+    result = []
+    for name, numbers in served.items():
+        made = reference_circuit(circuits[numbers[0]], machine.calibration, seed=rng)
+        dressed = _dress(made.circuit, machine, options, rng)
+        many = f"{len(numbers)} circuit" + "s" * (len(numbers) > 1)
+        notes = (f"reference of {many}, {sum(dressed.shots)} shots", *made.changes, *dressed.notes)
+        result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
+    return result
 
 
 def _method(

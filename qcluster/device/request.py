@@ -15,6 +15,7 @@ from qcluster.core.checks import check_choice, check_flag, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
+from qcluster.device.reference import MeasuredReference
 from qcluster.device.schedule import DECOUPLING
 from qcluster.device.simulate import METHODS
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 FORMAT = "qcluster-request"
 VERSION = 1
+
+_BETWEEN = 250e-6
+"""Seconds between shots."""
 
 
 MOST = 2**31 - 1
@@ -52,12 +56,15 @@ class Options:
     """Simulation method instead of the one chosen by size and structure."""
     max_circuits: int = 300
     """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
+    reference: bool = False
+    """Whether a reference circuit runs beside the circuits, once for all that differ in angles only."""
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
+        for name in ("measure_twirl", "reference"):
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         for name, known in (
@@ -87,6 +94,12 @@ class Prepared(Frozen):
     """The dresses, as they are run."""
     noiseless: bool = False
     """True where a simulator without noise runs a circuit that brings none of its own."""
+    serves: tuple[int, ...] = ()
+    """Of a reference: numbers of the circuits whose noise it measures. None for a circuit of its own."""
+    expected: str = ""
+    """Of a reference: its noiseless output."""
+    skeleton: str = ""
+    """Of a reference: name of what it shares with the circuits that it serves."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -117,7 +130,14 @@ class Request(Frozen):
     calibration: Calibration
     """What the machine published when the request was made."""
     prepared: tuple[Prepared, ...]
-    """One per circuit."""
+    """One per circuit, and behind them one per reference."""
+    reused: MeasuredReference | None = None
+    """A reference measured earlier, for all circuits."""
+
+    @property
+    def n_circuits(self) -> int:
+        """Number of circuits, references not counted."""
+        return sum(not prepared.serves for prepared in self.prepared)
 
     def to_json(self) -> str:
         """Write everything, circuits included, as JSON text."""
@@ -132,17 +152,21 @@ class Request(Frozen):
                 "method": p.method,
                 "notes": p.notes,
                 "noiseless": p.noiseless,
+                "serves": p.serves,
+                "expected": p.expected,
+                "skeleton": p.skeleton,
                 "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
             }
             for p in self.prepared
         ]
+        content["reused"] = None if self.reused is None else json.loads(self.reused.to_json())
         return json.dumps(content, allow_nan=False)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
-        content = check_format(text, FORMAT, VERSION)
+        content = {"reused": None, **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -151,6 +175,8 @@ class Request(Frozen):
             _prepared({"noiseless": quiet, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}")
             for i, part in enumerate(content["prepared"])
         )
+        if content["reused"] is not None:
+            fields["reused"] = MeasuredReference.from_json(json.dumps(content["reused"]))
         return cls(**fields)
 
 
@@ -174,6 +200,8 @@ def _check_facts(fields: dict[str, Any]) -> None:
     if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
         raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
     options = fields["options"]
+    if isinstance(options, dict):
+        options = fields["options"] = {"reference": False, **options}  # older requests do not say
     known = set(Options.__dataclass_fields__)
     if not isinstance(options, dict) or set(options) != known:
         wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
@@ -217,7 +245,18 @@ def _prepared(part: Any, kind: str, name: str) -> Prepared:
         notes=tuple(notes),
         noiseless=bool(part["noiseless"]),
         circuits=circuits,
+        **_served(part, profile.n_bits, name),
     )
+
+
+def _served(part: dict[str, Any], n_bits: int, name: str) -> dict[str, Any]:
+    """What is said of a reference; older requests have none."""
+    serves, texts = part.get("serves", []), [part.get(key, "") for key in ("expected", "skeleton")]
+    if not isinstance(serves, list) or any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in serves):
+        raise ValueError(f"serves of {name} must be a list of numbers of circuits; got {serves!r:.60}")
+    if not all(isinstance(text, str) for text in texts) or (serves and _width(texts[0]) != n_bits):
+        raise ValueError(f"expected of {name} must be {n_bits} characters 0 and 1; got {texts[0]!r:.60}")
+    return {"serves": tuple(serves), "expected": texts[0], "skeleton": texts[1]}
 
 
 def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
@@ -235,3 +274,20 @@ def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray
 def _width(row: Any) -> int:
     """Length of a text of 0 and 1; -1 for anything else."""
     return len(row) if isinstance(row, str) and set(row) <= {"0", "1"} else -1
+
+
+def reference_cost(request: Request) -> str:
+    """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
+
+    A shot takes as long as its circuit and the 250 microseconds that IBM's machines wait between shots by default.
+    """
+    own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
+    if not extra:
+        return "no reference runs: one that was measured earlier costs nothing"
+    shots = sum(sum(p.shots) for p in extra)
+    seconds = sum(sum(p.shots) * (p.profile.duration + _BETWEEN) for p in extra)
+    share = shots / sum(sum(p.shots) for p in own)
+    many, circuits = (
+        f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
+    )
+    return f"{many} for {circuits}: {shots} shots ({share:.0%} more), some {seconds:.1f} s on the machine"

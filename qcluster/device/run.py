@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from qcluster.core.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.calibration import Calibration
 from qcluster.device.profile import Profile
-from qcluster.device.request import Request, format_flips, parse_flips
+from qcluster.device.reference import MeasuredReference
+from qcluster.device.request import Prepared, Request, format_flips, parse_flips
 from qcluster.device.storage import check_format, reading
 from qcluster.device.twirl import Twirls
 
@@ -61,6 +62,8 @@ class Run(Frozen):
     noiseless: bool = False
     """True where the counts come from a simulator that is known to have no noise, so that there is nothing to mitigate:
     `qcluster.mitigate` leaves them as they are."""
+    reference: MeasuredReference | None = None
+    """What a reference circuit measured of this circuit's noise; None where none was asked for."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -87,13 +90,14 @@ class Run(Frozen):
         content["flips"] = format_flips(self.flips)
         content["profile"] = json.loads(self.profile.to_json())
         content["calibration"] = json.loads(self.calibration.to_json())
+        content["reference"] = None if self.reference is None else json.loads(self.reference.to_json())
         return json.dumps(content, allow_nan=False)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Run:
         """Read what `to_json` wrote; ValueError where the text is no run or from a newer version."""
-        content = check_format(text, FORMAT, VERSION)
+        content = {"reference": None, **check_format(text, FORMAT, VERSION)}
         given = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
         given["profile"] = Profile.from_json(json.dumps(content["profile"]))
         given["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -101,6 +105,8 @@ class Run(Frozen):
         given["twirl_counts"] = tuple(Distribution.of(one["counts"], num_bits=n_bits) for one in given["twirl_counts"])
         given["flips"] = parse_flips(content["flips"], len(given["twirl_counts"]), n_bits, "the run")
         given |= {name: tuple(content[name]) for name in ("notes", "job_ids")}
+        if given["reference"] is not None:
+            given["reference"] = MeasuredReference.from_json(json.dumps(given["reference"]))
         return cls(counts=reduce(add, given["twirl_counts"]), **given)
 
     def __repr__(self) -> str:
@@ -117,12 +123,17 @@ def read_runs(
 
     Args:
         request: what was run.
-        counts: per circuit and twirl, anything that `Distribution.of` takes.
+        counts: per circuit and twirl, those of references behind; anything that `Distribution.of` takes.
         job_ids: per circuit, where they came from.
     """
-    runs = []
+    runs: list[Run] = []
     for i, (prepared, read) in enumerate(zip(request.prepared, counts, strict=True)):
         undone = Twirls((), prepared.flips).undo(read)
+        if prepared.serves:
+            reference = _reference(request, prepared, reduce(add, undone))
+            for number in prepared.serves:
+                runs[number] = replace(runs[number], reference=reference)
+            continue
         runs.append(
             Run(
                 counts=reduce(add, undone),
@@ -139,6 +150,23 @@ def read_runs(
                 options=dict(request.options),
                 versions=dict(request.versions),
                 noiseless=prepared.noiseless,
+                reference=request.reused,
             )
         )
     return runs
+
+
+def _reference(request: Request, prepared: Prepared, counts: Distribution) -> MeasuredReference:
+    by_server = request.options.get("twirling") == "server" and request.options.get("measure_twirl", False)
+    return MeasuredReference(
+        counts=counts,
+        expected=prepared.expected,
+        profile=prepared.profile,
+        calibration=request.calibration,
+        backend=request.backend,
+        method=prepared.method,
+        created=request.created,
+        skeleton=prepared.skeleton,
+        symmetric=bool(prepared.flips.any() or by_server),
+        notes=prepared.notes,
+    )

@@ -37,6 +37,8 @@ def test_every_method_gives_what_it_declares(method):
         from qcluster.core.faults import FaultMasks
 
         noise = FaultMasks(3, patterns, np.full(3, 0.05), np.zeros(3), np.full((3, 2), 0.01))
+    if method.needs == "measured":
+        noise = qc.MeasuredNoise({"010": 850, "000": 40, "011": 60, "110": 50}, "010")
     fixed = qc.mitigate(raw, noise, method=method.name)
     assert isinstance(fixed, Mitigation)
     assert (fixed.method, fixed.raw) == (method.name, raw)
@@ -96,7 +98,7 @@ def test_a_name_belongs_to_the_module_that_took_it(apart):
         ({"name": None}, ValueError, "got None"),
         ({"summary": " "}, ValueError, "summary must be a sentence"),
         ({"function": "mine"}, TypeError, "function must be callable; got 'mine'"),
-        ({"needs": "luck"}, ValueError, "needs and uses must be among rates, faults; got 'luck'"),
+        ({"needs": "luck"}, ValueError, "needs and uses must be among rates, measured, faults; got 'luck'"),
         ({"uses": ("luck",)}, ValueError, "got 'luck'"),
     ],
 )
@@ -122,7 +124,7 @@ print(qc.mitigate({"00": 60, "01": 10, "11": 40}, method="hammer").method, "scip
     assert done.stdout.split() == ["False", "hammer", "False"]
 
 
-class Measured:
+class Told:
     """A noise model that is not there yet."""
 
     n_bits = 3
@@ -132,20 +134,20 @@ def test_another_kind_of_noise_joins_in_one_place(apart, monkeypatch):
     from qcluster.core.mitigate import DEFAULTS
     from qcluster.core.noise import given
 
-    monkeypatch.setitem(given.KINDS, "measured", Measured)
-    monkeypatch.setitem(given.WORDS, "measured", "noise that was measured (Measured)")
-    monkeypatch.setitem(given.BRINGS, "measured", "reference.noise")
-    monkeypatch.setitem(DEFAULTS, "measured", "mine")
-    register(Method("mine", "Does nothing.", nothing, needs="measured"))
-    noise = Measured()
-    run = SimpleNamespace(counts=qc.Distribution.of(COUNTS), reference=SimpleNamespace(noise=noise))
+    monkeypatch.setitem(given.KINDS, "told", Told)
+    monkeypatch.setitem(given.WORDS, "told", "noise that was told (Told)")
+    monkeypatch.setitem(given.BRINGS, "told", "teller.noise")
+    monkeypatch.setitem(DEFAULTS, "told", "mine")
+    register(Method("mine", "Does nothing.", nothing, needs="told"))
+    noise = Told()
+    run = SimpleNamespace(counts=qc.Distribution.of(COUNTS), teller=SimpleNamespace(noise=noise))
     for answer in (qc.mitigate(COUNTS, noise), qc.mitigate(run), qc.mitigate(run, method="mine")):
         assert answer.method == "mine"
-        assert "Measured object" in answer.reason
+        assert "Told object" in answer.reason
     assert qc.mitigate(run, guard=False).method == "mixture"
-    with pytest.raises(ValueError, match=r"takes flip rates as its noise; got noise that was measured \(Measured\)"):
+    with pytest.raises(ValueError, match=r"takes flip rates as its noise; got noise that was told \(Told\)"):
         qc.mitigate(COUNTS, noise, method="paper")
-    with pytest.raises(ValueError, match="counts and measured must have one width; got 2 and 3 bits"):
+    with pytest.raises(ValueError, match=r"counts and noise that was told \(Told\) must have one width; got 2 and 3"):
         qc.mitigate({"00": 1}, noise)
-    with pytest.raises(ValueError, match="needs noise that was measured"):
+    with pytest.raises(ValueError, match="needs noise that was told"):
         qc.mitigate(COUNTS, method="mine")

@@ -100,7 +100,7 @@ def test_fault_patterns_choose_the_circuit_method():
     for method in ("mixture", "paper", "hammer"):
         with pytest.raises(ValueError, match=rf"method='{method}' takes .* as its noise; got fault patterns"):
             qc.mitigate({"00": 1}, faults, method=method)
-    with pytest.raises(ValueError, match="counts and faults must have one width; got 3 and 2 bits"):
+    with pytest.raises(ValueError, match=r"counts and fault patterns .* must have one width; got 3 and 2 bits"):
         qc.mitigate(COUNTS, faults)
     with pytest.raises(ValueError, match="method='circuit' has no guard"):
         qc.mitigate({"00": 1}, faults, guard=False)
@@ -119,7 +119,11 @@ def test_without_the_guard_the_strings_alone_answer():
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        ({"noise": 0.1, "method": "magic"}, ValueError, "method must be one of mixture, circuit, paper, .*'magic'"),
+        (
+            {"noise": 0.1, "method": "magic"},
+            ValueError,
+            "be one of mixture, circuit, measured, paper, .*'magic'",
+        ),
         ({"method": ["paper"]}, ValueError, r"method must be one of .*; got \['paper'\]"),
         ({"method": "paper"}, ValueError, "needs flip rates as its noise, such as noise=0.05; got none"),
         ({"method": "circuit"}, ValueError, "needs fault patterns .*, or a Run that has them; got none"),
@@ -178,7 +182,13 @@ def test_a_run_brings_its_faults_and_what_is_given_goes_before_them():
     assert qc.mitigate(run).method == "circuit"
     assert qc.mitigate(run, method="circuit", settings=CircuitSettings()).method == "circuit"
     assert qc.mitigate(run, settings=CircuitSettings()).method == "circuit"
-    for options in ({"method": "mixture"}, {"noise": 0.05}, {"guard": False}, {"settings": qc.MixtureSettings()}):
+    for options in (
+        {"method": "mixture"},
+        {"noise": 0.05},
+        {"guard": False},
+        {"settings": qc.MixtureSettings()},
+        {"expect": "dense"},
+    ):
         assert qc.mitigate(run, **options).method == "mixture"
     with pytest.raises(ValueError, match="needs fault patterns"):
         qc.mitigate(Machine(counts=run.counts, faults=None), method="circuit")

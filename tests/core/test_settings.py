@@ -15,10 +15,11 @@ import qcluster as qc
 from qcluster.core.circuit import CircuitSettings
 from qcluster.core.circuit_sparse import SparseSettings
 from qcluster.core.faults import FaultMasks
+from qcluster.core.measured_method import MeasuredSettings
 from qcluster.core.methods.registry import every
 from qcluster.core.settings import Kind, Range
 
-CLASSES = (qc.MixtureSettings, qc.PaperSettings, CircuitSettings, SparseSettings)
+CLASSES = (qc.MixtureSettings, qc.PaperSettings, CircuitSettings, SparseSettings, MeasuredSettings)
 FIELDS = [(kind, field) for kind in CLASSES for field in attrs.fields(kind)]
 RANGES = [(kind, field) for kind, field in FIELDS if isinstance(field.validator, Range)]
 
@@ -140,6 +141,9 @@ def test_a_method_runs_at_the_ends_of_its_ranges(kind, given):
     noise, method, guard = None, "mixture", False
     if kind is qc.PaperSettings:
         noise, method, guard = 0.05, "paper", True
+    elif kind is MeasuredSettings:
+        noise = qc.MeasuredNoise({"010": 850, "000": 40, "011": 60, "110": 50}, "010")
+        method, guard = "measured", True
     elif kind is not qc.MixtureSettings:
         patterns = np.array([[1], [2], [4], [3]], dtype=np.uint64)
         noise = FaultMasks(3, patterns, np.full(4, 0.02), np.zeros(4), np.full((3, 2), 0.02))

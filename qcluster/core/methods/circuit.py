@@ -1,5 +1,7 @@
 """Mitigation under the fault patterns of the compiled circuit: the default where a Run brings them."""
 
+from typing import Any
+
 from qcluster.core.circuit import CircuitFit, CircuitSettings, mitigate_circuit
 from qcluster.core.distribution import Distribution
 from qcluster.core.faults import FaultMasks
@@ -17,9 +19,9 @@ def mitigate(raw: Distribution, faults: FaultMasks, guard: bool, settings: Circu
 
 
 def mitigate_where_explained(
-    raw: Distribution, faults: FaultMasks, guard: bool, settings: CircuitSettings
+    raw: Distribution, faults: FaultMasks, guard: bool, settings: CircuitSettings, brought: Any = None
 ) -> Mitigation:
-    """Mitigate under the faults; where these do not explain the counts, by the counts alone."""
+    """Mitigate under the faults; where these do not explain the counts, by the counts alone; see `Method.unasked`."""
     if raw.n_bits > MOST_BITS:
         return mitigate(raw, faults, guard, settings)
     fit = mitigate_circuit(raw, faults, settings=settings)

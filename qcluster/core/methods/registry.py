@@ -36,7 +36,7 @@ class Method:
     model, or None; the guard True or False; the settings are of the class below, or None. A guarded method is also
     given ``expect=``, what the user expects of the ideal."""
     needs: str | None = None
-    """The kind of noise that it cannot do without, ``"rates"`` or ``"faults"``."""
+    """The kind of noise that it cannot do without, ``"rates"``, ``"measured"`` or ``"faults"``."""
     uses: tuple[str, ...] = ()
     """Kinds of noise that it uses where they are given."""
     settings: type | None = None
@@ -44,7 +44,9 @@ class Method:
     guarded: bool = False
     """Whether it knows what to do with ``guard=False`` and with ``expect=``."""
     unasked: Function | None = None
-    """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name."""
+    """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name:
+    ``unasked(counts, noise, guard, settings, brought)``, of which ``brought(kind)`` gives noise of another kind that a
+    Run brings along, or None. Noise that users give stands alone: nothing is brought beside it."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -68,7 +70,12 @@ class Method:
             usable = " or ".join(WORDS[one] for one in self.takes) or "nothing"
             raise ValueError(f"method={self.name!r} takes {usable} as its noise; got {WORDS[kind]}")
         if kind is None and self.needs is not None:
-            cure = {"rates": ", such as noise=0.05", "faults": ", or a Run that has them"}.get(self.needs, "")
+            cures = {
+                "rates": ", such as noise=0.05",
+                "measured": ", such as noise=qc.MeasuredNoise(reference_counts, '0110'), or a Run with a reference",
+                "faults": ", or a Run that has them",
+            }
+            cure = cures.get(self.needs, "")
             raise ValueError(f"method={self.name!r} needs {WORDS[self.needs]} as its noise{cure}; got none")
 
     def check_options(self, guard: Any = True, settings: Any = None, expect: Any = None) -> Any:

@@ -8,12 +8,17 @@ from typing import Any
 
 from qcluster.core.channel import as_rates
 from qcluster.core.faults import FaultMasks
+from qcluster.core.noise.measured import MeasuredNoise
 
-KINDS: dict[str, type] = {"faults": FaultMasks}
+KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}
 """Noise models beside flip rates, by the word that methods need them by; what a Run brings is tried in this order."""
-WORDS = {"rates": "flip rates", "faults": "fault patterns (FaultMasks)"}
+WORDS = {
+    "rates": "flip rates",
+    "measured": "the noise of a reference circuit (MeasuredNoise)",
+    "faults": "fault patterns (FaultMasks)",
+}
 """What to say of each kind."""
-BRINGS = {"faults": "faults"}
+BRINGS = {"measured": "reference.noise", "faults": "faults"}
 """Attribute of a `Run`, dotted where it is one of a part, that holds noise of a kind, or None."""
 
 
@@ -50,7 +55,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
         return None
     if kind in KINDS:
         if noise.n_bits != n_bits:
-            raise ValueError(f"counts and {kind} must have one width; got {n_bits} and {noise.n_bits} bits")
+            raise ValueError(f"counts and {WORDS[kind]} must have one width; got {n_bits} and {noise.n_bits} bits")
         return noise
     try:
         return as_rates(noise, n_bits)
@@ -66,3 +71,9 @@ def brought(counts: Any, kind: str) -> Any:
     for name in BRINGS[kind].split("."):
         held = getattr(held, name, None)
     return held if isinstance(held, KINDS[kind]) else None
+
+
+def offered(counts: Any, kind: str) -> Any:
+    """Give what counts bring, as `brought` does, or None where it says itself, by a `refusal`, that it is of no use."""
+    noise = brought(counts, kind)
+    return None if getattr(noise, "refusal", "") else noise

@@ -1,0 +1,83 @@
+"""DEM: noise that a second circuit measured, inverted by a Walsh transform (arXiv:2501.01953)."""
+
+from typing import Any
+
+import numpy as np
+
+from qcluster.baselines.door import enter
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.distribution import Distribution
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.walsh import LinearIndex, walsh
+
+_WIDEST = 20
+"""Bits up to which the transform runs over all strings; wider strings are hashed to so many."""
+
+
+@own_errstate
+def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float = 0.0) -> Distribution:
+    """Divide by the measured noise in the Walsh domain, ``p^(k) = h^(k) / e^(k)``.
+
+    With e the frequencies of the reference's flip patterns (its counts XORed with its expected string), the noisy
+    frequencies h are the XOR-convolution of the ideal ones with e. Negative results are set to 0, and the rest is
+    scaled to sum 1.
+
+    Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
+    arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, that is divided by.
+    Above 20 bits strings are hashed linearly, so that the convolution stays one, and only observed strings are kept.
+
+    Args:
+        counts: anything that `Distribution.of` takes.
+        reference_counts: of the noise-estimation circuit.
+        expected: its noiseless output, such as ``"0110"``.
+        truncation: probabilities below this are set to 0 as well; in [0, 1).
+
+    Returns:
+        A distribution of the same shots. Cost: three transforms of 2^min(n, 20) numbers.
+
+    Raises:
+        ValueError: the widths differ, or nothing is left.
+
+    Example:
+        >>> fixed = dem({"00": 810, "01": 90, "10": 90, "11": 10}, {"10": 810, "11": 90, "00": 90, "01": 10}, "10")
+        >>> round(fixed.to_probs()["00"], 6)
+        1.0
+    """
+    if not 0 <= truncation < 1:
+        raise ValueError(f"truncation must lie in [0, 1); got {truncation!r}")
+    observed, noise = Distribution.of(counts), MeasuredNoise(reference_counts, expected)
+    if observed.n_bits != noise.n_bits:
+        raise ValueError(
+            f"counts and reference must have one width; got {observed.n_bits} and {noise.n_bits} bits"
+        )  # fmt: skip
+    index = LinearIndex(observed.n_bits, min(observed.n_bits, _WIDEST))
+    size = 1 << index.n_index
+    noisy, flipped = (
+        walsh(np.bincount(index.of(part.words), part.probabilities, size).astype(np.float64))
+        for part in (observed, noise.patterns)
+    )
+    least = 1 / np.sqrt(noise.shots)
+    flipped = np.where(np.abs(flipped) < least, np.copysign(least, flipped), flipped)
+    ideal = walsh(noisy / flipped) / size
+    if index.exact:
+        strings = np.arange(size, dtype=np.uint64)[:, None]
+        kept = ideal
+    else:
+        strings, kept = observed.words, ideal[index.of(observed.words)]
+    kept = np.where(kept > max(truncation, 1e-12), kept, 0.0)
+    if not kept.any():
+        raise ValueError(f"truncation must leave something; nothing is above {truncation}")
+    rows = np.flatnonzero(kept)
+    return Distribution.from_words(strings[rows], kept[rows] * (observed.shots / kept.sum()), observed.n_bits)
+
+
+def _answer(counts: Distribution, noise: MeasuredNoise) -> Distribution:
+    return dem(counts, noise.reference_counts, noise.expected)
+
+
+enter(
+    "dem",
+    "DEM (arXiv:2501.01953): the noise of a reference circuit inverted by a Walsh transform, without truncation.",
+    _answer,
+    needs="measured",
+)

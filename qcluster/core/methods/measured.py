@@ -1,0 +1,76 @@
+"""Mitigation under the noise that a reference circuit measured: the default where it is given, or a Run brings it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from qcluster.core.circuit import CircuitSettings
+from qcluster.core.distribution import Distribution
+from qcluster.core.measured_method import MeasuredFit, MeasuredSettings, mitigate_measured
+from qcluster.core.methods.circuit import mitigate_where_explained
+from qcluster.core.methods.registry import Method, register
+from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.mixture import MOST_BITS
+from qcluster.core.noise.measured import MeasuredNoise
+
+_MOSTLY = 0.9
+"""Share of the most likely output that a few strings must hold where the measured noise does not quite explain the
+counts, and the faults of the circuit are known."""
+
+
+def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: MeasuredSettings) -> Mitigation:
+    """Mitigate under the measured patterns of flips; see `Method.function`."""
+    if raw.n_bits > MOST_BITS:
+        return left(raw, "measured", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
+    return _answer(raw, mitigate_measured(raw, noise, settings=settings))
+
+
+def mitigate_or_learn(
+    raw: Distribution,
+    noise: MeasuredNoise,
+    guard: bool,
+    settings: MeasuredSettings,
+    brought: Callable[[str], Any],
+) -> Mitigation:
+    """Give few strings under the measured patterns; where there are many, mitigate under the faults of the circuit.
+
+    A fault in the middle of a circuit flips other bits there than in its reference, which few strings bear and broad
+    outputs do not. The faults that a Run brings have the rates that its reference measured, and the patterns of its
+    circuit. Without them, the measured patterns are all that is known; see `Method.unasked`.
+    """
+    if raw.n_bits > MOST_BITS:
+        return mitigate(raw, noise, guard, settings)
+    fit = mitigate_measured(raw, noise, settings=settings)
+    if fit.kind == "sparse" and (fit.explained or fit.held > _MOSTLY):
+        return _answer(raw, fit)
+    faults = brought("faults")
+    if faults is None:
+        return _answer(raw, fit)
+    return mitigate_where_explained(raw, faults, guard, CircuitSettings())
+
+
+def _answer(raw: Distribution, fit: MeasuredFit) -> Mitigation:
+    return Mitigation(
+        distribution=fit.distribution,
+        raw=raw,
+        method="measured",
+        applied=fit.applied,
+        share=float(fit.applied),
+        confidence=None,
+        reason=fit.reason,
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+        response=fit.response,
+    )
+
+
+register(
+    Method(
+        name="measured",
+        summary="A few strings, or deconvolution, under the patterns of flips that a reference circuit measured.",
+        function=mitigate,
+        unasked=mitigate_or_learn,
+        needs="measured",
+        settings=MeasuredSettings,
+    )
+)

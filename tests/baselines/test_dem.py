@@ -1,0 +1,63 @@
+"""DEM undoes a convolution exactly where there is no shot noise, and is refused what it cannot take."""
+
+import numpy as np
+import pytest
+
+from qcluster.baselines import dem
+from qcluster.core.bits import index_bits
+from qcluster.core.distribution import Distribution
+from qcluster.core.metrics import hellinger_fidelity, total_variation
+from tests.conftest import read_records
+from tests.core.test_measured import ghz, measured
+
+
+@pytest.mark.parametrize("n", [1, 3, 6])
+def test_an_exact_convolution_is_undone_exactly(n):
+    rng = np.random.default_rng(n)
+    ideal, noise = rng.dirichlet(np.full(2**n, 0.5)), rng.dirichlet(np.ones(2**n))
+    noise = 0.3 * noise + 0.7 * (np.arange(2**n) == 0)
+    every = np.arange(2**n)
+    noisy = np.array([ideal[every ^ y] @ noise for y in every])
+    expected = int(rng.integers(2**n))
+    strings = index_bits(every, n)
+    fixed = dem(
+        Distribution(strings, 1e9 * noisy), Distribution(strings, 1e9 * noise[every ^ expected]), strings[expected]
+    )
+    assert total_variation(fixed, Distribution(strings, ideal)) < 1e-6
+    assert fixed.shots == pytest.approx(1e9)
+
+
+def test_wide_strings_are_inverted_through_a_hash():
+    counts, noise = measured(ghz(40))
+    fixed = dem(counts, noise.reference_counts, noise.expected, truncation=0.02)
+    assert hellinger_fidelity(fixed, ghz(40)) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("ghz20", 0.6), ("dicke10", 0.8), ("grover5", 0.35), ("phase_estimation6", 0.8)]
+)
+def test_recorded_outputs_improve_as_far_as_an_inversion_can(name, least):
+    records = {record["id"]: record for record in read_records("dem_2025_dev.jsonl.gz")}
+    record, reference = records[f"dem-{name}"], records[f"dem-{name}-estimation"]
+    (expected,) = reference["ideal"]
+    fixed = dem(record["counts"], reference["counts"], expected)
+    assert hellinger_fidelity(fixed, Distribution.of(record["ideal"])) > least
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (({"000": 9}, {"00": 9}, "00"), "one width; got 3 and 2 bits"),
+        (({"00": 9}, {"00": 9}, "0"), "width of the reference"),
+    ],
+)
+def test_what_does_not_fit_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        dem(*arguments)
+
+
+def test_a_truncation_that_leaves_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing is above"):
+        dem({"00": 5, "11": 5}, {"00": 10}, "00", truncation=0.9)
+    with pytest.raises(ValueError, match=r"\[0, 1\); got -1"):
+        dem({"00": 5, "11": 5}, {"00": 10}, "00", truncation=-1)

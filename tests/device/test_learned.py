@@ -1,0 +1,136 @@
+"""What a reference tells of a calibration that is off, and what `mitigate(run)` makes of it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.quantum_info import Statevector
+
+import qcluster as qc
+from qcluster.core.bits import index_bits
+from qcluster.core.circuit_kernel import Kernel
+from qcluster.device.execute import run_request
+from qcluster.device.faults import fault_masks, located_faults, run_faults
+from qcluster.device.machine import find_machine
+from qcluster.device.prepare import Options, prepare
+
+
+def ghz(n: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(n, name=f"ghz{n}")
+    circuit.h(0)
+    for i in range(n - 1):
+        circuit.cx(i, i + 1)
+    return circuit
+
+
+def ising(n: int, steps: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(n, name=f"ising{n}")
+    circuit.x(0)
+    for _ in range(steps):
+        for i in range(n - 1):
+            circuit.rzz(0.7, i, i + 1)
+        circuit.rx(0.9, range(n))
+    return circuit
+
+
+def ideal_of(circuit: QuantumCircuit) -> qc.Distribution:
+    p = Statevector(circuit).probabilities()
+    return qc.Distribution(index_bits(np.arange(len(p)), circuit.num_qubits), np.where(p > 1e-12, p, 0))
+
+
+def run_off(circuit: QuantumCircuit, factor: float, *, twirls: int = 8, shots: int = 8192, seed: int = 3, pair=None):
+    """Run on a machine whose errors are `factor` times the published ones (on one pair, or everywhere)."""
+    machine = find_machine("fake_mumbai")
+    published = machine.calibration
+    errors = published.errors_2q.copy()
+    if pair is None:
+        errors = np.where(errors < 1, np.minimum(errors * factor, 0.3), errors)
+        readout = np.minimum(published.readout * factor, 0.3)
+    else:
+        couplings = [tuple(sorted(edge)) for edge in published.couplings.tolist()]
+        errors[:, [edge == tuple(sorted(pair)) for edge in couplings]] *= factor
+        readout = published.readout
+    truth = dataclasses.replace(published, errors_2q=errors, readout=readout)
+    measured = circuit.copy()
+    measured.measure_all()
+    options = Options(shots=shots, twirls=twirls, reference=True)
+    (run,) = run_request(prepare([measured], dataclasses.replace(machine, calibration=truth), options, seed), machine)
+    reference = dataclasses.replace(run.reference, calibration=published)
+    return dataclasses.replace(run, calibration=published, reference=reference), truth
+
+
+def test_located_faults_are_the_faults():
+    (run,) = qc.execute([_measured(ising(4, 2))], "fake_mumbai", shots=100, seed=2)
+    masks = fault_masks(run.profile.circuit, run.calibration, dt=run.profile.dt)
+    located = located_faults(run.profile.circuit, run.calibration, dt=run.profile.dt)
+    assert located.rates.sum() == pytest.approx(masks.rates.sum())
+    for mask, rate in zip(masks.masks[:, 0], masks.rates, strict=True):
+        if (masks.masks[:, 0] == mask).sum() == 1 and rate:
+            assert located.rates[located.masks[:, 0] == mask].sum() == pytest.approx(rate)
+    assert {place[0] for place in located.places} >= {"pair", "gate", "crosstalk"}
+
+
+def _measured(circuit: QuantumCircuit) -> QuantumCircuit:
+    circuit = circuit.copy()
+    circuit.measure_all()
+    return circuit
+
+
+@pytest.mark.parametrize("factor", [0.4, 3.0])
+def test_a_calibration_that_is_off_is_put_right(factor):
+    run, truth = run_off(ghz(5), factor)
+    published = fault_masks(run.profile.circuit, run.calibration, idle=False, dt=run.profile.dt)
+    true = fault_masks(run.profile.circuit, truth, idle=False, dt=run.profile.dt)
+    parities = [Kernel.of(faults.symmetrised()).spectrum for faults in (published, true, run_faults(run))]
+    assert np.abs(parities[2] - parities[1]).max() < 0.3 * np.abs(parities[0] - parities[1]).max()
+
+
+@pytest.mark.parametrize("circuit", [ising(5, 2), ghz(6)], ids=lambda c: c.name)
+def test_mitigation_gains_from_a_reference_where_the_calibration_is_off(circuit):
+    run, _ = run_off(circuit, 4.0)
+    ideal = ideal_of(circuit)
+    with_it = qc.metrics.hellinger_fidelity(qc.mitigate(run).distribution, ideal)
+    without = qc.metrics.hellinger_fidelity(qc.mitigate(dataclasses.replace(run, reference=None)).distribution, ideal)
+    raw = qc.metrics.hellinger_fidelity(run.counts, ideal)
+    assert with_it > max(raw, without - 0.005)
+    assert with_it > 0.98
+
+
+def test_the_report_names_the_pair_that_is_worse():
+    plain, _ = run_off(ghz(4), 1.0)
+    pairs = [place[1:] for place in plain.reference.learned.places if place[0] == "pair"]
+    run, _ = run_off(ghz(4), 8.0, pair=pairs[-1])
+    report = run.reference.report()
+    assert report.places[0].name == f"gates on qubits {pairs[-1][0]}-{pairs[-1][1]}"
+    assert 4 < report.places[0].factor < 14
+    assert report.ratio > 1.3
+    assert "times too good for gates on qubits" in str(report)
+    assert report.flips.shape == (4, 2)
+    assert abs(plain.reference.report().ratio - 1) < 0.25
+    assert report.plot().axes
+
+
+def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_measured():
+    """Nothing is published there, so that only the measured patterns are known."""
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+    noise = NoiseModel(basis_gates=["rz", "sx", "x", "cx"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.06, 2), ["cx"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.002, 1), ["sx", "x"])
+    (run,) = qc.execute([_measured(ghz(6))], AerSimulator(noise_model=noise), shots=8000, reference=True, seed=4)
+    fixed = qc.mitigate(run)
+    assert fixed.method == "measured"
+    assert qc.metrics.hellinger_fidelity(run.counts, ideal_of(ghz(6))) < 0.9
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal_of(ghz(6))) > 0.99
+
+
+def test_a_reference_that_is_lost_in_noise_stops_nothing():
+    run, _ = run_off(ghz(4), 1.0, shots=200)
+    lost = qc.Distribution(run.reference.counts.bits, np.ones(run.reference.counts.n_outcomes))
+    for counts in (lost, qc.Distribution(~lost.bits[:1], np.ones(1))):
+        reference = dataclasses.replace(run.reference, counts=counts)
+        fixed = qc.mitigate(dataclasses.replace(run, reference=reference))
+        assert fixed.distribution.shots == run.counts.shots
+        assert str(reference.report())

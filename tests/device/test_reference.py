@@ -1,0 +1,282 @@
+"""Reference circuits read what they say, cost what the circuit costs, and are run and kept beside it."""
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit import Parameter
+from qiskit.circuit.random import random_circuit
+from qiskit_aer import AerSimulator
+
+import qcluster as qc
+from qcluster.device.execute import execute
+from qcluster.device.jobs import collect, submit
+from qcluster.device.machine import find_machine
+from qcluster.device.prepare import Options, prepare
+from qcluster.device.reference import MeasuredReference, reference_circuit, skeleton
+from qcluster.device.request import Request
+
+BASES = {
+    "cz": ["rz", "sx", "x", "cz"],
+    "ecr": ["rz", "sx", "x", "ecr"],
+    "cx": ["rz", "sx", "x", "cx"],
+    "fractional": ["rz", "sx", "x", "rx", "rzz", "cz"],
+}
+
+
+def compiled(n: int, depth: int, seed: int, basis: str) -> QuantumCircuit:
+    circuit = random_circuit(n, depth, max_operands=2, seed=seed)
+    circuit.measure_all()
+    line = [[i, i + 1] for i in range(n - 1)] + [[i + 1, i] for i in range(n - 1)]
+    return transpile(
+        circuit, basis_gates=BASES[basis], coupling_map=line, optimization_level=seed % 4, seed_transpiler=seed
+    )
+
+
+def reads(circuit: QuantumCircuit) -> dict[str, int]:
+    """What a circuit reads, by matrix product states: another method than the one that checks references."""
+    simulator = AerSimulator(method="matrix_product_state")
+    return simulator.run(circuit, shots=50, seed_simulator=3).result().get_counts()
+
+
+def coupled(circuit: QuantumCircuit) -> list[tuple[str, tuple[int, ...]]]:
+    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+    return [(item.name, tuple(index[q] for q in item.qubits)) for item in circuit.data if len(item.qubits) == 2]
+
+
+def check(circuit: QuantumCircuit, seed: int) -> None:
+    reference = reference_circuit(circuit, seed=seed)
+    assert reads(reference.circuit) == {reference.expected: 50}
+    assert coupled(reference.circuit) == coupled(circuit)
+    if not any("inserted" in change for change in reference.changes):
+        assert skeleton(reference.circuit) == skeleton(circuit)
+    assert set(reference.circuit.count_ops()) <= set(circuit.count_ops()) | {"rz", "x"} | (
+        {"sx"} if reference.changes else set()
+    )
+    assert [register.name for register in reference.circuit.cregs] == [register.name for register in circuit.cregs]
+    assert reference.circuit.layout == circuit.layout
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("seed", range(10))
+def test_random_circuits_have_references_with_the_stated_output(basis, seed):
+    check(compiled(2 + seed % 6, 1 + seed % 5, seed, basis), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("n", [4, 6, 9, 13, 18, 25, 34, 45, 58, 72, 87, 100])
+def test_wide_random_circuits_have_references_with_the_stated_output(basis, n):
+    for seed in range(2):
+        check(compiled(n, 4, seed, basis), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fake_torino", "fake_brisbane", "fake_fez", "fake_washington", "fake_mumbai"])
+def test_circuits_on_recorded_machines_have_references(name):
+    machine = find_machine(name)
+    for seed in range(3):
+        circuit = random_circuit(6 + 4 * seed, 4, max_operands=2, seed=seed)
+        circuit.measure_all()
+        check(transpile(circuit, target=machine.backend.target, seed_transpiler=seed), seed)
+
+
+def test_a_reference_keeps_places_times_and_mid_circuit_measurements():
+    circuit = QuantumCircuit(3, 3)
+    circuit.sx(0)
+    circuit.cz(0, 1)
+    circuit.delay(400, 1, "ns")
+    circuit.barrier()
+    circuit.sx(1)
+    circuit.measure(1, 0)
+    circuit.reset(1)
+    circuit.x(1)
+    circuit.cz(1, 2)
+    circuit.sx(2)
+    circuit.measure([1, 2], [1, 2])
+    reference = reference_circuit(circuit).circuit
+    names = [item.name for item in reference.data if item.name not in {"rz", "sx", "x"}]
+    assert names == ["cz", "delay", "barrier", "measure", "reset", "cz", "measure", "measure"]
+    pulses = [sum(item.name in {"sx", "x"} for item in each.data) for each in (reference, circuit)]
+    assert pulses[0] - pulses[1] in (0, 1)
+    assert len(reads(reference)) == 1
+
+
+def test_free_angles_make_no_difference():
+    angle = Parameter("t")
+    circuit = QuantumCircuit(2)
+    circuit.sx([0, 1])
+    circuit.cz(0, 1)
+    circuit.rz(angle, 1)
+    circuit.sx(1)
+    circuit.measure_all()
+    bound = circuit.assign_parameters([0.7])
+    assert skeleton(circuit) == skeleton(bound)
+    assert reference_circuit(circuit, seed=4).expected == reference_circuit(bound, seed=4).expected
+    assert not reference_circuit(circuit).circuit.parameters
+
+
+def test_every_pauli_but_the_stabilizers_of_the_state_flips_a_bit():
+    """12 of the 15 Paulis behind a gate are seen, whatever the states."""
+    circuit = QuantumCircuit(2)
+    circuit.sx([0, 1])
+    circuit.cz(0, 1)
+    circuit.sx([0, 1])
+    circuit.measure_all()
+    for seed in range(6):
+        reference = reference_circuit(circuit, seed=seed)
+        place = next(i for i, item in enumerate(reference.circuit.data) if item.name == "cz") + 1
+        seen = 0
+        for one in "ixyz":
+            for other in "ixyz":
+                struck = reference.circuit.copy_empty_like()
+                for i, item in enumerate(reference.circuit.data):
+                    if i == place:
+                        getattr(struck, one if one != "i" else "id")(0)
+                        getattr(struck, other if other != "i" else "id")(1)
+                    struck.append(item)
+                seen += reads(struck) != {reference.expected: 50}
+        assert seen == 12
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda c: c.h(0), "got 'h': compile it for an IBM machine"),
+        (lambda c: c.ccx(0, 1, 2), "got 'ccx'"),
+        (lambda c: c.if_test((c.clbits[0], 1)).__enter__(), None),
+    ],
+)
+def test_what_has_no_reference_is_refused(build, message):
+    circuit = QuantumCircuit(3, 3)
+    if message is None:
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.x(0)
+        message = "without control flow; got 'if_else'"
+    else:
+        build(circuit)
+    with pytest.raises(ValueError, match=message):
+        reference_circuit(circuit)
+
+
+def ghz(n: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(n, name=f"ghz{n}")
+    circuit.h(0)
+    for i in range(n - 1):
+        circuit.cx(i, i + 1)
+    circuit.measure_all()
+    return circuit
+
+
+def sweep(points: int) -> list[QuantumCircuit]:
+    angle = Parameter("t")
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.rz(angle, 1)
+    circuit.cx(1, 2)
+    circuit.sx(range(3))
+    circuit.measure_all()
+    machine = find_machine("fake_manila")
+    shared = transpile(circuit, target=machine.backend.target, seed_transpiler=1, optimization_level=1)
+    return [shared.assign_parameters([value]) for value in np.linspace(0.1, 3, points)]
+
+
+def test_a_run_holds_what_its_reference_measured():
+    plain, run = (execute([ghz(5)], "fake_mumbai", shots=4000, twirls=4, reference=r, seed=7)[0] for r in (False, True))
+    assert plain.reference is None
+    assert run.counts == plain.counts  # the reference changes nothing of the run itself
+    measured = run.reference
+    assert measured.counts.shots == 4000
+    assert measured.symmetric
+    right = sum(run.counts.to_probs()[text] for text in ("00000", "11111"))
+    assert measured.noise.survival == pytest.approx(right, abs=0.1)
+    assert "reference of 1 circuit, 4000 shots" in measured.notes
+    fixed = qc.mitigate(run.counts, noise=measured.noise)
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, qc.Distribution.of({"00000": 1, "11111": 1})) > 0.99
+
+
+def test_a_sweep_pays_for_one_reference():
+    machine = find_machine("fake_manila")
+    circuits = sweep(100)
+    request = prepare(circuits, machine, Options(shots=100, reference=True), seed=1, compiled=True)
+    assert request.n_circuits == 100
+    assert len(request.prepared) == 101
+    assert request.prepared[-1].serves == tuple(range(100))
+    assert "reference of 100 circuits, 100 shots" in request.prepared[-1].notes
+
+
+def test_circuits_of_other_skeletons_get_references_of_their_own():
+    runs = execute([ghz(2), ghz(3), ghz(2)], "fake_manila", shots=200, reference=True, seed=3, optimization_level=0)
+    assert [run.reference.counts.n_bits for run in runs] == [2, 3, 2]
+    assert runs[0].reference is runs[2].reference
+
+
+def test_a_saved_job_keeps_its_reference(tmp_path):
+    machine = find_machine("fake_manila")
+    request = prepare([ghz(3), ghz(4)], machine, Options(shots=300, twirls=2, reference=True), seed=5)
+    again = Request.from_json(request.to_json())
+    assert [one.serves for one in again.prepared] == [one.serves for one in request.prepared]
+    runs = collect(submit(request, machine, tmp_path / "run"))
+    at_once = execute([ghz(3), ghz(4)], "fake_manila", shots=300, twirls=2, reference=True, seed=5)
+    assert len(runs) == 2
+    for run, other in zip(runs, at_once, strict=True):
+        assert run.reference.counts == other.reference.counts
+        assert run.reference.expected == other.reference.expected
+
+
+def test_a_request_of_before_there_were_references_is_read():
+    import json
+
+    request = prepare([ghz(3)], find_machine("fake_manila"), Options(shots=100), seed=5)
+    content = json.loads(request.to_json())
+    del content["reused"]
+    for part in content["prepared"]:
+        for name in ("serves", "expected", "skeleton"):
+            del part[name]
+    assert Request.from_json(json.dumps(content)).n_circuits == 1
+
+
+def test_a_measured_reference_is_written_and_read():
+    (run,) = execute([ghz(3)], "fake_manila", shots=300, twirls=2, reference=True, seed=5)
+    again = MeasuredReference.from_json(run.reference.to_json())
+    assert again.counts == run.reference.counts
+    assert again.to_json() == run.reference.to_json()
+    with pytest.raises(ValueError, match="qcluster-reference JSON document"):
+        MeasuredReference.from_json("{}")
+
+
+def test_an_earlier_reference_serves_later_circuits_of_its_skeleton(tmp_path):
+    (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
+    (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=before.reference, seed=5)
+    assert later.reference.counts == before.reference.counts
+    assert later.notes[-1].startswith("reference of 0.0 hours ago")
+    machine = find_machine("fake_manila")
+    request = prepare([ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    (saved,) = collect(submit(request, machine, tmp_path / "run"))
+    assert saved.reference.counts == before.reference.counts
+
+
+def test_a_reference_of_other_gates_or_another_machine_is_refused():
+    (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
+    with pytest.raises(ValueError, match="must have the gates of 'ghz4'"):
+        execute([ghz(4)], "fake_manila", shots=100, reference=before.reference, seed=5)
+    with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):
+        execute([ghz(3)], "fake_lima", shots=100, reference=before.reference, seed=5)
+    with pytest.raises(ValueError, match="reference must be True or False"):
+        execute([ghz(3)], "fake_lima", shots=100, reference=before)
+
+
+def test_a_sampler_runs_one_reference_for_a_sweep():
+    angle = Parameter("t")
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.ry(angle, 1)
+    circuit.cx(1, 2)
+    circuit.measure_all()
+    sampler = qc.MitigatedSampler("fake_manila", seed=7, reference=True, twirls=2)
+    result = sampler.run([(circuit, np.linspace(0.3, 2, 5)[:, None])], shots=1000).result()
+    runs = result[0].metadata["runs"]
+    assert len({id(run.reference) for run in runs}) == 1
+    assert "reference of 5 circuits, 1000 shots" in runs[0].reference.notes
+    assert result[0].data.meas.num_shots == 1000
