@@ -19,6 +19,7 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
     full: Annotated[int, typer.Option(min=0, help="Drawn cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 40 bits.")] = 6_000,
+    sharp: Annotated[int, typer.Option(min=0, help="Drawn cases of few strings under even flips.")] = 4_000,
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
     ] = None,
@@ -35,7 +36,7 @@ def build(
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    parts = start(out, full, wide, records or [], workers=workers, dask=dask)
+    parts = start(out, full, wide, sharp, records or [], workers=workers, dask=dask)
     for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
         if not console.is_terminal:
             console.print(path.name)

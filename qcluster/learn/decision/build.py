@@ -8,7 +8,14 @@ from qcluster.workers import parallel
 
 
 def build(
-    folder: Path, full: int, wide: int, records: Sequence[Path], *, workers: int = 1, dask: str | None = None
+    folder: Path,
+    full: int,
+    wide: int,
+    sharp: int,
+    records: Sequence[Path],
+    *,
+    workers: int = 1,
+    dask: str | None = None,
 ) -> Iterator[Path]:
     """Build the missing parts of a table, and give each file as it is there.
 
@@ -16,11 +23,12 @@ def build(
         folder: where the parts are.
         full: drawn cases of 1 to 12 bits.
         wide: drawn cases of more.
+        sharp: drawn cases of few strings under even flips.
         records: files of recorded counts.
         workers: processes on this machine.
         dask: address of a scheduler instead; its workers must see the same folder.
     """
-    parts = plan(folder, full, wide, records)
+    parts = plan(folder, full, wide, sharp, records)
     if dask is None:
         from joblib import delayed
 

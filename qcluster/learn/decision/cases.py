@@ -61,6 +61,27 @@ def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
     return Case(_of(counts.astype(float), n), _of(p, n), family, kind, _known(rng, made.known), few)
 
 
+def sharp(seed: int) -> Case:
+    """Draw a few strings of 3 to 12 bits under flips of every bit alone, even or nearly so, up to 40 %.
+
+    Drawn at large, such counts are rare, and they are the ones in which most can be won.
+    """
+    rng = np.random.default_rng([2028, seed])
+    n = int(rng.integers(3, 13))
+    if rng.random() < 0.75:
+        many = min(1 if rng.random() < 0.4 else int(np.exp(rng.uniform(np.log(2), np.log(16)))), 1 << (n - 2))
+        p = np.zeros(1 << n)
+        p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
+    else:
+        p = ideals.draw(rng, n, str(rng.choice(["ghz", "dicke"])))
+    level = float(np.exp(rng.uniform(np.log(0.005), np.log(0.4))))
+    rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
+    none, lost = np.zeros(0), float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
+    made = noise.Noise(rates[None], np.ones(1), none.astype(np.int64), none, lost, np.full(n, 0.5), 0.0)
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
+    return Case(_of(counts.astype(float), n), _of(p, n), "sharp", "even", _known(rng, made.known), True)
+
+
 def wide(seed: int) -> Case:
     """Draw a case of 13 to 40 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])

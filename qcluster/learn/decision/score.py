@@ -74,7 +74,7 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
 
 def balanced(table: Table, recorded: float) -> Floats:
     """Give the weight of every row so that recorded sets together have a share of it, each set alike."""
-    drawn = np.isin(table.group, [*FAMILIES]) | np.char.startswith(table.group, "wide-")
+    drawn = np.isin(table.group, [*FAMILIES]) | np.char.startswith(table.group, "wide-") | (table.group == "sharp")
     weight = np.where(drawn, (1 - recorded) / max(int(drawn.sum()), 1), 0.0)
     sets = np.unique(table.group[~drawn])
     for name in sets:

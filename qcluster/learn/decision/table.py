@@ -116,15 +116,17 @@ def read_all(folder: Path) -> Table:
     return joined([read(path) for path in sorted(folder.glob("*.npz"))])
 
 
-def plan(folder: Path, full: int, wide: int, records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
+def plan(
+    folder: Path, full: int, wide: int, sharp: int, records: Sequence[Path] = ()
+) -> list[tuple[str, Any, int, Path]]:
     """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
 
-    Recorded sets come first, and drawn cases of both kinds in step, so that a table stopped early is of one kind.
+    Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     for path in records:
         parts.append((-1.0, ("records", path, 0, folder / f"records-{path.name.split('.')[0]}.npz")))
-    for source, many in (("full", full), ("wide", wide)):
+    for source, many in (("full", full), ("wide", wide), ("sharp", sharp)):
         for first in range(0, many, _PART):
             size = min(_PART, many - first)
             parts.append((first / many, (source, size, first, folder / f"{source}-{first:07d}.npz")))
@@ -137,7 +139,7 @@ def build_part(part: tuple[str, Any, int, Path]) -> Path:
     if source == "records":
         made = tabulate(recorded(what))
     else:
-        draw = cases.full if source == "full" else cases.wide
+        draw = {"full": cases.full, "wide": cases.wide, "sharp": cases.sharp}[source]
         made = tabulate(draw(seed) for seed in range(first, first + what))
     write(made, path)
     return path
