@@ -25,8 +25,9 @@ _QUICK, _ONE_RATE = 4, 8
 """EM rounds of one rate for all bits: first, and of those that are weighed."""
 _ONE_HEAVY_RATE = 40
 """The same under heavy noise, which EM hardly tells from lost shots."""
-HEAVY = 0.2
-"""Flips per bit from which frequent strings are no guide, so that the best mixture is improved first."""
+HEAVY, _FILL = 0.2, 4.0
+"""Flips per bit from which noise is heavy; and fewest shots a string, of all strings of the register: fewer cannot tell
+one rate from many."""
 _FREE = 10
 """EM rounds of rates of their own for all bits."""
 _REACH = 0.25
@@ -81,7 +82,7 @@ def by_evidence(
     quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
     lengths = np.array([score(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
-    heavy = likely[0].rates().mean() > HEAVY
+    heavy = is_heavy(rows, likely[0])
     if not heavy and misfit(rows, likely[0]) > _WILD * limit:
         return None
     if heavy:
@@ -93,13 +94,18 @@ def by_evidence(
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
     reach = score(rows, best) + _REACH * rows.shots
-    few = [model for model, length in zip(quick, lengths, strict=True) if length < reach]
-    smaller = [model for model in few if len(model.weights) < len(best.weights)]
+    few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
+    smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
     if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
     belief = softmax(-found[order])
     return Chosen([kept[i] for i in order], belief, float(belief[0] / max(1 - belief[0], 1e-3)), simple=True)
+
+
+def is_heavy(rows: Rows, model: Model) -> bool:
+    """Tell whether so many bits are flipped that frequent strings are no guide, and shots are enough to do better."""
+    return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
 
 
 def _even(model: Model) -> Model:

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from qcluster.core.bits import Bits
-from qcluster.core.choose import HEAVY, Chosen, Path, average, by_evidence, by_gap
+from qcluster.core.choose import HEAVY, Chosen, Path, average, by_evidence, by_gap, is_heavy
 from qcluster.core.description import score
 from qcluster.core.em import settle
 from qcluster.core.goodness import collisions
@@ -164,10 +164,9 @@ def _few(rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, se
             path[len(model.weights) - 1] = model
     met = [model for model in path if model is not None]
     best = min(met, key=lambda model: score(rows, model))
-    heavy = best.rates().mean() > HEAVY
-    if heavy or grown.gap < _OBVIOUS:
+    if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
         best = improve(rows, best, pool, place, prior, most)
-    simple = by_evidence(rows, [best, *met], pool, place, prior, most, limit) if heavy else None
+    simple = by_evidence(rows, [best, *met], pool, place, prior, most, limit) if is_heavy(rows, best) else None
     return simple or by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
 
 

@@ -9,6 +9,7 @@ from qcluster.core.em import fit
 from qcluster.core.growth import REGIMES
 from qcluster.core.likelihood import TILTS, Model, Prior, lay_out
 from qcluster.core.mixture import fit_mixture
+from tests.conftest import read_records
 from tests.strategies import counts
 
 
@@ -140,6 +141,16 @@ def test_real_records_come_back(brussels, record, wanted):
     (row,) = [row for row in brussels if row["id"].endswith(record)]
     fixed = qc.mitigate(row["counts"])
     assert qc.metrics.hellinger_fidelity(fixed.distribution, row["ideal"]) >= wanted
+
+
+def test_no_bit_is_turned_against_the_likelihood():
+    """A repetition code that idled: correlated errors read some of its 0 bits as 1 nearly every other time."""
+    rows = read_records("encoded_memory_dev.jsonl.gz")
+    (row,) = [row for row in rows if row["id"] == "enc-cu99asg0uvgc-w15-d100"]
+    counts = qc.Distribution.of(row["counts"])
+    fit = fit_mixture(counts.bits, counts.weights)
+    answer = qc.Distribution(fit.centroids, fit.weights)
+    assert qc.metrics.hellinger_fidelity(answer, row["ideal"]) > 0.99
 
 
 def test_arrays_that_do_not_go_together_are_refused():

@@ -154,8 +154,10 @@ def in_words(fit: MixtureFit) -> str:
 
 def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
     fit = found.fit
-    if voice in (RAW, SMOOTH):
+    if voice == RAW:
         return "the counts as they came"
+    if voice == SMOOTH:
+        return "the counts, their sampling noise smoothed"
     if voice == MIXTURE:
         return in_words(fit)
     if voice in (STRING, HEAVIEST):

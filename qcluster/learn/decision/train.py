@@ -24,19 +24,19 @@ class Training:
 
     hidden: int = 96
     """Width of both hidden layers."""
-    members: int = 4
+    members: int = 6
     """Networks whose logits are averaged."""
-    epochs: int = 50
+    epochs: int = 60
     """Passes over the table."""
     batch: int = 512
     """Rows for each step."""
-    harm: float = 3.0
+    harm: float = 6.0
     """How many times more a loss against the counts weighs than a gain."""
     rate: float = 2e-3
     """Learning rate of Adam; it falls along a half cosine."""
-    decay: float = 1e-3
+    decay: float = 3e-3
     """Weight decay (AdamW)."""
-    dropout: float = 0.1
+    dropout: float = 0.25
     """Share of hidden units left out of each step."""
     expectation: float = 0.3
     """How often the user's word is given in training."""
