@@ -46,7 +46,7 @@ def train(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
-    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.12,
+    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
 ) -> None:
     """Train a gate from a table.
 
