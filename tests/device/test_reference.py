@@ -14,6 +14,7 @@ from qcluster.device.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.reference import MeasuredReference, reference_circuit, skeleton
 from qcluster.device.request import Request
+from qcluster.device.run import Run
 
 BASES = {
     "cz": ["rz", "sx", "x", "cz"],
@@ -280,3 +281,15 @@ def test_a_sampler_runs_one_reference_for_a_sweep():
     assert len({id(run.reference) for run in runs}) == 1
     assert "reference of 5 circuits, 1000 shots" in runs[0].reference.notes
     assert result[0].data.meas.num_shots == 1000
+
+
+def test_a_saved_run_keeps_its_reference_and_that_it_has_no_noise():
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    (run,) = execute([circuit], "aer", shots=300, reference=True, seed=5, optimization_level=0)
+    again = Run.from_json(run.to_json())
+    assert (again.noiseless, run.noiseless) == (True, True)
+    assert again.reference.counts == run.reference.counts
+    assert again.to_json() == run.to_json()
