@@ -10,6 +10,7 @@ from rich.table import Table
 from qcluster import __version__
 from qcluster.cli_bench import bench_app
 from qcluster.cli_console import open_console
+from qcluster.cli_decision import decision_app
 from qcluster.cli_doctor import doctor
 from qcluster.cli_jobs import jobs_app
 from qcluster.cli_options import refuse
@@ -35,6 +36,7 @@ app.add_typer(jobs_app)
 app.add_typer(bench_app)
 app.add_typer(qnn_app)
 app.add_typer(rates_app)
+app.add_typer(decision_app)
 app.command()(doctor)
 
 

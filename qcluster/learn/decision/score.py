@@ -18,6 +18,11 @@ HARM = 0.02
 """Loss of fidelity from which an output counts as harmed."""
 
 
+_SHARP = 0.04
+"""Share of the weight that few strings under even flips have, whatever their number: too much of them, and every peak on
+a flat floor is taken for one string."""
+
+
 class Score(NamedTuple):
     """How a gate does on some cases."""
 
@@ -80,4 +85,7 @@ def balanced(table: Table, recorded: float) -> Floats:
     for name in sets:
         mine = table.group == name
         weight[mine] = recorded / len(sets) / mine.sum()
+    sharp = table.group == "sharp"
+    if sharp.any() and not sharp.all():
+        weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     return weight if weight.any() else np.ones(len(table))
