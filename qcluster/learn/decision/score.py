@@ -19,8 +19,8 @@ HARM = 0.02
 
 
 _SHARP = 0.04
-"""Share of the weight that few strings under even flips have, whatever their number: too much of them, and every peak on
-a flat floor is taken for one string."""
+"""Share of the weight that few strings under even flips have, whatever their number. With too much, every peak on a
+flat floor is taken for one string."""
 
 
 class Score(NamedTuple):

@@ -1,0 +1,118 @@
+"""The training of the decision: cases from seeds, tables in parts, a gate that learns, and the commands."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from qcluster.cli import app
+from qcluster.core.decision.candidates import NAMES, RAW
+from qcluster.core.decision.gate import read_gate, shipped
+from qcluster.learn.decision import cases, ideals, noise
+from qcluster.learn.decision.score import answers, balanced, raw, scores
+from qcluster.learn.decision.table import build_part, joined, plan, read, read_all, tabulate, write
+from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
+
+
+@pytest.fixture(scope="module")
+def table():
+    return tabulate(cases.full(seed) for seed in range(150))
+
+
+@pytest.mark.parametrize("family", ideals.FAMILIES)
+def test_ideals_are_distributions(family):
+    for n in (1, 2, 5, 8):
+        p = ideals.draw(np.random.default_rng(n), n, family)
+        assert p.shape == (1 << n,)
+        assert p.sum() == pytest.approx(1)
+        assert p.min() >= 0
+
+
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_noise_keeps_probability(kind):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        made = noise.draw(rng, 5, kind)
+        seen = noise.read(rng, rng.dirichlet(np.ones(32)), made)
+        assert seen.sum() == pytest.approx(1)
+        assert seen.min() >= 0
+        assert made.known.shape == (5, 2)
+
+
+def test_flips_of_single_bits_and_of_patterns_are_what_they_say():
+    rates, none = np.array([[[0.1, 0.2], [0.0, 0.0]]]), np.zeros(2)
+    made = noise.Noise(rates, np.ones(1), np.array([3]), np.array([0.25]), 0.0, none + 0.5, 0.0)
+    seen = noise.read(np.random.default_rng(0), np.array([1.0, 0, 0, 0]), made)
+    np.testing.assert_allclose(seen, [0.9 * 0.75, 0.1 * 0.75, 0.1 * 0.25, 0.9 * 0.25], atol=1e-12)
+
+
+@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp])
+def test_a_seed_gives_the_same_case(draw):
+    one, two = draw(7), draw(7)
+    assert one.counts == two.counts
+    assert one.ideal == two.ideal
+    assert one.counts != draw(8).counts
+
+
+def test_fidelity_of_a_blend_comes_from_the_gram_matrix(table):
+    gram = table.gram[:5].astype(float)
+    alone = np.zeros((5, len(NAMES)))
+    alone[:, RAW] = 1
+    reached, slope = fidelity(alone, gram)
+    np.testing.assert_allclose(reached, raw(table)[:5], rtol=1e-5)
+    step = 1e-6
+    for candidate in (1, 2, 6):
+        moved = alone.copy()
+        moved[:, candidate] += step
+        np.testing.assert_allclose((fidelity(moved, gram)[0] - reached) / step, slope[:, candidate], atol=1e-4)
+
+
+def test_a_table_survives_its_file(table, tmp_path):
+    write(table, tmp_path / "part.npz")
+    again = read(tmp_path / "part.npz")
+    assert again.digest == table.digest
+    assert len(joined([table, again])) == 2 * len(table)
+
+
+def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):
+    settings = Training(hidden=24, members=2, epochs=60, batch=64)
+    gate = train(table, settings, balanced(table, 0.1))
+    reached, _, _ = answers(table, gate)
+    assert reached.mean() > raw(table).mean() + 0.03
+    write_gate(gate, tmp_path / "gate.npz")
+    again = read_gate(tmp_path / "gate.npz")
+    np.testing.assert_allclose(again.logits(inputs(table)), gate.logits(inputs(table)), atol=0.05)
+    assert json.loads(again.card)["table"] == table.digest
+    assert train(table, settings, balanced(table, 0.1)).layers[0] == pytest.approx(gate.layers[0])
+
+
+def test_the_gate_that_ships_is_safe_on_fresh_cases():
+    fresh = tabulate(cases.full(seed) for seed in range(900_000, 900_150))
+    (*_, whole) = scores(fresh, shipped())
+    assert whole.answer > whole.raw + 0.03
+    assert whole.harmed <= 0.05
+
+
+def test_a_table_is_built_in_parts_and_only_once(tmp_path):
+    records = tmp_path / "mine.jsonl"
+    records.write_text(json.dumps({"counts": {"00": 60, "11": 40}, "ideal": {"00": 0.5, "11": 0.5}}) + "\n")
+    parts = plan(tmp_path, 3, 1, 1, [records])
+    assert [part[0] for part in parts] == ["records", "full", "wide", "sharp"]
+    for part in parts:
+        build_part(part)
+    assert plan(tmp_path, 3, 1, 1, [records]) == []
+    assert sorted(read_all(tmp_path).group)[-2:] != []
+    assert len(read_all(tmp_path)) == 6
+
+
+def test_the_commands_build_train_and_score(tmp_path):
+    run = CliRunner()
+    table = str(tmp_path / "table")
+    built = run.invoke(app, ["decision", "build", "--out", table, "--full", "20", "--wide", "0", "--sharp", "4"])
+    assert built.exit_code == 0, built.output
+    trained = run.invoke(app, ["decision", "train", "--table", table, "--out", str(tmp_path / "gate.npz")])
+    assert trained.exit_code == 0, trained.output
+    scored = run.invoke(app, ["decision", "score", "--table", table, "--gate", str(tmp_path / "gate.npz")])
+    assert scored.exit_code == 0, scored.output
+    assert "all" in scored.output
