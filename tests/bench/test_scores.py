@@ -64,6 +64,9 @@ def complete():
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_scores_a_sample_that_has_everything(complete, method):
     row, result = score(complete, method)
+    if method in {"measured", "dem"}:  # campaigns run no reference circuits
+        assert (row["status"], row["note"]) == ("skipped", "needs the counts of a reference circuit")
+        return
     assert row["status"] == "ok", row["note"]
     assert result.shots == pytest.approx(2000)
     if method not in {"identity", "plurality"}:
