@@ -49,8 +49,7 @@ def mitigate(
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
         returned as they came, and `reason` says why: so is a Run of a simulator without noise, unless something
-        beside it is given, and what has more than 896 bits, by ``"mixture"``, ``"circuit"`` and
-            ``"measured"``.
+        beside it is given, and what has more than 896 bits, by ``"mixture"``, ``"circuit"`` and ``"measured"``.
 
     Raises:
         ValueError, TypeError: bad counts, noise or method, saying what must hold and what came; so does what is given
