@@ -217,8 +217,8 @@ def reference_circuit(
     Rotations about Z are chosen anew (multiples of a quarter turn), and where a single sx would put both qubits of a
     gate on the equator it becomes an x, a pulse of the same length. So the reference costs what the circuit costs.
     Where no choice will do, a pulse is inserted, and `Reference.changes` says so. The output is checked by a stabilizer
-    simulation. A fault is invisible in it if it is a stabilizer of the state, as a Z on ``|0>``: 3 of the 15 Paulis on a
-    pair of qubits.
+    simulation. A fault is invisible in it if it is a stabilizer of the state, as a Z on ``|0>``: 3 of the 15 Paulis on
+    a pair of qubits.
 
     Args:
         circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not scheduled,
