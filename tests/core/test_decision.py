@@ -77,7 +77,7 @@ def test_a_bit_in_superposition_on_a_real_machine_stays():
     assert hellinger_fidelity(fixed.distribution, ideal) > hellinger_fidelity(fixed.raw, ideal) - 0.02
 
 
-@pytest.mark.parametrize("n", [2, 3, 4, 6, 8, 10, 12])
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 8, 10, 12, 13, 16])
 def test_fixed_and_free_bits_are_not_harmed(n):
     losses = []
     for seed in range(12):

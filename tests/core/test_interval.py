@@ -125,7 +125,8 @@ def test_wide_registers_have_intervals(n_bits):
 
 
 def test_one_set_of_redraws_serves_all_and_the_seed_decides():
-    fixed = qc.mitigate(COUNTS)
+    fixed = qc.mitigate(ghz(3, 0.04, 1000, 1))
+    assert fixed.applied
     alone, (first, _) = fixed.interval("000"), fixed.intervals(["000", "ZZI"])
     assert dataclasses.astuple(alone) == pytest.approx(dataclasses.astuple(first), abs=1e-12)
     assert fixed.interval("000", seed=3) == fixed.interval("000", seed=3) != fixed.interval("000", seed=4)

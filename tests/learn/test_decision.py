@@ -47,7 +47,7 @@ def test_flips_of_single_bits_and_of_patterns_are_what_they_say():
     np.testing.assert_allclose(seen, [0.9 * 0.75, 0.1 * 0.75, 0.1 * 0.25, 0.9 * 0.25], atol=1e-12)
 
 
-@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp])
+@pytest.mark.parametrize("draw", [cases.full, cases.wide, cases.sharp, cases.loose])
 def test_a_seed_gives_the_same_case(draw):
     one, two = draw(7), draw(7)
     assert one.counts == two.counts

@@ -35,7 +35,7 @@ _FEWEST = 16.0
 """Shots below which no error can be told from the ideal."""
 _PROBABILITIES = 1.0 + 1e-6
 """Sum of the weights up to which they are probabilities."""
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""

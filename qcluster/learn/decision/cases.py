@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import index_bits
+from qcluster.core.bits import Bits, index_bits
 from qcluster.core.distribution import Distribution
 from qcluster.core.special import perplexity
 from qcluster.learn.decision import ideals, noise
@@ -96,20 +96,43 @@ def wide(seed: int) -> Case:
         sent = sent[0] ^ np.eye(n, dtype=bool)
     weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.7, 0.2, 0.1])))
-    regime = rng.choice(len(made.shares), shots, p=made.shares)
-    read = sent[rng.choice(len(sent), shots, p=weights)]
-    rates = made.rates[regime]
-    read = read ^ (rng.random(read.shape) < np.where(read, rates[..., 1], rates[..., 0]))
-    for mask, chance in zip(made.masks.tolist(), made.chances.tolist(), strict=True):
-        pattern = (mask >> np.arange(n)) & 1 == 1
-        read = read ^ (pattern & (rng.random(shots) < chance)[:, None])
-    lost = rng.random(shots) < (1.0 if kind == "noise" else made.lost)
-    read = np.where(lost[:, None], rng.random(read.shape) < made.bias, read)
+    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, 1.0 if kind == "noise" else made.lost)
     ideal = Distribution(sent, weights)
     if kind == "noise":  # nothing is known of the ideal but that it is as wide as this
         ideal = Distribution(read, np.ones(shots))
     known = _known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
+
+
+def loose(seed: int) -> Case:
+    """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 40 bits."""
+    rng = np.random.default_rng([2029, seed])
+    n, free = int(rng.integers(WIDE[0], WIDE[1] + 1)), int(rng.integers(1, 11))
+    shots = int(rng.choice([200, 1000, 4096, 8192]))
+    where = rng.choice(n, free, replace=False)
+    chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
+    base = rng.random(n) < 0.5
+    inner = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
+    sent = np.tile(base, (1 << free, 1))
+    sent[:, where] = inner
+    weights = np.where(inner, chance, 1 - chance).prod(axis=1)
+    made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.4, 0.1, 0.5])))
+    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
+    few = bool(perplexity(weights) <= 40)
+    known = _known(rng, made.known)
+    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
+
+
+def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: float) -> Bits:
+    """Send strings, one a shot, through noise."""
+    shots, n = sent.shape
+    rates = made.rates[rng.choice(len(made.shares), shots, p=made.shares)]
+    read = sent ^ (rng.random(sent.shape) < np.where(sent, rates[..., 1], rates[..., 0]))
+    for mask, chance in zip(made.masks.tolist(), made.chances.tolist(), strict=True):
+        pattern = (mask >> np.arange(n)) & 1 == 1
+        read = read ^ (pattern & (rng.random(shots) < chance)[:, None])
+    gone = np.asarray(rng.random(shots) < lost, dtype=bool)
+    return np.asarray(np.where(gone[:, None], rng.random(read.shape) < made.bias, read))
 
 
 def _known(rng: np.random.Generator, rates: Floats) -> Floats | None:

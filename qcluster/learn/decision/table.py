@@ -126,7 +126,7 @@ def plan(
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     for path in records:
         parts.append((-1.0, ("records", path, 0, folder / f"records-{path.name.split('.')[0]}.npz")))
-    for source, many in (("full", full), ("wide", wide), ("sharp", sharp)):
+    for source, many in (("full", full), ("wide", wide), ("sharp", sharp), ("loose", wide // 3)):
         for first in range(0, many, _PART):
             size = min(_PART, many - first)
             parts.append((first / many, (source, size, first, folder / f"{source}-{first:07d}.npz")))
@@ -139,7 +139,7 @@ def build_part(part: tuple[str, Any, int, Path]) -> Path:
     if source == "records":
         made = tabulate(recorded(what))
     else:
-        draw = {"full": cases.full, "wide": cases.wide, "sharp": cases.sharp}[source]
+        draw = {"full": cases.full, "wide": cases.wide, "sharp": cases.sharp, "loose": cases.loose}[source]
         made = tabulate(draw(seed) for seed in range(first, first + what))
     write(made, path)
     return path
