@@ -23,7 +23,7 @@ from benchmarks.circuit_machines import stale, structured
 from benchmarks.data import RESULTS
 from qcluster.device import Calibration
 from qcluster.device.execute import run_request
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 
 COLUMNS = (

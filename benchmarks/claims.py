@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from benchmarks.data import RESULTS
-from qcluster.bench.report import OURS, compare_pairs, factor, gain, harm, latest, mean, short
+from qcluster.bench.reports.report import OURS, compare_pairs, factor, gain, harm, latest, mean, short
+from qcluster.bench.reports.summary import Summary, few_circuits, group_rows, summarise
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import Summary, few_circuits, group_rows, summarise
 
 CLAIMS = {"identity": "1.46", "m3": "1.29", "hammer": "1.47", "qbeep": "2.65"}
 """Factors of Q-Cluster over other methods in arXiv:2504.10801, outputs low in entropy, five machines."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import qcluster as qc
 from qcluster.bench.circuits.suites import SUITES, make_case
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
 MORE = (

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 import qcluster as qc
 from qcluster.bench.table import Table
-from qcluster.core.bits import unpack
-from qcluster.core.faults import FaultMasks
-from qcluster.core.interval import intervals
-from qcluster.core.observable import diagonal
+from qcluster.core.counts.bits import unpack
+from qcluster.core.counts.observables import diagonal
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.uncertainty.interval import intervals
 
 Floats = NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results"
@@ -49,7 +49,7 @@ def flipped(ideal: Floats, rates: Floats, background: float = 0.0) -> Floats:
 
 def struck(ideal: Floats, faults: FaultMasks) -> Floats:
     """Send a distribution through a circuit's faults."""
-    from qcluster.core.circuit_kernel import Kernel
+    from qcluster.core.noise.kernel import Kernel
 
     return Kernel.of(faults).forward(ideal)
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.data import records, write_rows
 from benchmarks.synthetic import cases
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy, hellinger_fidelity
 from qcluster.core.decision.decide import decide
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import entropy, hellinger_fidelity
-from qcluster.core.mixture import fit_mixture
-from qcluster.core.paper import q_cluster
+from qcluster.core.estimators.q_cluster import q_cluster
+from qcluster.core.sparse.fit import fit_mixture
 
 HARM = 0.02
 """A record is harmed when its fidelity falls by more than this."""

@@ -18,7 +18,7 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks.data import RESULTS, records, write_rows
-from qcluster.core.mixture import fit_mixture
+from qcluster.core.sparse.fit import fit_mixture
 
 FILE = RESULTS / "mixture_quality.csv"
 RECORDED = (

@@ -24,12 +24,12 @@ import qcluster as qc
 from benchmarks.data import RESULTS, write_rows
 from benchmarks.outside_circuits import cases
 from qcluster.bench.circuits import Case
-from qcluster.core.bits import index_bits
-from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.faults import FaultMasks
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
 from qcluster.device import jobs
 from qcluster.device.folder import RunFolder
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.run import read_runs
 from qcluster.files import read_saved
 

@@ -14,7 +14,7 @@ from qiskit.circuit import CircuitInstruction, library
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from qcluster.bench.circuits import Case, simulate
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 
 def clifford_t(n: int, depth: int, seed: int) -> QuantumCircuit:

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import write_rows
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import ContractedReadout, QNNClassifier, circuits, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz
-from qcluster.qnn.compress import compress
 from qcluster.qnn.device import compile_template
+from qcluster.qnn.simulation.compress import compress
 
 PIXELS = {4: [5, 6, 9, 10], 6: [4, 5, 6, 8, 9, 10], 8: list(range(4, 12)), 16: list(range(16))}
 SHOTS = 2048

@@ -87,7 +87,7 @@ def described(record: dict[str, Any]) -> tuple[Any, Any]:
     from qiskit import qasm3
 
     from qcluster.bench.rate_table import describe
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     return describe(qasm3.loads(record["transpiled_openqasm3"]), find_machine("fake_brussels"))
 

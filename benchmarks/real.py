@@ -13,7 +13,7 @@ from benchmarks.data import DATA, RESULTS
 from qcluster.bench.campaign import score_samples
 from qcluster.bench.methods import METHODS
 from qcluster.bench.records import read_records
-from qcluster.bench.report import write_report
+from qcluster.bench.reports.report import write_report
 
 NAMES = ("lrqaoa_ibm_dev", "ibm_brussels_2025")
 

@@ -14,9 +14,9 @@ from benchmarks.coverage import flipped
 from benchmarks.data import RESULTS
 from qcluster import baselines, mitigate
 from qcluster.bench.table import Table
-from qcluster.core.bits import index_bits
-from qcluster.core.distribution import Distribution, Floats
-from qcluster.core.metrics import hellinger_fidelity
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.counts.metrics import hellinger_fidelity
 
 COLUMNS = ("case", "shots", "method", "fidelity", "spread", "spread_of_redraws", "shift_of_redraws")
 N_BITS = 6

@@ -22,9 +22,9 @@ from qiskit.synthesis.qft import synth_qft_full
 
 import qcluster as qc
 from benchmarks.data import RESULTS, records, write_rows
-from qcluster.core.bits import index_bits
+from qcluster.core.counts.bits import index_bits
 from qcluster.device.local import simulate_request
-from qcluster.device.machine import Machine, find_machine
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.run import Run, read_runs
 

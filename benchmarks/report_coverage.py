@@ -13,11 +13,11 @@ from itertools import chain
 import numpy as np
 
 from benchmarks.data import RESULTS
-from qcluster.bench.intervals import mean_intervals, share_interval
+from qcluster.bench.reports.intervals import mean_intervals, share_interval
+from qcluster.bench.reports.summary import HARM, RAW
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import HARM, RAW
 from qcluster.bench.table import Table
-from qcluster.core.distribution import Floats
+from qcluster.core.counts.distribution import Floats
 
 COLUMNS = ("population", "method", "circuits", "figure", "trials", "held", "held_as_if_independent")
 SIZES = (5, 10, 15, 24)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import index_bits
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.distribution import Distribution
 
 Floats = NDArray[np.float64]
 

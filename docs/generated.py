@@ -79,7 +79,7 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
     import click
     import typer
 
-    from qcluster.cli import app
+    from qcluster.cli.main import app
 
     command = command or typer.main.get_command(app)
     children = getattr(command, "commands", {})

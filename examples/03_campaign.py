@@ -9,9 +9,9 @@ with a machine's noise, or the name of a real machine (see docs/campaigns.md).
 import sys
 
 from qcluster.bench.campaign import run
-from qcluster.bench.report import write_report
+from qcluster.bench.reports.report import write_report
+from qcluster.bench.reports.summary import summarise
 from qcluster.bench.store import read_scores
-from qcluster.bench.summary import summarise
 from qcluster.bench.tasks import parse_campaign
 
 CAMPAIGN = {

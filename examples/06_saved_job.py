@@ -12,7 +12,7 @@ from typing import Any
 import qcluster as qc
 from qcluster.bench.circuits import make_case
 from qcluster.device import jobs
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 
 

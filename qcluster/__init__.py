@@ -7,27 +7,27 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from qcluster.core import metrics
-from qcluster.core.distribution import Distribution, Estimate
-from qcluster.core.interval import Interval
+from qcluster.core.counts import metrics
+from qcluster.core.counts.distribution import Distribution, Estimate
+from qcluster.core.estimators.q_cluster import PaperSettings
 from qcluster.core.methods.registry import register_later
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, draw_by
-from qcluster.core.mixture import MixtureSettings
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.paper import PaperSettings
+from qcluster.core.sparse.fit import MixtureSettings
+from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
     from qcluster import baselines
     from qcluster.batch import mitigate_many
-    from qcluster.device.calibration import Calibration, read_calibration
+    from qcluster.device.circuits.profile import Profile, read_profile
+    from qcluster.device.circuits.twirl import twirl
     from qcluster.device.execute import execute
-    from qcluster.device.profile import Profile, read_profile
-    from qcluster.device.reference import reference_circuit
+    from qcluster.device.machines.calibration import Calibration, read_calibration
+    from qcluster.device.noise.reference import reference_circuit
     from qcluster.device.run import Run
     from qcluster.device.sampler import MitigatedSampler
-    from qcluster.device.twirl import twirl
     from qcluster.learn.hamming import HammingKMajority
     from qcluster.learn.rates import estimate_rates
     from qcluster.plot import plot
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Calibration": "qcluster.device.calibration",
+    "Calibration": "qcluster.device.machines.calibration",
     "HammingKMajority": "qcluster.learn.hamming",
     "MitigatedSampler": "qcluster.device.sampler",
-    "Profile": "qcluster.device.profile",
+    "Profile": "qcluster.device.circuits.profile",
     "QNNClassifier": "qcluster.qnn",
     "Run": "qcluster.device.run",
     "estimate_rates": "qcluster.learn.rates",
     "execute": "qcluster.device.execute",
     "mitigate_many": "qcluster.batch",
-    "read_calibration": "qcluster.device.calibration",
-    "read_profile": "qcluster.device.profile",
-    "reference_circuit": "qcluster.device.reference",
-    "twirl": "qcluster.device.twirl",
+    "read_calibration": "qcluster.device.machines.calibration",
+    "read_profile": "qcluster.device.circuits.profile",
+    "reference_circuit": "qcluster.device.noise.reference",
+    "twirl": "qcluster.device.circuits.twirl",
 }
 """Public names that cost more than numpy, and where they live."""
 

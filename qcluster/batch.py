@@ -5,7 +5,7 @@ from itertools import repeat
 from numbers import Integral
 from typing import Any
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import Method, find, register
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import hellinger_fidelity
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 

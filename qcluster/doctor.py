@@ -103,13 +103,13 @@ def _account() -> str:
 
 
 def _service() -> str:
-    from qcluster.device.account import open_service
+    from qcluster.device.machines.account import open_service
 
     return f"reaches {len(open_service().backends(simulator=False, operational=True))} machines in operation"
 
 
 def _recorded() -> str:
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     calibration = find_machine("fake_torino").calibration
     return f"fake_torino, {calibration.n_qubits} qubits, calibration of {calibration.date[:10]}"

@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qcluster.core.distribution import Distribution
-from qcluster.core.interval import Interval
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import StorageError
 
 S = TypeVar("S")

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from qcluster.core.bits import format_bitstrings, hamming
-from qcluster.core.distribution import Distribution
-from qcluster.core.interval import Interval, intervals
+from qcluster.core.counts.bits import format_bitstrings, hamming
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.files import write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}

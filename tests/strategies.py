@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 
 def counts(min_bits: int = 1, max_bits: int = 12, max_strings: int = 40, max_weight: int = 400) -> st.SearchStrategy:

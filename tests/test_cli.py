@@ -16,7 +16,7 @@ COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}
 
 def run(*arguments, text=None, cwd=None):
     return subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:qcluster", "-c", "from qcluster.cli import main; main()"]
+        [sys.executable, "-W", "error::DeprecationWarning:qcluster", "-c", "from qcluster.cli.main import main; main()"]
         + [str(argument) for argument in arguments],
         input=text,
         capture_output=True,

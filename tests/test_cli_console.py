@@ -9,8 +9,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from qcluster.cli_console import open_console
-from qcluster.cli_jobs import jobs_app
+from qcluster.cli.console import open_console
+from qcluster.cli.jobs import jobs_app
 from qcluster.device import jobs
 
 SEPARATE = [sys.executable, "-m", "qcluster"]
@@ -66,7 +66,7 @@ def test_an_option_that_is_none_is_told_on_one_line():
 def test_a_terminal_has_its_own_width(tmp_path):
     leader, follower = pty.openpty()
     os.set_blocking(leader, False)
-    code = "import os, sys; os.environ['COLUMNS'] = '40'; from qcluster.cli_console import open_console as o"
+    code = "import os, sys; os.environ['COLUMNS'] = '40'; from qcluster.cli.console import open_console as o"
     subprocess.run([sys.executable, "-c", f"{code}; o().print('word ' * 20)"], stdout=follower, check=True)
     os.close(follower)
     lines = os.read(leader, 4096).decode().splitlines()

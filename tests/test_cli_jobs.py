@@ -9,9 +9,9 @@ import pytest
 from qiskit import QuantumCircuit, qasm2, qpy
 from typer.testing import CliRunner
 
-from qcluster.cli_jobs import jobs_app
-from qcluster.core.distribution import Distribution
-from qcluster.device.circuit_files import read_circuits
+from qcluster.cli.jobs import jobs_app
+from qcluster.core.counts.distribution import Distribution
+from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import read_counts, read_reference
 
@@ -87,7 +87,7 @@ def test_circuits_from_files(bell, tmp_path):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 def test_a_killed_command_is_resumed(bell, tmp_path):
     """kill -9 at a random moment of a real process; `collect` then gives what an undisturbed run gives."""
-    code = "from qcluster.cli_jobs import jobs_app; jobs_app()"
+    code = "from qcluster.cli.jobs import jobs_app; jobs_app()"
     words = ["submit", str(bell), "--backend", "fake_manila", "--shots", "300", "--seed", "7", "-d"]
     subprocess.run([sys.executable, "-c", code, *words, str(tmp_path / "whole")], check=True, capture_output=True)
     run("collect", tmp_path / "whole", "--json", tmp_path / "whole.json")
@@ -104,7 +104,7 @@ def test_a_killed_command_is_resumed(bell, tmp_path):
 
 
 def mitigated(*words):
-    from qcluster.cli import app
+    from qcluster.cli.main import app
 
     return CliRunner().invoke(app, ["mitigate", *map(str, words)], env={"COLUMNS": "200"})
 

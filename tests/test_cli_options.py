@@ -6,7 +6,7 @@ import pytest
 from qiskit import QuantumCircuit, qpy
 from typer.testing import CliRunner
 
-from qcluster.cli import app
+from qcluster.cli.main import app
 
 QASM = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; creg c[1]; h q[0]; measure q -> c;'
 DASK = "--dask", "tcp://127.0.0.1:1"

@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from qcluster.cli_rates import rates_app
+from qcluster.cli.rates import rates_app
 from qcluster.errors import StorageError
 
 CIRCUIT = """OPENQASM 2.0;

@@ -97,7 +97,7 @@ def test_a_self_test_that_gains_nothing_is_wrong(monkeypatch):
 def test_on_the_command_line(tmp_path):
     environment = os.environ | {"HOME": str(tmp_path), "QISKIT_IBM_TOKEN": TOKEN}
     done = subprocess.run(
-        [sys.executable, "-c", "from qcluster.cli import main; main()", "doctor"],
+        [sys.executable, "-c", "from qcluster.cli.main import main; main()", "doctor"],
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -110,7 +110,7 @@ def test_on_the_command_line(tmp_path):
 def test_exit_code_of_a_broken_installation(monkeypatch, capsys):
     import typer
 
-    from qcluster.cli_doctor import doctor as command
+    from qcluster.cli.doctor import doctor as command
 
     findings = [doctor.Finding("numpy", False, "1.0, but >=2.0 is needed"), doctor.Finding("python", True, "3.11")]
     monkeypatch.setattr(doctor, "examine", lambda **_: iter(findings))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import qcluster as qc
-from qcluster.core.deconvolve import deconvolve
+from qcluster.core.dense.bitflips import deconvolve
 from qcluster.learn.table import effective_rate
 
 TINY = qc.Distribution.of({"000": 5e3, "111": 3e3, "001": 1e-305, "110": 3e-308})

@@ -8,7 +8,7 @@ from qiskit import QuantumCircuit
 
 from qcluster.bench.campaign import run
 from qcluster.bench.rate_table import add_runs
-from qcluster.bench.report import write_report
+from qcluster.bench.reports.report import write_report
 from qcluster.bench.store import Store, read_scores
 from qcluster.bench.table import Table, alone
 from qcluster.bench.tasks import parse_campaign

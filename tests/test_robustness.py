@@ -85,7 +85,7 @@ def test_nesting_without_end_is_refused(kind):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk_behind_the_output_is_a_line_of_words():
-    code = "from qcluster.cli import main; main()"
+    code = "from qcluster.cli.main import main; main()"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code, "mitigate", "-"],

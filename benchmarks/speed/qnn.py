@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.data import write_rows
 from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz, build, layers
-from qcluster.qnn.exact import choose_route, exact_form
+from qcluster.qnn.simulation.exact import choose_route, exact_form
 
 BATCH = 32
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
-from qcluster.core.em import expect, lay_under
-from qcluster.core.growth import REGIMES
-from qcluster.core.likelihood import Model, kernel, lay_out, parameters, totals
+from qcluster.core.sparse.em import expect, lay_under
+from qcluster.core.sparse.forward_selection import REGIMES
+from qcluster.core.sparse.model import Model, kernel, lay_out, parameters, totals
 
 SHAPES = ((2, 30, 10_000), (6, 30, 10_000), (20, 30, 10_000), (6, 156, 10_000))
 """Centroids, bits, strings."""

@@ -11,8 +11,8 @@ import qcluster as qc
 from benchmarks.data import DATA, brussels, records
 from benchmarks.speed.naive import naive_q_cluster
 from qcluster.baselines.hammer import hammer
-from qcluster.core.bits import bits_to_big_endian
-from qcluster.core.mixture import fit_mixture
+from qcluster.core.counts.bits import bits_to_big_endian
+from qcluster.core.sparse.fit import fit_mixture
 
 Work = Callable[[], Any]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution, Floats
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.response import Observables
+from qcluster.core.uncertainty.response import Observables
 
 Answer = Callable[[Distribution, Any], Distribution]
 """Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution."""
@@ -61,7 +61,7 @@ class Anew:
         return self.raw.n_outcomes
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
-        """See `qcluster.core.response.Response`."""
+        """See `qcluster.core.uncertainty.response.Response`."""
         rows = []
         for weights in draws:
             found = self.answer(Distribution.from_words(self.raw.words, weights, self.raw.n_bits), self.noise)

@@ -9,7 +9,7 @@ from qcluster.baselines.hammr_l import flip_kernel
 from qcluster.baselines.radial import distance_blocks, look_up
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_whole
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 _CANDIDATES = 1000
 """Strings that may be true outputs, at most: the most frequent ones."""

@@ -7,8 +7,8 @@ import numpy as np
 from qcluster.baselines.door import enter
 from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.bits import Words
-from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution, Floats
 
 _ROWS = 512
 """Strings that meet each other and all later ones at once."""

@@ -8,7 +8,7 @@ from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.radial import radial_operator
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_whole
-from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution, Floats
 
 
 @own_errstate

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike
 
 from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.bits import format_bitstrings
 from qcluster.core.checks import check_whole
-from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.counts.bits import format_bitstrings
+from qcluster.core.counts.distribution import Distribution, Floats
 
 
 @own_errstate

@@ -6,7 +6,7 @@ import numpy as np
 
 from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 
 @own_errstate

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.distribution import Floats
+from qcluster.core.counts.distribution import Floats
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, run_figures
 from qcluster.bench.tasks import Task, find_case
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 if TYPE_CHECKING:
     from qcluster.device.run import Run
@@ -73,7 +73,7 @@ def _device(task: Task, case: Case) -> Sample:
 @lru_cache(maxsize=8)
 def _backend(name: str) -> Any:
     """Load a machine once per process; real ones cost money and are never run by the way."""
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     machine = find_machine(name)
     if machine.kind == "hardware":

@@ -6,7 +6,7 @@ from typing import Any
 
 from qcluster import baselines
 from qcluster.bench.sample import Sample
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
@@ -50,7 +50,7 @@ def _estimated_rate(sample: Sample) -> float:
 def _faults(sample: Sample) -> Any:
     if sample.run is None:
         raise NotApplicable("needs the compiled circuit and a calibration")
-    from qcluster.device.faults import run_faults
+    from qcluster.device.noise.faults import run_faults
 
     return run_faults(sample.run, dt=sample.dt)
 

@@ -17,14 +17,14 @@ from qcluster.bench.campaign import Progress
 from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.rate_plan import MACHINES, SCALES, Job
 from qcluster.bench.table import Table, alone
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.learn.features import features
 from qcluster.learn.table import TABLE_COLUMNS, effective_rate, format_row
 from qcluster.workers import parallel
 
 if TYPE_CHECKING:
-    from qcluster.device.calibration import Calibration
-    from qcluster.device.profile import Profile
+    from qcluster.device.circuits.profile import Profile
+    from qcluster.device.machines.calibration import Calibration
 
 NARROW = 8
 """Most active qubits for which a Clifford circuit is run with the density matrix rather than sampled."""
@@ -123,11 +123,11 @@ def simulate_runs(job: Job) -> Iterator[Simulated]:
     `DRIFT`, anew for each row. Scheduling is not optional: idle qubits decohere, and without that the rates of wide
     circuits come out far too low.
     """
-    from qcluster.device.frames import is_clifford
-    from qcluster.device.profile import read_profile
-    from qcluster.device.schedule import schedule
-    from qcluster.device.simulate import choose_method, simulate, split_shots
-    from qcluster.device.twirl import twirl
+    from qcluster.device.circuits.profile import read_profile
+    from qcluster.device.circuits.schedule import schedule
+    from qcluster.device.circuits.twirl import twirl
+    from qcluster.device.noise.frames import is_clifford
+    from qcluster.device.noise.simulate import choose_method, simulate, split_shots
 
     rng = np.random.default_rng(job.seed)
     machine, case = _machine(job.machine), make_case(job.case)
@@ -166,7 +166,7 @@ def simulate_job(job: Job) -> list[dict[str, object]]:
 
 @lru_cache(maxsize=32)
 def _machine(name: str) -> Any:
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     return find_machine(name)
 
@@ -174,7 +174,7 @@ def _machine(name: str) -> Any:
 def _compile(circuit: Any, machine: Any, layout: int, seed: int) -> Any:
     from qiskit.transpiler import generate_preset_pass_manager
 
-    from qcluster.device.frames import is_clifford
+    from qcluster.device.noise.frames import is_clifford
 
     places = _region(machine, circuit.num_qubits, layout) if layout else None
 
@@ -239,8 +239,8 @@ def describe(circuit: Any, machine: Any) -> "tuple[Profile, Calibration]":
     """
     from qiskit import QuantumCircuit, QuantumRegister
 
-    from qcluster.device.profile import read_profile
-    from qcluster.device.schedule import can_schedule, schedule
+    from qcluster.device.circuits.profile import read_profile
+    from qcluster.device.circuits.schedule import can_schedule, schedule
 
     target = machine.backend.target
     if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:

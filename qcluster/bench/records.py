@@ -32,7 +32,7 @@ import numpy as np
 
 from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.files import MOST_BYTES, parse_json
 
@@ -136,7 +136,7 @@ def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) 
 
 def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibration: Any) -> "Run":
     """Write a record as the run that it was; which bits its twirls flipped is not known, only that they did."""
-    from qcluster.device.profile import read_profile
+    from qcluster.device.circuits.profile import read_profile
     from qcluster.device.run import Run
 
     return Run(
@@ -160,7 +160,7 @@ def _physical_circuit(text: str) -> "QuantumCircuit":
     """Read a circuit on physical qubits; gates that the text defines again under a standard name are the standard's."""
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    from qcluster.device.circuit_files import parse_qasm
+    from qcluster.device.circuits.files import parse_qasm
 
     circuit, standard = parse_qasm(text), get_standard_gate_name_mapping()
     for i, item in enumerate(circuit.data):
@@ -181,7 +181,7 @@ def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:
 def _snapshot(machine: str) -> Any:
     if not machine.startswith("ibm_"):
         return None
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     try:
         return find_machine(machine.replace("ibm_", "fake_")).calibration

@@ -12,7 +12,7 @@ from qcluster.bench.tasks import Campaign, Task, find_case
 from qcluster.errors import JobError, StorageError
 
 if TYPE_CHECKING:
-    from qcluster.device.machine import Machine
+    from qcluster.device.machines.machine import Machine
     from qcluster.device.runtime import Service
 
 NOT_DONE = "not done yet"
@@ -136,6 +136,6 @@ def _place(folder: Path, task: Task) -> Path:
 
 
 def _machine(name: str) -> "Machine":
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     return find_machine(name)

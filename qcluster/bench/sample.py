@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.bench.faults import circuit_faults
-from qcluster.core.bits import format_bitstrings
-from qcluster.core.distribution import Distribution, Floats
+from qcluster.core.counts.bits import format_bitstrings
+from qcluster.core.counts.distribution import Distribution, Floats
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, unpack
 
 if TYPE_CHECKING:
-    from qcluster.device.calibration import Calibration
-    from qcluster.device.profile import Profile
+    from qcluster.device.circuits.profile import Profile
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
@@ -177,8 +177,8 @@ def _pack_run(run: "Run") -> dict[str, Any]:
 
 
 def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
-    from qcluster.device.calibration import Calibration
-    from qcluster.device.profile import Profile
+    from qcluster.device.circuits.profile import Profile
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.run import Run
 
     flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)

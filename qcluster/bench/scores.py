@@ -7,9 +7,9 @@ import numpy as np
 
 from qcluster.bench.methods import NotApplicable, find
 from qcluster.bench.sample import Sample
-from qcluster.core.bits import format_bitstrings, index_bits, parse_bitstrings
-from qcluster.core.distribution import Distribution, align
-from qcluster.core.metrics import entropy, hellinger_fidelity, success_probability, total_variation
+from qcluster.core.counts.bits import format_bitstrings, index_bits, parse_bitstrings
+from qcluster.core.counts.distribution import Distribution, align
+from qcluster.core.counts.metrics import entropy, hellinger_fidelity, success_probability, total_variation
 
 SCORE_COLUMNS = (
     *("task", "case", "family", "machine", "n_bits", "shots", "ideal_entropy", "method", "status", "applied"),

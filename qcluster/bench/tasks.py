@@ -13,7 +13,7 @@ from typing import Any
 from qcluster.bench.circuits import SUITES, Case, make_case, read_cases
 from qcluster.bench.methods import check_methods
 from qcluster.core.checks import check_choice
-from qcluster.device.schedule import DECOUPLING
+from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.errors import StorageError
 
 _LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}

@@ -5,7 +5,7 @@ from typing import Any
 
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import KINDS, brought, kind_of, offered, read_noise

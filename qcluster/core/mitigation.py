@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, format_bitstrings
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.bits import Bits, format_bitstrings
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.core.interval import Interval, intervals
-from qcluster.core.response import Response
+from qcluster.core.uncertainty.interval import Interval, intervals
+from qcluster.core.uncertainty.response import Response
 
 Floats = NDArray[np.float64]
 

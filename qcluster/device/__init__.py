@@ -10,28 +10,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qcluster.device.calibration import Calibration as Calibration
-    from qcluster.device.calibration import read_calibration as read_calibration
-    from qcluster.device.faults import fault_masks as fault_masks
-    from qcluster.device.profile import Profile as Profile
-    from qcluster.device.profile import read_profile as read_profile
-    from qcluster.device.reference import MeasuredReference as MeasuredReference
-    from qcluster.device.reference import Reference as Reference
+    from qcluster.device.circuits.profile import Profile as Profile
+    from qcluster.device.circuits.profile import read_profile as read_profile
+    from qcluster.device.circuits.twirl import Twirls as Twirls
+    from qcluster.device.machines.calibration import Calibration as Calibration
+    from qcluster.device.machines.calibration import read_calibration as read_calibration
+    from qcluster.device.noise.faults import fault_masks as fault_masks
+    from qcluster.device.noise.reference import MeasuredReference as MeasuredReference
+    from qcluster.device.noise.reference import Reference as Reference
     from qcluster.device.run import Run as Run
     from qcluster.device.sampler import MitigatedSampler as MitigatedSampler
-    from qcluster.device.twirl import Twirls as Twirls
 
 _HOMES = {
-    "Calibration": "calibration",
-    "read_calibration": "calibration",
-    "fault_masks": "faults",
-    "Profile": "profile",
-    "read_profile": "profile",
+    "Calibration": "machines.calibration",
+    "read_calibration": "machines.calibration",
+    "fault_masks": "noise.faults",
+    "Profile": "circuits.profile",
+    "read_profile": "circuits.profile",
     "MitigatedSampler": "sampler",
-    "MeasuredReference": "reference",
-    "Reference": "reference",
+    "MeasuredReference": "noise.reference",
+    "Reference": "noise.reference",
     "Run": "run",
-    "Twirls": "twirl",
+    "Twirls": "circuits.twirl",
 }
 
 __all__ = sorted(_HOMES)

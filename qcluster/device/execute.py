@@ -11,9 +11,9 @@ import numpy as np
 from qcluster.core.arithmetic import own_errstate
 from qcluster.device import jobs
 from qcluster.device.local import simulate_request
-from qcluster.device.machine import Machine, find_machine
+from qcluster.device.machines.machine import Machine, find_machine
+from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.reference import MeasuredReference
 from qcluster.device.run import Run, read_runs
 
 if TYPE_CHECKING:

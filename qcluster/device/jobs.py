@@ -7,7 +7,7 @@ without an id asks the service for the tag before it sends anything again.
 Example:
     >>> import tempfile
     >>> from qiskit import QuantumCircuit
-    >>> from qcluster.device.machine import find_machine
+    >>> from qcluster.device.machines.machine import find_machine
     >>> from qcluster.device.prepare import Options, prepare
     >>> circuit, machine = QuantumCircuit(2), find_machine("aer")
     >>> _ = circuit.x(0), circuit.measure_all()
@@ -28,18 +28,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.device.folder import RunFolder
 from qcluster.device.local import simulate_request
+from qcluster.device.noise.simulate import as_result
 from qcluster.device.results import Places, encode_result, find_mismatch, marked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service
-from qcluster.device.simulate import as_result
 from qcluster.errors import JobError, StorageError
 from qcluster.files import decode_saved
 
 if TYPE_CHECKING:
-    from qcluster.device.machine import Machine
+    from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
 
 

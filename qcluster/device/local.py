@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.simulate import STEADY, run_on, simulate
+from qcluster.device.noise.simulate import STEADY, run_on, simulate
 
 if TYPE_CHECKING:
-    from qcluster.core.distribution import Distribution
-    from qcluster.device.machine import Machine
+    from qcluster.core.counts.distribution import Distribution
+    from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
 
 

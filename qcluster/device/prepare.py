@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from qcluster.device.dead import can_hold, dead_parts
-from qcluster.device.frames import is_clifford
-from qcluster.device.machine import Machine
-from qcluster.device.profile import Profile, read_profile
-from qcluster.device.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
+from qcluster.device.circuits.dead import can_hold, dead_parts
+from qcluster.device.circuits.profile import Profile, read_profile
+from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
+from qcluster.device.circuits.twirl import Twirls, twirl
+from qcluster.device.machines.machine import Machine
+from qcluster.device.noise.frames import is_clifford
+from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
+from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request
-from qcluster.device.schedule import can_schedule, schedule
-from qcluster.device.simulate import choose_method, split_shots
 from qcluster.device.storage import dressing
-from qcluster.device.timeline import census, has_blocks, is_measurement, steps
-from qcluster.device.twirl import Twirls, twirl
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit

@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.calibration import Calibration
-from qcluster.device.profile import Profile
-from qcluster.device.reference import MeasuredReference
-from qcluster.device.schedule import DECOUPLING
-from qcluster.device.simulate import METHODS
+from qcluster.device.circuits.profile import Profile
+from qcluster.device.circuits.schedule import DECOUPLING
+from qcluster.device.machines.calibration import Calibration
+from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.simulate import METHODS
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.calibration import Calibration
-from qcluster.device.profile import Profile
-from qcluster.device.reference import MeasuredReference
+from qcluster.device.circuits.profile import Profile
+from qcluster.device.circuits.twirl import Twirls
+from qcluster.device.machines.calibration import Calibration
+from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.request import Prepared, Request, format_flips, parse_flips
 from qcluster.device.storage import check_format, reading
-from qcluster.device.twirl import Twirls
 
 if TYPE_CHECKING:
-    from qcluster.core.faults import FaultMasks
+    from qcluster.core.noise.faults import FaultMasks
 
 
 FORMAT = "qcluster-run"
@@ -73,7 +73,7 @@ class Run(Frozen):
         """Which bits the faults of the compiled circuit flip, and how often; None where there is no noise or none is
         published, or the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a
         millisecond where the circuit is not Clifford."""
-        from qcluster.device.faults import known_faults
+        from qcluster.device.noise.faults import known_faults
 
         return known_faults(self)
 

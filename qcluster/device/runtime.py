@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qcluster.device.account import open_backend, open_service
+from qcluster.device.machines.account import open_backend, open_service
 from qcluster.errors import JobError
 
 if TYPE_CHECKING:

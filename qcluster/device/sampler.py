@@ -16,12 +16,12 @@ import numpy.typing as npt
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveJob, PrimitiveResult, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-from qcluster.core.distribution import Distribution, whole_shots
+from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_choice, every
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.device.execute import run_request
-from qcluster.device.machine import Machine, find_machine
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
 from qcluster.device.run import Run
 from qcluster.device.storage import dump_circuits

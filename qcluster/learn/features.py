@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import entropy
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy
 
 Floats = NDArray[np.float64]
 

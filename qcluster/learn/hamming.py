@@ -8,17 +8,17 @@ from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.bits import Bits
 from qcluster.core.checks import check_real, check_whole
-from qcluster.core.cluster import Metric, cluster, most_frequent
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.bits import Bits
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.clusters import Metric, cluster, most_frequent
 
 
 class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
     """Cluster bitstrings by Hamming distance, with qubit-wise majority votes as centroids.
 
-    It starts from the most frequent rows; ties follow the rules of `qcluster.core.cluster`, so the result does not
-    depend on the order of rows and needs no seed (arXiv:2504.10801, section on clustering).
+    It starts from the most frequent rows; ties follow the rules of `qcluster.core.estimators.clusters`, so the result
+    does not depend on the order of rows and needs no seed (arXiv:2504.10801, section on clustering).
 
     Args:
         n_clusters: number of centroids (fewer when there are fewer distinct rows).

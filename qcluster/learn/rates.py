@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.learn.features import CalibrationLike, ProfileLike, features, local_flips
 from qcluster.learn.table import RateTable, read_table
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.distribution import Distribution, align
+from qcluster.core.counts.distribution import Distribution, align
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
 

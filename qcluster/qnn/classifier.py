@@ -13,12 +13,12 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
-from qcluster.qnn.compress import compress, phases
 from qcluster.qnn.encoding import Inputs, Kind
-from qcluster.qnn.exact import Form, exact_form
 from qcluster.qnn.losses import LOSSES
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.problem import Problem
+from qcluster.qnn.simulation.compress import compress, phases
+from qcluster.qnn.simulation.exact import Form, exact_form
 from qcluster.qnn.solvers import SOLVERS, Settings, Solver
 from qcluster.qnn.training import Progress, train
 
@@ -33,7 +33,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     The circuit of Farhi and Neven (arXiv:1802.06002): gates exp(i theta P R) between n data qubits and a readout; the
     decision value f = <Y> of the readout is positive for classes_[1]. Exact training never simulates the circuit: the
-    default ansatz has a closed form (`qcluster.qnn.exact`), so it takes milliseconds at any width. By the same token
+    default ansatz has a closed form (`qcluster.qnn.simulation.exact`): milliseconds at any width. By the same token
     there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
     it on a machine as a test load whose ideal answer is known.
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_whole
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.qnn import circuits
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
@@ -88,7 +88,7 @@ class DeviceReadout:
         if self.execute is not None:
             return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options)
         from qcluster.device.execute import execute
-        from qcluster.device.machine import find_machine
+        from qcluster.device.machines.machine import find_machine
 
         machine = find_machine(self.backend)
         if inputs.kind == "state" or machine.gates is None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from qcluster.core.checks import check_real
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
-from qcluster.qnn.exact import exact_form
+from qcluster.qnn.simulation.exact import exact_form
 
 Vector = npt.NDArray[np.float64]
 _SHIFT = np.pi / 4
@@ -100,7 +100,7 @@ class MeasuredForm:
     def forward(
         self, theta: Vector, inputs: Inputs, gradient: bool = True
     ) -> tuple[Vector, Callable[[Vector], Vector]]:
-        """Measure f and, if asked, its gradient; see `qcluster.qnn.exact.Form`."""
+        """Measure f and, if asked, its gradient; see `qcluster.qnn.simulation.exact.Form`."""
         if self._shared and inputs.kind != "basis":
             raise ValueError(f"the shared shift needs bit strings; got {inputs.kind} inputs")
         if gradient and not self._shared and "1" in "".join(self._ansatz.letters):

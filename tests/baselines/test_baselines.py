@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from qcluster import baselines
 from qcluster.baselines import em_uniform, hammer, hammr_l, identity, m3, measure_readout, plurality, qbeep
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import hellinger_fidelity
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
 from tests.baselines import oracle_baselines as oracle
 
 METHODS = {

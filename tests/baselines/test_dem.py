@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from qcluster.baselines import dem
-from qcluster.core.bits import index_bits
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import hellinger_fidelity, total_variation
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity, total_variation
 from tests.conftest import read_records
-from tests.core.test_measured import ghz, measured
+from tests.core.estimators.test_measured import ghz, measured
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])

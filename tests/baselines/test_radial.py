@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from qcluster.baselines import radial
-from qcluster.core.bits import hamming, pack
+from qcluster.core.counts.bits import hamming, pack
 
 
 def random_words(n_bits, n_rows, seed):

@@ -12,8 +12,8 @@ from qiskit import QuantumCircuit, qasm2, qasm3, qpy
 from qcluster.bench.circuits import FAMILIES, PAPER, SUITES, Case, make_case, read_cases, simulate, suite
 from qcluster.bench.circuits.case import measured_qubits
 from qcluster.bench.tasks import find_case
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import entropy, hellinger_fidelity
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy, hellinger_fidelity
 from qcluster.errors import StorageError
 from tests.conftest import DATA
 

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from qcluster.cli_bench import _clock, bench_app
+from qcluster.cli.bench import _clock, bench_app
 
 runner = CliRunner()
 PLAN = (

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.report_coverage import fidelities, held, mean_ends, share_ends
-from qcluster.bench import intervals
-from qcluster.bench.intervals import FEWEST, mean_intervals, raw_interval, share_interval
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import hellinger_fidelity
+from qcluster.bench.reports import intervals
+from qcluster.bench.reports.intervals import FEWEST, mean_intervals, raw_interval, share_interval
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
 
 OUTPUTS = {
     "bv": [0.31, 0.12, 0.25],

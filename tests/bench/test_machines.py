@@ -13,9 +13,9 @@ from qcluster.bench.records import read_records
 from qcluster.bench.sample import pack_sample, unpack_sample
 from qcluster.bench.store import load_samples, read_scores
 from qcluster.bench.tasks import Task, parse_campaign
-from qcluster.core.faults import GATE
-from qcluster.core.metrics import hellinger_fidelity
-from qcluster.device.faults import run_faults
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.noise.faults import GATE
+from qcluster.device.noise.faults import run_faults
 
 
 def task(case="ghz:3", machine="FakeTorino", **more):
@@ -85,8 +85,8 @@ def test_the_noise_that_is_predicted_is_the_noise_that_comes():
 def test_faults_by_hand():
     from qiskit import QuantumCircuit
 
-    from qcluster.device.calibration import Calibration
-    from qcluster.device.profile import read_profile
+    from qcluster.device.circuits.profile import read_profile
+    from qcluster.device.machines.calibration import Calibration
 
     text = json.loads(Calibration.ideal(2).to_json())
     text |= {

@@ -11,10 +11,10 @@ from qiskit_aer import AerSimulator
 from benchmarks import outside, outside_circuits
 from benchmarks.outside_circuits import FAMILIES, cases
 from qcluster.bench import circuits as suites
-from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.distribution import Distribution
-from qcluster.core.faults import FaultMasks
-from qcluster.core.metrics import hellinger_fidelity, total_variation
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity, total_variation
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
 
 CASES = {case.name: case for case in cases()}
 

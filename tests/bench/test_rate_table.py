@@ -9,7 +9,7 @@ SMALL = [Job("ghz:3", "fake_mumbai", 0, 2, 512, 5), Job("bv:3", "fake_mumbai", 1
 
 
 def calibration():
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     return find_machine("fake_mumbai").calibration
 
@@ -68,7 +68,7 @@ def test_a_shipped_row_can_be_made_again():
 
 
 def test_regions_are_connected_and_live():
-    from qcluster.device.machine import find_machine
+    from qcluster.device.machines.machine import find_machine
 
     machine = find_machine("fake_mumbai")
     pairs = {tuple(sorted(pair)) for pair in machine.calibration.couplings.tolist()}

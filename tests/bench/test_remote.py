@@ -17,7 +17,7 @@ def machine():
     """A recorded machine that claims to be hardware; nothing is ever sent to it."""
     from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-    from qcluster.device.machine import Machine, find_machine
+    from qcluster.device.machines.machine import Machine, find_machine
 
     found = find_machine(FakeManilaV2())
     return Machine(found.backend, "hardware", found.calibration)
@@ -129,7 +129,7 @@ def test_toys_and_empty_folders_are_named(tmp_path):
 
 def test_running_never_spends_time_on_a_real_machine(machine, monkeypatch, tmp_path):
     from qcluster.bench import machines
-    from qcluster.device import machine as room
+    from qcluster.device.machines import machine as room
 
     machines._backend.cache_clear()
     monkeypatch.setattr(room, "find_machine", lambda name: machine)

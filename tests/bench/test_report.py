@@ -11,11 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 
 from qcluster.bench.campaign import run
-from qcluster.bench.figures import draw_figures
-from qcluster.bench.intervals import mean_intervals, raw_interval
-from qcluster.bench.report import compare_pairs, latest, pair_table, plain, table, write_report
+from qcluster.bench.reports.figures import draw_figures
+from qcluster.bench.reports.intervals import mean_intervals, raw_interval
+from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
+from qcluster.bench.reports.summary import few_circuits, group_rows, summarise
 from qcluster.bench.store import Outcome, Store, read_scores
-from qcluster.bench.summary import few_circuits, group_rows, summarise
 from qcluster.bench.tasks import parse_campaign
 from qcluster.errors import StorageError
 

@@ -12,7 +12,7 @@ from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample, pack_sample, unpack_sample
 from qcluster.bench.scores import SCORE_COLUMNS, approximation_ratio, judge, score
 from qcluster.bench.tasks import Task, find_case
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigate import mitigate
 from qcluster.errors import StorageError
 

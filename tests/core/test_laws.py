@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qiskit.primitives import BitArray
 
 import qcluster as qc
-from qcluster.core.faults import FaultMasks
+from qcluster.core.noise.faults import FaultMasks
 from tests.strategies import counts, untied
 
 METHODS = ("mixture", "bare mixture", "paper", "circuit")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
-from qcluster.core.circuit import CircuitSettings
-from qcluster.core.faults import FaultMasks
+from qcluster.core.estimators.circuit import CircuitSettings
+from qcluster.core.noise.faults import FaultMasks
 from tests.strategies import counts
 
 COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}

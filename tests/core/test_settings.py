@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import qcluster as qc
-from qcluster.core.circuit import CircuitSettings
-from qcluster.core.circuit_sparse import SparseSettings
-from qcluster.core.faults import FaultMasks
-from qcluster.core.measured_method import MeasuredSettings
+from qcluster.core.estimators.circuit import CircuitSettings
+from qcluster.core.estimators.measured import MeasuredSettings
 from qcluster.core.methods.registry import every
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.settings import Kind, Range
+from qcluster.core.sparse.under_kernel import SparseSettings
 
 CLASSES = (qc.MixtureSettings, qc.PaperSettings, CircuitSettings, SparseSettings, MeasuredSettings)
 FIELDS = [(kind, field) for kind in CLASSES for field in attrs.fields(kind)]

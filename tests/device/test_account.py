@@ -9,8 +9,8 @@ from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError, Invalid
 from qiskit_ibm_runtime.exceptions import IBMRuntimeError, RuntimeJobNotFound
 
 from qcluster.device import jobs
-from qcluster.device.account import open_backend
 from qcluster.device.execute import execute
+from qcluster.device.machines.account import open_backend
 from qcluster.device.runtime import RuntimeService
 from qcluster.errors import AccountError, JobError
 

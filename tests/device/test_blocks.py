@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from qcluster.device import pauli
-from qcluster.device.blocks import Block, find_blocks, pass_on
+from qcluster.device.circuits import pauli
+from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
 from tests.device.test_faults import difference, line, structured
 
 

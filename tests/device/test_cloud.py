@@ -9,7 +9,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.errors import AccountError, JobError, StorageError
 from tests.device.cloud import Cloud, instance_of

@@ -16,6 +16,7 @@ from qiskit_ibm_runtime.models import BackendProperties
 import qcluster as qc
 from qcluster.device import read_calibration
 from qcluster.device.execute import execute
+from qcluster.device.machines.machine import find_machine
 
 LINE = [(0, 1), (1, 2), (2, 3)]
 
@@ -102,7 +103,7 @@ def test_dead_readout_is_named_and_read_as_a_coin():
 
 def test_readout_that_is_stuck_stays_stuck():
     cusco = "fake_cusco"
-    calibration = read_calibration(qc.device.machine.find_machine(cusco).backend)
+    calibration = read_calibration(find_machine(cusco).backend)
     stuck = int(np.flatnonzero((calibration.readout == [1.0, 0.0]).all(axis=1))[0])
     assert calibration.assumed_readout(stuck) == (1.0, 0.0)
     assert calibration.is_dead("measure", (stuck,))

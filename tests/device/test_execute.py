@@ -16,7 +16,7 @@ from qcluster import metrics
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.errors import JobError

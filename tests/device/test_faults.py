@@ -5,12 +5,13 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import unitary_group
 
-from qcluster.core.circuit_kernel import Kernel
-from qcluster.core.faults import CROSSTALK
-from qcluster.device import Calibration, fault_masks, pauli
-from qcluster.device.pauli import PERMUTATIONS, branches, depolarising_rate, rotation, split_x, x_rotation
+from qcluster.core.noise.faults import CROSSTALK
+from qcluster.core.noise.kernel import Kernel
+from qcluster.device import Calibration, fault_masks
+from qcluster.device.circuits import pauli
+from qcluster.device.circuits.pauli import PERMUTATIONS, branches, depolarising_rate, rotation, split_x, x_rotation
 from qcluster.errors import CalibrationError
-from tests.core.oracle_circuit import read_wrongly
+from tests.core.estimators.oracle_circuit import read_wrongly
 
 NAMES = ("rz", "sx", "x")
 

@@ -4,12 +4,12 @@ from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 
 from qcluster import metrics
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.device import Calibration
-from qcluster.device.frames import is_clifford, quarter_turns, sample_clifford
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.frames import is_clifford, quarter_turns, sample_clifford
+from qcluster.device.noise.simulate import simulate
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.simulate import simulate
 
 ONE = ("h", "s", "sdg", "sx", "sxdg", "x", "y", "z", "id")
 TWO = ("cx", "cz", "ecr", "swap")

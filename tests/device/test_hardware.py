@@ -9,7 +9,7 @@ import pytest
 
 from qcluster.device import MitigatedSampler, jobs, read_calibration
 from qcluster.device.execute import execute
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.errors import AccountError
 

@@ -12,7 +12,7 @@ from qcluster import metrics
 from qcluster.device import jobs
 from qcluster.device.execute import execute
 from qcluster.device.folder import RunFolder
-from qcluster.device.machine import Machine, find_machine
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.runtime import sampler_job
 from qcluster.errors import JobError, StorageError

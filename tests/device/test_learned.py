@@ -8,11 +8,11 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 import qcluster as qc
-from qcluster.core.bits import index_bits
-from qcluster.core.circuit_kernel import Kernel
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
-from qcluster.device.faults import fault_masks, located_faults, run_faults
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.faults import fault_masks, located_faults, run_faults
 from qcluster.device.prepare import Options, prepare
 
 

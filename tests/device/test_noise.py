@@ -8,7 +8,7 @@ from qiskit.quantum_info import PTM, average_gate_fidelity
 from qiskit_aer.noise import NoiseModel
 
 from qcluster.device import read_calibration
-from qcluster.device.noise import gate_channel, pauli_shares
+from qcluster.device.noise.aer import gate_channel, pauli_shares
 
 TIMES = st.tuples(st.floats(2e-5, 5e-4), st.floats(0.05, 2.0)).map(lambda pair: (pair[0], pair[0] * pair[1]))
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])

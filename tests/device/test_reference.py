@@ -10,9 +10,9 @@ from qiskit_aer import AerSimulator
 import qcluster as qc
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect, submit
-from qcluster.device.machine import find_machine
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.reference import MeasuredReference, reference_circuit, skeleton
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.reference import MeasuredReference, reference_circuit, skeleton
 from qcluster.device.request import Request
 from qcluster.device.run import Run
 

@@ -4,8 +4,8 @@ from qiskit import QuantumCircuit, generate_preset_pass_manager
 from qiskit.quantum_info import Operator, Statevector
 
 from qcluster.device import read_calibration, read_profile
-from qcluster.device.schedule import DECOUPLING, schedule
-from qcluster.device.twirl import twirl
+from qcluster.device.circuits.schedule import DECOUPLING, schedule
+from qcluster.device.circuits.twirl import twirl
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_decoupling_changes_waiting_and_nothing_else(torino, compiled, dd):
 
 @pytest.mark.parametrize("dd", DECOUPLING)
 def test_sequences_are_the_identity(dd):
-    from qcluster.device.schedule import _sequence
+    from qcluster.device.circuits.schedule import _sequence
 
     gates, spacing = _sequence(dd)
     product = Operator(np.eye(2))

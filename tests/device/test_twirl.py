@@ -10,8 +10,8 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, coherent_unitary_error
 
 from qcluster import metrics
-from qcluster.core.distribution import Distribution
-from qcluster.device.twirl import twirl
+from qcluster.core.counts.distribution import Distribution
+from qcluster.device.circuits.twirl import twirl
 from tests.device.oracle_device import exact_counts, random_circuit
 from tests.device.oracle_dynamic import dynamic_distribution, random_program
 

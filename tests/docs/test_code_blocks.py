@@ -92,7 +92,7 @@ def commands() -> list[tuple[str, str]]:
 def test_command_lines_name_commands_and_options_that_there_are(page, line):
     import typer
 
-    from qcluster.cli import app
+    from qcluster.cli.main import app
 
     command, words = typer.main.get_command(app), shlex.split(line)[1:]
     while words and words[0] in getattr(command, "commands", {}):

@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as hnp
 from typer.main import get_command
 
 import qcluster as qc
-from qcluster import cli
+from qcluster.cli import main as cli
 from qcluster.errors import QClusterError
 from tests.fuzz.mutate import damaged, exchanged, files, leaves, text_of, values
 
@@ -316,7 +316,7 @@ def collected(case: tuple[str, bytes]) -> None:
 
 def reopened(case: tuple[str, bytes]) -> None:
     from qcluster.bench.campaign import rescore
-    from qcluster.bench.report import write_report
+    from qcluster.bench.reports.report import write_report
     from qcluster.bench.store import load_samples, read_scores, read_tasks
 
     with tempfile.TemporaryDirectory() as folder:
@@ -403,7 +403,7 @@ def circuits() -> st.SearchStrategy[tuple[str, bytes]]:
 
 def drawn(case: tuple[str, bytes]) -> None:
     from qcluster.bench.circuits import read_cases
-    from qcluster.device.circuit_files import read_circuits
+    from qcluster.device.circuits.files import read_circuits
 
     for read in (read_circuits, read_cases):
         with contextlib.suppress(*PROMISED):

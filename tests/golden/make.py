@@ -11,7 +11,7 @@ import numpy as np
 
 import qcluster as qc
 from qcluster.baselines.hammer import hammer
-from qcluster.core.mixture import fit_mixture
+from qcluster.core.sparse.fit import fit_mixture
 
 FILE = Path(__file__).with_name("answers.json")
 RECORDS = {

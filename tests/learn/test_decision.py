@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from qcluster.cli import app
+from qcluster.cli.main import app
 from qcluster.core.decision.candidates import NAMES, RAW
 from qcluster.core.decision.gate import read_gate, shipped
 from qcluster.learn.decision import cases, ideals, noise

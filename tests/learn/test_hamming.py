@@ -6,8 +6,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import qcluster as qc
-from qcluster.core.cluster import Metric, cluster, most_frequent
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.clusters import Metric, cluster, most_frequent
 
 
 @pytest.fixture

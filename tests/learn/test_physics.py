@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import entropy
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy
 from qcluster.learn.features import NAMES, features
 from qcluster.learn.physics import COLUMNS, PhysicalColumns, closed_form, entropy_flip
 

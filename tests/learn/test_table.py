@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES, features
 from qcluster.learn.table import FACTS, TABLE_COLUMNS, effective_rate, format_row, read_table

@@ -9,7 +9,7 @@ from qiskit.quantum_info import Pauli, Statevector
 
 from qcluster.qnn import circuits, encoding
 from qcluster.qnn.ansatz import Ansatz, Term, build, reed_muller_angles
-from qcluster.qnn.exact import exact_form
+from qcluster.qnn.simulation.exact import exact_form
 from tests.qnn.test_exact import KINDS, some_inputs
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from qcluster.cli_qnn import qnn_app
+from qcluster.cli.qnn import qnn_app
 
 
 def run(*arguments):

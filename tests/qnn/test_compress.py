@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build, layers, reed_muller
-from qcluster.qnn.compress import compress, phases
-from qcluster.qnn.exact import exact_form
+from qcluster.qnn.simulation.compress import compress, phases
+from qcluster.qnn.simulation.exact import exact_form
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.lists(st.sampled_from("XYZ"), min_size=1, max_size=6))

@@ -7,12 +7,12 @@ import pytest
 from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.circuits import template
 from qcluster.qnn.device import bind_all, compile_template, corrected_mean, total_error
-from qcluster.qnn.exact import exact_form
+from qcluster.qnn.simulation.exact import exact_form
 
 UP, DOWN = 0.03, 0.08
 
@@ -166,7 +166,7 @@ def test_a_recorded_machine_contracts():
 @pytest.mark.parametrize(("name", "bar"), [("fake_torino", 0.8), ("fake_brisbane", 0.7)])
 def test_bars_on_recorded_machines(name, bar):
     """n = 8, ZX, 2048 shots: accuracy at most .02 below ideal, contraction, at most 30 two-qubit gates."""
-    machines = pytest.importorskip("qcluster.device.machine")
+    machines = pytest.importorskip("qcluster.device.machines.machine")
     digits = load_digits_4x4(3, 6)
     X = digits.X[:, 4:12]
     model = QNNClassifier(random_state=0).fit(X[:254], digits.y[:254])

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller, reed_muller_angles
-from qcluster.qnn.exact import MAX_DENSE, choose_route, exact_form
-from qcluster.qnn.pathsum import PathSum
+from qcluster.qnn.simulation.exact import MAX_DENSE, choose_route, exact_form
+from qcluster.qnn.simulation.pathsum import PathSum
 from tests.qnn.oracle_statevector import decisions
 
 SEEDS = st.integers(0, 2**32 - 1)

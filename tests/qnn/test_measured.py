@@ -5,8 +5,8 @@ import pytest
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, Readouts, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build, reed_muller
-from qcluster.qnn.exact import exact_form
 from qcluster.qnn.measured import MeasuredForm, ReadoutSource
+from qcluster.qnn.simulation.exact import exact_form
 
 
 class Noiseless:

@@ -5,9 +5,9 @@ import pytest
 
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build
-from qcluster.qnn.exact import exact_form
 from qcluster.qnn.losses import LOSSES
 from qcluster.qnn.problem import Problem
+from qcluster.qnn.simulation.exact import exact_form
 from qcluster.qnn.solvers import SOLVERS
 from qcluster.qnn.training import train
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import QuantumCircuit
 
-from qcluster.core.bits import index_bits, parse_bitstrings
-from qcluster.core.distribution import Distribution
-from qcluster.core.metrics import entropy
+from qcluster.core.counts.bits import index_bits, parse_bitstrings
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy
 
 SIMULATED_QUBITS = 22
 """Widest circuit whose ideal output is simulated (64 MB of amplitudes)."""

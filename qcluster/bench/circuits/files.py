@@ -7,8 +7,8 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
-from qcluster.core.distribution import Distribution
-from qcluster.device.circuit_files import read_circuits
+from qcluster.core.counts.distribution import Distribution
+from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from qcluster.bench.circuits.case import Case, certain, check_vector, from_probabilities, simulate, uniform_over
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
 
 
 def bv(n: int, secret: str = "") -> Case:

@@ -1,14 +1,14 @@
-"""How a decided answer moves when the shots are drawn anew; see `qcluster.core.response`."""
+"""How a decided answer moves when the shots are drawn anew; see `qcluster.core.uncertainty.response`."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, Words, numbered, pack
-from qcluster.core.deconvolve import deconvolve, smooth
-from qcluster.core.observed import redeconvolve
-from qcluster.core.response import Observables, Strings, believed
+from qcluster.core.counts.bits import Bits, Words, numbered, pack
+from qcluster.core.dense.bitflips import deconvolve, smooth
+from qcluster.core.dense.observed import redeconvolve
+from qcluster.core.uncertainty.response import Observables, Strings, believed
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

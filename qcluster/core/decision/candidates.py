@@ -11,12 +11,12 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Words, numbered, pack
-from qcluster.core.deconvolve import Posterior, deconvolve, smooth
-from qcluster.core.distribution import Distribution
-from qcluster.core.mixture import MixtureFit, MixtureSettings, fit_mixture
-from qcluster.core.observed import deconvolve_observed
-from qcluster.core.product import single_string
+from qcluster.core.counts.bits import Words, numbered, pack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.dense.bitflips import Posterior, deconvolve, smooth
+from qcluster.core.dense.observed import deconvolve_observed
+from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fit_mixture
+from qcluster.core.sparse.product import single_string
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]

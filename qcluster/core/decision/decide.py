@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import weight_of_ones
+from qcluster.core.counts.bits import weight_of_ones
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import (
     DENSE,
@@ -20,11 +21,10 @@ from qcluster.core.decision.candidates import (
 )
 from qcluster.core.decision.features import features, told
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.distribution import Distribution
-from qcluster.core.goodness import beyond_uniform
-from qcluster.core.mixture import MixtureFit, MixtureSettings
-from qcluster.core.response import Strings
-from qcluster.core.special import perplexity
+from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
+from qcluster.core.stats.goodness import beyond_uniform
+from qcluster.core.stats.special import perplexity
+from qcluster.core.uncertainty.response import Strings
 
 Floats = NDArray[np.float64]
 

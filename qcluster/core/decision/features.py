@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import weight_of_ones
+from qcluster.core.counts.bits import weight_of_ones
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
-from qcluster.core.distribution import Distribution
-from qcluster.core.goodness import beyond_uniform, collisions
 from qcluster.core.methods.registry import EXPECT
-from qcluster.core.product import beyond_product, product_evidence
+from qcluster.core.sparse.product import beyond_product, product_evidence
+from qcluster.core.stats.goodness import beyond_uniform, collisions
 
 Floats = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.decision.candidates import NAMES
-from qcluster.core.special import softmax
+from qcluster.core.stats.special import softmax
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]

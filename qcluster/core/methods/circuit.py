@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from qcluster.core.circuit import CircuitFit, CircuitSettings, mitigate_circuit
-from qcluster.core.distribution import Distribution
-from qcluster.core.faults import FaultMasks
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.circuit import CircuitFit, CircuitSettings, mitigate_circuit
 from qcluster.core.methods.mixture import alone
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.mixture import MOST_BITS
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.sparse.fit import MOST_BITS
 
 
 def mitigate(raw: Distribution, faults: FaultMasks, guard: bool, settings: CircuitSettings) -> Mitigation:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from qcluster.core.circuit import CircuitSettings
-from qcluster.core.distribution import Distribution
-from qcluster.core.measured_method import MeasuredFit, MeasuredSettings, mitigate_measured
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.circuit import CircuitSettings
+from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings, mitigate_measured
 from qcluster.core.methods.circuit import mitigate_where_explained
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.mixture import MOST_BITS
 from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.sparse.fit import MOST_BITS
 
 _MOSTLY = 0.9
 """Share of the most likely output that a few strings must hold where the measured noise does not quite explain the

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import decide, in_words
-from qcluster.core.distribution import Distribution
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.mixture import MOST_BITS, MixtureSettings, fit_mixture
-from qcluster.core.response import Strings
+from qcluster.core.sparse.fit import MOST_BITS, MixtureSettings, fit_mixture
+from qcluster.core.uncertainty.response import Strings
 
 Floats = NDArray[np.float64]
 

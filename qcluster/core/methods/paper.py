@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.q_cluster import PaperSettings, clustered, q_cluster
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.paper import PaperSettings, clustered, q_cluster
 
 
 def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:

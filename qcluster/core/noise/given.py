@@ -6,8 +6,8 @@ holds it. Which method is the default for it stands in `qcluster.core.mitigate.D
 
 from typing import Any
 
-from qcluster.core.channel import as_rates
-from qcluster.core.faults import FaultMasks
+from qcluster.core.noise.bitflips import as_rates
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
 
 KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.circuit_kernel import Kernel, learn_rates
-from qcluster.core.distribution import Distribution
-from qcluster.core.walsh import LinearIndex, walsh
+from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise.kernel import Kernel, learn_rates
+from qcluster.core.stats.walsh import LinearIndex, walsh
 
 Floats = NDArray[np.float64]
 
@@ -146,13 +146,13 @@ class MeasuredNoise:
         return tuple(found)
 
     def kernel(self, n_index: int | None = None, seed: int = 0) -> Kernel:
-        """Give the smoothed E as a kernel, under which `qcluster.core.richardson_lucy` and few strings work.
+        """Give the smoothed E as a kernel, under which `qcluster.core.dense.richardson_lucy` and few strings work.
 
         It is written as a compound Poisson law of all patterns, whose rates are the inverse Walsh transform of
         ``ln E^`` and may be negative; multiples of the noise are powers of E^.
 
         Args:
-            n_index: strings wider than this are hashed (see `qcluster.core.walsh`).
+            n_index: strings wider than this are hashed (see `qcluster.core.stats.walsh`).
             seed: of the hash.
 
         Returns:

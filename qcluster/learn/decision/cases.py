@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import Bits, index_bits
-from qcluster.core.distribution import Distribution
-from qcluster.core.special import perplexity
+from qcluster.core.counts.bits import Bits, index_bits
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.stats.special import perplexity
 from qcluster.learn.decision import ideals, noise
 
 Floats = NDArray[np.float64]

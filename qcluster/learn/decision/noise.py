@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.walsh import walsh
+from qcluster.core.stats.walsh import walsh
 
 Floats = NDArray[np.float64]
 

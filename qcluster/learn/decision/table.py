@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.bits import numbered
+from qcluster.core.counts.bits import numbered
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, gather
 from qcluster.core.decision.features import features
-from qcluster.core.distribution import Distribution
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
 

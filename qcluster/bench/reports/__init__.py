@@ -1,0 +1,1 @@
+"""Reports on campaigns: statistics, tables, figures and pages."""

@@ -1,0 +1,87 @@
+"""Figures of a campaign, in files."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Sequence[Summary]) -> list[Path]:
+    """Draw mean gains and shares harmed with their intervals, and each method's fidelity against the raw one.
+
+    Returns:
+        The files: ``gain.png`` and ``fidelity.png``.
+    """
+    shown = [one for one in overall if one.method != RAW and one.n]
+    if not shown:
+        return []
+    return [_gains(folder / "gain.png", shown), _scatter(folder / "fidelity.png", rows, shown)]
+
+
+def _gains(path: Path, shown: Sequence[Summary]) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 1.1 + 0.4 * len(shown)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
+    places = np.arange(len(shown))
+    colours = ["#2a7f3f" if one.gain_low > 0 else "#b03030" if one.gain_high < 0 else "#888888" for one in shown]
+    left.barh(places, [one.gain for one in shown], color=colours)
+    right.barh(places, [one.harm for one in shown], color="#b03030")
+    _whiskers(left, [(one.gain, one.gain_low, one.gain_high) for one in shown])
+    _whiskers(right, [(one.harm, one.harm_low, one.harm_high) for one in shown])
+    left.set_yticks(places, [f"{one.method} (n={one.n}, {one.circuits} circuits)" for one in shown])
+    left.invert_yaxis()
+    left.axvline(0, color="#222222", linewidth=0.8)
+    left.set_xlabel("mean gain in Hellinger fidelity over raw")
+    right.set_xlim(0, 1)
+    right.set_xlabel(f"share harmed (lost more than {HARM})")
+    figure.supxlabel(few_circuits(shown) or "95 % intervals over circuits", fontsize=9)
+    return _save(figure, path)
+
+
+def _save(figure: "Figure", path: Path) -> Path:
+    path.unlink(missing_ok=True)  # a link that is there would be followed
+    figure.savefig(path, dpi=130, metadata={"Software": None})
+    return path
+
+
+def _whiskers(axes: "Axes", found: Sequence[tuple[float, float, float]]) -> None:
+    """Draw the intervals that are there: ``(value, low, high)`` of each bar from the top, NaN where there is none."""
+    values, low, high = np.array(found).T
+    there = ~np.isnan(low)
+    spread = np.stack([values - low, high - values])[:, there]
+    axes.errorbar(
+        values[there], np.flatnonzero(there), xerr=spread, fmt="none", ecolor="#222222", elinewidth=1.5, capsize=3
+    )
+
+
+def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summary]) -> Path:
+    from matplotlib.figure import Figure
+
+    ok = [row for row in rows if row["status"] == "ok" and row["hellinger_fidelity"]]
+    raw = {row["task"]: float(row["hellinger_fidelity"]) for row in ok if row["method"] == RAW}
+    columns = min(4, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(3 * columns, 3 * lines), layout="constrained")
+    grid = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, one in zip(grid.ravel(), shown, strict=False):
+        pairs = [
+            (raw[row["task"]], float(row["hellinger_fidelity"]))
+            for row in ok
+            if row["method"] == one.method and row["task"] in raw
+        ]
+        axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.8)
+        axes.scatter(*np.array(pairs).T, s=9, alpha=0.6, color="#0f62fe")
+        axes.set_title(one.method, fontsize=10)
+    for axes in grid.ravel()[len(shown) :]:
+        axes.set_visible(False)
+    figure.supxlabel("raw HF")
+    figure.supylabel("mitigated HF")
+    return _save(figure, path)

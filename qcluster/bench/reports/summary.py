@@ -1,0 +1,205 @@
+"""Statistics of scores: every method against the raw counts of the same shots."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from math import isfinite, nan
+
+import numpy as np
+
+from qcluster.bench.reports.intervals import FEWEST, mean_intervals, share_interval
+
+RAW = "identity"
+"""The method that all others are compared with."""
+TIE = 0.005
+"""Changes of Hellinger fidelity up to this size count as ties."""
+HARM = 0.02
+"""Losses of Hellinger fidelity beyond this size count as harm."""
+LOW_ENTROPY = 0.6
+"""Normalised ideal entropy up to which an output counts as low in entropy (the cut of arXiv:2504.10801)."""
+
+_FLOOR = 1e-6
+"""Fidelities are raised to this before factors are formed, so that none is infinite."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How one method did on one group of samples, in Hellinger fidelity (HF).
+
+    Ends named ``low`` and ``high`` are of 95 % intervals over circuits, see `qcluster.bench.reports.intervals`;
+    NaN where there are too few circuits, or a method is compared with itself.
+    """
+
+    group: str
+    """What the samples have in common, ``family=bv``."""
+    base: str
+    """The method that this one is compared with: called raw below, whatever it is."""
+    method: str
+    """Name of the method."""
+    n: int
+    """Samples on which the method and the raw counts were scored."""
+    circuits: int
+    """Circuits among these samples: repeats and other machines do not count again."""
+    mean: float
+    """Mean HF."""
+    mean_low: float
+    """Lower end."""
+    mean_high: float
+    """Upper end."""
+    median: float
+    """Median HF."""
+    gain: float
+    """Mean of HF less raw HF on the same sample."""
+    gain_low: float
+    """Lower end."""
+    gain_high: float
+    """Upper end."""
+    factor: float
+    """Geometric mean of HF over raw HF."""
+    factor_low: float
+    """Lower end."""
+    factor_high: float
+    """Upper end."""
+    median_factor: float
+    """Median of HF over raw HF."""
+    wins: int
+    """Samples with a gain beyond a tie (.005)."""
+    ties: int
+    """Samples within a tie."""
+    losses: int
+    """Samples with a loss beyond a tie."""
+    harm: float
+    """Share of samples that lost more than .02."""
+    harm_low: float
+    """Lower end."""
+    harm_high: float
+    """Upper end."""
+    worst: float
+    """Largest loss, as a negative number; 0 when none lost."""
+    correct: float
+    """Share of samples whose likeliest string is a likeliest ideal string."""
+    mean_factor: float
+    """Mean HF over mean raw HF, as published tables often give it."""
+    seconds: float
+    """Median processor time of a call."""
+    skipped: int
+    """Samples on which the method lacked what it needs, or failed."""
+
+
+def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW, seed: int = 0) -> list[Summary]:
+    """Summarise the scores of one group.
+
+    Args:
+        rows: scores as read from ``scores.csv``; tasks without a score of the base are left out.
+        group: what to call the group.
+        base: the method that all are compared with on the same sample, by default the raw counts.
+        seed: of the bootstrap.
+
+    Returns:
+        One summary per method, best mean gain first; the base included.
+    """
+    raw = {row["task"]: float(row["hellinger_fidelity"]) for row in rows if row["method"] == base and _scored(row)}
+    by_method: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        if row["task"] in raw:
+            by_method.setdefault(row["method"], []).append(row)
+    found = [_summary(group, base, method, part, raw, seed) for method, part in by_method.items()]
+    return sorted(found, key=lambda summary: (-np.nan_to_num(summary.gain, nan=-2.0), summary.method))
+
+
+def _summary(
+    group: str, base: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float], seed: int
+) -> Summary:
+    scored = [row for row in rows if _scored(row)]
+    skipped = len(rows) - len(scored)
+    if not scored:
+        return _unscored(group, base, method, skipped)
+    fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
+    before = np.array([raw[row["task"]] for row in scored])
+    gain, harmed = fidelity - before, fidelity - before < -HARM
+    factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
+    circuits = [row["case"] for row in scored]
+    ends = mean_intervals(np.stack([fidelity, gain, np.log(factors)], axis=1), circuits, seed=seed)
+    harm_ends = share_interval(harmed, circuits)
+    if method == base:
+        ends[1:], harm_ends = nan, (nan, nan)
+    return Summary(
+        group=group,
+        base=base,
+        method=method,
+        n=len(scored),
+        circuits=len(set(circuits)),
+        mean=float(fidelity.mean()),
+        mean_low=float(ends[0, 0]),
+        mean_high=float(ends[0, 1]),
+        median=float(np.median(fidelity)),
+        gain=float(gain.mean()),
+        gain_low=float(ends[1, 0]),
+        gain_high=float(ends[1, 1]),
+        factor=float(np.exp(np.log(factors).mean())),
+        factor_low=float(np.exp(ends[2, 0])),
+        factor_high=float(np.exp(ends[2, 1])),
+        median_factor=float(np.median(factors)),
+        wins=int((gain > TIE).sum()),
+        ties=int((np.abs(gain) <= TIE).sum()),
+        losses=int((gain < -TIE).sum()),
+        harm=float(harmed.mean()),
+        harm_low=harm_ends[0],
+        harm_high=harm_ends[1],
+        worst=float(min(0.0, gain.min())),
+        correct=float(np.mean([row["correct"] == "1" for row in scored])),
+        mean_factor=float(fidelity.mean() / max(before.mean(), _FLOOR)),
+        seconds=float(np.median([float(row["seconds"]) for row in scored])),
+        skipped=skipped,
+    )
+
+
+def _unscored(group: str, base: str, method: str, skipped: int) -> Summary:
+    numbers = {field.name: nan for field in fields(Summary) if field.type is float}
+    return Summary(
+        group=group, base=base, method=method, n=0, circuits=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers
+    )
+
+
+def few_circuits(summaries: Sequence[Summary]) -> str:
+    """Say why intervals are missing; nothing where none is."""
+    few = any(0 < one.circuits < FEWEST for one in summaries)
+    return f"Means of fewer than {FEWEST} circuits have no interval." if few else ""
+
+
+def _scored(row: Mapping[str, str]) -> bool:
+    return row["status"] == "ok" and isfinite(float(row["hellinger_fidelity"] or nan))
+
+
+GROUPINGS: dict[str, Callable[[Mapping[str, str]], str]] = {
+    "family": lambda row: row["family"],
+    "width": lambda row: _width(int(row["n_bits"])),
+    "machine": lambda row: row["machine"],
+    "entropy": lambda row: _entropy(row["ideal_entropy"]),
+}
+"""Ways to group samples."""
+
+
+def _width(n_bits: int) -> str:
+    for top in (4, 8, 12, 20, 40):
+        if n_bits <= top:
+            return f"up to {top} bits"
+    return "over 40 bits"
+
+
+def _entropy(text: str) -> str:
+    if not text:
+        return "unknown"
+    return f"low (H/n <= {LOW_ENTROPY})" if float(text) <= LOW_ENTROPY else f"high (H/n > {LOW_ENTROPY})"
+
+
+def group_rows(rows: Iterable[Mapping[str, str]], grouping: str) -> dict[str, list[Mapping[str, str]]]:
+    """Split scores by a grouping, groups in order of name (numbers by value)."""
+    groups: dict[str, list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(GROUPINGS[grouping](row), []).append(row)
+    return dict(sorted(groups.items(), key=lambda item: _place(item[0])))
+
+
+def _place(name: str) -> list[tuple[bool, int, str]]:
+    """Sort words as words and numbers as numbers."""
+    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split()]

@@ -1,0 +1,162 @@
+"""``qcluster bench``: campaigns from the command line. Parses, calls, prints."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from qcluster.cli.console import open_console
+from qcluster.cli.options import refuse
+
+if TYPE_CHECKING:
+    from qcluster.bench.campaign import Progress
+
+bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
+
+Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores.")]
+Methods = Annotated[str | None, typer.Option(help="Methods, separated by commas; all when left out.")]
+
+
+@bench_app.command()
+def run(
+    context: typer.Context,
+    campaign: Annotated[Path, typer.Argument(help="TOML file of the campaign.")],
+    out: Out = None,
+    workers: Workers = 1,
+    dask: Dask = None,
+) -> None:
+    """Run what a campaign has not run yet, and score it. Can be killed and run again at any time."""
+    from qcluster.bench.campaign import run as start
+    from qcluster.bench.tasks import read_campaign
+
+    _one_place(context, dask)
+    plan, folder = read_campaign(campaign), out or Path(campaign.stem)
+    failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
+    _finish(folder, failed, f"qcluster bench report {folder}")
+
+
+@bench_app.command()
+def submit(
+    campaign: Annotated[Path, typer.Argument(help="TOML file of a campaign on real machines.")], out: Out = None
+) -> None:
+    """Submit what a campaign has not run yet to real machines, and return. Collect it later."""
+    from qcluster.bench.remote import submit as start
+    from qcluster.bench.tasks import read_campaign
+
+    plan, folder = read_campaign(campaign), out or Path(campaign.stem)
+    failed = _follow(start(plan, folder), plan.name)
+    _finish(folder, failed, f"qcluster bench collect {folder}")
+
+
+@bench_app.command()
+def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitted from.")]) -> None:
+    """Fetch the results of submitted jobs that are there, and keep their shots."""
+    from qcluster.bench.methods import METHODS
+    from qcluster.bench.remote import collect as start
+
+    failed = _follow(start(folder, tuple(METHODS)), "collect")
+    _finish(folder, failed, f"qcluster bench report {folder}")
+
+
+@bench_app.command()
+def score(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.")] = None,
+    records: Annotated[Path | None, typer.Option(help="Recorded counts instead, as JSON lines.")] = None,
+    ideals: Annotated[Path | None, typer.Option(help="Ideal outputs of the records.")] = None,
+    snapshots: Annotated[bool, typer.Option(help="Fill in calibrations from recorded snapshots.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take the first records only.")] = None,
+    methods: Methods = None,
+    again: Annotated[bool, typer.Option(help="Forget the scores of these methods; they have changed.")] = False,
+    bars: Annotated[bool, typer.Option(help="Keep each record's likeliest strings for drawings.")] = True,
+    out: Out = None,
+    workers: Workers = 1,
+    dask: Dask = None,
+) -> None:
+    """Score stored shots, or recorded hardware counts, by methods that have not scored them yet."""
+    from qcluster.bench.campaign import rescore, score_samples
+    from qcluster.bench.methods import METHODS
+    from qcluster.bench.records import read_records
+
+    _one_place(context, dask)
+    names = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
+    if (folder is None) == (records is None):
+        raise ValueError("score needs a folder, or --records with a file, and not both")
+    if records is not None:
+        place = out or Path(records.name.split(".")[0])
+        samples = read_records(records, ideals, snapshots=snapshots, limit=limit)
+        steps = score_samples(samples, place, names, workers=workers, dask=dask, again=again, drawn=bars)
+    else:
+        assert folder is not None
+        refuse(context, ["ideals", "snapshots", "limit", "bars", "out"], "it goes with --records, not with a folder")
+        place = folder
+        steps = rescore(folder, names, workers=workers, dask=dask, again=again)
+    _finish(place, _follow(steps, "score"), f"qcluster bench report {place}")
+
+
+@bench_app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder with scores.")],
+    title: Annotated[str | None, typer.Option(help="Heading.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown file to put below the first table.")] = None,
+    figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
+) -> None:
+    """Write report.md, summary.csv, report.html and figures from the scores of a folder."""
+    from rich.table import Table
+
+    from qcluster.bench.reports.report import gain, harm, latest, short, write_report
+    from qcluster.bench.reports.summary import few_circuits, summarise
+    from qcluster.bench.store import read_scores
+
+    text = notes.read_text(encoding="utf-8") if notes is not None else ""
+    written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
+    console, shown = open_console(), Table()
+    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
+        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    overall = summarise(latest(read_scores(folder)), "all")
+    for one in overall:
+        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one))
+    console.print(shown)
+    if few := few_circuits(overall):
+        console.print(few)
+    for path in written:
+        console.print(str(path))
+
+
+def _one_place(context: typer.Context, dask: str | None) -> None:
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
+
+
+def _follow(steps: Iterable["Progress"], title: str) -> int:
+    """Draw a bar with the time left; give how many tasks failed."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    failed, console = 0, open_console(stderr=True)
+    name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
+    with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
+        line = bar.add_task(title, total=None, left="")
+        for step in steps:
+            bar.update(line, total=step.total, completed=step.done, left=f"{_clock(step.seconds_left)} left")
+            if step.error:
+                failed += 1
+                console.print(f"{step.label}: {step.error}", style="red")
+    return failed
+
+
+def _clock(seconds: float) -> str:
+    """Write a time as h:mm:ss; nothing is known before the first task."""
+    if seconds != seconds:
+        return "?"
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
+
+
+def _finish(folder: Path, failed: int, following: str) -> None:
+    console = open_console()
+    if failed:
+        console.print(f"{failed} left for the next time; the rest is in {folder}")
+        raise typer.Exit(1)
+    console.print(f"saved in {folder}; next: {following}")

@@ -1,0 +1,129 @@
+"""The `jobs` commands: circuits from files to a run directory, and results out of it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from qcluster.cli.console import open_console
+from qcluster.cli.options import refuse
+from qcluster.core.counts.distribution import Distribution
+from qcluster.files import write_whole
+
+jobs_app = typer.Typer(
+    name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
+)
+
+Folder = Annotated[Path, typer.Argument(help="The run directory.")]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.")]
+
+
+@jobs_app.command("submit")
+def submit(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="A new directory for request and results.")],
+    backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
+    shots: Annotated[int, typer.Option(help="Shots of each circuit, all twirls together.")] = 4096,
+    twirls: Annotated[int, typer.Option(help="Pauli-twirled dresses that share the shots; 1 is none.")] = 1,
+    dd: Annotated[str | None, typer.Option(help="Dynamical decoupling: XX, XpXm or XY4.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of compilation, twirls and simulation.")] = None,
+    mode: Annotated[str, typer.Option(help="On hardware: job, batch or session.")] = "job",
+    optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
+    reference: Annotated[bool, typer.Option(help="Also run a reference circuit, which measures the noise.")] = False,
+) -> None:
+    """Submit circuits as jobs; simulated machines run at once."""
+    from qcluster.device import jobs
+    from qcluster.device.circuits.files import read_circuits
+    from qcluster.device.machines.machine import find_machine
+    from qcluster.device.prepare import Options, prepare
+    from qcluster.device.request import reference_cost
+
+    circuits = [circuit for file in files for circuit in read_circuits(file)]
+    options = Options(
+        shots=shots,
+        twirls=twirls,
+        dd=dd,
+        optimization_level=optimization_level,
+        mode=mode,  # type: ignore[arg-type]
+        reference=reference,
+    )
+    machine = find_machine(backend)
+    if machine.kind != "hardware":
+        refuse(context, ["mode"], f"{backend} is simulated here, and jobs are sent to real machines only")
+    request = prepare(circuits, machine, options, seed)
+    if reference:
+        typer.echo(reference_cost(request))
+    jobs.submit(request, machine, directory)
+    _show(jobs.status(directory))
+    typer.echo(f"next: qcluster jobs collect {directory}")
+
+
+@jobs_app.command("status")
+def status(directory: Folder) -> None:
+    """Show the state of each job of a run directory."""
+    from qcluster.device import jobs
+
+    _show(jobs.status(directory))
+
+
+@jobs_app.command("collect")
+def collect(
+    directory: Folder,
+    wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
+    resubmit: Annotated[bool, typer.Option(help="Send failed or cancelled jobs again.")] = False,
+    json_out: JsonOut = None,
+) -> None:
+    """Bring results in, flips undone and twirls pooled; resume what a killed process had begun."""
+    from qcluster.device import jobs
+
+    runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
+    for run in runs:
+        typer.echo(repr(run))
+        _top(run.counts)
+        if run.reference is not None:
+            typer.echo(f"  {run.reference!r}")
+    if json_out is not None:
+        _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
+
+
+@jobs_app.command("fetch")
+def fetch(
+    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")], json_out: JsonOut = None
+) -> None:
+    """Fetch the counts of a job by its id alone (flips of twirled measurements are not undone)."""
+    from qcluster.device import jobs
+
+    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id)]
+    for read in counts:
+        _top(read)
+    if json_out is not None:
+        _write(json_out, counts)
+
+
+def _show(parts: list[Any]) -> None:
+    table = Table()
+    for name in ("part", "circuits", "job", "attempt", "status", "reason"):
+        table.add_column(name, no_wrap=name == "job")
+    for part in parts:
+        table.add_row(
+            str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
+        )
+    open_console().print(table)
+
+
+def _top(counts: Distribution, k: int = 4) -> None:
+    for string, share in counts.top(k).items():
+        typer.echo(f"  {string}  {share:.4f}")
+
+
+def _write(path: Path, counts: list[Distribution], references: Sequence[Any] = ()) -> None:
+    """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
+    content: list[dict[str, Any]] = [{"counts": read.to_counts()} for read in counts]
+    for entry, reference in zip(content, references, strict=False):
+        if reference is not None:
+            entry["reference"] = {"counts": reference.counts.to_counts(), "expected": reference.expected}
+    write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

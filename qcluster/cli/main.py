@@ -1,0 +1,199 @@
+"""The command `qcluster`: its groups, and the commands that stand alone."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.table import Table
+
+from qcluster import __version__
+from qcluster.cli.bench import bench_app
+from qcluster.cli.console import open_console
+from qcluster.cli.decision import decision_app
+from qcluster.cli.doctor import doctor
+from qcluster.cli.jobs import jobs_app
+from qcluster.cli.options import refuse
+from qcluster.cli.qnn import qnn_app
+from qcluster.cli.rates import rates_app
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.methods.registry import every, find
+from qcluster.core.mitigate import mitigate
+from qcluster.core.mitigation import Mitigation
+from qcluster.core.uncertainty.interval import Interval
+from qcluster.errors import QClusterError, StorageError
+
+app = typer.Typer(
+    name="qcluster",
+    help="Quantum error mitigation of Sampler counts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_METHODS = f"One of: {', '.join(method.name for method in every())}."
+
+app.add_typer(jobs_app)
+app.add_typer(bench_app)
+app.add_typer(qnn_app)
+app.add_typer(rates_app)
+app.add_typer(decision_app)
+app.command()(doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"qcluster {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Quantum error mitigation of Sampler counts."""
+
+
+@app.command("mitigate")
+def mitigate_file(
+    context: typer.Context,
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="JSON: counts, or a saved runtime result; or the directory of a saved run. '-' is standard input."
+        ),
+    ],
+    noise: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
+    method: Annotated[str | None, typer.Option(help=_METHODS)] = None,
+    guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
+    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
+    observable: Annotated[
+        list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
+    ] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
+    reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
+    expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
+) -> None:
+    """Mitigate counts from a file, or a saved run with all that is known of it."""
+    from qcluster.files import read_counts, read_rates, read_reference, write_mitigation
+
+    if method is not None and not find(method).guarded:
+        refuse(context, ["guard"], f"the method {method} has no guard")
+    if reference is None and expected is not None:
+        raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
+    if reference is not None and noise is not None:
+        raise ValueError("--noise and --reference both say what the noise is: give one of them")
+    known = None if noise is None else read_rates(noise)
+    if reference is not None:
+        known = read_reference(reference, expected, pub)
+    counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
+    fixed = mitigate(counts, known, method=method, guard=guard)
+    averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
+    shown = _show(fixed, top, level=level)
+    _show_averages(fixed, averages, level)
+    if json_out is not None:
+        write_mitigation(json_out, fixed, shown | averages)
+    if plot is not None:
+        from qcluster.plot import save_mitigation
+
+        save_mitigation(plot, fixed, top=top)
+
+
+def _read_run(directory: str, pub: int | None) -> Any:
+    """Read a run of a saved directory, with its circuit and calibration; of several the one that was chosen."""
+    from qcluster.device import jobs
+    from qcluster.files import choose_one
+
+    place = Path(directory)
+    if not (place / "request.json").exists():
+        inner = sorted(str(near.parent) for near in place.glob("*/request.json"))
+        hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
+        raise StorageError(f"cannot read {directory}: it is a directory, and that of no saved run{hint}")
+    runs = jobs.read(directory)
+    run = choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuits")
+    typer.echo(repr(run))
+    return run
+
+
+@app.command()
+def demo(
+    qubits: Annotated[int, typer.Option(help="Width of the GHZ circuit, 2 to 12.")] = 8,
+    shots: Annotated[int, typer.Option(min=1, help="Number of shots.")] = 8192,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of compilation and simulation.")] = 7,
+    plot: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("qcluster-demo.png"),
+) -> None:
+    """Run a GHZ circuit with the noise of a real IBM machine (simulated), and mitigate its counts."""
+    from qcluster.demo import run_demo
+    from qcluster.plot import save_mitigation
+
+    console = open_console()
+    with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
+        shown = run_demo(qubits, shots, seed)
+    _show(shown.fixed, 6, shown.ideal)
+    raw, mitigated = shown.fidelities
+    console.print(f"Hellinger fidelity to the ideal: raw {raw:.4f}, mitigated {mitigated:.4f}")
+    save_mitigation(plot, shown.fixed, shown.ideal)
+    console.print(f"figure: {plot}")
+
+
+def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level: float = 0.95) -> dict[str, Interval]:
+    console = open_console()
+    raw, mitigated = fixed.raw.to_probs(), fixed.distribution.to_probs()
+    wanted = ideal.to_probs() if ideal is not None else {}
+    shown = list(fixed.distribution.top(top))
+    shown += [string for string in fixed.raw.top(top) if string not in shown][: max(0, top - len(shown))]
+    found = dict(zip(shown, fixed.intervals(shown, level), strict=True))
+    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} distinct strings")
+    table = Table()
+    table.add_column("bitstring", overflow="fold")
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if wanted else ()):
+        table.add_column(name, justify="right", no_wrap=True)
+    for string in shown:
+        cells = [f"{raw.get(string, 0.0):.4f}", f"{mitigated.get(string, 0.0):.4f}", _ends(found[string])]
+        table.add_row(string, *cells, *([f"{wanted.get(string, 0.0):.4f}"] if wanted else []))
+    console.print(table)
+    many = len(fixed.weights)
+    console.print(
+        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'} (share {fixed.share:.2f}); "
+        f"{many} cluster{'s' if many != 1 else ''}"
+    )
+    console.print(fixed.reason)
+    return found
+
+
+def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) -> None:
+    """Print expectation values, raw and mitigated."""
+    if not found:
+        return
+    table = Table()
+    table.add_column("observable", overflow="fold")
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, one in found.items():
+        table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
+    open_console().print(table)
+
+
+def _ends(one: Interval) -> str:
+    return f"{one.low:.4f} to {one.high:.4f}"
+
+
+def main() -> None:
+    """Run the command line; bad input ends it with one line on standard error and exit code 2."""
+    if not sys.stderr.isatty():
+        app.rich_markup_mode = None  # no boxes around errors: they break lines after 80 characters
+    try:
+        app()
+    except OSError as error:
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except (ValueError, TypeError, QClusterError, MemoryError) as error:
+        _fail(str(error) or type(error).__name__)
+
+
+def _fail(said: str) -> NoReturn:
+    typer.echo(f"error: {said}", err=True)
+    sys.exit(2)

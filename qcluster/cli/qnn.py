@@ -1,0 +1,184 @@
+"""The commands `qcluster qnn train` and `qcluster qnn evaluate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from qcluster.cli.console import open_console
+from qcluster.cli.options import refuse
+from qcluster.files import write_whole
+
+if TYPE_CHECKING:
+    from qcluster.qnn import LabelledBits, QNNClassifier
+
+qnn_app = typer.Typer(
+    name="qnn",
+    help="Train and evaluate the Farhi-Neven classifier on two digits or on your own images.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[Path | None, typer.Option(help="Folder of PNG files by class, or .npz; default: two digits.")]
+First = Annotated[int, typer.Option("--a", min=0, max=9, help="First digit.")]
+Second = Annotated[int, typer.Option("--b", min=0, max=9, help="Second digit.")]
+Size = Annotated[int, typer.Option(min=1, max=11, help="Pixels per side of your images: size squared data qubits.")]
+Share = Annotated[float, typer.Option(min=0.01, max=0.99, help="Share of the samples kept for testing.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training and of shots.")]
+Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
+Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
+Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling sequence.")]
+Mitigation = Annotated[str, typer.Option(help="readout or none.")]
+
+
+@qnn_app.command()
+def train(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Where the trained model goes.")] = Path("qnn.json"),
+    data: Data = None,
+    a: First = 3,
+    b: Second = 6,
+    size: Size = 4,
+    ansatz: Annotated[str, typer.Option(help="zx, zx-xx, tfq or reed-muller.")] = "zx",
+    reps: Annotated[int, typer.Option(min=1, help="Repetitions of the layers, or the degree.")] = 1,
+    encoding: Annotated[str, typer.Option(help="basis (bits) or angle (grey values).")] = "basis",
+    loss: Annotated[str, typer.Option(help="squared, linear, hinge or log.")] = "squared",
+    solver: Annotated[str, typer.Option(help="auto, lbfgs, sgd, adam, paper, spsa or cobyla.")] = "auto",
+    max_iter: Annotated[int | None, typer.Option(min=1, help="Rounds of the solver.")] = None,
+    backend: Annotated[str | None, typer.Option(help="Train on this backend instead of exactly.")] = None,
+    shots: Shots = 2048,
+    twirls: Twirls = 1,
+    dd: Decoupling = None,
+    mitigation: Mitigation = "readout",
+    test_share: Share = 0.3,
+    seed: Seed = 0,
+) -> None:
+    """Train on a share of the samples, save the model as JSON, and score it on the rest."""
+    from qcluster.qnn import QNNClassifier, save_model
+
+    _check_used(context, data, backend)
+    taken = _data(data, a, b, size, encoding)
+    rows, held = _split(taken, test_share, seed)
+    model = QNNClassifier(
+        ansatz, reps=reps, encoding=encoding, loss=loss, solver=solver, max_iter=max_iter, shots=shots,
+        backend=backend, train_on="exact" if backend is None else "backend",
+        execution=_execution(twirls, dd, mitigation), random_state=seed,
+    )  # fmt: skip
+    console = open_console()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("training", total=None)
+        for told in model.iter_fit(taken.X[rows], taken.y[rows]):
+            total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
+            bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+    save_model(model, out)
+    model.set_params(backend=None)
+    console.print(
+        f"{model.theta_.size} parameters on {model.ansatz_.n_data} data qubits; {len(rows)} samples to train, "
+        f"{len(held)} to test"
+    )
+    if model.n_circuits_:
+        console.print(f"{model.n_circuits_} circuits, {model.n_shots_} shots, contraction {model.contraction_:.3f}")
+    console.print(
+        f"accuracy: train {model.score(taken.X[rows], taken.y[rows]):.4f}, "
+        f"test {model.score(taken.X[held], taken.y[held]):.4f} (ideal circuit)"
+    )
+    console.print(f"model: {out}")
+
+
+@qnn_app.command()
+def evaluate(
+    context: typer.Context,
+    model_file: Annotated[Path, typer.Argument(help="A model that `qnn train` wrote.")],
+    backend: Annotated[str | None, typer.Option(help="Backend to measure on; without it the exact values.")] = None,
+    data: Data = None,
+    a: First = 3,
+    b: Second = 6,
+    size: Size = 4,
+    shots: Shots = 2048,
+    twirls: Twirls = 1,
+    dd: Decoupling = None,
+    mitigation: Mitigation = "readout",
+    literal: Annotated[bool, typer.Option("--literal", help="Run the circuit as trained, not the short one.")] = False,
+    test_share: Share = 0.3,
+    seed: Seed = 0,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the decision values as JSON.")] = None,
+) -> None:
+    """Score a saved model on the samples that training with the same seed left out."""
+    import numpy as np
+
+    from qcluster.qnn import load_model
+
+    _check_used(context, data, backend)
+    model = load_model(model_file)
+    taken = _data(data, a, b, size, model.encoding)
+    _, held = _split(taken, test_share, seed)
+    X, y = taken.X[held], taken.y[held]
+    if not set(np.unique(taken.y)) <= set(model.classes_):
+        known, given = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(taken.y)))
+        raise ValueError(f"the data must be of the model's classes, {known}; they are of {given}: see --a, --b, --data")
+    ideal = model.decision_function(X)
+    content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
+    table = Table("values", "accuracy", "contraction", "circuits", "shots")
+    table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "", "")
+    console = open_console()
+    if backend is not None:
+        model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
+                         execution=_execution(twirls, dd, mitigation))  # fmt: skip
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(f"running on {backend}", total=None)
+            found = model.measure(X)
+            bar.update(task, total=1, completed=1)
+        exact = ideal if literal or model.amplitude_ is None else ideal / model.amplitude_
+        slope = float(exact @ found.values / (exact @ exact))
+        table.add_row(backend, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", str(found.n_circuits),
+                      str(found.n_shots))  # fmt: skip
+        content |= {"backend": backend, "measured": found.values.tolist(),
+                    "standard_errors": found.standard_errors.tolist(), "contraction": slope}  # fmt: skip
+    console.print(table)
+    console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
+    if json_out is not None:
+        write_whole(json_out, json.dumps(content, indent=1) + "\n")
+
+
+def _check_used(context: typer.Context, data: Path | None, backend: str | None) -> None:
+    """Refuse options that go with the other kind of samples, or with a backend where there is none."""
+    if data is None:
+        refuse(context, ["size"], "the digits have 4 x 4 pixels; it goes with --data")
+    else:
+        refuse(context, ["a", "b"], "digits are chosen only without --data")
+    if backend is None:
+        refuse(context, ["shots", "twirls", "dd", "mitigation", "literal"], "it goes with --backend")
+
+
+def _data(source: Path | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:
+    from qcluster.qnn import load_digits_4x4, load_images
+
+    grey = encoding == "angle"
+    if source is None:
+        return load_digits_4x4(a, b, threshold=None if grey else 8)
+    return load_images(source, size=size, threshold=None if grey else 0.5)
+
+
+def _split(data: LabelledBits, test_share: float, seed: int) -> tuple[Any, Any]:
+    import numpy as np
+    from sklearn.model_selection import train_test_split
+
+    train_rows, held = train_test_split(
+        np.arange(len(data.y)), test_size=test_share, stratify=data.y, random_state=seed
+    )
+    return train_rows, held
+
+
+def _execution(twirls: int, dd: str | None, mitigation: str) -> dict[str, Any]:
+    return {"twirls": twirls, "measure_twirl": twirls > 1, "dd": dd, "mitigation": mitigation}
+
+
+def _accuracy(model: QNNClassifier, values: Any, y: Any) -> float:
+    return float((model.classes_[(values > 0).astype(int)] == y).mean())

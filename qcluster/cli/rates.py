@@ -1,0 +1,121 @@
+"""``qcluster rates``: effective flip rates from the command line. Parses, calls, prints."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from qcluster.cli.console import open_console
+from qcluster.cli.options import refuse
+
+
+class _Estimating(TyperGroup):
+    """Read ``qcluster rates FILE`` as ``qcluster rates estimate FILE``."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["estimate", *args]
+        return super().resolve_command(ctx, args)
+
+
+rates_app = typer.Typer(
+    name="rates",
+    cls=_Estimating,
+    help="Estimate effective flip rates: qcluster rates FILE. Build or extend the table behind it: build, add.",
+    no_args_is_help=True,
+)
+
+
+@rates_app.command()
+def estimate(
+    context: typer.Context,
+    file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), or a circuit: .qasm or .qpy.")],
+    backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
+    circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
+    coverage: Annotated[float, typer.Option(help="Of the interval, between 0 and 1.")] = 0.8,
+    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+) -> None:
+    """Estimate the flip rates of a run, or of a circuit before it runs."""
+    from qcluster.device.circuits.files import SUFFIXES
+    from qcluster.files import read_counts
+    from qcluster.learn.rates import estimate_rates, rate_model
+    from qcluster.learn.table import read_table
+
+    if circuit is None and Path(file).suffix in SUFFIXES:
+        refuse(context, ["pub"], f"{file} holds a circuit, not counts")
+        circuit, counts = Path(file), None
+    else:
+        counts = read_counts(file, pub)
+    if circuit is None:
+        refuse(context, ["backend"], "of counts alone the machine tells nothing; name their --circuit too")
+    profile, calibration = _describe(circuit, backend)
+    model = None if table is None else rate_model(read_table() + read_table(table))
+    rates = estimate_rates(profile, calibration, counts, model=model, coverage=coverage)
+    console = open_console()
+    console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
+    if calibration is not None:
+        console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
+    if not rates.in_range:
+        console.print("outside the range of the training rows: trust this less than the interval says")
+
+
+@rates_app.command()
+def build(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
+    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
+    rows: Annotated[int, typer.Option(min=1, max=6, help="Rows of each circuit, with different noise.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
+) -> None:
+    """Simulate the training table: benchmark circuits on recorded machines (a quarter of an hour on one core)."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from qcluster.bench.rate_plan import plan
+    from qcluster.bench.rate_table import build as start
+
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
+    failed = 0
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=open_console(stderr=True)) as bar:
+        task = bar.add_task("rates")
+        for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
+            bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")
+            if step.error:
+                failed += 1
+                bar.console.print(f"{step.label}: {step.error}")
+    typer.echo(f"table: {out / 'rates.csv'}")
+    if failed:
+        typer.echo(f"{failed} circuits failed; run again to try them again", err=True)
+        raise typer.Exit(1)
+
+
+@rates_app.command()
+def add(
+    rundir: Annotated[Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.")],
+    table: Annotated[Path, typer.Option(help="Table to append to; made if it is not there.")] = Path("rates.csv"),
+) -> None:
+    """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
+    from qcluster.bench.rate_table import add_runs
+
+    added, skipped = add_runs(rundir, table)
+    typer.echo(f"{added} rows added to {table}; {skipped} runs left out (there already, or their ideal is not known)")
+
+
+def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
+    """Read a circuit and a machine; compile and schedule the circuit for it where it is not yet."""
+    if path is None:
+        return None, None
+    from qcluster.bench.rate_table import describe
+    from qcluster.device import read_profile
+    from qcluster.device.circuits.files import read_circuits
+    from qcluster.device.machines.machine import find_machine
+
+    circuit, *others = read_circuits(path)
+    if others:
+        raise ValueError(f"{path} must hold one circuit, that of the counts; it holds {1 + len(others)}")
+    return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))

@@ -1,0 +1,1 @@
+"""Strings with weights, and nothing of noise: bits, distributions, what counts are read from, observables, metrics."""

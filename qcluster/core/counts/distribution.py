@@ -1,0 +1,297 @@
+"""`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.counts import read as intake
+from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
+from qcluster.core.counts.observables import diagonal
+
+Floats = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A value with its standard error."""
+
+    value: float
+    """The estimate."""
+    standard_error: float
+    """Standard deviation of the estimate over repetitions with the same number of shots."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Distribution:
+    """Hold distinct bitstrings and the weight of each, in shots.
+
+    Measured counts and mitigated results are both of this type: weights need not be whole numbers, and a
+    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows of weight zero
+    are dropped, and both arrays are read-only; an empty distribution keeps its width.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool``, column j is classical bit j. Equal rows are merged.
+        weights: ``(n_outcomes,)`` not negative, in shots; together zero, or between 2**-63 and 2**63.
+
+    Raises:
+        ValueError: shapes do not fit, or a weight is negative, NaN, or out of proportion.
+
+    Example:
+        >>> d = Distribution.of({"00": 600, "11": 400})
+        >>> d.n_bits, d.shots, d.to_probs()
+        (2, 1000.0, {'00': 0.6, '11': 0.4})
+    """
+
+    bits: Bits
+    """``(n_outcomes, n_bits) bool``, distinct rows sorted by value; column j is classical bit j."""
+    weights: Floats
+    """``(n_outcomes,) float64``, in shots."""
+    words: Words = field(init=False)
+    """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.counts.bits`."""
+    n_bits: int = field(init=False)
+    """Number of classical bits."""
+
+    @own_errstate
+    def __post_init__(self) -> None:
+        bits = np.asarray(self.bits)
+        weights = np.array(self.weights, dtype=np.float64)
+        if bits.ndim != 2 or bits.dtype != np.bool_ or weights.shape != bits.shape[:1]:
+            raise ValueError(
+                "bits must be (n_outcomes, n_bits) bool and weights (n_outcomes,); "
+                f"got {bits.dtype} {bits.shape} and {weights.shape}"
+            )
+        self._settle(pack(bits), weights, bits.shape[1])
+
+    def _settle(self, words: Words, weights: Floats, n_bits: int) -> None:
+        """Check weights, merge equal rows, sort, drop empty ones, and hold the result read-only."""
+        intake.check_weights(weights, lambda row: f"row {row}")
+        order, starts = distinct_rows(words)
+        words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
+        if not weights.all():
+            words, weights = words[weights > 0], weights[weights > 0]
+        for name, array in (("weights", weights), ("words", words)):
+            array.flags.writeable = False
+            self.__dict__[name] = array
+        self.__dict__["n_bits"] = n_bits
+        self.__dict__.pop("bits", None)
+
+    def __getattr__(self, name: str) -> Bits:
+        """Unpack `bits` when they are first asked for: of a million strings they are the larger part."""
+        if name != "bits" or "words" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        bits = unpack(self.words, self.n_bits)
+        bits.flags.writeable = False
+        self.__dict__["bits"] = bits
+        return bits
+
+    @classmethod
+    @own_errstate
+    def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
+        """Make a distribution from packed rows: ``(n_outcomes, n_words) uint64``, see `qcluster.core.counts.bits`.
+
+        Example:
+            >>> Distribution.from_words(np.array([[2], [1], [2]], dtype=np.uint64), [1, 1, 1], 2).to_counts()
+            {'01': 1, '10': 2}
+        """
+        made = cls.__new__(cls)
+        made._settle(words, np.array(weights, dtype=np.float64), n_bits)
+        return made
+
+    @classmethod
+    @own_errstate
+    def of(cls, source: Any, *, num_bits: int | None = None) -> "Distribution":
+        """Read anything that holds counts.
+
+        Args:
+            source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
+                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list of bitstrings, one a shot; a
+                ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
+                or several registers (the first is least significant, as in ``join_data``); an object with
+                ``counts``; or another Distribution.
+            num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
+
+        Raises:
+            ValueError, TypeError: what must hold, and the key or register that breaks it.
+
+        Example:
+            >>> Distribution.of({"0x1": 3, "0x2": 1}, num_bits=3).to_probs()
+            {'001': 0.75, '010': 0.25}
+        """
+        if isinstance(source, cls):
+            intake.check_width(source.n_bits, num_bits)
+            return source
+        read = intake.read(source, num_bits)
+        return read if isinstance(read, cls) else cls.from_words(*read)
+
+    from_counts = of
+
+    @property
+    def n_outcomes(self) -> int:
+        """Number of distinct bitstrings."""
+        return len(self.weights)
+
+    @cached_property
+    def shots(self) -> float:
+        """Total weight; a sum within rounding error of a whole number is that number."""
+        total = float(self.weights.sum())
+        return float(round(total)) if abs(total - round(total)) <= 1e-9 * total else total
+
+    @property
+    @own_errstate
+    def probabilities(self) -> Floats:
+        """``(n_outcomes,) float64``: weights that sum to 1."""
+        shares: Floats = self.weights / self.weights.sum()
+        return shares
+
+    def to_probs(self) -> dict[str, float]:
+        """Give the probability of each bitstring, keys as Qiskit prints them."""
+        return dict(zip(format_bitstrings(self.bits), self.probabilities.tolist(), strict=True))
+
+    @own_errstate
+    def to_counts(self) -> dict[str, int]:
+        """Give whole shots that sum to the (rounded) total, by the rule of largest remainders.
+
+        Equal remainders go to the lower bitstring; bitstrings left without a shot are not listed.
+
+        Example:
+            >>> Distribution.of({"0": 1.4, "1": 2.6}).to_counts()
+            {'0': 1, '1': 3}
+        """
+        counts = whole_shots(self.weights, round(self.shots))
+        kept = counts > 0
+        return dict(zip(format_bitstrings(self.bits[kept]), counts[kept].tolist(), strict=True))
+
+    def top(self, k: int) -> dict[str, float]:
+        """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first).
+
+        Raises:
+            ValueError: k is negative.
+        """
+        if k < 0:
+            raise ValueError(f"k must not be negative; got {k}")
+        rows = np.argsort(-self.weights, kind="stable")[:k]
+        return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
+
+    def marginal(self, bits: Sequence[int]) -> "Distribution":
+        """Keep some classical bits, in the order given: column j of the result is classical bit ``bits[j]``.
+
+        Raises:
+            ValueError: a bit is outside the register or named twice.
+
+        Example:
+            >>> Distribution.of({"10": 3, "11": 1}).marginal([0]).to_probs()
+            {'0': 0.75, '1': 0.25}
+        """
+        columns = [int(bit) for bit in bits]
+        outside = [bit for bit in columns if not 0 <= bit < self.n_bits]
+        if outside:
+            raise ValueError(f"bits must lie in 0..{self.n_bits - 1}; got {outside[0]}")
+        if len(set(columns)) != len(columns):
+            raise ValueError(f"each bit may be named once; got {columns}")
+        return Distribution(self.bits[:, columns], self.weights)
+
+    @own_errstate
+    def expectation(self, observable: Any) -> Estimate:
+        """Estimate the expectation value of an observable that is diagonal in the measured basis.
+
+        Args:
+            observable: a Pauli string such as ``"ZZI"`` (the rightmost letter belongs to classical bit 0), a bitstring
+                such as ``"011"`` for its probability, a dict ``{"ZZI": 0.5, "IIZ": -1}``, the ``(2**n_bits,)`` values
+                of the diagonal, or a ``SparsePauliOp`` of I and Z; see `qcluster.core.counts.observables.diagonal`.
+
+        Returns:
+            Value and standard error ``sqrt(variance / shots)``, that of independent shots. Those of a mitigated
+            result are not independent: `Mitigation.interval` says how sure it is.
+
+        Raises:
+            ValueError, TypeError: another width, a term with X or Y, no observable at all, or no shots.
+
+        Example:
+            >>> Distribution.of({"00": 50, "11": 50}).expectation("ZZ")
+            Estimate(value=1.0, standard_error=0.0)
+            >>> Distribution.of({"00": 50, "11": 50}).expectation({"ZZ": 0.5, "IZ": 1.0})
+            Estimate(value=0.5, standard_error=0.1)
+        """
+        values = diagonal(observable, self.n_bits).values(self.words)
+        if not self.n_outcomes:
+            raise ValueError("an expectation value needs at least one shot; got none")
+        mean = float(self.probabilities @ values)
+        variance = float(self.probabilities @ (values - mean) ** 2)
+        return Estimate(mean, float(np.sqrt(variance / self.shots)))
+
+    def __add__(self, other: "Distribution") -> "Distribution":
+        """Pool the shots of two distributions of one width."""
+        if not isinstance(other, Distribution):
+            return NotImplemented
+        if other.n_bits != self.n_bits:
+            raise ValueError(f"only equal widths can be pooled; got {self.n_bits} and {other.n_bits} bits")
+        return Distribution(np.vstack([self.bits, other.bits]), np.r_[self.weights, other.weights])
+
+    def to_json(self) -> str:
+        """Write the weight of each bitstring as JSON text, which ``qcluster mitigate`` reads too.
+
+        Example:
+            >>> import json
+            >>> d = Distribution.of({"00": 600, "11": 400})
+            >>> Distribution.of(json.loads(d.to_json())["counts"]) == d
+            True
+        """
+        counts = dict(zip(format_bitstrings(self.bits), self.weights.tolist(), strict=True))
+        content = {"format": "qcluster-distribution", "version": 1, "n_bits": self.n_bits, "counts": counts}
+        return json.dumps(content)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy is made of the packed rows, and is as read-only as this."""
+        return type(self).from_words, (self.words, self.weights, self.n_bits)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Distribution)
+            and np.array_equal(self.bits, other.bits)
+            and np.array_equal(self.weights, other.weights)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:g} shots)"
+
+
+def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
+    """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
+
+    Args:
+        weights: ``(n,)``, not negative, not all zero; none at all give none.
+        total: what the result sums to.
+    """
+    exact = np.asarray(weights, dtype=np.float64)
+    if not exact.size:
+        return np.zeros(0, dtype=np.int64)
+    exact = exact * (total / exact.sum())
+    counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
+    missing = total - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    return counts
+
+
+def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:
+    """Put two distributions of one width on their joint support.
+
+    Returns:
+        bits ``(n, n_bits)``, and the probabilities of each ``(n,)``, zero where a string is absent.
+
+    Raises:
+        ValueError: the widths differ.
+    """
+    if left.n_bits != right.n_bits:
+        raise ValueError(f"only distributions of one width compare; got {left.n_bits} and {right.n_bits} bits")
+    words, slot = numbered(np.vstack([left.words, right.words]))
+    p, q = np.zeros(len(words)), np.zeros(len(words))
+    p[slot[: left.n_outcomes]] = left.probabilities
+    q[slot[left.n_outcomes :]] = right.probabilities
+    return unpack(words, left.n_bits), p, q

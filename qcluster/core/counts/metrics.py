@@ -1,0 +1,63 @@
+"""How near a distribution is to the ideal one.
+
+Every function takes anything that `Distribution.of` takes. Cost: one sort of the joint support.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.counts.distribution import Distribution, align
+
+
+@own_errstate
+def hellinger_fidelity(p: Any, q: Any) -> float:
+    """Compare two distributions by their Hellinger fidelity ``(sum_y sqrt(p(y) q(y)))^2``, in [0, 1].
+
+    The square of the Bhattacharyya coefficient, as Qiskit's ``hellinger_fidelity`` defines it.
+
+    Example:
+        >>> round(hellinger_fidelity({"00": 50, "11": 50}, {"00": 100}), 6)
+        0.5
+    """
+    _, left, right = align(Distribution.of(p), Distribution.of(q))
+    return float(min(1.0, np.sqrt(left * right).sum() ** 2))
+
+
+@own_errstate
+def total_variation(p: Any, q: Any) -> float:
+    """Compare two distributions by total variation distance ``sum_y |p(y) - q(y)| / 2``, in [0, 1].
+
+    Example:
+        >>> total_variation({"00": 50, "11": 50}, {"00": 100})
+        0.5
+    """
+    _, left, right = align(Distribution.of(p), Distribution.of(q))
+    return float(min(1.0, np.abs(left - right).sum() / 2))
+
+
+@own_errstate
+def success_probability(p: Any, ideal: Any) -> float:
+    """Sum the probability that lies on strings which the ideal distribution contains.
+
+    Example:
+        >>> success_probability({"00": 45, "11": 45, "01": 10}, {"00": 1, "11": 1})
+        0.9
+    """
+    _, left, right = align(Distribution.of(p), Distribution.of(ideal))
+    return float(min(1.0, left[right > 0].sum()))
+
+
+@own_errstate
+def entropy(p: Any, *, normalised: bool = False) -> float:
+    """Give the Shannon entropy in bits, or with `normalised` divided by the number of bits, in [0, 1].
+
+    Example:
+        >>> entropy({"00": 1, "01": 1, "10": 1, "11": 1})
+        2.0
+    """
+    distribution = Distribution.of(p)
+    weights = distribution.probabilities
+    bits = float(max(0.0, -(weights * np.log2(weights)).sum()))
+    return bits / distribution.n_bits if normalised else bits

@@ -1,0 +1,192 @@
+"""Diagonal observables: what has a value for every bitstring, and so can be averaged over counts.
+
+A Pauli string of I and Z, a dict of such strings with coefficients, an array of ``2^n`` diagonal values, an object with
+``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or a bitstring, which stands for its probability.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Bits, Words, pack, parse_bitstrings
+
+Floats = NDArray[np.float64]
+
+
+class Diagonal(Protocol):
+    """A diagonal observable of a known width."""
+
+    @property
+    def low(self) -> float:
+        """A value below which no string lies."""
+
+    @property
+    def high(self) -> float:
+        """A value above which no string lies."""
+
+    def values(self, words: Words) -> Floats:
+        """Give the value of each packed string, ``(n_strings,)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class PauliSum:
+    """A sum of Pauli-Z strings."""
+
+    masks: Words
+    """``(n_terms, n_words)``: the bits that each term measures."""
+    coefficients: Floats
+    """``(n_terms,)``."""
+
+    @property
+    def low(self) -> float:
+        """Every term at its least."""
+        return float(np.where(self._constant, self.coefficients, -np.abs(self.coefficients)).sum())
+
+    @property
+    def high(self) -> float:
+        """Every term at its most."""
+        return float(np.where(self._constant, self.coefficients, np.abs(self.coefficients)).sum())
+
+    @property
+    def _constant(self) -> NDArray[np.bool_]:
+        return np.asarray(~self.masks.any(axis=1))
+
+    def values(self, words: Words) -> Floats:
+        """Add up the terms, each with the sign of its parity."""
+        total = np.zeros(len(words))
+        for mask, coefficient in zip(self.masks, self.coefficients.tolist(), strict=True):
+            odd = np.bitwise_count(words & mask).sum(axis=1) & 1
+            total += coefficient * (1.0 - 2.0 * odd)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A value for each of ``2^n`` strings."""
+
+    diagonal: Floats
+    """``(2**n,)``; entry y belongs to the string whose bits are the binary digits of y."""
+
+    @property
+    def low(self) -> float:
+        """The least of them."""
+        return float(self.diagonal.min())
+
+    @property
+    def high(self) -> float:
+        """The greatest of them."""
+        return float(self.diagonal.max())
+
+    def values(self, words: Words) -> Floats:
+        """Look the strings up."""
+        return self.diagonal[words[:, 0].astype(np.int64)]
+
+
+@dataclass(frozen=True, eq=False)
+class Projector:
+    """One for one bitstring, zero for all others: its average is the probability of that string."""
+
+    word: Words
+    """``(1, n_words)``."""
+    low = 0.0
+    high = 1.0
+
+    def values(self, words: Words) -> Floats:
+        """Tell which strings are the one."""
+        return np.asarray((words == self.word).all(axis=1), dtype=np.float64)
+
+
+def diagonal(observable: Any, n_bits: int) -> Diagonal:
+    """Read an observable that is diagonal in the measured basis.
+
+    Args:
+        observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
+            a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
+            binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``) or ``SparsePauliOp`` (it has ``paulis`` and
+            ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical bit j.
+        n_bits: number of classical bits.
+
+    Raises:
+        ValueError: another width; a term with X or Y, which these counts say nothing about; a coefficient that is
+            not finite, or complex.
+        TypeError: none of the above.
+
+    Example:
+        >>> diagonal({"ZZ": 0.5, "IZ": 2.0}, 2).values(np.array([[0], [1]], dtype=np.uint64))
+        array([ 2.5, -2.5])
+    """
+    if hasattr(observable, "to_label"):
+        observable = observable.to_label()
+    if isinstance(observable, str):
+        if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
+            return Projector(pack(parse_bitstrings([observable])))
+        return PauliSum(pack(_mask([observable], n_bits)), np.ones(1))
+    if isinstance(observable, Mapping):
+        if not observable:
+            raise ValueError("observable must hold at least one term; got an empty mapping")
+        strange = [key for key in observable if not isinstance(key, str)]
+        if strange:
+            raise TypeError(f"terms of an observable must be strings of I and Z; got {strange[0]!r}")
+        masks = pack(_mask(list(observable), n_bits))
+        return PauliSum(masks, _real(list(observable.values()), lambda term: repr(list(observable)[term])))
+    if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
+        return _pauli_sum(observable, n_bits)
+    if isinstance(observable, (np.ndarray, list, tuple)):
+        values = _real(observable, lambda place: f"string {place}")
+        if n_bits > 62 or values.shape != (1 << n_bits,):
+            raise ValueError(f"a diagonal must hold 2**{n_bits} values, one a string; got shape {values.shape}")
+        return Table(values)
+    raise TypeError(
+        "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
+        f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
+    )
+
+
+def _mask(terms: list[str], n_bits: int) -> Bits:
+    for term in terms:
+        if set(term) & {"X", "Y"} and not set(term) - set("IXYZ"):
+            raise ValueError(_not_diagonal(term))
+        if set(term) - {"I", "Z"} or len(term) != n_bits:
+            raise ValueError(f"observable must be {n_bits} letters I or Z; got {term!r}")
+    return parse_bitstrings([term.replace("I", "0").replace("Z", "1") for term in terms])
+
+
+def _not_diagonal(term: str) -> str:
+    return (
+        f"observable must be {len(term)} letters I or Z, diagonal in the measured basis; got {term!r}: X and Y need "
+        "other counts, of a circuit that turns them to Z before it measures"
+    )
+
+
+def _pauli_sum(operator: Any, n_bits: int) -> PauliSum:
+    z, x = np.asarray(operator.paulis.z, dtype=bool), np.asarray(operator.paulis.x, dtype=bool)
+    if z.ndim != 2 or z.shape[1] != n_bits or x.shape != z.shape:
+        raise ValueError(f"observable must act on {n_bits} qubits, one a classical bit; got {z.shape[-1]}")
+    coefficients = np.asarray(operator.coeffs)
+    if coefficients.dtype == object:
+        raise TypeError("coefficients of an observable must be numbers; bind its parameters first")
+    coefficients = coefficients * (-1j) ** np.asarray(getattr(operator.paulis, "phase", 0))
+    off = np.flatnonzero(x.any(axis=1) & (coefficients != 0))
+    if len(off):
+        letters = np.array(["I", "Z", "X", "Y"])[2 * x[off[0]] + z[off[0]]]
+        raise ValueError(_not_diagonal("".join(letters.tolist()[::-1])))
+    kept = ~x.any(axis=1)
+    return PauliSum(pack(z[kept]), _real(coefficients[kept], lambda term: f"term {term}"))
+
+
+def _real(values: Any, name: Any) -> Floats:
+    try:
+        given = np.asarray(values)
+        numbers = given.astype(np.complex128 if np.iscomplexobj(given) else np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(f"values of an observable must be numbers; {error}") from error
+    if given.dtype == bool or given.dtype.kind in "USO":
+        raise TypeError(f"values of an observable must be numbers; got {given.dtype}")
+    wrong = ~np.isfinite(numbers) | (np.abs(numbers.imag) > 1e-12 * np.abs(numbers))
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise ValueError(f"values of an observable must be real and finite; got {given.flat[place]} for {name(place)}")
+    return np.array(numbers.real, dtype=np.float64)

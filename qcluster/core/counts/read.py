@@ -1,0 +1,200 @@
+"""Anything that holds counts becomes bits and weights, by duck typing: nothing of Qiskit is imported.
+
+Bit order is exact on every path: classical bit 0 is the rightmost character of a key, the least significant
+bit of an integer, and bit 0 of the first register of a result with several.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
+
+MOST_SHOTS = 2.0**63
+"""Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
+
+Rows = tuple[Words, NDArray[np.float64], int]
+
+
+def read(source: Any, num_bits: int | None = None) -> Any:
+    """Read counts of any kind; see `Distribution.of` for the kinds.
+
+    Returns:
+        ``(words, weights, n_bits)``, packed rows ``(n, n_words)`` that need not be distinct and their weights
+        ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
+    """
+    if isinstance(source, Mapping):
+        return _read_mapping(source, num_bits)
+    if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
+        return _read_shots(source, num_bits)
+    if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
+        return _read_registers(dict(source.items()), num_bits)
+    if hasattr(source, "array") and hasattr(source, "num_bits"):
+        return _read_registers({"data": source}, num_bits)
+    if hasattr(getattr(source, "data", None), "items"):
+        return _read_registers(dict(source.data.items()), num_bits)
+    if hasattr(source, "bits") and hasattr(source, "weights"):
+        check_width(source.bits.shape[1], num_bits)
+        return source
+    if hasattr(source, "counts") and not callable(source.counts):
+        return read(source.counts, num_bits)
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and hasattr(source, "metadata"):
+        if len(source) == 1:
+            return read(source[0], num_bits)
+        raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
+    raise TypeError(
+        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult or Distribution; "
+        f"got {_describe(source)}"
+    )
+
+
+def _describe(source: Any) -> str:
+    """Name what cannot be read, and the way for what nearly can."""
+    if isinstance(source, (list, tuple)):
+        items = f"of {type(source[0]).__name__}: pass one of them, or all to mitigate_many" if source else "of nothing"
+        return f"a {type(source).__name__} {items}"
+    if isinstance(source, np.ndarray):
+        return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
+    return type(source).__name__
+
+
+def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:
+    """Raise ValueError unless no weight is negative and all can be counted; `name` tells which row is wrong."""
+    if not weights.size:
+        return
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not (1 / MOST_SHOTS < total < MOST_SHOTS or total == 0) or weights.min() < 0:
+        wrong = ~(np.isfinite(weights) & (weights >= 0))
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"weights must be finite and not negative; got {weights[row]} for {name(row)}")
+        raise ValueError(f"all weights together must be between 2**-63 and 2**63 shots; got {total:g}")
+
+
+def check_width(n_bits: int, num_bits: int | None) -> None:
+    """Raise ValueError when counts of a known width are asked for with another."""
+    if num_bits is not None and n_bits != num_bits:
+        raise ValueError(f"num_bits must be the width of the counts, {n_bits}; got {num_bits}")
+
+
+def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
+    if not counts:
+        raise ValueError("counts must hold at least one bitstring; got an empty mapping")
+    keys = list(counts)
+    weights = _read_weights(keys, list(counts.values()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        normed = abs(weights.sum() - 1) < 1e-6
+    cure = ": make quasi-probabilities probabilities, by nearest_probability_distribution()" if normed else ""
+    check_weights(weights, lambda row: f"key {keys[row]!r}{cure}")
+    if normed:
+        weights = weights * _shots_behind(counts)
+    if not weights.any():
+        raise ValueError("counts must hold at least one shot; all weights are zero")
+    slots = getattr(counts, "memory_slots", None)
+    if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
+        keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
+    bits = _read_keys(keys, slots if num_bits is None else num_bits)
+    return pack(bits), weights, bits.shape[1]
+
+
+def _shots_behind(probabilities: Mapping[Any, Any]) -> float:
+    """Give the shots that Qiskit's and mthree's distributions say they were made of; 1 where nothing is said."""
+    shots = getattr(probabilities, "shots", None)
+    return float(shots) if isinstance(shots, Real) and 0 < float(shots) < math.inf else 1.0
+
+
+def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.float64]:
+    if {type(value) for value in values} <= {int, float}:
+        try:
+            return np.array(values, dtype=np.float64)
+        except OverflowError:
+            pass
+    for key, value in zip(keys, values, strict=True):
+        if not isinstance(value, (Real, np.bool_)) or isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"weights must be real numbers; got {value!r} for key {key!r}")
+        try:
+            float(value)
+        except OverflowError:
+            raise ValueError(f"weights must be finite; got a whole number too large for key {key!r}") from None
+    return np.array([float(value) for value in values], dtype=np.float64)
+
+
+def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
+    if all(isinstance(key, str) for key in keys):
+        texts = [key.replace(" ", "") for key in keys] if any(" " in key for key in keys) else keys
+        prefixes = {text[:2].lower() for text in texts}
+        if not prefixes & {"0x", "0b"}:
+            return _read_texts(texts, width)
+        values = [_read_number(key, text) for key, text in zip(keys, texts, strict=True)]
+        if width is None and prefixes == {"0b"}:
+            width = max(len(text) - 2 for text in texts)
+    elif all(isinstance(key, Integral) and not isinstance(key, bool) for key in keys):
+        values = [int(key) for key in keys]
+    else:
+        kinds = {type(key): key for key in reversed(keys)}
+        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(map(repr, kinds.values()))}")
+    if width is None:
+        width = max(1, max(values).bit_length())
+    for key, value in zip(keys, values, strict=True):
+        if value < 0 or value.bit_length() > width:
+            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {width} bits; got {key!r}")
+    return integers_to_bits(values, width)
+
+
+def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
+    if not texts[0]:
+        raise ValueError("keys must hold at least one bit; got ''")
+    bits = parse_bitstrings(texts)
+    if width is not None and bits.shape[1] != width:
+        raise ValueError(f"keys must have {width} bits; got {texts[0]!r} with {bits.shape[1]}")
+    return bits
+
+
+def _read_number(key: str, text: str) -> int:
+    try:
+        return int(text, {"0x": 16, "0b": 2}[text[:2].lower()])
+    except (KeyError, ValueError):
+        raise ValueError(f"keys must be all binary, all hexadecimal ('0x...') or all '0b...'; got {key!r}") from None
+
+
+def _read_shots(shots: Sequence[str], num_bits: int | None) -> Rows:
+    bits = _read_keys(shots, num_bits)
+    return pack(bits), np.ones(len(bits)), bits.shape[1]
+
+
+def _read_registers(registers: Mapping[str, Any], num_bits: int | None) -> Rows:
+    """Pool the shots of one register or several; the first register holds the least significant bits."""
+    if not registers:
+        raise ValueError("a result must hold at least one register; got none")
+    words = [_words_of(name, register) for name, register in registers.items()]
+    widths = [int(register.num_bits) for register in registers.values()]
+    rows = {name: len(array) for name, array in zip(registers, words, strict=True)}
+    if len(set(rows.values())) > 1:
+        raise ValueError(f"registers must hold equally many shots; got {rows}")
+    check_width(sum(widths), num_bits)
+    if sum(widths) == 0 or not len(words[0]):
+        raise ValueError(f"counts must hold at least one shot of one bit; got none in {', '.join(registers)}")
+    if len(words) > 1:
+        words = [pack(np.hstack([unpack(array, width) for array, width in zip(words, widths, strict=True)]))]
+    return words[0], np.ones(len(words[0])), sum(widths)
+
+
+def _words_of(name: str, register: Any) -> Words:
+    array = getattr(register, "array", None)
+    if not hasattr(register, "num_bits") or not isinstance(array, np.ndarray) or array.dtype != np.uint8:
+        raise TypeError(
+            f"registers must hold bits (a BitArray); {name!r} holds {type(register).__name__}: "
+            "kerneled or averaged data cannot be counted"
+        )
+    if not isinstance(register.num_bits, Integral) or register.num_bits < 0:
+        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {register.num_bits!r}")
+    n_bits = int(register.num_bits)
+    if array.shape[-1:] != ((n_bits + 7) // 8,):
+        came = array.shape[-1] if array.ndim else "no axis"
+        raise ValueError(f"register {name!r} must have {(n_bits + 7) // 8} bytes a shot; got {came}")
+    return big_endian_to_words(array.reshape(math.prod(array.shape[:-1]), array.shape[-1]), n_bits)

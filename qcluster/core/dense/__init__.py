@@ -1,0 +1,1 @@
+"""Deconvolution: broad outputs seen through noise."""

@@ -1,0 +1,320 @@
+"""Undo bit flips on the full vector of ``2^n`` probabilities, under many hypotheses at once.
+
+A hypothesis is a channel (flip rates) and a sparsity. For each, the counts are explained as
+
+``P(y) = b u(y) + (1 - b) sum_x K(y|x) x``
+
+with ``x`` the ideal distribution (Dirichlet prior of one concentration), ``K`` independent flips of every bit, and
+``b`` the share of shots that tell nothing, spread as a *product of biased bits* ``u``: that is what hopeless
+hardware returns, not uniform noise. Variational Bayes gives the posterior of ``x`` and ``b``, the bias of each bit
+is a point estimate near 1/2. The answer that maximises the expected Hellinger fidelity is built from posterior
+means of ``sqrt(x)``, so that is what a hypothesis hands over.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.stats.special import digamma, exp_digamma, log_gamma, mean_root, perplexity
+
+Floats = NDArray[np.float64]
+
+_BIAS = 0.12
+"""Largest distance of a background bit's P(1) from 1/2."""
+_BIAS_SHOTS = 30.0
+"""Weight of the prior that a background bit is fair, in shots for each outcome."""
+_WARM_UP = 6
+"""Plain steps before extrapolation begins."""
+_STRIDE = 12.0
+"""Longest extrapolation, in steps."""
+
+_LONG = 8
+"""Bits from which single precision is used: half the time, and errors of 1e-5 in a root."""
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What a set of hypotheses says about the ideal distribution; the first axis is hypotheses."""
+
+    flips: Floats
+    """``(n_hypotheses,)``: mean flip rate of a bit."""
+    concentration: Floats
+    """``(n_hypotheses,)``: Dirichlet parameter of every string; small means sparse."""
+    roots: Floats
+    """``(n_hypotheses, 2**n)``: posterior mean of ``sqrt(ideal)``, scaled to unit length."""
+    evidence: Floats
+    """``(n_hypotheses,)``: variational lower bound of the log probability of the counts."""
+    background: Floats
+    """``(n_hypotheses,)``: share of shots that tell nothing about the ideal."""
+    shapes: NDArray[Any]
+    """``(n_hypotheses, 2**n)``: the posterior of the ideal is Dirichlet with these parameters."""
+
+    def strings(self) -> Floats:
+        """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
+        return perplexity(self.shapes / self.shapes.sum(axis=1, keepdims=True))
+
+
+def effective_shots(counts: Floats, drift: float) -> float:
+    """Give the number of independent shots that say as much as these counts do.
+
+    Real probabilities drift between repetitions: with a relative variance `drift` of each, the counts vary by
+    more than shot noise, ``chi2/dof = 1 + drift * shots * sum_y p(y)^2``.
+
+    Args:
+        counts: ``(n_outcomes,)``, in shots.
+        drift: relative variance of a probability from one run to the next.
+
+    Example:
+        >>> effective_shots(np.full(4, 250.0), 0.0), round(effective_shots(np.full(4, 250.0), 0.03), 1)
+        (1000.0, 117.6)
+    """
+    shots = float(counts.sum())
+    return shots / (1 + drift * float((counts**2).sum()) / max(shots, 1.0))
+
+
+def smooth(counts: Floats) -> Floats:
+    """Give the posterior mean of the square root of the probabilities that the counts were drawn from.
+
+    No channel is undone: this is the best reading of the raw counts themselves under Hellinger fidelity. The
+    Dirichlet concentration is the one that makes the counts most probable.
+
+    Args:
+        counts: ``(n_strings,)``, in shots, zeros included.
+
+    Returns:
+        ``(n_strings,)``, unit length.
+
+    Example:
+        >>> np.round(smooth(np.array([60.0, 40, 50, 50])) ** 2, 2)
+        array([0.28, 0.22, 0.25, 0.25])
+        >>> np.round(smooth(np.array([500.0, 0, 0, 500])) ** 2, 3)
+        array([0.5, 0. , 0. , 0.5])
+    """
+    n_strings = len(counts)
+    tried = np.geomspace(1 / n_strings, 30.0, 14)[:, None]
+    seen = counts[counts > 0]
+    evidence = (log_gamma(tried * n_strings) - log_gamma(tried * n_strings + counts.sum()))[:, 0] + (
+        log_gamma(seen + tried) - log_gamma(tried)
+    ).sum(axis=1)
+    root = mean_root(counts + tried[int(np.argmax(evidence))])
+    unit: Floats = root / np.sqrt(root @ root)
+    return unit
+
+
+def channel_matrices(rates: Floats) -> Floats:
+    """Give ``K(y|x)``, the product over bits of the chance to read y's bit when x's was sent.
+
+    Args:
+        rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1).
+
+    Returns:
+        ``(n_hypotheses, 2**n_bits, 2**n_bits)``, row y, column x.
+
+    Example:
+        >>> channel_matrices(np.array([[[0.1, 0.2]]]))
+        array([[[0.9, 0.2],
+                [0.1, 0.8]]])
+    """
+    matrices = np.ones((len(rates), 1, 1))
+    up, down = rates[..., 0], rates[..., 1]
+    bits = np.stack([np.stack([1 - up, down], axis=-1), np.stack([up, 1 - down], axis=-1)], axis=-2)
+    for bit in range(rates.shape[1]):
+        size = 2 << bit
+        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
+    return matrices
+
+
+class IndependentFlips:
+    """Independent flips as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix."""
+
+    def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:
+        n_bits = rates.shape[1]
+        low = n_bits // 2
+        self.high = channel_matrices(rates[:, low:]).astype(dtype)
+        self.low = channel_matrices(rates[:, :low]).astype(dtype)
+        self.low_back = np.ascontiguousarray(self.low.transpose(0, 2, 1))
+        self.high_back = np.ascontiguousarray(self.high.transpose(0, 2, 1))
+        self.shape = (len(rates), 1 << (n_bits - low), 1 << low)
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Give what is read when each vector is sent."""
+        return self._apply(self.high, vectors, self.low_back)
+
+    def back(self, vectors: Floats) -> Floats:
+        """Apply the transpose."""
+        return self._apply(self.high_back, vectors, self.low)
+
+    def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
+        spread: Floats = left @ (vectors.reshape(self.shape) @ right)
+        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
+
+
+@own_errstate
+def deconvolve(
+    counts: Floats, rates: Floats, concentration: Floats, *, steps: int = 60, biased: bool = True
+) -> Posterior:
+    """Find the posterior of the ideal distribution under every hypothesis.
+
+    Args:
+        counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
+            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis, all of one total.
+        rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
+        concentration: ``(n_hypotheses,)``, positive.
+        steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
+            plain ones would).
+        biased: let the background be a product of biased bits; otherwise it is uniform.
+
+    Cost: ``steps * n_hypotheses * 2**(3n/2)`` multiplications; 7 ms for 5 bits, 0.05 s for 10 (45 hypotheses).
+
+    Raises:
+        ValueError: the length of `counts` is no power of two.
+
+    Example:
+        >>> found = deconvolve(np.array([810.0, 90, 90, 10]), np.full((1, 2, 2), 0.1), np.array([0.1]))
+        >>> bool(found.roots[0, 0] ** 2 > 0.95)
+        True
+    """
+    n_bits = counts.shape[-1].bit_length() - 1
+    if counts.shape[-1] != 1 << n_bits:
+        raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
+    bits = index_bits(np.arange(1 << n_bits), n_bits)
+    dtype = np.float32 if n_bits >= _LONG else np.float64
+    state = Ascent(counts.astype(dtype), bits, IndependentFlips(rates, dtype), concentration, biased)
+    state.run(steps)
+    return state.posterior(rates.mean(axis=(1, 2)), concentration)
+
+
+class Channel(Protocol):
+    """What turns strings that are sent into strings that are read; the first axis is hypotheses."""
+
+    def __call__(self, vectors: Floats) -> Floats:
+        """Give what is read when each vector is sent."""
+
+    def back(self, vectors: Floats) -> Floats:
+        """Apply the transpose."""
+
+
+class Ascent:
+    """Coordinate ascent of the variational bound: Dirichlet over the ideal, Beta over the background share.
+
+    Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same.
+    """
+
+    def __init__(
+        self, counts: NDArray[Any], bits: NDArray[Any], channel: Channel, concentration: Floats, biased: bool
+    ) -> None:
+        n_hypotheses, n_bits = len(concentration), bits.shape[1]
+        self.counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
+        self.bits, self.channel, self.biased = bits.astype(counts.dtype), channel, biased
+        self.prior = concentration[:, None].astype(counts.dtype)
+        shots = float(self.counts[0].sum(dtype=np.float64))
+        self.total = shots + 2.0
+        self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
+        sent = channel.back(self.counts)
+        self.shape = self.prior + counts.dtype.type(0.5) * (counts.dtype.type(shots / sent.shape[1]) + sent)
+        self.bias = np.full((n_hypotheses, n_bits), 0.5)
+        self.background = np.full(self.counts.shape, 0.5**n_bits, counts.dtype)
+
+    def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
+        """Hand over what is known of the ideal."""
+        roots = mean_root(self.shape.astype(np.float64))
+        roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
+        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
+
+    def run(self, steps: int) -> None:
+        """Take plain steps, then pairs of steps followed by an extrapolation."""
+        for _ in range(min(_WARM_UP, steps)):
+            self.shape, self.lost, self.bias = self.step(self.shape, self.lost)
+        self.set_background()
+        for _ in range((steps - _WARM_UP) // 2):
+            first = self.step(self.shape, self.lost)
+            second = self.step(*first[:2])
+            self.extrapolate(first, second)
+            self.bias = second[2]
+            self.set_background()
+        self.shape, self.lost, self.bias = self.step(self.shape, self.lost)
+
+    def step(self, shape: Floats, lost: Floats) -> tuple[Floats, Floats, Floats]:
+        """Share every count out to the strings and the background that may have sent it."""
+        sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
+        sent *= (exp_digamma(self.total - lost) / exp_digamma(whole)).astype(sent.dtype)
+        stray = exp_digamma(lost).astype(sent.dtype) * self.background
+        expected = self.channel(sent)
+        expected += stray
+        ratio = self.counts / np.maximum(expected, np.finfo(expected.dtype).tiny)
+        shares = self.channel.back(ratio)
+        shares *= sent
+        shares += self.prior
+        stray *= ratio
+        wasted = stray.sum(axis=1, keepdims=True, dtype=np.float64)
+        bias = self.bias
+        if self.biased:
+            bias = (stray @ self.bits + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
+            bias = np.clip(bias, 0.5 - _BIAS, 0.5 + _BIAS)
+        return shares, 1 + wasted, bias
+
+    def extrapolate(self, first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats]) -> None:
+        """Follow the direction of two steps further, in logarithms; the length from their change of speed."""
+        start = self.logs(self.shape, self.lost)
+        speed = self.logs(*first[:2])
+        speed -= start
+        change = self.logs(*second[:2])
+        change -= start
+        change -= 2 * speed
+        weight = np.hstack([self.shape, np.ones_like(self.lost, self.shape.dtype)])
+        length = np.einsum("ij,ij,ij->i", weight, speed, speed)
+        length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
+        stride = np.clip(np.sqrt(length), 1.0, _STRIDE)[:, None]
+        change *= stride
+        speed *= 2
+        change += speed
+        change *= stride
+        start += change
+        odds = np.exp(np.clip(start, -80, 80, out=start), out=start)
+        self.shape = np.clip(odds[:, :-1], self.prior, self.prior + self.counts.dtype.type(self.total))
+        lost = odds[:, -1:].astype(np.float64)
+        self.lost = np.clip(self.total * lost / (1 + lost), 1.0, self.total - 1.0)
+
+    def logs(self, shape: Floats, lost: Floats) -> Floats:
+        """Give the logarithms of the state, in which steps are nearly straight."""
+        logs: Floats = np.hstack([shape, (lost / (self.total - lost)).astype(shape.dtype)])
+        np.log(logs, out=logs)
+        return logs
+
+    def set_background(self) -> None:
+        """Spread the lost shots as a product of the biased bits."""
+        if self.biased:
+            unset = np.log1p(-self.bias)
+            slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
+            exponent = slopes.astype(self.bits.dtype) @ self.bits.T
+            exponent += level.astype(exponent.dtype)
+            self.background = np.exp(exponent, out=exponent)
+
+    def evidence(self) -> Floats:
+        """Give the variational bound, with the prior of the bias as a penalty."""
+        shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
+        lost, total = self.lost, np.array([[self.total]])
+        kept = self.total - lost
+        whole, n_strings = shape.sum(axis=1, keepdims=True), shape.shape[1]
+        rate_of_kept = exp_digamma(kept) / exp_digamma(total)
+        sent = exp_digamma(shape) * rate_of_kept / exp_digamma(whole)
+        expected = (
+            self.channel(sent.astype(self.shape.dtype)) + exp_digamma(lost) / exp_digamma(total) * self.background
+        )
+        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1, dtype=np.float64)
+        ideal = (
+            (log_gamma(whole) - log_gamma(prior * n_strings) + n_strings * log_gamma(prior))[:, 0]
+            - log_gamma(shape).sum(axis=1)
+            + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1)
+        )
+        share = (
+            (log_gamma(total) - log_gamma(kept) - log_gamma(lost))
+            + (kept - 1) * (digamma(kept) - digamma(total))
+            + (lost - 1) * (digamma(lost) - digamma(total))
+        )[:, 0]
+        bound: Floats = fit - ideal - share + _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
+        return bound

@@ -1,0 +1,1 @@
+"""Whole estimators, each of which a method puts behind the one verb."""

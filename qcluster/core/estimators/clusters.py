@@ -1,0 +1,155 @@
+"""Hamming clustering with qubit-wise majority centroids (arXiv:2504.10801, section 1 of the theory page).
+
+Tie rules, declared once for the package. Strings of equal weight are ordered by their total Hamming distance to
+all shots, nearest first: a rule that does not change when bits are relabelled or flipped. Only strings that tie in
+both are ordered by value. A string equally near to two centroids joins the one that comes first, and a bit that
+half of a cluster's weight sets becomes 1.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Bits, Words, hamming, pack, weight_of_ones
+
+Floats = NDArray[np.float64]
+
+_QUANTUM = 2.0**-20
+"""Bit costs are whole multiples of this, so that sums of them are exact in any order."""
+_ROWS = 1 << 16
+"""Rows handled at once where bits become floats."""
+_ON_THE_EDGE = 1e-9
+"""A distance that exceeds the radius by less than this counts as equal to it."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A weighted Hamming distance: what a flip of each bit costs, and how far a cluster reaches."""
+
+    costs: Floats
+    """``(n_bits,)``: 1 for the least noisy bit, less for noisier ones (log-odds of a flip, relative)."""
+    radius: float
+    """Largest distance at which a string joins a centroid, in the units of the costs."""
+
+    def distances(self, rows: Bits, centroids: Bits) -> Floats:
+        """Give the ``(n_rows, n_centroids)`` distances; exact, whatever the order of bits."""
+        if (self.costs == 1).all():
+            return hamming(pack(rows), pack(centroids)).astype(np.float64)
+        weighted = centroids * self.costs
+        found = np.empty((len(rows), len(centroids)))
+        for start in range(0, len(rows), _ROWS):
+            part = rows[start : start + _ROWS].astype(np.float64)
+            found[start : start + _ROWS] = part @ (self.costs[:, None] - 2 * weighted.T) + weighted.sum(axis=1)
+        return found
+
+    def nearest(self, rows: Bits, centroids: Bits) -> NDArray[np.intp]:
+        """Label rows with their nearest centroid (the first of equals), or -1 beyond the radius."""
+        distances = self.distances(rows, centroids)
+        labels: NDArray[np.intp] = distances.argmin(axis=1)
+        labels[distances[np.arange(len(rows)), labels] > self.radius + _ON_THE_EDGE] = -1
+        return labels
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The result of clustering."""
+
+    centroids: Bits
+    """``(k, n_bits) bool``."""
+    weights: Floats
+    """``(k,)``: total weight of the members of each."""
+    labels: NDArray[np.intp]
+    """``(n_rows,)``: index of the centroid, -1 for an outlier."""
+    n_iter: int
+    """Rounds of assignment done."""
+
+
+def channel_metric(rates: Floats, mul: float = 2.0) -> Metric:
+    """Make the metric of a symmetric bit-flip channel.
+
+    A flip of bit i costs ``ln((1 - p_i) / p_i)`` of log-likelihood; the radius is ``mul`` times the variance of
+    each bit's flips times its cost. Both are divided by the largest cost. With equal rates this is the Hamming
+    distance and ``R = mul n p (1 - p)`` of arXiv:2504.10801.
+
+    Args:
+        rates: ``(n_bits,)`` flip rates in [0, 0.5].
+        mul: radius multiplier.
+
+    Example:
+        >>> metric = channel_metric(np.full(10, 0.1))
+        >>> metric.costs[0], round(metric.radius, 9)
+        (np.float64(1.0), 1.8)
+    """
+    inside = np.clip(rates, 1e-9, 0.5)
+    costs = np.log1p(-inside) - np.log(inside)
+    top = costs.max(initial=0.0)
+    costs = np.maximum(np.rint(costs / top / _QUANTUM), 1) * _QUANTUM if top > 0 else np.ones_like(costs)
+    return Metric(costs, float(mul * (rates * (1 - rates) * costs).sum()))
+
+
+def most_frequent(bits: Bits, weights: Floats, k: int) -> NDArray[np.intp]:
+    """Give the rows of the k largest weights, by the tie rule of this module.
+
+    Args:
+        bits: ``(n_rows, n_bits) bool``, distinct, sorted by value.
+        weights: ``(n_rows,)``.
+        k: how many at most.
+    """
+    k = min(k, len(weights))
+    if k < 1:
+        return np.zeros(0, dtype=np.intp)
+    rows = np.flatnonzero(weights >= np.partition(weights, len(weights) - k)[len(weights) - k])
+    ones, total = weight_of_ones(bits, weights), weights.sum()
+    spread = np.concatenate(
+        [bits[rows[i : i + _ROWS]].astype(np.float64) @ (total - 2 * ones) for i in range(0, len(rows), _ROWS)]
+    )
+    return rows[np.lexsort((rows, spread, -weights[rows]))][:k]
+
+
+def majority(bits: Bits, weights: Floats) -> Bits:
+    """Vote qubit by qubit: ``(n_bits,) bool``, True where at least half of the weight has a 1."""
+    voted: Bits = 2 * weight_of_ones(bits, weights) >= weights.sum()
+    return voted
+
+
+def cluster(bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter: int = 100) -> Clusters:
+    """Alternate assignment and majority vote from given starts until nothing changes.
+
+    Every shot joins its nearest centroid if that lies within the radius, else it is an outlier; each centroid
+    becomes the qubit-wise majority vote of its members; a centroid without members stays. Each round lowers the
+    summed distance capped at the radius, so rounds end; `max_iter` is a safety net.
+
+    Args:
+        bits: ``(n_rows, n_bits) bool``.
+        weights: ``(n_rows,)``, shots of each row.
+        starts: ``(k, n_bits) bool``.
+        metric: distance and radius.
+        max_iter: most rounds.
+
+    Returns:
+        Clusters in the order of the starts. Cost per round: n_rows x k distances.
+    """
+    centroids = starts.copy()
+    n_iter, settled = 0, False
+    while not settled and n_iter < max_iter:
+        n_iter += 1
+        labels = metric.nearest(bits, centroids)
+        moved = centroids.copy()
+        for k in range(len(centroids)):
+            members = labels == k
+            if members.any():
+                moved[k] = majority(bits[members], weights[members])
+        settled = np.array_equal(moved, centroids)
+        centroids = moved
+    inside = labels >= 0
+    share: Floats = np.bincount(labels[inside], weights[inside], minlength=len(centroids)).astype(np.float64)
+    return Clusters(centroids, share, labels, n_iter)
+
+
+def merge_duplicates(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
+    """Merge equal centroids into the first of them, adding their weights, and drop those without weight."""
+    words: Words = pack(centroids)
+    first = (hamming(words, words) == 0).argmax(axis=1)
+    merged: Floats = np.bincount(first, weights, minlength=len(weights)).astype(np.float64)
+    return centroids[merged > 0], merged[merged > 0]

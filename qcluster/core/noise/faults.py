@@ -1,0 +1,96 @@
+"""What the faults of a compiled circuit do to the measured bits: patterns of flips, each with a rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Words
+from qcluster.core.frozen import Frozen
+from qcluster.core.noise.bitflips import as_rates
+
+Floats = NDArray[np.float64]
+
+KINDS = ("gate", "idle", "readout", "crosstalk")
+"""Where a pattern comes from; `FaultMasks.kind` holds indices into this."""
+
+GATE, IDLE, READOUT, CROSSTALK = range(4)
+
+
+@dataclass(frozen=True, eq=False)
+class FaultMasks(Frozen):
+    """Hold the flip patterns ("masks") of one compiled circuit, with how often each occurs, and its readout errors.
+
+    Under Pauli noise every fault flips one pattern of measured bits. Faults strike independently, so that mask m
+    occurs a Poisson-distributed number of times with mean ``rates[m]``, and flips its bits with probability
+    ``(1 - exp(-2 rates[m])) / 2``. The distribution E of the total pattern is diagonal in the Walsh domain:
+    ``E^(k) = exp(-2 sum_m rates[m] (k.m mod 2))``. Readout, which may treat 0 and 1 differently, acts afterwards.
+
+    Example:
+        >>> faults = FaultMasks(2, np.array([[3]], dtype=np.uint64), np.array([0.1]), np.array([0]), np.zeros((2, 2)))
+        >>> faults.expected_faults, faults.scaled(2).rates.tolist()
+        (0.1, [0.2])
+    """
+
+    n_bits: int
+    """Number of classical bits."""
+    masks: Words
+    """(n_masks, n_words) uint64. Bits that each fault flips, packed as in `qcluster.core.counts.bits`; distinct per
+    kind."""
+    rates: Floats
+    """(n_masks,) expected number of such faults per shot, from the calibration."""
+    kind: NDArray[np.uint8]
+    """(n_masks,) index into `KINDS`."""
+    readout: Floats
+    """(n_bits, 2): P(read 1|0), P(read 0|1), with the decay between the last gate and the measurement."""
+
+    def __post_init__(self) -> None:
+        words = np.array(self.masks, dtype=np.uint64)
+        rates, kind = np.array(self.rates, dtype=np.float64), np.array(self.kind, dtype=np.uint8)
+        n_words = max(1, (self.n_bits + 63) // 64)
+        if words.ndim != 2 or words.shape[1] != n_words or rates.shape != words.shape[:1] or kind.shape != rates.shape:
+            raise ValueError(
+                f"masks must be (n_masks, {n_words}) and rates and kind (n_masks,) for {self.n_bits} bits; "
+                f"got {words.shape}, {rates.shape} and {kind.shape}"
+            )
+        if not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
+        readout = np.array(as_rates(np.asarray(self.readout, dtype=np.float64).reshape(self.n_bits, 2), self.n_bits))
+        for name, array in (("masks", words), ("rates", rates), ("kind", kind), ("readout", readout)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @property
+    def expected_faults(self) -> float:
+        """Mean number of faults per shot that flip a measured bit, readout not counted."""
+        return float(self.rates.sum())
+
+    def scaled(self, factor: float) -> FaultMasks:
+        """Multiply all rates, readout included (kept below one half)."""
+        return replace(self, rates=self.rates * factor, readout=np.minimum(self.readout * factor, 0.49))
+
+    def symmetrised(self) -> FaultMasks:
+        """Give both readout errors of a bit their mean: what twirled measurements do on average."""
+        return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
+
+    def with_rates(self, rates: Floats) -> FaultMasks:
+        """Replace the rates of the masks."""
+        return replace(self, rates=rates)
+
+
+def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[Words, Floats, NDArray[np.uint8]]:
+    """Add up the rates of equal masks of one kind, and drop masks that flip nothing.
+
+    Returns:
+        masks, rates, kind as in `FaultMasks`, sorted by kind, then by value.
+    """
+    keep = masks.any(axis=1)
+    masks, rates, kind = masks[keep], rates[keep], kind[keep]
+    if not len(masks):
+        return masks, rates, kind
+    order = np.lexsort((*masks.T, kind))
+    masks, rates, kind = masks[order], rates[order], kind[order]
+    first = np.r_[True, (masks[1:] != masks[:-1]).any(axis=1) | (kind[1:] != kind[:-1])]
+    return masks[first], np.add.reduceat(rates, np.flatnonzero(first)), kind[first]

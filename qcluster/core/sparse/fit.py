@@ -1,0 +1,242 @@
+"""The sparse mixture: a few strings, flipped by a noisy channel, explain the counts."""
+
+from dataclasses import dataclass, replace
+
+import attrs
+import numpy as np
+
+from qcluster.core.counts.bits import Bits
+from qcluster.core.settings import within
+from qcluster.core.sparse.description_length import score
+from qcluster.core.sparse.em import settle
+from qcluster.core.sparse.forward_selection import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
+from qcluster.core.sparse.local_search import improve
+from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
+from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_evidence, by_gap, is_heavy
+from qcluster.core.sparse.thinning import everywhere, thinned
+from qcluster.core.stats.goodness import collisions
+from qcluster.core.stats.special import perplexity
+
+_HELD = 1 << 20
+"""Numbers held at once to compare strings."""
+_POOL = 96
+"""Most frequent strings that growth may pick."""
+_OF_SIZE = 2
+"""Mixtures of each number of strings that are refitted with free rates."""
+_OBVIOUS = 10.0
+"""Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
+_SETTLE = 8
+"""EM rounds of the first refit with free rates."""
+
+MOST_BITS = 896
+"""Widest register: beyond, probabilities against uniform noise leave double precision."""
+_SEARCHED = 1 << 15
+"""Distinct strings on which strings are searched: of more, a sample of the shots."""
+_WEIGHED = 5
+"""EM rounds over weights on all shots, where a sample was searched."""
+
+
+@attrs.frozen
+class MixtureSettings:
+    """The knobs of the sparse mixture; a value out of its range is a ValueError, another type a TypeError."""
+
+    max_clusters: int = within(32, 1, 4096, whole=True)
+    """Most strings that may explain the counts; in [1, 4096]."""
+    rates_tried: tuple[float, ...] = within(
+        (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
+    )
+    """Flip rates at which growth starts, from a good device to one near its end; each in (0, 0.5)."""
+    prior_shots: float = within(30.0, 0, open_low=True)
+    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device; in (0, inf)."""
+    sharpness: float = within(2.0, 0)
+    """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""
+    misfit: float = within(2.5, 0)
+    """Standard deviations up to which the noise counts as simple: independent flips at one rate; in [0, inf)."""
+    rounds: int = within(30, 1, whole=True)
+    """Most EM rounds of a final fit; in [1, inf)."""
+
+
+@dataclass(frozen=True)
+class MixtureFit:
+    """The sparse mixture fitted to counts, and what a guard needs to judge it."""
+
+    centroids: Bits
+    """``(k, n) bool``, heaviest first."""
+    weights: Floats
+    """``(k,)`` summing to 1: the mitigated distribution over the centroids, averaged over the plausible numbers."""
+    rates: Floats
+    """``(n, 2)`` P(read 1|0) and P(read 0|1), averaged over the error regimes."""
+    regimes: Floats
+    """``(s,)`` share of the shots in each error regime; the odds of a flip are multiplied by `likelihood.TILTS`."""
+    background: float
+    """Share of uniform noise."""
+    log_likelihood: float
+    """Of all shots, under the most plausible number of clusters."""
+    model: Floats
+    """``(u,)`` probability of each string given to `fit_mixture`, in its order."""
+    agreement: float
+    """Cosine between counts and model, the uniform part taken from both: near 1 where the model explains the counts."""
+    excess: float
+    """How many standard deviations the collisions between shots exceed those of uniform noise."""
+    gap: float
+    """How clear the number of strings is: the drop in likelihood gain behind it, or the odds of the evidence for it, as
+    a factor. Near 1, the number is a guess."""
+    flip_rate: float
+    """Flips per bit of an average shot, counting uniform noise as one half."""
+    perplexity: float
+    """Effective number of distinct strings in the counts."""
+    sizes: tuple[int, ...]
+    """Plausible numbers of strings, the most probable first."""
+    plausibility: Floats
+    """``(len(sizes),)`` their probabilities."""
+    simple: bool
+    """True where independent flips at one rate for all bits explain the counts: then evidence, not gaps, decides."""
+    ring: bool
+    """True where the answer is a ring of strings around a centre."""
+
+
+# OpenBLAS raises the flag, now and then, for lanes beyond short rows: the results are finite.
+@np.errstate(invalid="ignore")
+def fit_mixture(
+    bits: Bits, weights: Floats, *, rates: Floats | None = None, settings: MixtureSettings | None = None
+) -> MixtureFit:
+    """Explain counts by a few strings and a noisy channel.
+
+    ``P(y) = b 2^-n + (1 - b) sum_k w_k sum_s r_s prod_i P_s(y_i | c_ki)``, all parameters learned from the counts: the
+    strings c_k and their weights, two flip rates a bit, shared error regimes (some shots have many errors) and a
+    uniform share. docs/mixture.md tells how.
+
+    Args:
+        bits: ``(u, n) bool`` distinct observed strings.
+        weights: ``(u,)`` their shots.
+        rates: ``(n, 2)`` P(read 1|0) and P(read 0|1) expected; the counts may overrule them. None: learned.
+        settings: the knobs.
+
+    Returns:
+        The fit. Deterministic. Cost: some hundred products of ``(k, n)`` and ``(n, u)`` matrices; beyond 32,768
+        strings these on a thinned sample, and one on all.
+
+    Raises:
+        ValueError: no shots, more than 896 bits, or arrays that do not go together.
+
+    Example:
+        >>> bits = np.array(np.meshgrid(*[[False, True]] * 3)).reshape(3, -1).T
+        >>> found = fit_mixture(bits, np.array([430.0, 20, 18, 21, 22, 17, 22, 450]))
+        >>> sorted(found.centroids.astype(int).tolist())
+        [[0, 0, 0], [1, 1, 1]]
+    """
+    settings = settings or MixtureSettings()
+    weights = np.asarray(weights, dtype=np.float64)
+    if bits.ndim != 2 or weights.shape != bits.shape[:1]:
+        raise ValueError(f"bits must be (u, n) and weights (u,); got {bits.shape} and {weights.shape}")
+    if bits.shape[1] > MOST_BITS:
+        raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
+    if not weights.sum() > 0 or not bits.shape[1]:
+        raise ValueError("a mixture needs shots on at least one bit; got none")
+    rows = lay_out(*thinned(bits, weights, _SEARCHED))
+    prior = Prior(settings.prior_shots, rates)
+    pool, place = candidates(rows, _POOL)
+    most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
+    grown = grow(rows, pool, place, settings.rates_tried, most)
+    if grown.dense:
+        found = Chosen([_deconvolved(rows, pool, place, grown, settings)], np.ones(1), 1.0)
+    else:
+        found = _few(rows, pool, place, grown, prior, settings)
+    if rows.shots < weights.sum():
+        rows, rounds = Rows(bits, weights), 0 if found.ring else _WEIGHED
+        found = replace(found, models=[everywhere(bits, weights, model, rounds) for model in found.models])
+    return _report(rows, weights, found)
+
+
+def _few(rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, settings: MixtureSettings) -> Chosen:
+    """Refit what was grown, and choose how many strings."""
+    tried = _likeliest(grown.prefixes + [model for one in grown.models for model in eliminate(rows, one)])
+    if not tried:
+        tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
+    most, limit = settings.max_clusters, settings.misfit
+    simple = by_evidence(rows, tried, pool, place, prior, most, limit) if grown.models else None
+    if simple is not None:
+        return simple
+    path: Path = [None] * most
+    for model in settle(rows, tried, prior, _SETTLE):
+        known = path[len(model.weights) - 1]
+        if known is None or score(rows, model) < score(rows, known):
+            path[len(model.weights) - 1] = model
+    met = [model for model in path if model is not None]
+    best = min(met, key=lambda model: score(rows, model))
+    if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
+        best = improve(rows, best, pool, place, prior, most)
+    simple = by_evidence(rows, [best, *met], pool, place, prior, most, limit) if is_heavy(rows, best) else None
+    return simple or by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
+
+
+def _likeliest(models: list[Model]) -> list[Model]:
+    """Keep, of each number of strings, the likeliest models that do not share their centroids."""
+    kept: dict[int, dict[bytes, Model]] = {}
+    for model in sorted(models, key=lambda model: -model.log_likelihood):
+        of_size = kept.setdefault(len(model.weights), {})
+        if len(of_size) < _OF_SIZE:
+            of_size.setdefault(b"".join(sorted(row.tobytes() for row in model.centroids)), model)
+    return [model for of_size in kept.values() for model in of_size.values()]
+
+
+def _deconvolved(rows: Rows, pool: Bits, place: Indices, grown: Growth, settings: MixtureSettings) -> Model:
+    """Weigh the most frequent strings under the channel grown, where no few of them explain the counts."""
+    sent, k = pool[: settings.max_clusters], min(len(pool), settings.max_clusters)
+    odds = grown.models[0].odds if grown.models else np.full((rows.n_bits, 2), 0.1)
+    start = Model(sent, np.full(k, 1 / k), odds, REGIMES, 0.1)
+    return reweigh(rows, replace(start, kernel=spread(rows, sent, start, place[:k])), _WEIGHED)
+
+
+def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
+    best = found.models[0]
+    assert best.total is not None
+    centroids, averaged = average(found.models, found.belief)
+    agreement, excess = _agreement(rows, best)
+    total = best.total * np.exp(-rows.unit)
+    if rows.weights is not weights:
+        total[np.argsort(-weights, kind="stable")] = total.copy()
+    rates, ones = best.rates(), best.weights @ best.centroids
+    flips = float((rates[:, 0] * (1 - ones) + rates[:, 1] * ones).mean())
+    return MixtureFit(
+        centroids=centroids,
+        weights=averaged,
+        rates=rates,
+        regimes=best.regimes,
+        background=best.background,
+        log_likelihood=best.log_likelihood,
+        model=total,
+        agreement=agreement,
+        excess=excess,
+        gap=found.gap,
+        flip_rate=best.background / 2 + (1 - best.background) * flips,
+        perplexity=float(perplexity(weights / rows.shots)),
+        sizes=tuple(len(model.weights) for model in found.models),
+        plausibility=found.belief,
+        simple=found.simple,
+        ring=found.ring,
+    )
+
+
+def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
+    """Give the cosine between counts and model without the uniform part, and the z-score of the excess collisions."""
+    assert model.total is not None
+    shots, uniform = rows.shots, float(np.exp(-rows.unit))
+    beyond = collisions(rows.weights) - uniform
+    excess = beyond * shots / np.sqrt(2 * uniform)
+    used = np.flatnonzero(model.regimes > 1e-4)
+    tilted = model.odds[None] * TILTS[used, None, None]
+    flip = tilted / (1 + tilted)
+    reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
+    reads_one = reads_one.reshape(-1, rows.n_bits)
+    share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
+    apart, step = np.zeros((len(share), len(share))), max(1, _HELD // len(share) ** 2)
+    for start in range(0, rows.n_bits, step):
+        one = reads_one.T[start : start + step]
+        apart += np.log(1 - one[:, :, None] - one[:, None] + 2 * one[:, :, None] * one[:, None]).sum(axis=0)
+    overlap = np.exp(apart)
+    b = model.background
+    own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
+    cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform
+    cosine = cross / np.sqrt(max(beyond, 1e-300) * max(own, 1e-300)) if beyond > 0 else 0.0
+    return float(cosine), float(excess)

@@ -1,0 +1,270 @@
+"""Moves that growth from frequent strings cannot make: moving centroids, bits that decay, and rings."""
+
+from dataclasses import replace
+from math import log
+
+import numpy as np
+
+from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.sparse.description_length import score
+from qcluster.core.sparse.em import FAINT, expected, fit, fit_all
+from qcluster.core.sparse.forward_selection import best_share, merged
+from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, distances, spread
+from qcluster.core.sparse.thinning import everywhere
+
+_SPREADS = (0.5, 1.0)
+"""Spreads tried for the logits of the flip rates of one device."""
+_DECAYED = 0.7
+"""Most of a 1 that may have decayed and still be recognised."""
+_MARGIN = 2.0
+"""Evidence, in nats, that turning bits needs over the majority."""
+_GLANCE = 4
+"""EM rounds after which moves are compared."""
+_HOPELESS = 40.0
+"""Nats of likelihood below which a move is not tried."""
+_NEARLY = 10.0
+"""Nats of description length within which the best move is refitted."""
+_LIGHTEST = 6
+"""Centroids of least weight that may be exchanged."""
+_SHORT = 4
+"""Candidates whose share is searched, by the slope of the likelihood."""
+_SLACK = 20.0
+"""Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
+_TYPICAL = (-2.5, -1.5)
+"""Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
+
+
+def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
+    """Move centroids to where their shots say, as long as the description length falls.
+
+    Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
+    """
+    for _ in range(tries):
+        seen, logs = expected(rows, model), np.log(model.odds)
+        normaliser = np.log1p(model.odds * TILTS[:, None, None])
+        as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
+        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
+        moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
+        if (moved == model.centroids).all():
+            break
+        distinct, weights = merged(moved, model.weights)
+        trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
+        if score(rows, trial) >= score(rows, model):
+            break
+        model = trial
+    return model
+
+
+def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 3) -> Model:
+    """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
+
+    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    them all. What it would gain is judged under the present channel; only moves that are not hopeless are refitted, all
+    at once.
+
+    Args:
+        rows: the strings.
+        model: where to start.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        most: most centroids.
+        tries: most moves.
+    """
+    level = score(rows, model)
+    for _ in range(tries):
+        moves = _moves(rows, model, pool, place, most)
+        quick = fit_all(rows, moves, prior, _GLANCE)
+        if not quick:
+            break
+        best = min(quick, key=lambda one: score(rows, one))
+        if score(rows, best) > level + _NEARLY:
+            break
+        best = relocate(rows, fit(rows, best, prior, _GLANCE), prior, _GLANCE, tries=1)
+        if (found := score(rows, best)) >= level - 1e-6 * abs(level):
+            break
+        level, model = found, best
+    return model
+
+
+def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> list[Model]:
+    assert model.kernel is not None
+    share = (model.weights * (1 - model.background)).astype(np.float32)
+    k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
+    out = np.append(light, k) if k < most else light
+    kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
+    kept[np.arange(len(light)), light] = 0
+    total = kept @ model.kernel
+    total += 1 - kept.sum(axis=1)[:, None]
+    before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
+    columns = spread(rows, pool, model, place)
+    slope = columns @ (rows.shares / total).T
+    slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
+    short = np.argsort(-slope, axis=0, kind="stable")[:_SHORT].T
+    lift = columns[short]
+    lift /= total[:, None]
+    lift -= 1
+    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
+    gain = gain.reshape(short.shape) * rows.shots
+    best = gain.argmax(axis=1)
+    moves = []
+    for row, gone in enumerate(out.tolist()):
+        after = before[row] + gain[row, best[row]]
+        if after < model.log_likelihood - (_HOPELESS if gone < k else 0):
+            continue
+        joining, e = pool[short[row, best[row]]], float(joins.reshape(short.shape)[row, best[row]])
+        weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
+        centroids = np.vstack([model.centroids, joining])
+        if gone < k:
+            weights, centroids = np.delete(weights, gone), np.delete(centroids, gone, axis=0)
+        held = float(weights.sum())
+        moves.append(replace(model, centroids=centroids, weights=weights / held, background=max(1 - held, FAINT)))
+    return moves
+
+
+def split_bits(ones: Floats, precision: Floats) -> Bits:
+    """Decide which bits of a single string are 1, when decay may have flipped most of the shots of some.
+
+    The logits of the flip rates of the 0 bits scatter around one mean and those of the 1 bits around another, usually
+    higher, since qubits decay towards 0. No 0 is read as 1 more often than not. By symmetry of bits the answer is a
+    threshold on the share of ones; the one with the highest evidence (means integrated out, spreads averaged) is taken.
+
+    Args:
+        ones: ``(n,)`` share of the string's shots in which the bit is read as 1.
+        precision: ``(n,)`` shots behind it.
+
+    Returns:
+        ``(n,) bool``.
+
+    Example:
+        >>> read_as_one = np.array([0.03, 0.04, 0.05, 0.03, 0.04, 0.05, 0.04, 0.47, 0.95, 0.6, 0.55])
+        >>> split_bits(read_as_one, np.full(11, 1000.0)).astype(int)
+        array([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    logit, noise = _logits(ones, precision)
+    answer = ones > 0.5
+    best = _evidence(logit, noise, answer) + _MARGIN
+    for threshold in np.unique(logit[(ones > 1 - _DECAYED) & ~answer]):
+        level = _evidence(logit, noise, logit >= threshold)
+        if level > best:
+            best, answer = level, logit >= threshold
+    return np.asarray(answer)
+
+
+def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
+    """Give the logit of each share of ones, and its sampling variance."""
+    clipped = np.clip(ones, 1e-4, 1 - 1e-4)
+    return np.log(clipped / (1 - clipped)), 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
+
+
+def _evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
+    """Give the log density of the logits of the share of ones, when these bits were sent as 1."""
+    levels = [
+        _scatter(logit[~sent] - _TYPICAL[0], noise[~sent], spread)
+        + _scatter(-logit[sent] - _TYPICAL[1], noise[sent], spread)
+        for spread in _SPREADS
+    ]
+    return float(np.logaddexp.reduce(levels))
+
+
+def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
+    """Give the log density of logits that scatter around a common mean, which itself scatters by 1 around 0."""
+    precision = 1 / (spread**2 + noise)
+    total = 1 + float(precision.sum())
+    quadratic = float(precision @ centred**2) - float(precision @ centred) ** 2 / total
+    return 0.5 * (float(np.log(precision).sum()) - log(total) - quadratic - len(centred) * log(2 * np.pi))
+
+
+def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
+    """Turn bits of a single centroid whose shots mostly decayed, and refit, where posterior odds favour it.
+
+    The odds: what the likelihood gains or loses, and the evidence of `split_bits` for rates that scatter less.
+    """
+    seen = expected(rows, model)
+    ones, precision = seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots)
+    sent = split_bits(ones, precision)
+    turned = sent ^ model.centroids[0]
+    if not turned.any():
+        return model
+    odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
+    trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
+    logit, noise = _logits(ones, precision)
+    gain = _evidence(logit, noise, sent) - _evidence(logit, noise, model.centroids[0])
+    return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
+
+
+def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
+    """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
+
+    A W state reads as a cloud around a string that is never sent. One weight for all members, so that naming the
+    ring costs no more than naming one string and which of its neighbours is the centre. None where the centre
+    describes the shots better, or where a third of the rounds leave the ring far behind.
+    """
+    n = rows.n_bits
+    if n < 3:
+        return None
+    single = np.eye(n, dtype=bool)
+    centres = model.centroids[0] ^ np.vstack([np.zeros((1, n), dtype=bool), single])
+    around = np.abs(distances(rows, centres) - 1) < 0.5
+    at = int(np.argmax(around @ np.sqrt(rows.weights)))
+    centre = centres[at]
+    if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[at]].sum():
+        return None
+    rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
+    start = Model(
+        centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
+    )
+    # A ring whose members all decay is its centre: more than half of them must survive.
+    surviving, glance = replace(prior, most=1.0), rounds // 3
+    circle = fit(rows, start, surviving, glance, hold_weights=True)
+    if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
+        return None
+    circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
+    if circle.log_likelihood < model.log_likelihood - 2 * _HOPELESS:
+        return None
+    return circle if ring_gain(rows, model, circle, centre) > 0 else None
+
+
+def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
+    """Give how much better a ring describes the shots near its centre than a single string does, in nats.
+
+    Both models are compared on the strings within distance 2 of the centre, given that a shot is one of these:
+    bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.
+    """
+    near = distances(rows, centre[None])[0] < 2.5
+    if not near.any():
+        return -np.inf
+    shots, ball = float(rows.weights[near].sum()), within_two(centre)
+    gain = level_within(rows, circle, near) - level_within(rows, model, near)
+    for sign, one in ((-1, circle), (1, model)):  # in wide registers most of these strings are never read
+        gain += sign * shots * log(_mass(rows, one, ball) / _mass(rows, one, rows.bits[near]))
+    return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
+
+
+def within_two(centre: Bits) -> Bits:
+    """Give all strings that differ from `centre`, ``(n,)``, in at most two bits.
+
+    Example:
+        >>> within_two(np.array([False, True])).astype(int).tolist()
+        [[0, 1], [1, 1], [0, 0], [1, 0]]
+    """
+    n = len(centre)
+    first, second = np.triu_indices(n, 1)
+    flips = np.zeros((1 + n + len(first), n), dtype=bool)
+    flips[1 : n + 1] = np.eye(n, dtype=bool)
+    pairs = np.arange(n + 1, len(flips))
+    flips[pairs, first] = flips[pairs, second] = True
+    return centre ^ flips
+
+
+def _mass(rows: Rows, model: Model, strings: Bits) -> float:
+    total = everywhere(strings, np.ones(len(strings)), model, 0).total
+    assert total is not None
+    return float(total.sum(dtype=np.float64))
+
+
+def level_within(rows: Rows, model: Model, within: Bits) -> float:
+    """Give the log-likelihood of the shots on some strings, given that a shot is on one of these."""
+    assert model.total is not None
+    total = model.total[within].astype(np.float64)
+    return float(rows.weights[within] @ np.log(total / total.sum()))

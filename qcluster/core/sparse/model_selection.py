@@ -1,0 +1,288 @@
+"""How many strings: by evidence where the noise is simple, by gaps where it is not."""
+
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+
+from qcluster.core.counts.bits import Bits
+from qcluster.core.sparse.description_length import choices, evidence, score
+from qcluster.core.sparse.em import fit_all
+from qcluster.core.sparse.forward_selection import CHANCE, eliminate, joining_gains, take
+from qcluster.core.sparse.local_search import improve, level_within, relocate, ring, undo_decay
+from qcluster.core.sparse.model import Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.stats.special import softmax
+
+_TAIL = 2.5
+"""Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
+_NEAR = 2.5
+"""Strings nearer than this to a centroid, in bits, judge between answers of one size."""
+_LIKELY = 8
+"""Mixtures, of least description length, that are weighed at one rate."""
+_FAR = 60.0
+"""Nats of description length behind the best, from which they are not weighed."""
+_QUICK, _ONE_RATE = 4, 8
+"""EM rounds of one rate for all bits: first, and of those that are weighed."""
+_ONE_HEAVY_RATE = 40
+"""The same under heavy noise, which EM hardly tells from lost shots."""
+HEAVY, _FILL = 0.2, 4.0
+"""Flips per bit from which noise is heavy; and fewest shots a string, of all strings of the register: fewer cannot tell
+one rate from many."""
+_FREE = 10
+"""EM rounds of rates of their own for all bits."""
+_REACH = 0.25
+"""Nats a shot that these may gain."""
+_WILD = 10.0
+"""Times the allowed misfit beyond which a few more rounds of EM change nothing."""
+_INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
+"""Shares of the error regimes where flips are independent, before the shots are seen."""
+Path = list[Model | None]
+"""The best mixture met for 1, 2, ... strings."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The plausible mixtures."""
+
+    models: list[Model]
+    """The most probable first."""
+    belief: Floats
+    """Their probabilities."""
+    gap: float
+    """How clear the number of strings is: see `MixtureFit.gap`."""
+    simple: bool = False
+    """True where independent flips at one rate explain the counts."""
+    ring: bool = False
+    """True where the most probable is a ring."""
+
+
+def by_evidence(
+    rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
+) -> Chosen | None:
+    """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
+
+    Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
+    the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
+    gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best mixture is
+    improved first, and weighed with all that backward elimination leaves of it.
+
+    Args:
+        rows: the strings.
+        models: mixtures of any size.
+        pool: ``(m, n)`` candidates.
+        place: ``(m, u)`` their `places`.
+        prior: belief about the rates.
+        most: most centroids.
+        limit: standard deviations.
+
+    Returns:
+        The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
+    """
+    one_rate = replace(prior, common=True)
+    quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
+    lengths = np.array([score(rows, model) for model in quick])
+    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
+    heavy = is_heavy(rows, likely[0])
+    if not heavy and misfit(rows, likely[0]) > _WILD * limit:
+        return None
+    if heavy:
+        likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
+        moved = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+        likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
+    kept = fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
+    found = np.array([evidence(rows, model) for model in kept])
+    order = np.argsort(found, kind="stable")
+    best = kept[order[0]]
+    reach = score(rows, best) + _REACH * rows.shots
+    few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
+    smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
+    if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
+        return None
+    order = order[found[order] - found.min() < 7.0]
+    belief = softmax(-found[order])
+    return Chosen([kept[i] for i in order], belief, float(belief[0] / max(1 - belief[0], 1e-3)), simple=True)
+
+
+def is_heavy(rows: Rows, model: Model) -> bool:
+    """Tell whether so many bits are flipped that frequent strings are no guide, and shots are enough to do better."""
+    return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
+
+
+def _even(model: Model) -> Model:
+    """Start from independent flips at the mean rate."""
+    rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
+    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
+
+
+def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
+    """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
+
+    They cost ``(2n - 1) / 2 ln F`` (Schwarz 1978), F the flips that an average one of them counts.
+    """
+    free = fit_all(rows, [best, *smaller], prior, _FREE)
+    flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
+    price = (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    return min(score(rows, model) for model in free) + price < score(rows, best)
+
+
+def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
+    """Give how many standard deviations Pearson's statistic lies above what chance gives, on well filled strings."""
+    assert model.total is not None
+    awaited = model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit)
+    filled = awaited >= least
+    number = int(filled.sum())
+    excess = float(((rows.weights - awaited)[filled] ** 2 / awaited[filled]).sum()) - number
+    return excess / float(np.sqrt(2 * max(number, 1)))
+
+
+def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
+    """Weigh numbers of strings by the gap in likelihood gains behind them.
+
+    Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
+    stops; but their gains are smaller and fall off slowly.
+
+    Returns:
+        The plausible mixtures, and the gap of the first.
+    """
+    belief, gaps = gap_belief(rows, path, complete, sharpness)
+    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
+    answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
+    for place, (k, model) in enumerate(zip(plausible, answers, strict=True)):
+        if k == 0:
+            model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
+            circle = ring(rows, model, prior, rounds)
+            if circle is not None:
+                model, is_ring = circle, is_ring or place == 0
+        else:
+            model = relocate(rows, model, prior, rounds // 2)
+        answers[place] = model
+    share = belief[plausible]
+    return Chosen(answers, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
+
+
+def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
+    """Give, for each number of strings less one, the better of the path's mixture and the complete one cut there.
+
+    Better is what describes the shots near its strings better: far from all strings, bursts of errors decide, which
+    neither describes.
+    """
+    offers: list[tuple[int, Model]] = []
+    for place, k in enumerate(plausible):
+        known, cut = path[k], k < len(complete.weights)
+        offers += ([] if known is None else [(place, known)]) + ([(place, take(complete, k + 1))] if cut else [])
+    better: dict[int, Model] = {}
+    fitted = fit_all(rows, [model for _, model in offers], prior, rounds)
+    for (place, _), model in zip(offers, fitted, strict=True):
+        better[place] = _nearer(rows, better[place], model) if place in better else model
+    return [better[place] for place in range(len(plausible))]
+
+
+def _nearer(rows: Rows, one: Model, other: Model) -> Model:
+    near = np.zeros(len(rows.weights), dtype=bool)
+    for model in (one, other):
+        near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)
+    return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
+
+
+def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tuple[Floats, Floats]:
+    """Give the probability of each number of strings, and its gap.
+
+    The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
+    in the best mixtures of each size, with rates of their own, and when the strings of the complete mixture join by
+    weight under its rates. The probability rises with the gap to the power `sharpness`, falls as 1/K, and is less
+    where the weights do not step down behind the gap, or where few strings lie behind it although the first of them
+    gains much.
+
+    Args:
+        rows: the strings.
+        path: the best mixture of each size.
+        complete: the mixture of least description length, heaviest string first.
+        sharpness: power of the gap.
+
+    Returns:
+        Two arrays of the length of the path.
+    """
+    size, most = len(path), len(complete.weights)
+    lengths = [np.inf if model is None else score(rows, model) for model in path]
+    last = max(int(np.argmin(lengths)), most - 1)
+    levels = np.full(last + 2, -rows.shots * rows.unit)
+    for k, model in enumerate(path[: last + 1]):
+        levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
+    levels[most:] = np.maximum(levels[most:], complete.log_likelihood)
+    cost = (
+        0.5 * log(max(rows.shots, 8.0)) + log(rows.n_bits) + float(choices(rows.n_bits)[: rows.n_bits // 2 + 1].mean())
+    )
+    full = last + 1 >= 0.85 * size
+    gap, behind = _gaps(concave_steps(levels), full)
+    joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - most)), full)
+    gaps, belief = np.zeros(size), np.zeros(size)
+    gaps[: last + 1] = np.minimum(gap, joined)
+    awaited = _TAIL * np.log(np.maximum(behind / cost, 1.0))
+    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(awaited.tolist())])
+    belief[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    belief[: last + 1] *= _visible(path, complete, last)
+    belief[[k for k in range(most, last + 1) if path[k] is None]] = 0
+    return belief / belief.sum(), gaps
+
+
+def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
+    gains = np.maximum(gains, CHANCE)
+    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE)
+    return np.minimum.accumulate(gains) / behind, behind
+
+
+def concave_steps(levels: Floats) -> Floats:
+    """Give the steps of the least concave curve above these levels (pooling adjacent violators).
+
+    Example:
+        >>> concave_steps(np.array([0.0, 1.0, 4.0, 5.0]))
+        array([2., 2., 1.])
+    """
+    pools: list[tuple[float, int]] = []
+    for gain in np.diff(levels).tolist():
+        total, count = gain, 1
+        while pools and pools[-1][0] * count < total * pools[-1][1]:
+            before = pools.pop()
+            total, count = total + before[0], count + before[1]
+        pools.append((total, count))
+    return np.concatenate([np.full(count, total / count) for total, count in pools])
+
+
+def _at_most(count: int, mean: float) -> float:
+    """Give the chance of at most `count` events when `mean` are expected (Poisson)."""
+    terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
+    return float(np.exp(-mean) * terms.sum())
+
+
+def _visible(path: Path, complete: Model, last: int) -> Floats:
+    """Give how clearly the weights step down behind each number of strings, 0 to 1.
+
+    The step is looked for in the complete mixture and in the best one with one string more: where strings of like
+    weight follow, likelihood gains alone do not justify a cut.
+    """
+    step = np.full(last + 1, np.inf)
+    for k in range(last):
+        more, weights = path[k + 1], complete.weights
+        step[k] = weights[k] / weights[k + 1] if k + 1 < len(weights) else np.inf
+        if more is not None:
+            ordered = np.sort(more.weights)[::-1]
+            step[k] = max(step[k], ordered[k] / ordered[k + 1])
+    return np.asarray(np.clip((step - 1) / 0.5, 0.02, 1.0) ** 2)
+
+
+def average(models: list[Model], belief: Floats) -> tuple[Bits, Floats]:
+    """Average answers by expected Hellinger fidelity: the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``.
+
+    Returns:
+        Distinct strings, heaviest first, and their weights, which sum to 1.
+    """
+    every = np.vstack([model.centroids for model in models])
+    distinct, which = np.unique(every, axis=0, return_inverse=True)
+    owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
+    shares = np.zeros((len(models), len(distinct)))
+    np.add.at(shares, (owner, which.ravel()), np.concatenate([model.weights for model in models]))
+    _, _, top = np.linalg.svd(np.sqrt(shares * belief[:, None]), full_matrices=False)
+    weights = top[0] ** 2
+    order = np.argsort(-weights.round(12), kind="stable")
+    order = order[weights[order] > 1e-9]
+    return distinct[order], weights[order] / weights[order].sum()

@@ -1,0 +1,126 @@
+"""Does a prediction explain counts, shot noise allowed for? Valid where most strings are seen once or never, too."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Bits
+
+Floats = NDArray[np.float64]
+
+_ROWS = 1 << 16
+"""Strings whose signs are held in memory at once."""
+_GRID = np.geomspace(1e-9, 60.0, 400)
+
+
+@lru_cache(maxsize=1)
+def _moments() -> tuple[Floats, Floats]:
+    """Mean and variance of ``c ln(c / mu) - (c - mu)``, c ~ Poisson(mu), at `_GRID`."""
+    counts = np.arange(0, 200)[:, None].astype(np.float64)
+    logs = np.cumsum(np.log(np.maximum(counts, 1)), axis=0)
+    chance = np.exp(counts * np.log(_GRID) - _GRID - logs)
+    excess = counts * np.log(np.maximum(counts, 1) / _GRID) * (counts > 0) - (counts - _GRID)
+    mean = (chance * excess).sum(axis=0)
+    return mean, (chance * excess**2).sum(axis=0) - mean**2
+
+
+def collisions(shots: Floats) -> float:
+    """Estimate ``sum_y p(y)^2`` without bias: the share of pairs of shots that agree.
+
+    Example:
+        >>> collisions(np.array([2.0, 2.0]))
+        0.3333333333333333
+    """
+    total = float(shots.sum())
+    return float(shots @ (shots - 1)) / max(total * (total - 1), 1.0)
+
+
+def beyond_uniform(bits: Bits, shots: Floats) -> float:
+    """Measure by how much counts differ from uniform noise, in standard deviations.
+
+    The largest of three: collisions between shots, which see single strings; Pearson's chi-square of the marginals of
+    all bits; and that of the correlations of all pairs of bits, which see a structure blurred by flips where no string
+    is read twice.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool`` distinct strings.
+        shots: ``(n_outcomes,)``.
+
+    Returns:
+        About 0, with spread 1, for each under uniform noise. Cost: one product of ``(n_bits, n_outcomes)`` matrices.
+
+    Example:
+        >>> both = np.array([[False, False], [True, True]])
+        >>> beyond_uniform(both, np.array([50.0, 50.0])) > 10
+        True
+    """
+    n_bits, total = bits.shape[1], float(shots.sum())
+    strings = 2.0**-n_bits
+    pairs = 0.5 * total * (total - 1) * strings
+    equal = 0.5 * float(shots @ (shots - 1))
+    found = [(equal - pairs) / np.sqrt(pairs + 1)]
+    gram = np.zeros((n_bits, n_bits))
+    mean = np.zeros(n_bits)
+    for start in range(0, len(bits), _ROWS):
+        signs = 1.0 - 2.0 * bits[start : start + _ROWS]
+        weighed = signs * shots[start : start + _ROWS, None]
+        mean += weighed.sum(axis=0)
+        gram += signs.T @ weighed
+    squares = mean**2 / total, gram[np.triu_indices(n_bits, 1)] ** 2 / total
+    found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
+    return float(max(found))
+
+
+def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
+    """Measure by how much counts deviate from a prediction beyond shot noise.
+
+    The deviance ``sum c ln(c / mu)`` has, per cell, an exact mean and variance for Poisson counts, however small mu.
+
+    Args:
+        predicted: (n,) probabilities that sum to 1.
+        counts: (n,) shots.
+
+    Returns:
+        Excess deviance per shot, in nats (a relative entropy from the truth to the prediction, about 0 for a true
+        one), and its distance from 0 in standard deviations.
+
+    Example:
+        >>> excess, sigmas = misfit(np.array([0.5, 0.5]), np.array([700.0, 300.0]))
+        >>> round(excess, 2), sigmas > 3
+        (0.08, True)
+    """
+    shots = counts.sum()
+    expected = np.maximum(shots * predicted, 1e-9)
+    usual, spread = shot_noise(expected)
+    excess = deviance(counts, expected) / 2 - usual
+    return excess / float(shots), excess / spread
+
+
+def deviance(counts: Floats, expected: Floats) -> float:
+    """Give the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected.
+
+    Example:
+        >>> deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0]))
+        0.0
+    """
+    seen = counts > 0
+    return float(2 * ((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - counts.sum() + expected.sum()))
+
+
+def shot_noise(expected: Floats) -> tuple[float, float]:
+    """Give mean and standard deviation of half the deviance, where shot noise alone is at work.
+
+    Example:
+        >>> mean, spread = shot_noise(np.full(100, 1000.0))
+        >>> round(mean), round(spread)
+        (50, 7)
+    """
+    mean, variance = _moments()
+    small = expected < _GRID[-1]
+    place = np.log(expected[small])
+    usual = np.interp(place, np.log(_GRID), mean).sum() + 0.5 * (~small).sum()
+    spread = np.interp(place, np.log(_GRID), variance).sum() + 0.5 * (~small).sum()
+    return float(usual), float(np.sqrt(spread))

@@ -1,0 +1,126 @@
+"""Walsh transforms and per-bit channels on vectors over all bitstrings; a linear index for strings too wide for that.
+
+The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its
+value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
+pattern moves every string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still
+computed exactly. The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability
+t, adds about ``t 2^-m`` to each value, far below one shot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Words, pack
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_RADIX = 5
+"""Bits transformed by one matrix product."""
+_SINGLE = 16
+"""Bits from which single precision is used: its error, 1e-7 of the largest value, is spread over so many entries that
+it stays far below one shot."""
+
+
+@lru_cache(maxsize=16)
+def _hadamard(bits: int, kind: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    values = np.arange(1 << bits)
+    parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
+    signs: NDArray[np.floating[Any]] = (1.0 - 2.0 * parity).astype(kind)
+    signs.flags.writeable = False
+    return signs
+
+
+def walsh(vector: Floats) -> Floats:
+    """Give the Walsh-Hadamard transform ``v^(k) = sum_x (-1)^(k.x) v(x)``; twice is 2^m times the vector.
+
+    Args:
+        vector: (..., 2^m). Cost: m 2^m additions, as matrix products; 30 ms for m = 20, where single precision is
+            used inside.
+
+    Example:
+        >>> walsh(np.array([1.0, 0.0, 0.0, 0.0])).tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
+    m = int(vector.shape[-1]).bit_length() - 1
+    kind = np.float32 if m >= _SINGLE else np.float64
+    result: NDArray[np.floating[Any]] = vector.astype(kind, copy=False)
+    below = 0
+    while below < m:
+        bits = min(_RADIX, m - below)
+        signs = _hadamard(bits, kind)
+        cube = result.reshape(-1, 1 << bits, 1 << below)
+        result = signs @ cube if below else cube[:, :, 0] @ signs
+        below += bits
+    return np.array(result, dtype=np.float64).reshape(vector.shape)
+
+
+def decay(vector: Floats, rates: Floats) -> Floats:
+    """Let every bit fall from 1 to 0 with a rate of its own (rates > 0) or rise from 0 to 1 (rates < 0).
+
+    Args:
+        vector: (..., 2^m) probabilities.
+        rates: (m,) in (-1, 1).
+
+    Example:
+        >>> decay(np.array([0.0, 1.0]), np.array([0.1])).tolist()
+        [0.1, 0.9]
+    """
+    return _per_bit(vector, [np.array([[1 - max(-r, 0), max(r, 0)], [max(-r, 0), 1 - max(r, 0)]]) for r in rates])
+
+
+def decay_adjoint(vector: Floats, rates: Floats) -> Floats:
+    """Apply the transpose of `decay`."""
+    return _per_bit(vector, [np.array([[1 - max(-r, 0), max(-r, 0)], [max(r, 0), 1 - max(r, 0)]]) for r in rates])
+
+
+def _per_bit(vector: Floats, matrices: list[Floats]) -> Floats:
+    """Apply a (2, 2) matrix to each bit, several bits at a time as one matrix product."""
+    result = vector
+    for below in range(0, len(matrices), _RADIX):
+        block: Floats = np.ones((1, 1))
+        for matrix in matrices[below : below + _RADIX]:
+            block = np.asarray(np.kron(matrix, block), dtype=np.float64)
+        if not np.array_equal(block, np.eye(len(block))):
+            cube = result.reshape(-1, len(block), 1 << below)
+            result = block @ cube if below else cube[:, :, 0] @ block.T
+    return np.array(result).reshape(vector.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearIndex:
+    """Number bitstrings so that the number of ``x xor y`` is the xor of their numbers."""
+
+    n_bits: int
+    """Width of the strings."""
+    n_index: int
+    """Width m of the numbers; n_bits where strings are numbered by their value."""
+    seed: int = 0
+    """Of the random map, used where strings are wider than numbers."""
+
+    @property
+    def exact(self) -> bool:
+        """True when every string has a number of its own."""
+        return self.n_index == self.n_bits
+
+    @cached_property
+    def _rows(self) -> Words:
+        """(m, n_words): string bits whose parity is each bit of the number."""
+        rng = np.random.default_rng(self.seed)
+        return pack(rng.random((self.n_index, self.n_bits)) < 0.5)
+
+    def of(self, words: Words) -> Indices:
+        """Give the numbers (n_strings,) of packed strings (n_strings, n_words)."""
+        if self.exact:
+            return words[:, 0].astype(np.int64)
+        result = np.zeros(len(words), dtype=np.int64)
+        for bit, row in enumerate(self._rows):
+            parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.int64) & 1
+            result |= parity << bit
+        return result

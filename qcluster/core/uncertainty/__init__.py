@@ -1,0 +1,1 @@
+"""How answers move when the shots are drawn anew, and the intervals that follow."""

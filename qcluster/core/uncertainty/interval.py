@@ -1,0 +1,131 @@
+"""`Interval`: between which values an average lies, by a bootstrap over shots."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.observables import diagonal
+from qcluster.core.uncertainty.response import Response
+
+Floats = NDArray[np.float64]
+
+_AT_ONCE = 1 << 22
+"""Numbers held in memory at once."""
+_MOST_SHOTS = 2**53
+"""Beyond, whole shots are no longer exact."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An average, and between which values it lies."""
+
+    value: float
+    """What the answer says."""
+    low: float
+    """Lower end."""
+    high: float
+    """Upper end."""
+    level: float
+    """Probability with which the interval is meant to hold the value."""
+    standard_error: float
+    """Root mean square deviation of the redrawn answers from the value."""
+
+
+@own_errstate
+def intervals(
+    raw: Distribution,
+    answer: Distribution,
+    response: Response | None,
+    observables: Sequence[Any],
+    *,
+    level: float = 0.95,
+    samples: int = 200,
+    seed: int | np.random.Generator | None = 0,
+) -> list[Interval]:
+    """Give an interval for each of several observables, from one set of resamples.
+
+    Shots are redrawn from the observed strings (a multinomial distribution), `response` tells what the answer would
+    then be, and the spread of these answers about the one given makes the interval. It stays within what the observable
+    can be, and is nowhere narrower than Wilson's interval for so many shots: that all of them agree is no proof. For
+    the counts themselves it is Wilson's interval.
+
+    Args:
+        raw: the counts.
+        answer: the mitigated distribution.
+        response: how the answer moves with the counts; None where it is the counts themselves, for which the spread is
+            ``sqrt(variance / shots)`` and nothing needs to be redrawn.
+        observables: see `qcluster.core.counts.observables.diagonal`.
+        level: between 0 and 1.
+        samples: number of resamples; the spread of 200 is known to 5%.
+        seed: of the resamples.
+
+    Raises:
+        ValueError, TypeError: wrong level, samples or observable.
+    """
+    if isinstance(observables, str):
+        raise TypeError(f"observables must be a list of them; got {observables!r}: of one alone, ask `interval`")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level}")
+    if samples < 2:
+        raise ValueError(f"samples must be at least 2; got {samples}")
+    read = [diagonal(observable, raw.n_bits) for observable in observables]
+    if not raw.n_outcomes:
+        raise ValueError("an interval needs counts of at least one shot; got none")
+
+    def values(words: Words) -> Floats:
+        return np.stack([one.values(words) for one in read], axis=1) if read else np.zeros((len(words), 0))
+
+    means = answer.probabilities @ values(answer.words)
+    if response is None:
+        spread = np.sqrt(answer.probabilities @ (values(answer.words) - means) ** 2 / raw.shots)
+    else:
+        redrawn = _redraw(raw, response, values, samples, np.random.default_rng(seed))
+        spread = np.sqrt(((redrawn - means) ** 2).mean(axis=0))
+    z = -NormalDist().inv_cdf((1 - level) / 2)
+    found = []
+    for mean, error, one in zip(means.tolist(), spread.tolist(), read, strict=True):
+        low, high = _ends(mean, error, one.low, one.high, raw.shots, z, z if response is not None else 0.0)
+        found.append(Interval(mean, low, high, float(level), error))
+    return found
+
+
+def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rng: np.random.Generator) -> Floats:
+    """Draw shots anew, as many draws at once as memory allows, and collect what the answers say."""
+    shots = int(min(max(1, round(raw.shots)), _MOST_SHOTS))
+    levels = rng.permutation((np.arange(samples) + 0.5) / samples)
+    step = max(1, _AT_ONCE // max(raw.n_outcomes, response.width))
+    collected = []
+    for start in range(0, samples, step):
+        part = levels[start : start + step]
+        draws: Floats = rng.multinomial(shots, raw.probabilities, size=len(part)).astype(np.float64)
+        draws *= raw.shots / shots
+        collected.append(response.redo(draws, part, values))
+    return np.vstack(collected)
+
+
+def _ends(
+    mean: float, spread: float, low: float, high: float, shots: float, z: float, doubt: float
+) -> tuple[float, float]:
+    """Join ``mean +- doubt spread`` with Wilson's interval for as many shots, or more where values spread less."""
+    reach = high - low
+    if reach <= 0:
+        return mean, mean
+    t, s = min(max((mean - low) / reach, 0.0), 1.0), spread / reach
+    below, above = wilson(t, max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2)), z)
+    below, above = max(0.0, min(below, t - doubt * s)), min(1.0, max(above, t + doubt * s))
+    return min(low + reach * below, mean), max(low + reach * above, mean)
+
+
+def wilson(share: float, number: float, z: float) -> tuple[float, float]:
+    """Give Wilson's interval (1927) of a share that was seen in a number of draws, `z` standard deviations wide."""
+    centre = (share + z * z / (2 * number)) / (1 + z * z / number)
+    half = z * sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2) / (1 + z * z / number)
+    return min(max(0.0, centre - half), share), max(min(1.0, centre + half), share)

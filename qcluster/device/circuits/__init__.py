@@ -1,0 +1,1 @@
+"""Compiled circuits: how they are timed, twirled, scheduled, measured, and written to files."""

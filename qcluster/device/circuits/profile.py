@@ -1,0 +1,208 @@
+"""What a compiled circuit asks of a machine: who is measured where, which gates, how long, how much waiting."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.core.frozen import Frozen
+from qcluster.device.circuits import timeline
+from qcluster.device.circuits.timeline import Place
+from qcluster.device.storage import (
+    check_format,
+    dump_circuits,
+    freeze_arrays,
+    load_circuits,
+    load_text,
+    reading,
+)
+from qcluster.files import write_whole
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.machines.calibration import Calibration
+
+FORMAT = "qcluster-profile"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Profile(Frozen):
+    """Hold the facts of one compiled circuit that decide how it fails, and the circuit itself.
+
+    Qubits are physical, classical bits are numbered as in the circuit (bit j is column j of counts).
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> from qcluster.device import read_profile
+        >>> circuit = QuantumCircuit(3, 2)
+        >>> _ = circuit.cx(0, 2), circuit.measure([2, 0], [0, 1])
+        >>> profile = read_profile(circuit)
+        >>> profile.measured.tolist(), profile.active.tolist(), dict(profile.gates)
+        ([2, 0], [0, 2], {('cx', (0, 2)): 1})
+        >>> Profile.from_json(profile.to_json()).circuit == circuit
+        True
+    """
+
+    name: str
+    """Name of the circuit."""
+    registers: tuple[tuple[str, int], ...]
+    """Classical registers as (name, size), first register on the lowest bits."""
+    n_qubits: int
+    """Number of qubits of the compiled circuit, which is the machine's."""
+    measured: npt.NDArray[np.int64]
+    """(n_bits,) physical qubit whose last measurement a bit holds; -1 for a bit that holds none."""
+    mid_circuit: npt.NDArray[np.bool_]
+    """(n_bits,) True where the qubit goes on after that measurement, or it sits in a block of control flow."""
+    gates: Mapping[Place, int]
+    """How often each gate sits at each place; no measurements, delays or barriers."""
+    active: npt.NDArray[np.int64]
+    """(n_active,) sorted physical qubits that carry a gate or a measurement."""
+    busy: npt.NDArray[np.float64]
+    """(n_qubits,) seconds under gates and measurements."""
+    idle: npt.NDArray[np.float64]
+    """(n_qubits,) seconds of waiting between a qubit's first and last operation, delays included."""
+    duration: float
+    """Seconds from the first operation to the end of the last; 0 where no lengths are known."""
+    two_qubit_depth: int
+    """Length of the longest chain of gates on two or more qubits."""
+    qpy: bytes
+    """The compiled circuit in Qiskit's QPY format, which reads back exactly, layout included."""
+    dt: float | None = None
+    """Seconds per unit of the circuit's delays, where they are given in "dt"."""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+        object.__setattr__(self, "gates", MappingProxyType(dict(self.gates)))
+
+    def __repr__(self) -> str:
+        return (
+            f"Profile({self.name!r}, {self.n_bits} classical bits, {len(self.active)} of {self.n_qubits} qubits, "
+            f"{self.n_two_qubit} two-qubit gates)"
+        )
+
+    @property
+    def n_bits(self) -> int:
+        """Number of classical bits."""
+        return len(self.measured)
+
+    @cached_property
+    def circuit(self) -> QuantumCircuit:
+        """The compiled circuit; read anew from `qpy`, so that changing it changes no other profile."""
+        return load_circuits(self.qpy)[0]
+
+    @property
+    def counts_by_kind(self) -> dict[str, int]:
+        """How often each kind of gate is used, {"cz": 9, ...}."""
+        kinds: Counter[str] = Counter()
+        for (gate, _), count in self.gates.items():
+            kinds[gate] += count
+        return dict(kinds)
+
+    @property
+    def n_two_qubit(self) -> int:
+        """Number of gates on two or more qubits."""
+        return sum(count for (_, qubits), count in self.gates.items() if len(qubits) > 1)
+
+    def counts_by_qubit(self, gate: str) -> npt.NDArray[np.int64]:
+        """Count a kind of gate on each qubit, (n_qubits,); a two-qubit gate counts on both."""
+        uses = np.zeros(self.n_qubits, dtype=np.int64)
+        for (kind, qubits), count in self.gates.items():
+            if kind == gate:
+                uses[list(qubits)] += count
+        return uses
+
+    def to_json(self) -> str:
+        """Write everything, the circuit included, as JSON text."""
+        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            content[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
+        content["gates"] = [[gate, list(qubits), count] for (gate, qubits), count in self.gates.items()]
+        content["qpy"] = base64.b64encode(self.qpy).decode("ascii")
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    @reading(FORMAT)
+    def from_json(cls, text: str) -> Profile:
+        """Read what `to_json` wrote; ValueError where the text is no profile or from a newer version."""
+        content = check_format(text, FORMAT, VERSION)
+        content = {"dt": None, **content}  # older profiles have none
+        fields: dict[str, Any] = {field.name: content[field.name] for field in dataclasses.fields(cls)}
+        fields["registers"] = tuple((name, size) for name, size in content["registers"])
+        sizes = [size if isinstance(name, str) and type(size) is int else -1 for name, size in fields["registers"]]
+        if min(sizes, default=0) < 0:
+            raise ValueError(f"registers must be pairs of a name and a size; got {content['registers']!r:.60}")
+        fields["gates"] = {(gate, tuple(qubits)): count for gate, qubits, count in content["gates"]}
+        fields["qpy"] = base64.b64decode(content["qpy"])
+        kinds = {"measured": np.int64, "active": np.int64, "mid_circuit": bool, "busy": float, "idle": float}
+        fields |= {key: np.array(content[key], dtype=kind) for key, kind in kinds.items()}
+        return cls(**fields)
+
+    def save(self, path: str | Path) -> None:
+        """Write to a file, whole or not at all; StorageError where it cannot be written."""
+        write_whole(Path(path), self.to_json())
+
+    @classmethod
+    def load(cls, path: str | Path) -> Profile:
+        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
+        return cls.from_json(load_text(Path(path)))
+
+
+@own_errstate
+def read_profile(
+    circuit: QuantumCircuit, calibration: Calibration | None = None, *, dt: float | None = None
+) -> Profile:
+    """Read the facts off a compiled circuit.
+
+    Every operation starts as soon as its qubits are free; delays are part of the circuit, so for a scheduled circuit
+    this is its schedule. Of branches in control flow all gates count once, and their length is not known.
+
+    Args:
+        circuit: compiled for the machine, so that its qubits are the physical ones; scheduled if idling matters.
+        calibration: gives the lengths of gates and measurements; without it every length is 0 but that of delays.
+        dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
+
+    Raises:
+        ValueError: two branches of control flow write one bit from different qubits, or dt is missing.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(3, 1)
+        >>> _ = circuit.cx(0, 2), circuit.measure(2, 0)
+        >>> profile = read_profile(circuit)
+        >>> profile.measured.tolist(), profile.active.tolist(), profile.n_two_qubit
+        ([2], [0, 2], 1)
+    """
+    measured, mid = timeline.measurements(circuit)
+    gates, used, depth = timeline.census(circuit)
+    lengths = timeline.lengths(circuit, calibration, dt)
+    busy, idle, duration = timeline.occupation(circuit, lengths)
+    return Profile(
+        name=str(circuit.name),
+        registers=tuple((register.name, register.size) for register in circuit.cregs),
+        n_qubits=circuit.num_qubits,
+        measured=measured,
+        mid_circuit=mid,
+        gates=gates,
+        active=np.array(sorted(used), dtype=np.int64),
+        busy=busy,
+        idle=idle,
+        duration=duration,
+        two_qubit_depth=depth,
+        qpy=dump_circuits([circuit]),
+        dt=dt,
+    )

@@ -1,0 +1,1 @@
+"""Machines: their names, their calibrations, and the account that reaches them."""

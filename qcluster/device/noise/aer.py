@@ -1,0 +1,143 @@
+"""The noise of a machine, from its calibration, for Aer: gate by gate, only where a circuit goes.
+
+Aer's own recipe gives each gate's channel (depolarising and relaxation that together make up the published error).
+Building it only for the places in use takes milliseconds where the model of a whole machine takes seconds, and readout
+keeps its two different errors. Channels are cached by their numbers, so nothing can be stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.device.circuits.timeline import census, delay_seconds, steps
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.machines.calibration import Calibration
+
+
+def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) -> Any:
+    """Build the noise of the gates and readouts that some compiled circuits use; waiting is `wait_noise`.
+
+    Args:
+        circuits: compiled, on physical qubits.
+        calibration: figures of the machine.
+
+    Returns:
+        A Qiskit Aer `NoiseModel`.
+    """
+    from qiskit_aer.noise import NoiseModel, ReadoutError
+
+    places = {(item.name, qubits) for circuit in circuits for item, qubits, _, _ in steps(circuit)}
+    model = NoiseModel()
+    for name, qubits in sorted(places):
+        if name == "measure":
+            p10, p01 = calibration.assumed_readout(qubits[0])
+            if p10 or p01:
+                model.add_readout_error(ReadoutError([[1 - p10, p10], [p01, 1 - p01]]), list(qubits))
+        elif len(qubits) in (1, 2) and name not in {"barrier", "delay", "reset"}:
+            error = gate_channel(*figures(calibration, name, qubits))
+            if error is not None:
+                model.add_quantum_error(error, name, list(qubits))
+    return model
+
+
+def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> QuantumCircuit:
+    """Write relaxation behind every delay of the qubits in use.
+
+    Args:
+        circuit: scheduled, on physical qubits.
+        calibration: T1 and T2.
+        dt: seconds per unit of a delay given in "dt".
+    """
+    from qiskit.circuit import Delay
+    from qiskit_aer.noise.passes import LocalNoisePass
+
+    _, used, _ = census(circuit)
+
+    def relax(delay: Any, qubits: list[int]) -> Any:
+        if qubits[0] not in used:
+            return None
+        error = gate_channel(*figures(calibration, "delay", qubits, delay_seconds(delay, dt)))
+        return None if error is None else error.to_instruction()
+
+    noisy: QuantumCircuit = LocalNoisePass(relax, op_types=Delay)(circuit)
+    return noisy
+
+
+def figures(
+    calibration: Calibration, name: str, qubits: Iterable[int], wait: float = 0.0
+) -> tuple[float, float, tuple[tuple[float, float], ...]]:
+    """Look up the arguments of `gate_channel`, unknown figures filled as the calibration fills them (a gate that it
+    does not list does no harm). A delay has length `wait`, no error."""
+    qubits = tuple(qubits)
+    times = tuple(calibration.coherence(q) for q in qubits)
+    if name == "delay":
+        return 0.0, wait, times
+    return _known(calibration.assumed_error(name, qubits), 0.0), _known(calibration.duration(name, qubits), 0.0), times
+
+
+def _known(value: float, otherwise: float) -> float:
+    return otherwise if np.isnan(value) else float(value)
+
+
+@lru_cache(maxsize=8192)
+def gate_channel(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> Any:
+    """Build one gate's channel by Aer's recipe for devices; None where there is no noise.
+
+    Args:
+        error: average gate infidelity, 0 for waiting.
+        seconds: how long it takes.
+        times: (T1, T2) of each of its qubits, in seconds.
+    """
+    from qiskit.circuit.library import CZGate, XGate
+    from qiskit.transpiler import InstructionProperties, QubitProperties, Target
+    from qiskit_aer.noise.device import basic_device_gate_errors
+
+    width = len(times)
+    target = Target(num_qubits=width, qubit_properties=[QubitProperties(t1=t1, t2=t2) for t1, t2 in times])
+    known = InstructionProperties(duration=seconds, error=error)
+    target.add_instruction(XGate() if width == 1 else CZGate(), {tuple(range(width)): known})
+    errors = basic_device_gate_errors(target=target)
+    return errors[0][2] if errors and not errors[0][2].ideal() else None
+
+
+@lru_cache(maxsize=8192)
+def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
+    """Give the Pauli twirl of `gate_channel`: the probability of each Pauli error.
+
+    The channel's transfer matrix has the diagonal f = (1, e^(-t/T2), e^(-t/T2), e^(-t/T1)) for I, X, Y, Z on each
+    qubit, all but the identity times 1 - p for the depolarising part; p brings the average fidelity to the published
+    one, as in Aer. Then P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
+
+    Args:
+        error, seconds, times: as for `gate_channel`.
+
+    Returns:
+        (4,) or (4, 4): axis 0 is the first qubit, order I, X, Y, Z. Sums to 1.
+    """
+    dim = 2 ** len(times)
+    diagonal = np.ones(())
+    for t1, t2 in times:
+        f2, f1 = np.exp(-seconds / min(t2, 2 * t1)), np.exp(-seconds / t1)
+        diagonal = np.multiply.outer(diagonal, np.array([1.0, f2, f2, f1]))
+    fidelity = (diagonal.sum() / dim + 1) / (dim + 1)
+    if error > 1 - fidelity:
+        error = min(error, dim / (dim + 1))
+        p = dim * (error - (1 - fidelity)) / (dim * fidelity - 1)
+        kept = 1 - min(p, dim**2 / (dim**2 - 1))
+        diagonal = diagonal * kept
+        diagonal[(0,) * len(times)] = 1.0
+    signs = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]])
+    for axis in range(len(times)):
+        diagonal = np.moveaxis(np.tensordot(signs, diagonal, axes=(1, axis)), 0, axis)
+    shares: npt.NDArray[np.float64] = np.clip(diagonal, 0.0, None)
+    shares /= shares.sum()
+    shares.flags.writeable = False
+    return shares

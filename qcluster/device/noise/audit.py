@@ -1,0 +1,111 @@
+"""What a reference says of the calibration: expected and measured survival, flips of each bit, places that are off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.device.noise.learned import Counted
+
+Floats = npt.NDArray[np.float64]
+
+_SURE = 3.0
+"""Standard deviations of the logarithm of a factor from which a place is said to be off."""
+_FOUND = 3.0
+"""Standard deviations of its faults from which crosstalk is said to be found."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place of the machine, as a reference and the calibration see it."""
+
+    name: str
+    """Such as "gates on qubits 4-5", "qubit 3 waiting", "reading bit 2"."""
+    factor: float
+    """How many times as often as calibrated faults happen there."""
+    low: float
+    """Factor one standard deviation lower."""
+    high: float
+    """Factor one standard deviation higher."""
+    faults: float
+    """Faults seen there, by expectation."""
+
+    def __str__(self) -> str:
+        way = f"{self.factor:.1f} times too good" if self.factor >= 1 else f"{1 / self.factor:.1f} times too bad"
+        return f"the calibration is {way} for {self.name} ({self.low:.1f} to {self.high:.1f})"
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceReport:
+    """Compare a reference's counts with what the calibration expects of them; prints as a table."""
+
+    title: str
+    """Machine, time and shots."""
+    survival: float
+    """Share of the shots that read the expected string."""
+    expected_survival: float
+    """The same by the calibration."""
+    flips: Floats
+    """(n_bits, 2) how often each bit was flipped, and how often the calibration expects it."""
+    places: tuple[Place, ...]
+    """Where the calibration is off beyond doubt, worst first."""
+    crosstalk: tuple[tuple[int, int, float], ...]
+    """Pairs of classical bits that flip together without a known cause, and how often in a shot."""
+
+    @property
+    def ratio(self) -> float:
+        """How many times as many faults as calibrated: the ratio of the logarithms of the survivals."""
+        return float(np.log(max(self.survival, 1e-9)) / np.log(min(max(self.expected_survival, 1e-9), 1 - 1e-9)))
+
+    def __str__(self) -> str:
+        lines = [
+            self.title,
+            f"expected string: {self.survival:.1%} measured, {self.expected_survival:.1%} by the calibration "
+            f"({self.ratio:.1f} times the faults)",
+            "bit   flipped   calibrated",
+            *(f"{bit:3d}   {one:7.2%}   {other:10.2%}" for bit, (one, other) in enumerate(self.flips)),
+            *map(str, self.places),
+            *(f"bits {i} and {j} flip together in {rate:.2%} of the shots" for i, j, rate in self.crosstalk),
+        ]
+        return "\n".join(lines)
+
+    def plot(self) -> Any:
+        """Draw flips of each bit and the places that are off; see `qcluster.plot.plot_reference`."""
+        from qcluster.plot import plot_reference
+
+        return plot_reference(self)
+
+
+def audit(reference: Counted) -> ReferenceReport:
+    """Make the report of a reference; cost and errors as `qcluster.device.noise.learned.learn`."""
+    learned = reference.learned
+    places, crosstalk = [], []
+    for place, factor, faults in zip(
+        learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True
+    ):  # fmt: skip
+        spread = 1 / np.sqrt(faults + 1)
+        if place[0] == "crosstalk":
+            if faults > _FOUND**2:
+                crosstalk.append((int(place[1]), int(place[2]), faults / reference.counts.shots))
+        elif abs(np.log(max(factor, 1e-9))) > _SURE * spread:
+            low, high = factor * np.exp(-spread), factor * np.exp(spread)
+            places.append((abs(np.log(factor)) / spread, Place(_name(place), factor, float(low), float(high), faults)))
+    noise = reference.noise
+    return ReferenceReport(
+        title=f"reference on {reference.backend}, {reference.created}, {reference.counts.shots:g} shots",
+        survival=noise.survival,
+        expected_survival=learned.survival,
+        flips=np.column_stack([noise.flips, learned.flips]),
+        places=tuple(place for _, place in sorted(places, key=lambda found: -found[0])),
+        crosstalk=tuple(sorted(crosstalk, key=lambda found: -found[2])),
+    )
+
+
+def _name(place: tuple[Any, ...]) -> str:
+    kind, *where = place
+    if kind == "pair":
+        return f"gates on qubits {where[0]}-{where[1]}"
+    return {"gate": "gates on qubit {}", "idle": "qubit {} waiting", "readout": "reading bit {}"}[kind].format(*where)

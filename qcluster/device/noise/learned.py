@@ -1,0 +1,215 @@
+"""Fault rates of a run, learned from its reference circuit: how far off the calibration is, place by place.
+
+The reference has the gates of the circuit at the same places, and hence its faults, though these flip other bits there.
+What its counts tell about a place (a pair of qubits with a gate, a qubit that waits, a bit that is read) is a factor on
+the calibrated rates, and the same factor holds in the circuit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
+from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, FaultMasks, merge_masks
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.stats.walsh import LinearIndex, walsh
+from qcluster.device.noise.faults import Located, RunLike, located_faults
+
+if TYPE_CHECKING:
+    from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.noise.measured import MeasuredNoise
+    from qcluster.device.circuits.profile import Profile
+    from qcluster.device.machines.calibration import Calibration
+
+Floats = npt.NDArray[np.float64]
+
+_INDEX_BITS = 16
+"""Patterns wider than this are hashed."""
+_ROUNDS = 100
+"""Of expectation maximisation."""
+_WIDTHS = {"pair": 0.7, "idle": 0.7, "gate": 0.2, "readout": 0.3}
+"""Width of the Cauchy prior of the logarithm of a factor: what is calibrated daily and directly is off by less."""
+_UNKNOWN = 1e-4
+"""Expected rate of crosstalk between two neighbours, of which no calibration knows."""
+_UNSURE = 3.0
+"""Width of its prior."""
+
+
+class Counted(Protocol):
+    """What is learned from; `qcluster.device.noise.reference.MeasuredReference`, which asks for it here, has it all."""
+
+    @property
+    def counts(self) -> Distribution:
+        """What the reference read."""
+
+    @property
+    def noise(self) -> MeasuredNoise:
+        """The same as noise."""
+
+    @property
+    def expected(self) -> str:
+        """What it reads without noise."""
+
+    @property
+    def profile(self) -> Profile:
+        """The reference circuit."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What the machine published."""
+
+    @property
+    def backend(self) -> str:
+        """Name of the machine."""
+
+    @property
+    def method(self) -> str:
+        """``"hardware"``, or how the noise was simulated."""
+
+    @property
+    def created(self) -> str:
+        """When it was asked for."""
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether measurements were twirled."""
+
+    @property
+    def learned(self) -> Learned:
+        """What `learn` found."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a reference tells about a calibration."""
+
+    places: tuple[tuple[Any, ...], ...]
+    """As in `Located`, and behind them ("readout", bit) for each bit."""
+    factors: Floats
+    """(n_places,) how many times as often as calibrated faults happen there; in units of 1e-4 a shot for crosstalk."""
+    faults: Floats
+    """(n_places,) faults seen there, by expectation: what each factor rests on."""
+    expected: Floats
+    """(n_places,) faults that the calibration expects in as many shots."""
+    survival: float
+    """Share of shots that the calibration expects to read the expected string."""
+    flips: Floats
+    """(n_bits,) how often the calibration expects each bit flipped."""
+
+
+def learn(reference: Counted) -> Learned:
+    """Learn a factor for each place from a reference's counts, by expectation maximisation held by the calibration.
+
+    The number of faults of each pattern is Poisson, and its posterior mean a correlation in the Walsh domain (see
+    `qcluster.core.noise.kernel.learn_rates`); places share it out by their rates. The logarithm of a
+    factor has a Cauchy prior: one place that is far off is likelier than several that are off by less.
+
+    Args:
+        reference: from `Run.reference`.
+
+    Returns:
+        Learned. Cost: some 400 transforms of 2^n numbers, n at most 16: 0.1 s for 10 bits, 3 s from 16.
+
+    Raises:
+        ValueError, CalibrationError: as `qcluster.device.noise.faults.fault_masks` does.
+    """
+    known = located_faults(
+        reference.profile.circuit, reference.calibration, idle=reference.method == "hardware", dt=reference.profile.dt
+    )
+    n_bits = known.n_bits
+    index = LinearIndex(n_bits, min(n_bits, _INDEX_BITS))
+    sent = parse_bitstrings([reference.expected])[0].astype(int)
+    readout = known.readout.mean(axis=1) if reference.symmetric else known.readout[np.arange(n_bits), sent]
+    singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
+    places = (*known.places, *(("readout", bit) for bit in range(n_bits)))
+    place = np.r_[known.place, len(known.places) + np.arange(n_bits)]
+    rates = np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)]
+    shifts = index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))]))
+    width = np.array([_WIDTHS.get(name, _UNSURE) for name, *_ in places])
+    patterns = reference.noise.patterns
+    seen = np.bincount(index.of(patterns.words), patterns.weights, 1 << index.n_index).astype(np.float64)
+    start = _kernel(index, shifts, rates)
+    alone = float(walsh(start.spectrum)[0]) / start.size
+    flips = -0.5 * np.expm1(-2 * np.array([r.sum() for r in _by_bit(known, singles)]))
+    factors, faults = _maximise(index, shifts, rates, place, width, seen)
+    expected = np.bincount(place, rates, len(places)).astype(np.float64) * seen.sum()
+    return Learned(places, factors, faults, expected, alone, flips)
+
+
+def _by_bit(known: Located, singles: Floats) -> list[Floats]:
+    """Rates of all that flips each bit."""
+    bits = unpack(known.masks, known.n_bits)
+    return [np.r_[known.rates[bits[:, j]], singles[j]] for j in range(known.n_bits)]
+
+
+def _with_crosstalk(known: Located) -> Floats:
+    unknown = np.array([name == "crosstalk" for name, *_ in known.places], dtype=bool)
+    return np.where(unknown[known.place], _UNKNOWN, known.rates)
+
+
+def _kernel(index: LinearIndex, shifts: npt.NDArray[np.int64], rates: Floats) -> Kernel:
+    return Kernel(index, shifts, rates, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_index))
+
+
+def _maximise(
+    index: LinearIndex, shifts: npt.NDArray[np.int64], rates: Floats, place: npt.NDArray[np.int64], width: Floats,
+    seen: Floats,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Factors that are most probable, and the faults expected at each place."""
+    shots, many = float(seen.sum()), len(width)
+    exposure = np.bincount(place, rates, many).astype(np.float64) * shots
+    factors, faults = np.ones(many), np.zeros(many)
+    for _ in range(_ROUNDS):
+        scaled = rates * factors[place]
+        kernel = _kernel(index, shifts, scaled)
+        spectrum = kernel.spectrum
+        noisy = np.maximum(walsh(spectrum) / kernel.size, 1e-3 / (shots * kernel.size))
+        chance = walsh(spectrum * walsh(seen / noisy)) / kernel.size
+        faults = np.bincount(place, scaled * np.maximum(chance[shifts], 0.0), many).astype(np.float64)
+        factors = _most_probable(faults, exposure, factors, width)
+    return factors, faults
+
+
+def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Floats) -> Floats:
+    """Maximise ``faults ln f - exposure f - ln(1 + (ln f / width)^2)`` over each factor f: Newton's method in ln f."""
+    log = np.log(np.maximum(factors, 1e-6))
+    for _ in range(4):
+        heavy = 2 / (width**2 + log**2)  # the Cauchy prior as a normal one of changing width
+        slope = faults - exposure * np.exp(log) - heavy * log
+        log = np.clip(log + np.clip(slope / (exposure * np.exp(log) + heavy), -1.0, 1.0), -9.0, 9.0)
+    return np.asarray(np.exp(log))
+
+
+def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+    """Find the fault masks of a run, with the rates that a reference measured.
+
+    Args:
+        run: whose circuit has the gates of the reference, at the same places.
+        learned: from the reference.
+        dt: seconds per unit of delay, where the run's own profile does not say.
+        draws: as in `qcluster.device.noise.faults.fault_masks`.
+
+    Raises:
+        ValueError, CalibrationError: as `fault_masks` does.
+    """
+    factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
+    known = located_faults(
+        run.profile.circuit,
+        run.calibration,
+        idle=run.method == "hardware",
+        dt=run.profile.dt if dt is None else dt,
+        draws=draws,
+    )
+    at = np.array([factor.get(place, 1.0) for place in known.places])[known.place]
+    kinds = [{"crosstalk": CROSSTALK, "idle": IDLE}.get(name, GATE) for name, *_ in known.places]
+    kind = np.array(kinds, dtype=np.uint8)[known.place]
+    masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
+    read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
+    readout = np.minimum(known.readout * read[:, None], 0.49)
+    faults = FaultMasks(known.n_bits, masks, rates, kind, readout)
+    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
+    return faults.symmetrised() if run.flips.any() or by_server else faults

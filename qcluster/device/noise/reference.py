@@ -1,0 +1,592 @@
+"""Reference circuits: the two-qubit gates of a compiled circuit, with angles that make its output one known string.
+
+A circuit whose qubits are in eigenstates of X, Y or Z throughout has a known output, and what its counts show besides
+is noise. Every two-qubit gate of IBM's machines keeps such a state one if the states of its qubits suit it (a cz needs
+one of them in |0> or |1>), and one-qubit gates, whose angles are virtual rotations about Z, can bring the states about:
+the pulses, their places and their times stay those of the circuit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import product
+from math import pi
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.frozen import Frozen
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.device.circuits.profile import Profile
+from qcluster.device.circuits.timeline import has_blocks, steps
+from qcluster.device.circuits.twirl import keep_labels
+from qcluster.device.machines.calibration import Calibration
+from qcluster.device.storage import check_format, reading
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.noise.audit import ReferenceReport
+    from qcluster.device.noise.faults import RunLike
+    from qcluster.device.noise.learned import Learned
+
+FORMAT = "qcluster-reference"
+VERSION = 1
+
+X, Y, Z = range(3)
+
+_VIRTUAL = {"rz", "p", "u1", "z", "s", "sdg", "t", "tdg"}
+"""Rotations about Z, which take no time: the reference has its own."""
+_HALF = {"sx", "rx"}
+"""Pulses that may turn by a quarter or a half."""
+_FLIP = {"x", "y"}
+"""Pulses that turn Z into Z and leave the equator on the equator."""
+_SAME_LENGTH = {"sx", "x"}
+"""Pulses that may stand for each other."""
+_STILL = {"barrier", "delay", "id"}
+_COUPLING = {"cx", "cz", "ecr", "iswap", "swap", "rzz"}
+_OLD = 24.0
+"""Hours after which a reference is doubted: machines are calibrated daily, and drift."""
+_TRIES = 24
+"""Choices of states that are compared, for a small circuit."""
+_EFFORT = 20_000
+"""Gates at most that are looked at in all tries together, but for the first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Hold a reference circuit and what it reads without noise."""
+
+    circuit: QuantumCircuit
+    """Same qubits, layout, registers, two-qubit gates, pulses, delays and measurements as the circuit's."""
+    expected: str
+    """Its noiseless output, classical bit 0 rightmost."""
+    changes: tuple[str, ...] = ()
+    """How it differs from the circuit in more than the angles of virtual rotations, in words."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MeasuredReference(Frozen):
+    """Hold what a reference circuit measured; `Run.reference` is one, and `execute` takes one for later circuits."""
+
+    counts: Distribution
+    """Counts with flips undone and twirls pooled."""
+    expected: str
+    """Noiseless output of the reference circuit."""
+    profile: Profile
+    """The reference circuit and its facts."""
+    calibration: Calibration
+    """What the machine published at the time."""
+    backend: str
+    """Name of the machine."""
+    method: str
+    """As in `Run`."""
+    created: str
+    """When it was asked for, ISO 8601."""
+    skeleton: str
+    """Name of what it shares with the circuits that it serves; see `skeleton`."""
+    symmetric: bool
+    """Whether measurements were twirled, so that both readout errors of a bit count alike."""
+    notes: tuple[str, ...] = ()
+    """What was not done as asked, and how the reference differs from the circuit."""
+
+    @cached_property
+    def noise(self) -> MeasuredNoise:
+        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton."""
+        return MeasuredNoise(self.counts, self.expected)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """How far off the calibration is, place by place; see `qcluster.device.noise.learned.learn`."""
+        from qcluster.device.noise.learned import learn
+
+        return learn(self)
+
+    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+        """Find the fault masks of a run of this skeleton at the rates that this measured.
+
+        `qcluster.device.noise.faults.run_faults` asks for them; see `qcluster.device.noise.learned.learned_faults`.
+        """
+        from qcluster.device.noise.learned import learned_faults
+
+        return learned_faults(run, self.learned, dt=dt, draws=draws)
+
+    def report(self) -> ReferenceReport:
+        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
+        from qcluster.device.noise.audit import audit
+
+        return audit(self)
+
+    def age(self, now: datetime.datetime | None = None) -> float:
+        """Hours since it was asked for."""
+        now = now or datetime.datetime.now(datetime.UTC)
+        return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
+
+    def to_json(self) -> str:
+        """Write everything as JSON text."""
+        content = {"format": FORMAT, "version": VERSION}
+        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        content["counts"] = self.counts.to_counts()
+        content["profile"] = json.loads(self.profile.to_json())
+        content["calibration"] = json.loads(self.calibration.to_json())
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    @reading(FORMAT)
+    def from_json(cls, text: str) -> MeasuredReference:
+        """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
+        content = check_format(text, FORMAT, VERSION)
+        fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
+        for name in ("expected", "backend", "method", "created", "skeleton"):
+            if not isinstance(fields[name], str):
+                raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
+        fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
+        fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
+        fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
+        fields["notes"] = tuple(content["notes"])
+        datetime.datetime.fromisoformat(fields["created"])
+        return cls(**fields)
+
+    def __repr__(self) -> str:
+        return (
+            f"MeasuredReference({self.backend}, {self.counts.shots:g} shots, {self.noise.survival:.1%} kept, "
+            f"{self.created})"
+        )
+
+
+def check_reusable(reference: MeasuredReference, circuits: Sequence[QuantumCircuit], backend: str) -> tuple[str, ...]:
+    """Check that an earlier reference serves compiled circuits; notes about it.
+
+    Raises:
+        ValueError: it is from another machine, or of another skeleton or layout.
+    """
+    if reference.backend != backend:
+        raise ValueError(
+            f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"
+        )
+    for circuit in circuits:
+        if skeleton(circuit) != reference.skeleton:
+            raise ValueError(
+                f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
+                "has not: measure another with reference=True"
+            )
+    age = reference.age()
+    old = ", which is long: machines drift" if age > _OLD else ""
+    return (f"reference of {age:.1f} hours ago{old}",)
+
+
+def skeleton(circuit: QuantumCircuit) -> str:
+    """Give a name to all that a reference depends on: gates but virtual ones, their places, delays and measurements.
+
+    Circuits of one skeleton share a reference: the points of a parameter sweep, for instance.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> one, other = QuantumCircuit(2), QuantumCircuit(2)
+        >>> _ = one.rz(0.3, 0), one.cz(0, 1), other.cz(0, 1), other.rz(1.2, 1)
+        >>> skeleton(one) == skeleton(other)
+        True
+    """
+    digest = hashlib.sha256(f"{circuit.num_qubits} {[(r.name, r.size) for r in circuit.cregs]}".encode())
+    for item, qubits, clbits, _ in steps(circuit):
+        if item.name in _VIRTUAL:
+            continue
+        name = "pulse" if item.name in _SAME_LENGTH else item.name
+        length = (item.operation.duration, item.operation.unit) if item.name == "delay" else ""
+        digest.update(f"{name} {qubits} {clbits} {length};".encode())
+    return digest.hexdigest()[:32]
+
+
+def reference_circuit(
+    circuit: QuantumCircuit,
+    calibration: Calibration | None = None,
+    *,
+    seed: int | np.random.Generator | None = 0,
+) -> Reference:
+    """Make the reference of a compiled circuit: same gates at the same places and times, one known output.
+
+    Rotations about Z are chosen anew (multiples of a quarter turn), and where a single sx would put both qubits of a
+    gate on the equator it becomes an x, a pulse of the same length. So the reference costs what the circuit costs.
+    Where no choice will do, a pulse is inserted, and `Reference.changes` says so. The output is checked by a stabilizer
+    simulation. A fault is invisible in it if it is a stabilizer of the state, as a Z on ``|0>``: 3 of the 15 Paulis on
+    a pair of qubits.
+
+    Args:
+        circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not scheduled,
+            if it is to be twirled. Angles of rotations about Z may be free parameters.
+        calibration: of the machine. With it, the choice is taken whose expected flips are the likest to the
+            circuit's.
+        seed: of the choices.
+
+    Returns:
+        Reference. Cost: some 30 microseconds a gate and try, up to 24 tries; with a calibration a millisecond.
+
+    Raises:
+        ValueError: control flow, or a gate that is none of these.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(2)
+        >>> _ = circuit.rz(0.4, 0), circuit.sx(0), circuit.sx(1), circuit.cz(0, 1), circuit.sx(1), circuit.measure_all()
+        >>> reference = reference_circuit(circuit)
+        >>> reference.circuit.count_ops()["cz"], len(reference.expected), reference.changes
+        (1, 2, ('1 sx became x',))
+    """
+    rng = np.random.default_rng(seed)
+    _check(circuit)
+    size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
+    tries = min(_TRIES, 1 + _EFFORT // size)
+    plans = sorted((_Planner(circuit, rng).plan() for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
+    best = [plan for plan in plans if plan.inserted == plans[0].inserted]
+    if calibration is None:
+        return _made(circuit, best[0])
+    target = _faults(circuit, calibration)
+    made = [_made(circuit, plan) for plan in best[: max(1, min(8, _EFFORT // (4 * size)))]]
+    if target is None:
+        return made[0]
+    found = [_faults(each.circuit, calibration) for each in made]
+    unlike = [np.inf if faults is None else _unlike(target, faults) for faults in found]
+    chosen = int(np.argmin(unlike))
+    return made[chosen]
+
+
+def _check(circuit: QuantumCircuit) -> None:
+    known = _VIRTUAL | _HALF | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
+    for item in circuit.data:
+        if has_blocks(item):
+            raise ValueError(f"a reference needs a circuit without control flow; got {item.name!r}")
+        if item.name not in known:
+            raise ValueError(
+                f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
+                f"got {item.name!r}: compile it for an IBM machine"
+            )
+
+
+@dataclass(frozen=True)
+class _Op:
+    """One operation of a reference."""
+
+    name: str
+    qubits: tuple[int, ...]
+    place: int
+    """Position of the operation of the circuit that it stands for; -1 where there is none."""
+    quarters: int = 0
+    """Of an "rz": its angle in quarter turns."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A reference in the making."""
+
+    ops: tuple[_Op, ...]
+    halved: int
+    """How many sx became x."""
+    inserted: int
+    """How many pulses there are more."""
+
+
+@dataclass(frozen=True)
+class _Option:
+    """A way to bring the qubits of an operation to states that suit it."""
+
+    axes: tuple[int, ...]
+    """Of each qubit, before."""
+    inserted: tuple[bool, ...]
+    """Whether each qubit needs another pulse."""
+    price: float
+
+
+class _Planner:
+    """Walk over a circuit with an axis for each qubit's state, choosing at random where there is a choice."""
+
+    def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
+        index = {bit: i for i, bit in enumerate(circuit.qubits)}
+        self.items = [(item.name, tuple(index[q] for q in item.qubits)) for item in circuit.data]
+        self.rng = rng
+        self.axes = [Z] * circuit.num_qubits
+        self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
+        self.halved = self.inserted = 0
+        self.pulses: dict[int, tuple[int, bool]] = {}
+        """By position: quarter turns before the pulse, and whether it turns by a half."""
+        self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
+        """By position and qubit: quarter turns just before an operation, a pulse between any two."""
+        self.ahead = self._look_ahead(circuit.num_qubits)
+
+    def _look_ahead(self, n_qubits: int) -> dict[tuple[int, int], str]:
+        """By position and qubit, what comes after a coupling before any pulse: a "measure", a "gate", or ""."""
+        coming = [""] * n_qubits
+        ahead = {}
+        for place in range(len(self.items) - 1, -1, -1):
+            name, qubits = self.items[place]
+            for q in qubits:
+                if name in _COUPLING:
+                    ahead[place, q], coming[q] = coming[q], "gate"
+                elif name == "measure":
+                    coming[q] = "measure"
+                elif name in _HALF or name == "reset":
+                    coming[q] = ""
+        return ahead
+
+    def plan(self) -> _Plan:
+        """Choose everything, then write it down."""
+        for place, (name, qubits) in enumerate(self.items):
+            if name in _HALF | _FLIP:
+                self.pending[qubits[0]].append(place)
+            elif name in _COUPLING:
+                self._couple(place, name, qubits)
+            elif name == "measure":
+                self._bring(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
+            elif name == "reset":
+                self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
+        return _Plan(tuple(self._write()), self.halved, self.inserted)
+
+    def _couple(self, place: int, name: str, qubits: tuple[int, ...]) -> None:
+        table = _suitable(name)
+        option = self._cheapest(list(table.items()), place, qubits)
+        self._bring(place, qubits, option)
+        for q, axis in zip(qubits, table[option.axes], strict=True):
+            self.axes[q] = axis
+
+    def _cheapest(
+        self, ways: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], place: int, qubits: tuple[int, ...]
+    ) -> _Option:
+        """Choose among the cheapest ways (axes before, axes after) at random."""
+        options = []
+        for before, after in ways:
+            price, inserted = 0.0, []
+            for q, axis, then in zip(qubits, before, after, strict=True):
+                cost = self._cost(q, axis, insert=False)
+                insert = not np.isfinite(cost)
+                price += 10 + self._cost(q, axis, insert=True) if insert else 0.5 * cost
+                inserted.append(insert)
+                coming = self.ahead.get((place, q), "")
+                price += 0 if then == Z else 10 if coming == "measure" else 0.5 if coming == "gate" else 0
+            options.append(_Option(before, tuple(inserted), price))
+        least = min(option.price for option in options)
+        best = [option for option in options if option.price <= least + 0.5]
+        return best[int(self.rng.integers(len(best)))]
+
+    def _names(self, qubit: int, insert: bool) -> list[str]:
+        return [self.items[place][0] for place in self.pending[qubit]] + ["sx"] * insert
+
+    def _cost(self, qubit: int, axis: int, *, insert: bool) -> float:
+        return _costs(tuple(self._names(qubit, insert)), axis)[0][self.axes[qubit]]
+
+    def _bring(self, place: int, qubits: tuple[int, ...], option: _Option) -> None:
+        """Settle the pulses of each qubit up to this operation."""
+        for q, goal, insert in zip(qubits, option.axes, option.inserted, strict=True):
+            names = self._names(q, insert)
+            costs, axis, turns = _costs(tuple(names), goal), self.axes[q], []
+            for i, name in enumerate(names):
+                ways = [
+                    (cost + costs[i + 1][end], turn, half)
+                    for turn, half, cost, end in _ways(name, axis)
+                ]  # fmt: skip
+                least = min(price for price, _, _ in ways)
+                turn, half = next((t, h) for price, t, h in ways if price == least)
+                turn += 2 * int(self.rng.integers(2))
+                axis = _after(name, (axis + turn) % 2 if axis != Z else Z, half)
+                turns.append(turn)
+                self.halved += half and name in _HALF
+                if i < len(self.pending[q]):
+                    self.pulses[self.pending[q][i]] = turn, half
+            last = (0 if axis == goal else 1) + 2 * int(self.rng.integers(2))
+            if insert:
+                self.inserted += 1
+                self.turns[place, q] = turns[-1], last
+            else:
+                self.turns[place, q] = (last,)
+            self.axes[q], self.pending[q] = goal, []
+
+    def _write(self) -> Iterator[_Op]:
+        for place, (name, qubits) in enumerate(self.items):
+            if name in _VIRTUAL:
+                continue
+            for q in qubits:
+                if place in self.pulses and self.pulses[place][0]:
+                    yield _Op("rz", (q,), -1, self.pulses[place][0])
+                for i, turn in enumerate(self.turns.get((place, q), ())):
+                    if i:
+                        yield _Op("sx", (q,), -1)
+                    if turn % 4:
+                        yield _Op("rz", (q,), -1, turn)
+            half = self.pulses.get(place, (0, False))[1]
+            yield _Op("x" if half and name == "sx" else name, qubits, place, 2 if half else 1)
+
+
+def _after(name: str, axis: int, half: bool) -> int:
+    """Axis after a pulse about X: a quarter turn exchanges Y and Z."""
+    return axis if half or axis == X else Y + Z - axis
+
+
+def _ways(name: str, axis: int) -> list[tuple[int, bool, float, int]]:
+    """Quarter turn before a pulse, whether it turns by a half, the price, and the axis after it."""
+    ways = []
+    for turn in (0, 1) if axis != Z else (0,):
+        turned = axis if axis == Z else (axis + turn) % 2
+        if name in _HALF:
+            ways.append((turn, False, 0.0, _after(name, turned, False)))
+        ways.append((turn, True, float(name in _HALF), _after(name, turned, True)))
+    return ways
+
+
+@lru_cache(maxsize=4096)
+def _costs(names: tuple[str, ...], goal: int) -> list[list[float]]:
+    """Before each pulse, and after the last: price of bringing each axis to the goal."""
+    costs = [[0.0 if axis == goal or (axis != Z and goal != Z) else np.inf for axis in (X, Y, Z)]]
+    for name in reversed(names):
+        costs.append([min(price + costs[-1][end] for _, _, price, end in _ways(name, axis)) for axis in (X, Y, Z)])
+    return list(reversed(costs))
+
+
+@lru_cache(maxsize=16)
+def _suitable(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """States of two qubits that a gate leaves a product: axes before, and after."""
+    paulis = [np.eye(2), *(np.array(m) for m in ([[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]))]
+    pairs = {(i, j): np.kron(paulis[j], paulis[i]) for i, j in product(range(4), repeat=2)}
+    matrix = np.asarray(_gate(name).to_matrix())
+
+    def image(pair: tuple[int, int]) -> tuple[int, int]:
+        turned = matrix @ pairs[pair] @ matrix.conj().T
+        return max(pairs, key=lambda other: abs(np.trace(pairs[other].conj().T @ turned)))
+
+    found: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for a, b in product((X, Y, Z), repeat=2):
+        group = [image(pair) for pair in ((a + 1, 0), (0, b + 1), (a + 1, b + 1))]
+        alone = [i - 1 for i, j in group if i and not j], [j - 1 for i, j in group if j and not i]
+        if all(alone):
+            found[a, b] = alone[0][0], alone[1][0]
+    return found
+
+
+def _gate(name: str, quarters: int = 1) -> Any:
+    """Make a gate by name; angles in quarter turns."""
+    from qiskit.circuit import library
+
+    if name in ("rx", "rzz", "rz"):
+        kind = {"rx": library.RXGate, "rzz": library.RZZGate, "rz": library.RZGate}[name]
+        return kind(pi / 2 * (quarters % 4 if name == "rz" else quarters))
+    kinds = {
+        "cx": library.CXGate, "cz": library.CZGate, "ecr": library.ECRGate, "iswap": library.iSwapGate,
+        "swap": library.SwapGate, "sx": library.SXGate, "x": library.XGate, "y": library.YGate,
+    }  # fmt: skip
+    return kinds[name]()
+
+
+def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
+    """Write a planned reference as a circuit, and find its output."""
+    from qiskit.circuit import CircuitInstruction
+
+    made = circuit.copy_empty_like()
+    made.global_phase = 0.0
+    keep_labels(circuit, made)
+    made.name = f"reference of {circuit.name}"
+    for op in plan.ops:
+        item = circuit.data[op.place] if op.place >= 0 else None
+        gate = None
+        if item is None or op.name != item.name or op.name in ("rx", "rzz"):
+            gate = _gate(op.name, 1 if op.name == "rzz" else op.quarters)
+        if item is not None and gate is None:
+            made._append(item)
+        else:
+            made._append(CircuitInstruction(gate, [made.qubits[q] for q in op.qubits]))
+    changes = []
+    if plan.halved:
+        changes.append(f"{plan.halved} sx became x")
+    if plan.inserted:
+        changes.append(f"{plan.inserted} sx were inserted")
+    return Reference(made, output(made), tuple(changes))
+
+
+def output(circuit: QuantumCircuit) -> str:
+    """Find the one string that a Clifford circuit reads, by a stabilizer simulation.
+
+    Raises:
+        ValueError: it reads several, or is not Clifford.
+    """
+    from qcluster.device.noise.frames import is_clifford
+
+    bare = _bare(circuit)
+    if not is_clifford(bare):
+        raise ValueError(f"only a Clifford circuit can be checked; {circuit.name!r} is not one")
+    from qiskit_aer import AerSimulator
+
+    result = AerSimulator(method="stabilizer").run(bare, shots=32, seed_simulator=0).result()
+    counts = result.data(0)["counts"]
+    if len(counts) != 1:
+        raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(counts)}")
+    from qcluster.core.counts.bits import format_bitstrings, integers_to_bits
+
+    return format_bitstrings(integers_to_bits([int(next(iter(counts)), 16)], circuit.num_clbits))[0]
+
+
+def _bare(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The qubits in use, without delays, in gates that the stabilizer method knows."""
+    from qiskit import QuantumCircuit
+
+    used = sorted({q for item, qubits, _, _ in steps(circuit) if item.name not in _STILL for q in qubits})
+    place = {q: i for i, q in enumerate(used)}
+    bare = QuantumCircuit(len(used), circuit.num_clbits)
+    for item, qubits, clbits, _ in steps(circuit):
+        where = [place[q] for q in qubits if q in place]
+        if item.name in _STILL:
+            continue
+        if item.name == "measure":
+            bare.measure(where[0], clbits[0])
+        elif item.name in ("rz", "rx", "rzz"):
+            quarters = round(float(item.params[0]) / (pi / 2))
+            _rotate(bare, item.name, quarters % 4, where)
+        elif item.name == "iswap":
+            bare.swap(*where)
+            bare.cz(*where)
+            bare.s(where[0])
+            bare.s(where[1])
+        else:
+            bare.append(item.operation, where)
+    return bare
+
+
+def _rotate(bare: QuantumCircuit, name: str, quarters: int, where: list[int]) -> None:
+    for _ in range(quarters):
+        if name == "rz":
+            bare.s(where[0])
+        elif name == "rx":
+            bare.sx(where[0])
+        else:
+            bare.cx(*where)
+            bare.s(where[1])
+            bare.cx(*where)
+
+
+def _faults(circuit: QuantumCircuit, calibration: Calibration) -> FaultMasks | None:
+    """Expected faults; None where the calibration does not say."""
+    from qcluster.device.noise.faults import fault_masks
+    from qcluster.errors import QClusterError
+
+    try:
+        return fault_masks(circuit, calibration, idle=True, dt=None)
+    except (ValueError, QClusterError):
+        return None
+
+
+def _unlike(target: FaultMasks, found: FaultMasks) -> float:
+    """How far the flips of bits, and of pairs of bits, that two circuits expect are apart."""
+    return float(np.abs(_parities(target) - _parities(found)).mean())
+
+
+def _parities(faults: FaultMasks) -> npt.NDArray[np.float64]:
+    """Expected sign of each bit's flip, and of each pair's of neighbouring numbers."""
+    from qcluster.core.counts.bits import unpack
+
+    masks = unpack(faults.masks, faults.n_bits)
+    odd = np.concatenate([masks.T, (masks[:, 1:] ^ masks[:, :-1]).T])
+    return np.asarray(np.exp(-2 * odd @ faults.rates))

@@ -1,0 +1,1 @@
+"""Exact values of the classifier, without a simulator: by path sums, compression, and adjoint gradients."""

@@ -1,0 +1,131 @@
+"""Compute decision values and gradients without a state vector of the whole circuit.
+
+If every gate exp(i theta P R) touches one data qubit, the readout can be expanded in the eigenstates of its axes, and
+each branch acts on every data qubit by itself. With one run of gates about X, from state 1, one pair of branches is
+left and
+
+    <Y> = -Im prod_i <psi_i| V_i |psi_i>,    V_i = G_1 ... G_L G_L ... G_1,    G_l = exp(i theta_l P_l),
+
+which costs O(n L) instead of 2**(n + 1). The circuit is therefore no route to a quantum advantage; it is a cheap model
+with a hardware twin whose ideal answer is known at any size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.ansatz import Ansatz
+from qcluster.qnn.encoding import Inputs, Kind
+from qcluster.qnn.simulation.adjoint import Adjoint
+from qcluster.qnn.simulation.pathsum import PathSum
+
+Vector = npt.NDArray[np.float64]
+Pullback = Callable[[Vector], Vector]
+Route = Literal["auto", "diagonal", "product", "path-sum", "adjoint"]
+
+MAX_RUNS = 6
+"""Longest path sum in axis runs; each run multiplies its cost by four."""
+MAX_DENSE = 18
+"""Most data qubits for the dense route: 2**19 amplitudes, 8 MB."""
+
+
+class Form(Protocol):
+    """Say how decision values and gradients are had; the exact forms and the hardware both answer to this."""
+
+    def forward(self, theta: Vector, inputs: Inputs, gradient: bool = True) -> tuple[Vector, Pullback]:
+        """Return f, (batch,), and the pullback c -> sum_b c_b df_b/dtheta, (n_parameters,)."""
+
+
+class Diagonal:
+    """Evaluate an ansatz of diagonal gates about X on bit strings: f(z) = -sin(2 phi(z)), phi = sum_t theta_t a_t(z).
+
+    a_t(z) is a product of signs (letters Z) or of bits (letters 1). Cost: one matrix product per call; the a_t of the
+    last inputs are kept, since training asks for the same ones again.
+    """
+
+    def __init__(self, ansatz: Ansatz) -> None:
+        """Prepare the terms of one ansatz."""
+        if not ansatz.is_standard or not all(term.is_diagonal for term in ansatz.terms):
+            raise ValueError("the diagonal form needs diagonal gates about X, from state 1, with Y measured")
+        self._terms = [(list(term.qubits), "1" in term.data) for term in ansatz.terms]
+        self._last: tuple[Any, Vector] | None = None
+
+    def forward(self, theta: Vector, inputs: Inputs, gradient: bool = True) -> tuple[Vector, Pullback]:
+        """Return f and its pullback; see `Form`."""
+        if inputs.kind != "basis":
+            raise ValueError(f"the diagonal form needs bit strings; got {inputs.kind} inputs")
+        if self._last is None or self._last[0] is not inputs.array:
+            self._last = (inputs.array, self._features(np.asarray(inputs.array, dtype=bool)))
+        features = self._last[1]
+        angle = 2 * features @ theta
+        return -np.sin(angle), lambda c: -2 * features.T @ (c * np.cos(angle))
+
+    def _features(self, bits: npt.NDArray[np.bool_]) -> Vector:
+        signs = 1.0 - 2.0 * bits
+        columns = [bits[:, q].all(axis=1) if is_and else signs[:, q].prod(axis=1) for q, is_and in self._terms]
+        return np.stack(columns, axis=1).astype(np.float64) if columns else np.zeros((len(bits), 0))
+
+
+def choose_route(ansatz: Ansatz, kind: Kind) -> Route:
+    """Name the cheapest exact route for an ansatz and a kind of input.
+
+    Returns:
+        "diagonal" (one matrix product), "product" (O(n L)), "path-sum" (4**runs n) or "adjoint" (2**(n + 1) per gate).
+
+    Raises:
+        ValueError: No route is affordable.
+
+    Example:
+        >>> from qcluster.qnn.ansatz import build
+        >>> choose_route(build("zx-xx", 16), "basis"), choose_route(build("tfq", 16, reps=2), "basis")
+        ('product', 'path-sum')
+    """
+    if kind == "basis" and ansatz.is_standard and all(term.is_diagonal for term in ansatz.terms):
+        return "diagonal"
+    if ansatz.is_one_body and len(ansatz.axis_runs) <= MAX_RUNS:
+        n_pairs = PathSum(ansatz).n_pairs
+        if n_pairs == 1:
+            return "product"
+        if kind != "state":
+            return "path-sum"
+    if ansatz.n_data <= MAX_DENSE:
+        return "adjoint"
+    raise ValueError(
+        f"no exact route: {len(ansatz.axis_runs)} axis runs (at most {MAX_RUNS}, one data qubit per gate) "
+        f"and {ansatz.n_data} data qubits (at most {MAX_DENSE} for the dense one)"
+    )
+
+
+def exact_form(ansatz: Ansatz, kind: Kind, route: Route = "auto") -> Form:
+    """Prepare an exact evaluation of one ansatz; the result is used again and again during training.
+
+    Args:
+        ansatz: The circuit.
+        kind: The kind of input it will see.
+        route: A name from `choose_route`, or "auto".
+
+    Raises:
+        ValueError: The route does not hold for this ansatz: a wrong answer is never given in its place.
+
+    Example:
+        >>> from qcluster.qnn import ansatz, encoding
+        >>> zx = ansatz.build("zx", 1, bias=False)
+        >>> f, pullback = exact_form(zx, "basis").forward(np.array([0.1]), encoding.basis([[0], [1]]))
+        >>> f.round(4)
+        array([-0.1987,  0.1987])
+    """
+    chosen = choose_route(ansatz, kind) if route == "auto" else route
+    if chosen == "diagonal":
+        return Diagonal(ansatz)
+    if chosen == "adjoint":
+        return Adjoint(ansatz)
+    if chosen in ("product", "path-sum"):
+        paths = PathSum(ansatz)
+        if chosen == "product" and paths.n_pairs != 1:
+            raise ValueError(f"the product form needs one pair of branches; this ansatz has {paths.n_pairs}")
+        return paths
+    raise ValueError(f"route must be auto, diagonal, product, path-sum or adjoint; got {route!r}")

@@ -1,0 +1,222 @@
+"""Sum over the readout's branches: the product form and its generalisation to several readout axes.
+
+A run of gates about one axis R leaves the eigenstates of R alone and turns each data qubit by +theta or -theta. A path
+e = (e_1, ..., e_m) picks one eigenvalue per run, and with W_i(e) the turn of data qubit i along that path
+
+    f = sum_{e', e} K(e', e) prod_i <psi_i| W_i(e')^dagger W_i(e) |psi_i>,
+    K(e', e) = <start| Pi(e'_1) ... Pi(e'_m) M Pi(e_m) ... Pi(e_1) |start>.
+
+Pairs with K = 0 are dropped and conjugate pairs counted once; one X run from state 1 leaves a single pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.ansatz import Ansatz
+from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.simulation.adjoint import START
+
+Vector = npt.NDArray[np.float64]
+Complex = npt.NDArray[np.complex128]
+
+PAULI: dict[str, Complex] = {
+    "": np.zeros((2, 2), dtype=np.complex128),
+    "X": np.array([[0, 1], [1, 0]], dtype=np.complex128),
+    "Y": np.array([[0, -1j], [1j, 0]], dtype=np.complex128),
+    "Z": np.array([[1, 0], [0, -1]], dtype=np.complex128),
+    "1": np.array([[0, 0], [0, 1]], dtype=np.complex128),
+}
+"""2 x 2 matrices by letter; the empty letter is the gate that is not there."""
+_CHUNK = 1 << 16
+"""Amplitudes handled at once for state inputs: 1 MB, which stays in the cache."""
+
+
+class PathSum:
+    """Evaluate an ansatz of one-body gates; exact for bit strings, product states and, with one pair, any state.
+
+    Cost with p pairs (at most 4**runs), n data qubits, L gates each: O(p n L) per call and O(p n) per sample, or
+    O(n 2**n) per sample for a state of all the qubits.
+    """
+
+    def __init__(self, ansatz: Ansatz) -> None:
+        """Sort the gates by data qubit and list the pairs of paths."""
+        if not ansatz.is_one_body:
+            raise ValueError("the path sum needs gates on at most one data qubit each")
+        self._n_parameters = ansatz.n_parameters
+        self._weights, bra, ket = _pairs(ansatz)
+        index, run = _by_qubit(ansatz)
+        letters = np.array([PAULI[letter] for letter in ansatz.letters] + [PAULI[""]])
+        self._index, self._generators = index, letters[index]
+        self._squares = self._generators @ self._generators
+        self._bra, self._ket = bra[:, run][..., None, None], ket[:, run][..., None, None]
+        self._bias = np.array([k for k, letter in enumerate(ansatz.letters) if not letter], dtype=np.int64)
+        runs = np.repeat(np.arange(len(ansatz.axis_runs)), [b - a for _, a, b in ansatz.axis_runs])
+        self._bias_signs = (ket - bra)[:, runs[self._bias]]
+
+    @property
+    def n_pairs(self) -> int:
+        """Count the pairs of paths that are summed; 1 is the product form."""
+        return len(self._weights)
+
+    def turns(self, theta: Vector) -> Complex:
+        """Return V = W(e')^dagger W(e) of every pair and data qubit, (pairs, n, 2, 2)."""
+        return self._turns(theta)[0]
+
+    def bias_angles(self, theta: Vector) -> Vector:
+        """Return the phase that the bias gates add to each pair, (pairs,), in radians."""
+        return np.asarray(self._bias_signs @ theta[self._bias])
+
+    def forward(
+        self, theta: Vector, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
+        turns, before_bra, before_ket = self._turns(theta)
+        scale = self._weights * np.exp(1j * self.bias_angles(theta))
+        if inputs.kind == "state":
+            totals, gather = _of_states(turns, inputs.array)
+        else:
+            totals, gather = _of_products(turns, inputs)
+
+        def pullback(cotangent: Vector) -> Vector:
+            moments = scale[:, None, None, None] * gather(cotangent)
+            slopes = self._slopes(turns, before_bra, before_ket)
+            out = np.zeros(self._n_parameters + 1)
+            out[self._index] = np.einsum("pnac,plnac->ln", moments, slopes).real
+            sums = scale * (cotangent @ totals)
+            out[self._bias] = (1j * sums @ self._bias_signs).real
+            return out[:-1]
+
+        return (totals @ scale).real, pullback
+
+    def _turns(self, theta: Vector) -> tuple[Complex, Complex, Complex]:
+        """Return V and, for each gate, the products of the gates before it: (pairs, L, n, 2, 2)."""
+        angle = np.append(theta, 0.0)[self._index][..., None, None]
+        even = np.eye(2) + (np.cos(angle) - 1) * self._squares
+        odd = 1j * np.sin(angle) * self._generators
+        bra_gates, ket_gates = even - self._bra * odd, even + self._ket * odd
+        bra = np.broadcast_to(np.eye(2, dtype=np.complex128), bra_gates[:, 0].shape)
+        ket, bras, kets = bra, [], []
+        for level in range(self._index.shape[0]):
+            bras.append(bra)
+            kets.append(ket)
+            bra, ket = bra @ bra_gates[:, level], ket_gates[:, level] @ ket
+        return bra @ ket, np.stack(bras, axis=1), np.stack(kets, axis=1)
+
+    def _slopes(self, turns: Complex, bra: Complex, ket: Complex) -> Complex:
+        """Return dV/dtheta = i (-e' B P B^dagger V + e V K^dagger P K), (pairs, L, n, 2, 2)."""
+        left = bra @ self._generators @ _dagger(bra) @ turns[:, None]
+        right = turns[:, None] @ _dagger(ket) @ self._generators @ ket
+        return np.asarray(1j * (self._ket * right - self._bra * left))
+
+
+def _dagger(matrices: Complex) -> Complex:
+    return matrices.conj().swapaxes(-1, -2)
+
+
+def _by_qubit(ansatz: Ansatz) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return (L, n) indices of the gates of each data qubit in order, and (L, n) their runs.
+
+    Qubits with fewer gates are filled with index n_parameters, the gate that is not there.
+    """
+    columns: list[list[tuple[int, int]]] = [[] for _ in range(ansatz.n_data)]
+    for run, (_, first, last) in enumerate(ansatz.axis_runs):
+        for k in range(first, last):
+            for qubit in ansatz.terms[k].qubits:
+                columns[qubit].append((k, run))
+    depth = max(1, *(len(column) for column in columns))
+    filler = (ansatz.n_parameters, 0)
+    table = np.array([column + [filler] * (depth - len(column)) for column in columns], dtype=np.int64)
+    return table[..., 0].T.copy(), table[..., 1].T.copy()
+
+
+def _pairs(ansatz: Ansatz) -> tuple[Complex, Vector, Vector]:
+    """Return the weights K (p,) and signs (p, runs) of bra and ket of the pairs that count, so that f = Re(sum ...)."""
+    axes = [axis for axis, _, _ in ansatz.axis_runs]
+    paths: list[tuple[tuple[int, ...], Complex]] = []
+    for signs in product((1, -1), repeat=len(axes)):
+        state = START[ansatz.start]
+        for sign, axis in zip(signs, axes, strict=True):
+            state = (state + sign * (PAULI[axis] @ state)) / 2
+        if np.linalg.norm(state) > 1e-12:
+            paths.append((signs, state))
+    ends = np.array([state for _, state in paths])
+    kernel = ends.conj() @ PAULI[ansatz.measure] @ ends.T
+    # f is real: the pair (e', e) and its mirror image are conjugate, so the lower triangle is taken twice.
+    kernel = 2 * np.tril(kernel, -1) + np.diag(np.diag(kernel))
+    bra, ket = np.nonzero(abs(kernel) > 1e-12)
+    table = np.array([signs for signs, _ in paths], dtype=np.float64).reshape(len(paths), -1)
+    if not len(axes):
+        table = np.ones((len(paths), 1))
+    return kernel[bra, ket], table[bra], table[ket]
+
+
+def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Vector], Complex]]:
+    """Return prod_i <V_i>, (batch, pairs), and c -> sum_b c_b (product without i) rho_i, (pairs, n, 2, 2)."""
+    if inputs.kind == "basis":
+        bits = np.asarray(inputs.array, dtype=bool)[:, None, :]
+        factors = np.where(bits, turns[:, :, 1, 1], turns[:, :, 0, 0])
+    else:
+        psi = np.asarray(inputs.array)
+        density = psi.conj()[..., :, None] * psi[..., None, :]
+        factors = np.einsum("bnac,pnac->bpn", density, turns, optimize=True)
+
+    def gather(cotangent: Vector) -> Complex:
+        others = _leave_one_out(factors)
+        if inputs.kind != "basis":
+            return np.asarray(np.einsum("b,bpn,bnac->pnac", cotangent, others, density, optimize=True))
+        out = np.zeros_like(turns)
+        ones = np.einsum("bpn,bn->pn", others, cotangent[:, None] * bits[:, 0])
+        out[:, :, 1, 1] = ones
+        out[:, :, 0, 0] = np.tensordot(cotangent, others, axes=1) - ones
+        return out
+
+    return factors.prod(axis=-1), gather
+
+
+def _leave_one_out(factors: Complex) -> Complex:
+    """Multiply all but one factor along the last axis, without dividing: a factor may be zero."""
+    left = np.ones_like(factors)
+    np.cumprod(factors[..., :-1], axis=-1, out=left[..., 1:])
+    right = np.ones_like(factors)
+    right[..., :-1] = np.flip(np.cumprod(np.flip(factors[..., 1:], -1), axis=-1), -1)
+    return np.asarray(left * right)
+
+
+def _of_states(turns: Complex, vectors: npt.NDArray[np.generic]) -> tuple[Complex, Callable[[Vector], Complex]]:
+    """Return <psi| (x) V_i |psi>, (batch, pairs), and the moments as in `_of_products`: n 2 x 2 passes per vector.
+
+    <psi| (prod_{j != i} V_j) D |psi> = sum_{ac} (D V_i^dagger)_{ac} C_{ac}, C the 2 x 2 overlap of psi with V psi.
+    """
+    batch, size = vectors.shape
+    n = turns.shape[1]
+    step = max(1, _CHUNK // size)
+    chunks = [np.asarray(vectors[at : at + step], dtype=np.complex128) for at in range(0, batch, step)]
+    turned = [[_apply(turns[p], chunk) for p in range(len(turns))] for chunk in chunks]
+    totals = [
+        [np.einsum("bk,bk->b", chunk.conj(), image) for image in images]
+        for chunk, images in zip(chunks, turned, strict=True)
+    ]
+
+    def gather(cotangent: Vector) -> Complex:
+        overlaps = np.zeros_like(turns)
+        for at, chunk, images in zip(range(0, batch, step), chunks, turned, strict=True):
+            weighted = cotangent[at : at + step, None] * chunk.conj()
+            for (p, image), i in product(enumerate(images), range(n)):
+                shape = (-1, 2, 1 << i)
+                overlaps[p, i] += np.einsum("hak,hck->ac", weighted.reshape(shape), image.reshape(shape))
+        return np.asarray(overlaps @ turns.conj())
+
+    return np.concatenate([np.stack(rows, axis=1) for rows in totals]), gather
+
+
+def _apply(matrices: Complex, vectors: Complex) -> Complex:
+    """Apply matrix i to qubit i of each vector, (batch, 2**n)."""
+    out = vectors
+    for i, matrix in enumerate(matrices):
+        out = np.einsum("ac,hck->hak", matrix, out.reshape(-1, 2, 1 << i)).reshape(vectors.shape)
+    return out

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from qcluster.core.counts import bits as b
+from tests import oracle
+
+matrices = st.tuples(st.integers(1, 20), st.integers(1, 200)).flatmap(lambda shape: hnp.arrays(np.bool_, shape))
+
+
+def test_bit_zero_is_the_rightmost_character():
+    assert b.parse_bitstrings(["100"]).tolist() == [[False, False, True]]
+    assert b.format_bitstrings(np.array([[True, False, False]])) == ["001"]
+
+
+@given(matrices)
+def test_every_form_gives_the_bits_back(bits):
+    width = bits.shape[1]
+    texts = b.format_bitstrings(bits)
+    assert np.array_equal(b.parse_bitstrings(texts), bits)
+    assert np.array_equal(b.unpack(b.pack(bits), width), bits)
+    assert np.array_equal(b.integers_to_bits([int(text, 2) for text in texts], width), bits)
+    assert np.array_equal(b.big_endian_to_words(b.bits_to_big_endian(bits), width), b.pack(bits))
+    assert [int.from_bytes(row, "big") for row in b.bits_to_big_endian(bits)] == [int(text, 2) for text in texts]
+
+
+@given(matrices)
+def test_distances_and_order_agree_with_text(bits):
+    texts = b.format_bitstrings(bits)
+    words = b.pack(bits)
+    assert b.hamming(words, words[:3]).tolist() == [[oracle.distance(x, y) for y in texts[:3]] for x in texts]
+    order, starts = b.distinct_rows(words)
+    assert [texts[i] for i in order] == sorted(texts)
+    assert [texts[i] for i in order[starts]] == sorted(set(texts))
+
+
+def test_distances_in_chunks_agree(monkeypatch):
+    words = b.pack(np.random.default_rng(1).random((57, 130)) < 0.5)
+    whole = b.hamming(words, words)
+    monkeypatch.setattr(b, "_CHUNK", 100)
+    assert np.array_equal(b.hamming(words, words), whole)
+
+
+@pytest.mark.parametrize("width", [7, 9, 63, 65])
+def test_padding_is_ignored(width):
+    bits = np.random.default_rng(width).random((20, width)) < 0.5
+    packed = b.bits_to_big_endian(bits)
+    inverted = ~packed
+    assert np.array_equal(b.big_endian_to_words(inverted, width), b.pack(~bits))
+    assert np.array_equal(packed, ~inverted)
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["01", "1"], "'1' has 1"),
+        (["01", "0x"], "'0x'"),
+        (["01", "0\N{ARABIC-INDIC DIGIT ONE}"], "0 and 1"),
+        (["2"], "'2'"),
+    ],
+)
+def test_wrong_text_is_named(texts, said):
+    with pytest.raises(ValueError, match=said):
+        b.parse_bitstrings(texts)
+
+
+@pytest.mark.parametrize("equal", [1, 3, 40])
+@pytest.mark.parametrize("n_bits", [3, 40, 64, 70, 130, 190])
+def test_distinct_rows_are_sorted_and_found_once(n_bits, equal):
+    rng = np.random.default_rng([n_bits, equal])
+    bits = np.tile(rng.random((300, n_bits)) < 0.3, (equal, 1))
+    words = b.pack(bits[rng.permutation(len(bits))])
+    order, starts = b.distinct_rows(words)
+    wanted = sorted({tuple(row[::-1]) for row in words.tolist()})
+    assert [tuple(row[::-1]) for row in words[order[starts]].tolist()] == wanted
+    assert sorted(order.tolist()) == list(range(len(words)))
+    for start, stop in zip(starts, [*starts[1:], len(words)], strict=True):
+        assert (words[order[start:stop]] == words[order[start]]).all()
+        assert (np.diff(order[start:stop]) > 0).all()
+
+
+def test_different_strings_of_one_hash_are_kept_apart(monkeypatch):
+    monkeypatch.setattr("qcluster.core.counts.bits._ODD", np.uint64(0))
+    words = np.repeat(np.array([[5, 1], [2, 1], [7, 1]], dtype=np.uint64), 20, axis=0)
+    order, starts = b.distinct_rows(words)
+    assert words[order[starts]].tolist() == [[2, 1], [5, 1], [7, 1]]

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcluster.core.counts.distribution import Distribution, align, whole_shots
+from tests.strategies import counts
+
+
+@given(counts())
+def test_counts_come_back(given_counts):
+    held = Distribution.of(given_counts)
+    assert held.to_counts() == dict(sorted(given_counts.items()))
+    assert held.shots == sum(given_counts.values())
+    assert list(held.to_probs()) == sorted(given_counts)
+    assert sum(held.to_probs().values()) == pytest.approx(1)
+
+
+@given(counts(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_does_not_matter(given_counts, random):
+    rows = list(given_counts.items())
+    random.shuffle(rows)
+    assert Distribution.of(dict(rows)) == Distribution.of(given_counts)
+
+
+def test_rows_are_merged_sorted_and_dropped_when_empty():
+    bits = np.array([[1, 1], [0, 1], [1, 1], [1, 0]], dtype=bool)
+    held = Distribution(bits, [1, 2, 3, 0])
+    assert held.to_counts() == {"10": 2, "11": 4}
+
+
+def test_arrays_are_read_only_and_the_callers_are_left_alone():
+    bits, weights = np.array([[False], [True]]), np.array([1.0, 2.0])
+    held = Distribution(bits, weights)
+    for array in (held.bits, held.weights, held.words):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    bits[0], weights[0] = True, 5
+    assert held.to_counts() == {"0": 1, "1": 2}
+
+
+def test_an_empty_distribution_keeps_its_width():
+    empty = Distribution(np.zeros((0, 5), dtype=bool), np.zeros(0))
+    assert (empty.n_bits, empty.n_outcomes, empty.shots, empty.to_probs(), empty.top(3)) == (5, 0, 0.0, {}, {})
+    assert (Distribution.of({"00000": 1}) + empty).to_counts() == {"00000": 1}
+
+
+@pytest.mark.parametrize(
+    ("bits", "weights", "said"),
+    [
+        (np.zeros((2, 2), dtype=bool), [1], r"got bool \(2, 2\) and \(1,\)"),
+        (np.zeros((1, 2)), [1], "got float64"),
+        (np.zeros((1, 2), dtype=bool), [-1], "not negative; got -1.0 for row 0"),
+        (np.zeros((1, 2), dtype=bool), [np.nan], "finite"),
+    ],
+)
+def test_wrong_arrays_are_refused(bits, weights, said):
+    with pytest.raises(ValueError, match=said):
+        Distribution(bits, weights)
+
+
+def test_pooling_adds_shots_and_needs_one_width():
+    pooled = Distribution.of({"01": 3, "10": 1}) + Distribution.of({"10": 2})
+    assert pooled.to_counts() == {"01": 3, "10": 3}
+    with pytest.raises(ValueError, match="2 and 3 bits"):
+        pooled + Distribution.of({"000": 1})
+    with pytest.raises(TypeError):
+        pooled + {"01": 1}
+
+
+def test_marginal_takes_bits_in_the_order_asked():
+    held = Distribution.of({"001": 5, "100": 3, "110": 2})
+    assert held.marginal([0]).to_counts() == {"0": 5, "1": 5}
+    assert held.marginal([2, 1]).to_counts() == {"00": 5, "01": 3, "11": 2}
+    for wrong, said in (([3], "got 3"), ([-1], "got -1"), ([0, 0], "named once")):
+        with pytest.raises(ValueError, match=said):
+            held.marginal(wrong)
+
+
+@given(counts(max_bits=5), st.data())
+def test_expectation_agrees_with_the_definition(given_counts, data):
+    held = Distribution.of(given_counts)
+    observable = data.draw(st.text("IZ", min_size=held.n_bits, max_size=held.n_bits))
+    signs = {
+        string: (-1) ** sum(bit == "1" and pauli == "Z" for bit, pauli in zip(string, observable, strict=True))
+        for string in given_counts
+    }
+    value = sum(signs[string] * count for string, count in given_counts.items()) / held.shots
+    estimate = held.expectation(observable)
+    assert estimate.value == pytest.approx(value, abs=1e-12)
+    assert estimate.standard_error == pytest.approx(np.sqrt(max(0, 1 - value**2) / held.shots), abs=1e-7)
+
+
+def test_expectation_counts_bit_zero_from_the_right():
+    held = Distribution.of({"001": 1})
+    assert [held.expectation(pauli).value for pauli in ("IIZ", "ZII", "III")] == [-1, 1, 1]
+    for wrong in ("XII", "ZZ", ""):
+        with pytest.raises(ValueError, match="3 letters I or Z"):
+            held.expectation(wrong)
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=30), st.integers(0, 10**6))
+def test_whole_shots_sum_and_stay_near(weights, total):
+    shots = whole_shots(weights, total)
+    exact = np.array(weights) * total / np.sum(weights)
+    assert shots.sum() == total
+    assert (np.abs(shots - exact) < 1 + 1e-6).all()
+
+
+def test_equal_remainders_go_to_the_lower_string():
+    assert Distribution.of({"10": 0.5, "01": 0.5}).to_counts() == {"01": 1}
+
+
+@given(counts(max_bits=4), counts(max_bits=4))
+def test_align_keeps_both_supports(one, other):
+    left, right = Distribution.of(one), Distribution.of(other)
+    if left.n_bits != right.n_bits:
+        with pytest.raises(ValueError, match="one width"):
+            align(left, right)
+        return
+    bits, p, q = align(left, right)
+    assert Distribution(bits, p + q).n_outcomes == len(one.keys() | other.keys()) == len(bits)
+    assert Distribution(bits, p * left.shots).to_counts() == left.to_counts()
+    assert Distribution(bits, q * right.shots).to_counts() == right.to_counts()
+
+
+def test_top_orders_by_weight_then_value():
+    assert list(Distribution.of({"11": 2, "00": 2, "01": 5, "10": 1}).top(3)) == ["01", "00", "11"]
+    with pytest.raises(ValueError, match="k must not be negative; got -1"):
+        Distribution.of({"11": 2}).top(-1)
+
+
+def test_equality_and_text():
+    held = Distribution.of({"00": 1, "11": 2})
+    assert held == Distribution.of({"11": 2, "00": 1}) != Distribution.of({"11": 1, "00": 1})
+    assert held != {"00": 1, "11": 2}
+    assert repr(held) == "Distribution(2 strings of 2 bits, 3 shots)"
+    with pytest.raises(TypeError):
+        hash(held)

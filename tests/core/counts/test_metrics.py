@@ -1,0 +1,36 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit.quantum_info import hellinger_fidelity as qiskit_fidelity
+
+from qcluster.core.counts import metrics
+from tests.strategies import counts
+
+pairs = st.integers(1, 6).flatmap(lambda n: st.tuples(counts(n, n), counts(n, n)))
+
+
+@given(pairs)
+def test_fidelity_agrees_with_qiskit(pair):
+    assert metrics.hellinger_fidelity(*pair) == pytest.approx(qiskit_fidelity(*pair), abs=1e-9)
+
+
+@given(pairs)
+def test_distances_are_bounded_and_symmetric(pair):
+    p, q = pair
+    assert metrics.hellinger_fidelity(p, p) == pytest.approx(1)
+    assert metrics.total_variation(p, p) == 0
+    for metric in (metrics.hellinger_fidelity, metrics.total_variation):
+        assert 0 <= metric(p, q) <= 1
+        assert metric(p, q) == pytest.approx(metric(q, p))
+    overlap = metrics.hellinger_fidelity(p, q) ** 0.5
+    assert 1 - overlap <= metrics.total_variation(p, q) + 1e-9 <= (1 - overlap**2) ** 0.5 + 2e-9
+
+
+def test_known_values():
+    assert metrics.total_variation({"0": 1}, {"1": 1}) == 1
+    assert metrics.success_probability({"00": 3, "01": 1}, {"00": 1, "11": 1}) == 0.75
+    assert metrics.entropy({"0": 1}) == 0
+    assert metrics.entropy({"00": 1, "11": 1}) == 1
+    assert metrics.entropy({"00": 1, "11": 1}, normalised=True) == 0.5
+    with pytest.raises(ValueError, match="one width"):
+        metrics.hellinger_fidelity({"0": 1}, {"00": 1})

@@ -1,0 +1,113 @@
+"""Diagonal observables of every kind, against sums over strings written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import Pauli, SparsePauliOp, Statevector
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.observables import diagonal
+from tests.strategies import counts
+
+pauli_sums = st.integers(1, 5).flatmap(
+    lambda n: st.dictionaries(st.text("IZ", min_size=n, max_size=n), st.floats(-3, 3), min_size=1, max_size=5)
+)
+
+
+def slow_value(terms: dict[str, float], string: str) -> float:
+    signs = [(-1) ** sum(b == "1" and p == "Z" for b, p in zip(string, term, strict=True)) for term in terms]
+    return sum(sign * value for sign, value in zip(signs, terms.values(), strict=True))
+
+
+@given(pauli_sums, st.data())
+def test_dict_operator_and_array_say_the_same(terms, data):
+    n = len(next(iter(terms)))
+    held = Distribution.of(data.draw(counts(min_bits=n, max_bits=n)))
+    wanted = sum(p * slow_value(terms, string) for string, p in held.to_probs().items())
+    square = sum(p * slow_value(terms, string) ** 2 for string, p in held.to_probs().items())
+    array = [slow_value(terms, format(y, f"0{n}b")) for y in range(2**n)]
+    for kind in (terms, SparsePauliOp(list(terms), list(terms.values())), np.array(array), array):
+        found = held.expectation(kind)
+        assert found.value == pytest.approx(wanted, abs=1e-9)
+        assert found.standard_error == pytest.approx(np.sqrt(max(0, square - wanted**2) / held.shots), abs=1e-6)
+        one = diagonal(kind, n)
+        assert one.low - 1e-9 <= min(array)
+        assert max(array) <= one.high + 1e-9
+
+
+def test_qiskit_agrees_bit_for_bit():
+    operator = SparsePauliOp(["IIZ", "IZI", "ZZI", "III"], [1.0, 2.0, 4.0, 8.0])
+    state = Statevector.from_label("101")
+    assert Distribution.of({"101": 7}).expectation(operator).value == pytest.approx(
+        state.expectation_value(operator).real
+    )
+
+
+def test_one_pauli_is_its_label():
+    held = Distribution.of({"001": 3, "110": 1})
+    assert held.expectation(Pauli("IZZ")) == held.expectation("IZZ")
+    for wrong, said in ("XII", "diagonal"), ("-ZII", "3 letters"), ("ZI", "3 letters"):
+        with pytest.raises(ValueError, match=said):
+            held.expectation(Pauli(wrong))
+
+
+def test_phases_and_terms_of_weight_zero():
+    minus = SparsePauliOp.from_list([("ZI", 1.0)]) * -1
+    assert Distribution.of({"00": 1}).expectation(minus).value == -1
+    faded = SparsePauliOp(["XI", "ZI"], [0.0, 2.0])
+    assert Distribution.of({"00": 1}).expectation(faded).value == 2
+
+
+def test_a_bitstring_is_its_probability():
+    held = Distribution.of({"001": 3, "110": 1})
+    assert held.expectation("001") == pytest.approx((0.75, np.sqrt(0.75 * 0.25 / 4)))
+    assert held.expectation("111").value == 0
+
+
+def test_wide_registers():
+    held = Distribution.of({"1" + "0" * 129: 3, "0" * 130: 1})
+    assert held.expectation("Z" + "I" * 129).value == -0.5
+    assert held.expectation({"Z" * 130: 2.0}).value == -1.0
+    assert held.expectation("1" + "0" * 129).value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("observable", "error", "said"),
+    [
+        ("XII", ValueError, "diagonal in the measured basis; got 'XII'"),
+        ("ZYI", ValueError, "got 'ZYI'"),
+        ("ZZ", ValueError, "3 letters I or Z; got 'ZZ'"),
+        ("01", ValueError, "3 letters I or Z; got '01'"),
+        ("0Z1", ValueError, "3 letters I or Z"),
+        ("", ValueError, "3 letters I or Z"),
+        ({}, ValueError, "at least one term"),
+        ({"ZZI": 1, "XII": 2}, ValueError, "got 'XII'"),
+        ({"ZZI": 1, 3: 2}, TypeError, "got 3"),
+        ({"ZZI": "2"}, TypeError, "must be numbers"),
+        ({"ZZI": None}, TypeError, "must be numbers"),
+        ({"ZZI": True}, TypeError, "must be numbers; got bool"),
+        ({"ZZI": float("nan")}, ValueError, "real and finite; got nan for 'ZZI'"),
+        ({"ZZI": 10**400}, TypeError, "must be numbers"),
+        ({"ZZI": 1 + 2j}, ValueError, "real and finite"),
+        (np.ones(4), ValueError, r"2\*\*3 values, one a string; got shape \(4,\)"),
+        (np.eye(8), ValueError, r"got shape \(8, 8\)"),
+        ([[1, 2], [3]], TypeError, "must be numbers"),
+        (np.full(8, np.inf), ValueError, "got inf for string 0"),
+        (SparsePauliOp(["ZZ"]), ValueError, "3 qubits, one a classical bit; got 2"),
+        (SparsePauliOp(["ZZI", "IXY"], [1, 2]), ValueError, "got 'IXY'"),
+        (SparsePauliOp(["ZZI"], [1j]), ValueError, "real and finite"),
+        (SparsePauliOp(["ZZI"], np.array([Parameter("a")], dtype=object)), TypeError, "bind its parameters"),
+        (3, TypeError, "got int"),
+        (None, TypeError, "got NoneType"),
+    ],
+)
+def test_other_observables_are_refused(observable, error, said):
+    with pytest.raises(error, match=said):
+        Distribution.of({"001": 3}).expectation(observable)
+
+
+def test_a_diagonal_of_a_wide_register_is_refused_unbuilt():
+    with pytest.raises(ValueError, match=r"2\*\*100 values"):
+        Distribution.of({"0" * 100: 1}).expectation(np.ones(4))

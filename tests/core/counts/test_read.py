@@ -1,0 +1,194 @@
+"""Every way in, each with a string that shows the order of its bits."""
+
+from decimal import Decimal
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from qiskit.result import Counts, ProbDistribution, QuasiDistribution
+
+from qcluster.core.counts.distribution import Distribution
+from tests.strategies import counts
+
+WANTED = {"00110": 1, "10000": 3}
+
+
+@pytest.mark.parametrize(
+    ("source", "num_bits"),
+    [
+        ({"10000": 3, "00110": 1}, None),
+        ({"10 000": 3, "00 110": 1}, None),
+        ({"0x10": 3, "0x6": 1}, None),
+        ({"0X10": 3, "0x6": 1}, 5),
+        ({"0b10000": 3, "0b00110": 1}, None),
+        ({"0b10000": 3, "0b110": 1}, None),
+        ({16: 3, 6: 1}, None),
+        ({np.int64(16): np.int64(3), np.uint8(6): 1.0}, None),
+        ({"10000": Fraction(3), "00110": 1}, None),
+        (Counts({"0x10": 3, "0x6": 1}), None),
+        (Counts({"0x10": 3, "0x6": 1}, memory_slots=5), None),
+        (Counts({"0x10": 3, "0x6": 1}, memory_slots=5, creg_sizes=[["a", 2], ["b", 3]]), None),
+        (["10000", "00110", "10000", "10000"], None),
+        (("10 000", "00 110", "10 000", "10 000"), None),
+        (BitArray.from_counts({"10000": 3, "00110": 1}), None),
+        (BitArray.from_counts({"10000": 3, "00110": 1}).reshape(2, 2), None),
+        (~BitArray.from_counts({"01111": 3, "11001": 1}), None),
+        (DataBin(meas=BitArray.from_counts({"10000": 3, "00110": 1})), None),
+        (SamplerPubResult(DataBin(meas=BitArray.from_counts({"10000": 3, "00110": 1}))), None),
+        (PrimitiveResult([SamplerPubResult(DataBin(c=BitArray.from_counts({"10000": 3, "00110": 1})))]), None),
+        (SimpleNamespace(counts={"10000": 3, "00110": 1}), None),
+        (SimpleNamespace(counts=Distribution.of({"10000": 3, "00110": 1})), None),
+        (Distribution.of({"10000": 3, "00110": 1}), 5),
+    ],
+)
+def test_every_way_in_gives_the_same_counts(source, num_bits):
+    assert Distribution.of(source, num_bits=num_bits).to_counts() == WANTED
+    assert Distribution.from_counts(source, num_bits=num_bits).to_counts() == WANTED
+
+
+def two_registers() -> DataBin:
+    low = BitArray.from_samples(["110", "000", "000", "000"], num_bits=3)
+    high = BitArray.from_samples(["00", "10", "10", "10"], num_bits=2)
+    return DataBin(low=low, high=high)
+
+
+@pytest.mark.parametrize("source", [two_registers(), SamplerPubResult(two_registers()), PubResult(two_registers())])
+def test_the_first_register_is_least_significant(source):
+    assert Distribution.of(source).to_counts() == WANTED
+    assert SamplerPubResult(two_registers()).join_data().get_counts() == WANTED
+
+
+def test_registers_may_be_named_as_one_likes():
+    one, two = (BitArray.from_samples([text], num_bits=len(text)) for text in ("1", "00"))
+    for names in (("array", "num_bits"), ("bits", "weights"), ("data", "metadata"), ("counts", "join_data")):
+        registers = DataBin(**dict(zip(names, (one, two), strict=True)))
+        for source in (registers, SamplerPubResult(registers), PubResult(registers)):
+            assert Distribution.of(source).to_counts() == {"001": 1}
+
+
+def test_leading_zeros_are_kept():
+    assert Distribution.of(Counts({"0x1": 2}, memory_slots=4)).to_counts() == {"0001": 2}
+    assert Distribution.of({"0x1": 2}, num_bits=4).to_counts() == {"0001": 2}
+    assert Distribution.of({0: 2}).to_counts() == {"0": 2}
+
+
+@given(counts(min_bits=1, max_bits=70))
+def test_bit_arrays_of_any_width_agree_with_text(given_counts):
+    n_bits = len(next(iter(given_counts)))
+    array = BitArray.from_counts(given_counts, num_bits=n_bits)
+    assert Distribution.of(array) == Distribution.of(given_counts)
+    assert Distribution.of(array).to_counts() == array.get_counts()
+
+
+def test_wide_registers_straight_from_bytes():
+    rng = np.random.default_rng(5)
+    array = BitArray((rng.random((500, 16)) < 0.02).astype(np.uint8), 127)
+    assert Distribution.of(array).to_counts() == dict(sorted(array.get_counts().items()))
+
+
+@given(st.dictionaries(st.text("01", min_size=3, max_size=3), st.just(0) | st.floats(1e-18, 1e9), min_size=1))
+def test_weights_may_be_fractions(weights):
+    total = sum(weights.values())
+    if total == 0:
+        with pytest.raises(ValueError, match="all weights are zero"):
+            Distribution.of(weights)
+    else:
+        assert Distribution.of(weights).shots == pytest.approx(total)
+
+
+@pytest.mark.parametrize("kind", [ProbDistribution, QuasiDistribution])
+def test_probabilities_that_know_their_shots_are_counts(kind):
+    assert Distribution.of(kind({0: 0.25, 3: 0.75}, shots=400)).to_counts() == {"00": 100, "11": 300}
+    for unknown in (kind({0: 0.25, 3: 0.75}), {0: 0.25, 3: 0.75}):
+        assert Distribution.of(unknown).shots == 1
+    assert Distribution.of(Counts({"00": 1})).shots == 1, "of Counts shots is a method"
+
+
+def test_a_register_without_bits_is_no_obstacle():
+    empty = BitArray(np.zeros((4, 0), dtype=np.uint8), 0)
+    read = Distribution.of(DataBin(none=empty, meas=BitArray.from_samples(["01", "01", "10", "01"])))
+    assert read.to_counts() == {"01": 3, "10": 1}
+    with pytest.raises(ValueError, match="at least one shot of one bit"):
+        Distribution.of(empty)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ({}, ValueError, "empty mapping"),
+        ({"00": 0, "11": 0}, ValueError, "all weights are zero"),
+        ({"00": 1, "11": -2}, ValueError, "got -2.0 for key '11'"),
+        ({"00": 1, "11": float("nan")}, ValueError, "got nan for key '11'"),
+        ({"00": 1, "11": float("inf")}, ValueError, "got inf for key '11'"),
+        ({"00": 1e308, "11": 1e308}, ValueError, "2\\*\\*63 shots; got inf"),
+        ({"00": 2.0**62, "11": 2**62}, ValueError, "2\\*\\*63 shots; got 9.2"),
+        ({"00": 5e-324}, ValueError, "2\\*\\*63 shots; got 4.9"),
+        ({"00": 1, "11": 10**400}, ValueError, "too large for key '11'"),
+        ({"00": 1, "11": "2"}, TypeError, "got '2' for key '11'"),
+        ({"00": 1, "11": None}, TypeError, "got None for key '11'"),
+        ({"00": 1, "11": 1 + 2j}, TypeError, "for key '11'"),
+        ({"00": 1, "11": True}, TypeError, "got True for key '11'"),
+        ({"00": 1, "11": Decimal(1)}, TypeError, "for key '11'"),
+        ({"00": 1, "011": 1}, ValueError, "'011' has 3"),
+        ({"00": 1, "0 11": 1}, ValueError, "'011' has 3"),
+        ({"00": 1, "0a": 1}, ValueError, "got '0a'"),
+        ({"": 1}, ValueError, "at least one bit"),
+        ({"0x1": 1, "11": 1}, ValueError, "got '11'"),
+        ({"0b2": 1}, ValueError, "got '0b2'"),
+        ({"0xg": 1}, ValueError, "got '0xg'"),
+        ({"00": 1, 3: 1}, TypeError, "got 3 and '00'|got '00' and 3"),
+        ({1: 1, "00": 1}, TypeError, "got '00' and 1|got 1 and '00'"),
+        ({-1: 1}, ValueError, "got -1"),
+        ({True: 1}, TypeError, "all integers"),
+        ({(0, 1): 1}, TypeError, "all integers"),
+        (Counts({"0x1f": 1}, memory_slots=4), ValueError, "got '11111'|4 bits"),
+        (None, TypeError, "NoneType"),
+        (3, TypeError, "int"),
+        ("0101", TypeError, "str"),
+        ([], TypeError, "list of nothing"),
+        ([1, 0], TypeError, "list of int"),
+        ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them, or all to mitigate_many"),
+        (np.zeros((9, 2), dtype=bool), TypeError, r"make Distribution\(bits, np.ones\(n\)\)"),
+        ({"00": 0.6, "01": -0.1, "11": 0.5}, ValueError, r"'01': make quasi-probabilities .*nearest_probability"),
+        (QuasiDistribution({0: 0.6, 1: -0.1, 3: 0.5}, shots=9), ValueError, "got -0.1 for key 1: make quasi-prob"),
+        (DataBin(meas=np.array([1 + 2j, 0.5])), TypeError, "'meas' holds ndarray"),
+        (DataBin(), ValueError, "at least one register"),
+        (BitArray(np.zeros((0, 1), dtype=np.uint8), 3), ValueError, "at least one shot"),
+        (PrimitiveResult([SamplerPubResult(two_registers())] * 2), TypeError, r"result\[0\]"),
+        (
+            DataBin(a=BitArray.from_counts({"0": 1}), b=BitArray.from_counts({"1": 2})),
+            ValueError,
+            r"equally many shots; got \{'a': 1, 'b': 2\}",
+        ),
+    ],
+)
+def test_wrong_counts_are_named(source, error, said):
+    with pytest.raises(error, match=said):
+        Distribution.of(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "num_bits", "said"),
+    [
+        ({"111": 1}, 2, "must have 2 bits; got '111'"),
+        ({"1": 1}, 2, "must have 2 bits; got '1'"),
+        ({"0x7": 1}, 2, "got '0x7'"),
+        ({9: 1}, 3, "got 9"),
+        (BitArray.from_counts({"111": 1}), 4, "width of the counts, 3; got 4"),
+        (Distribution.of({"111": 1}), 4, "width of the counts, 3; got 4"),
+        (SimpleNamespace(counts=Distribution.of({"111": 1})), 4, "got 4"),
+    ],
+)
+def test_the_width_asked_for_must_fit(source, num_bits, said):
+    with pytest.raises(ValueError, match=said):
+        Distribution.of(source, num_bits=num_bits)
+
+
+def test_unequal_bytes_are_refused():
+    broken = SimpleNamespace(array=np.zeros((4, 3), dtype=np.uint8), num_bits=9)
+    with pytest.raises(ValueError, match="2 bytes a shot; got 3"):
+        Distribution.of(broken)

@@ -1,0 +1,106 @@
+"""The full-vector deconvolution against dense matrices and plain EM, and its laws."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcluster.core.dense.bitflips import IndependentFlips, channel_matrices, deconvolve, effective_shots, smooth
+from qcluster.core.stats import special
+from tests.core.dense.oracle_deconvolve import dense_channel, maximum_likelihood
+
+
+@pytest.mark.parametrize("a", [1e-3, 0.02, 0.5, 1.0, 2.7, 30.0, 4e4])
+def test_gamma_functions(a: float) -> None:
+    assert special.log_gamma(np.array([a]))[0] == pytest.approx(math.lgamma(a), rel=1e-7, abs=1e-7)
+    step = 1e-5 * a
+    slope = (math.lgamma(a + step) - math.lgamma(a - step)) / (2 * step)
+    assert special.digamma(np.array([a]))[0] == pytest.approx(slope, rel=1e-5, abs=1e-5)
+    assert special.exp_digamma(np.array([a]))[0] == pytest.approx(math.exp(slope), rel=1e-4, abs=1e-12)
+    root = math.exp(math.lgamma(a + 0.5) - math.lgamma(a))
+    assert special.mean_root(np.array([a]))[0] == pytest.approx(root, rel=1e-4)
+
+
+@given(st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_channel_is_the_dense_matrix(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rates = rng.uniform(0, 0.49, (2, n, 2))
+    vectors = rng.random((2, 1 << n))
+    channel = IndependentFlips(rates)
+    for h in range(2):
+        matrix = dense_channel(rates[h])
+        np.testing.assert_allclose(channel_matrices(rates)[h], matrix, atol=1e-14)
+        np.testing.assert_allclose(channel(vectors)[h], matrix @ vectors[h], atol=1e-12)
+        np.testing.assert_allclose(channel.back(vectors)[h], matrix.T @ vectors[h], atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_shots_give_the_maximum_of_the_likelihood(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 4
+    ideal = rng.dirichlet(np.full(1 << n, 0.5))
+    rates = rng.uniform(0.02, 0.1, (n, 2))
+    counts = 1e7 * (dense_channel(rates) @ ideal)
+    found = deconvolve(counts, rates[None], np.array([1.0]), steps=2000, biased=False)
+    best = maximum_likelihood(counts, rates)
+    explained = (1 - found.background[0]) * found.roots[0] ** 2 + found.background[0] / (1 << n)
+    np.testing.assert_allclose(explained, best, atol=3e-3)
+
+
+def test_more_steps_raise_the_bound() -> None:
+    rng = np.random.default_rng(5)
+    counts = rng.multinomial(2000, rng.dirichlet(np.full(64, 0.2))).astype(float)
+    rates = np.broadcast_to(np.array([0.02, 0.1, 0.2])[:, None, None], (3, 6, 2))
+    bounds = [deconvolve(counts, rates, np.full(3, 0.1), steps=s).evidence for s in (8, 20, 60, 300)]
+    for worse, better in pairwise(bounds):
+        assert (better > worse - 2).all()
+    assert (bounds[2] > bounds[3] - 5).all()
+
+
+def test_evidence_prefers_the_rate_that_was_used() -> None:
+    rng = np.random.default_rng(11)
+    n, tried = 6, np.array([0.0, 0.05, 0.15, 0.3])
+    ideal = np.zeros(1 << n)
+    ideal[rng.choice(1 << n, 4, replace=False)] = 0.25
+    counts = rng.multinomial(20000, dense_channel(np.full((n, 2), 0.15)) @ ideal).astype(float)
+    rates = np.broadcast_to(tried[:, None, None], (4, n, 2))
+    found = deconvolve(counts, rates, np.full(4, 1 / 64))
+    assert tried[found.evidence.argmax()] == 0.15
+    assert (np.sqrt(ideal) @ found.roots[found.evidence.argmax()]) ** 2 > 0.99
+
+
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1))
+def test_relabelling_bits_relabels_the_answer(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(1000, rng.dirichlet(np.full(1 << n, 0.3))).astype(float)
+    rates = rng.uniform(0, 0.3, (1, n, 2))
+    order = rng.permutation(n)
+    moved = ((np.arange(1 << n)[:, None] >> order & 1) << np.arange(n)).sum(axis=1)
+    there = np.zeros_like(counts)
+    there[moved] = counts
+    a = deconvolve(counts, rates, np.array([0.3]))
+    b = deconvolve(there, rates[:, order], np.array([0.3]))
+    np.testing.assert_allclose(b.roots[0, moved], a.roots[0], atol=1e-6)
+    assert b.evidence[0] == pytest.approx(a.evidence[0], abs=1e-4)
+
+
+def test_a_length_that_is_no_power_of_two_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"2\*\*n"):
+        deconvolve(np.ones(6), np.zeros((1, 2, 2)), np.ones(1))
+
+
+@given(st.lists(st.integers(0, 500), min_size=4, max_size=32).filter(any), st.floats(0, 0.1))
+def test_effective_shots_never_exceed_the_shots(counts: list[int], drift: float) -> None:
+    vector = np.array(counts, dtype=float)
+    assert 0 < effective_shots(vector, drift) <= vector.sum()
+
+
+def test_smoothing_brings_few_shots_of_a_flat_output_nearer() -> None:
+    rng = np.random.default_rng(0)
+    ideal = rng.dirichlet(np.ones(256))
+    counts = rng.multinomial(300, ideal).astype(float)
+    raw = np.sqrt(counts / 300) @ np.sqrt(ideal)
+    assert smooth(counts) @ np.sqrt(ideal) > raw + 0.02

@@ -1,0 +1,51 @@
+"""Deconvolution on the strings that were read: the same as on the full vector, and what wide registers gain by it."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.dense.bitflips import deconvolve
+from qcluster.core.dense.observed import deconvolve_observed
+from qcluster.core.mitigate import mitigate
+
+
+def read(sent: np.ndarray, flips: np.ndarray, lost: float, rng: np.random.Generator) -> Distribution:
+    shots = sent ^ (rng.random(sent.shape) < flips)
+    blind = rng.random(len(shots)) < lost
+    shots[blind] = rng.random((blind.sum(), sent.shape[1])) < 0.48
+    return Distribution(shots, np.ones(len(shots)))
+
+
+def test_with_all_strings_it_is_the_full_deconvolution() -> None:
+    rng = np.random.default_rng(1)
+    bits = (np.arange(32)[:, None] >> np.arange(5) & 1).astype(bool)
+    counts = rng.multinomial(4000, rng.dirichlet(np.full(32, 0.3))) + 1.0
+    rates = np.stack([np.full((5, 2), flip) for flip in (0.02, 0.1)])
+    found, places, explained = deconvolve_observed(bits, counts, rates, np.array([1.0, 8.0]), most=32)
+    concentration = np.tile(np.array([1.0, 8.0]) / 32, 2)
+    full = deconvolve(counts, np.repeat(rates, 2, axis=0), concentration, steps=40)
+    assert places.tolist() == list(range(32))
+    np.testing.assert_allclose(found.roots, full.roots, atol=1e-4)
+    np.testing.assert_allclose(found.background, full.background, atol=1e-4)
+    np.testing.assert_allclose(found.evidence, full.evidence, rtol=1e-5)
+    assert ((explained > 0) & (explained < 1.2)).all()
+
+
+@pytest.mark.parametrize(("n_bits", "lost"), [(13, 0.1), (16, 0.4)])
+def test_wide_outputs_of_many_strings_come_out_far_better(n_bits: int, lost: float) -> None:
+    rng = np.random.default_rng(n_bits)
+    strings, weights = rng.random((80, n_bits)) < 0.5, rng.dirichlet(np.ones(80))
+    counts = read(strings[rng.choice(80, 6000, p=weights)], rng.uniform(0.02, 0.06, n_bits), lost, rng)
+    ideal = Distribution(strings, weights)
+    raw, fixed = hellinger_fidelity(counts, ideal), mitigate(counts)
+    assert fixed.applied
+    assert hellinger_fidelity(fixed.distribution, ideal) > raw + 0.6 * (1 - raw)
+
+
+@pytest.mark.parametrize("kind", ["porter-thomas", "uniform"])
+def test_wide_outputs_without_strings_are_left_alone(kind: str) -> None:
+    rng = np.random.default_rng(6)
+    p = rng.exponential(size=1 << 13) if kind == "porter-thomas" else np.ones(1 << 13)
+    sent = (rng.choice(1 << 13, 6000, p=p / p.sum())[:, None] >> np.arange(13) & 1).astype(bool)
+    assert not mitigate(read(sent, np.full(13, 0.03), 0.1, rng)).applied

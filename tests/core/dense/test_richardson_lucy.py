@@ -1,0 +1,75 @@
+"""Richardson-Lucy under a circuit's kernel: what it maximises, where it ends, and the noise it undoes."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.dense.richardson_lucy import allowed, deconvolve, richardson_lucy, scaled
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.stats.goodness import deviance, shot_noise
+from tests.core.estimators.oracle_circuit import random_faults
+
+SCALES = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0)
+
+
+def drawn(seed: int, n: int = 6, shots: int = 8192) -> tuple[Kernel, np.ndarray, np.ndarray]:
+    """A kernel, an ideal, and counts of the ideal seen through the kernel."""
+    rng = np.random.default_rng(seed)
+    kernel = Kernel.of(random_faults(n, rng, rate=0.03, readout=0.03))
+    ideal = rng.dirichlet(np.full(1 << n, 0.3))
+    noisy = kernel.forward(ideal)
+    return kernel, ideal, rng.multinomial(shots, noisy / noisy.sum()).astype(float)
+
+
+def fidelity(p: np.ndarray, q: np.ndarray) -> float:
+    return float(np.sqrt(p * q).sum() ** 2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_twenty_accelerated_rounds_go_as_far_as_sixty_plain_ones(seed):
+    kernel, _, counts = drawn(seed)
+    seen = counts / counts.sum()
+    plain = seen + 1e-12
+    for _ in range(60):
+        plain = plain * kernel.adjoint(seen / kernel.forward(plain))
+        plain /= plain.sum()
+    fast = richardson_lucy(kernel.forward, kernel.adjoint, seen, 20)
+    levels = [seen @ np.log(kernel.forward(one)) for one in (plain, fast, seen + 1e-12)]
+    assert levels[1] >= levels[0] - 0.02 * (levels[0] - levels[2])
+    assert fast.sum() == pytest.approx(1)
+    assert fast.min() >= 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rounds_end_where_noise_would_be_fitted_and_the_answer_is_nearer(seed):
+    kernel, ideal, counts = drawn(seed)
+    found = deconvolve(kernel, counts, 1.0, 200)
+    assert found.deviance > 0.2 * found.usual
+    assert fidelity(found.ideal, ideal) > fidelity(counts / counts.sum(), ideal)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_calibrated_noise_is_undone_where_it_is_right_and_less_where_counts_are_sharper(seed):
+    kernel, ideal, counts = drawn(seed)
+    assert allowed(kernel, counts, SCALES, 20, 0.01).scale == 1
+    assert allowed(scaled(kernel, 6.0), counts, SCALES, 20, 0.01).scale < 0.5
+    clean = np.random.default_rng(seed).multinomial(8192, ideal).astype(float)
+    noisy = Kernel.of(random_faults(6, np.random.default_rng(seed), rate=0.4, readout=0.2))
+    assert allowed(noisy, clean, SCALES, 20, 0.01).scale == 0
+
+
+def test_several_frequencies_are_deconvolved_at_once():
+    kernel, _, counts = drawn(9)
+    both = np.stack([counts, counts[::-1]]) / counts.sum()
+    together = richardson_lucy(kernel.forward, kernel.adjoint, both, 12)
+    for one, alone in zip(both, together, strict=True):
+        np.testing.assert_allclose(richardson_lucy(kernel.forward, kernel.adjoint, one, 12), alone, atol=1e-9)
+
+
+def test_shot_noise_has_the_deviance_that_is_said():
+    rng = np.random.default_rng(0)
+    for level in (0.02, 0.5, 4.0, 200.0):
+        expected = np.full(4000, level)
+        found = [deviance(rng.poisson(expected).astype(float), expected) / 2 for _ in range(40)]
+        mean, spread = shot_noise(expected)
+        assert abs(np.mean(found) - mean) < 4 * spread / np.sqrt(40)
+        assert np.std(found) == pytest.approx(spread, rel=0.5)

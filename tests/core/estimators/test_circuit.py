@@ -1,0 +1,151 @@
+"""Circuit-aware mitigation on counts drawn from known kernels: what it recovers, and what it leaves alone."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts import metrics
+from qcluster.core.counts.bits import integers_to_bits, pack, unpack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.estimators.circuit import CircuitSettings, mitigate_circuit
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
+from tests.core.estimators.oracle_circuit import random_faults
+
+
+def counted(probs: np.ndarray, shots: int, rng: np.random.Generator) -> Distribution:
+    n = len(probs).bit_length() - 1
+    seen = rng.multinomial(shots, probs / probs.sum())
+    rows = np.flatnonzero(seen)
+    return Distribution(integers_to_bits(rows.tolist(), n), seen[rows].astype(float))
+
+
+def chain(n: int, rate: float, readout: float) -> FaultMasks:
+    """What a GHZ chain suffers: each fault flips all bits from some place on, or one bit alone."""
+    texts = [[j >= i for j in range(n)] for i in range(1, n)] + np.eye(n, dtype=bool).tolist()
+    masks = pack(np.array(texts))
+    return FaultMasks(n, masks, np.full(len(masks), rate), np.zeros(len(masks)), np.full((n, 2), readout))
+
+
+def sampled(faults: FaultMasks, sent: np.ndarray, shots: int, rng: np.random.Generator) -> Distribution:
+    """Shots drawn fault by fault, for any width."""
+    bits = sent[rng.integers(len(sent), size=shots)]
+    patterns = unpack(faults.masks, faults.n_bits)
+    for pattern, rate in zip(patterns, faults.rates, strict=True):
+        bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
+    return Distribution(bits ^ (rng.random(bits.shape) < faults.readout[:, 0]), np.ones(shots))
+
+
+@pytest.mark.parametrize("stale", [0.0, 0.5])
+@pytest.mark.parametrize("n", [6, 12])
+def test_a_very_noisy_ghz_state_is_recovered(n, stale):
+    rng = np.random.default_rng(n)
+    faults = chain(n, 0.04, 0.05)
+    sent = np.array([[False] * n, [True] * n])
+    counts = sampled(faults, sent, 8192, rng)
+    ideal = Distribution(sent, np.ones(2))
+    guess = faults.with_rates(faults.rates * rng.lognormal(0, stale, len(faults.rates)))
+    fit = mitigate_circuit(counts, guess)
+    assert fit.kind == "sparse"
+    assert metrics.hellinger_fidelity(counts, ideal) < 0.6
+    assert metrics.hellinger_fidelity(fit.distribution, ideal) > 0.99
+    assert fit.distribution.shots == counts.shots
+    assert fit.predicted_raw == pytest.approx(fit.observed_raw, abs=0.1)
+
+
+def test_sixty_bits_go_through_the_hash():
+    rng = np.random.default_rng(60)
+    faults = chain(60, 0.01, 0.01)
+    sent = np.array([[False] * 60, [True] * 60])
+    fit = mitigate_circuit(sampled(faults, sent, 8192, rng), faults, settings=CircuitSettings(index_bits=(13,)))
+    assert metrics.hellinger_fidelity(fit.distribution, Distribution(sent, np.ones(2))) > 0.99
+
+
+def test_of_strings_that_the_hash_confuses_the_frequent_one_is_meant():
+    rng = np.random.default_rng(5)
+    faults = chain(30, 0.01, 0.03)
+    sent = rng.random((1, 30)) < 0.5
+    kernel = Kernel.of(faults, 13)
+    others = rng.random((60_000, 30)) < 0.5
+    confused = others[kernel.locate(pack(others)) == kernel.locate(pack(sent))[0]]
+    assert len(confused)
+    counts = sampled(faults, sent, 6000, rng) + Distribution(confused, np.ones(len(confused)))
+    fit = mitigate_circuit(counts, faults, settings=CircuitSettings(index_bits=(13,)))
+    np.testing.assert_array_equal(fit.centroids, sent)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_broad_outputs_gain(seed):
+    rng = np.random.default_rng(seed)
+    faults = random_faults(7, rng, rate=0.06, readout=0.06)
+    probs = rng.dirichlet(np.full(128, 0.7))
+    counts = counted(Kernel.of(faults).forward(probs), 20_000, rng)
+    ideal = Distribution(integers_to_bits(list(range(128)), 7), probs)
+    fit = mitigate_circuit(counts, faults)
+    before, after = (metrics.hellinger_fidelity(d, ideal) for d in (counts, fit.distribution))
+    assert fit.kind == "dense"
+    assert 1 - after < 0.6 * (1 - before)
+    assert fit.distribution.shots == pytest.approx(counts.shots)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noiseless_counts_are_not_harmed_by_a_calibration_that_expects_noise(seed):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.full(64, 0.5))
+    counts = counted(probs, 4000, rng)
+    fit = mitigate_circuit(counts, random_faults(6, rng, rate=0.2, readout=0.1))
+    ideal = Distribution(integers_to_bits(list(range(64)), 6), probs)
+    before, after = (metrics.hellinger_fidelity(d, ideal) for d in (counts, fit.distribution))
+    assert after > before - 0.02
+
+
+def test_no_structure_is_invented_in_uniform_noise():
+    rng = np.random.default_rng(1)
+    counts = counted(np.ones(1024), 1000, rng)
+    fit = mitigate_circuit(counts, random_faults(10, rng))
+    flat = Distribution(integers_to_bits(list(range(1024)), 10), np.ones(1024))
+    assert metrics.hellinger_fidelity(fit.distribution, flat) >= metrics.hellinger_fidelity(counts, flat)
+    assert fit.distribution.probabilities.max() <= counts.probabilities.max()
+
+
+def test_the_answer_is_the_same_every_time_and_follows_a_relabelling():
+    rng = np.random.default_rng(2)
+    faults = chain(5, 0.05, 0.03)
+    counts = sampled(faults, np.array([[True, False, True, False, True]]), 2000, rng)
+    one, two = mitigate_circuit(counts, faults), mitigate_circuit(counts, faults)
+    assert one.distribution.to_probs() == two.distribution.to_probs()
+    order = np.array([3, 1, 4, 0, 2])
+    turned = FaultMasks(
+        5, pack(unpack(faults.masks, 5)[:, order]), faults.rates, faults.kind, faults.readout[order]
+    )  # fmt: skip
+    other = mitigate_circuit(counts.marginal(order.tolist()), turned)
+    np.testing.assert_array_equal(other.centroids, one.centroids[:, order])
+
+
+def test_mistakes_are_named():
+    faults = chain(3, 0.1, 0.0)
+    with pytest.raises(ValueError, match="one width; got 2 and 3"):
+        mitigate_circuit(Distribution.of({"00": 1}), faults)
+    with pytest.raises(ValueError, match="at least one shot"):
+        mitigate_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)
+
+
+@pytest.mark.parametrize("index_bits", [(16,), (4,)])
+def test_the_rates_are_those_of_each_bit_by_itself(index_bits):
+    """Against the kernel's own matrix: one string is sent, and what each bit is read as is added up."""
+    rng = np.random.default_rng(7)
+    faults = random_faults(6, rng, rate=0.05, readout=0.05)
+    if index_bits == (4,):
+        faults = faults.symmetrised()  # hashed strings know no other readout
+    kernel = Kernel.of(faults)
+    sent = np.zeros(64)
+    sent[0] = 1.0
+    counts = Distribution(integers_to_bits(range(64), 6), 1e7 * kernel.forward(sent))
+    fit = mitigate_circuit(counts, faults, settings=CircuitSettings(index_bits=index_bits))
+    ones = counts.weights @ counts.bits / counts.shots
+    assert fit.rates.shape == (6, 2)
+    assert fit.rates[:, 0] == pytest.approx(ones, abs=1e-3)
+    if index_bits == (4,):
+        assert (fit.rates[:, 0] == fit.rates[:, 1]).all()
+    else:
+        difference = faults.readout[:, 1] - faults.readout[:, 0]
+        assert fit.rates[:, 1] - fit.rates[:, 0] == pytest.approx(difference, abs=1e-3)

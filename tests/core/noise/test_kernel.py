@@ -1,0 +1,98 @@
+"""The kernel against flipping mask by mask, and the learning of its rates."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
+from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
+from tests.core.estimators.oracle_circuit import noisy_distribution, random_faults
+
+
+@given(n=st.integers(1, 7), seed=st.integers(0, 99))
+def test_forward_is_flipping_with_each_mask_in_turn(n, seed):
+    rng = np.random.default_rng(seed)
+    faults = random_faults(n, rng)
+    ideal = rng.dirichlet(np.ones(2**n))
+    kernel = Kernel.of(faults)
+    np.testing.assert_allclose(kernel.forward(ideal), noisy_distribution(ideal, faults), atol=1e-12)
+    other = rng.random(2**n)
+    assert other @ kernel.forward(ideal) == pytest.approx(ideal @ kernel.adjoint(other))
+
+
+def test_a_hashed_kernel_is_the_exact_one_seen_through_the_hash():
+    rng = np.random.default_rng(4)
+    faults = random_faults(8, rng).symmetrised()
+    exact, hashed = Kernel.of(faults), Kernel.of(faults, 5)
+    ideal = rng.dirichlet(np.ones(2**8))
+    place = hashed.locate(np.arange(2**8, dtype=np.uint64)[:, None])
+    folded = np.bincount(place, ideal, hashed.size)
+    expected = np.bincount(place, exact.forward(ideal), hashed.size)
+    np.testing.assert_allclose(hashed.forward(folded), expected, atol=1e-12)
+
+
+def test_learning_finds_the_rates_that_made_the_counts():
+    rng = np.random.default_rng(3)
+    faults = random_faults(6, rng, rate=0.2)
+    truth = Kernel.of(faults)
+    prior = Kernel.of(faults.with_rates(faults.rates * rng.lognormal(0, 0.7, len(faults.rates))))
+    ideal = np.zeros(64)
+    ideal[[0, 45]] = 0.6, 0.4
+    goal = truth.forward(ideal)
+    counts = rng.multinomial(200_000, goal).astype(float)
+    learned = learn_rates(prior, prior, counts, ideal, strength=1.0, steps=200)
+    before, after = (np.abs(kernel.forward(ideal) - goal).sum() / 2 for kernel in (prior, learned))
+    assert after < 0.01
+    assert after < before / 3
+    assert prior_cost(prior, prior, 1.0) == pytest.approx(0.0)
+    assert prior_cost(learned, prior, 1.0) > 0
+
+
+def test_a_strong_prior_keeps_the_calibration():
+    rng = np.random.default_rng(5)
+    prior = Kernel.of(random_faults(5, rng))
+    counts = rng.multinomial(5000, np.full(32, 1 / 32)).astype(float)
+    ideal = np.eye(32)[0]
+    kept = learn_rates(prior, prior, counts, ideal, strength=1e9, steps=3)
+    np.testing.assert_allclose(kept.rates, prior.rates, rtol=1e-3)
+    np.testing.assert_allclose(kept.decays, prior.decays, rtol=1e-3)
+
+
+def test_equal_masks_of_a_kind_are_merged():
+    masks = np.array([[3], [0], [3], [1], [3]], dtype=np.uint64)
+    kind = np.array([0, 0, 0, 0, CROSSTALK], dtype=np.uint8)
+    merged, rates, kinds = merge_masks(masks, np.array([0.1, 0.2, 0.3, 0.4, 0.5]), kind)
+    assert merged[:, 0].tolist() == [1, 3, 3]
+    np.testing.assert_allclose(rates, [0.4, 0.4, 0.5])
+    assert kinds.tolist() == [0, 0, CROSSTALK]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rates": np.array([-0.1])}, "rates must be finite and not negative"),
+        ({"masks": np.zeros((1, 2), dtype=np.uint64)}, "masks must be"),
+        ({"readout": np.array([[0.7, 0.4]])}, "sum to less than 1"),
+    ],
+)
+def test_fault_masks_say_what_is_wrong(change, words):
+    good = {"n_bits": 1, "masks": np.ones((1, 1), dtype=np.uint64), "rates": np.array([0.1])}
+    good |= {"kind": np.zeros(1, dtype=np.uint8), "readout": np.zeros((1, 2))}
+    with pytest.raises(ValueError, match=words):
+        FaultMasks(**(good | change))
+
+
+def test_shots_that_single_precision_calls_impossible_teach_no_nonsense():
+    """Few strings, little noise, and shots where nothing should be: some probabilities come out below zero."""
+    rng = np.random.default_rng(0)
+    prior = Kernel.of(random_faults(16, rng, rate=1e-4).symmetrised())
+    ideal = np.full(prior.size, 1e-12)
+    ideal[[0, -1]] = 0.5
+    counts = np.zeros(prior.size)
+    counts[[0, -1]] = 480
+    counts[rng.integers(0, prior.size, 40)] += 1
+    with np.errstate(all="raise", under="ignore"):
+        learned = learn_rates(prior, prior, counts, ideal, strength=1.0, steps=2)
+    assert (learned.rates > 0).all()
+    assert learned.rates.sum() < 1, "forty shots of a thousand are no reason to expect a fault in each"

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from qcluster.core.sparse.em import fit, fit_all, solve_odds
+from qcluster.core.sparse.model import TILTS, Prior, lay_out
+from tests.core.sparse.test_fit import flipped, model_of
+
+
+@pytest.mark.parametrize("common", [False, True])
+@pytest.mark.parametrize("rates", [None, np.full((7, 2), 0.1)])
+def test_mixtures_fitted_together_are_those_fitted_alone(common, rates):
+    raw = flipped(np.eye(7, dtype=bool)[:3], np.full(3, 1 / 3), 2000, 0.08, 0.15, 3)
+    rows, prior = lay_out(raw.bits, raw.weights), Prior(30.0, rates, common)
+    models = [model_of(7, k, seed) for seed, k in enumerate((1, 4, 2, 6))]
+    for together, model in zip(fit_all(rows, models, prior, 12), models, strict=True):
+        alone = fit(rows, model, prior, 12)
+        assert (together.centroids == alone.centroids).all()
+        assert together.log_likelihood == pytest.approx(alone.log_likelihood, rel=1e-5)
+        assert together.weights == pytest.approx(alone.weights, abs=2e-3)
+        assert together.odds == pytest.approx(alone.odds, rel=0.02)
+
+
+def test_one_rate_is_that_of_the_flips():
+    string = np.array([[True, False] * 5])
+    raw = flipped(string, np.ones(1), 20_000, 0.12, 0.12, 8)
+    model = model_of(10, 1, 1)
+    start = type(model)(string, np.ones(1), model.odds, np.array([0.001, 0.001, 0.997, 0.001]), 0.01)
+    found = fit(lay_out(raw.bits, raw.weights), start, Prior(1.0, None, True), 60)
+    assert np.unique(found.odds).size == 1
+    assert found.rates().mean() == pytest.approx(0.12, abs=0.01)
+
+
+def test_odds_match_the_flips_in_all_regimes():
+    """At the fixed point the flips expected are those counted, whatever the shares of the regimes."""
+    rng = np.random.default_rng(3)
+    odds, shots = rng.uniform(0.01, 2.0, (1, 8)), 1e6
+    sent = rng.dirichlet(np.ones(4))[None, :, None] * rng.uniform(0.2, 0.8, 8)
+    tilted = odds * TILTS[:, None]
+    flips = (sent * (tilted / (1 + tilted))).sum(axis=1)
+    found = np.full((1, 8), 0.1)
+    for _ in range(30):
+        found = solve_odds(flips, sent, found, Prior(1e-6), shots)
+    assert found == pytest.approx(odds, rel=1e-4)
+
+
+def test_a_bit_near_one_half_keeps_its_label():
+    raw = flipped(np.zeros((1, 12), dtype=bool), np.ones(1), 8192, np.r_[0.52, np.full(11, 0.05)], 0.3, 4)
+    rows, model = lay_out(raw.bits, raw.weights), model_of(12, 1, 1)
+    start = type(model)(np.zeros((1, 12), dtype=bool), np.ones(1), np.full((12, 2), 0.1), model.regimes, 0.05)
+    found = fit(rows, start, Prior(30.0), 30)
+    assert not found.centroids.any()
+    assert found.rates()[0, 0] == pytest.approx(0.52, abs=0.03)

@@ -1,0 +1,47 @@
+"""Walsh transforms and per-bit decays against their definitions, and the law of the linear index."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qcluster.core.counts.bits import pack
+from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
+
+
+@pytest.mark.parametrize("m", [0, 1, 4, 5, 6, 11])
+def test_walsh_is_the_sum_over_signs(m):
+    vector = np.random.default_rng(m).random(2**m)
+    k = np.arange(2**m)
+    signs = 1 - 2 * (np.bitwise_count(k[:, None] & k[None, :]) % 2).astype(float)
+    np.testing.assert_allclose(walsh(vector), signs @ vector, atol=1e-9)
+    np.testing.assert_allclose(walsh(walsh(vector)) / 2**m, vector, atol=1e-12)
+
+
+@pytest.mark.parametrize("m", [1, 3, 7])
+def test_decay_moves_each_bit_on_its_own(m):
+    rng = np.random.default_rng(m)
+    rates = rng.uniform(-0.5, 0.5, m)
+    rates[0] = 0.0
+    vector = rng.random(2**m)
+    expected = vector.copy()
+    for bit, rate in enumerate(rates):
+        for x in range(2**m):
+            if (x >> bit & 1) == (rate > 0):
+                moved = abs(rate) * expected[x]
+                expected[x] -= moved
+                expected[x ^ 1 << bit] += moved
+    np.testing.assert_allclose(decay(vector, rates), expected, atol=1e-12)
+    other = rng.random(2**m)
+    assert other @ decay(vector, rates) == pytest.approx(vector @ decay_adjoint(other, rates))
+
+
+@given(n=st.integers(1, 130), m=st.integers(1, 12), seed=st.integers(0, 9))
+def test_index_of_an_xor_is_the_xor_of_indices(n, m, seed):
+    index = LinearIndex(n, min(n, m), seed)
+    rng = np.random.default_rng(seed)
+    x, y = (pack(rng.random((20, n)) < 0.5) for _ in range(2))
+    np.testing.assert_array_equal(index.of(x ^ y), index.of(x) ^ index.of(y))
+    assert index.of(x).max() < 1 << index.n_index
+    if index.exact:
+        np.testing.assert_array_equal(index.of(x), x[:, 0].astype(int))
