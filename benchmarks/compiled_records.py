@@ -1,4 +1,4 @@
-"""Counts of benchmark circuits compiled for recorded machines, with their ideals, as records to train the decision on.
+"""Counts of benchmark circuits compiled for recorded machines, with ideals and fault patterns, to train decisions on.
 
     python -m benchmarks.compiled_records --out compiled.jsonl.gz
     qcluster decision build --out table --records compiled.jsonl.gz
@@ -10,12 +10,14 @@ import argparse
 import gzip
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import qcluster as qc
-from qcluster.bench.circuits.suites import SUITES, make_case
+from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.device.machines.machine import find_machine
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
@@ -24,36 +26,73 @@ MORE = (
     *("qaoa:4", "qaoa:5:seed=3", "qaoa:7:seed=4", "qaoa:9:seed=5", "ising:4", "ising:6", "vqe:8:seed=3", "qft:3"),
     *("quantum_walk:4", "qpe:4", "qpe:6", "grover:4", "simon:4", "coin:3", "coin:6", "sat:7", "trotter:4", "qft:5"),
     *("ghz:4", "ghz:6", "ghz:10", "ghz:13", "bv:12", "w_state:4", "w_state:6", "cat:9", "trotter:5:layers=6"),
-    "mirror:5:depth=20,seed=5",
+    *("mirror:5:depth=20,seed=5", "iqp:3:seed=7", "iqp:8:seed=8", "dense:3:seed=4", "dense:6:seed=5", "dense:8:seed=6"),
+    *(
+        "vqe:3:seed=6",
+        "vqe:6:seed=7",
+        "vqe:7:seed=8",
+        "vqe:9:seed=9",
+        "qaoa:3:seed=6",
+        "qaoa:6:seed=7",
+        "qaoa:8:seed=8",
+    ),
+    *("ising:3", "ising:5", "ising:7", "ising:8", "quantum_walk:3", "quantum_walk:5", "qpe:3", "qpe:5", "grover:3"),
+    *("trotter:3:layers=4", "trotter:6:layers=3", "trotter:7:layers=2", "trotter:8:layers=4", "coin:8", "w_state:8"),
 )
 SHOTS = (1000, 4096, 8192)
 
 
-def records(seed: int) -> Iterator[dict[str, Any]]:
+def records(seed: int, widest: int = 16, machines: Sequence[str] = MACHINES) -> Iterator[dict[str, Any]]:
     """Run every circuit on the machines that have room for it, twirled or not, by turns."""
     specs = [*SUITES["low_entropy"], *SUITES["guard"], *MORE]
-    for place, name in enumerate(MACHINES):
+    for place, name in enumerate(machines):
         machine = find_machine(name)
         for turn, spec in enumerate(specs):
-            case = make_case(spec)
-            if case.n_qubits > machine.backend.num_qubits or case.ideal is None:
+            case = make_case(another(spec, seed + 7 * place) if seed else spec)
+            if case.n_qubits > min(widest, machine.backend.num_qubits) or case.ideal is None:
                 continue
             options = {"shots": SHOTS[(turn + place) % 3], "twirls": 8 if (turn + place) % 2 else 1}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # dead parts are told, and belong here
                 (run,) = qc.execute([case.circuit], machine.backend, seed=seed + turn, **options)
             ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
-            yield {"machine": name, "circuit": spec, "counts": run.counts.to_counts(), "ideal": ideal}
+            known = {"machine": name, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
+            yield known | ({} if run.faults is None else {"faults": written(run.faults)})
+
+
+def another(spec: str, seed: int) -> str:
+    """Give another circuit of the same family, where it is drawn from a seed."""
+    family, _, rest = spec.partition(":")
+    if family not in FAMILIES or "seed" not in signature(FAMILIES[family]).parameters:
+        return spec
+    width, _, options = rest.partition(":")
+    kept = [part for part in options.split(",") if part and not part.startswith("seed=")]
+    return f"{family}:{width}:{','.join([*kept, f'seed={seed}'])}"
+
+
+def written(faults: FaultMasks) -> dict[str, Any]:
+    """Give fault patterns as JSON: patterns as integers, the lowest bit for bit 0."""
+    patterns = [sum(int(word) << (64 * place) for place, word in enumerate(row)) for row in faults.masks]
+    return {
+        "masks": patterns,
+        "rates": [float(f"{rate:.6g}") for rate in faults.rates],
+        "kind": faults.kind.tolist(),
+        "readout": faults.readout.round(7).tolist(),
+    }
 
 
 def main() -> None:
     """Write the records, one a line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="0 for the circuits as listed, others draw them anew")
+    parser.add_argument(
+        "--widest", type=int, default=16, help="most qubits of a circuit; simulation takes minutes beyond 10"
+    )
+    parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     given = parser.parse_args()
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:
-        for record in records(given.seed):
+        for record in records(given.seed, given.widest, given.machines):
             lines.write(json.dumps(record) + "\n")
             lines.flush()
 

@@ -9,7 +9,7 @@ from qcluster.cli.console import open_console
 
 decision_app = typer.Typer(
     name="decision",
-    help="Train the decision of mitigate(counts) anew: build a table of cases, train, score.",
+    help="Train the decision of mitigate anew: build a table of cases, train, score.",
     no_args_is_help=True,
 )
 
@@ -20,6 +20,9 @@ def build(
     full: Annotated[int, typer.Option(min=0, help="Drawn cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 40 bits.")] = 6_000,
     sharp: Annotated[int, typer.Option(min=0, help="Drawn cases of few strings under even flips.")] = 4_000,
+    circuits: Annotated[
+        int, typer.Option(min=0, help="Drawn cases with fault patterns, in place of all others: for mitigate(run).")
+    ] = 0,
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
     ] = None,
@@ -28,7 +31,9 @@ def build(
 ) -> None:
     """Build the table that the gate is trained on (ten minutes for 10,000 cases on one core).
 
-    Example: qcluster decision build --out table --records my_runs.jsonl --workers 2
+    Examples: qcluster decision build --out table --records my_runs.jsonl --workers 2
+
+    qcluster decision build --out runs --circuits 16000 --records compiled.jsonl.gz
     """
     from rich.progress import track
 
@@ -36,7 +41,11 @@ def build(
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    parts = start(out, full, wide, sharp, records or [], workers=workers, dask=dask)
+    many = {"full": full, "wide": wide, "sharp": sharp, "loose": wide // 3}
+    if circuits:
+        shares = {"circuit": 1, "circuit-right": 3, "circuit-sharp": 6, "circuit-clean": 8, "circuit-wide": 20}
+        many = {source: circuits // share for source, share in shares.items()}
+    parts = start(out, many, records or [], workers=workers, dask=dask)
     for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
         if not console.is_terminal:
             console.print(path.name)
@@ -48,8 +57,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
+    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 7.0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 60,
 ) -> None:
-    """Train a gate from a table.
+    """Train a gate from a table, of counts or of circuits.
 
     Example: qcluster decision train --table table --out gate.npz
     """
@@ -59,7 +70,7 @@ def train(
     from qcluster.learn.decision.train import train as start
 
     rows = read_all(table)
-    gate = start(rows, Training(seed=seed), balanced(rows, recorded))
+    gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs), balanced(rows, recorded))
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
 
@@ -76,11 +87,13 @@ def score(
     """
     from rich.table import Table as Grid
 
-    from qcluster.core.decision.gate import read_gate
+    from qcluster.core.decision.gate import read_gate, shipped
     from qcluster.learn.decision.score import scores
     from qcluster.learn.decision.table import read_all
 
-    rows = scores(read_all(table), read_gate(gate), by)
+    cases = read_all(table)
+    judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
+    rows = scores(cases, judged, by)
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))

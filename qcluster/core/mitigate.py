@@ -37,14 +37,13 @@ def mitigate(
             ``"measured"``, under the noise of a reference; ``"circuit"``, under fault patterns; ``"paper"``, Q-Cluster
             as published (arXiv:2504.10801); a method of others, such as ``"hammer"``; or one of your own. By default
             ``"measured"`` where such noise is given, or few strings explain a Run under it; ``"circuit"`` where there
-            are fault patterns that explain the counts, those of a Run with a reference at the rates that this measured;
-            else ``"mixture"``.
-        guard: with False, ``"mixture"`` answers with its strings alone, whatever the evidence for them. Other methods
-            have none.
-        expect: what you know of the ideal, for ``"mixture"``: ``"sparse"``, few strings; ``"dense"``, many. Counts
-            alone cannot always tell: a marked string on a flat floor looks like one string under noise.
-        settings: constants of the method, such as `MixtureSettings`, `PaperSettings`, `CircuitSettings` or
-            `MeasuredSettings`.
+            are fault patterns, those of a Run with a reference at the rates that this measured; else ``"mixture"``.
+        guard: with False, ``"mixture"`` answers with its strings alone, and ``"circuit"`` with its deconvolution,
+            whatever the evidence for them. Other methods have none.
+        expect: what you know of the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"``, few strings;
+            ``"dense"``, many. Counts alone cannot always tell: a marked string on a flat floor looks like one string
+            under noise.
+        settings: constants of the method, such as `MixtureSettings`, `PaperSettings` or `MeasuredSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are
@@ -70,19 +69,21 @@ def mitigate(
         if known is None and kind in KINDS:
             known = brought(counts, kind)
     chosen.check_noise(kind_of(known))
+    word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
-        return chosen.unasked(raw, known, guard, used, partial(brought, None if noise is not None else counts))
-    if chosen.guarded:
-        return chosen.function(raw, known, guard, used, expect=expect)
-    return chosen.function(raw, known, guard, used)
+        beside = partial(brought, None if noise is not None else counts)
+        return chosen.unasked(raw, known, guard, used, beside, **word)
+    return chosen.function(raw, known, guard, used, **word)
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
-    """Choose by what is known of the noise; what counts bring along gives way to what only the mixture takes."""
+    """Choose by what is known of the noise; what counts bring along gives way to what its method does not take."""
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
-    for kind in KINDS if guard is True and expect is None else ():
+    for kind in KINDS:
         default = find(DEFAULTS[kind])
+        if not default.guarded and not (guard is True and expect is None):
+            continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
         if fits and offered(counts, kind) is not None:
             return default

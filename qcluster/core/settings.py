@@ -90,25 +90,3 @@ def within(default: Any, low: float, high: float = inf, **how: bool) -> Any:
         ValueError: rounds must be a whole number in [1, inf); got 0
     """
     return attrs.field(default=default, validator=Range(low, high, **how))
-
-
-@attrs.frozen
-class Kind:
-    """What a field may hold: an object of one class, such as the settings of a part.
-
-    Example:
-        >>> @attrs.frozen
-        ... class Outer:
-        ...     inner: Range = attrs.field(default=Range(0), validator=Kind(Range))
-        >>> Outer(3)
-        Traceback (most recent call last):
-        TypeError: inner must be Range; got 3
-    """
-
-    kind: type
-    """The class."""
-
-    def __call__(self, instance: Any, attribute: Any, value: Any) -> None:
-        """Check a value; attrs calls this."""
-        if not isinstance(value, self.kind):
-            raise TypeError(f"{attribute.name} must be {self.kind.__name__}; got {value!r}")

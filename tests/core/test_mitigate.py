@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
-from qcluster.core.estimators.circuit import CircuitSettings
 from qcluster.core.noise.faults import FaultMasks
 from tests.strategies import counts
 
@@ -102,8 +101,9 @@ def test_fault_patterns_choose_the_circuit_method():
             qc.mitigate({"00": 1}, faults, method=method)
     with pytest.raises(ValueError, match=r"counts and fault patterns .* must have one width; got 3 and 2 bits"):
         qc.mitigate(COUNTS, faults)
-    with pytest.raises(ValueError, match="method='circuit' has no guard"):
-        qc.mitigate({"00": 1}, faults, guard=False)
+    bare = qc.mitigate({"00": 890, "11": 90, "01": 10, "10": 10}, faults, guard=False)
+    assert (bare.method, bare.confidence) == ("circuit", None)
+    assert bare.distribution.to_probs().get("11", 0) < 0.05
 
 
 def test_without_the_guard_the_strings_alone_answer():
@@ -178,16 +178,15 @@ def masks(n_bits: int) -> FaultMasks:
 def test_a_run_brings_its_faults_and_what_is_given_goes_before_them():
     run = Machine(counts=ghz(4, 0.06, 3000, 5), faults=masks(4))
     assert qc.mitigate(run).method == "circuit"
-    assert qc.mitigate(run, method="circuit", settings=CircuitSettings()).method == "circuit"
-    assert qc.mitigate(run, settings=CircuitSettings()).method == "circuit"
+    assert qc.mitigate(run, method="circuit").method == "circuit"
     for options in (
         {"method": "mixture"},
         {"noise": 0.05},
-        {"guard": False},
         {"settings": qc.MixtureSettings()},
-        {"expect": "dense"},
     ):
         assert qc.mitigate(run, **options).method == "mixture"
+    for options in ({"guard": False}, {"expect": "dense"}):
+        assert qc.mitigate(run, **options).method == "circuit"
     with pytest.raises(ValueError, match="needs fault patterns"):
         qc.mitigate(Machine(counts=run.counts, faults=None), method="circuit")
 

@@ -12,14 +12,11 @@ import numpy as np
 import pytest
 
 import qcluster as qc
-from qcluster.core.estimators.circuit import CircuitSettings
 from qcluster.core.estimators.measured import MeasuredSettings
 from qcluster.core.methods.registry import every
-from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.settings import Kind, Range
-from qcluster.core.sparse.under_kernel import SparseSettings
+from qcluster.core.settings import Range
 
-CLASSES = (qc.MixtureSettings, qc.PaperSettings, CircuitSettings, SparseSettings, MeasuredSettings)
+CLASSES = (qc.MixtureSettings, qc.PaperSettings, MeasuredSettings)
 FIELDS = [(kind, field) for kind in CLASSES for field in attrs.fields(kind)]
 RANGES = [(kind, field) for kind, field in FIELDS if isinstance(field.validator, Range)]
 
@@ -59,7 +56,7 @@ def test_the_settings_of_all_methods_are_among_these():
 
 @pytest.mark.parametrize(("kind", "field"), FIELDS, ids=named)
 def test_every_field_is_checked(kind, field):
-    assert isinstance(field.validator, (Range, Kind))
+    assert isinstance(field.validator, Range)
     kind(**{field.name: getattr(kind(), field.name)})
 
 
@@ -110,12 +107,6 @@ def test_the_range_is_told_under_the_field(kind, field):
         assert field.validator.interval in said
 
 
-def test_parts_must_be_settings_of_their_own():
-    with pytest.raises(TypeError, match="sparse must be SparseSettings; got 3"):
-        CircuitSettings(sparse=3)
-    assert CircuitSettings(sparse=SparseSettings(most=3)).sparse.most == 3
-
-
 @pytest.mark.parametrize("kind", CLASSES)
 def test_settings_are_values(kind):
     held = kind()
@@ -137,16 +128,12 @@ def closed_ends():
 @pytest.mark.parametrize(("kind", "given"), list(closed_ends()))
 def test_a_method_runs_at_the_ends_of_its_ranges(kind, given):
     counts = qc.Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 30, "110": 8})
-    settings = CircuitSettings(sparse=kind(**given)) if kind is SparseSettings else kind(**given)
+    settings = kind(**given)
     noise, method, guard = None, "mixture", False
     if kind is qc.PaperSettings:
         noise, method, guard = 0.05, "paper", True
     elif kind is MeasuredSettings:
         noise = qc.MeasuredNoise({"010": 850, "000": 40, "011": 60, "110": 50}, "010")
         method, guard = "measured", True
-    elif kind is not qc.MixtureSettings:
-        patterns = np.array([[1], [2], [4], [3]], dtype=np.uint64)
-        noise = FaultMasks(3, patterns, np.full(4, 0.02), np.zeros(4), np.full((3, 2), 0.02))
-        method, guard = "circuit", True
     fixed = qc.mitigate(counts, noise, method=method, guard=guard, settings=settings)
     assert fixed.distribution.shots == pytest.approx(counts.shots)

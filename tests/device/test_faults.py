@@ -11,7 +11,7 @@ from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits import pauli
 from qcluster.device.circuits.pauli import PERMUTATIONS, branches, depolarising_rate, rotation, split_x, x_rotation
 from qcluster.errors import CalibrationError
-from tests.core.estimators.oracle_circuit import read_wrongly
+from tests.core.noise.oracle_circuit import read_wrongly
 
 NAMES = ("rz", "sx", "x")
 

@@ -97,19 +97,21 @@ def test_the_gate_that_ships_is_safe_on_fresh_cases():
 def test_a_table_is_built_in_parts_and_only_once(tmp_path):
     records = tmp_path / "mine.jsonl"
     records.write_text(json.dumps({"counts": {"00": 60, "11": 40}, "ideal": {"00": 0.5, "11": 0.5}}) + "\n")
-    parts = plan(tmp_path, 3, 1, 1, [records])
+    wanted = {"full": 3, "wide": 1, "sharp": 1, "loose": 0}
+    parts = plan(tmp_path, wanted, [records])
     assert [part[0] for part in parts] == ["records", "full", "wide", "sharp"]
     for part in parts:
         build_part(part)
-    assert plan(tmp_path, 3, 1, 1, [records]) == []
+    assert plan(tmp_path, wanted, [records]) == []
     assert sorted(read_all(tmp_path).group)[-2:] != []
     assert len(read_all(tmp_path)) == 6
 
 
-def test_the_commands_build_train_and_score(tmp_path):
+@pytest.mark.parametrize("many", [["--full", "20", "--wide", "0", "--sharp", "4"], ["--circuits", "16"]])
+def test_the_commands_build_train_and_score(tmp_path, many):
     run = CliRunner()
     table = str(tmp_path / "table")
-    built = run.invoke(app, ["decision", "build", "--out", table, "--full", "20", "--wide", "0", "--sharp", "4"])
+    built = run.invoke(app, ["decision", "build", "--out", table, *many])
     assert built.exit_code == 0, built.output
     trained = run.invoke(app, ["decision", "train", "--table", table, "--out", str(tmp_path / "gate.npz")])
     assert trained.exit_code == 0, trained.output

@@ -45,8 +45,18 @@ class Blend:
         raw = self.mixture.raw
         return 8 << raw.n_bits if self.places is None else 8 * raw.n_outcomes
 
+    @property
+    def words(self) -> Words:
+        """Packed strings ``(m, n_words)`` that answers may hold."""
+        return self._support()[0]
+
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
+        words, roots = self.roots(draws, levels)
+        return np.asarray(roots * roots @ observables(words))
+
+    def roots(self, draws: Floats, levels: Floats) -> tuple[Words, Floats]:
+        """Give the answers to redrawn shots as packed strings ``(m, n_words)`` and unit vectors ``(n_draws, m)``."""
         words, seen, strings, lone = self._support()
         few, deep, kept = self.parts
         raw = self.mixture.raw
@@ -62,9 +72,7 @@ class Blend:
             roots[:, place] += part
         if deep:
             roots += deep * self._deconvolved(counts, draws, believed(self.shares, levels), seen)
-        answers = roots * roots
-        answers /= np.maximum(answers.sum(axis=1, keepdims=True), 1e-300)
-        return np.asarray(answers @ observables(words))
+        return words, roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150)
 
     def _deconvolved(self, counts: Floats, draws: Floats, which: Indices, seen: Indices) -> Floats:
         if self.places is None:

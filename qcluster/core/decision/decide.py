@@ -84,7 +84,7 @@ def decide(
         >>> found.applied, sorted(found.distribution.top(2))
         (True, ['000', '111'])
     """
-    if (why := _hopeless(d)) is not None:
+    if (why := hopeless(d)) is not None:
         return Decided(d, False, 0.0, None, f"{why}: left as is", None, None)
     found = gather(d, known, settings)
     said = np.concatenate([told(expect), features(d, found, known)])
@@ -102,7 +102,7 @@ def decide(
     return Decided(answer, True, share, confidence, _reason(d, found, weights), found.fit, _blend(d, found, weights))
 
 
-def _hopeless(d: Distribution) -> str | None:
+def hopeless(d: Distribution) -> str | None:
     """Tell why nothing is worth looking for, if so."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate"

@@ -8,11 +8,12 @@ weights ship as ``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.decision.candidates import NAMES
+from qcluster.core.decision.candidates import NAMES as COUNTS
 from qcluster.core.stats.special import softmax
 
 Floats = NDArray[np.float64]
@@ -62,22 +63,28 @@ class Gate:
         return np.asarray((hidden @ w3 + b3[:, None]).mean(axis=0, dtype=np.float64))
 
 
-def read_gate(path: object = None) -> Gate:
+def read_gate(path: Any = None, names: tuple[str, ...] = COUNTS) -> Gate:
     """Read a gate from a file that `qcluster decision train` wrote; by default the one that ships.
+
+    Args:
+        path: of the file.
+        names: the candidates that it must weigh.
 
     Raises:
         ValueError: it was trained on other candidates than there are.
     """
-    source = files("qcluster.core.decision").joinpath("gate.npz") if path is None else path
-    with source.open("rb") as stream, np.load(stream, allow_pickle=False) as held:  # type: ignore[attr-defined]
+    if path is None:
+        return shipped(names)
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
         layers = tuple(held[name] for name in _LAYERS)
         gate = Gate(held["mean"], held["scale"], layers, tuple(held["names"].tolist()), str(held["card"]))
-    if gate.names != NAMES:
-        raise ValueError(f"a gate must weigh the candidates {', '.join(NAMES)}; got {', '.join(gate.names)}")
+    if gate.names != names:
+        raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(gate.names)}")
     return gate
 
 
-@lru_cache(maxsize=1)
-def shipped() -> Gate:
-    """Give the gate that ships, read once."""
-    return read_gate()
+@lru_cache(maxsize=2)
+def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
+    """Give the gate that ships for these candidates, read once: of counts alone, or of counts of known circuits."""
+    name = "gate.npz" if names == COUNTS else "circuit_gate.npz"
+    return read_gate(files("qcluster.core.decision").joinpath(name), names)

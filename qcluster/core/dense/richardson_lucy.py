@@ -1,16 +1,15 @@
-"""Richardson-Lucy deconvolution under a circuit's noise kernel, at the noise that the counts allow."""
+"""Richardson-Lucy deconvolution under a circuit's noise kernel, at several multiples of its noise side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.goodness import deviance, shot_noise
-from qcluster.core.uncertainty.response import Observables
+from qcluster.core.noise.scales import ScaledKernels
+from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
 
 Floats = NDArray[np.float64]
 Linear = Callable[[Floats], Floats]
@@ -24,26 +23,32 @@ _RARE = 1e-9
 _FITTED = 0.5
 """Share of the shot noise at which the rounds end: what is left of the deviance when half of the noise is fitted. Broad
 outputs lose to noise from there on; few strings never come so far, and are found in all rounds."""
-_MOST_DECAY = 1.5
-"""Largest multiple of the calibrated readout decay: readout is measured every day, and ages less than gates do."""
 
 
-@dataclass(frozen=True)
-class Scaled:
-    """A deconvolved distribution and the noise that was undone."""
+@dataclass(frozen=True, eq=False)
+class Deconvolved:
+    """Deconvolved distributions, one for each multiple of the noise, and how well they explain the counts."""
 
-    ideal: Floats
-    """``(2^m,)`` the estimate, sum 1."""
-    scale: float
-    """Multiple of the calibrated noise that was undone."""
-    kernel: Kernel
-    """At that scale."""
-    deviance: float
-    """Of the counts, see `qcluster.core.stats.goodness.deviance`."""
-    usual: float
-    """What shot noise alone makes of the deviance, on the mean."""
-    spread: float
-    """One standard deviation of that."""
+    kernels: ScaledKernels
+    """What was undone."""
+    ideals: Floats
+    """``(s, 2^m)`` the estimates, each of sum 1."""
+    deviance: Floats
+    """``(s,)`` of the counts, see `qcluster.core.stats.goodness.deviance`."""
+    usual: Floats
+    """``(s,)`` what shot noise alone makes of it, on the mean."""
+    spread: Floats
+    """``(s,)`` one standard deviation of that."""
+
+    def take(self, rows: slice) -> Deconvolved:
+        """Keep some of the scales."""
+        parts = self.ideals, self.deviance, self.usual, self.spread
+        return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
+
+    @property
+    def surprise(self) -> Floats:
+        """``(s,)`` how far the counts are from what is expected, in standard deviations of shot noise."""
+        return np.asarray((self.deviance - self.usual) / self.spread)
 
 
 def richardson_lucy(
@@ -52,7 +57,7 @@ def richardson_lucy(
     seen: Floats,
     rounds: int,
     start: Floats | None = None,
-    explained: Callable[[Floats], bool] | None = None,
+    explained: Callable[[Floats], NDArray[np.bool_]] | None = None,
 ) -> Floats:
     """Maximise the likelihood of noisy frequencies over distributions by expectation maximisation.
 
@@ -66,7 +71,7 @@ def richardson_lucy(
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
         rounds: how many.
         start: ``(..., 2^m)`` where to begin; the frequencies themselves by default.
-        explained: ends the rounds when it is true of the noisy distribution: further ones would fit shot noise.
+        explained: noisy distributions to ``(...,)``, which of them need no further rounds: these would fit shot noise.
 
     Returns:
         ``(..., 2^m)`` distributions. Cost: two applications of the kernel a round.
@@ -80,10 +85,17 @@ def richardson_lucy(
     ideal = ideal + _FAINT
     ahead = last = ideal
     step: Floats | None = None
+    ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
+    answers = ideal
     for _ in range(rounds):
         noisy = forward(ahead)
-        if explained is not None and explained(noisy):
-            return np.asarray(ahead / ahead.sum(axis=-1, keepdims=True))
+        if explained is not None:
+            ending = explained(noisy) & ~ended
+            if ending.any():
+                answers = np.where(ending[..., None], ahead, answers)
+                ended = ended | ending
+            if ended.all():
+                break
         moved = np.maximum(ahead * adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
         moved /= moved.sum(axis=-1, keepdims=True)
         before, step = step, moved - ahead
@@ -93,83 +105,53 @@ def richardson_lucy(
             along = (step * before).sum(axis=-1, keepdims=True)
             pull = np.clip(along / np.maximum((before * before).sum(axis=-1, keepdims=True), 1e-300), 0.0, 1.0)
             ahead = np.maximum(ideal + pull * (ideal - last), 0.1 * ideal)
-    return ideal
+    answers = np.where(ended[..., None], answers, ideal)
+    return np.asarray(answers / answers.sum(axis=-1, keepdims=True))
 
 
-def scaled(kernel: Kernel, scale: float) -> Kernel:
-    """Multiply the noise of a calibration, readout decay by no more than it ages."""
-    return replace(kernel, rates=kernel.rates * scale, decays=kernel.decays * min(scale, _MOST_DECAY))
-
-
-def deconvolve(kernel: Kernel, counts: Floats, scale: float, rounds: int) -> Scaled:
-    """Deconvolve counts under a multiple of the calibrated noise.
+def deconvolve(
+    kernels: ScaledKernels, counts: Floats, rounds: int, support: NDArray[np.bool_] | None = None
+) -> Deconvolved:
+    """Deconvolve counts at every multiple of the noise, up to half of the shot noise.
 
     Args:
-        kernel: the calibration's.
+        kernels: the calibration's, scaled.
         counts: ``(2^m,)`` shots.
-        scale: the multiple.
-        rounds: of Richardson-Lucy.
+        rounds: of Richardson-Lucy, at most.
+        support: ``(2^m,)`` True for strings that the ideal may hold; all by default.
     """
-    shots, noisier = float(counts.sum()), scaled(kernel, scale)
+    shots = float(counts.sum())
 
-    def explained(noisy: Floats) -> bool:
+    def explained(noisy: Floats) -> NDArray[np.bool_]:
         expected = np.maximum(shots * noisy, _RARE)
-        return deviance(counts, expected) <= 2 * _FITTED * shot_noise(expected)[0]
+        return np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
 
-    ideal = richardson_lucy(noisier.forward, noisier.adjoint, counts / shots, rounds, explained=explained)
-    expected = np.maximum(shots * noisier.forward(ideal), _RARE)
+    seen = np.broadcast_to(counts / shots, kernels.spectra.shape)
+    start = seen if support is None else np.where(support, seen, -_FAINT)
+    ideals = richardson_lucy(kernels.forward, kernels.adjoint, seen, rounds, start, explained)
+    expected = np.maximum(shots * kernels.forward(ideals), _RARE)
     usual, spread = shot_noise(expected)
-    return Scaled(ideal, scale, noisier, deviance(counts, expected), 2 * usual, 2 * spread)
+    return Deconvolved(kernels, ideals, np.asarray(deviance(counts, expected)), 2 * usual, 2 * spread)
 
 
-def allowed(kernel: Kernel, counts: Floats, scales: tuple[float, ...], rounds: int, misfit: float) -> Scaled:
-    """Deconvolve at the multiple of the calibrated noise nearest to 1 under which the counts are no surprise.
+def allowed(found: Deconvolved, shots: float, misfit: float) -> int:
+    """Find the multiple of the calibrated noise nearest to 1 under which the counts are no surprise.
 
     No surprise: the deviance exceeds what shot noise makes of it, or the least one if that is more, by at most three
     standard deviations and the misfit that the kernel itself has. Too much noise cannot explain sharp counts; too
     little always can, and is no evidence.
 
     Args:
-        kernel: the calibration's.
-        counts: ``(2^m,)`` shots.
-        scales: multiples to try.
-        rounds: of Richardson-Lucy.
+        found: at every multiple.
+        shots: of the counts.
         misfit: deviance per shot of a kernel that is right to first order.
+
+    Returns:
+        Its place in `found`.
     """
-    slack, tried = misfit * float(counts.sum()), []
-    for scale in sorted(scales, key=lambda a: abs(np.log(max(a, 1e-9)))):
-        found = deconvolve(kernel, counts, scale, rounds)
-        if found.deviance <= found.usual + 3 * found.spread + slack:
-            return found
-        tried.append(found)
-    least = min(found.deviance for found in tried)
-    return next(found for found in tried if found.deviance <= least + 3 * found.spread + slack)
-
-
-@dataclass(frozen=True, eq=False)
-class Resharpened:
-    """How an answer of Richardson-Lucy moves when the shots are drawn anew: every resample is deconvolved again.
-
-    The kernel and its scale are held, and each resample starts at the answer.
-    """
-
-    found: Scaled
-    """What was deconvolved."""
-    rows: NDArray[np.int64]
-    """``(n_outcomes,)`` numbers of the observed strings, which are exact."""
-    rounds: int
-    """Of Richardson-Lucy."""
-
-    @property
-    def width(self) -> int:
-        """Full vectors: the answer's and what it takes to find it."""
-        return 8 * self.found.kernel.size
-
-    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
-        """See `qcluster.core.uncertainty.response.Response`."""
-        kernel = self.found.kernel
-        seen = np.zeros((len(draws), kernel.size))
-        seen[:, self.rows] = draws / draws.sum(axis=1, keepdims=True)
-        start = 0.5 * (self.found.ideal + seen)
-        answers = richardson_lucy(kernel.forward, kernel.adjoint, seen, self.rounds, start)
-        return np.asarray(answers @ observables(np.arange(kernel.size, dtype=np.uint64)[:, None]))
+    order = np.argsort(np.abs(np.log(np.maximum(found.kernels.scales, 1e-9))), kind="stable")
+    slack = 3 * found.spread + misfit * shots
+    fits = found.deviance <= found.usual + slack
+    if not fits.any():
+        fits = found.deviance <= found.deviance.min() + slack
+    return int(order[np.argmax(fits[order])])

@@ -6,5 +6,8 @@ The methods of others (`qcluster.baselines`), and those of users, are registered
 from importlib import import_module
 from pkgutil import iter_modules
 
-for _found in iter_modules(__path__):
-    import_module(f"{__name__}.{_found.name}")
+_DEFAULT = "mixture"
+"""First in every list of methods."""
+
+for _name in (_DEFAULT, *(found.name for found in iter_modules(__path__) if found.name != _DEFAULT)):
+    import_module(f"{__name__}.{_name}")

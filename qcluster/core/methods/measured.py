@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.circuit import CircuitSettings
 from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings, mitigate_measured
-from qcluster.core.methods.circuit import mitigate_where_explained
+from qcluster.core.methods import circuit
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.measured import MeasuredNoise
@@ -45,7 +44,7 @@ def mitigate_or_learn(
     faults = brought("faults")
     if faults is None:
         return _answer(raw, fit)
-    return mitigate_where_explained(raw, faults, guard, CircuitSettings())
+    return circuit.mitigate(raw, faults, guard, None)
 
 
 def _answer(raw: Distribution, fit: MeasuredFit) -> Mitigation:

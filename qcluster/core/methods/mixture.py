@@ -1,7 +1,5 @@
 """The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,9 +67,3 @@ register(
         guarded=True,
     )
 )
-
-
-def alone(raw: Distribution, why: str) -> Mitigation:
-    """Mitigate by the counts alone, where what is known of the noise does not explain them; `why` begins the reason."""
-    fixed = mitigate(raw, None, True, MixtureSettings())
-    return replace(fixed, reason=f"{why}; by these alone: {fixed.reason}")

@@ -33,8 +33,8 @@ class Method:
     """What it does, one sentence."""
     function: Function
     """``function(counts, noise, guard, settings)`` gives the Mitigation. The noise is ``(n_bits, 2)`` rates, a noise
-    model, or None; the guard True or False; the settings are of the class below, or None. A guarded method is also
-    given ``expect=``, what the user expects of the ideal."""
+    model, or None; the guard True or False; the settings are of the class below, or None. A guarded method, and what it
+    does unasked, is also given ``expect=``, what the user expects of the ideal."""
     needs: str | None = None
     """The kind of noise that it cannot do without, ``"rates"``, ``"measured"`` or ``"faults"``."""
     uses: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Method:
         if expect is not None and not (self.guarded and guard):
             raise ValueError(
                 f"method={self.name!r} decides nothing by what is expected: leave expect at None, or take "
-                f"method='mixture' with its guard; got {expect!r}"
+                f"method='mixture' or 'circuit' with its guard; got {expect!r}"
             )
         if guard is not True and not self.guarded:
             raise ValueError(f"method={self.name!r} has no guard: leave guard at True; got {guard!r}")

@@ -180,7 +180,7 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
     """
     uniform = rows.shots * np.exp(-rows.unit)
-    chance, spread = shot_noise(np.array([uniform]))
+    chance, spread = map(float, shot_noise(np.array([uniform])))
     cells = 2.0**rows.n_bits
     whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
     gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0

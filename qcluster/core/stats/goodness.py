@@ -95,32 +95,54 @@ def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
     shots = counts.sum()
     expected = np.maximum(shots * predicted, 1e-9)
     usual, spread = shot_noise(expected)
-    excess = deviance(counts, expected) / 2 - usual
-    return excess / float(shots), excess / spread
+    excess = float(deviance(counts, expected) / 2 - usual)
+    return excess / float(shots), excess / float(spread)
 
 
-def deviance(counts: Floats, expected: Floats) -> float:
+def deviance(counts: Floats, expected: Floats) -> Floats:
     """Give the Poisson deviance ``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected.
 
+    Args:
+        counts: ``(m,)``.
+        expected: ``(..., m)``, above 0.
+
     Example:
-        >>> deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0]))
+        >>> float(deviance(np.array([5.0, 5.0]), np.array([5.0, 5.0])))
         0.0
     """
     seen = counts > 0
-    return float(2 * ((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - counts.sum() + expected.sum()))
+    ratio = np.log(counts[seen] / expected[..., seen])
+    return np.asarray(2 * (ratio @ counts[seen] - counts.sum() + expected.sum(axis=-1)))
 
 
-def shot_noise(expected: Floats) -> tuple[float, float]:
+def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
     """Give mean and standard deviation of half the deviance, where shot noise alone is at work.
+
+    Args:
+        expected: ``(..., m)`` counts.
 
     Example:
         >>> mean, spread = shot_noise(np.full(100, 1000.0))
-        >>> round(mean), round(spread)
+        >>> round(float(mean)), round(float(spread))
         (50, 7)
     """
     mean, variance = _moments()
-    small = expected < _GRID[-1]
-    place = np.log(expected[small])
-    usual = np.interp(place, np.log(_GRID), mean).sum() + 0.5 * (~small).sum()
-    spread = np.interp(place, np.log(_GRID), variance).sum() + 0.5 * (~small).sum()
-    return float(usual), float(np.sqrt(spread))
+    return _summed(expected, mean), np.sqrt(_summed(expected, variance))
+
+
+def usual_deviance(expected: Floats) -> Floats:
+    """Give what shot noise alone makes of the deviance, on the mean, where ``(..., m)`` counts are expected."""
+    return 2 * _summed(expected, _moments()[0])
+
+
+def _summed(expected: Floats, tabled: Floats) -> Floats:
+    """Add up a tabled moment over the last axis; one half is its value for large counts.
+
+    The grid is geometric, so that places in it are computed and not searched for.
+    """
+    first, step = np.log(_GRID[0]), np.log(_GRID[1] / _GRID[0])
+    place = np.clip((np.log(expected) - first) / step, 0, len(_GRID) - 1)
+    below = np.minimum(place.astype(np.intp), len(_GRID) - 2)
+    slopes = np.diff(tabled)
+    value = tabled[below] + (place - below) * slopes[below]
+    return np.asarray(np.where(expected < _GRID[-1], value, 0.5).sum(axis=-1))

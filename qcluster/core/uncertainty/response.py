@@ -75,9 +75,14 @@ class Strings:
         """The weights."""
         return len(self.weights)
 
+    @property
+    def words(self) -> Words:
+        """The centroids, packed."""
+        return pack(self.centroids)
+
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
-        return self.reweighted(draws) @ observables(pack(self.centroids))
+        return self.reweighted(draws) @ observables(self.words)
 
     def reweighted(self, draws: Floats) -> Floats:
         """Give the weights of the strings ``(n_draws, k)`` for resampled counts."""
@@ -161,6 +166,10 @@ class Weighed:
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
+        return self.reweighted(draws) @ observables(self.words)
+
+    def reweighted(self, draws: Floats) -> Floats:
+        """Give the weights of the strings ``(n_draws, k)`` for resampled counts."""
         score = self.columns / np.maximum(self.columns @ self.shares, 1e-300)[:, None]
         information = (score * self.counts[:, None]).T @ score
-        return _newton(self.shares, information, (draws - self.counts) @ score)[:, :-1] @ observables(self.words)
+        return _newton(self.shares, information, (draws - self.counts) @ score)[:, :-1]

@@ -1,6 +1,6 @@
 """Building the table on one machine or on many; what is done already is not done again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from qcluster.learn.decision.table import build_part, plan
@@ -9,9 +9,7 @@ from qcluster.workers import parallel
 
 def build(
     folder: Path,
-    full: int,
-    wide: int,
-    sharp: int,
+    many: Mapping[str, int],
     records: Sequence[Path],
     *,
     workers: int = 1,
@@ -21,14 +19,13 @@ def build(
 
     Args:
         folder: where the parts are.
-        full: drawn cases of 1 to 12 bits.
-        wide: drawn cases of more.
-        sharp: drawn cases of few strings under even flips.
-        records: files of recorded counts.
+        many: drawn cases by source, see `qcluster.learn.decision.table.SOURCES`; ``"circuit"`` makes a table of
+            circuits, all others one of counts.
+        records: files of recorded counts, for a table of circuits with fault patterns.
         workers: processes on this machine.
         dask: address of a scheduler instead; its workers must see the same folder.
     """
-    parts = plan(folder, full, wide, sharp, records)
+    parts = plan(folder, many, records)
     if dask is None:
         from joblib import delayed
 

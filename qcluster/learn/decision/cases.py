@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.special import perplexity
 from qcluster.learn.decision import ideals, noise
 
@@ -34,6 +35,8 @@ class Case(NamedTuple):
     """``(n, 2)`` flip rates that a calibration would give, or None."""
     sparse: bool
     """Whether a user would say that few strings are expected."""
+    faults: FaultMasks | None = None
+    """Fault patterns of the circuit, as its calibration gives them; None: nothing is known of the circuit."""
 
 
 def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:

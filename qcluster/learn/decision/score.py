@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.decision.candidates import NAMES, RAW, SMOOTH
+from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate
 from qcluster.learn.decision.ideals import FAMILIES
@@ -21,6 +21,9 @@ HARM = 0.02
 _SHARP = 0.04
 """Share of the weight that few strings under even flips have, whatever their number. With too much, every peak on a
 flat floor is taken for one string."""
+_OFTEN = {"right": 8.0, "near": 2.0}
+"""How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
+and where a gate that doubts every calibration gives away most."""
 
 
 class Score(NamedTuple):
@@ -52,8 +55,13 @@ def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Fl
     weights /= weights.sum(axis=1, keepdims=True)
     reached, _ = fidelity(weights, table.gram.astype(np.float64))
     confidence = 1 / (1 + np.exp(-logits[:, -1]))
-    applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, RAW] - weights[:, SMOOTH] >= LEAST_SHARE)
+    applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, _kept(table)].sum(axis=1) >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
+
+
+def _kept(table: Table) -> list[int]:
+    """Candidates that leave the counts as they are."""
+    return [place for place, name in enumerate(table.names) if name in ("raw", "smooth")]
 
 
 def raw(table: Table) -> Floats:
@@ -66,7 +74,7 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
     if by not in ("group", "kind", "n_bits"):
         raise ValueError(f"by must be group, kind or n_bits; got {by!r}")
     reached, _, applied = answers(table, gate)
-    before, best = raw(table), (table.gram[:, : len(NAMES), -1] ** 2).max(axis=1)
+    before, best = raw(table), (table.gram[:, :-1, -1] ** 2).max(axis=1)
     labels = getattr(table, by).astype(str)
 
     def score(name: str, rows: Any) -> Score:
@@ -88,4 +96,6 @@ def balanced(table: Table, recorded: float) -> Floats:
     sharp = table.group == "sharp"
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
+    for kind, times in _OFTEN.items():
+        weight[table.kind == kind] *= times
     return weight if weight.any() else np.ones(len(table))

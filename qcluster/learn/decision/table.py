@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +12,36 @@ from numpy.typing import NDArray
 
 from qcluster.core.counts.bits import numbered
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.candidates import NAMES, gather
+from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.features import features
-from qcluster.learn.decision import cases
+from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
+SOURCES: dict[str, Callable[[int], Case]] = {
+    "full": cases.full,
+    "wide": cases.wide,
+    "sharp": cases.sharp,
+    "loose": cases.loose,
+    "circuit": circuits.drawn,
+    "circuit-wide": circuits.wide,
+    "circuit-clean": circuits.clean,
+    "circuit-right": circuits.right,
+    "circuit-sharp": circuits.sharp,
+}
+"""Where drawn cases come from: seeds to cases."""
 _PART = 250
 """Cases in one file of a table."""
-_UPPER = np.triu_indices(len(NAMES) + 1)
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Cases, one a row."""
 
+    names: tuple[str, ...]
+    """The candidates."""
     gram: Singles
     """``(r, c + 1, c + 1)`` overlaps of the candidates, and last of the square root of the ideal."""
     features: Singles
@@ -51,47 +64,67 @@ class Table:
 
     def take(self, rows: Any) -> "Table":
         """Give some of the rows."""
-        return Table(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return Table(self.names, *(getattr(self, name)[rows] for name in COLUMNS))
 
     @property
     def digest(self) -> str:
         """Hash of the content, 16 hexadecimal digits."""
         made = hashlib.sha256()
-        for name in self.__dataclass_fields__:
+        for name in COLUMNS:
             made.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return made.hexdigest()[:16]
 
 
+COLUMNS = tuple(field.name for field in fields(Table))[1:]
+"""What a table has of every row."""
+
+
 def joined(tables: Sequence[Table]) -> Table:
-    """Put tables under one another."""
-    return Table(*(np.concatenate([getattr(t, name) for t in tables]) for name in Table.__dataclass_fields__))
+    """Put tables of the same candidates under one another.
+
+    Raises:
+        ValueError: there are none, or of several kinds.
+    """
+    kinds = {table.names for table in tables}
+    if len(kinds) != 1:
+        raise ValueError(f"tables must be of one kind, of counts or of circuits; got {len(kinds)} kinds")
+    (names,) = kinds
+    return Table(names, *(np.concatenate([getattr(t, name) for t in tables]) for name in COLUMNS))
 
 
 def tabulate(many: Iterable[Case]) -> Table:
     """Work out the rows of cases. Cost: that of the candidates, some 10 ms a case."""
     rows = [_row(case) for case in many]
-    return Table(*(np.array(column) for column in zip(*rows, strict=True)))
+    first = rows[0][0]
+    return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
 
 def _row(case: Case) -> tuple[Any, ...]:
-    found = gather(case.counts, case.known)
-    x = features(case.counts, found, case.known)
-    gram = np.zeros((len(NAMES) + 1, len(NAMES) + 1))
+    found: candidates.Candidates | circuit_candidates.Candidates
+    if case.faults is None:
+        names, found = candidates.NAMES, candidates.gather(case.counts, case.known)
+        x, words = features(case.counts, found, case.known), found.words
+    else:
+        names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults)
+        x = circuit_features.features(case.counts, case.faults, found)
+        words = found.support.words
+    gram = np.zeros((len(names) + 1, len(names) + 1))
     gram[:-1, :-1] = found.gram
-    _, place = numbered(np.vstack([found.words, case.ideal.words]))
-    support, sent = place[: len(found.words)], place[len(found.words) :]
+    _, place = numbered(np.vstack([words, case.ideal.words]))
+    support, sent = place[: len(words)], place[len(words) :]
     root = np.zeros(place.max() + 1)
     root[sent] = np.sqrt(case.ideal.probabilities)
     gram[-1, :-1] = gram[:-1, -1] = found.roots @ root[support]
     gram[-1, -1] = 1.0
     few = case.counts.n_bits, case.counts.shots
-    return gram.astype(np.float32), x.astype(np.float32), found.present, case.sparse, case.family, case.kind, *few
+    about = case.sparse, case.family, case.kind, *few
+    return names, gram.astype(np.float32), x.astype(np.float32), found.present, *about
 
 
 def write(table: Table, path: Path) -> None:
     """Save a table as arrays, whole or not at all."""
-    held = {name: getattr(table, name) for name in table.__dataclass_fields__} | {"names": np.array(NAMES)}
-    held["gram"] = table.gram[:, *_UPPER]
+    held = {name: getattr(table, name) for name in COLUMNS} | {"names": np.array(table.names)}
+    held["gram"] = table.gram[:, *np.triu_indices(len(table.names) + 1)]
     aside = path.with_suffix(".new")
     with aside.open("wb") as stream:
         np.savez_compressed(stream, **held)
@@ -101,14 +134,16 @@ def write(table: Table, path: Path) -> None:
 def read(path: Path) -> Table:
     """Read a table; ValueError where it holds other candidates."""
     with np.load(path, allow_pickle=False) as held:
-        if tuple(held["names"].tolist()) != NAMES:
+        names = tuple(held["names"].tolist())
+        if names not in (candidates.NAMES, circuit_candidates.NAMES):
             raise ValueError(f"{path} holds other candidates than there are now: build the table again")
         packed = held["gram"]
-        gram = np.zeros((len(packed), len(NAMES) + 1, len(NAMES) + 1), np.float32)
-        gram[:, *_UPPER] = packed
-        gram[:, _UPPER[1], _UPPER[0]] = packed
-        rest = {name: held[name] for name in Table.__dataclass_fields__ if name != "gram"}
-    return Table(gram=gram, **rest)
+        upper = np.triu_indices(len(names) + 1)
+        gram = np.zeros((len(packed), len(names) + 1, len(names) + 1), np.float32)
+        gram[:, *upper] = packed
+        gram[:, upper[1], upper[0]] = packed
+        rest = {name: held[name] for name in COLUMNS if name != "gram"}
+    return Table(names=names, gram=gram, **rest)
 
 
 def read_all(folder: Path) -> Table:
@@ -116,31 +151,29 @@ def read_all(folder: Path) -> Table:
     return joined([read(path) for path in sorted(folder.glob("*.npz"))])
 
 
-def plan(
-    folder: Path, full: int, wide: int, sharp: int, records: Sequence[Path] = ()
-) -> list[tuple[str, Any, int, Path]]:
+def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
     """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
 
     Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
+    read = "runs" if "circuit" in many else "records"
     for path in records:
-        parts.append((-1.0, ("records", path, 0, folder / f"records-{path.name.split('.')[0]}.npz")))
-    for source, many in (("full", full), ("wide", wide), ("sharp", sharp), ("loose", wide // 3)):
-        for first in range(0, many, _PART):
-            size = min(_PART, many - first)
-            parts.append((first / many, (source, size, first, folder / f"{source}-{first:07d}.npz")))
+        parts.append((-1.0, (read, path, 0, folder / f"{read}-{path.name.split('.')[0]}.npz")))
+    for source, wanted in many.items():
+        for first in range(0, wanted, _PART):
+            size = min(_PART, wanted - first)
+            parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
     return [part for _, part in sorted(parts, key=lambda one: one[0]) if not part[-1].exists()]
 
 
 def build_part(part: tuple[str, Any, int, Path]) -> Path:
     """Build and save one part of `plan`."""
     source, what, first, path = part
-    if source == "records":
-        made = tabulate(recorded(what))
+    if source in ("records", "runs"):
+        made = tabulate((recorded if source == "records" else circuits.recorded)(what))
     else:
-        draw = {"full": cases.full, "wide": cases.wide, "sharp": cases.sharp, "loose": cases.loose}[source]
-        made = tabulate(draw(seed) for seed in range(first, first + what))
+        made = tabulate(SOURCES[source](seed) for seed in range(first, first + what))
     write(made, path)
     return path
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.decision.candidates import NAMES, RAW
+from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import told
 from qcluster.core.decision.gate import Gate
 from qcluster.learn.decision.table import Table
@@ -128,11 +128,11 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-    return Gate(mean, scale, layers, NAMES, json.dumps(card, sort_keys=True))
+    return Gate(mean, scale, layers, table.names, json.dumps(card, sort_keys=True))
 
 
 def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, rng: np.random.Generator) -> _Net:
-    net = _Net(scaled.shape[1], settings.hidden, len(NAMES) + 1, rng)
+    net = _Net(scaled.shape[1], settings.hidden, len(table.names) + 1, rng)
     net.layers[5][RAW] = 1.0
     steps = settings.epochs * len(table) // settings.batch
     rows = rng.choice(len(table), (steps, settings.batch), p=chance)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from qcluster.core.dense.richardson_lucy import allowed, deconvolve, richardson_lucy, scaled
+from qcluster.core.dense.richardson_lucy import allowed, deconvolve, richardson_lucy
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, shot_noise
-from tests.core.estimators.oracle_circuit import random_faults
+from tests.core.noise.oracle_circuit import random_faults
 
 SCALES = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.0)
 
@@ -42,19 +43,35 @@ def test_twenty_accelerated_rounds_go_as_far_as_sixty_plain_ones(seed):
 @pytest.mark.parametrize("seed", range(4))
 def test_rounds_end_where_noise_would_be_fitted_and_the_answer_is_nearer(seed):
     kernel, ideal, counts = drawn(seed)
-    found = deconvolve(kernel, counts, 1.0, 200)
-    assert found.deviance > 0.2 * found.usual
-    assert fidelity(found.ideal, ideal) > fidelity(counts / counts.sum(), ideal)
+    found = deconvolve(ScaledKernels.of(kernel, (1.0,)), counts, 200)
+    assert found.deviance[0] > 0.2 * found.usual[0]
+    assert fidelity(found.ideals[0], ideal) > fidelity(counts / counts.sum(), ideal)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scales_are_deconvolved_as_if_each_were_alone(seed):
+    kernel, _, counts = drawn(seed)
+    kernels = ScaledKernels.of(kernel, SCALES)
+    together = deconvolve(kernels, counts, 20)
+    for place in range(len(SCALES)):
+        alone = deconvolve(kernels.take(slice(place, place + 1)), counts, 20)
+        np.testing.assert_allclose(alone.ideals[0], together.ideals[place], atol=1e-12)
+        assert alone.deviance[0] == pytest.approx(together.deviance[place])
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_calibrated_noise_is_undone_where_it_is_right_and_less_where_counts_are_sharper(seed):
     kernel, ideal, counts = drawn(seed)
-    assert allowed(kernel, counts, SCALES, 20, 0.01).scale == 1
-    assert allowed(scaled(kernel, 6.0), counts, SCALES, 20, 0.01).scale < 0.5
+
+    def scale(of: Kernel, counts: np.ndarray) -> float:
+        found = deconvolve(ScaledKernels.of(of, SCALES), counts, 20)
+        return SCALES[allowed(found, float(counts.sum()), 0.01)]
+
+    assert scale(kernel, counts) == 1
+    assert scale(kernel.scaled(6.0), counts) < 0.5
     clean = np.random.default_rng(seed).multinomial(8192, ideal).astype(float)
     noisy = Kernel.of(random_faults(6, np.random.default_rng(seed), rate=0.4, readout=0.2))
-    assert allowed(noisy, clean, SCALES, 20, 0.01).scale == 0
+    assert scale(noisy, clean) == 0
 
 
 def test_several_frequencies_are_deconvolved_at_once():
@@ -70,6 +87,6 @@ def test_shot_noise_has_the_deviance_that_is_said():
     for level in (0.02, 0.5, 4.0, 200.0):
         expected = np.full(4000, level)
         found = [deviance(rng.poisson(expected).astype(float), expected) / 2 for _ in range(40)]
-        mean, spread = shot_noise(expected)
+        mean, spread = map(float, shot_noise(expected))
         assert abs(np.mean(found) - mean) < 4 * spread / np.sqrt(40)
         assert np.std(found) == pytest.approx(spread, rel=0.5)

@@ -8,7 +8,6 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.estimators.circuit import CircuitSettings
 from qcluster.core.estimators.measured import MeasuredSettings
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.walsh import walsh
@@ -285,10 +284,10 @@ def test_what_is_given_goes_before_the_reference_of_a_run():
     for options, method in (
         ({"noise": run.faults}, "circuit"),
         ({"method": "circuit"}, "circuit"),
-        ({"settings": CircuitSettings()}, "circuit"),
         ({"settings": MeasuredSettings(most=3)}, "measured"),
         ({"noise": 0.05, "guard": False}, "mixture"),
-        ({"guard": False}, "mixture"),
+        ({"guard": False}, "circuit"),
+        ({"expect": "sparse"}, "circuit"),
         ({"method": "dem"}, "dem"),
         ({"method": "measured", "noise": run.reference.noise}, "measured"),
     ):

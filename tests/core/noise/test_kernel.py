@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from tests.core.estimators.oracle_circuit import noisy_distribution, random_faults
+from tests.core.noise.oracle_circuit import noisy_distribution, random_faults
 
 
 @given(n=st.integers(1, 7), seed=st.integers(0, 99))

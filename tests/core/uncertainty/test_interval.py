@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
-from qcluster.core.estimators.circuit import mitigate_circuit
+from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.uncertainty.interval import intervals
-from tests.core.estimators.oracle_circuit import noisy_distribution
-from tests.core.estimators.test_circuit import chain, counted
+from tests.core.decision.test_circuit import chain, counted
+from tests.core.noise.oracle_circuit import noisy_distribution
 from tests.core.test_mitigate import ghz
 from tests.strategies import counts
 
@@ -77,26 +77,26 @@ def test_the_standard_error_is_the_spread_over_repetitions(method, observable):
 
 
 def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
-    faults = chain(4, 0.03, 0.02)
-    sharp, broad = np.zeros(16), np.sort(np.random.default_rng(3).exponential(size=16))[::-1] ** 2
-    sharp[[0, 15]] = 0.5
+    faults = chain(6, 0.03, 0.02)
+    sharp, broad = np.zeros(64), np.sort(np.random.default_rng(3).exponential(size=64))[::-1] ** 2
+    sharp[[0, 63]] = 0.5
     # Of a broad output the strength of the noise is in doubt, too: the interval holds that, repetitions do not show it.
     for ideal, kind, doubt in ((sharp, "sparse", 2), (broad / broad.sum(), "dense", 4)):
         noisy = noisy_distribution(ideal, faults)
-        fits = [mitigate_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(9)]
+        fits = [decide_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(9)]
         same = [fit for fit in fits if fit.kind == kind]
         assert len(same) > 5
-        seen = np.std([fit.distribution.expectation("0000").value for fit in same])
+        seen = np.std([fit.distribution.expectation("000000").value for fit in same])
         raw = counted(noisy, 4000, np.random.default_rng(100))
         fixed = qc.mitigate(raw, noise=faults)
-        assert seen / 2 < fixed.interval("0000").standard_error < doubt * seen, kind
+        assert seen / 2 < fixed.interval("000000").standard_error < doubt * seen, kind
 
 
 def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
     faults = chain(5, 0.03, 0.02)
     ideal = np.sort(np.random.default_rng(3).exponential(size=32))[::-1] ** 2
     raw = counted(noisy_distribution(ideal / ideal.sum(), faults), 8000, np.random.default_rng(4))
-    fit = mitigate_circuit(raw, faults)
+    fit = decide_circuit(raw, faults)
     assert fit.kind == "dense"
     levels = (np.arange(60) + 0.5) / 60
     redone = fit.response.redo(np.tile(raw.weights, (60, 1)), levels, lambda words: (words == 0).astype(float))

@@ -1,0 +1,97 @@
+"""How a decided answer of a known circuit moves when the shots are drawn anew; see `blend`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_candidates import (
+    ALONE,
+    MIXTURE,
+    NOISIEST,
+    RAW,
+    READOUT,
+    ROUNDS,
+    SCALED,
+    STRINGS,
+    Candidates,
+)
+from qcluster.core.dense.richardson_lucy import richardson_lucy
+from qcluster.core.sparse.read_off import Few, columns
+from qcluster.core.uncertainty.response import Observables, Strings, Weighed, believed
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CircuitBlend:
+    """A decided answer: counts deconvolved again at a scale drawn by its weight, strings weighed again.
+
+    The answer is the square of a sum of square roots, each with its part; the parts, the scales and the learned rates
+    are held, and each resample starts at the answer. Cost: some Walsh transforms for every draw.
+    """
+
+    raw: Distribution
+    """The counts."""
+    found: Candidates
+    """What was weighed."""
+    weights: Floats
+    """``(c,)``."""
+
+    @property
+    def width(self) -> int:
+        """Full vectors: the answer's and what it takes to find it."""
+        return 10 * self.found.kernel.size
+
+    def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
+        """See `Response`."""
+        roots = self._roots(draws, levels)
+        answers = roots * roots
+        answers /= np.maximum(answers.sum(axis=1, keepdims=True), 1e-300)
+        return np.asarray(answers @ observables(self.found.support.words))
+
+    def _roots(self, draws: Floats, levels: Floats) -> Floats:
+        found, weights, support = self.found, self.weights, self.found.support
+        blind = found.alone.response
+        roots = np.zeros((len(draws), len(support.words)))
+        kept = weights[RAW] + (weights[ALONE] if blind is None else 0.0)
+        roots[:, support.places(self.raw.words)] = kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
+        if blind is not None and weights[ALONE]:
+            words, others = blind.roots(draws, levels)
+            roots[:, support.places(words)] += weights[ALONE] * others
+        if found.alone.fit is not None and weights[MIXTURE]:
+            fit = found.alone.fit
+            strings = Strings(self.raw, fit.centroids, fit.weights, fit.background, fit.rates)
+            roots[:, support.places(strings.words)] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
+        for place, few in zip((STRINGS, NOISIEST), found.few, strict=True):
+            if weights[place]:
+                shares = weigh(few, self.raw, found).reweighted(draws)
+                roots[:, found.strings(few)] += weights[place] * np.sqrt(shares)
+        deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
+        if deep.sum() > 0:
+            seen = self._numbered(draws)
+            which = believed(deep / deep.sum(), levels)
+            kernels = found.found.kernels.take(which)
+            start = 0.5 * (found.found.ideals[which] + seen)
+            again = richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start)
+            roots += deep.sum() * support.spread(again)
+        return np.asarray(roots)
+
+    def _numbered(self, draws: Floats) -> Floats:
+        """Give the frequencies of numbers, ``(n_draws, 2^k)``: strings of one number are added up."""
+        kernel = self.found.kernel
+        seen = np.zeros((kernel.size, len(draws)))
+        np.add.at(seen, kernel.locate(self.raw.words), draws.T)
+        return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))
+
+
+def weigh(few: Few, raw: Distribution, found: Candidates) -> Weighed:
+    """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots."""
+    rows = found.kernel.locate(raw.words)
+    seen = columns(few.kernel, few.strings, rows)
+    shares = np.append((1 - few.uniform) * few.weights, few.uniform)
+    words = found.support.words[found.strings(few)]
+    return Weighed(raw.weights, np.hstack([seen[:, 1:], seen[:, :1]]), shares, words)

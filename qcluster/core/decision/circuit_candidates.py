@@ -1,0 +1,204 @@
+"""Candidate answers to counts whose circuit is known, as unit vectors of square roots; see `candidates`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Words, numbered, pack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.decide import Decided, decide
+from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.noise.scales import ScaledKernels
+from qcluster.core.sparse.read_off import Few, read_off
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
+"""Multiples of the calibrated noise that are undone."""
+COARSE = (1, 3, 5, 7)
+"""Places of those that are undone where vectors are long."""
+ROUNDS = 20
+"""Of Richardson-Lucy, accelerated."""
+MISFIT = 0.01
+"""Deviance per shot that the kernel of a circuit leaves by itself, beyond shot noise."""
+WIDEST = 16
+"""Most bits for which every string has a number of its own; wider ones are hashed (see `qcluster.core.stats.walsh`)."""
+_LONG = 1 << 14
+"""Length of vectors beyond which `COARSE` scales do."""
+_ROOM, _LEAST, _MOST = 16.0, 12, 18
+"""Numbers that there are for each observed string of a wide register, and fewest and most bits of a number: one string
+in 30 shares its number with another one, and takes part of what this number gets."""
+
+NAMES = (
+    "raw",
+    "counts alone",
+    "mixture",
+    "strings",
+    "strings, most noise",
+    "readout",
+    *(f"{scale:g} x calibrated" for scale in SCALES),
+)
+"""The candidates, in the order of every array over them."""
+RAW, ALONE, MIXTURE, STRINGS, NOISIEST, READOUT, SCALED = range(7)
+"""Places of the first candidates; multiples of the calibrated noise begin at the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """Strings that may be part of an answer: all up to `WIDEST` bits, else those observed and those found."""
+
+    words: Words
+    """``(m, n_words)``."""
+    numbers: Indices
+    """``(m,)`` of the strings, see `Kernel.locate`."""
+    shares: Floats
+    """``(m,)`` of what a number gets, 1 where no other string has it."""
+    exact: bool
+    """True where every string has a number of its own, which is its place here."""
+
+    def spread(self, vectors: Floats) -> Floats:
+        """Bring ``(..., 2^k)`` probabilities of numbers to ``(..., m)`` unit vectors of roots over the strings."""
+        roots = np.sqrt(vectors[..., self.numbers] * self.shares)
+        return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=-1, keepdims=True), 1e-150))
+
+    def places(self, words: Words) -> Indices:
+        """Find packed strings, all of which must be there, ``(k,)``."""
+        if self.exact:
+            return words[:, 0].astype(np.intp)
+        _, place = numbered(np.vstack([self.words, words]))
+        where = np.zeros(int(place.max()) + 1, dtype=np.intp)
+        where[place[: len(self.words)]] = np.arange(len(self.words))
+        return np.asarray(where[place[len(self.words) :]])
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Everything that may be part of an answer under a circuit's noise, and what was found on the way."""
+
+    kernel: Kernel
+    """Of the calibration."""
+    support: Support
+    """Strings of the answers."""
+    roots: Floats
+    """``(c, m)`` unit vectors; zero where a candidate is absent."""
+    present: NDArray[np.bool_]
+    """``(c,)`` False for a candidate that was not looked for."""
+    counts: Floats
+    """``(2^k,)`` shots of each number."""
+    found: Deconvolved
+    """At the scales that were looked at, and last the readout errors alone."""
+    scales: tuple[int, ...]
+    """Places in `SCALES` of those looked at."""
+    alone: Decided
+    """What is answered without knowing the circuit."""
+    few: tuple[Few, Few]
+    """Strings under the noise nearest to the calibrated that the counts allow, and under the largest."""
+    fits: int
+    """Place in `SCALES` of the noise nearest to the calibrated under which counts are no surprise; see `allowed`."""
+
+    @property
+    def gram(self) -> Floats:
+        """``(c, c)`` overlaps of the candidates."""
+        return np.asarray(self.roots @ self.roots.T)
+
+    def strings(self, few: Few) -> Indices:
+        """Find strings that were read off in the support, ``(k,)``: of one number the most frequent string is meant."""
+        order = np.lexsort((-self.support.shares, self.support.numbers))
+        first = np.searchsorted(self.support.numbers[order], few.strings)
+        return np.asarray(order[first])
+
+
+def gather(d: Distribution, faults: FaultMasks) -> Candidates:
+    """Look for every candidate answer.
+
+    Args:
+        d: the counts, at least one shot on at least one bit.
+        faults: of the circuit.
+
+    Returns:
+        The candidates. Cost: as much again as the decision without a circuit, and 200 Walsh transforms.
+    """
+    kernel = _kernel(d, faults)
+    counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
+    scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
+    observed = None if kernel.index.exact else counts > 0
+    found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
+    multiples = found.take(slice(0, len(scales)))
+    fits = allowed(multiples, d.shots, MISFIT)
+    most = largest(multiples, d.shots)
+    below = most, min(most + 1, len(scales) - 1)
+    words = _words_of(d, kernel)
+    few = read_off(kernel, multiples, (fits,), counts, words), read_off(kernel, multiples, below, counts, words)
+    alone = decide(d)
+    support = _support(d, kernel, alone)
+    roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
+    roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
+    roots[ALONE, support.places(alone.distribution.words)] = np.sqrt(alone.distribution.probabilities)
+    if alone.fit is not None:
+        mixture = Distribution(alone.fit.centroids, alone.fit.weights)
+        roots[MIXTURE, support.places(mixture.words)] = np.sqrt(mixture.probabilities)
+    slots = [SCALED + place for place in scales]
+    roots[READOUT] = support.spread(found.ideals[-1])
+    roots[slots] = support.spread(found.ideals[:-1])
+    present[[RAW, ALONE, *([MIXTURE] if alone.fit is not None else []), STRINGS, NOISIEST, READOUT, *slots]] = True
+    made = Candidates(kernel, support, roots, present, counts, found, scales, alone, few, scales[fits])
+    for slot, one in zip((STRINGS, NOISIEST), few, strict=True):
+        roots[slot, made.strings(one)] = np.sqrt(one.weights)
+    return made
+
+
+def _kernel(d: Distribution, faults: FaultMasks) -> Kernel:
+    if d.n_bits <= WIDEST:
+        return Kernel.of(faults)
+    width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
+    return Kernel.of(faults, width)
+
+
+def _kernels(kernel: Kernel, scales: tuple[int, ...]) -> ScaledKernels:
+    """Give the kernel at every scale, and last its readout errors alone."""
+    many, bits = ScaledKernels.of(kernel, [SCALES[place] for place in scales]), kernel.index.n_bits
+    last = np.arange(len(kernel.rates)) >= len(kernel.rates) - bits
+    readout = ScaledKernels.of(replace(kernel, rates=kernel.rates * last), (1.0,))
+    return ScaledKernels(
+        np.append(many.scales, 0.0),
+        np.vstack([many.spectra, readout.spectra]),
+        tuple((at, np.concatenate([a, b])) for (at, a), (_, b) in zip(many.decays, readout.decays, strict=True)),
+    )
+
+
+def _words_of(d: Distribution, kernel: Kernel) -> Words | None:
+    """Give the most frequent string of each number, ``(2^k, n_words)``; None where a number is its string."""
+    if kernel.index.exact:
+        return None
+    words = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64)
+    order = np.argsort(d.weights, kind="stable")
+    words[kernel.locate(d.words)[order]] = d.words[order]
+    return words
+
+
+def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
+    if kernel.index.exact:
+        numbers = np.arange(kernel.size)
+        return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
+    more = [] if alone.fit is None else [pack(alone.fit.centroids)]
+    if alone.response is not None:
+        more.append(alone.response.words)
+    words, place = numbered(np.vstack([d.words, *more]))
+    seen = np.zeros(len(words))
+    seen[place[: d.n_outcomes]] = d.weights
+    numbers = kernel.locate(words).astype(np.intp)
+    whole = np.bincount(numbers, seen, kernel.size)[numbers]
+    return Support(words, numbers, np.divide(seen, whole, out=np.ones(len(words)), where=whole > 0), False)
+
+
+def largest(found: Deconvolved, shots: float) -> int:
+    """Find the largest noise that the counts allow, nearly independent of the calibration's scale."""
+    slack = 3 * found.spread + MISFIT * shots
+    fits = found.deviance <= np.maximum(found.usual, found.deviance.min()) + slack
+    return int(np.argmax(fits))

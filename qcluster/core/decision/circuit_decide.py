@@ -1,0 +1,203 @@
+"""The decision where the circuit is known: what the gate makes of the candidates, or the counts as they came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Bits, unpack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_blend import CircuitBlend
+from qcluster.core.decision.circuit_candidates import (
+    ALONE,
+    MIXTURE,
+    NAMES,
+    NOISIEST,
+    RAW,
+    READOUT,
+    SCALED,
+    SCALES,
+    STRINGS,
+    WIDEST,
+    Candidates,
+    gather,
+)
+from qcluster.core.decision.circuit_features import features
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, hopeless
+from qcluster.core.decision.features import told
+from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
+
+Floats = NDArray[np.float64]
+
+_FAINT = 1e-9
+"""Probability of a string below which it is left out of the answer."""
+_SAME = 0.9999
+"""Fidelity between answer and counts from which the counts are left as they came."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecidedCircuit:
+    """The answer to counts of a known circuit."""
+
+    distribution: Distribution
+    """With as many shots as the counts; the counts themselves where nothing was applied."""
+    applied: bool
+    """False: the counts as they came."""
+    kind: str
+    """``"sparse"`` where few strings have most of the weight, ``"dense"``, or ``"none"``."""
+    share: float
+    """How much of the answer is mitigated, 0 to 1."""
+    confidence: float | None
+    """Probability that the answer is nearer to the ideal than the counts are; None where nothing was weighed."""
+    reason: str
+    """One sentence."""
+    centroids: Bits
+    """``(k, n)`` the strings of a sparse answer."""
+    weights: Floats
+    """``(k,)`` their shares."""
+    rates: Floats
+    """``(n, 2)`` P(read 1|0) and P(read 0|1) of each bit by itself, as used, or as calibrated."""
+    response: CircuitBlend | None
+    """How the answer moves with the counts; None where it is the counts."""
+
+
+def decide_circuit(
+    d: Distribution,
+    faults: FaultMasks,
+    *,
+    guard: bool = True,
+    expect: str | None = None,
+    gate: Gate | None = None,
+) -> DecidedCircuit:
+    """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
+
+    Up to 16 bits every string may be part of the answer; of wider registers those that were observed.
+
+    Args:
+        d: the counts, twirls undone.
+        faults: from `qcluster.device.fault_masks`; `FaultMasks.symmetrised` if measurements were twirled.
+        guard: False gives Richardson-Lucy's answer at the noise that the counts allow, undecided.
+        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+        gate: that weighs the candidates; the one that ships by default.
+
+    Returns:
+        The answer. Cost: that of the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16
+        bits, of 2^12 to 2^18 numbers above: some seconds for 100,000 shots of 100 bits, and 100 MB.
+
+    Raises:
+        ValueError: the widths differ, or there are no counts.
+
+    Example:
+        >>> masks = np.array([[1], [2], [3]], dtype=np.uint64)
+        >>> faults = FaultMasks(2, masks, np.full(3, 0.05), np.zeros(3, dtype=np.uint8), np.full((2, 2), 0.02))
+        >>> found = decide_circuit(Distribution.of({"00": 450, "11": 440, "01": 55, "10": 55}), faults)
+        >>> found.applied, sorted(found.distribution.top(2))
+        (True, ['00', '11'])
+    """
+    if d.n_bits != faults.n_bits:
+        raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
+    if not d.n_outcomes:
+        raise ValueError("counts must hold at least one shot; got none")
+    if guard and (why := hopeless(d)) is not None:
+        return _left(d, flip_rates(Kernel.of(faults, WIDEST), faults), None, f"left as is: {why}")
+    found = gather(d, faults)
+    if guard:
+        said = np.concatenate([told(expect), features(d, faults, found)])
+        weights, confidence = (gate or shipped(NAMES))(said, found.present)
+        share = float(1 - weights[RAW])
+        if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
+            reason = "left as is: what the circuit's faults explain is as likely the ideal"
+            return _left(d, flip_rates(found.kernel, faults), confidence, reason)
+    else:
+        weights, confidence, share = np.eye(len(NAMES))[SCALED + found.fits], None, 1.0
+    root = weights @ found.roots
+    probabilities = root * root / float(root @ root)
+    if float(np.sqrt(probabilities) @ found.roots[RAW]) ** 2 > _SAME:
+        return _left(
+            d, flip_rates(found.kernel, faults), confidence, "left as is: undoing the circuit's faults changes nothing"
+        )
+    held = np.flatnonzero(probabilities > _FAINT)
+    answer = Distribution.from_words(
+        found.support.words[held], probabilities[held] * (d.shots / float(probabilities[held].sum())), d.n_bits
+    )
+    few = int(weights[NOISIEST] > weights[STRINGS])
+    sparse = weights[STRINGS] + weights[NOISIEST] > 0.5
+    strings = found.few[few]
+    chosen = found.strings(strings) if sparse else np.zeros(0, dtype=np.intp)
+    scale = SCALES[int(np.argmax(weights[SCALED:]))]
+    return DecidedCircuit(
+        distribution=answer,
+        applied=True,
+        kind="sparse" if sparse else "dense",
+        share=share,
+        confidence=confidence,
+        reason=_reason(d, found, weights),
+        centroids=unpack(found.support.words[chosen], d.n_bits),
+        weights=strings.weights if sparse else np.zeros(0),
+        rates=flip_rates(strings.kernel if sparse else found.kernel.scaled(scale), faults),
+        response=CircuitBlend(d, found, weights),
+    )
+
+
+def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
+    """Give P(read 1|0), P(read 0|1), ``(n_bits, 2)``: an odd number of faults, then a decay; see `Kernel.of`."""
+    patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
+    flips = -0.5 * np.expm1(-2 * (kernel.rates @ patterns))
+    rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
+    return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
+
+
+def _left(d: Distribution, rates: Floats, confidence: float | None, reason: str) -> DecidedCircuit:
+    none = np.zeros((0, d.n_bits), dtype=bool), np.zeros(0)
+    return DecidedCircuit(d, False, "none", 0.0, confidence, reason, *none, rates, None)
+
+
+def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
+    """Name the one or two candidates of most weight, with their numbers."""
+    voices = weights.copy()
+    voices[SCALED], voices[SCALED + 1 :] = weights[SCALED:].sum(), 0.0  # multiples of the noise speak with one voice
+    few = STRINGS if weights[STRINGS] >= weights[NOISIEST] else NOISIEST
+    voices[STRINGS], voices[NOISIEST] = 0.0, 0.0
+    voices[few] = weights[STRINGS] + weights[NOISIEST]
+    voices[ALONE], voices[MIXTURE] = weights[ALONE] + weights[MIXTURE], 0.0
+    first, second = np.argsort(-voices, kind="stable")[:2].tolist()
+    said = _sentence(d, found, weights, first)
+    if voices[second] > 0.25:
+        said += f", with {voices[second]:.0%} of {_sentence(d, found, weights, second)}"
+    return f"{said}; {_agreement(found)}"
+
+
+def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
+    if voice == RAW:
+        return "the counts as they came"
+    if voice in (STRINGS, NOISIEST):
+        few = found.few[voice - STRINGS]
+        many = len(few.weights)
+        return (
+            f"{many} string{'s' if many > 1 else ''} seen through the circuit's faults explain"
+            f"{'' if many > 1 else 's'} {1 - few.uniform:.0%} of the shots"
+        )
+    if voice == ALONE:
+        return f"what the counts say alone ({found.alone.reason})"
+    if voice == READOUT:
+        return "Richardson-Lucy deconvolution of the readout errors"
+    deep = weights[SCALED:]
+    scale = float(np.exp(deep @ np.log(SCALES) / deep.sum()))
+    noise = "the calibrated noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the calibrated noise"
+    return f"Richardson-Lucy deconvolution under the circuit's faults, at {noise}"
+
+
+def _agreement(found: Candidates) -> str:
+    """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
+    place = found.scales.index(SCALES.index(1.0))
+    ideal = found.found.ideals[place]
+    noisy = found.kernel.forward(ideal)
+    predicted = float(np.sqrt(np.maximum(noisy * ideal, 0)).sum() ** 2 / noisy.sum())
+    shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(ideal)) ** 2
+    if found.found.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
+        return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
+    return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"

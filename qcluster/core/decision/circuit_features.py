@@ -1,0 +1,136 @@
+"""What the gate for known circuits sees; the same when qubits are renamed or strings reordered."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import unpack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.sparse.read_off import Few
+from qcluster.core.stats.goodness import collisions, deviance, shot_noise
+
+Floats = NDArray[np.float64]
+
+_UPPER = np.triu_indices(len(NAMES), 1)
+_FAINT = 1e-4
+
+
+def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
+    """Describe counts, calibration and candidates to the gate.
+
+    Args:
+        d: the counts.
+        faults: of the circuit.
+        found: their candidates.
+
+    Returns:
+        ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; what the
+        calibration expects; for every multiple of the noise how surprising the counts are, how much raw fidelity it
+        predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; squared
+        overlaps of all pairs of candidates.
+    """
+    n, shots = d.n_bits, d.shots
+    uniform = n * np.log(2)
+    p = np.sort(d.probabilities)[::-1]
+    top = np.zeros(4)
+    top[: min(4, len(p))] = p[:4]
+    kernel, deep = found.kernel, found.found
+    looked = np.array(found.scales)
+    nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
+    every = np.append(nearest, len(looked))
+    kept = np.array([SCALED + place for place in looked] + [READOUT])
+    flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
+    general = [
+        n / 4,
+        np.log(shots),
+        np.log(d.n_outcomes / shots),
+        np.log(shots) - uniform,
+        _entropy(p) / uniform,
+        _entropy(p),
+        np.log(max(collisions(d.weights), 1e-12)) + uniform,
+        *top,
+        faults.expected_faults,
+        np.log(faults.expected_faults + _FAINT),
+        np.log(faults.readout.mean() + _FAINT),
+        float(np.abs(kernel.decays).mean()) * 10,
+        np.log(len(faults.rates) + 1),
+        np.log(flips + _FAINT),
+        found.fits / 4,
+    ]
+    excess = (deep.deviance - deep.usual) / shots
+    shown = found.roots[kept] @ found.roots[0]
+    noisy = deep.kernels.forward(deep.ideals)
+    predicted = (np.sqrt(np.maximum(noisy * deep.ideals, 0)).sum(axis=1) / np.sqrt(noisy.sum(axis=1))) ** 2
+    broad = np.exp([_entropy(ideal) for ideal in deep.ideals])
+    scales = [
+        *np.arcsinh(deep.surprise / 3)[every],
+        *np.log(np.maximum(excess, 0) + _FAINT)[every],
+        *np.log(shown**2 + _FAINT)[every],
+        *((np.log(shown**2 + _FAINT) - np.log(predicted + _FAINT)) * 4)[every],
+        *(np.log(broad) / uniform)[every],
+        *np.log(broad)[nearest],
+        *deep.ideals.max(axis=1)[every],
+    ]
+    said = [number for few in found.few for number in _few(few, found, shots, uniform)]
+    alone = found.alone
+    fit = alone.fit
+    blind = [
+        float(alone.applied),
+        alone.share,
+        0.5 if alone.confidence is None else alone.confidence,
+        0.0 if fit is None else np.log(fit.flip_rate + _FAINT),
+        0.0 if fit is None else np.log(fit.flip_rate + _FAINT) - np.log(_flips(faults, kernel) + _FAINT),
+        0.0 if fit is None else fit.background,
+        0.0 if fit is None else fit.agreement,
+        0.0 if fit is None else np.log(fit.perplexity) / uniform,
+        0.0 if fit is None else np.log(len(fit.weights)),
+    ]
+    overlaps = found.gram[_UPPER] ** 2
+    numbers = np.concatenate([general, scales, said, blind, overlaps])
+    return np.asarray(np.clip(np.nan_to_num(numbers, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
+
+
+def _entropy(p: Floats) -> float:
+    return -float(p @ np.log(np.maximum(p, 1e-300)))
+
+
+def _flips(faults: FaultMasks, kernel: Kernel) -> float:
+    """Mean rate of flips of a bit by all faults, as calibrated."""
+    each = faults.rates @ unpack(faults.masks, faults.n_bits) + kernel.rates[-faults.n_bits :]
+    return float(-0.5 * np.expm1(-2 * each).mean())
+
+
+def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
+    """Describe a list of strings: how many, under which noise, and how well they explain the counts."""
+    kernel = few.kernel
+    ideal = np.full(kernel.size, few.uniform / kernel.size)
+    np.add.at(ideal, few.strings, (1 - few.uniform) * few.weights)
+    noisy = np.maximum(kernel.forward(ideal), 0)
+    expected = np.maximum(shots * noisy / noisy.sum(), 1e-9)
+    usual, spread = shot_noise(expected)
+    beyond = float(deviance(found.counts, expected)) - 2 * float(usual)
+    pure = np.zeros(kernel.size)
+    np.add.at(pure, few.strings, few.weights)
+    calibrated = np.maximum(found.kernel.forward(pure), 0)
+    own = np.maximum(kernel.forward(pure), 0)
+    predicted, needed = (float(np.sqrt(pure * one / one.sum()).sum()) for one in (calibrated, own))
+    shown = float(np.sqrt(pure * found.counts / shots).sum())
+    noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in (predicted, needed, shown)]
+    rates = np.log((kernel.rates + 1e-5) / (found.kernel.rates + 1e-5))
+    return [
+        np.log(len(few.weights)),
+        _entropy(few.weights) / uniform,
+        few.uniform,
+        np.log(few.scale),
+        np.arcsinh(beyond / (2 * float(spread)) / 3),
+        np.log(max(beyond / shots, 0) + _FAINT),
+        few.explained,
+        float(few.weights.min()),
+        noise[2] - noise[0],
+        noise[2] - noise[1],
+        noise[2],
+        float(rates @ found.kernel.rates / max(found.kernel.rates.sum(), 1e-9)),
+        float(rates.std()),
+    ]

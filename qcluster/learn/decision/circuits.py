@@ -1,0 +1,267 @@
+"""Cases with a circuit to train on: an ideal, a circuit's faults, what a calibration says of them, and counts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qcluster.core.counts.bits import Words, index_bits, pack
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise.faults import FaultMasks, merge_masks
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.stats.special import perplexity
+from qcluster.learn.decision import ideals, noise
+from qcluster.learn.decision.cases import Case
+
+Floats = NDArray[np.float64]
+
+WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
+"""Numbers of bits, as often as they stand here."""
+TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
+"""What a calibration says of a recorded circuit's noise, each a case of its own."""
+
+
+def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
+    """Draw a circuit's noise, an ideal of any family, counts, and a calibration that is more or less right.
+
+    Args:
+        seed: of everything.
+        families: of ideals that may be drawn.
+    """
+    rng = np.random.default_rng([2030, seed])
+    n, family, p = _ideal(rng, families)
+    base = faults(rng, n)
+    kind, told = told_of(rng, base)
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
+
+
+def clean(seed: int) -> Case:
+    """Draw counts with no noise, or next to none, of which a calibration says that there is some."""
+    rng = np.random.default_rng([2033, seed])
+    n, family, p = _ideal(rng, tuple(ideals.FAMILIES))
+    base = faults(rng, n)
+    _, told = told_of(rng, base)
+    noisy = Kernel.of(base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1])))).forward(p)
+    return _case(rng, n, noisy / noisy.sum(), p, family, "clean", told)
+
+
+def right(seed: int) -> Case:
+    """Draw counts of which the calibration tells the noise as it is, at most off as a whole."""
+    rng = np.random.default_rng([2034, seed])
+    n, family, p = _ideal(rng, tuple(ideals.FAMILIES))
+    base = faults(rng, n)
+    off = float(np.exp(rng.choice([0.0, 0.0, rng.normal(0, 0.1), rng.uniform(-1.2, 1.2)])))
+    noisy = Kernel.of(base).forward(p)
+    kind = "right" if off == 1 else "off"
+    return _case(rng, n, noisy / noisy.sum(), p, family, kind, base.scaled(off))
+
+
+def sharp(seed: int) -> Case:
+    """Draw a few strings, GHZ, Dicke and small stabilizer states among them, under any calibration."""
+    rng = np.random.default_rng([2035, seed])
+    base = faults(rng, int(rng.integers(3, 12)))
+    n = base.n_bits
+    family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
+    if family == "strings":
+        many = min(1 if rng.random() < 0.3 else int(np.exp(rng.uniform(np.log(2), np.log(16)))), 1 << (n - 2))
+        p = np.zeros(1 << n)
+        p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
+    else:
+        p = ideals.draw(rng, n, family)
+    kind, told = told_of(rng, base)
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
+
+
+def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, str, Floats]:
+    n = int(rng.choice(WIDTHS))
+    odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
+    family = str(rng.choice(families, p=odds / odds.sum()))
+    return n, family, ideals.draw(rng, n, family)
+
+
+def _case(rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
+    counts = rng.multinomial(noise.shots(rng), noisy)
+    rows, sent = np.flatnonzero(counts), np.flatnonzero(p > 1e-15)
+    seen = Distribution(index_bits(rows, n), counts[rows].astype(float))
+    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
+    return Case(seen, Distribution(index_bits(sent, n), p[sent]), family, kind, None, few, told)
+
+
+def wide(seed: int) -> Case:
+    """Draw a circuit of 17 to 50 bits: few strings, some dozens, or a product of fixed bits and free ones.
+
+    Its faults flip runs of bits, as in chains, or some neighbours; a few thousand shots keep vectors short.
+    """
+    rng = np.random.default_rng([2032, seed])
+    n, shots = int(rng.integers(17, 51)), int(rng.choice([500, 1000, 2000, 4096, 8192]))
+    kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
+    many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([100, 400, 2000]))}
+    sent = rng.random((many.get(kind, 1), n)) < 0.5
+    if kind == "ghz":
+        sent = np.stack([sent[0], ~sent[0]])
+    if kind == "ring":
+        sent = sent[0] ^ np.eye(n, dtype=bool)
+    if kind == "product":
+        free = int(rng.integers(1, 11))
+        sent = np.tile(sent[0], (1 << free, 1))
+        sent[:, rng.choice(n, free, replace=False)] = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
+    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
+    start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
+    length = np.where(
+        rng.random(len(start)) < rng.choice([0.1, 0.6]), rng.integers(1, n, len(start)), rng.geometric(0.6)
+    )
+    places = np.arange(n)
+    patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
+    rates = rng.exponential(size=len(start))
+    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(2.5)))) / rates.sum()
+    read = float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
+    base = FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
+    named, told = told_of(rng, base)
+    bits = sent[rng.choice(len(sent), shots, p=weights)]
+    for pattern, rate in zip(patterns, rates, strict=True):
+        bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
+    bits = bits ^ (rng.random(bits.shape) < base.readout[:, 0])
+    gone = rng.random(shots) < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0)
+    bits[gone] = rng.random((int(gone.sum()), n)) < 0.5
+    ideal = Distribution(sent, weights)
+    return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
+
+
+def recorded(path: Path) -> Iterator[Case]:
+    """Read compiled circuits with their fault patterns as cases, one for each thing that a calibration may say.
+
+    Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` and ``faults``.
+    """
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        for number, line in enumerate(lines):
+            record = json.loads(line)
+            if "faults" not in record or not record.get("ideal"):
+                continue
+            rng = np.random.default_rng([2031, number])
+            counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
+            true = read_faults(record["faults"])
+            few = bool(perplexity(ideal.probabilities) <= max(2.0, min(40.0, 2.0**counts.n_bits / 8)))
+            for kind in TOLD:
+                name = f"records-{record['circuit'].split(':')[0]}"
+                yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
+
+
+def read_faults(record: dict[str, Any]) -> FaultMasks:
+    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``."""
+    n = len(record["readout"])
+    texts = [[(mask >> bit) & 1 == 1 for bit in range(n)] for mask in record["masks"]]
+    masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
+    kind = np.array(record["kind"], dtype=np.uint8)
+    return FaultMasks(n, masks, np.array(record["rates"], dtype=float), kind, np.array(record["readout"]))
+
+
+def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
+    """Give what a calibration of a kind says, see `TOLD`."""
+    if kind == "right":
+        return true
+    if kind == "3 x too bad":
+        return true.scaled(3)
+    if kind == "3 x too good":
+        return true.scaled(1 / 3)
+    scatter, gates, readout = (1.0, 0.0, 0.0) if kind == "scattered" else (0.5, 0.8, 0.8)
+    return _scattered(rng, true, scatter, float(np.exp(rng.normal(0, gates))), float(np.exp(rng.normal(0, readout))))
+
+
+def _scattered(rng: np.random.Generator, faults: FaultMasks, scatter: float, gates: float, read: float) -> FaultMasks:
+    rates = faults.rates * gates * rng.lognormal(0, scatter, faults.rates.shape)
+    readout = faults.readout * read * rng.lognormal(0, scatter, faults.readout.shape)
+    return replace(faults, rates=rates, readout=np.minimum(readout, 0.49))
+
+
+def told_of(rng: np.random.Generator, true: FaultMasks) -> tuple[str, FaultMasks]:
+    """Draw what a calibration says: half of them nearly right, others off as a whole, place by place, or both."""
+    kind = str(rng.choice(["near", "off", "scattered", "other"], p=[0.45, 0.25, 0.15, 0.15]))
+    whole = {
+        "near": rng.normal(0, 0.2),
+        "off": rng.uniform(-1.4, 1.4),
+        "scattered": rng.normal(0, 0.3),
+        "other": rng.normal(0, 0.6),
+    }[kind]
+    scatter = {"near": 0.25, "off": 0.25, "scattered": float(rng.uniform(0.5, 1.2)), "other": 0.5}[kind]
+    read = whole + rng.normal(0, 0.8 if kind == "other" else 0.15)
+    return kind, _scattered(rng, true, scatter, float(np.exp(whole)), float(np.exp(read)))
+
+
+def faults(rng: np.random.Generator, n: int) -> FaultMasks:
+    """Draw a random circuit of Clifford gates and carry its faults to the end.
+
+    Pairs are neighbours on a line or any; between the two-qubit gates there are Clifford gates on one qubit, none in
+    chains such as those of GHZ states. What is read back is carried backwards, as `qcluster.device.noise.faults` does:
+    a Pauli at a place flips the bits with whose Z it anticommutes there.
+    """
+    gates = int(np.exp(rng.uniform(np.log(max(1, n - 1)), np.log(12 * n))))
+    level = float(np.exp(rng.uniform(np.log(0.0015), np.log(0.03))))
+    mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
+    x, z = np.zeros((n, n), dtype=bool), np.eye(n, dtype=bool)  # rows: what is read; columns: qubits
+    errors = level * rng.lognormal(0, 0.6, (n, n))
+    masks, rates = [], []
+    for _ in range(gates if n > 1 else 0):
+        a = int(rng.integers(n - 1))
+        b = a + 1 if near else int(rng.choice([q for q in range(n) if q != a]))
+        for qubit in (a, b):
+            if rng.random() < mixing:
+                _turn(rng, x, z, qubit)
+        flips = np.stack([x[:, a], z[:, a], x[:, b], z[:, b]])
+        for place in range(1, 16):  # a Pauli with these parts anticommutes with these columns
+            bits = np.array([(place >> part) & 1 for part in range(4)], dtype=bool)
+            masks.append((flips & bits[:, None]).sum(axis=0) % 2 == 1)
+            rates.append(errors[a, b] / 15)
+        if idle:
+            other = int(rng.integers(n))
+            for mask in (x[:, other], z[:, other], x[:, other] ^ z[:, other]):
+                masks.append(mask.copy())
+                rates.append(idle * level * 0.1)
+        control, target = (a, b) if rng.random() < 0.5 else (b, a)
+        x[:, target] ^= x[:, control]
+        z[:, control] ^= z[:, target]
+    words = pack(np.array(masks, dtype=bool).reshape(-1, n))
+    merged: tuple[Words, Floats, NDArray[np.uint8]] = merge_masks(
+        words, np.array(rates), np.zeros(len(rates), dtype=np.uint8)
+    )
+    read = float(np.exp(rng.uniform(np.log(0.004), np.log(0.06)))) * rng.lognormal(0, 0.6, (n, 1))
+    lean = np.array([-1, 1]) * (0.0 if rng.random() < 0.5 else rng.uniform(0, 0.8))
+    return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4))
+
+
+def _turn(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:
+    """Carry what is read back past a Clifford gate on one qubit."""
+    for gate in rng.integers(2, size=3):
+        if gate:
+            x[:, qubit], z[:, qubit] = z[:, qubit].copy(), x[:, qubit].copy()
+        else:
+            z[:, qubit] ^= x[:, qubit]
+
+
+def _true(rng: np.random.Generator, base: FaultMasks) -> FaultMasks:
+    """Half of the machines have faults that no calibration lists: crosstalk, and places that are off."""
+    if rng.random() < 0.5:
+        return base
+    n, many = base.n_bits, int(rng.integers(1, 6))
+    extra = pack(rng.random((many, n)) < min(0.5, 2 / n))
+    masks, kind = np.vstack([base.masks, extra]), np.zeros(len(base.masks) + many, dtype=np.uint8)
+    rates = np.concatenate([base.rates, rng.exponential(0.05 * (base.rates.sum() + 0.02), many)])
+    return FaultMasks(n, masks, rates, kind, base.readout)
+
+
+def _beyond(rng: np.random.Generator, noisy: Floats) -> Floats:
+    """What is no Pauli fault: lost shots, and probabilities that are off."""
+    lost = float(rng.beta(0.5, 8)) if rng.random() < 0.3 else 0.0
+    noisy = (1 - lost) * noisy + lost / len(noisy)
+    if rng.random() < 0.4:
+        spread = float(rng.choice([0.005, 0.02, 0.05]))
+        noisy = noisy * rng.gamma(1 / spread, spread, len(noisy))
+    return np.asarray(noisy / noisy.sum())

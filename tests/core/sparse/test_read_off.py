@@ -1,0 +1,56 @@
+"""Strings read off a deconvolution: that they are found, weighed, and as few as there are."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.dense.richardson_lucy import deconvolve
+from qcluster.core.noise.kernel import Kernel
+from qcluster.core.noise.scales import ScaledKernels
+from qcluster.core.sparse.read_off import columns, read_off
+from tests.core.noise.oracle_circuit import random_faults
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("many", [1, 2, 5, 9])
+def test_the_strings_that_were_sent_are_found_with_their_weights(seed, many):
+    rng = np.random.default_rng([many, seed])
+    kernel = Kernel.of(random_faults(8, rng, rate=0.03, readout=0.03))
+    sent = rng.choice(256, many, replace=False)
+    weights = rng.dirichlet(np.full(many, 20.0))
+    ideal = np.bincount(sent, weights, 256)
+    counts = rng.multinomial(8192, kernel.forward(ideal) / kernel.forward(ideal).sum()).astype(float)
+    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5)), counts, 20)
+    few = read_off(kernel, found, (1,), counts)
+    assert set(few.strings.tolist()) == set(sent.tolist())
+    assert few.weights == pytest.approx(ideal[few.strings], abs=0.03)
+    assert (np.diff(few.weights) <= 1e-12).all()
+    assert few.uniform < 0.05
+    assert few.scale == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_several_scales_the_one_that_made_the_counts_is_taken(seed):
+    rng = np.random.default_rng(seed)
+    kernel = Kernel.of(random_faults(9, rng, rate=0.03, readout=0.03))
+    ideal = np.zeros(512)
+    ideal[[0, 511]] = 0.5
+    noisy = kernel.scaled(0.5).forward(ideal)
+    counts = rng.multinomial(8192, noisy / noisy.sum()).astype(float)
+    found = deconvolve(ScaledKernels.of(kernel, (2.0, 1.0, 0.5, 0.25)), counts, 20)
+    few = read_off(kernel, found, range(4), counts)
+    assert few.scale == 0.5
+    assert sorted(few.strings.tolist()) == [0, 511]
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_columns_are_those_of_the_kernel(symmetric):
+    rng = np.random.default_rng(3)
+    faults = random_faults(5, rng, rate=0.05, readout=0.05)
+    kernel = Kernel.of(faults.symmetrised() if symmetric else faults)
+    sent, rows = np.array([3, 17, 30]), np.array([0, 3, 9, 31])
+    seen = columns(kernel, sent, rows)
+    assert seen[:, 0] == pytest.approx(np.full(4, 1 / 32))
+    for place, string in enumerate(sent):
+        one = np.zeros(32)
+        one[string] = 1.0
+        assert seen[:, 1 + place] == pytest.approx(kernel.forward(one)[rows], abs=1e-12)

@@ -1,0 +1,83 @@
+"""Cases with circuits that the decision is trained on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts.bits import unpack
+from qcluster.core.decision.circuit_candidates import NAMES
+from qcluster.core.noise.kernel import Kernel
+from qcluster.learn.decision import circuits
+from qcluster.learn.decision.table import build_part, plan, read, tabulate
+
+
+def test_drawn_cases_are_what_they_say_and_the_same_every_time():
+    for seed in range(30):
+        case, again = circuits.drawn(seed), circuits.drawn(seed)
+        assert case.counts.to_counts() == again.counts.to_counts()
+        assert case.faults.n_bits == case.counts.n_bits == case.ideal.n_bits
+        assert case.ideal.probabilities.sum() == pytest.approx(1)
+        assert case.counts.n_bits in circuits.WIDTHS
+        np.testing.assert_array_equal(case.faults.rates, again.faults.rates)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_faults_flip_what_pauli_errors_flip(seed):
+    """All patterns flip something, and together they are a channel."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 7))
+    faults = circuits.faults(rng, n)
+    assert unpack(faults.masks, n).any(axis=1).all()
+    assert (faults.rates > 0).all()
+    noisy = Kernel.of(faults).forward(np.eye(1 << n)[0])
+    assert noisy.sum() == pytest.approx(1, abs=1e-9)
+
+
+def test_patterns_of_two_bits_are_all_that_there_are():
+    rng = np.random.default_rng(5)
+    seen = [circuits.faults(rng, 2) for _ in range(20)]
+    patterns = {tuple(row) for one in seen for row in unpack(one.masks, 2).tolist()}
+    assert patterns == {(True, False), (False, True), (True, True)}
+
+
+def test_what_a_calibration_says():
+    rng = np.random.default_rng(1)
+    true = circuits.faults(rng, 4)
+    assert circuits.misreported(rng, true, "right") is true
+    worse = circuits.misreported(rng, true, "3 x too bad")
+    assert worse.rates == pytest.approx(3 * true.rates)
+    better = circuits.misreported(rng, true, "3 x too good")
+    assert better.rates == pytest.approx(true.rates / 3)
+    ratio = np.log(circuits.misreported(rng, true, "scattered").rates / true.rates)
+    assert ratio.std() > 0.4
+    ratio = np.log(circuits.misreported(rng, true, "other").rates / true.rates)
+    assert 0.2 < ratio.std() < 0.9
+
+
+def test_records_with_patterns_become_cases_of_every_kind(tmp_path):
+    record = {
+        "machine": "fake_somewhere",
+        "circuit": "ghz:2",
+        "counts": {"00": 480, "11": 470, "01": 30, "10": 20},
+        "ideal": {"00": 0.5, "11": 0.5},
+        "faults": {"masks": [1, 2, 3], "rates": [0.02, 0.02, 0.01], "kind": [0, 0, 0], "readout": [[0.01, 0.02]] * 2},
+    }
+    path = tmp_path / "runs.jsonl"
+    path.write_text(json.dumps(record) + "\n" + json.dumps({**record, "faults": None, "ideal": None}) + "\n")
+    found = list(circuits.recorded(path))
+    assert [case.kind for case in found] == list(circuits.TOLD)
+    assert found[0].faults.readout.tolist() == [[0.01, 0.02]] * 2
+    assert unpack(found[0].faults.masks, 2).tolist() == [[True, False], [False, True], [True, True]]
+    (part,) = plan(tmp_path, {"circuit": 0}, [path])
+    table = read(build_part(part))
+    assert (len(table), table.names) == (5, NAMES)
+    assert plan(tmp_path, {"circuit": 0}, [path]) == []
+
+
+def test_a_table_of_circuits_holds_overlaps_with_the_ideal():
+    table = tabulate(circuits.drawn(seed) for seed in range(6))
+    overlap = table.gram[:, :-1, -1]
+    assert ((overlap >= -1e-6) & (overlap <= 1 + 1e-5)).all()
+    np.testing.assert_allclose(table.gram[:, np.arange(len(NAMES)), np.arange(len(NAMES))], table.present, atol=1e-5)
+    assert np.isfinite(table.features).all()
