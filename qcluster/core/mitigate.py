@@ -1,5 +1,6 @@
 """`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -73,8 +74,15 @@ def mitigate(
     if method is None and chosen.unasked is not None:
         return chosen.unasked(raw, known, guard, used, partial(brought, None if noise is not None else counts))
     if chosen.guarded:
-        return chosen.function(raw, known, guard, used, expect=expect)
-    return chosen.function(raw, known, guard, used)
+        fixed = chosen.function(raw, known, guard, used, expect=expect)
+    else:
+        fixed = chosen.function(raw, known, guard, used)
+    missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
+    if missing:
+        return replace(
+            fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
+        )
+    return fixed
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

@@ -68,11 +68,20 @@ class Run(Frozen):
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
-    @cached_property
+    @property
     def faults(self) -> FaultMasks | None:
         """Which bits the faults of the compiled circuit flip, and how often; None where there is no noise or none is
-        published, or the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a
-        millisecond where the circuit is not Clifford."""
+        published, or the circuit cannot be read, which `faults_missing` then says. `qcluster.mitigate` asks for it.
+        Some 20 microseconds a gate, a millisecond where the circuit is not Clifford."""
+        return self._known[0]
+
+    @property
+    def faults_missing(self) -> str:
+        """Why there are no `faults`; empty where there are, or where there is no noise."""
+        return self._known[1]
+
+    @cached_property
+    def _known(self) -> tuple[FaultMasks | None, str]:
         from qcluster.device.noise.faults import known_faults
 
         return known_faults(self)

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.frozen import Frozen
 from qcluster.device.machines import published
+from qcluster.device.machines.model import read_model
 from qcluster.device.storage import (
     check_format,
     decode_floats,
@@ -347,7 +348,8 @@ def read_calibration(backend: Any) -> Calibration:
 
     Gate errors and lengths come from the backend's target, because the properties of newer machines list gates that
     the machine does not offer. Both readout errors come from the properties, where the target knows only their mean;
-    T2 is cut at 2 T1. A plain simulator gives `Calibration.ideal`.
+    T2 is cut at 2 T1. A plain simulator gives `Calibration.ideal`, one with a noise model of its own what this says:
+    readout errors, and the average infidelity of the channel behind each gate.
 
     Args:
         backend: a Qiskit `BackendV2`.
@@ -368,7 +370,7 @@ def read_calibration(backend: Any) -> Calibration:
     properties = backend.properties() if callable(getattr(backend, "properties", None)) else None
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:
         ideal = Calibration.ideal(n, backend=name)
-        return ideal if noise is None or noise.is_ideal() else _with_model_readout(ideal, noise)
+        return ideal if noise is None or noise.is_ideal() else _of_model(ideal, noise)
     t1, t2 = published.coherence(target, properties, n)
     readout, symmetric, length = published.readout(target, properties, n)
     ones, twos = published.gate_names(target)
@@ -400,13 +402,12 @@ def read_calibration(backend: Any) -> Calibration:
     )  # fmt: skip
 
 
-def _with_model_readout(ideal: Calibration, noise: Any) -> Calibration:
-    """Readout errors of a simulator's own noise model; its gate errors have no name and stay unknown (NaN)."""
-    readout = np.zeros((ideal.n_qubits, 2))
-    for error in noise.to_dict()["errors"]:
-        if error["type"] == "roerror" and np.shape(error["probabilities"]) == (2, 2):
-            matrix = np.asarray(error["probabilities"], dtype=float)
-            for (qubit,) in error.get("gate_qubits") or [(q,) for q in range(ideal.n_qubits)]:
-                readout[qubit] = matrix[0, 1], matrix[1, 0]
+def _of_model(ideal: Calibration, noise: Any) -> Calibration:
+    """Calibration of a simulator by its own noise model, which knows no times."""
+    known = read_model(noise, ideal.n_qubits)
     unknown = np.full(ideal.n_qubits, np.nan)
-    return dataclasses.replace(ideal, t1=unknown, t2=unknown, readout=readout)
+    return dataclasses.replace(
+        ideal, **known._asdict(), t1=unknown, t2=unknown,
+        durations_1q=np.full(known.errors_1q.shape, np.nan), durations_2q=np.full(known.errors_2q.shape, np.nan),
+        dead_couplings=np.zeros(len(known.couplings), dtype=bool),
+    )  # fmt: skip

@@ -37,7 +37,8 @@ class Machine:
     @property
     def gates(self) -> Target | None:
         """The target that inserted gates must respect; None on a simulator that takes any gate anywhere."""
-        return self.backend.target if self.calibration.gates_2q else None
+        anywhere = self.kind == "simulator" and getattr(self.backend, "coupling_map", None) is None
+        return self.backend.target if self.calibration.gates_2q and not anywhere else None
 
     @property
     def clock(self) -> float | None:
