@@ -39,6 +39,7 @@ from qcluster.errors import JobError, StorageError
 from qcluster.files import decode_saved
 
 if TYPE_CHECKING:
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
 
@@ -184,13 +185,16 @@ def read(directory: str | Path) -> list[Run]:
     ids = {part: str(known.get("job_id", "")) for part, known in _last(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
+    calibrations: list[Calibration | None] = [None for _ in request.prepared]
     for part, places in enumerate(parts):
+        calibration = folder.read_calibration(part)
         result, job_id = _read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
             counts[i].append(Distribution.of(pub))
+            calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    return read_runs(request, counts, job_ids)
+    return read_runs(request, counts, job_ids, calibrations)
 
 
 def fetch(job_id: str, *, service: Any = None) -> Any:
@@ -365,6 +369,9 @@ def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
         return replace(part, status="REFUSED", reason=f"{wrong} (what came is kept in {path})")
     folder.write_result(part.number, text)
     folder.note_done(part.number, **facts)
+    calibration = service.calibration(part.job_id)
+    if calibration is not None:
+        folder.write_calibration(part.number, calibration)
     return part
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qcluster.device.machines.account import open_backend, open_service
-from qcluster.errors import JobError
+from qcluster.device.machines.calibration import Calibration, read_calibration
+from qcluster.errors import JobError, QClusterError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.request import Request
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,9 @@ class Service(Protocol):
 
     def result(self, job_id: str) -> Any:
         """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` where it is no longer kept."""
+
+    def calibration(self, job_id: str) -> Calibration | None:
+        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
 
 
 _GONE = {404, 410}
@@ -129,6 +138,18 @@ class RuntimeService:
         if result is None:
             raise LostJobError(f"the service keeps no result of job {job_id}")
         return result
+
+    def calibration(self, job_id: str) -> Calibration | None:
+        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
+        try:
+            job = self._job(job_id)
+            began = ((job.metrics() or {}).get("timestamps") or {}).get("running")
+            if not began:
+                return None
+            return read_calibration(job.backend(), datetime.datetime.fromisoformat(began))
+        except (QClusterError, NotImplementedError, *_failures()) as error:  # type: ignore[misc]
+            _log.info("no calibration of the time of job %s: %s", job_id, _words(error))
+            return None
 
     def _job(self, job_id: str) -> Any:
         from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound

@@ -31,6 +31,7 @@ class Cloud:
         self.name = machine.name.replace("fake_", "ibm_")
         self.jobs = {}
         self.spent = 0
+        self.remembers = True
 
     def install(self, monkeypatch, home):
         """Stand behind every `QiskitRuntimeService`; accounts are saved in a home of their own."""
@@ -46,6 +47,14 @@ class Cloud:
     def account(self, token):
         """Open an account by its key, as a user does."""
         return QiskitRuntimeService(channel="ibm_quantum_platform", token=token, instance=instance_of(token)["crn"])
+
+    def earlier(self, facts, moment):
+        """Properties as they were at a moment: readout errors are 1e-4 times the hour of the day."""
+        for qubit in facts["qubits"]:
+            for one in qubit:
+                if one["name"].startswith(("prob_meas", "readout_error")):
+                    one["value"] = 1e-4 * moment.hour
+        return facts | {"last_update_date": moment.isoformat()}
 
     def delete(self, job_id):
         """Delete a job, as its owner may at any time."""
@@ -73,8 +82,11 @@ class Client:
         return self._recorded(self._cloud.machine.conf_filename)
 
     def backend_properties(self, backend_name, datetime=None, calibration_id=None):
-        """Calibration as the server tells it."""
-        return self._recorded(self._cloud.machine.props_filename)
+        """Calibration as the server tells it, now or at an earlier moment."""
+        facts = self._recorded(self._cloud.machine.props_filename)
+        if datetime is None:
+            return facts
+        return self._cloud.earlier(facts, datetime) if self._cloud.remembers else None
 
     def _recorded(self, name):
         facts = json.loads((Path(self._cloud.machine.dirname) / name).read_text())
@@ -112,6 +124,7 @@ class Client:
             "tags": list(job_tags or ()),
             "status": "Completed",
             "reason": None,
+            "running": "2026-11-26T07:30:00Z",
             "backend": backend_name,
             "results": on_the_wire(program, answer),
         }
@@ -135,6 +148,10 @@ class Client:
             "created": "2026-11-26T00:00:00Z",
             "tags": job["tags"],
         }
+
+    def job_metadata(self, job_id):
+        """When it ran."""
+        return {"timestamps": {"created": "2026-11-26T00:00:00Z", "running": self._job(job_id)["running"]}}
 
     def jobs_get(self, limit=None, skip=None, job_tags=None, **_):
         """List this account's jobs that carry all the tags."""

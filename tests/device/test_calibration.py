@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Kraus, average_gate_fidelity, random_quantum_channel, random_unitary
 from qiskit_aer import AerSimulator
@@ -159,6 +160,20 @@ def test_errors_of_a_place_overrule_those_of_all_places_and_errors_before_a_meas
     assert [calibration.error("cx", pair) for pair in ((0, 1), (2, 3), (3, 2))] == pytest.approx([0.03, 0.03, 0.3])
     np.testing.assert_allclose(calibration.readout[1], [0.1, 0.1])
     np.testing.assert_allclose(calibration.readout[2], [0.9 * 0.2 + 0.1 * 0.7, 0.9 * 0.3 + 0.1 * 0.8])
+
+
+def test_an_error_that_cannot_be_read_is_unknown_and_not_the_end():
+    hadamard = QuantumCircuit(1)
+    hadamard.h(0)
+    odd = QuantumError([(hadamard, 0.1), (QuantumCircuit(1), 0.9)])
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(odd, ["sx", "measure"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.01, 1), ["x"])
+    calibration = read_calibration(AerSimulator(noise_model=noise))
+    assert np.isnan(calibration.error("sx", [0]))
+    assert np.isnan(calibration.readout).all()
+    assert calibration.error("x", [0]) == pytest.approx(0.005)
+    assert calibration.assumed_readout(0) == (0.0, 0.0)
 
 
 def test_a_model_of_more_qubits_than_the_simulator_has_is_cut():

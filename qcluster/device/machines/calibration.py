@@ -7,6 +7,7 @@ copy of the published figures, cut loose from the backend, that goes to JSON and
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from qcluster.device.storage import (
     load_text,
     reading,
 )
+from qcluster.errors import CalibrationError
 from qcluster.files import write_whole
 
 Floats = npt.NDArray[np.float64]
@@ -343,7 +345,7 @@ def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -
 
 
 @own_errstate
-def read_calibration(backend: Any) -> Calibration:
+def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calibration:
     """Copy the published figures of a backend, fake or real, with the same code.
 
     Gate errors and lengths come from the backend's target, because the properties of newer machines list gates that
@@ -353,6 +355,10 @@ def read_calibration(backend: Any) -> Calibration:
 
     Args:
         backend: a Qiskit `BackendV2`.
+        at: of a real machine: what it had published at this moment; by default now.
+
+    Raises:
+        CalibrationError: the machine does not tell what it had published then.
 
     Returns:
         The calibration. Reading 133 qubits takes some 10 ms and no network beyond what the backend needs itself.
@@ -363,11 +369,14 @@ def read_calibration(backend: Any) -> Calibration:
         >>> read_calibration(GenericBackendV2(3, seed=1)).readout.shape
         (3, 2)
     """
-    target = backend.target
+    when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
+    target = backend.target_history(**when) if when else backend.target
     name = str(backend.name)
     n = int(target.num_qubits or backend.num_qubits or _UNLIMITED)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
-    properties = backend.properties() if callable(getattr(backend, "properties", None)) else None
+    properties = backend.properties(**when) if callable(getattr(backend, "properties", None)) else None
+    if at is not None and properties is None:
+        raise CalibrationError(f"{name} tells nothing of what it had published at {at.isoformat()}")
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:
         ideal = Calibration.ideal(n, backend=name)
         return ideal if noise is None or noise.is_ideal() else _of_model(ideal, noise)

@@ -104,7 +104,10 @@ def _table(names: tuple[str, ...], places: list[tuple[int, ...]], errors: list[_
 
 
 def _infidelity(error: _Error) -> float:
-    """Average infidelity; the process fidelity of a mixture is the mean of its terms', which many channels share."""
+    """Average infidelity, NaN where it cannot be read.
+
+    The process fidelity of a mixture is the mean of its terms', which many channels share.
+    """
     terms = zip(error.content["instructions"], error.content["probabilities"], strict=True)
     kept = sum(share * _process_fidelity(_Term(term)) for term, share in terms)
     dim = 2**error.width
@@ -131,11 +134,19 @@ def _key(parameter: Any) -> Any:
 
 @lru_cache(maxsize=4096)
 def _process_fidelity(term: _Term) -> float:
+    """Process fidelity with the identity; NaN for instructions that Aer writes to a dictionary but does not read."""
     from qiskit.quantum_info import process_fidelity
     from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
 
+    if not term.instructions:
+        return 1.0
     alone = {"type": "qerror", "id": "", "operations": [], "instructions": [term.instructions], "probabilities": [1.0]}
-    return float(process_fidelity(QuantumError.from_dict(alone).to_quantumchannel()))
+    try:
+        channel = QuantumError.from_dict(alone).to_quantumchannel()
+    except NoiseError:
+        return float("nan")
+    return float(process_fidelity(channel))
 
 
 def _readout(errors: list[_Error], n_qubits: int) -> Floats:
@@ -155,6 +166,10 @@ def _populations(content: dict[str, Any]) -> Floats:
     """(2, 2) probabilities of |0> and |1> (columns) after the error, from |0> and |1> (rows)."""
     from qiskit.quantum_info import DensityMatrix
     from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
 
-    channel = QuantumError.from_dict(content).to_quantumchannel()
+    try:
+        channel = QuantumError.from_dict(content).to_quantumchannel()
+    except (NoiseError, ValueError):  # the latter of a term without instructions
+        return np.full((2, 2), np.nan)
     return np.array([DensityMatrix.from_label(label).evolve(channel).probabilities() for label in "01"])
