@@ -11,7 +11,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
 
 import qcluster as qc
-from qcluster.core.noise.faults import READOUT
+from qcluster.core.noise.faults import IDLE, READOUT
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits.conditions import MOST_READ, Memory
@@ -283,6 +283,36 @@ def test_what_stands_in_a_body_counts_as_often_as_it_runs():
     always = fault_masks(plain, calibration)
     flips = [faults.rates[(faults.masks == 2).all(axis=1) & (faults.kind == 0)].sum() for faults in (once, always)]
     assert flips[0] == pytest.approx(flips[1] / 2)
+
+
+@pytest.mark.parametrize(("program", "waits"), [("none", 0.0), ("short", 1e-6), ("long", 0.5e-6), ("longer", 1.5e-6)])
+def test_a_qubit_waits_for_the_reading_that_decides_about_it(program, waits):
+    """One half of a pair decays while the other is read, 1 us, and while a body turns that one over, 0.5 us.
+
+    As late as possible: where the two never meet again, both readings end together. X flips the bit, Y does not.
+    """
+    machine = everywhere(2, np.random.default_rng(0))
+    times = np.zeros_like(machine.durations_1q)
+    times[machine.gates_1q.index("x")] = 5e-7
+    quiet = dataclasses.replace(
+        machine, t1=np.array([np.inf, 1e-4]), t2=np.array([np.inf, 2e-4]), readout=np.zeros((2, 2)),
+        readout_duration=np.full(2, 1e-6), errors_1q=np.zeros_like(machine.errors_1q), durations_1q=times,
+        errors_2q=np.zeros_like(machine.errors_2q),
+    )  # fmt: skip
+    circuit = QuantumCircuit(2, 2)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    circuit.measure(0, 0)
+    if program != "none":
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.rz(0.0, 1) if program == "short" else circuit.x(0)
+    if program == "longer":
+        circuit.cx(0, 1)
+    circuit.sx(1)
+    circuit.measure(1, 1)
+    faults = fault_masks(circuit, quiet, idle=True)
+    assert faults.rates[faults.kind == IDLE].sum() == pytest.approx(waits / (4 * 1e-4))
+    assert not fault_masks(circuit, quiet, idle=False).rates.any()
 
 
 def body(circuit: QuantumCircuit) -> Body:

@@ -54,6 +54,8 @@ _PASSES = 4
 def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
     """Find how long each qubit waits after each operation, everything running as late as possible.
 
+    What the program does with a bit waits for the measurement that wrote it, and so do the qubits that it acts on.
+
     Args:
         circuit: compiled; its delays count as waiting.
         seconds: length of each operation.
@@ -62,18 +64,19 @@ def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) 
     Returns:
         One ``{qubit: seconds}`` per operation.
     """
-    index = {bit: i for i, bit in enumerate(circuit.qubits)}
-    clock, wait = np.zeros(circuit.num_qubits), np.zeros(circuit.num_qubits)
+    index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
+    clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
     result: list[dict[int, float]] = []
     for i in range(len(circuit.data) - 1, -1, -1):
         item = circuit.data[i]
         qubits = [index[q] for q in item.qubits]
         result.append({})
-        if not qubits:
+        bits = [index[bit] for bit in {*item.clbits, *timeline.classical_bits(item.operation)} if bit in index]
+        if not qubits and not bits:
             continue
-        end = clock[qubits].max()
+        end = clock[qubits + bits].max()
         gaps = end - clock[qubits] if idle else np.zeros(len(qubits))
-        clock[qubits] = end + seconds[i]
+        clock[qubits + bits] = end + seconds[i]
         wait[qubits] += gaps
         if item.name == "delay":
             wait[qubits] += seconds[i]
@@ -114,7 +117,7 @@ class Walk:
             memory: numbers of its classical bits.
             last: positions of the measurements that nothing follows.
         """
-        seconds = timeline.lengths(circuit, self.calibration, self.dt, qubits)
+        seconds = self._lengths(circuit, qubits)
         waits = waiting_times(circuit, seconds, idle=self.idle)
         runs = find_blocks(circuit)
         index = dict(zip(circuit.qubits, qubits, strict=True))
@@ -135,6 +138,18 @@ class Walk:
                 self.gate(item.operation, places, length, i)
             for q, gap in wait.items():
                 self.decohere(qubits[q], gap, IDLE)
+
+    def _lengths(self, circuit: QuantumCircuit, qubits: Sequence[int]) -> list[float]:
+        """(n_operations,) seconds; control flow takes as long as its longest body, and electronics no time."""
+        seconds = timeline.lengths(circuit, self.calibration, self.dt, qubits)
+        index = dict(zip(circuit.qubits, qubits, strict=True))
+        for i, item in enumerate(circuit.data):
+            if timeline.has_blocks(item):
+                places = [index[q] for q in item.qubits]
+                bodies = [timeline.occupation(block, self._lengths(block, places)) for block in item.operation.blocks]
+                passes = len(item.operation.params[0]) if item.name == "for_loop" else 1
+                seconds[i] = passes * max(duration for _, _, duration in bodies)
+        return seconds
 
     def _control(self, item: Any, qubits: tuple[int, ...], memory: Memory) -> None:
         """Read control flow, or a box."""
