@@ -21,6 +21,7 @@ from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, FaultMasks, merge
 from qcluster.device.circuits import pauli
 from qcluster.device.circuits.timeline import measurements
 from qcluster.device.noise.walk import Coupling, Event, Fault, Measure, PairFault, Reset, Turn, walk
+from qcluster.device.runtime_options import flips_served
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
@@ -222,8 +223,7 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         dt=run.profile.dt if dt is None else dt,
         draws=draws,
     )
-    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
-    return faults.symmetrised() if run.flips.any() or by_server else faults
+    return faults.symmetrised() if run.flips.any() or flips_served(run.options) else faults
 
 
 @own_errstate
@@ -231,7 +231,7 @@ def known_faults(run: RunLike) -> FaultMasks | None:
     """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
     from qiskit.exceptions import QiskitError
 
-    if run.noiseless or run.calibration.noiseless:
+    if run.noiseless or run.calibration.harmless:
         return None
     try:
         return run_faults(run)

@@ -18,6 +18,7 @@ from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, FaultMasks, merge_
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, walsh
 from qcluster.device.noise.faults import Located, RunLike, located_faults
+from qcluster.device.runtime_options import flips_served
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
@@ -211,5 +212,4 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
     readout = np.minimum(known.readout * read[:, None], 0.49)
     faults = FaultMasks(known.n_bits, masks, rates, kind, readout)
-    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
-    return faults.symmetrised() if run.flips.any() or by_server else faults
+    return faults.symmetrised() if run.flips.any() or flips_served(run.options) else faults
