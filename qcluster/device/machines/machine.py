@@ -135,7 +135,7 @@ def open_named(name: str) -> Any:
         cls = known.get(plain) or known.get(plain.removesuffix("v2"))
         if cls is not None:
             return getattr(fake_provider, cls)()
-    elif name == "least_busy" or name.startswith("ibm"):
+    elif name == "least_busy" or (name.startswith("ibm") and "simulator" not in name):
         return open_backend(name)
     names = [f"fake_{other.removeprefix('fake')}" for other in known]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
