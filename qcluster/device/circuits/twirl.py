@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.device.circuits.quarter_turns import dress_quarter_turns, has_quarter_turns, is_quarter_turn
 from qcluster.device.circuits.timeline import classical_bits, has_blocks
 from qcluster.device.storage import dressing
 
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
     from qiskit.transpiler import Target
 
-TWIRLED = ("cx", "cz", "ecr", "iswap")
-"""Two-qubit gates that Qiskit's pass twirls; others run as they are."""
+TWIRLED = ("cx", "cy", "cz", "dcx", "ecr", "iswap", "swap")
+"""Two-qubit gates that are twirled, beside rzz by a quarter turn: those that turn Paulis into Paulis. Others run as
+they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +69,8 @@ def twirl(
     """Dress a circuit in random Paulis around its two-qubit gates and, on request, before its measurements.
 
     Each dress implements the same unitary up to a global phase and, with the flips undone, the same distribution.
-    Qiskit's `pauli_twirl_2q_gates` does the gates, in control flow as well. Flips come in opposite pairs, so that for
+    Qiskit's `pauli_twirl_2q_gates` does the gates, in control flow as well: cx, cy, cz, dcx, ecr, iswap, swap, and rzz
+    by a quarter turn. Flips come in opposite pairs, so that for
     an even number of twirls every bit is read upside down exactly half of the time, which makes readout errors
     symmetric. Only what `measure` alone writes is flipped: a bit that the program itself reads or writes as well
     (control flow, `store`, expressions, boxes, instructions of your own) never is; a measurement in the middle of a
@@ -123,11 +126,20 @@ def _twirl_gates(
     circuit: QuantumCircuit, n_twirls: int, target: Target | None, rng: np.random.Generator
 ) -> list[QuantumCircuit]:
     from qiskit.circuit import pauli_twirl_2q_gates
+    from qiskit.circuit.library import get_standard_gate_name_mapping
 
+    known = get_standard_gate_name_mapping()
+    gates, seed = [known[name] for name in TWIRLED], int(rng.integers(2**63))
     with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
-        dressed: list[QuantumCircuit] = pauli_twirl_2q_gates(
-            circuit, seed=int(rng.integers(2**63)), num_twirls=n_twirls, target=target
-        )
+        if has_quarter_turns(circuit):
+            dressed = [
+                pauli_twirl_2q_gates(
+                    dress_quarter_turns(circuit, rng), gates, seed=int(rng.integers(2**63)), target=target
+                )
+                for _ in range(n_twirls)
+            ]
+        else:
+            dressed = pauli_twirl_2q_gates(circuit, gates, seed=seed, num_twirls=n_twirls, target=target)
     for twirled in dressed:
         keep_labels(circuit, twirled)
     return dressed
@@ -144,7 +156,10 @@ def _untwirled_gates(circuit: QuantumCircuit) -> tuple[str, ...]:
     others = {
         item.name
         for item in circuit.data
-        if len(item.qubits) > 1 and item.name not in {*TWIRLED, "barrier", "delay"} and not has_blocks(item)
+        if len(item.qubits) > 1
+        and item.name not in {*TWIRLED, "barrier", "delay"}
+        and not has_blocks(item)
+        and not is_quarter_turn(item.operation)
     }
     return tuple(f"{name} gates are not twirled: no set of Paulis passes through them" for name in sorted(others))
 

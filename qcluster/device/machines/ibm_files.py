@@ -117,7 +117,7 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
         return np.array([qubit.get(name, math.nan) for qubit in qubits], dtype=np.float64)
 
     both = np.stack([column("prob_meas1_prep0"), column("prob_meas0_prep1")], axis=1)
-    symmetric = np.isnan(both).any(axis=1)
+    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(both).any(axis=1))
     return _fields(
         backend=str(content["backend_name"]),
         snapshot=str(content.get("backend_version", "")),
