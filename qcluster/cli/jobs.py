@@ -121,12 +121,16 @@ def usage(directory: Folder) -> None:
 
 @jobs_app.command("fetch")
 def fetch(
-    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")], json_out: JsonOut = None
+    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")],
+    json_out: JsonOut = None,
+    as_read: Annotated[
+        bool, typer.Option(help="Also of a run of ours, with the flips of its twirls not undone.")
+    ] = False,
 ) -> None:
-    """Fetch the counts of a job by its id alone (flips of twirled measurements are not undone)."""
+    """Fetch the counts of a job by its id alone; of a part of a run, use `collect`, which undoes flips."""
     from qcluster.device import jobs
 
-    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id)]
+    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
     for read in counts:
         _top(read)
     if json_out is not None:

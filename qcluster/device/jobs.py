@@ -22,6 +22,7 @@ Example:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -233,19 +234,20 @@ def read(directory: str | Path) -> list[Run]:
     return read_runs(request, counts, job_ids)
 
 
-def fetch(job_id: str, *, service: Any = None) -> Any:
+def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
     """Fetch the result of any Sampler job by its id alone.
 
     Args:
         job_id: as the runtime tells it.
+        as_read: whether to give also what belongs to a run of ours, with the flips of its twirls not undone.
         service: as in `collect`.
 
     Returns:
-        The `PrimitiveResult`. Flips of twirled measurements are known to the run directory only, so they are not undone
-        here: use `collect` where there is one.
+        The `PrimitiveResult`.
 
     Raises:
-        AccountError, JobError: there is no account or no such job, or it is not done; the message says what to do.
+        AccountError, JobError: there is no account or no such job, or it is not done, or it is a part of a run, whose
+            flips are known to its directory only; the message says what to do.
     """
     service = open_jobs(service)
     state = service.state(job_id)
@@ -253,6 +255,13 @@ def fetch(job_id: str, *, service: Any = None) -> Any:
         raise JobError(f"job {job_id} is {state.status}: try again when it is done")
     if state.status != "DONE":
         raise JobError(f"job {job_id} ended as {state.status}{': ' + state.reason if state.reason else ''}")
+    ours = next((tag for tag in service.tags(job_id) if _OWN_TAG.fullmatch(tag)), None)
+    if ours is not None and not as_read:
+        raise JobError(
+            f"job {job_id} is a part of the run {ours.split('.')[0]}, and which bits its twirls flipped is known to "
+            "the directory of that run alone: qcluster jobs collect DIRECTORY. Where that is lost, as_read=True "
+            "(--as-read) gives the bits as they were read"
+        )
     return service.result(job_id)
 
 
@@ -326,6 +335,10 @@ def _parts(request: Request) -> list[list[tuple[int, int]]]:
     places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
     size = request.options["max_circuits"] if request.kind == "hardware" else max(1, len(places))
     return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+_OWN_TAG = re.compile(r"qcluster-\d{8}-\d{6}-[0-9a-f]{8}\.\d+\.\d+")
+"""What `_tag` makes."""
 
 
 def _tag(request: Request, part: int, attempt: int) -> str:

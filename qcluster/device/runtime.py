@@ -55,6 +55,9 @@ class Service(Protocol):
     def cancel(self, job_id: str) -> None:
         """Cancel a job."""
 
+    def tags(self, job_id: str) -> list[str]:
+        """Tags that a job carries; `LostJobError` where there is none."""
+
     def usage(self, job_id: str) -> float:
         """Seconds of the machine that a job was charged with; 0 while that is not known."""
 
@@ -152,6 +155,10 @@ class RuntimeService:
                 return
             raise JobError(f"job {job_id} was not cancelled: {_words(error)}") from error
 
+    def tags(self, job_id: str) -> list[str]:
+        """Tags that a job carries."""
+        return [str(tag) for tag in self._job(job_id).tags or ()]
+
     def usage(self, job_id: str) -> float:
         """Seconds that a job was charged with."""
         job = self._job(job_id)
@@ -205,7 +212,7 @@ _ADVICE = (
         r"(connection|network|timed? ?out|unreachable|resolve|proxy|no route|max retries)",
         "check the network, then try again",
     ),
-    (r"\b5\d\d\b", "the service has trouble of its own: try again later"),
+    (r"\b5\d\d\b", "try again later"),
 )
 """What to do about failures, by what the service says of them; the first that fits."""
 

@@ -40,6 +40,8 @@ def check_runtime(given: Any) -> dict[str, Any]:
     for name, ours in _OURS.items():
         if _has(given, name):
             raise ValueError(f"runtime option {name!r} is set by {ours}: give it there")
+    if given.get("simulator"):
+        raise ValueError("runtime options of simulator are not taken: a simulation has the noise of its backend")
     meas_type = _at(given, "execution.meas_type")
     if meas_type not in (None, "classified"):
         raise ValueError(

@@ -3,7 +3,9 @@ import logging
 import os
 import shutil
 import signal
+import time
 
+import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -126,6 +128,46 @@ def killed_and_resumed(request_, recording, tmp_path, last):
     return killed
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_ten_thousand_circuits_survive_kills_at_random_moments(ghz, machine, tmp_path):
+    """Fifty circuits in 200 dresses each, in 100 jobs; each process that works on them lives for a random while."""
+    circuits = [ghz(3, f"number {i}") for i in range(50)]
+    options = Options(shots=200, twirls=200, max_circuits=100, optimization_level=0)
+    request = prepare(circuits, machine, options, seed=11)
+    assert sum(len(prepared.circuits) for prepared in request.prepared) == 10_000
+    outcomes = record(request)
+    rng, kills, seconds = np.random.default_rng(), 0, 0.05
+
+    def work():
+        service = RecordedService(tmp_path / "service", outcomes)
+        if not RunFolder(tmp_path / "run").has_request():
+            jobs.submit(request, directory=tmp_path / "run", service=service)
+        jobs.collect(tmp_path / "run", service=service)
+
+    done = False
+    while not done:
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        time.sleep(float(rng.uniform(0, seconds)))
+        os.kill(child, signal.SIGKILL)
+        _, how = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(how) or os.WEXITSTATUS(how) == 0
+        done, kills, seconds = not os.WIFSIGNALED(how), kills + os.WIFSIGNALED(how), seconds * 1.02
+    assert kills >= 20
+    tags = [job["tag"] for job in RecordedService(tmp_path / "service", outcomes).jobs().values()]
+    assert sorted(tags) == sorted(f"{request.id}.{part}.1" for part in range(100)), "nothing sent twice"
+    runs = jobs.read(tmp_path / "run")
+    assert len(runs) == 50
+    assert all(run.shots == 200 and set(run.counts.to_counts()) <= {"000", "111"} for run in runs)
+    print(f"{kills} kills")
+
+
 def in_a_child(work):
     """Run in a fork; tells whether it was killed."""
     child = os.fork()
@@ -209,8 +251,12 @@ def test_results_never_change_and_are_not_read_without_their_run(request_, servi
 
 def test_fetch_needs_an_id_only(request_, service, tmp_path):
     jobs.submit(request_, directory=tmp_path / "run", service=service)
-    result = jobs.fetch("job-000", service=service)
+    with pytest.raises(JobError, match=rf"job-000 is a part of the run {request_.id}, .*: qcluster jobs collect"):
+        jobs.fetch("job-000", service=service)  # the flips of its twirls are not known there
+    result = jobs.fetch("job-000", as_read=True, service=service)
     assert result[0].data.meas.num_shots == 30
+    service.set("job-000", tag="somebody's own")
+    assert jobs.fetch("job-000", service=service)[0].data.meas.num_shots == 30
     with pytest.raises(JobError, match="no job 'nothing'"):
         jobs.fetch("nothing", service=service)
 

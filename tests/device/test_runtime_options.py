@@ -17,6 +17,7 @@ from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request, describe_usage, estimate_usage
+from qcluster.device.runtime_options import sampler_options
 from qcluster.errors import JobError
 from tests.device.cloud import Cloud
 
@@ -123,8 +124,6 @@ def test_decoupling_takes_the_runtimes_details(cloud, backend):
     runtime = {"dynamical_decoupling": {"scheduling_method": "asap", "skip_reset_qubits": True}}
     request = prepare([bell()], find_machine(backend), Options(shots=20, dd="XY4", runtime=runtime), seed=1)
     assert Request.from_json(request.to_json()).options["runtime"] == runtime
-    from qcluster.device.runtime_options import sampler_options
-
     options = SamplerOptions(**sampler_options(request.options, ["tag"]))
     found = options.dynamical_decoupling
     assert (found.enable, found.sequence_type, found.scheduling_method) == (True, "XY4", "asap")
@@ -158,6 +157,7 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
         ),
         ({"runtime": {"execution": {"meas_type": "kerneled"}}}, ValueError, "'classified', since counts are mitigated"),
         ({"runtime": {"simulator": {"seed_simulator": 3}}}, ValueError, "is set by seed"),
+        ({"runtime": {"simulator": {"angle_decimals": 3}}}, ValueError, "simulator .* has the noise of its backend"),
         ({"runtime": 7}, TypeError, "must be a mapping of the runtime's Sampler options; got int"),
         ({"runtime": {"execution": 7}}, ValueError, "runtime option"),
     ],
@@ -165,6 +165,52 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
 def test_options_that_make_no_sense_are_refused_in_words(options, error, said):
     with pytest.raises(error, match=said):
         Options(**options)
+
+
+def names(model, prefix=""):
+    """All options of the runtime's Sampler, dotted."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if hasattr(type(value), "model_fields"):
+            yield from names(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+VALUES = {
+    "max_execution_time": 60,
+    "execution.rep_delay": 1e-4,
+    "environment.job_tags": ["mine"],
+    "environment.image": "image:1",
+    "experimental": {"anything": 1},
+    "environment.max_execution_time": 60,
+    "simulator.layer_noise_model": [],
+    "simulator.seed_simulator": 3,
+}
+"""For options whose usual value says nothing; of the others the usual one is given."""
+
+OURS = {"default_shots", "dynamical_decoupling.enable", "dynamical_decoupling.sequence_type"}
+OURS |= {"twirling.enable_gates", "twirling.enable_measure", "environment.max_execution_time"}
+
+
+@pytest.mark.parametrize("name", [name for name, _ in names(SamplerOptions())])
+def test_every_option_of_the_runtime_is_taken_or_refused(name):
+    """Also those that a newer runtime brings: each arrives as it was given, or its refusal names what to use."""
+    value = VALUES.get(name, dict(names(SamplerOptions())).get(name))
+    given = value
+    for part in reversed(name.split(".")):
+        given = {part: given}
+    around = {"dd": "XX"} if name.startswith("dynamical") else {}
+    around |= {"twirling": "server"} if name.startswith("twirling") else {}
+    if name in OURS or name.startswith("simulator"):
+        with pytest.raises(ValueError, match=f"runtime option '{name}'|runtime options of simulator"):
+            Options(runtime=given, **around)
+        return
+    options = Options(runtime=given, **around)
+    arrived = SamplerOptions(**sampler_options(vars(options), ["ours"]))
+    for part in name.split("."):
+        arrived = getattr(arrived, part)
+    assert arrived == (["ours", "mine"] if name.endswith("job_tags") else value)
 
 
 def test_a_rehearsal_says_that_the_runtimes_options_do_nothing(ghz):
@@ -230,7 +276,7 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
         (RequestsApiError("429 Client Error: Too Many Requests", 429), "wait until running jobs are done"),
         (RequestsApiError("403 Client Error: Forbidden for url", 403), "the plan of the instance allows this"),
         (RequestsApiError("401 Client Error: Unauthorized", 401), "check the API key"),
-        (RequestsApiError("503 Server Error: Service Unavailable", 503), "trouble of its own"),
+        (RequestsApiError("503 Server Error: Service Unavailable", 503), "try again later"),
         (NoNetwork("Max retries exceeded with url"), "see the limits|check the network"),
         (OSError("Network is unreachable"), "check the network"),
     ],
