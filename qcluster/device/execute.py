@@ -39,6 +39,7 @@ def execute(
     directory: str | Path | None = None,
     max_circuits: int = 300,
     reference: bool | MeasuredReference = False,
+    balanced: bool = False,
     runtime: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """Compile, twirl and run circuits, and give their counts back with flips undone.
@@ -69,6 +70,8 @@ def execute(
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. Or the `Run.reference` of an earlier run on the
             same places, which costs nothing; its age is noted.
+        balanced: whether our dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally
+            often, once in every four.
         runtime: options of the runtime's own Sampler that have no keyword here, as it has them:
             ``{"max_execution_time": 60, "execution": {"rep_delay": 1e-4}}``. On a simulator they do nothing, and
             `Run.notes` says so.
@@ -91,7 +94,7 @@ def execute(
     reused = reference if isinstance(reference, MeasuredReference) else None
     options = Options(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
-        True if reused is not None else reference, runtime or {},  # type: ignore[arg-type]
+        True if reused is not None else reference, balanced, runtime or {},  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
     check_request(circuits, machine, options)

@@ -211,7 +211,9 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
     """Twirl, schedule and divide the shots of one compiled circuit."""
     twirls = Twirls((circuit,), np.zeros((1, circuit.num_clbits), dtype=bool))
     if options.twirls > 1 and options.twirling == "client":
-        twirls = twirl(circuit, options.twirls, machine.gates, seed=rng, measure=options.measure_twirl)
+        twirls = twirl(
+            circuit, options.twirls, machine.gates, seed=rng, measure=options.measure_twirl, balanced=options.balanced
+        )
     dressed, plain, notes = list(twirls.circuits), circuit, twirls.notes
     if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
         if can_schedule(circuit, machine.backend.target):

@@ -61,6 +61,8 @@ class Options:
     """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
     reference: bool = False
     """Whether a reference circuit runs beside the circuits, once for all that differ in angles only."""
+    balanced: bool = False
+    """Whether dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally often."""
     runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
 
@@ -68,7 +70,7 @@ class Options:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        for name in ("measure_twirl", "reference"):
+        for name in ("measure_twirl", "reference", "balanced"):
             object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
@@ -237,7 +239,12 @@ def _check_facts(fields: dict[str, Any]) -> None:
         raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
     options = fields["options"]
     if isinstance(options, dict):
-        options = fields["options"] = {"reference": False, "runtime": {}, **options}  # older requests do not say
+        options = fields["options"] = {
+            "reference": False,
+            "balanced": False,
+            "runtime": {},
+            **options,
+        }  # older requests do not say
     known = set(Options.__dataclass_fields__)
     if not isinstance(options, dict) or set(options) != known:
         wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options

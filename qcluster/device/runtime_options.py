@@ -67,6 +67,10 @@ def check_together(options: Mapping[str, Any]) -> None:
     twirling = sorted(runtime.get("twirling", {}))
     if twirling and options["twirling"] != "server":
         raise ValueError(f"runtime options of twirling, here {twirling[0]!r}, go with twirling='server'")
+    if options["balanced"] and options["twirling"] == "server":
+        raise ValueError(
+            "balanced is of our own twirling; the runtime's is runtime={'twirling': {'group': 'balanced_pauli'}}"
+        )
     if "num_randomizations" in twirling and options["twirls"] > 1:
         raise ValueError("runtime option 'twirling.num_randomizations' is set by twirls: leave one of them away")
     if runtime.get("dynamical_decoupling") and options["dd"] is None:

@@ -137,7 +137,7 @@ def test_ten_thousand_circuits_survive_kills_at_random_moments(ghz, machine, tmp
     request = prepare(circuits, machine, options, seed=11)
     assert sum(len(prepared.circuits) for prepared in request.prepared) == 10_000
     outcomes = record(request)
-    rng, kills, seconds = np.random.default_rng(), 0, 0.05
+    rng = np.random.default_rng()
 
     def work():
         service = RecordedService(tmp_path / "service", outcomes)
@@ -145,8 +145,8 @@ def test_ten_thousand_circuits_survive_kills_at_random_moments(ghz, machine, tmp
             jobs.submit(request, directory=tmp_path / "run", service=service)
         jobs.collect(tmp_path / "run", service=service)
 
-    done = False
-    while not done:
+    def live(seconds):
+        """Work in a process of its own, for so long; tells whether it was killed before it was done."""
         child = os.fork()
         if child == 0:
             try:
@@ -154,12 +154,23 @@ def test_ten_thousand_circuits_survive_kills_at_random_moments(ghz, machine, tmp
             except BaseException:
                 os._exit(1)
             os._exit(0)
-        time.sleep(float(rng.uniform(0, seconds)))
-        os.kill(child, signal.SIGKILL)
-        _, how = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(how) or os.WEXITSTATUS(how) == 0
-        done, kills, seconds = not os.WIFSIGNALED(how), kills + os.WIFSIGNALED(how), seconds * 1.02
-    assert kills >= 20
+        ends = time.monotonic() + seconds
+        while (gone := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > ends:
+                os.kill(child, signal.SIGKILL)
+                gone = os.waitpid(child, 0)
+                break
+            time.sleep(0.005)
+        assert os.WIFSIGNALED(gone[1]) or os.WEXITSTATUS(gone[1]) == 0
+        return os.WIFSIGNALED(gone[1])
+
+    began = time.monotonic()
+    request.to_json()
+    reading = time.monotonic() - began  # what a process must read again before it can do anything
+    kills = 0
+    while live(float(rng.uniform(0, 12 * reading))):
+        kills += 1
+    assert kills >= 3
     tags = [job["tag"] for job in RecordedService(tmp_path / "service", outcomes).jobs().values()]
     assert sorted(tags) == sorted(f"{request.id}.{part}.1" for part in range(100)), "nothing sent twice"
     runs = jobs.read(tmp_path / "run")

@@ -158,6 +158,7 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
         ({"runtime": {"execution": {"meas_type": "kerneled"}}}, ValueError, "'classified', since counts are mitigated"),
         ({"runtime": {"simulator": {"seed_simulator": 3}}}, ValueError, "is set by seed"),
         ({"runtime": {"simulator": {"angle_decimals": 3}}}, ValueError, "simulator .* has the noise of its backend"),
+        ({"balanced": True, "twirling": "server"}, ValueError, "the runtime's is runtime="),
         ({"runtime": 7}, TypeError, "must be a mapping of the runtime's Sampler options; got int"),
         ({"runtime": {"execution": 7}}, ValueError, "runtime option"),
     ],

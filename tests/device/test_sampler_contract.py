@@ -143,6 +143,13 @@ def test_a_changed_level_compiles_anew():
     assert sizes[0] == sizes[2] > sizes[1]
 
 
+def test_balanced_twirls_are_asked_for_like_any_option():
+    sampler = MitigatedSampler("fake_manila", twirls=8, balanced=True, seed=1, method="none")
+    run = sampler.run([ghz()], shots=800).result()[0].metadata["runs"].item()
+    assert run.options["balanced"] is True
+    assert sum(run.counts.to_probs()[key] for key in ("000", "111")) > 0.8
+
+
 @pytest.mark.parametrize("shots", [1, 2, 3, 5])
 def test_fewer_shots_than_twirls_take_fewer_twirls(shots):
     sampler = MitigatedSampler("fake_manila", twirls=4, seed=1, method="none")

@@ -213,8 +213,9 @@ def clifford_gates():
     }
 
 
+@pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("name", clifford_gates())
-def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name):
+def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name, balanced):
     """A coherent error behind the gate, averaged over the frames that come: its Pauli transfer matrix is diagonal.
 
     All 16 frames must come, each with the Paulis behind that undo those before it.
@@ -224,7 +225,7 @@ def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name):
     circuit.append(gate, [0, 1])
     error = Operator(RZXGate(0.4)).compose(RXGate(0.3), [0]).compose(RYGate(0.2), [1])
     frames = {}
-    for dressed in twirl(circuit, 400, seed=3, measure=False).circuits:
+    for dressed in twirl(circuit, 400, seed=3, measure=False, balanced=balanced).circuits:
         place = next(i for i, item in enumerate(dressed.data) if len(item.qubits) == 2)
         assert dressed.data[place].operation == gate, "the gate itself stays what it was"
         before, behind = dressed.copy_empty_like(), dressed.copy_empty_like()
@@ -242,6 +243,39 @@ def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name):
     assert abs(matrix - np.diag(np.diag(matrix))).max() < 1e-10
     assert np.allclose(np.diag(matrix), np.diag(bare)), "twirling keeps the diagonal"
     assert abs(bare - np.diag(np.diag(bare))).max() > 0.1, "without it the error is coherent"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_balanced_draws_give_each_qubit_each_pauli_equally_often(seed):
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    circuit.ecr(1, 2)
+    circuit.rzz(np.pi / 2, 0, 2)
+    seen = {0: [], 1: []}
+    for dressed in twirl(circuit, 8, seed=seed, measure=False, balanced=True).circuits:
+        assert unitary(dressed).equiv(unitary(circuit))
+        pauli = dict.fromkeys(range(3), "i")
+        for item in dressed.data:
+            place = [dressed.find_bit(q).index for q in item.qubits]
+            if len(place) == 2:
+                break  # what stands before the first gate is of no other
+            pauli[place[0]] = item.name
+        for q in (0, 1):
+            seen[q].append(pauli[q])
+    for q in (0, 1):
+        assert sorted(seen[q][:4]) == sorted(seen[q][4:]) == ["i", "x", "y", "z"]
+    first = twirl(circuit, 3, seed=seed, balanced=True).circuits
+    assert list(first) == list(twirl(circuit, 8, seed=seed, balanced=True).circuits[:3])
+
+
+@pytest.mark.parametrize("gate", TARGETS)
+def test_balanced_dresses_keep_distribution_and_gates_of_the_machine(gate):
+    circuit = random_circuit(5, gate)
+    twirls = twirl(circuit, 6, TARGETS[gate], seed=5, balanced=True)
+    ideal = Distribution.of(exact_counts(circuit))
+    for dressed, read in zip(twirls.circuits, twirls.undo(map(exact_counts, twirls.circuits)), strict=True):
+        assert set(dressed.count_ops()) <= set(TARGETS[gate].operation_names)
+        assert metrics.total_variation(read, ideal) < 1e-9
 
 
 def test_quarter_turns_are_twirled_with_the_gates_of_the_machine_and_in_control_flow():

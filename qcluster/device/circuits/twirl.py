@@ -15,7 +15,12 @@ import numpy.typing as npt
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.circuits.quarter_turns import dress_quarter_turns, has_quarter_turns, is_quarter_turn
+from qcluster.device.circuits.frames import (
+    balanced_dresses,
+    dress_quarter_turns,
+    has_quarter_turns,
+    is_quarter_turn,
+)
 from qcluster.device.circuits.timeline import classical_bits, has_blocks
 from qcluster.device.storage import dressing
 
@@ -65,6 +70,7 @@ def twirl(
     *,
     seed: int | np.random.Generator | None = None,
     measure: bool = True,
+    balanced: bool = False,
 ) -> Twirls:
     """Dress a circuit in random Paulis around its two-qubit gates and, on request, before its measurements.
 
@@ -82,6 +88,8 @@ def twirl(
         target: the machine, so that inserted Paulis are made of its gates. Without it, bare x, y and z appear.
         seed: same seed, same twirls; the first k do not depend on n_twirls.
         measure: whether to twirl measurements.
+        balanced: whether each qubit of each gate has I, X, Y and Z before it equally often: once in every four twirls.
+            Some 8 ms a twirl of a circuit with 200 two-qubit gates.
 
     Returns:
         The circuits and their flips. About 1 ms per twirl of a circuit with 200 two-qubit gates.
@@ -105,7 +113,7 @@ def twirl(
             f"circuit {circuit.name!r} is already scheduled: twirl first, then schedule (inserted gates take time)"
         )
     gates, flips = rng.spawn(2)
-    dressed = _twirl_gates(circuit, n_twirls, target, gates)
+    dressed = _twirl_gates(circuit, n_twirls, target, gates, balanced)
     notes = _untwirled_gates(circuit)
     masks = np.zeros((n_twirls, circuit.num_clbits), dtype=bool)
     if measure and any(item.name == "measure" for item in circuit.data):
@@ -123,7 +131,7 @@ def twirl(
 
 
 def _twirl_gates(
-    circuit: QuantumCircuit, n_twirls: int, target: Target | None, rng: np.random.Generator
+    circuit: QuantumCircuit, n_twirls: int, target: Target | None, rng: np.random.Generator, balanced: bool
 ) -> list[QuantumCircuit]:
     from qiskit.circuit import pauli_twirl_2q_gates
     from qiskit.circuit.library import get_standard_gate_name_mapping
@@ -131,7 +139,9 @@ def _twirl_gates(
     known = get_standard_gate_name_mapping()
     gates, seed = [known[name] for name in TWIRLED], int(rng.integers(2**63))
     with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
-        if has_quarter_turns(circuit):
+        if balanced:
+            dressed = balanced_dresses(circuit, n_twirls, TWIRLED, target, rng)
+        elif has_quarter_turns(circuit):
             dressed = [
                 pauli_twirl_2q_gates(
                     dress_quarter_turns(circuit, rng), gates, seed=int(rng.integers(2**63)), target=target
