@@ -19,6 +19,7 @@ from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.request import Prepared, Request, format_flips, parse_flips
+from qcluster.device.runtime_options import flips_served
 from qcluster.device.storage import check_format, reading
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Run(Frozen):
     backend: str
     """Name of the machine."""
     method: str
-    """"hardware", "aer" (a simulator as it is), or how the machine's noise was simulated."""
+    """"hardware", "aer" (a simulator as it is), "backend" (anybody else's, by its own `run`), or how the noise of the
+    machine was simulated."""
     approximate: bool
     """True where the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
     notes: tuple[str, ...]
@@ -178,7 +180,6 @@ def read_runs(
 def _reference(
     request: Request, prepared: Prepared, counts: Distribution, calibration: Calibration
 ) -> MeasuredReference:
-    by_server = request.options.get("twirling") == "server" and request.options.get("measure_twirl", False)
     return MeasuredReference(
         counts=counts,
         expected=prepared.expected,
@@ -188,6 +189,6 @@ def _reference(
         method=prepared.method,
         created=request.created,
         skeleton=prepared.skeleton,
-        symmetric=bool(prepared.flips.any() or by_server),
+        symmetric=bool(prepared.flips.any() or flips_served(request.options)),
         notes=prepared.notes,
     )

@@ -32,6 +32,9 @@ class Cloud:
         self.jobs = {}
         self.spent = 0
         self.remembers = True
+        self.begins_as = "Completed"  # "Queued" holds jobs until `finish`
+        self.refusal = None  # what is raised where a job is sent
+        self.sessions = []  # what was opened and closed, in order
 
     def install(self, monkeypatch, home):
         """Stand behind every `QiskitRuntimeService`; accounts are saved in a home of their own."""
@@ -55,6 +58,11 @@ class Cloud:
                 if one["name"].startswith(("prob_meas", "readout_error")):
                     one["value"] = 1e-4 * moment.hour
         return facts | {"last_update_date": moment.isoformat()}
+
+    def finish(self):
+        """Let all jobs that wait be done."""
+        for job in self.jobs.values():
+            job["status"] = job["status"].replace("Queued", "Completed")
 
     def delete(self, job_id):
         """Delete a job, as its owner may at any time."""
@@ -103,14 +111,18 @@ class Client:
 
     def create_session(self, *_, **__):
         """Open a session or a batch."""
+        self._cloud.sessions.append("opened")
         return {"id": "session"}
 
     def close_session(self, session_id):
         """Close one."""
+        self._cloud.sessions.append("closed")
 
-    def program_run(self, program_id, backend_name, params, job_tags=None, session_id=None, **_):
+    def program_run(self, program_id, backend_name, params, job_tags=None, session_id=None, **told):
         """Take a job from the wire, and run it."""
         assert program_id == "executor"
+        if self._cloud.refusal is not None:
+            raise self._cloud.refusal
         converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS["v2.0"]
         program, _ = converter.decoder(converter.model(**json.loads(json.dumps(params))))
         for item in program.items:
@@ -122,7 +134,11 @@ class Client:
         self._cloud.jobs[job_id] = {
             "owner": self._token,
             "tags": list(job_tags or ()),
-            "status": "Completed",
+            "status": self._cloud.begins_as,
+            "session": session_id,
+            "told": told,
+            "params": json.loads(json.dumps(params)),
+            "program": program,
             "reason": None,
             "running": "2026-11-26T07:30:00Z",
             "backend": backend_name,
@@ -149,9 +165,20 @@ class Client:
             "tags": job["tags"],
         }
 
+    def job_cancel(self, job_id):
+        """Cancel a job that waits; 409 where it has ended."""
+        job = self._job(job_id)
+        if job["status"] != "Queued":
+            raise RequestsApiError("409 Client Error: Job is in a final state", 409)
+        job.update(status="Cancelled", results=None)
+
     def job_metadata(self, job_id):
-        """When it ran."""
-        return {"timestamps": {"created": "2026-11-26T00:00:00Z", "running": self._job(job_id)["running"]}}
+        """What was charged, 3 seconds a job once it is done, and when it ran."""
+        done = self._job(job_id)["status"] == "Completed"
+        return {
+            "usage": {"status": "final" if done else "pending", "qpu_charge_time_seconds": 3 if done else None},
+            "timestamps": {"created": "2026-11-26T00:00:00Z", "running": self._job(job_id)["running"]},
+        }
 
     def jobs_get(self, limit=None, skip=None, job_tags=None, **_):
         """List this account's jobs that carry all the tags."""

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.frozen import Frozen
-from qcluster.device.machines import published
+from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
 from qcluster.device.storage import (
     check_format,
@@ -32,7 +32,7 @@ from qcluster.device.storage import (
     reading,
 )
 from qcluster.errors import CalibrationError
-from qcluster.files import write_whole
+from qcluster.files import parse_json, write_whole
 
 Floats = npt.NDArray[np.float64]
 
@@ -336,8 +336,21 @@ class Calibration(Frozen):
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
-        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
-        return cls.from_json(load_text(Path(path)))
+        """Read a file that `save` wrote, or one of IBM's: the CSV that the platform's page offers for a machine, or
+        ``BackendProperties.to_dict()`` as JSON.
+
+        Raises:
+            ValueError: it is none of these, or damaged.
+            StorageError: it cannot be read.
+        """
+        text = load_text(Path(path))
+        if ibm_files.is_csv(text):
+            with reading("calibration in CSV"):
+                return cls(**ibm_files.from_csv(text, Path(path).stem))
+        if '"backend_name"' in text and ibm_files.is_properties(content := parse_json(text)):
+            with reading("BackendProperties document"):
+                return cls(**ibm_files.from_properties(content))
+        return cls.from_json(text)
 
 
 def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -> float:
@@ -387,13 +400,7 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
     pairs = sorted({tuple(map(int, qargs)) for gate in twos for qargs in target[gate]})
     errors_1q, durations_1q = published.gate_tables(target, ones, places)
     errors_2q, durations_2q = published.gate_tables(target, twos, pairs)
-    dead_qubits: npt.NDArray[np.bool_] = np.logical_or(
-        published.dead(errors_1q).any(axis=0), (readout >= 1).any(axis=1)
-    )
-    dead_2q = published.dead(errors_2q)
-    dead_couplings: npt.NDArray[np.bool_] = np.logical_and(
-        dead_2q.any(axis=0), (dead_2q | np.isnan(errors_2q)).all(axis=0)
-    )
+    dead_qubits, dead_couplings = published.dead_masks(errors_1q, readout, errors_2q)
     if properties is not None:
         dead_qubits[[q for q in properties.faulty_qubits() if q < n]] = True
         faulty = {tuple(gate.qubits) for gate in properties.faulty_gates() if len(gate.qubits) == 2}

@@ -21,6 +21,7 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.device.circuits.timeline import measurements
 from qcluster.device.noise.backward import Backward, is_clifford
 from qcluster.device.noise.walk import walk
+from qcluster.device.runtime_options import flips_served
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
 
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
     """Make the readout of the bits symmetric that a run measured with flips, undone in its counts."""
-    if run.options.get("twirling") == "server" and run.options.get("measure_twirl", False):
+    if flips_served(run.options):
         return faults.symmetrised()
     flipped = np.atleast_1d(run.flips.any(axis=0))[:, None]
     return replace(faults, readout=np.where(flipped, faults.readout.mean(axis=1, keepdims=True), faults.readout))
