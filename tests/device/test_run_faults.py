@@ -37,8 +37,11 @@ def test_readout_stays_asymmetric_unless_measurements_are_twirled(run):
     untwirled = dataclasses.replace(run, flips=np.zeros_like(run.flips))
     readout = untwirled.faults.readout
     assert (readout[:, 0] != readout[:, 1]).any()
-    served = dataclasses.replace(untwirled, options={"twirling": "server", "measure_twirl": True})
+    options = {"twirling": "server", "measure_twirl": True, "twirls": 4}
+    served = dataclasses.replace(untwirled, options=options)
     np.testing.assert_array_equal(served.faults.readout, run.faults.readout)
+    single = dataclasses.replace(untwirled, options={**options, "twirls": 1})  # which the runtime does not twirl
+    np.testing.assert_array_equal(single.faults.readout, readout)
 
 
 def test_a_saved_profile_still_gives_the_faults(run):
