@@ -1,7 +1,8 @@
 """Files that users hand over: counts and rates in, results out.
 
-Counts come as JSON: a dict of counts, an object with a ``counts`` dict, or a result saved with the IBM runtime's
-``RuntimeEncoder``. Results are written whole or not at all.
+Counts come as JSON: a dict of counts, an object with a ``counts`` dict, what IBM's REST interface or
+``Result.to_dict()`` give, or a result saved with the IBM runtime's ``RuntimeEncoder``. Results are written whole or
+not at all.
 """
 
 import base64
@@ -114,13 +115,13 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     """
     content = read_saved(path)
     _refuse_part(content, path)
+    if isinstance(content, dict) and isinstance(content.get("results"), list):
+        content = content["results"]
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
     sets = list(content) if several else [content]
     chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUBs")
-    if isinstance(chosen, dict) and isinstance(chosen.get("counts"), dict):
-        chosen = chosen["counts"]
     return Distribution.of(chosen)
 
 
@@ -288,7 +289,7 @@ def sync_folder(folder: Path) -> None:
 def _read_text(path: str) -> str:
     try:
         data = bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors begin files with a mark
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -54,7 +54,9 @@ def test_submit_status_collect(bell, tmp_path):
 def test_fetch(tmp_path, monkeypatch):
     from qcluster.device import jobs
 
-    monkeypatch.setattr(jobs, "fetch", lambda job_id: [{"00": 3, "11": 1}] if job_id == "abc" else None)
+    monkeypatch.setattr(
+        jobs, "fetch", lambda job_id, as_read: [{"00": 3, "11": 1}] if (job_id, as_read) == ("abc", False) else None
+    )
     assert "00  0.7500" in run("fetch", "abc", "--json", tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == {"counts": {"00": 3, "11": 1}}
 
@@ -148,3 +150,17 @@ def test_a_reference_is_run_told_and_written(bell, tmp_path):
     assert "MeasuredReference(fake_manila, 500 shots" in run("collect", tmp_path / "run", "--json", out)
     assert read_reference(str(out)).shots == 500
     assert read_counts(str(out)).shots == 500
+
+
+def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
+    place = tmp_path / "run"
+    words = ("submit", bell, "-d", place, "--backend", "fake_manila", "--shots", 100, "--twirls", 2, "--seed", 3)
+    run(*words)
+    before = (place / "request.json").read_bytes(), (place / "results" / "0000.json").read_bytes()
+    assert "holds this request already: going on with it" in run(*words)
+    assert before == ((place / "request.json").read_bytes(), (place / "results" / "0000.json").read_bytes())
+    (place / "results" / "0000.json").unlink()
+    run(*words)
+    assert (place / "results" / "0000.json").read_bytes() == before[1], "the same simulation again"
+    result = CliRunner().invoke(jobs_app, [*map(str, words[:-1]), "4"])
+    assert "holds another request already" in str(result.exception)

@@ -35,12 +35,12 @@ def submit(
     optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
     reference: Annotated[bool, typer.Option(help="Also run a reference circuit, which measures the noise.")] = False,
 ) -> None:
-    """Submit circuits as jobs; simulated machines run at once."""
+    """Submit circuits as jobs; simulated machines run at once. The same command again goes on where it stopped."""
     from qcluster.device import jobs
     from qcluster.device.circuits.files import read_circuits
     from qcluster.device.machines.machine import find_machine
     from qcluster.device.prepare import Options, prepare
-    from qcluster.device.request import reference_cost
+    from qcluster.device.request import describe_usage, reference_cost
 
     circuits = [circuit for file in files for circuit in read_circuits(file)]
     options = Options(
@@ -54,9 +54,15 @@ def submit(
     machine = find_machine(backend)
     if machine.kind != "hardware":
         refuse(context, ["mode"], f"{backend} is simulated here, and jobs are sent to real machines only")
-    request = prepare(circuits, machine, options, seed)
-    if reference:
-        typer.echo(reference_cost(request))
+    request = jobs.saved_request(circuits, machine, options, seed, directory)
+    if request is None:
+        request = prepare(circuits, machine, options, seed)
+        if reference:
+            typer.echo(reference_cost(request))
+        if machine.kind == "hardware":
+            typer.echo(describe_usage(request))
+    else:
+        typer.echo(f"{directory} holds this request already: going on with it")
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
     typer.echo(f"next: qcluster jobs collect {directory}")
@@ -90,14 +96,41 @@ def collect(
         _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
 
 
-@jobs_app.command("fetch")
-def fetch(
-    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")], json_out: JsonOut = None
-) -> None:
-    """Fetch the counts of a job by its id alone (flips of twirled measurements are not undone)."""
+@jobs_app.command("cancel")
+def cancel(directory: Folder) -> None:
+    """Cancel the jobs of a run directory that are not done; results that came in stay."""
     from qcluster.device import jobs
 
-    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id)]
+    ids = jobs.cancel(directory)
+    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job waits or runs")
+
+
+@jobs_app.command("usage")
+def usage(directory: Folder) -> None:
+    """Show the machine time that was to be expected of a run directory, and what its jobs were charged with."""
+    from qcluster.device import jobs
+    from qcluster.device.folder import RunFolder
+    from qcluster.device.request import describe_usage
+
+    typer.echo(describe_usage(RunFolder(directory).request))
+    charged = jobs.usage(directory)
+    for job_id, seconds in charged.items():
+        typer.echo(f"  {job_id}  {seconds:g} s")
+    typer.echo(f"charged so far: {sum(charged.values()):g} s")
+
+
+@jobs_app.command("fetch")
+def fetch(
+    job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")],
+    json_out: JsonOut = None,
+    as_read: Annotated[
+        bool, typer.Option(help="Also of a run of ours, with the flips of its twirls not undone.")
+    ] = False,
+) -> None:
+    """Fetch the counts of a job by its id alone; of a part of a run, use `collect`, which undoes flips."""
+    from qcluster.device import jobs
+
+    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
     for read in counts:
         _top(read)
     if json_out is not None:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from qcluster import __version__
 from qcluster.cli.bench import bench_app
+from qcluster.cli.calibration import calibration_app
 from qcluster.cli.console import open_console
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
@@ -33,6 +34,7 @@ app = typer.Typer(
 _METHODS = f"One of: {', '.join(method.name for method in every())}."
 
 app.add_typer(jobs_app)
+app.add_typer(calibration_app)
 app.add_typer(bench_app)
 app.add_typer(qnn_app)
 app.add_typer(rates_app)

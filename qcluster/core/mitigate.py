@@ -1,5 +1,6 @@
 """`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -73,7 +74,13 @@ def mitigate(
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)
         return chosen.unasked(raw, known, guard, used, beside, **word)
-    return chosen.function(raw, known, guard, used, **word)
+    fixed = chosen.function(raw, known, guard, used, **word)
+    missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
+    if missing:
+        return replace(
+            fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
+        )
+    return fixed
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

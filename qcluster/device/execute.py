@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,7 @@ from qcluster.device import jobs
 from qcluster.device.local import simulate_request
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.reference import MeasuredReference
-from qcluster.device.prepare import Options, prepare
+from qcluster.device.prepare import Options, check_request, prepare
 from qcluster.device.run import Run, read_runs
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def execute(
     directory: str | Path | None = None,
     max_circuits: int = 300,
     reference: bool | MeasuredReference = False,
+    balanced: bool = False,
+    runtime: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """Compile, twirl and run circuits, and give their counts back with flips undone.
 
@@ -60,12 +62,19 @@ def execute(
         simulation: "density_matrix", "stabilizer", "matrix_product_state" or "statevector" instead of the choice by
             size and structure (see `choose_method`).
         directory: where requests and results are kept; needed again to collect a job that outlived this process. On
-            hardware the default is ./qcluster-jobs/ and the request's id; a simulation keeps nothing unless asked.
+            hardware the default is ./qcluster-jobs/ and the request's id; a simulation keeps nothing unless asked. The
+            same call with the same directory goes on with the request that is there: what has come is read, what is
+            under way is waited for, and nothing is sent twice.
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
         reference: True runs a reference circuit in the same jobs, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. Or the `Run.reference` of an earlier run on the
             same places, which costs nothing; its age is noted.
+        balanced: whether our dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally
+            often, once in every four.
+        runtime: options of the runtime's own Sampler that have no keyword here, as it has them:
+            ``{"max_execution_time": 60, "execution": {"rep_delay": 1e-4}}``. On a simulator they do nothing, and
+            `Run.notes` says so.
 
     Returns:
         One `Run` per circuit, in order.
@@ -85,10 +94,14 @@ def execute(
     reused = reference if isinstance(reference, MeasuredReference) else None
     options = Options(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
-        True if reused is not None else reference,  # type: ignore[arg-type]
+        True if reused is not None else reference, balanced, runtime or {},  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
-    return run_request(prepare(circuits, machine, options, seed, reused=reused), machine, directory)
+    check_request(circuits, machine, options)
+    request = jobs.saved_request(circuits, machine, options, seed, directory, reused=reused)
+    if request is None:
+        request = prepare(circuits, machine, options, seed, reused=reused)
+    return run_request(request, machine, directory)
 
 
 def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:

@@ -2,11 +2,12 @@
 
 ::
 
-    request.json       everything that was asked, written before anything is sent
-    log.jsonl          one event a line: request, submitting, submitted, failed, done
-    results/0000.json  the result of each part, as the runtime's RuntimeEncoder writes it
+    request.json           everything that was asked, written before anything is sent
+    log.jsonl              one event a line: request, submitting, submitted, failed, done, calibrated
+    results/0000.json      the result of each part, as the runtime's RuntimeEncoder writes it
+    calibration-0000.json  what the machine had published when the part ran, where the service tells
 
-The log holds the SHA-256 of the request and of each result, which are verified whenever they are read.
+The log holds the SHA-256 of the request and of all results and calibrations, which are verified whenever they are read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from qcluster.device.machines.calibration import Calibration
 from qcluster.device.request import Request
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, sync_folder
@@ -141,6 +143,34 @@ class RunFolder:
         with self._reading(part):
             content = read_own(self.result_path(part))
         self.append("done", part=part, **facts, sha256=_hash(content))
+
+    def _calibration_path(self, part: int) -> Path:
+        return self.path / f"calibration-{part:04d}.json"
+
+    def write_calibration(self, part: int, calibration: Calibration) -> None:
+        """Keep what the machine had published when a part ran; one that is there already stays as it is."""
+        text = calibration.to_json()
+        write_once(self._calibration_path(part), text)
+        self.append("calibrated", part=part, sha256=_hash(text.encode()))
+
+    def read_calibration(self, part: int) -> Calibration | None:
+        """Read what the machine had published when a part ran; None where that is not known.
+
+        Raises:
+            StorageError: it cannot be read, or is not what was stored.
+        """
+        known, path = self._hash_of("calibrated", part), self._calibration_path(part)
+        if known is None:
+            return None
+        try:
+            content = read_own(path)
+            if _hash(content) == known:
+                return Calibration.from_json(content.decode("utf-8"))
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{path} cannot be read: {error}") from error
+        raise StorageError(
+            f"{path} is not what was stored, as its SHA-256 in log.jsonl tells: bring back the file as it was"
+        )
 
     def read_result(self, part: int) -> str:
         """Read the text of a result; StorageError where it cannot be read."""

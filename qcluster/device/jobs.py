@@ -22,16 +22,20 @@ Example:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.folder import RunFolder
 from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
+from qcluster.device.request import what_is_asked
 from qcluster.device.results import Places, encode_result, find_mismatch, marked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service
@@ -39,8 +43,12 @@ from qcluster.errors import JobError, StorageError
 from qcluster.files import decode_saved
 
 if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
-    from qcluster.device.request import Request
+    from qcluster.device.noise.reference import MeasuredReference
+    from qcluster.device.request import Options, Request
 
 
 FAILED = frozenset({"ERROR", "CANCELLED", "LOST", "REFUSED"})
@@ -94,6 +102,40 @@ def submit(
         folder.write_request(request)
         _advance(folder, machine, open_jobs(service, machine))
     return folder.path
+
+
+def saved_request(
+    circuits: Sequence[QuantumCircuit],
+    machine: Machine,
+    options: Options,
+    seed: int | np.random.Generator | None,
+    directory: str | Path | None,
+    *,
+    reused: MeasuredReference | None = None,
+) -> Request | None:
+    """Find the request of a directory where just the same is asked for again; None where it holds none.
+
+    Args:
+        circuits, machine, options, seed, reused: as `qcluster.device.prepare.prepare` takes them.
+        directory: where it may be kept.
+
+    Raises:
+        StorageError: the directory holds a request for something else, which the message tells apart, or is damaged.
+    """
+    if directory is None or not (folder := RunFolder(Path(directory))).has_request():
+        return None
+    request = folder.request
+    if not isinstance(seed, np.random.Generator):
+        given = None if seed is None else int(seed)
+        if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
+            return request
+    asked = {"backend": machine.name, **vars(options)}
+    there = {"backend": request.backend, **request.options}
+    other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
+    raise StorageError(
+        f"{directory} holds another request already, with {', '.join(other) or 'other circuits or another seed'}: ask "
+        "for the same to go on with it, collect it, or choose another directory"
+    )
 
 
 def collect(
@@ -184,28 +226,32 @@ def read(directory: str | Path) -> list[Run]:
     ids = {part: str(known.get("job_id", "")) for part, known in _last(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
+    calibrations: list[Calibration | None] = [None for _ in request.prepared]
     for part, places in enumerate(parts):
+        calibration = folder.read_calibration(part)
         result, job_id = _read_part(folder, part, places), ids.get(part, "")
         for (i, _), pub in zip(places, result, strict=True):
             counts[i].append(Distribution.of(pub))
+            calibrations[i] = calibration if calibrations[i] is None else calibrations[i]
             if job_id and job_id not in job_ids[i]:
                 job_ids[i].append(job_id)
-    return read_runs(request, counts, job_ids)
+    return read_runs(request, counts, job_ids, calibrations)
 
 
-def fetch(job_id: str, *, service: Any = None) -> Any:
+def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
     """Fetch the result of any Sampler job by its id alone.
 
     Args:
         job_id: as the runtime tells it.
+        as_read: whether to give also what belongs to a run of ours, with the flips of its twirls not undone.
         service: as in `collect`.
 
     Returns:
-        The `PrimitiveResult`. Flips of twirled measurements are known to the run directory only, so they are not undone
-        here: use `collect` where there is one.
+        The `PrimitiveResult`.
 
     Raises:
-        AccountError, JobError: there is no account or no such job, or it is not done; the message says what to do.
+        AccountError, JobError: there is no account or no such job, or it is not done, or it is a part of a run, whose
+            flips are known to its directory only; the message says what to do.
     """
     service = open_jobs(service)
     state = service.state(job_id)
@@ -213,7 +259,64 @@ def fetch(job_id: str, *, service: Any = None) -> Any:
         raise JobError(f"job {job_id} is {state.status}: try again when it is done")
     if state.status != "DONE":
         raise JobError(f"job {job_id} ended as {state.status}{': ' + state.reason if state.reason else ''}")
+    ours = next((tag for tag in service.tags(job_id) if _OWN_TAG.fullmatch(tag)), None)
+    if ours is not None and not as_read:
+        raise JobError(
+            f"job {job_id} is a part of the run {ours.split('.')[0]}, and which bits its twirls flipped is known to "
+            "the directory of that run alone: qcluster jobs collect DIRECTORY. Where that is lost, as_read=True "
+            "(--as-read) gives the bits as they were read"
+        )
     return service.result(job_id)
+
+
+def job_ids(directory: str | Path) -> tuple[str, ...]:
+    """Give the ids at the service of the last job of each part that was sent, in the order of the parts.
+
+    Raises:
+        StorageError: there is no request in the directory, or it is damaged.
+    """
+    folder = RunFolder(Path(directory))
+    _ = folder.request
+    return tuple(str(known["job_id"]) for _, known in sorted(_last(folder).items()) if "job_id" in known)
+
+
+def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
+    """Cancel the jobs of a directory that are not done. Results that came in, or are done at the service, stay.
+
+    Args:
+        directory: what `submit` returned.
+        service: as in `collect`.
+
+    Returns:
+        Ids of the jobs that were cancelled. `collect` reports them, and sends them again when asked to.
+
+    Raises:
+        JobError: the service does not answer, or does not cancel a job; the message says which.
+        AccountError, StorageError: as `status`.
+    """
+    service = open_jobs(service)
+    running = [part for part in _look(RunFolder(Path(directory)), service) if part.status not in {"DONE", *FAILED}]
+    ids = [part.job_id for part in running if part.job_id]
+    for job_id in ids:
+        service.cancel(job_id)
+    return ids
+
+
+def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
+    """Tell what the jobs of a directory were charged with, as the service counts it.
+
+    Args:
+        directory: what `submit` returned.
+        service: as in `collect`.
+
+    Returns:
+        Seconds of the machine by job id; 0 of a job that is not done. `estimate_usage` says what was to be expected.
+
+    Raises:
+        JobError, AccountError, StorageError: as `status`.
+    """
+    service = open_jobs(service)
+    return {job_id: service.usage(job_id) for job_id in job_ids(directory)}
 
 
 def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:
@@ -224,7 +327,9 @@ def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:
         machine: that jobs are sent to: its account is used where no service is given.
     """
     if service is None:
-        return RuntimeService(machine.backend if machine is not None and machine.kind == "hardware" else None)
+        if machine is None or machine.kind != "hardware":
+            return RuntimeService()
+        return RuntimeService(machine.backend, session=machine.session)
     given: Service = RuntimeService(service=service) if hasattr(service, "active_account") else service
     return given
 
@@ -234,6 +339,10 @@ def _parts(request: Request) -> list[list[tuple[int, int]]]:
     places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
     size = request.options["max_circuits"] if request.kind == "hardware" else max(1, len(places))
     return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+_OWN_TAG = re.compile(r"qcluster-\d{8}-\d{6}-[0-9a-f]{8}\.\d+\.\d+")
+"""What `_tag` makes."""
 
 
 def _tag(request: Request, part: int, attempt: int) -> str:
@@ -289,7 +398,7 @@ def _advance(folder: RunFolder, machine: Machine | None, service: Service, again
 
 def _simulate(folder: RunFolder, part: int, machine: Machine | None) -> None:
     request = folder.request
-    if machine is None and any(prepared.method == "aer" for prepared in request.prepared):
+    if machine is None and any(prepared.method in {"aer", "backend"} for prepared in request.prepared):
         raise JobError(
             f"the simulation in {folder.path} did not finish, and its simulator is gone: execute the circuits again "
             f"with seed={request.seed}"
@@ -365,6 +474,9 @@ def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
         return replace(part, status="REFUSED", reason=f"{wrong} (what came is kept in {path})")
     folder.write_result(part.number, text)
     folder.note_done(part.number, **facts)
+    calibration = service.calibration(part.job_id)
+    if calibration is not None:
+        folder.write_calibration(part.number, calibration)
     return part
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.noise.simulate import STEADY, run_on, simulate
+from qcluster.device.noise.simulate import STEADY, run_foreign, run_on, simulate
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
@@ -20,6 +20,8 @@ def simulate_request(request: Request, machine: Machine | None) -> list[list[Dis
         if prepared.method == "aer" and machine is not None:
             simulator = _steady(machine.backend)
             counts.append(run_on(simulator, prepared.circuits, prepared.shots, seed))
+        elif prepared.method == "backend" and machine is not None:
+            counts.append(run_foreign(machine.backend, prepared.circuits, prepared.shots, seed))
         else:
             counts.append(
                 simulate(

@@ -24,7 +24,7 @@ from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
-from qcluster.device.request import Prepared, Request
+from qcluster.device.request import Prepared, Request, what_is_asked
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ def prepare(
             simulated as asked.
         TypeError: circuits is not a sequence of circuits.
     """
+    given = int(seed) if isinstance(seed, (int, np.integer)) else None
     rng = np.random.default_rng(seed)
-    root = int(seed) if isinstance(seed, (int, np.integer)) else int(rng.integers(2**31))
+    root = int(rng.integers(2**31)) if given is None else given
     rng = np.random.default_rng(root)
-    _check(circuits, machine, options)
+    check_request(circuits, machine, options)
     compiler_seed, simulator_seed = (int(s) for s in rng.integers(2**31, size=2))
     ready = list(circuits) if compiled else compile_circuits(circuits, machine, options, compiler_seed)
     prepared = [
@@ -91,10 +92,14 @@ def prepare(
         calibration=machine.calibration,
         prepared=tuple(prepared),
         reused=reused,
+        asked=""
+        if isinstance(seed, np.random.Generator)
+        else what_is_asked(circuits, machine.name, options, given, reused),
     )
 
 
-def _check(circuits: Sequence[QuantumCircuit], machine: Machine, options: Options) -> None:
+def check_request(circuits: Sequence[QuantumCircuit], machine: Machine, options: Options) -> None:
+    """Check that circuits can be asked for at all, before anything is compiled; see `prepare` for what it raises."""
     if hasattr(circuits, "num_qubits") or isinstance(circuits, str):
         raise TypeError("circuits must be a sequence of circuits; got a single one: write execute([circuit], ...)")
     for circuit in circuits:
@@ -118,29 +123,37 @@ def _check(circuits: Sequence[QuantumCircuit], machine: Machine, options: Option
             raise ValueError(
                 f"on hardware every classical bit must sit in exactly one register, in order; in {name!r} some do not"
             )
-    if machine.kind != "hardware" and options.shots > MOST_SHOTS:
+    if machine.kind in {"simulator", "model"} and options.shots > MOST_SHOTS:
         raise ValueError(
             f"shots must be at most {MOST_SHOTS:,} on a simulator, which keeps each of them; got {options.shots:,}"
         )
     if options.simulation is not None and machine.kind != "model":
-        which = "run as it is" if machine.kind == "simulator" else "a real machine"
+        which = "a real machine" if machine.kind == "hardware" else "run as it is"
         raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")
+    if machine.session is not None and options.mode != "job":
+        raise ValueError(f"mode={options.mode!r} opens a {options.mode} of its own; one that is open is given already")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
 
 
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
-    for item, *_ in steps(circuit):
+    for item, _, _, inside in steps(circuit):
         if item.name == "delay" and item.operation.unit == "expr":
             raise ValueError(
                 f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
             )
-        if machine.kind == "hardware":
+        if machine.kind in {"hardware", "backend"}:
             continue
         if is_measurement(item.name) and item.name != "measure":
             raise ValueError(
                 f"a simulation knows plain measurements only; {circuit.name!r} holds {item.name!r}: use circuit.measure"
+            )
+        if item.name == "store" and inside and not machine.noiseless:
+            # Aer 0.18 mistakes the bits there: it stops with errors of its own, or gives wrong counts without a word.
+            raise ValueError(
+                f"a simulation with noise knows no store within control flow; {circuit.name!r} holds one: store "
+                "outside of it, or run on a simulator without noise"
             )
         if any(scope.num_vars for scope in (circuit, *(item.operation.blocks if has_blocks(item) else ()))):
             raise ValueError(
@@ -204,9 +217,11 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
     """Twirl, schedule and divide the shots of one compiled circuit."""
     twirls = Twirls((circuit,), np.zeros((1, circuit.num_clbits), dtype=bool))
     if options.twirls > 1 and options.twirling == "client":
-        twirls = twirl(circuit, options.twirls, machine.gates, seed=rng, measure=options.measure_twirl)
+        twirls = twirl(
+            circuit, options.twirls, machine.gates, seed=rng, measure=options.measure_twirl, balanced=options.balanced
+        )
     dressed, plain, notes = list(twirls.circuits), circuit, twirls.notes
-    if machine.kind != "hardware":
+    if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
         if can_schedule(circuit, machine.backend.target):
             *dressed, plain = schedule([*dressed, plain], machine.backend.target, options.dd)
         elif options.dd is not None:
@@ -215,6 +230,8 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
             notes += ("not scheduled (control flow, or gates of unknown length): qubits do not decohere while waiting",)
     profile = read_profile(plain, machine.calibration, dt=machine.clock)
     noiseless = machine.noiseless and not any(item.name in _CHANNELS for item, *_ in steps(circuit))
+    if options.runtime and machine.kind != "hardware":
+        notes += (f"runtime options are for IBM's machines and not used: {', '.join(sorted(options.runtime))}",)
     if not machine.noiseless:
         notes += _note_dead(circuit, dead_parts(profile, machine.calibration), machine)
     shots = split_shots(options.shots, len(dressed))
@@ -254,7 +271,7 @@ def _method(
     circuit: QuantumCircuit, profile: Profile, machine: Machine, options: Options
 ) -> tuple[str, tuple[str, ...]]:
     if machine.kind != "model":
-        return ("aer" if machine.kind == "simulator" else "hardware"), ()
+        return ("aer" if machine.kind == "simulator" else machine.kind), ()
     method = options.simulation or choose_method(circuit, profile)
     if method != "stabilizer":
         return method, ()

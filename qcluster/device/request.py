@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,7 @@ from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
+from qcluster.device.runtime_options import check_runtime, check_together, served_shots
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
@@ -58,12 +61,16 @@ class Options:
     """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
     reference: bool = False
     """Whether a reference circuit runs beside the circuits, once for all that differ in angles only."""
+    balanced: bool = False
+    """Whether dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally often."""
+    runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        for name in ("measure_twirl", "reference"):
+        for name in ("measure_twirl", "reference", "balanced"):
             object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
@@ -74,6 +81,8 @@ class Options:
             ("simulation", (None, *METHODS)),
         ):
             check_choice(name, getattr(self, name), known)
+        object.__setattr__(self, "runtime", check_runtime(self.runtime))
+        check_together(vars(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +96,7 @@ class Prepared(Frozen):
     shots: tuple[int, ...]
     """(n_twirls,) shots of each dress."""
     method: str
-    """Simulation method; "aer" for a simulator that is run as it is, "hardware" for a machine."""
+    """Simulation method; "aer" and "backend" for what is run as it is, "hardware" for a machine."""
     notes: tuple[str, ...]
     """What was not done as asked, and why."""
     circuits: tuple[QuantumCircuit, ...]
@@ -116,7 +125,7 @@ class Request(Frozen):
     backend: str
     """Name of the machine."""
     kind: str
-    """"simulator", "model" or "hardware", see `Machine`."""
+    """"simulator", "model", "backend" or "hardware", see `Machine`."""
     seed: int
     """Everything random follows from it."""
     simulator_seed: int
@@ -133,6 +142,9 @@ class Request(Frozen):
     """One per circuit, and behind them one per reference."""
     reused: MeasuredReference | None = None
     """A reference measured earlier, for all circuits."""
+    asked: str = ""
+    """SHA-256 of what was asked for, before anything was compiled: circuits, machine, options, seed (`what_is_asked`).
+    The same asked for again is this request. Empty where nothing says so, as in older ones."""
 
     @property
     def n_circuits(self) -> int:
@@ -166,7 +178,7 @@ class Request(Frozen):
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
-        content = {"reused": None, **check_format(text, FORMAT, VERSION)}
+        content = {"reused": None, "asked": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -180,14 +192,40 @@ class Request(Frozen):
         return cls(**fields)
 
 
-_KINDS = {"simulator": ("aer",), "model": METHODS, "hardware": ("hardware",)}
+def what_is_asked(
+    circuits: Sequence[QuantumCircuit],
+    backend: str,
+    options: Options,
+    seed: int | None,
+    reused: MeasuredReference | None = None,
+) -> str:
+    """Name what is asked for: the same circuits, options and seed on the same machine have the same name.
+
+    Names of circuits do not count, since Qiskit numbers those that have none.
+
+    Args:
+        circuits: as they were given, not compiled.
+        backend: name of the machine.
+        options: how they are to be run.
+        seed: as it was given; None is a seed like any other here, so that the same call has the same name.
+        reused: a reference measured earlier.
+
+    Returns:
+        SHA-256, 64 hexadecimal digits.
+    """
+    nameless = [circuit.copy(name="") for circuit in circuits]
+    facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
+    return hashlib.sha256(dump_circuits(nameless) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+_KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}
 """How the circuits of each kind of machine are run."""
 
 
 def _check_facts(fields: dict[str, Any]) -> None:
     """Check what a request says of itself; ValueError names what must hold."""
-    for name in ("id", "created", "backend"):
-        if not isinstance(fields[name], str) or not fields[name]:
+    for name in ("id", "created", "backend", "asked"):
+        if not isinstance(fields[name], str) or not (fields[name] or name == "asked"):
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
     if fields["kind"] not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {fields['kind']!r:.60}")
@@ -201,7 +239,12 @@ def _check_facts(fields: dict[str, Any]) -> None:
         raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
     options = fields["options"]
     if isinstance(options, dict):
-        options = fields["options"] = {"reference": False, **options}  # older requests do not say
+        options = fields["options"] = {
+            "reference": False,
+            "balanced": False,
+            "runtime": {},
+            **options,
+        }  # older requests do not say
     known = set(Options.__dataclass_fields__)
     if not isinstance(options, dict) or set(options) != known:
         wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
@@ -274,6 +317,27 @@ def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray
 def _width(row: Any) -> int:
     """Length of a text of 0 and 1; -1 for anything else."""
     return len(row) if isinstance(row, str) and set(row) <= {"0", "1"} else -1
+
+
+def estimate_usage(request: Request) -> float:
+    """Estimate the seconds that a request takes on its machine, by IBM's formula for jobs without extras.
+
+    Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
+    runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
+    """
+    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
+    n_circuits = sum(len(p.shots) for p in request.prepared)
+    n_jobs = -(-n_circuits // request.options["max_circuits"])
+    served = served_shots(request.options)
+    amounts = [sum(p.shots) if served is None else served for p in request.prepared]
+    times = [p.profile.duration + delay for p in request.prepared]
+    running = sum(amount * each for amount, each in zip(amounts, times, strict=True))
+    return float(2 * n_jobs + running)
+
+
+def describe_usage(request: Request) -> str:
+    """Say the estimate of `estimate_usage` in a sentence."""
+    return f"estimated use of {request.backend}: {estimate_usage(request):.1f} s; the bill is in the jobs' metrics"
 
 
 def reference_cost(request: Request) -> str:

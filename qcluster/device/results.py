@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcluster.device.runtime_options import served_shots
+
 if TYPE_CHECKING:
     from qcluster.device.request import Prepared, Request
 
@@ -70,10 +72,8 @@ def _mismatch(pub: Any, request: Request, prepared: Prepared, twirl: int) -> str
     wanted = dict(prepared.profile.registers) if request.kind == "hardware" else {"all": prepared.profile.n_bits}
     if widths != wanted:
         return f"must have the registers {wanted}; got {widths}"
-    least = prepared.shots[twirl]
-    # The runtime's own twirling gives each of its randomisations the same number of shots, and rounds up.
-    by_server = request.options["twirling"] == "server" and request.kind == "hardware"
-    most = least + request.options["twirls"] - 1 if by_server else least
-    if len(counted) != 1 or not least <= min(counted) <= most:
-        return f"must have {least} shots; got {', '.join(map(str, sorted(counted))) or 'none'}"
+    served = served_shots(request.options) if request.kind == "hardware" else None
+    shots = prepared.shots[twirl] if served is None else served
+    if counted != {shots}:
+        return f"must have {shots} shots; got {', '.join(map(str, sorted(counted))) or 'none'}"
     return ""

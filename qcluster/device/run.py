@@ -19,6 +19,7 @@ from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.request import Prepared, Request, format_flips, parse_flips
+from qcluster.device.runtime_options import flips_served
 from qcluster.device.storage import check_format, reading
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class Run(Frozen):
     profile: Profile
     """The compiled circuit and its facts."""
     calibration: Calibration
-    """What the machine published at the time."""
+    """What the machine published at the time that `calibration_of` tells."""
     backend: str
     """Name of the machine."""
     method: str
-    """"hardware", "aer" (a simulator as it is), or how the machine's noise was simulated."""
+    """"hardware", "aer" (a simulator as it is), "backend" (anybody else's, by its own `run`), or how the noise of the
+    machine was simulated."""
     approximate: bool
     """True where the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
     notes: tuple[str, ...]
@@ -64,15 +66,27 @@ class Run(Frozen):
     `qcluster.mitigate` leaves them as they are."""
     reference: MeasuredReference | None = None
     """What a reference circuit measured of this circuit's noise; None where none was asked for."""
+    calibration_of: str = "request"
+    """"job": the calibration is what the machine had published when the job began to run; "request": when the circuits
+    were made ready to run, since no job ran or the service does not tell."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
-    @cached_property
+    @property
     def faults(self) -> FaultMasks | None:
         """Which bits the faults of the compiled circuit flip, and how often; None where there is no noise or none is
-        published, or the circuit has control flow. `qcluster.mitigate` asks for it. Some 20 microseconds a gate, a
-        millisecond where the circuit is not Clifford."""
+        published, or the circuit cannot be read, which `faults_missing` then says. `qcluster.mitigate` asks for it.
+        Some 20 microseconds a gate, a millisecond where the circuit is not Clifford."""
+        return self._known[0]
+
+    @property
+    def faults_missing(self) -> str:
+        """Why there are no `faults`; empty where there are, or where there is no noise."""
+        return self._known[1]
+
+    @cached_property
+    def _known(self) -> tuple[FaultMasks | None, str]:
         from qcluster.device.noise.faults import known_faults
 
         return known_faults(self)
@@ -97,7 +111,7 @@ class Run(Frozen):
     @reading(FORMAT)
     def from_json(cls, text: str) -> Run:
         """Read what `to_json` wrote; ValueError where the text is no run or from a newer version."""
-        content = {"reference": None, **check_format(text, FORMAT, VERSION)}
+        content = {"reference": None, "calibration_of": "request", **check_format(text, FORMAT, VERSION)}
         given = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
         given["profile"] = Profile.from_json(json.dumps(content["profile"]))
         given["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -117,7 +131,10 @@ class Run(Frozen):
 
 
 def read_runs(
-    request: Request, counts: Sequence[Sequence[Any]], job_ids: Sequence[Sequence[str]] | None = None
+    request: Request,
+    counts: Sequence[Sequence[Any]],
+    job_ids: Sequence[Sequence[str]] | None = None,
+    calibrations: Sequence[Calibration | None] | None = None,
 ) -> list[Run]:
     """Make runs of a request and what was counted.
 
@@ -125,12 +142,15 @@ def read_runs(
         request: what was run.
         counts: per circuit and twirl, those of references behind; anything that `Distribution.of` takes.
         job_ids: per circuit, where they came from.
+        calibrations: per circuit, of the time when its job (the first, of several) ran, where that is known.
     """
+    known = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []
-    for i, (prepared, read) in enumerate(zip(request.prepared, counts, strict=True)):
+    for i, (prepared, read, of_job) in enumerate(zip(request.prepared, counts, known, strict=True)):
+        calibration = request.calibration if of_job is None else of_job
         undone = Twirls((), prepared.flips).undo(read)
         if prepared.serves:
-            reference = _reference(request, prepared, reduce(add, undone))
+            reference = _reference(request, prepared, reduce(add, undone), calibration)
             for number in prepared.serves:
                 runs[number] = replace(runs[number], reference=reference)
             continue
@@ -140,7 +160,8 @@ def read_runs(
                 twirl_counts=undone,
                 flips=prepared.flips,
                 profile=prepared.profile,
-                calibration=request.calibration,
+                calibration=calibration,
+                calibration_of="request" if of_job is None else "job",
                 backend=request.backend,
                 method=prepared.method,
                 approximate=prepared.method == "stabilizer",
@@ -156,17 +177,18 @@ def read_runs(
     return runs
 
 
-def _reference(request: Request, prepared: Prepared, counts: Distribution) -> MeasuredReference:
-    by_server = request.options.get("twirling") == "server" and request.options.get("measure_twirl", False)
+def _reference(
+    request: Request, prepared: Prepared, counts: Distribution, calibration: Calibration
+) -> MeasuredReference:
     return MeasuredReference(
         counts=counts,
         expected=prepared.expected,
         profile=prepared.profile,
-        calibration=request.calibration,
+        calibration=calibration,
         backend=request.backend,
         method=prepared.method,
         created=request.created,
         skeleton=prepared.skeleton,
-        symmetric=bool(prepared.flips.any() or by_server),
+        symmetric=bool(prepared.flips.any() or flips_served(request.options)),
         notes=prepared.notes,
     )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from qcluster.device.machines.account import open_backend, open_service
-from qcluster.errors import JobError
+from qcluster.device.machines.calibration import Calibration, read_calibration
+from qcluster.device.runtime_options import sampler_options
+from qcluster.errors import JobError, QClusterError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.request import Request
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,18 @@ class Service(Protocol):
     def result(self, job_id: str) -> Any:
         """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` where it is no longer kept."""
 
+    def calibration(self, job_id: str) -> Calibration | None:
+        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job."""
+
+    def tags(self, job_id: str) -> list[str]:
+        """Tags that a job carries; `LostJobError` where there is none."""
+
+    def usage(self, job_id: str) -> float:
+        """Seconds of the machine that a job was charged with; 0 while that is not known."""
+
 
 _GONE = {404, 410}
 """What HTTP says of things that are no longer there."""
@@ -61,11 +81,13 @@ class RuntimeService:
     Args:
         backend: the machine, where it is at hand; else it is opened by the name that the request gives.
         service: a `QiskitRuntimeService`, where one is open.
+        session: an open Session or Batch that jobs go to. Who opened it closes it.
     """
 
-    def __init__(self, backend: Any = None, service: Any = None) -> None:
+    def __init__(self, backend: Any = None, service: Any = None, session: Any = None) -> None:
         self._backend = backend
         self._given = service
+        self._session = session
         self._modes: dict[str, Any] = {}
 
     @cached_property
@@ -82,7 +104,9 @@ class RuntimeService:
             raise JobError(f"{request.backend} did not take the job: {_words(error)}") from error
 
     def _mode(self, request: Request, backend: Any) -> Any:
-        """The backend itself, or one batch or session for all jobs of a request."""
+        """The open session that was given, the backend itself, or one batch or session for all jobs of a request."""
+        if self._session is not None:
+            return self._session
         from qiskit_ibm_runtime import Batch, Session
 
         kinds = {"batch": Batch, "session": Session}
@@ -104,7 +128,7 @@ class RuntimeService:
         try:
             jobs = self._service.jobs(job_tags=[tag], limit=1)
         except _failures() as error:
-            raise JobError(f"the service did not list its jobs: {_words(error)}: try again later") from error
+            raise JobError(f"the service did not list its jobs: {_words(error, _LATER)}") from error
         return str(jobs[0].job_id()) if jobs else None
 
     def state(self, job_id: str) -> JobState:
@@ -115,7 +139,7 @@ class RuntimeService:
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
             return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
         except _failures() as error:
-            raise JobError(f"the state of job {job_id} cannot be had: {_words(error)}: try again later") from error
+            raise JobError(f"the state of job {job_id} cannot be had: {_words(error, _LATER)}") from error
 
     def result(self, job_id: str) -> Any:
         """Fetch the result of a job that is done."""
@@ -125,10 +149,44 @@ class RuntimeService:
         except _failures() as error:
             if getattr(error, "status_code", None) in _GONE:
                 raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
-            raise JobError(f"the result of job {job_id} cannot be had: {_words(error)}: try again later") from error
+            raise JobError(f"the result of job {job_id} cannot be had: {_words(error, _LATER)}") from error
         if result is None:
             raise LostJobError(f"the service keeps no result of job {job_id}")
         return result
+
+    def calibration(self, job_id: str) -> Calibration | None:
+        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
+        try:
+            job = self._job(job_id)
+            began = ((job.metrics() or {}).get("timestamps") or {}).get("running")
+            if not began:
+                return None
+            return read_calibration(job.backend(), datetime.datetime.fromisoformat(began))
+        except (QClusterError, NotImplementedError, *_failures()) as error:  # type: ignore[misc]
+            _log.info("no calibration of the time of job %s: %s", job_id, _words(error))
+            return None
+
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job; one that has ended in the meantime is left as it is."""
+        job = self._job(job_id)
+        try:
+            job.cancel()
+        except _failures() as error:
+            if self.state(job_id).final:
+                return
+            raise JobError(f"job {job_id} was not cancelled: {_words(error)}") from error
+
+    def tags(self, job_id: str) -> list[str]:
+        """Tags that a job carries."""
+        return [str(tag) for tag in self._job(job_id).tags or ()]
+
+    def usage(self, job_id: str) -> float:
+        """Seconds that a job was charged with."""
+        job = self._job(job_id)
+        try:
+            return float(job.usage() or 0.0)
+        except _failures() as error:
+            raise JobError(f"the usage of job {job_id} cannot be had: {_words(error, _LATER)}") from error
 
     def _job(self, job_id: str) -> Any:
         from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
@@ -140,7 +198,7 @@ class RuntimeService:
                 f"this account has no job {job_id!r}: check the id and the account; it may also have been deleted"
             ) from error
         except _failures() as error:
-            raise JobError(f"job {job_id} cannot be reached: {_words(error)}: try again later") from error
+            raise JobError(f"job {job_id} cannot be reached: {_words(error, _LATER)}") from error
 
 
 def sampler_job(
@@ -152,17 +210,7 @@ def sampler_job(
     """
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
-    sampler = Sampler(mode=mode)
-    wanted = request.options
-    server = wanted["twirling"] == "server" and wanted["twirls"] > 1
-    sampler.options.twirling.enable_gates = server
-    sampler.options.twirling.enable_measure = server and wanted["measure_twirl"]
-    if server:
-        sampler.options.twirling.num_randomizations = wanted["twirls"]
-    if wanted["dd"] is not None:
-        sampler.options.dynamical_decoupling.enable = True
-        sampler.options.dynamical_decoupling.sequence_type = wanted["dd"]
-    sampler.options.environment.job_tags = list(tags)
+    sampler = Sampler(mode=mode, options=sampler_options(request.options, list(tags)))
     return sampler.run([(circuit,) for circuit in circuits], shots=shots)
 
 
@@ -173,7 +221,30 @@ def _failures() -> tuple[type[Exception], ...]:
     return QiskitError, RequestException, OSError, ValueError
 
 
-def _words(error: Exception) -> str:
-    """First line of an error, which never holds the credentials, since no request is quoted there."""
+_ADVICE = (
+    (
+        r"\b(429|rate.?limit|too many|quota|limit|exceed)",
+        "wait until running jobs are done, or see the limits of the plan",
+    ),
+    (r"\b(401|unauthori[sz]ed|invalid.*(token|key|credentials))", "check the API key of the account"),
+    (r"\b(403|forbidden|not authori[sz]ed|not entitled)", "check that the plan of the instance allows this"),
+    (r"\b(time|remaining|usage).*(out|left|reached|exhausted)", "see what is left of the plan's time"),
+    (
+        r"(connection|network|timed? ?out|unreachable|resolve|proxy|no route|max retries)",
+        "check the network, then try again",
+    ),
+    (r"\b5\d\d\b", "try again later"),
+)
+"""What to do about failures, by what the service says of them; the first that fits."""
+
+
+_LATER = "try again later"
+
+
+def _words(error: Exception, otherwise: str = "") -> str:
+    """First line of an error, which never holds the credentials, since no request is quoted there; and what to do."""
     text = str(getattr(error, "message", "") or error).strip().strip("'\"")
-    return (text.splitlines() or [""])[0][:300] or type(error).__name__
+    line = (text.splitlines() or [""])[0][:300] or type(error).__name__
+    kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
+    advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), otherwise)
+    return f"{line}: {advice}" if advice else line

@@ -13,17 +13,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveJob, PrimitiveResult, SamplerPubResult
+from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_choice, every
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
 from qcluster.device.run import Run
+from qcluster.device.sampler_job import SamplerJob, send
 from qcluster.device.storage import dump_circuits
 
 _REMEMBERED = 64
@@ -53,8 +53,13 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
         directory: where requests and results are kept, each in a directory of its own named by its id; see
             `qcluster.execute`.
-        options: twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation and max_circuits as in
-            `qcluster.execute`; further keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on.
+        options: twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits, reference and
+            runtime as in `qcluster.execute`; further keywords of `qcluster.mitigate`, such as ``guard=False``, are
+            passed on.
+
+    Attributes:
+        options: how circuits are run (`SamplerOptions`); may be changed between runs, each field checked as it is set.
+        default_shots: the same as ``options.shots``, by the name that Qiskit's Samplers have for it.
 
     Raises:
         ValueError, TypeError: an option that makes no sense, saying what must hold.
@@ -98,7 +103,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
             check_choice(method, noise, **chosen)
         self.backend = backend
-        self.options = Options(shots=shots, **execution)
+        self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
         self.noise = noise
         self.method = method
@@ -106,18 +111,32 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self.directory = directory
         self._compiled: dict[str, Any] = {}
 
+    @property
+    def default_shots(self) -> int:
+        """Shots of PUBs that set none."""
+        return self.options.shots  # type: ignore[no-any-return]
+
+    @default_shots.setter
+    def default_shots(self, shots: int) -> None:
+        self.options.shots = shots
+
     @cached_property
     def _machine(self) -> Machine:
         return find_machine(self.backend)
 
-    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> Any:
-        """Start sampling; the job's `result()` is a `PrimitiveResult` with one result per PUB.
+    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> SamplerJob:
+        """Compile, send to the machine, and mitigate once results are in.
 
         Args:
             pubs: circuits, or tuples (circuit, parameter values, shots), as the Sampler interface has them.
             shots: for PUBs that set none.
+
+        Returns:
+            A job: its `result()` is a `PrimitiveResult` with one result per PUB. On hardware `job_id()` is the
+            service's, and `cancel()` reaches it.
         """
-        asked = [SamplerPub.coerce(pub, self.options.shots if shots is None else shots) for pub in pubs]
+        options = self.options.frozen
+        asked = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
         for i, pub in enumerate(asked):
             if not pub.circuit.cregs:
                 warnings.warn(
@@ -126,38 +145,41 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                     UserWarning,
                     stacklevel=2,
                 )
-        job = PrimitiveJob(self._run, asked, np.random.default_rng(self.seed))
-        job._submit()
-        return job
-
-    def _run(self, pubs: list[Any], rng: np.random.Generator) -> Any:
-        """Compile each PUB once, run those of equal shots together, mitigate each parameter set."""
-        compiler, order, *seeds = rng.spawn(2 + len({pub.shots for pub in pubs}))
+        compiler, order, *seeds = np.random.default_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
         circuits = {
-            i: self._bind(pub, int(compiler.integers(2**31))) for i, pub in enumerate(pubs) if writes_bits(pub.circuit)
+            i: self._bind(pub, options, int(compiler.integers(2**31)))
+            for i, pub in enumerate(asked)
+            if writes_bits(pub.circuit)
         }
-        runs: dict[int, list[Run]] = {}
-        for amount, seed in zip(sorted({pub.shots for pub in pubs}), seeds, strict=True):
-            chosen = [i for i in circuits if pubs[i].shots == amount]
-            flat = [circuit for i in chosen for circuit in circuits[i].ravel()]
+        sent = []
+        for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
+            chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
+            flat = [circuit for bound in chosen.values() for circuit in bound.ravel()]
             if flat:
-                options = replace(self.options, shots=amount)
-                request = prepare(flat, self._machine, options, seed, compiled=True)
+                fitting = replace(options, shots=amount, twirls=min(options.twirls, amount))
+                request = prepare(flat, self._machine, fitting, seed, compiled=True)
                 place = None if self.directory is None else Path(self.directory) / request.id
-                found = iter(run_request(request, self._machine, place))
-            for i in chosen:
-                runs[i] = [next(found) for _ in range(circuits[i].size)]
-        results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(pubs)]
-        return PrimitiveResult(results, metadata={"version": 2})
+                sent.append((chosen, send(request, self._machine, place)))
 
-    def _bind(self, pub: Any, seed: int) -> npt.NDArray[np.object_]:
+        def finish() -> Any:
+            runs: dict[int, list[Run]] = {}
+            for chosen, answer in sent:
+                found = iter(answer.runs())
+                runs |= {i: [next(found) for _ in range(bound.size)] for i, bound in chosen.items()}
+            results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(asked)]
+            return PrimitiveResult(results, metadata={"version": 2})
+
+        return SamplerJob(finish, [answer for _, answer in sent])
+
+    def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
         """Compiled circuits with values bound, an array of the PUB's shape."""
-        key = hashlib.sha256(dump_circuits([pub.circuit])).hexdigest()
+        how = f"{options.optimization_level} {options.simulation}".encode()
+        key = hashlib.sha256(how + dump_circuits([pub.circuit])).hexdigest()
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
                 del self._compiled[next(iter(self._compiled))]
             check_program(pub.circuit, self._machine)
-            (self._compiled[key],) = compile_circuits([pub.circuit], self._machine, self.options, seed)
+            (self._compiled[key],) = compile_circuits([pub.circuit], self._machine, options, seed)
         bound = np.asarray(pub.parameter_values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
         for circuit in bound.ravel():
             circuit.name = pub.circuit.name
@@ -189,6 +211,65 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             return unmitigated(run.counts)
         noise = self.noise(run) if callable(self.noise) else self.noise
         return mitigate(run, noise, method=self.method, **self.mitigation)
+
+
+class SamplerOptions:
+    """Options of a sampler: the fields of `qcluster.execute`'s, checked whenever one is set.
+
+    Example:
+        >>> options = SamplerOptions(shots=100)
+        >>> options.update(twirls=8, runtime={"max_execution_time": 60})
+        >>> options.shots = 200
+        >>> options
+        SamplerOptions(shots=200, twirls=8, runtime={'max_execution_time': 60})
+
+    Raises:
+        AttributeError: there is no such option; the message says where the runtime's own are given.
+        ValueError, TypeError: a value makes no sense, or does not go with the others.
+    """
+
+    frozen: Options
+    """As they are now."""
+
+    def __init__(self, **options: Any) -> None:
+        object.__setattr__(self, "frozen", Options(**options))
+
+    def update(self, **options: Any) -> None:
+        """Set several at once; none is set where one is wrong."""
+        options = {"shots" if name == "default_shots" else name: value for name, value in options.items()}
+        unknown = sorted(set(options) - set(Options.__dataclass_fields__))
+        if unknown:
+            raise AttributeError(
+                f"options must be among {', '.join(Options.__dataclass_fields__)}; got {unknown[0]!r}. What is the "
+                f"runtime's own goes into runtime, as it has it: options.runtime = {{{unknown[0]!r}: ...}}"
+            )
+        object.__setattr__(self, "frozen", replace(self.frozen, **options))
+
+    def __getattr__(self, name: str) -> Any:
+        if name in Options.__dataclass_fields__ or name == "default_shots":
+            return getattr(self.frozen, "shots" if name == "default_shots" else name)
+        raise AttributeError(f"options have no {name!r}: they are {', '.join(Options.__dataclass_fields__)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self.update(**{name: value})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SamplerOptions) and self.frozen == other.frozen
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> Any:
+        return _rebuild_options, (vars(self.frozen),)
+
+    def __repr__(self) -> str:
+        usual = Options()
+        given = {n: getattr(self.frozen, n) for n in Options.__dataclass_fields__}
+        shown = ", ".join(f"{n}={v!r}" for n, v in given.items() if v != getattr(usual, n))
+        return f"SamplerOptions({shown})"
+
+
+def _rebuild_options(fields: dict[str, Any]) -> SamplerOptions:
+    return SamplerOptions(**fields)
 
 
 class Answers(np.ndarray):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def load_text(path: Path) -> str:
     """Read a text file; StorageError where it cannot be read, ValueError where it is no text or far too large."""
     try:
-        return read_whole(path).decode("utf-8")
+        return read_whole(path).decode("utf-8-sig")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
 

@@ -31,6 +31,10 @@ class Cloud:
         self.name = machine.name.replace("fake_", "ibm_")
         self.jobs = {}
         self.spent = 0
+        self.remembers = True
+        self.begins_as = "Completed"  # "Queued" holds jobs until `finish`
+        self.refusal = None  # what is raised where a job is sent
+        self.sessions = []  # what was opened and closed, in order
 
     def install(self, monkeypatch, home):
         """Stand behind every `QiskitRuntimeService`; accounts are saved in a home of their own."""
@@ -46,6 +50,19 @@ class Cloud:
     def account(self, token):
         """Open an account by its key, as a user does."""
         return QiskitRuntimeService(channel="ibm_quantum_platform", token=token, instance=instance_of(token)["crn"])
+
+    def earlier(self, facts, moment):
+        """Properties as they were at a moment: readout errors are 1e-4 times the hour of the day."""
+        for qubit in facts["qubits"]:
+            for one in qubit:
+                if one["name"].startswith(("prob_meas", "readout_error")):
+                    one["value"] = 1e-4 * moment.hour
+        return facts | {"last_update_date": moment.isoformat()}
+
+    def finish(self):
+        """Let all jobs that wait be done."""
+        for job in self.jobs.values():
+            job["status"] = job["status"].replace("Queued", "Completed")
 
     def delete(self, job_id):
         """Delete a job, as its owner may at any time."""
@@ -73,8 +90,11 @@ class Client:
         return self._recorded(self._cloud.machine.conf_filename)
 
     def backend_properties(self, backend_name, datetime=None, calibration_id=None):
-        """Calibration as the server tells it."""
-        return self._recorded(self._cloud.machine.props_filename)
+        """Calibration as the server tells it, now or at an earlier moment."""
+        facts = self._recorded(self._cloud.machine.props_filename)
+        if datetime is None:
+            return facts
+        return self._cloud.earlier(facts, datetime) if self._cloud.remembers else None
 
     def _recorded(self, name):
         facts = json.loads((Path(self._cloud.machine.dirname) / name).read_text())
@@ -91,14 +111,18 @@ class Client:
 
     def create_session(self, *_, **__):
         """Open a session or a batch."""
+        self._cloud.sessions.append("opened")
         return {"id": "session"}
 
     def close_session(self, session_id):
         """Close one."""
+        self._cloud.sessions.append("closed")
 
-    def program_run(self, program_id, backend_name, params, job_tags=None, session_id=None, **_):
+    def program_run(self, program_id, backend_name, params, job_tags=None, session_id=None, **told):
         """Take a job from the wire, and run it."""
         assert program_id == "executor"
+        if self._cloud.refusal is not None:
+            raise self._cloud.refusal
         converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS["v2.0"]
         program, _ = converter.decoder(converter.model(**json.loads(json.dumps(params))))
         for item in program.items:
@@ -110,8 +134,13 @@ class Client:
         self._cloud.jobs[job_id] = {
             "owner": self._token,
             "tags": list(job_tags or ()),
-            "status": "Completed",
+            "status": self._cloud.begins_as,
+            "session": session_id,
+            "told": told,
+            "params": json.loads(json.dumps(params)),
+            "program": program,
             "reason": None,
+            "running": "2026-11-26T07:30:00Z",
             "backend": backend_name,
             "results": on_the_wire(program, answer),
         }
@@ -134,6 +163,21 @@ class Client:
             "program": {"id": "executor"},
             "created": "2026-11-26T00:00:00Z",
             "tags": job["tags"],
+        }
+
+    def job_cancel(self, job_id):
+        """Cancel a job that waits; 409 where it has ended."""
+        job = self._job(job_id)
+        if job["status"] != "Queued":
+            raise RequestsApiError("409 Client Error: Job is in a final state", 409)
+        job.update(status="Cancelled", results=None)
+
+    def job_metadata(self, job_id):
+        """What was charged, 3 seconds a job once it is done, and when it ran."""
+        done = self._job(job_id)["status"] == "Completed"
+        return {
+            "usage": {"status": "final" if done else "pending", "qpu_charge_time_seconds": 3 if done else None},
+            "timestamps": {"created": "2026-11-26T00:00:00Z", "running": self._job(job_id)["running"]},
         }
 
     def jobs_get(self, limit=None, skip=None, job_tags=None, **_):

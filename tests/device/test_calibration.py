@@ -3,9 +3,20 @@ import json
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import Kraus, average_gate_fidelity, random_quantum_channel, random_unitary
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_aer.noise import (
+    NoiseModel,
+    QuantumError,
+    ReadoutError,
+    amplitude_damping_error,
+    coherent_unitary_error,
+    depolarizing_error,
+    pauli_error,
+    thermal_relaxation_error,
+)  # fmt: skip
 from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend, FakeKingston
 
 from qcluster.device import Calibration, read_calibration
@@ -115,13 +126,65 @@ def test_plain_aer_is_noiseless():
     assert not calibration.readout.any()
 
 
-def test_aer_with_its_own_model_gives_its_readout_and_admits_the_rest():
+def test_aer_with_its_own_model_gives_its_readout_and_the_infidelity_of_its_gates():
     noise = NoiseModel()
     noise.add_readout_error(ReadoutError([[0.8, 0.2], [0.3, 0.7]]), [2])
+    relaxing = thermal_relaxation_error(1e-4, 1.5e-4, 3e-6)
+    channels = {
+        ("cx", (1, 0)): QuantumError(Kraus(random_quantum_channel(4, seed=3))),
+        ("cz", (1, 2)): relaxing.tensor(relaxing).compose(depolarizing_error(0.1, 2)),
+        ("x", (0,)): coherent_unitary_error(random_unitary(2, seed=1).data),
+        ("sx", (1,)): amplitude_damping_error(0.1, 0.05),
+    }
+    for (gate, qubits), channel in channels.items():
+        noise.add_quantum_error(channel, gate, qubits)
     calibration = read_calibration(AerSimulator(noise_model=noise))
     assert calibration.readout[1:4].tolist() == [[0, 0], [0.2, 0.3], [0, 0]]
     assert not calibration.noiseless
-    assert np.isnan(calibration.error("cx", (0, 1)))
+    for (gate, qubits), channel in channels.items():
+        assert calibration.error(gate, qubits) == pytest.approx(
+            1 - average_gate_fidelity(channel.to_quantumchannel())
+        )  # fmt: skip
+    assert calibration.error("cx", (0, 1)) == calibration.error("rz", [0]) == calibration.error("sx", [0]) == 0.0
+    assert np.isnan(calibration.t1).all()
+    assert Calibration.from_json(calibration.to_json()).identity == calibration.identity
+
+
+def test_errors_of_a_place_overrule_those_of_all_places_and_errors_before_a_measurement_are_readout():
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.04, 2), ["cx"])
+    noise.add_quantum_error(depolarizing_error(0.4, 2), ["cx"], [3, 2], warnings=False)
+    noise.add_all_qubit_quantum_error(pauli_error([("X", 0.1), ("I", 0.9)]), "measure")
+    noise.add_readout_error(ReadoutError([[0.8, 0.2], [0.3, 0.7]]), [2])
+    calibration = read_calibration(AerSimulator(noise_model=noise))
+    assert [calibration.error("cx", pair) for pair in ((0, 1), (2, 3), (3, 2))] == pytest.approx([0.03, 0.03, 0.3])
+    np.testing.assert_allclose(calibration.readout[1], [0.1, 0.1])
+    np.testing.assert_allclose(calibration.readout[2], [0.9 * 0.2 + 0.1 * 0.7, 0.9 * 0.3 + 0.1 * 0.8])
+
+
+def test_an_error_that_cannot_be_read_is_unknown_and_not_the_end():
+    hadamard = QuantumCircuit(1)
+    hadamard.h(0)
+    odd = QuantumError([(hadamard, 0.1), (QuantumCircuit(1), 0.9)])
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(odd, ["sx", "measure"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.01, 1), ["x"])
+    calibration = read_calibration(AerSimulator(noise_model=noise))
+    assert np.isnan(calibration.error("sx", [0]))
+    assert np.isnan(calibration.readout).all()
+    assert calibration.error("x", [0]) == pytest.approx(0.005)
+    assert calibration.assumed_readout(0) == (0.0, 0.0)
+
+
+def test_a_model_of_more_qubits_than_the_simulator_has_is_cut():
+    noise = NoiseModel()
+    noise.add_quantum_error(depolarizing_error(0.04, 2), ["cx"], [90, 80])
+    noise.add_quantum_error(depolarizing_error(0.04, 1), ["sx"], [90])
+    noise.add_readout_error(ReadoutError([[0.8, 0.2], [0.3, 0.7]]), [90])
+    simulator = AerSimulator(noise_model=noise)
+    calibration = read_calibration(simulator)
+    assert calibration.n_qubits == simulator.num_qubits < 80
+    assert calibration.harmless
 
 
 def test_symmetric_readout_where_only_one_figure_is_published():

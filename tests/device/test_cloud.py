@@ -5,14 +5,16 @@ import json
 import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService
+from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
-from tests.device.cloud import Cloud, instance_of
+from tests.device.cloud import Client, Cloud, instance_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
 
@@ -50,6 +52,50 @@ def test_jobs_are_collected_with_the_account_that_sent_them(cloud, backend, mode
     assert run.counts.to_counts() == {"01": 30}
     assert run.job_ids == ("c001",)
     assert cloud.jobs["c001"]["owner"] == "mine"
+
+
+def test_a_run_has_the_calibration_of_the_time_when_its_job_ran(cloud, backend, tmp_path):
+    folder = submitted(backend, tmp_path)
+    cloud.jobs["c003"]["running"] = "2026-11-26T09:00:00Z"
+    runs = jobs.collect(folder, service=cloud.account("mine"))
+    now = find_machine(backend).calibration
+    for run in runs:  # the jobs hold two circuits each, three of a run: the first one tells
+        assert run.calibration_of == "job"
+        assert run.calibration.readout == pytest.approx(7e-4)
+        assert run.calibration.date == "2026-11-26T07:30:00+00:00"
+        assert run.calibration.gates_2q == now.gates_2q
+        assert run.calibration.readout.shape == now.readout.shape
+        again = Run.from_json(run.to_json())
+        assert (again.calibration_of, again.calibration.identity) == ("job", run.calibration.identity)
+    cloud.jobs.clear()
+    assert [run.calibration.identity for run in jobs.read(folder)] == [run.calibration.identity for run in runs]
+    path = folder / "calibration-0000.json"
+    path.write_text(now.to_json())
+    with pytest.raises(StorageError, match=r"calibration-0000\.json is not what was stored"):
+        jobs.read(folder)
+    path.unlink()
+    with pytest.raises(StorageError, match=r"calibration-0000\.json cannot be read"):
+        jobs.read(folder)
+
+
+@pytest.mark.parametrize("why", ["never said when it ran", "tells no properties of that time", "job deleted at once"])
+def test_where_the_service_does_not_tell_the_calibration_is_that_of_the_request(cloud, backend, monkeypatch, why):
+    if why == "never said when it ran":
+        monkeypatch.setattr(Client, "job_metadata", lambda self, job_id: {"timestamps": None})
+    elif why == "tells no properties of that time":
+        cloud.remembers = False
+    else:
+
+        def refuse(self, job_id):
+            raise RequestsApiError("404 Client Error: Job not found", 404)
+
+        monkeypatch.setattr(Client, "job_metadata", refuse)
+    (run,) = execute([flip()], backend, shots=30, seed=1)
+    assert run.calibration_of == "request"
+    assert run.calibration.identity == find_machine(backend).calibration.identity
+    older = json.loads(run.to_json())
+    del older["calibration_of"]
+    assert Run.from_json(json.dumps(older)).calibration_of == "request"
 
 
 @pytest.mark.parametrize("another", [False, True])

@@ -245,6 +245,23 @@ def test_what_cannot_be_run_is_refused_in_our_words(backend, name, circuit, mess
         MitigatedSampler(backend, shots=10, seed=1).run([circuit]).result()
 
 
+def test_a_store_within_control_flow_is_right_or_refused():
+    """Aer with noise gives 00 here without a word."""
+    circuit = QuantumCircuit(2, 2, name="storing")
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)) as otherwise:
+        circuit.x(1)
+    with otherwise:
+        circuit.store(circuit.clbits[1], expr.lift(True))
+    (run,) = execute([circuit], "aer", shots=50, seed=1)
+    assert run.counts.to_counts() == {"10": 50}
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.001, 1), ["x"])
+    for backend in ("fake_manila", AerSimulator(noise_model=noise)):
+        with pytest.raises(ValueError, match="no store within control flow; 'storing' holds one"):
+            execute([circuit], backend, shots=50, seed=1)
+
+
 def test_more_shots_than_memory_holds_are_refused(ghz):
     for backend in ("aer", "fake_manila"):
         with pytest.raises(ValueError, match=r"at most 100,000,000 on a simulator, .* got 1,000,000,000"):

@@ -38,7 +38,7 @@ def test_execute(machine, ghz, tmp_path, twirling):
     probabilities = run.counts.to_probs()
     assert run.shots >= 400
     assert probabilities.get("000", 0) + probabilities.get("111", 0) > 0.6
-    assert jobs.fetch(run.job_ids[0])[0].data.meas.num_bits == 3
+    assert jobs.fetch(run.job_ids[0], as_read=True)[0].data.meas.num_bits == 3
     (again,) = jobs.collect(tmp_path / "run")
     assert again.counts == run.counts
 

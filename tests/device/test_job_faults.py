@@ -180,7 +180,7 @@ def put(*keys, value):
         (put("seed", value=float("nan")), "numbers must be finite; got NaN"),
         (put("seed", value=1.5), "seed must be a whole number of at least 0; got 1.5"),
         (put("simulator_seed", value=2**40), "simulator_seed must be at most"),
-        (put("kind", value="oracle"), "kind must be one of simulator, model, hardware; got 'oracle'"),
+        (put("kind", value="oracle"), "kind must be one of simulator, model, backend, hardware; got 'oracle'"),
         (put("dt", value=-1), "dt must be seconds"),
         (put("id", value=7), "id must be a text; got 7"),
         (put("versions", value=["x"]), "versions must be texts by name"),

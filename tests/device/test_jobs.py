@@ -3,7 +3,9 @@ import logging
 import os
 import shutil
 import signal
+import time
 
+import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -126,6 +128,57 @@ def killed_and_resumed(request_, recording, tmp_path, last):
     return killed
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+def test_ten_thousand_circuits_survive_kills_at_random_moments(ghz, machine, tmp_path):
+    """Fifty circuits in 200 dresses each, in 100 jobs; each process that works on them lives for a random while."""
+    circuits = [ghz(3, f"number {i}") for i in range(50)]
+    options = Options(shots=200, twirls=200, max_circuits=100, optimization_level=0)
+    request = prepare(circuits, machine, options, seed=11)
+    assert sum(len(prepared.circuits) for prepared in request.prepared) == 10_000
+    outcomes = record(request)
+    rng = np.random.default_rng()
+
+    def work():
+        service = RecordedService(tmp_path / "service", outcomes)
+        if not RunFolder(tmp_path / "run").has_request():
+            jobs.submit(request, directory=tmp_path / "run", service=service)
+        jobs.collect(tmp_path / "run", service=service)
+
+    def live(seconds):
+        """Work in a process of its own, for so long; tells whether it was killed before it was done."""
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        ends = time.monotonic() + seconds
+        while (gone := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > ends:
+                os.kill(child, signal.SIGKILL)
+                gone = os.waitpid(child, 0)
+                break
+            time.sleep(0.005)
+        assert os.WIFSIGNALED(gone[1]) or os.WEXITSTATUS(gone[1]) == 0
+        return os.WIFSIGNALED(gone[1])
+
+    began = time.monotonic()
+    request.to_json()
+    reading = time.monotonic() - began  # what a process must read again before it can do anything
+    kills = 0
+    while live(float(rng.uniform(0, 12 * reading))):
+        kills += 1
+    assert kills >= 3
+    tags = [job["tag"] for job in RecordedService(tmp_path / "service", outcomes).jobs().values()]
+    assert sorted(tags) == sorted(f"{request.id}.{part}.1" for part in range(100)), "nothing sent twice"
+    runs = jobs.read(tmp_path / "run")
+    assert len(runs) == 50
+    assert all(run.shots == 200 and set(run.counts.to_counts()) <= {"000", "111"} for run in runs)
+    print(f"{kills} kills")
+
+
 def in_a_child(work):
     """Run in a fork; tells whether it was killed."""
     child = os.fork()
@@ -209,8 +262,12 @@ def test_results_never_change_and_are_not_read_without_their_run(request_, servi
 
 def test_fetch_needs_an_id_only(request_, service, tmp_path):
     jobs.submit(request_, directory=tmp_path / "run", service=service)
-    result = jobs.fetch("job-000", service=service)
+    with pytest.raises(JobError, match=rf"job-000 is a part of the run {request_.id}, .*: qcluster jobs collect"):
+        jobs.fetch("job-000", service=service)  # the flips of its twirls are not known there
+    result = jobs.fetch("job-000", as_read=True, service=service)
     assert result[0].data.meas.num_shots == 30
+    service.set("job-000", tag="somebody's own")
+    assert jobs.fetch("job-000", service=service)[0].data.meas.num_shots == 30
     with pytest.raises(JobError, match="no job 'nothing'"):
         jobs.fetch("nothing", service=service)
 

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, depolarizing_error
 
@@ -36,8 +37,11 @@ def test_readout_stays_asymmetric_unless_measurements_are_twirled(run):
     untwirled = dataclasses.replace(run, flips=np.zeros_like(run.flips))
     readout = untwirled.faults.readout
     assert (readout[:, 0] != readout[:, 1]).any()
-    served = dataclasses.replace(untwirled, options={"twirling": "server", "measure_twirl": True})
+    options = {"twirling": "server", "measure_twirl": True, "twirls": 4}
+    served = dataclasses.replace(untwirled, options=options)
     np.testing.assert_array_equal(served.faults.readout, run.faults.readout)
+    single = dataclasses.replace(untwirled, options={**options, "twirls": 1})  # which the runtime does not twirl
+    np.testing.assert_array_equal(single.faults.readout, readout)
 
 
 def test_a_saved_profile_still_gives_the_faults(run):
@@ -72,12 +76,24 @@ def test_counts_that_the_circuit_cannot_have_made_are_not_destroyed(run):
     assert qc.metrics.hellinger_fidelity(fixed.distribution, counts) > 0.95
 
 
-def test_runs_without_published_noise_are_mitigated_by_their_counts(ghz):
+def test_the_noise_model_of_a_simulator_is_read(ghz):
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
     (bare,) = execute([ghz(3)], AerSimulator(noise_model=noise), shots=500, seed=1)
+    assert bare.faults.expected_faults > 0.01
+    assert bare.faults_missing == ""
+    assert qc.mitigate(bare).method == "circuit"
+
+
+def test_runs_without_published_noise_are_mitigated_by_their_counts_and_say_so(ghz):
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 1), ["reset"])
+    (bare,) = execute([ghz(3)], AerSimulator(noise_model=noise), shots=500, seed=1)
     assert bare.faults is None
-    assert qc.mitigate(bare).method == "mixture"
+    fixed = qc.mitigate(bare)
+    assert fixed.method == "mixture"
+    assert fixed.reason.startswith("no fault patterns of the circuit (aer_simulator")
+    assert "publishes no errors); by the counts alone: " in fixed.reason
     with pytest.raises(ValueError, match=r"needs fault patterns .*, or a Run that has them; got none"):
         qc.mitigate(bare, method="circuit")
 
@@ -92,11 +108,38 @@ def test_runs_without_noise_come_back_as_they_came(ghz):
     assert qc.mitigate(clean, method="mixture").method == "mixture"
 
 
-def test_control_flow_is_left_to_the_counts(run, feed_forward):
-    profile = qc.read_profile(feed_forward, run.calibration)
-    odd = dataclasses.replace(run, profile=profile, counts=qc.Distribution.of({"111": 300, "011": 20, "101": 20}))
+def test_feed_forward_is_undone_as_well(feed_forward):
+    (run,) = execute([feed_forward], "fake_torino", shots=4000, seed=5)
+    fixed = qc.mitigate(run)
+    assert fixed.method == "circuit"
+    ideal = {"000": 0.5, "111": 0.5}
+    assert qc.metrics.hellinger_fidelity(run.counts, ideal) < 0.99
+    assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal) > 0.995
+
+
+def test_what_cannot_be_read_is_said(run):
+    circuit = QuantumCircuit(3, 3)
+    circuit.ccx(0, 1, 2)
+    circuit.measure([0, 1, 2], [0, 1, 2])
+    counts = qc.Distribution.of({"111": 300, "011": 20, "101": 20})
+    odd = dataclasses.replace(run, profile=qc.read_profile(circuit, run.calibration), counts=counts)
     assert odd.faults is None
-    assert qc.mitigate(odd).method == "mixture"
+    assert odd.faults_missing == "the circuit must hold gates on one or two qubits; got 'ccx'"
+    alone = qc.mitigate(counts)
+    fixed = qc.mitigate(odd)
+    assert (
+        fixed.reason == f"no fault patterns of the circuit ({odd.faults_missing}); by the counts alone: {alone.reason}"
+    )
+    assert fixed.distribution == alone.distribution
+    assert qc.mitigate(odd, method="mixture").reason == alone.reason
+
+
+def test_only_bits_that_were_flipped_are_read_as_well_as_badly(run):
+    flips = run.flips.copy()
+    flips[:, 2] = False
+    some = dataclasses.replace(run, flips=flips).faults.readout
+    assert some[2, 0] != some[2, 1]
+    np.testing.assert_array_equal(some[[0, 1, 3, 4]], run.faults.readout[[0, 1, 3, 4]])
 
 
 def test_the_sampler_uses_the_circuit_where_it_can(ghz):

@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
 from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import RXGate, RYGate, RZXGate, RZZGate, get_standard_gate_name_mapping
 from qiskit.providers.fake_provider import GenericBackendV2
-from qiskit.quantum_info import Operator
+from qiskit.quantum_info import PTM, Operator, SuperOp
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, coherent_unitary_error
 
@@ -201,6 +202,105 @@ def test_gates_without_twirl_are_named():
     circuit = QuantumCircuit(2)
     circuit.rzz(0.3, 0, 1)
     assert "rzz gates are not twirled" in twirl(circuit, 2, seed=1).notes[0]
+
+
+def clifford_gates():
+    return {
+        **{name: get_standard_gate_name_mapping()[name] for name in ("cx", "cy", "cz", "dcx", "ecr", "iswap", "swap")},
+        "rzz(pi/2)": RZZGate(np.pi / 2),
+        "rzz(-pi/2)": RZZGate(-np.pi / 2),
+        "rzz(5 pi/2)": RZZGate(5 * np.pi / 2),
+    }
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("name", clifford_gates())
+def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name, balanced):
+    """A coherent error behind the gate, averaged over the frames that come: its Pauli transfer matrix is diagonal.
+
+    All 16 frames must come, each with the Paulis behind that undo those before it.
+    """
+    gate = clifford_gates()[name]
+    circuit = QuantumCircuit(2)
+    circuit.append(gate, [0, 1])
+    error = Operator(RZXGate(0.4)).compose(RXGate(0.3), [0]).compose(RYGate(0.2), [1])
+    frames = {}
+    for dressed in twirl(circuit, 400, seed=3, measure=False, balanced=balanced).circuits:
+        place = next(i for i, item in enumerate(dressed.data) if len(item.qubits) == 2)
+        assert dressed.data[place].operation == gate, "the gate itself stays what it was"
+        before, behind = dressed.copy_empty_like(), dressed.copy_empty_like()
+        for i, item in enumerate(dressed.data):
+            if i != place:
+                (before if i < place else behind).append(item)
+        undone = Operator(gate).adjoint()
+        frames[Operator(before).data.round(6).tobytes()] = (
+            undone.compose(Operator(before)).compose(gate).compose(error).compose(Operator(behind))
+        )
+    assert len(frames) == 16
+    channel = sum((SuperOp(one).data for one in frames.values()), np.zeros((16, 16), complex)) / 16
+    matrix = PTM(SuperOp(channel)).data.real
+    bare = PTM(error).data.real
+    assert abs(matrix - np.diag(np.diag(matrix))).max() < 1e-10
+    assert np.allclose(np.diag(matrix), np.diag(bare)), "twirling keeps the diagonal"
+    assert abs(bare - np.diag(np.diag(bare))).max() > 0.1, "without it the error is coherent"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_balanced_draws_give_each_qubit_each_pauli_equally_often(seed):
+    circuit = QuantumCircuit(3)
+    circuit.cx(0, 1)
+    circuit.ecr(1, 2)
+    circuit.rzz(np.pi / 2, 0, 2)
+    seen = {0: [], 1: []}
+    for dressed in twirl(circuit, 8, seed=seed, measure=False, balanced=True).circuits:
+        assert unitary(dressed).equiv(unitary(circuit))
+        pauli = dict.fromkeys(range(3), "i")
+        for item in dressed.data:
+            place = [dressed.find_bit(q).index for q in item.qubits]
+            if len(place) == 2:
+                break  # what stands before the first gate is of no other
+            pauli[place[0]] = item.name
+        for q in (0, 1):
+            seen[q].append(pauli[q])
+    for q in (0, 1):
+        assert sorted(seen[q][:4]) == sorted(seen[q][4:]) == ["i", "x", "y", "z"]
+    first = twirl(circuit, 3, seed=seed, balanced=True).circuits
+    assert list(first) == list(twirl(circuit, 8, seed=seed, balanced=True).circuits[:3])
+
+
+@pytest.mark.parametrize("gate", TARGETS)
+def test_balanced_dresses_keep_distribution_and_gates_of_the_machine(gate):
+    circuit = random_circuit(5, gate)
+    twirls = twirl(circuit, 6, TARGETS[gate], seed=5, balanced=True)
+    ideal = Distribution.of(exact_counts(circuit))
+    for dressed, read in zip(twirls.circuits, twirls.undo(map(exact_counts, twirls.circuits)), strict=True):
+        assert set(dressed.count_ops()) <= set(TARGETS[gate].operation_names)
+        assert metrics.total_variation(read, ideal) < 1e-9
+
+
+def test_quarter_turns_are_twirled_with_the_gates_of_the_machine_and_in_control_flow():
+    target = GenericBackendV2(3, ["rzz", "id", "rz", "sx", "x"], seed=0, control_flow=True).target
+    circuit = QuantumCircuit(3, 3)
+    circuit.sx(0)
+    circuit.rzz(np.pi / 2, 0, 1)
+    circuit.rzz(0.3, 1, 2)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.rzz(-np.pi / 2, 1, 2)
+        circuit.sx(1)
+    circuit.sx(1)
+    circuit.measure([1, 2], [1, 2])
+    twirls = twirl(circuit, 8, target, seed=3)
+    assert any("rzz gates are not twirled" in note for note in twirls.notes), "the one by 0.3 is not"
+    for dressed, read in zip(
+        twirls.circuits, twirls.undo([dynamic_distribution(c) for c in twirls.circuits]), strict=True
+    ):
+        inner = next(item.operation.blocks[0] for item in dressed.data if item.name == "if_else")
+        angles = [item.params[0] for block in (dressed, inner) for item in block.data if item.name == "rzz"]
+        assert angles == [np.pi / 2, 0.3, -np.pi / 2]
+        assert {item.name for item in inner.data} <= set(target.operation_names)
+        assert metrics.total_variation(read, dynamic_distribution(circuit)) < 1e-9
+    assert len({str(dressed.count_ops()) for dressed in twirls.circuits}) > 1
 
 
 @pytest.mark.parametrize(("gates", "turn"), [(["rz", "sx"], "sx"), (["u"], "u"), (["u3"], "u3")])

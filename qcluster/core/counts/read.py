@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
+from qcluster.core.counts.nested import is_wrapped, unwrap
 
 MOST_SHOTS = 2.0**63
 """Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
@@ -28,6 +29,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
     """
     if isinstance(source, Mapping):
+        if is_wrapped(source):
+            return _read_inner(source, num_bits)
         return _read_mapping(source, num_bits)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
         return _read_shots(source, num_bits)
@@ -37,6 +40,10 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_registers({"data": source}, num_bits)
     if hasattr(getattr(source, "data", None), "items"):
         return _read_registers(dict(source.data.items()), num_bits)
+    if hasattr(source, "quasi_dists"):
+        return _read_inner({"quasi_dists": source.quasi_dists}, num_bits)
+    if hasattr(source, "results") and callable(getattr(source, "to_dict", None)):
+        return _read_inner(source.to_dict(), num_bits)
     if hasattr(source, "bits") and hasattr(source, "weights"):
         check_width(source.bits.shape[1], num_bits)
         return source
@@ -47,9 +54,20 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             return read(source[0], num_bits)
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
     raise TypeError(
-        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult or Distribution; "
+        "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult, Result or Distribution; "
         f"got {_describe(source)}"
     )
+
+
+def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
+    """Read counts that are wrapped, of the width that the wrapping says."""
+    inner = unwrap(source)
+    if inner.width is not None:
+        if not isinstance(inner.width, Integral) or isinstance(inner.width, bool) or inner.width < 1:
+            raise ValueError(f"the number of bits must be a whole number of at least 1; got {inner.width!r}")
+        check_width(int(inner.width), num_bits)
+        num_bits = int(inner.width)
+    return read(inner.counts, num_bits)
 
 
 def _describe(source: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.device.circuits import pauli
+from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -37,8 +38,9 @@ def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
     blocks: dict[int, int] = {}
     for i, item in enumerate(circuit.data):
         qubits = [index[q] for q in item.qubits]
-        if item.name in {"measure", "reset"}:
-            latest.pop(qubits[0], None)
+        if item.name in {"measure", "reset"} or has_blocks(item):
+            for q in qubits:
+                latest.pop(q, None)
         elif len(qubits) == 2 and item.name != "barrier":
             before = latest.get(qubits[0], -1)
             joined = before >= 0 and before == latest.get(qubits[1], -2)

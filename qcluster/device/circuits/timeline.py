@@ -115,9 +115,18 @@ def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
     return gates, used, int(depth.max(initial=0))
 
 
-def lengths(circuit: QuantumCircuit, calibration: Calibration | None, dt: float | None) -> list[float]:
-    """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown."""
-    index = {bit: i for i, bit in enumerate(circuit.qubits)}
+def lengths(
+    circuit: QuantumCircuit, calibration: Calibration | None, dt: float | None, qubits: Sequence[int] | None = None
+) -> list[float]:
+    """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown.
+
+    Args:
+        circuit: the circuit, or a block of one.
+        calibration: of the machine.
+        dt: seconds per unit of a delay in "dt".
+        qubits: of a block: its physical qubits.
+    """
+    index = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     result = []
     for item in circuit.data:
         if item.name == "delay":

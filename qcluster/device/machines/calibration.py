@@ -7,6 +7,7 @@ copy of the published figures, cut loose from the backend, that goes to JSON and
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 from collections.abc import Sequence
@@ -20,7 +21,8 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.frozen import Frozen
-from qcluster.device.machines import published
+from qcluster.device.machines import ibm_files, published
+from qcluster.device.machines.model import read_model
 from qcluster.device.storage import (
     check_format,
     decode_floats,
@@ -29,7 +31,8 @@ from qcluster.device.storage import (
     load_text,
     reading,
 )
-from qcluster.files import write_whole
+from qcluster.errors import CalibrationError
+from qcluster.files import parse_json, write_whole
 
 Floats = npt.NDArray[np.float64]
 
@@ -333,8 +336,21 @@ class Calibration(Frozen):
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
-        """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
-        return cls.from_json(load_text(Path(path)))
+        """Read a file that `save` wrote, or one of IBM's: the CSV that the platform's page offers for a machine, or
+        ``BackendProperties.to_dict()`` as JSON.
+
+        Raises:
+            ValueError: it is none of these, or damaged.
+            StorageError: it cannot be read.
+        """
+        text = load_text(Path(path))
+        if ibm_files.is_csv(text):
+            with reading("calibration in CSV"):
+                return cls(**ibm_files.from_csv(text, Path(path).stem))
+        if '"backend_name"' in text and ibm_files.is_properties(content := parse_json(text)):
+            with reading("BackendProperties document"):
+                return cls(**ibm_files.from_properties(content))
+        return cls.from_json(text)
 
 
 def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -> float:
@@ -342,15 +358,20 @@ def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -
 
 
 @own_errstate
-def read_calibration(backend: Any) -> Calibration:
+def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calibration:
     """Copy the published figures of a backend, fake or real, with the same code.
 
     Gate errors and lengths come from the backend's target, because the properties of newer machines list gates that
     the machine does not offer. Both readout errors come from the properties, where the target knows only their mean;
-    T2 is cut at 2 T1. A plain simulator gives `Calibration.ideal`.
+    T2 is cut at 2 T1. A plain simulator gives `Calibration.ideal`, one with a noise model of its own what this says:
+    readout errors, and the average infidelity of the channel behind each gate.
 
     Args:
         backend: a Qiskit `BackendV2`.
+        at: of a real machine: what it had published at this moment; by default now.
+
+    Raises:
+        CalibrationError: the machine does not tell what it had published then.
 
     Returns:
         The calibration. Reading 133 qubits takes some 10 ms and no network beyond what the backend needs itself.
@@ -361,14 +382,17 @@ def read_calibration(backend: Any) -> Calibration:
         >>> read_calibration(GenericBackendV2(3, seed=1)).readout.shape
         (3, 2)
     """
-    target = backend.target
+    when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
+    target = backend.target_history(**when) if when else backend.target
     name = str(backend.name)
     n = int(target.num_qubits or backend.num_qubits or _UNLIMITED)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
-    properties = backend.properties() if callable(getattr(backend, "properties", None)) else None
+    properties = backend.properties(**when) if callable(getattr(backend, "properties", None)) else None
+    if at is not None and properties is None:
+        raise CalibrationError(f"{name} tells nothing of what it had published at {at.isoformat()}")
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:
         ideal = Calibration.ideal(n, backend=name)
-        return ideal if noise is None or noise.is_ideal() else _with_model_readout(ideal, noise)
+        return ideal if noise is None or noise.is_ideal() else _of_model(ideal, noise)
     t1, t2 = published.coherence(target, properties, n)
     readout, symmetric, length = published.readout(target, properties, n)
     ones, twos = published.gate_names(target)
@@ -376,13 +400,7 @@ def read_calibration(backend: Any) -> Calibration:
     pairs = sorted({tuple(map(int, qargs)) for gate in twos for qargs in target[gate]})
     errors_1q, durations_1q = published.gate_tables(target, ones, places)
     errors_2q, durations_2q = published.gate_tables(target, twos, pairs)
-    dead_qubits: npt.NDArray[np.bool_] = np.logical_or(
-        published.dead(errors_1q).any(axis=0), (readout >= 1).any(axis=1)
-    )
-    dead_2q = published.dead(errors_2q)
-    dead_couplings: npt.NDArray[np.bool_] = np.logical_and(
-        dead_2q.any(axis=0), (dead_2q | np.isnan(errors_2q)).all(axis=0)
-    )
+    dead_qubits, dead_couplings = published.dead_masks(errors_1q, readout, errors_2q)
     if properties is not None:
         dead_qubits[[q for q in properties.faulty_qubits() if q < n]] = True
         faulty = {tuple(gate.qubits) for gate in properties.faulty_gates() if len(gate.qubits) == 2}
@@ -400,13 +418,12 @@ def read_calibration(backend: Any) -> Calibration:
     )  # fmt: skip
 
 
-def _with_model_readout(ideal: Calibration, noise: Any) -> Calibration:
-    """Readout errors of a simulator's own noise model; its gate errors have no name and stay unknown (NaN)."""
-    readout = np.zeros((ideal.n_qubits, 2))
-    for error in noise.to_dict()["errors"]:
-        if error["type"] == "roerror" and np.shape(error["probabilities"]) == (2, 2):
-            matrix = np.asarray(error["probabilities"], dtype=float)
-            for (qubit,) in error.get("gate_qubits") or [(q,) for q in range(ideal.n_qubits)]:
-                readout[qubit] = matrix[0, 1], matrix[1, 0]
+def _of_model(ideal: Calibration, noise: Any) -> Calibration:
+    """Calibration of a simulator by its own noise model, which knows no times."""
+    known = read_model(noise, ideal.n_qubits)
     unknown = np.full(ideal.n_qubits, np.nan)
-    return dataclasses.replace(ideal, t1=unknown, t2=unknown, readout=readout)
+    return dataclasses.replace(
+        ideal, **known._asdict(), t1=unknown, t2=unknown,
+        durations_1q=np.full(known.errors_1q.shape, np.nan), durations_2q=np.full(known.errors_2q.shape, np.nan),
+        dead_couplings=np.zeros(len(known.couplings), dtype=bool),
+    )  # fmt: skip

@@ -14,7 +14,10 @@ from qcluster.device.machines.calibration import Calibration, read_calibration
 if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
-Kind = Literal["simulator", "model", "hardware"]
+Kind = Literal["simulator", "model", "backend", "hardware"]
+
+_RECORDED = {"qiskit_ibm_runtime.FakeBackendV2", "qiskit.GenericBackendV2", "qiskit.BasicSimulator"}
+"""Local backends that publish a noise, or have none, and whose own `run` gives no more than our simulation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +27,13 @@ class Machine:
     backend: Any
     """The Qiskit backend."""
     kind: Kind
-    """"simulator": an AerSimulator, run as it is. "model": any other local backend, of which we simulate the published
-    noise. "hardware": a real machine behind the runtime service."""
+    """"simulator": an AerSimulator, run as it is. "model": a recorded or generic machine, of which we simulate the
+    published noise. "backend": anybody else's backend, run as it is by its own `run`. "hardware": a real machine behind
+    the runtime service."""
     calibration: Calibration
     """What it published when we looked."""
+    session: Any = None
+    """The open Session or Batch that jobs go to; it stays open."""
 
     @property
     def name(self) -> str:
@@ -37,7 +43,9 @@ class Machine:
     @property
     def gates(self) -> Target | None:
         """The target that inserted gates must respect; None on a simulator that takes any gate anywhere."""
-        return self.backend.target if self.calibration.gates_2q else None
+        anywhere = self.kind == "simulator" and getattr(self.backend, "coupling_map", None) is None
+        inside = self.calibration.gates_2q or self.kind == "backend"
+        return self.backend.target if inside and not anywhere else None
 
     @property
     def clock(self) -> float | None:
@@ -68,11 +76,12 @@ def find_machine(backend: Any) -> Machine:
     """Find out what a backend is, by name or by itself.
 
     Args:
-        backend: a Qiskit backend, or a name: "aer" (a noiseless simulator), "fake_torino" and the like (IBM's recorded
-            machines), "least_busy" or the name of a real machine such as "ibm_torino" (needs an account).
+        backend: a Qiskit backend, an open Session or Batch of the runtime, or a name: "aer" (a noiseless simulator),
+            "fake_torino" and the like (IBM's recorded machines, also "FakeTorino"), "least_busy" or the name of a real
+            machine such as "ibm_torino" (needs an account).
 
     Raises:
-        ValueError: no recorded machine has this name; the message suggests near ones.
+        ValueError: no simulator and no recorded machine has this name; the message suggests near ones.
         TypeError: not a name and not a backend.
         AccountError: there is no account, the service refuses it, or it knows no such machine.
 
@@ -82,37 +91,63 @@ def find_machine(backend: Any) -> Machine:
         ('model', (5, 2))
     """
     if isinstance(backend, str):
-        backend = _by_name(backend)
+        backend = open_named(backend)
+    session = backend if hasattr(backend, "session_id") and callable(getattr(backend, "backend", None)) else None
+    if session is not None:
+        # Publicly a session tells no more than the name of its backend, by which a local one is not found again.
+        backend = getattr(session, "_backend", None) or session.service.backend(session.backend())
     if not hasattr(backend, "target"):
         raise TypeError(f"backend must be a Qiskit backend or its name; got {type(backend).__name__}")
-    return Machine(backend, _kind(backend), read_calibration(backend))
+    kind = _kind(backend)
+    return Machine(backend, kind, read_calibration(backend), session if kind == "hardware" else None)
 
 
 def _kind(backend: Any) -> Kind:
     names = {base.__module__.split(".")[0] + "." + base.__name__ for base in type(backend).__mro__}
     if "qiskit_aer.AerBackend" in names:
         return "simulator"
-    return "hardware" if "qiskit_ibm_runtime.IBMBackend" in names or hasattr(backend, "service") else "model"
+    if "qiskit_ibm_runtime.IBMBackend" in names or hasattr(backend, "service"):
+        return "hardware"
+    return "model" if names & _RECORDED else "backend"
 
 
-def _by_name(name: str) -> Any:
-    if name == "aer":
+_NOISELESS = ("aer", "aer_simulator")
+
+
+def open_named(name: str) -> Any:
+    """Open a backend by name; only names that may be those of real machines need an account.
+
+    Raises:
+        ValueError: it can only be meant for a simulator or a recorded machine, and there is none of this name.
+        AccountError: as in `find_machine`.
+    """
+    if name in _NOISELESS:
         from qiskit_aer import AerSimulator
 
         return AerSimulator()
-    if name.startswith("fake_"):
-        return _recorded(name)
-    return open_backend(name)
+    if name == "basic_simulator":
+        from qiskit.providers.basic_provider import BasicSimulator
 
-
-def _recorded(name: str) -> Any:
+        return BasicSimulator()
     from qiskit_ibm_runtime import fake_provider
 
     known = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
-    cls = known.get(name.replace("_", "").lower())
-    if cls is None:
-        names = [f"fake_{other.removeprefix('fake')}" for other in known]
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"backend must name a recorded machine such as 'fake_torino'; got {name!r}{hint}")
-    return getattr(fake_provider, cls)()
+    plain = name.replace("_", "").lower()
+    if plain.startswith("fake"):
+        cls = known.get(plain) or known.get(plain.removesuffix("v2"))
+        if cls is not None:
+            return getattr(fake_provider, cls)()
+    elif name == "least_busy" or (name.startswith("ibm") and "simulator" not in name):
+        return open_backend(name)
+    names = [f"fake_{other.removeprefix('fake')}" for other in known]
+    if "simulator" in plain or plain.startswith(("aer", "statevector")):
+        near = ["aer"]
+    elif f"fake_{plain}" in names:
+        near = [f"fake_{plain}", f"ibm_{plain}"]
+    else:
+        near = difflib.get_close_matches(name if plain.startswith("fake") else f"fake_{plain}", names, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(
+        "backend must name a simulator ('aer'), a recorded machine such as 'fake_torino', or a real one such as "
+        f"'ibm_torino' or 'least_busy'; got {name!r}{hint}"
+    )

@@ -73,3 +73,13 @@ def gate_tables(
 def dead(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """True where an error is 1 or more; a gate with an error rate elsewhere but none here is another matter (NaN)."""
     return np.nan_to_num(errors, nan=0.0) >= 1
+
+
+def dead_masks(
+    errors_1q: npt.NDArray[np.float64], readout: npt.NDArray[np.float64], errors_2q: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which qubits (n,) and couplings (n_couplings,) are dead by their published errors."""
+    dead_2q = dead(errors_2q)
+    qubits: npt.NDArray[np.bool_] = np.logical_or(dead(errors_1q).any(axis=0), (readout >= 1).any(axis=1))
+    couplings: npt.NDArray[np.bool_] = np.logical_and(dead_2q.any(axis=0), (dead_2q | np.isnan(errors_2q)).all(axis=0))
+    return qubits, couplings

@@ -9,7 +9,7 @@ the fault is averaged over draws that take Y with probability sin^2.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -17,15 +17,17 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.bits import Words
-from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, FaultMasks, merge_masks
-from qcluster.device.circuits import pauli
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.device.circuits.timeline import measurements
-from qcluster.device.noise.walk import Coupling, Event, Fault, Measure, PairFault, Reset, Turn, walk
+from qcluster.device.noise.backward import Backward, is_clifford
+from qcluster.device.noise.walk import walk
+from qcluster.device.runtime_options import flips_served
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
+    from qcluster.core.counts.distribution import Distribution
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
@@ -36,6 +38,10 @@ _log = logging.getLogger(__name__)
 
 class RunLike(Protocol):
     """What the faults of a run follow from; `qcluster.device.run.Run`, which asks for them here, has it all."""
+
+    @property
+    def counts(self) -> Distribution:
+        """What it read, flips undone."""
 
     @property
     def profile(self) -> Profile:
@@ -82,6 +88,7 @@ def fault_masks(
     dt: float | None = None,
     draws: int = 64,
     seed: int | np.random.Generator | None = 0,
+    counts: Distribution | None = None,
 ) -> FaultMasks:
     """Find which measured bits each fault of a compiled circuit flips, and how often the calibration expects it.
 
@@ -98,12 +105,15 @@ def fault_masks(
         dt: seconds per unit of a delay given in "dt"; needed only if there are such delays.
         draws: branches to average over where the circuit is not Clifford.
         seed: of these branches.
+        counts: of the circuit, from which it is read how often the conditions of its control flow hold; without them,
+            each bit of a condition is as often 0 as 1.
 
     Returns:
         FaultMasks. Cost: some 20 microseconds a gate, a millisecond where the circuit is not Clifford.
 
     Raises:
-        ValueError: control flow, gates on more than two qubits, free parameters, a qubit outside the calibration.
+        ValueError: gates on more than two qubits, free parameters, a qubit outside the calibration, counts of another
+            width, a classical program that cannot be read (see `qcluster.device.circuits.conditions`).
         CalibrationError: the calibration lists no such gate there.
 
     Example:
@@ -114,9 +124,10 @@ def fault_masks(
         >>> fault_masks(circuit, Calibration.ideal(2)).expected_faults
         0.0
     """
-    back, readout = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
     masks, rates, kind = back.collect(_neighbours(circuit, calibration))
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, readout)
+    return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +157,11 @@ def located_faults(
     dt: float | None = None,
     draws: int = 64,
     seed: int | np.random.Generator | None = 0,
+    counts: Distribution | None = None,
 ) -> Located:
     """Find what `fault_masks` finds, place by place; arguments, errors and cost as there."""
     rng = np.random.default_rng(seed)
-    back, readout = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng)
+    back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
     found = [(place, *part[:2]) for place, part in zip(back.places, back.found, strict=True)]
     for i, j in _neighbours(circuit, calibration):
         mask = np.zeros((1, back.n_words), dtype=np.uint64)
@@ -167,25 +179,27 @@ def located_faults(
     keep = masks.any(axis=1)
     keys, slot = np.unique(np.column_stack([at, masks])[keep], axis=0, return_inverse=True)
     total = np.bincount(slot.ravel(), rates[keep], len(keys)).astype(np.float64)
-    return Located(places, keys[:, 0].astype(np.int64), keys[:, 1:], total, readout, circuit.num_clbits)
+    return Located(places, keys[:, 0].astype(np.int64), keys[:, 1:], total, back.readout, circuit.num_clbits)
 
 
 def _go_back(
     circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None, draws: int,
-    rng: np.random.Generator,
-) -> tuple[_Backward, Floats]:  # fmt: skip
-    """Carry what is read back through a circuit, past all its faults; and readout errors, (n_bits, 2)."""
+    rng: np.random.Generator, counts: Distribution | None,
+) -> Backward:  # fmt: skip
+    """Carry what is read back through a circuit, past all its faults."""
+    if counts is not None and counts.n_bits != circuit.num_clbits:
+        raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
     if circuit.num_qubits > calibration.n_qubits:
         raise ValueError(
             f"the circuit must fit the calibration's {calibration.n_qubits} qubits; it has {circuit.num_qubits}"
         )
-    walked = walk(circuit, calibration, idle=idle, dt=dt)
-    clifford = all(_is_clifford(event) for event in walked.events)
-    back = _Backward(circuit.num_clbits, 1 if clifford else draws, rng)
-    for event in reversed(walked.events):
+    events = walk(circuit, calibration, idle=idle, dt=dt)
+    clifford = all(is_clifford(event) for event in events)
+    back = Backward(circuit.num_clbits, 1 if clifford else draws, rng, counts)
+    for event in reversed(events):
         if event is not None:
             back.step(event)
-    return back, walked.readout
+    return back
 
 
 @own_errstate
@@ -221,31 +235,36 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         idle=run.method == "hardware",
         dt=run.profile.dt if dt is None else dt,
         draws=draws,
+        counts=run.counts,
     )
-    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
-    return faults.symmetrised() if run.flips.any() or by_server else faults
+    return as_twirled(faults, run)
+
+
+def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
+    """Make the readout of the bits symmetric that a run measured with flips, undone in its counts."""
+    if flips_served(run.options):
+        return faults.symmetrised()
+    flipped = np.atleast_1d(run.flips.any(axis=0))[:, None]
+    return replace(faults, readout=np.where(flipped, faults.readout.mean(axis=1, keepdims=True), faults.readout))
 
 
 @own_errstate
-def known_faults(run: RunLike) -> FaultMasks | None:
-    """Find the fault masks of a run, or None: no noise is published, or the circuit is beyond `fault_masks`."""
+def known_faults(run: RunLike) -> tuple[FaultMasks | None, str]:
+    """Find the fault masks of a run; where there are none, None and the reason in words.
+
+    The reason is empty where the run is known to have no noise.
+    """
     from qiskit.exceptions import QiskitError
 
-    if run.noiseless or run.calibration.noiseless:
-        return None
+    if run.noiseless:
+        return None, ""
+    if run.calibration.harmless:
+        return None, f"{run.calibration.backend} publishes no errors"
     try:
-        return run_faults(run)
+        return run_faults(run), ""
     except (ValueError, QClusterError, QiskitError) as error:
         _log.info("no fault patterns for %s: %s", run, error)
-        return None
-
-
-def _is_clifford(event: Event | None) -> bool:
-    if isinstance(event, Turn):
-        return bool(np.allclose(event.squares, event.squares.round(), atol=1e-6))
-    if isinstance(event, Coupling):
-        return bool(np.isclose(np.sin(2 * event.angle), 0, atol=1e-6))
-    return True
+        return None, str(error)
 
 
 def _neighbours(circuit: QuantumCircuit, calibration: Calibration) -> list[tuple[int, int]]:
@@ -254,78 +273,3 @@ def _neighbours(circuit: QuantumCircuit, calibration: Calibration) -> list[tuple
     bit_of = {int(qubit): bit for bit, qubit in enumerate(measured) if qubit >= 0}
     pairs = {tuple(sorted((int(a), int(b)))) for a, b in calibration.couplings}
     return [(bit_of[a], bit_of[b]) for a, b in sorted(pairs) if a in bit_of and b in bit_of]
-
-
-class _Backward:
-    """Patterns that X, Y, Z at the current place of each qubit would flip, one set for each draw."""
-
-    def __init__(self, n_bits: int, draws: int, rng: np.random.Generator) -> None:
-        self.n_words = max(1, (n_bits + 63) // 64)
-        self.draws = draws
-        self.rng = rng
-        self.flips: dict[int, npt.NDArray[np.uint64]] = {}
-        self.written: set[int] = set()
-        self.found: list[tuple[Words, Floats, int]] = []
-        self.places: list[tuple[Any, ...]] = []
-
-    def of(self, qubit: int) -> npt.NDArray[np.uint64]:
-        """(3, draws, n_words) patterns of X, Y, Z."""
-        if qubit not in self.flips:
-            self.flips[qubit] = np.zeros((3, self.draws, self.n_words), dtype=np.uint64)
-        return self.flips[qubit]
-
-    def uniforms(self) -> Floats:
-        """One number in [0, 1) per draw, evenly spread, in random order."""
-        return (self.rng.permutation(self.draws) + self.rng.random()) / self.draws
-
-    def step(self, event: Event) -> None:
-        """Go back past one event."""
-        match event:
-            case Turn(qubit, squares):
-                permutations, shares = pauli.branches(squares)
-                pick = np.minimum(np.searchsorted(np.cumsum(shares), self.uniforms()), len(shares) - 1)
-                become = permutations[pick].T
-                self.flips[qubit] = np.take_along_axis(self.of(qubit), become[:, :, None], axis=0)
-            case Coupling(a, b, axis, angle):
-                turned = (self.of(a)[axis] ^ self.of(b)[axis]) * (self.uniforms() < np.sin(angle) ** 2)[:, None]
-                others = [p for p in range(3) if p != axis]
-                for qubit in (a, b):
-                    self.flips[qubit] = self.flips[qubit].copy()
-                    self.flips[qubit][others] ^= turned.astype(np.uint64)
-            case Fault(qubit, rates, kind):
-                self.add(self.of(qubit), np.repeat(rates, self.draws), kind, (KINDS[kind], qubit))
-            case PairFault(a, b, rates):
-                one, two = (np.concatenate([np.zeros_like(self.of(q)[:1]), self.of(q)]) for q in (a, b))
-                both = (one[:, None] ^ two[None]).reshape(16, self.draws, self.n_words)[1:]
-                place = ("pair", min(a, b), max(a, b))
-                self.add(both, np.repeat(rates.ravel()[1:], self.draws), GATE, place)
-            case Measure(qubit, bit):
-                self.measure(qubit, bit)
-            case Reset(qubit):
-                self.flips.pop(qubit, None)
-
-    def measure(self, qubit: int, bit: int) -> None:
-        """X and Y before a measurement flip what it writes, unless the bit is written again later; Z does nothing."""
-        flips = self.of(qubit).copy()
-        flips[1] = flips[0]
-        flips[2] = 0
-        if bit not in self.written:
-            flips[:2, :, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-            self.written.add(bit)
-        self.flips[qubit] = flips
-
-    def add(self, patterns: npt.NDArray[np.uint64], rates: Floats, kind: int, place: tuple[Any, ...]) -> None:
-        """Note faults at a place, with a share of their rate for each draw."""
-        self.places.append(place)
-        self.found.append((patterns.reshape(-1, self.n_words), rates / self.draws, kind))
-
-    def collect(self, neighbours: list[tuple[int, int]]) -> tuple[Words, Floats, Any]:
-        """Add up everything noted, and list neighbouring bits as crosstalk of rate 0."""
-        pairs = np.zeros((len(neighbours), self.n_words), dtype=np.uint64)
-        for row, bits in enumerate(neighbours):
-            for bit in bits:
-                pairs[row, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-        self.found.append((pairs, np.zeros(len(pairs)), CROSSTALK))
-        kind = np.concatenate([np.full(len(masks), kind, dtype=np.uint8) for masks, _, kind in self.found])
-        rates = np.concatenate([rates for _, rates, _ in self.found])
-        return merge_masks(np.concatenate([masks for masks, _, _ in self.found]), rates, kind)

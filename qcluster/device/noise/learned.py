@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
-from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, FaultMasks, merge_masks
+from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, walsh
-from qcluster.device.noise.faults import Located, RunLike, located_faults
+from qcluster.device.noise.faults import Located, RunLike, as_twirled, located_faults
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
@@ -203,13 +203,13 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
         idle=run.method == "hardware",
         dt=run.profile.dt if dt is None else dt,
         draws=draws,
+        counts=run.counts,
     )
     at = np.array([factor.get(place, 1.0) for place in known.places])[known.place]
-    kinds = [{"crosstalk": CROSSTALK, "idle": IDLE}.get(name, GATE) for name, *_ in known.places]
+    kinds = [{"crosstalk": CROSSTALK, "idle": IDLE, "readout": READOUT}.get(name, GATE) for name, *_ in known.places]
     kind = np.array(kinds, dtype=np.uint8)[known.place]
     masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
     read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
     readout = np.minimum(known.readout * read[:, None], 0.49)
     faults = FaultMasks(known.n_bits, masks, rates, kind, readout)
-    by_server = run.options.get("twirling") == "server" and run.options.get("measure_twirl", False)
-    return faults.symmetrised() if run.flips.any() or by_server else faults
+    return as_twirled(faults, run)

@@ -90,6 +90,30 @@ def run_on(
     return [read for read in counts if read is not None]
 
 
+def run_foreign(
+    backend: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int
+) -> list[Distribution]:
+    """Run circuits by a backend's own `run`, each with its own number of shots, no more at once than it takes.
+
+    The seed is passed on where the backend has such an option. JobError where it fails, or counts other shots.
+    """
+    options = {"seed_simulator": seed} if hasattr(getattr(backend, "options", None), "seed_simulator") else {}
+    most = getattr(backend, "max_circuits", None) or len(circuits)
+    counts: dict[int, Distribution] = {}
+    for amount in sorted(set(shots)):
+        chosen = [i for i, wanted in enumerate(shots) if wanted == amount]
+        for start in range(0, len(chosen), most):
+            part = chosen[start : start + most]
+            with dressing(lambda said: JobError(f"{backend.name} did not run the circuits: {said}")):
+                result = backend.run([circuits[i] for i in part], shots=amount, **options).result()
+                read = [result.get_counts(place) for place in range(len(part))]
+            for i, found in zip(part, read, strict=True):
+                counts[i] = Distribution.of(found, num_bits=circuits[i].num_clbits)
+                if counts[i].shots != amount:
+                    raise JobError(f"{backend.name} must give {amount} shots; it gave {counts[i].shots:g}")
+    return [counts[i] for i in range(len(circuits))]
+
+
 def as_result(counts: Sequence[Distribution]) -> Any:
     """Write counts as the service writes results, a `PrimitiveResult`; one register holds all classical bits."""
     from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult

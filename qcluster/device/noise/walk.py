@@ -2,13 +2,15 @@
 
 Each qubit carries a frame, the one-qubit gates that have not been written down yet. One-qubit gates only turn the
 frame. A two-qubit gate writes down what does not commute with it and passes on the rest, so that angles which merely
-cancel further on leave no trace (see `qcluster.device.circuits.pauli.split_x`).
+cancel further on leave no trace (see `qcluster.device.circuits.pauli.split_x`). Control flow writes all frames of its
+qubits down; loops are unrolled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +18,20 @@ import numpy.typing as npt
 from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
 from qcluster.device.circuits.blocks import Block, find_blocks, matrix_of, pass_on
+from qcluster.device.circuits.conditions import Memory, Table
+from qcluster.device.noise.events import (
+    Branch,
+    Change,
+    Coupling,
+    Event,
+    Fault,
+    Measure,
+    PairFault,
+    Reset,
+    Store,
+    Turn,
+)
+from qcluster.device.noise.feedforward import Body, change
 from qcluster.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -27,58 +43,18 @@ Floats = npt.NDArray[np.float64]
 
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
-
-
-class Turn(NamedTuple):
-    """A one-qubit gate: Pauli j turns into Pauli i with probability ``squares[i, j]``."""
-
-    qubit: int
-    squares: Floats
-
-
-class Coupling(NamedTuple):
-    """A rotation by ``angle`` about the Pauli ``axis`` (0, 1, 2 for X, Y, Z) on both qubits."""
-
-    a: int
-    b: int
-    axis: int
-    angle: float
-
-
-class Fault(NamedTuple):
-    """Faults of one qubit: rates (3,) of X, Y, Z."""
-
-    qubit: int
-    rates: Floats
-    kind: int
-
-
-class PairFault(NamedTuple):
-    """Faults of two qubits: rates (4, 4) of I, X, Y, Z on a (rows) and on b."""
-
-    a: int
-    b: int
-    rates: Floats
-
-
-class Measure(NamedTuple):
-    """A measurement of a qubit into a classical bit."""
-
-    qubit: int
-    bit: int
-
-
-class Reset(NamedTuple):
-    """A qubit put back to |0>."""
-
-    qubit: int
-
-
-Event = Turn | Coupling | Fault | PairFault | Measure | Reset
+_SILENT = {"barrier", "delay", "break_loop", "continue_loop"}
+"""What has no faults of its own; a loop that may be left early is taken to run to its end."""
+_MOST_PASSES = 100
+"""Most passes of a `for` loop that are unrolled."""
+_PASSES = 4
+"""Passes of a `while` loop that are unrolled: each is half as likely as the one before where nothing is known."""
 
 
 def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
     """Find how long each qubit waits after each operation, everything running as late as possible.
+
+    What the program does with a bit waits for the measurement that wrote it, and so do the qubits that it acts on.
 
     Args:
         circuit: compiled; its delays count as waiting.
@@ -88,18 +64,19 @@ def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) 
     Returns:
         One ``{qubit: seconds}`` per operation.
     """
-    index = {bit: i for i, bit in enumerate(circuit.qubits)}
-    clock, wait = np.zeros(circuit.num_qubits), np.zeros(circuit.num_qubits)
+    index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
+    clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
     result: list[dict[int, float]] = []
     for i in range(len(circuit.data) - 1, -1, -1):
         item = circuit.data[i]
         qubits = [index[q] for q in item.qubits]
         result.append({})
-        if not qubits:
+        bits = [index[bit] for bit in {*item.clbits, *timeline.classical_bits(item.operation)} if bit in index]
+        if not qubits and not bits:
             continue
-        end = clock[qubits].max()
+        end = clock[qubits + bits].max()
         gaps = end - clock[qubits] if idle else np.zeros(len(qubits))
-        clock[qubits] = end + seconds[i]
+        clock[qubits + bits] = end + seconds[i]
         wait[qubits] += gaps
         if item.name == "delay":
             wait[qubits] += seconds[i]
@@ -116,8 +93,10 @@ class Walk:
 
     calibration: Calibration
     """What the machine published; see `Calibration.assumed_error` for what is dead or unknown."""
-    n_bits: int
-    """Number of classical bits."""
+    idle: bool
+    """False to count explicit delays only as waiting."""
+    dt: float | None
+    """Seconds per unit of a delay in "dt"."""
     events: list[Event | None] = field(default_factory=list)
     """What happened so far; None where a fault was moved into the readout."""
     frames: dict[int, pauli.Matrix] = field(default_factory=dict)
@@ -128,11 +107,115 @@ class Walk:
     """Decoherence since the last gate that moves a qubit's |0> or |1>: index of the event, and seconds."""
     blocks: dict[int, Block] = field(default_factory=dict)
     """The run of gates that each qubit is in, if any."""
-    readout: Floats = field(init=False)
-    """(n_bits, 2) readout errors, with the decay just before."""
 
-    def __post_init__(self) -> None:
-        self.readout = np.zeros((self.n_bits, 2))
+    def read(self, circuit: QuantumCircuit, qubits: Sequence[int], memory: Memory, last: Container[int] = ()) -> None:
+        """Go through a circuit, or a block of one.
+
+        Args:
+            circuit: the circuit or block.
+            qubits: (n_qubits,) physical.
+            memory: numbers of its classical bits.
+            last: positions of the measurements that nothing follows.
+        """
+        seconds = self._lengths(circuit, qubits)
+        waits = waiting_times(circuit, seconds, idle=self.idle)
+        runs = find_blocks(circuit)
+        index = dict(zip(circuit.qubits, qubits, strict=True))
+        for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
+            name, places = item.name, tuple(index[q] for q in item.qubits)
+            if timeline.has_blocks(item):
+                self._control(item, places, memory)
+            elif name == "store":
+                self.events.append(Store(memory.locate(item.operation.lvalue), memory.table(item.operation.rvalue)))
+            elif timeline.is_measurement(name):
+                self.measure(places[0], memory.places[item.clbits[0]][0], last=i in last)
+            elif name == "reset":
+                self.reset(places[0])
+            elif name not in _SILENT and places:
+                _check(item)
+                if i in runs:
+                    self.open_block(places, runs[i])
+                self.gate(item.operation, places, length, i)
+            for q, gap in wait.items():
+                self.decohere(qubits[q], gap, IDLE)
+
+    def _lengths(self, circuit: QuantumCircuit, qubits: Sequence[int]) -> list[float]:
+        """(n_operations,) seconds; control flow takes as long as its longest body, and electronics no time."""
+        seconds = timeline.lengths(circuit, self.calibration, self.dt, qubits)
+        index = dict(zip(circuit.qubits, qubits, strict=True))
+        for i, item in enumerate(circuit.data):
+            if timeline.has_blocks(item):
+                places = [index[q] for q in item.qubits]
+                bodies = [timeline.occupation(block, self._lengths(block, places)) for block in item.operation.blocks]
+                passes = len(item.operation.params[0]) if item.name == "for_loop" else 1
+                seconds[i] = passes * max(duration for _, _, duration in bodies)
+        return seconds
+
+    def _control(self, item: Any, qubits: tuple[int, ...], memory: Memory) -> None:
+        """Read control flow, or a box."""
+        operation = item.operation
+        bodies = [
+            Body(block, tuple(qubits[: block.num_qubits]), memory.inside(block, item.clbits))
+            for block in operation.blocks
+        ]
+        if item.name == "box":
+            self.read(*bodies[0])
+        elif item.name == "for_loop":
+            passes, parameter, _ = operation.params
+            if len(passes) > _MOST_PASSES:
+                raise ValueError(f"a loop must have at most {_MOST_PASSES} passes; got {len(passes)}")
+            for value in passes:
+                circuit, where, inside = bodies[0]
+                bound = circuit if parameter is None else circuit.assign_parameters({parameter: value})
+                self.read(bound, where, inside)
+        elif item.name == "if_else":
+            self._branch(memory.table(operation.condition), [bodies[1] if bodies[1:] else None, bodies[0]])
+        elif item.name == "while_loop":
+            table = memory.table(operation.condition)
+            self._branch(table, [None, bodies[0]], again=_PASSES - 1)
+            self.events.append(_left(table))
+        elif item.name == "switch_case":
+            self._branch(_cases(operation, memory.table(operation.target)), [*bodies, None])
+        else:
+            raise ValueError(f"control flow must be if, switch, a loop or a box; got {item.name!r}")
+
+    def _branch(self, table: Table, bodies: list[Body | None], again: int = -1) -> None:
+        """Note bodies that run by what the program computes; a loop's run up to `again` times more."""
+        qubits = sorted({q for body in bodies if body is not None for q in body.qubits})
+        signs = {q: sign for q in qubits if (sign := self._sign(q))}
+        self._settle(qubits)
+        inside = []
+        for body in bodies:
+            inner = Walk(self.calibration, self.idle, self.dt)
+            inner.frames = {q: np.eye(2, dtype=complex) for q in qubits if q in self.frames}
+            if body is not None:
+                inner.read(*body)
+                if again > 0:
+                    inner._branch(table, bodies, again - 1)
+            inner._settle(qubits)
+            inside.append(inner)
+        changes = _changes(table, bodies, signs)
+        self.events.append(Branch(table, tuple(tuple(one.events) for one in inside), changes, again >= 0))
+        for q in {q for one in inside for q in one.frames}:
+            self.frames[q] = np.eye(2, dtype=complex)
+            self.tails[q] = []
+
+    def _settle(self, qubits: Sequence[int]) -> None:
+        """Write down what is pending on qubits."""
+        for q in qubits:
+            if q in self.frames:
+                self.events.append(Turn(q, pauli.rotation(self.frames[q]) ** 2))
+                self.frames[q] = np.eye(2, dtype=complex)
+                self.fresh.discard(q)
+
+    def _sign(self, qubit: int) -> int:
+        """1 for a qubit known to be in |0>, -1 for |1>, and 0 for any other."""
+        if qubit not in self.frames:
+            return 1
+        frame = np.abs(self.frames[qubit])
+        if qubit not in self.fresh or frame.max() < 1 - 1e-9:
+            return 0
+        return 1 if frame[0, 0] > frame[0, 1] else -1
 
     def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
         """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
@@ -227,19 +310,23 @@ class Walk:
                 self.tails.setdefault(qubit, []).append((len(self.events), seconds / t1))
             self._strike(qubit, rates, kind)
 
-    def measure(self, qubit: int, bit: int) -> None:
-        """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1."""
+    def measure(self, qubit: int, bit: int, *, last: bool) -> None:
+        """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1.
+
+        Where the qubit goes on or the program reads the bit (`last` is False), decay stays a fault: it changes more
+        than what is read.
+        """
         frame = self.frames.get(qubit, np.eye(2, dtype=complex))
         decay = 0.0
-        for index, share in self.tails.pop(qubit, []):
+        for index, share in self.tails.pop(qubit, []) if last else ():
             self.events[index] = None
             decay += share
         lost = -np.expm1(-decay)
         zero, one = self.calibration.assumed_readout(qubit)
         wrong = np.array([zero, lost * (1 - zero) + (1 - lost) * one])
-        self.readout[bit] = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
+        errors = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
         self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
-        self.events.append(Measure(qubit, bit))
+        self.events.append(Measure(qubit, bit, errors))
         self.frames[qubit] = np.eye(2, dtype=complex)
         self.fresh.discard(qubit)
 
@@ -260,35 +347,67 @@ class Walk:
         return error
 
 
-def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None) -> Walk:
-    """Go through a compiled circuit and list its events.
+def _check(item: Any) -> None:
+    if len(item.qubits) > 2 or item.clbits or not hasattr(item.operation, "to_matrix"):
+        raise ValueError(f"the circuit must hold gates on one or two qubits; got {item.name!r}")
+    if item.is_parameterized():
+        raise ValueError(f"the circuit must have all its parameters bound; gate {item.name!r} has free ones")
+
+
+def _cases(operation: Any, target: Table) -> Table:
+    """Number of the block that each value of a switch leads to; behind the last where it leads to none."""
+    from qiskit.circuit import CASE_DEFAULT
+
+    block = {label: i for i, (labels, _) in enumerate(operation.cases_specifier()) for label in labels}
+    default = block.get(CASE_DEFAULT, len(operation.blocks))
+    return Table(target.bits, np.array([block.get(value, default) for value in target.values.tolist()]))
+
+
+def _left(table: Table) -> Store:
+    """What a `while` loop leaves in the bits of its condition, as far as that is known when it ends."""
+    number = np.flatnonzero(table.values == 0)
+    values = [(number >> i & 1) for i in range(len(table.bits))]
+    known = [i for i, value in enumerate(values) if value.size and (value == value[0]).all()]
+    total = sum(int(values[i][0]) << place for place, i in enumerate(known))
+    return Store(tuple(table.bits[i] for i in known), Table((), np.array([total])))
+
+
+def _changes(table: Table, bodies: list[Body | None], signs: dict[int, int]) -> dict[tuple[int, int], Change]:
+    """What it does that one body runs in place of another, for those that the flip of one bit exchanges."""
+    number = np.arange(len(table.values))
+    pairs = {
+        (int(min(pair)), int(max(pair)))
+        for i in range(len(table.bits))
+        for pair in zip(table.values, table.values[number ^ 1 << i], strict=True)
+        if pair[0] != pair[1]
+    }
+    return {(one, other): change(bodies[one], bodies[other], signs) for one, other in sorted(pairs)}
+
+
+def _last_measurements(circuit: QuantumCircuit) -> set[int]:
+    """Positions of the measurements after which neither their qubit nor their bit is used."""
+    seen: set[Any] = set()
+    found: set[int] = set()
+    for i in range(len(circuit.data) - 1, -1, -1):
+        item = circuit.data[i]
+        if item.name in _SILENT:
+            continue
+        if timeline.is_measurement(item.name) and not seen.intersection((*item.qubits, *item.clbits)):
+            found.add(i)
+        seen.update(item.qubits, item.clbits, timeline.classical_bits(item.operation))
+    return found
+
+
+def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None) -> list[Event | None]:
+    """Go through a compiled circuit and list its events; None where a fault was moved into the readout.
+
+    Loops are unrolled, those of unknown length for a few passes, and one that may be left early runs to its end.
 
     Raises:
-        ValueError: control flow, a `store`, a gate on more than two qubits or with free parameters, or a delay in "dt"
-            without `dt`.
+        ValueError: a gate on more than two qubits or with free parameters, a program that is not read here, or a delay
+            in "dt" without `dt`.
         CalibrationError: the machine has no such gate there.
     """
-    seconds = timeline.lengths(circuit, calibration, dt)
-    waits = waiting_times(circuit, seconds, idle=idle)
-    runs = find_blocks(circuit)
-    index = {bit: i for i, bit in enumerate(circuit.qubits)}
-    clbits = {bit: i for i, bit in enumerate(circuit.clbits)}
-    result = Walk(calibration, circuit.num_clbits)
-    for i, (item, length, wait) in enumerate(zip(circuit.data, seconds, waits, strict=True)):
-        name, blocks = item.name, timeline.has_blocks(item)
-        qubits = tuple(index[q] for q in item.qubits)
-        if blocks or name == "store" or (len(qubits) > 2 and name != "barrier"):
-            raise ValueError(f"the circuit must hold gates on one or two qubits and no classical program; got {name!r}")
-        if name == "measure":
-            result.measure(qubits[0], clbits[item.clbits[0]])
-        elif name == "reset":
-            result.reset(qubits[0])
-        elif name not in {"barrier", "delay"} and qubits:
-            if item.is_parameterized():
-                raise ValueError(f"the circuit must have all its parameters bound; gate {name!r} has free ones")
-            if i in runs:
-                result.open_block(qubits, runs[i])
-            result.gate(item.operation, qubits, length, i)
-        for q, gap in wait.items():
-            result.decohere(q, gap, IDLE)
-    return result
+    walked = Walk(calibration, idle, dt)
+    walked.read(circuit, range(circuit.num_qubits), Memory.of(circuit), _last_measurements(circuit))
+    return walked.events

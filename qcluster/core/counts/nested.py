@@ -1,0 +1,95 @@
+"""Counts as services and older results wrap them: found where they are unambiguous, refused with the way out else."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_WRAPPERS = ("results", "data", "counts", "samples", "memory", "quasi_dists", "quasi_dist")
+"""Keys that no counts have, since they are no bitstrings."""
+
+_QUASI = (
+    "quasi-distributions have no shots, and may be negative: make them counts first, "
+    "{key: p * shots for key, p in quasi.nearest_probability_distribution().items()}, or mitigate the counts that "
+    "they were made of"
+)
+
+
+class Inner(NamedTuple):
+    """What was found within."""
+
+    counts: Any
+    """A mapping of counts, or a list of shots."""
+    width: int | None
+    """Number of bits, where the wrapping says it."""
+
+
+def is_wrapped(source: Any) -> bool:
+    """Tell whether a mapping holds counts further in, instead of being them."""
+    return any(name in source for name in _WRAPPERS)
+
+
+def unwrap(source: Mapping[str, Any], width: int | None = None) -> Inner:
+    """Find the counts in a mapping.
+
+    Known are what IBM's REST interface gives of Sampler jobs (``results``, ``data``, a register, ``samples``), what
+    ``Result.to_dict()`` gives (``results``, ``data``, ``counts`` or ``memory``), and counts under ``"counts"`` or
+    ``"data"``.
+
+    Args:
+        source: the mapping.
+        width: number of bits, as a wrapping further out says it.
+
+    Raises:
+        ValueError: there are several sets of counts, or quasi-distributions, or a failed experiment; the message says
+            what to pass instead.
+        TypeError: there is something else.
+
+    Example:
+        >>> unwrap({"results": [{"data": {"c": {"samples": ["0x3", "0x0"], "num_bits": 2}}}]})
+        Inner(counts=['0x3', '0x0'], width=2)
+    """
+    if "quasi_dists" in source or "quasi_dist" in source:
+        raise ValueError(_QUASI)
+    header = source.get("header")
+    if isinstance(header, Mapping):
+        width = header.get("memory_slots", width)
+    width = source.get("num_bits", width)
+    for name in ("counts", "samples", "memory"):
+        if name in source:
+            inner = source[name]
+            if isinstance(inner, Mapping) and is_wrapped(inner):
+                return unwrap(inner, width)
+            if not isinstance(inner, (Mapping, list, tuple)):
+                raise TypeError(f"{name!r} must hold counts or shots; got {type(inner).__name__}")
+            return Inner(list(inner) if isinstance(inner, tuple) else inner, width)
+    if "results" in source:
+        return _only(source["results"], width)
+    return _register(source["data"], width)
+
+
+def _only(results: Any, width: int | None) -> Inner:
+    if not isinstance(results, (list, tuple)) or not all(isinstance(one, Mapping) for one in results):
+        raise TypeError(f"'results' must be a list of objects; got {type(results).__name__}")
+    if len(results) != 1:
+        raise ValueError(f"a result of {len(results)} circuits holds several sets of counts: pass one, ['results'][0]")
+    (one,) = results
+    if one.get("success") is False:
+        raise ValueError(f"the experiment failed, and holds no counts: {str(one.get('status', 'unknown'))[:80]}")
+    return unwrap(one, width) if is_wrapped(one) else Inner(one, width)
+
+
+def _register(data: Any, width: int | None) -> Inner:
+    if isinstance(data, (list, tuple)):
+        return Inner(list(data), width)
+    if not isinstance(data, Mapping):
+        raise TypeError(f"'data' must hold counts or registers; got {type(data).__name__}")
+    if is_wrapped(data):
+        return unwrap(data, width)
+    registers = [name for name, inner in data.items() if isinstance(inner, Mapping) and is_wrapped(inner)]
+    if not registers:
+        return Inner(data, width)
+    if len(data) > 1:
+        raise ValueError(
+            f"the registers {', '.join(map(str, data))} have no order in JSON: pass one, "
+            f"['data'][{registers[0]!r}], or the job's own result, which knows it"
+        )
+    return unwrap(data[registers[0]], width)

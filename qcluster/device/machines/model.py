@@ -1,0 +1,175 @@
+"""What the noise model of a simulator says about its machine, in the terms of a calibration.
+
+A channel behind a gate becomes one number, its average infidelity, as machines publish it. An error before a
+measurement joins the readout errors. Errors of other operations (resets, gates on three qubits) have no place in a
+calibration and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+class ModelFigures(NamedTuple):
+    """Figures of a noise model; gates that it gives no error have none."""
+
+    readout: Floats
+    """(n_qubits, 2): P(read 1|0), P(read 0|1)."""
+    gates_1q: tuple[str, ...]
+    """Names of the one-qubit gates."""
+    errors_1q: Floats
+    """(n_gates_1q, n_qubits) average infidelity."""
+    couplings: npt.NDArray[np.int64]
+    """(n_couplings, 2): every pair in rising order, and in falling order where it has an error of its own."""
+    gates_2q: tuple[str, ...]
+    """Names of the two-qubit gates."""
+    errors_2q: Floats
+    """(n_gates_2q, n_couplings) average infidelity."""
+
+
+class _Error(NamedTuple):
+    name: str
+    places: tuple[tuple[int, ...], ...] | None
+    """None: wherever no error is given for the place itself."""
+    width: int
+    content: dict[str, Any]
+
+
+def read_model(noise: Any, n_qubits: int) -> ModelFigures:
+    """Read a noise model.
+
+    Args:
+        noise: a Qiskit Aer `NoiseModel`.
+        n_qubits: of the simulator.
+    """
+    errors = sorted(_errors(noise), key=lambda error: error.places is not None)  # those of a place overrule the others
+    gates = [error for error in errors if error.content["type"] == "qerror" and error.name != "measure"]
+    names = _names(noise.basis_gates, gates)
+    own = {place for error in gates for place in error.places or () if n_qubits > place[0] > place[-1]}
+    pairs: list[tuple[int, ...]] = sorted({*combinations(range(n_qubits), 2), *own}) if names[2] else []
+    singles: list[tuple[int, ...]] = [(q,) for q in range(n_qubits)]
+    return ModelFigures(
+        readout=_readout(errors, n_qubits),
+        gates_1q=names[1],
+        errors_1q=_table(names[1], singles, gates),
+        couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        gates_2q=names[2],
+        errors_2q=_table(names[2], pairs, gates),
+    )
+
+
+def _errors(noise: Any) -> Iterator[_Error]:
+    for content in noise.to_dict()["errors"]:
+        places = content.get("gate_qubits")
+        if content["type"] == "roerror":
+            width = int(np.log2(len(content["probabilities"])))
+        else:
+            width = 1 + max(
+                (q for terms in content["instructions"] for term in terms for q in term["qubits"]), default=0
+            )
+        for name in content["operations"]:
+            yield _Error(name, None if places is None else tuple(map(tuple, places)), width, content)
+
+
+def _names(basis: Iterable[str], errors: list[_Error]) -> dict[int, tuple[str, ...]]:
+    """Names of the gates on one and on two qubits: those of the basis, and those with an error."""
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    widths = {error.name: error.width for error in errors}
+    for name, gate in get_standard_gate_name_mapping().items():
+        if (name in basis or name in widths) and name not in {"measure", "delay", "reset"}:
+            widths[name] = int(gate.num_qubits)
+    return {
+        width: tuple(sorted(name for name, w in widths.items() if w == width and name != "reset")) for width in (1, 2)
+    }
+
+
+def _table(names: tuple[str, ...], places: list[tuple[int, ...]], errors: list[_Error]) -> Floats:
+    """(n_names, n_places) infidelities."""
+    table = np.zeros((len(names), len(places)))
+    column = {place: i for i, place in enumerate(places)}
+    for error in errors:
+        there = places if error.places is None else [place for place in error.places if place in column]
+        if error.name in names and there:
+            table[names.index(error.name), [column[place] for place in there]] = _infidelity(error)
+    return table
+
+
+def _infidelity(error: _Error) -> float:
+    """Average infidelity, NaN where it cannot be read.
+
+    The process fidelity of a mixture is the mean of its terms', which many channels share.
+    """
+    terms = zip(error.content["instructions"], error.content["probabilities"], strict=True)
+    kept = sum(share * _process_fidelity(_Term(term)) for term, share in terms)
+    dim = 2**error.width
+    return float(np.clip(1 - (dim * kept + 1) / (dim + 1), 0.0, 1.0))
+
+
+class _Term:
+    """A list of instructions that can be looked up."""
+
+    def __init__(self, instructions: list[dict[str, Any]]) -> None:
+        self.instructions = instructions
+        self.key = tuple((one["name"], *one["qubits"], *map(_key, one.get("params", ()))) for one in instructions)
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Term) and self.key == other.key
+
+
+def _key(parameter: Any) -> Any:
+    return np.asarray(parameter).tobytes() if isinstance(parameter, (np.ndarray, list)) else parameter
+
+
+@lru_cache(maxsize=4096)
+def _process_fidelity(term: _Term) -> float:
+    """Process fidelity with the identity; NaN for instructions that Aer writes to a dictionary but does not read."""
+    from qiskit.quantum_info import process_fidelity
+    from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
+
+    if not term.instructions:
+        return 1.0
+    alone = {"type": "qerror", "id": "", "operations": [], "instructions": [term.instructions], "probabilities": [1.0]}
+    try:
+        channel = QuantumError.from_dict(alone).to_quantumchannel()
+    except NoiseError:
+        return float("nan")
+    return float(process_fidelity(channel))
+
+
+def _readout(errors: list[_Error], n_qubits: int) -> Floats:
+    """(n_qubits, 2) readout errors, behind those that strike before the measurement."""
+    stages = np.tile(np.eye(2), (2, n_qubits, 1, 1))
+    for error in errors:
+        if error.name == "measure" and error.width == 1:
+            read = error.content["type"] == "roerror"
+            matrix = np.asarray(error.content["probabilities"], dtype=float) if read else _populations(error.content)
+            places = range(n_qubits) if error.places is None else [q for (q,) in error.places if q < n_qubits]
+            stages[int(read), list(places)] = matrix
+    both = np.clip(stages[0] @ stages[1], 0.0, 1.0)
+    return np.stack([both[:, 0, 1], both[:, 1, 0]], axis=1)
+
+
+def _populations(content: dict[str, Any]) -> Floats:
+    """(2, 2) probabilities of |0> and |1> (columns) after the error, from |0> and |1> (rows)."""
+    from qiskit.quantum_info import DensityMatrix
+    from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
+
+    try:
+        channel = QuantumError.from_dict(content).to_quantumchannel()
+    except (NoiseError, ValueError):  # the latter of a term without instructions
+        return np.full((2, 2), np.nan)
+    return np.array([DensityMatrix.from_label(label).evolve(channel).probabilities() for label in "01"])

@@ -1,0 +1,110 @@
+"""A Sampler's job: what was sent, where it is, and its result once that is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qiskit.primitives import PrimitiveJob
+from qiskit.providers import JobStatus
+
+from qcluster.device import jobs
+from qcluster.device.local import simulate_request
+from qcluster.device.run import Run, read_runs
+from qcluster.device.runtime import Service
+
+if TYPE_CHECKING:
+    from qcluster.device.machines.machine import Machine
+    from qcluster.device.request import Request
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Hold a request that is on its way."""
+
+    request: Request
+    machine: Machine
+    directory: Path | None
+    """Where it is kept; None for a simulation that is kept nowhere, and begins when its runs are asked for."""
+    service: Service | None = None
+    """The account it was sent with; None for a simulation."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of its jobs at the service, in the order of its parts."""
+        return jobs.job_ids(self.directory) if self.directory is not None and self.service is not None else ()
+
+    def runs(self) -> list[Run]:
+        """Wait for the results, and give the runs."""
+        if self.directory is None:
+            return read_runs(self.request, simulate_request(self.request, self.machine))
+        if self.service is None:
+            jobs.submit(self.request, self.machine, self.directory)
+            return jobs.read(self.directory)
+        return jobs.collect(self.directory, wait=True, service=self.service)
+
+
+def send(request: Request, machine: Machine, directory: Path | None) -> Sent:
+    """Send a request to its machine, and come back before it has run; a simulation begins when it is asked for."""
+    if machine.kind != "hardware":
+        return Sent(request, machine, directory)
+    service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
+    return Sent(request, machine, jobs.submit(request, machine, directory, service=service), service)
+
+
+_STATES = {"QUEUED": JobStatus.QUEUED, "INITIALIZING": JobStatus.INITIALIZING, "RUNNING": JobStatus.RUNNING}
+
+
+class SamplerJob(PrimitiveJob):  # type: ignore[misc]
+    """A job of `MitigatedSampler`: Qiskit's, that knows its jobs at the service.
+
+    Attributes:
+        job_ids: ids of all its jobs at the service, none for a simulation; a request of many circuits is several.
+    """
+
+    def __init__(self, finish: Callable[[], Any], sent: Sequence[Sent]) -> None:
+        super().__init__(finish)
+        self.job_ids: tuple[str, ...] = tuple(job_id for one in sent for job_id in one.ids)
+        self._sent = tuple(sent)
+        self._submit()
+
+    def job_id(self) -> str:
+        """The id of the first job at the service, which its web page and `service.job` know; a UUID of a simulation."""
+        return self.job_ids[0] if self.job_ids else str(super().job_id())
+
+    def cancel(self) -> bool:
+        """Cancel the jobs at the service that are not done; results that came in are kept. True where it was asked.
+
+        Raises:
+            JobError: the service does not answer, or no longer lets them be cancelled.
+        """
+        for one in self._sent:
+            if one.service is not None and one.directory is not None:
+                jobs.cancel(one.directory, service=one.service)
+        return bool(super().cancel()) or bool(self.job_ids)
+
+    def status(self) -> Any:
+        """The state of the whole: as the service tells it of jobs that wait or run there."""
+        own = super().status()
+        if own in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
+            return own
+        parts = [p for one in self._sent if one.directory for p in jobs.status(one.directory, service=one.service)]
+        if own == JobStatus.ERROR:
+            return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else own
+        states = [_STATES[part.status] for part in parts if part.status in _STATES]
+        return max(states, key=list(_STATES.values()).index, default=own)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"_function": None, "_sent": ()}
+
+    def usage(self) -> float:
+        """Seconds of the machine that its jobs were charged with so far; 0 for a simulation."""
+        return sum(
+            seconds
+            for one in self._sent
+            if one.directory is not None and one.service is not None
+            for seconds in jobs.usage(one.directory, service=one.service).values()
+        )

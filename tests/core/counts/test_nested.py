@@ -1,0 +1,111 @@
+"""Counts as people have them: from the REST interface, from older Results, wrapped, and what cannot be read."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.providers.basic_provider import BasicSimulator
+from qiskit.result import QuasiDistribution, Result
+from qiskit_aer import AerSimulator
+
+from qcluster import Distribution, mitigate
+from qcluster.files import read_counts
+
+WANTED = {"00011": 3, "00001": 1}
+
+
+def rest(n=1, **more):
+    """As GET /v1/jobs/{id}/results gives it."""
+    pub = {"data": {"c": {"samples": ["0x3", "0x1", "0x3", "0x3"], "num_bits": 5}}, "metadata": {}}
+    return {"results": [pub] * n, "metadata": {"version": 2}, **more}
+
+
+def forms():
+    yield "rest", rest()
+    yield "rest pub", rest()["results"][0]
+    yield "rest register", rest()["results"][0]["data"]["c"]
+    yield "under counts", {"counts": WANTED, "shots": 4}
+    yield "under data", {"data": WANTED}
+    yield "under data and counts", {"data": {"counts": WANTED}}
+    yield "under counts and data", {"counts": {"data": WANTED}}
+    yield "hexadecimal with slots", {"data": {"counts": {"0x3": 3, "0x1": 1}}, "header": {"memory_slots": 5}}
+    yield "memory", {"data": {"memory": ["0x3", "0x3", "0x1", "0x3"]}, "header": {"memory_slots": 5}}
+    yield "shots under data", {"data": ["00011", "00001", "00011", "00011"]}
+    yield "wrapped once more", {"results": [{"counts": WANTED}]}
+
+
+@pytest.mark.parametrize(("name", "source"), list(forms()))
+def test_counts_are_found_where_they_are(name, source, tmp_path):
+    assert Distribution.of(source).to_counts() == WANTED
+    assert mitigate(source).raw.to_counts() == WANTED
+    path = tmp_path / "counts.json"
+    path.write_text("\ufeff" + json.dumps(source), encoding="utf-8")
+    assert read_counts(str(path)).to_counts() == WANTED, "also behind a byte order mark"
+
+
+@pytest.mark.parametrize("simulator", [AerSimulator(seed_simulator=1), BasicSimulator()])
+@pytest.mark.parametrize("memory", [False, True])
+def test_results_of_backends_are_read_with_their_width(simulator, memory):
+    """Leading zeros and several registers: the keys are hexadecimal, and show neither."""
+    circuit = QuantumCircuit(QuantumRegister(5), ClassicalRegister(2, "a"), ClassicalRegister(3, "b"))
+    circuit.x(0)
+    circuit.measure(range(5), range(5))
+    result = simulator.run(circuit, shots=20, memory=memory).result()
+    assert isinstance(result, Result)
+    for source in (result, result.to_dict(), result.to_dict()["results"][0]):
+        assert Distribution.of(source).to_counts() == {"00001": 20}
+    assert Distribution.of(result, num_bits=5).n_bits == 5
+    with pytest.raises(ValueError, match="num_bits must be the width of the counts, 5; got 4"):
+        Distribution.of(result, num_bits=4)
+
+
+def test_several_circuits_are_chosen_by_their_number(tmp_path):
+    path = tmp_path / "rest.json"
+    path.write_text(json.dumps(rest(2)))
+    assert read_counts(str(path), pub=1).to_counts() == WANTED
+    with pytest.raises(ValueError, match="choose one by --pub, 0 to 1"):
+        read_counts(str(path))
+    with pytest.raises(ValueError, match=r"several sets of counts: pass one, \['results'\]\[0\]"):
+        Distribution.of(rest(2))
+
+
+class OldSamplerResult:
+    """What Sampler V1 gave."""
+
+    quasi_dists = (QuasiDistribution({0: 1.1, 1: -0.1}, shots=100),)
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ({"quasi_dists": [{"0": 1.1, "1": -0.1}]}, ValueError, "quasi-distributions have no shots.*make them counts"),
+        (OldSamplerResult(), ValueError, "quasi-distributions have no shots.*make them counts"),
+        ({"results": [{"data": {"quasi_dists": []}}]}, ValueError, "quasi-distributions"),
+        ({"results": 3}, TypeError, "'results' must be a list of objects; got int"),
+        ({"data": 3}, TypeError, "'data' must hold counts or registers; got int"),
+        ({"counts": 3}, TypeError, "'counts' must hold counts or shots; got int"),
+        ({"results": [{"success": False, "status": "ERROR: no lab"}]}, ValueError, "the experiment failed.*no lab"),
+        (
+            {"data": {"a": {"samples": ["0x1"], "num_bits": 1}, "b": {"samples": ["0x0"], "num_bits": 1}}},
+            ValueError,
+            r"registers a, b have no order in JSON: pass one, \['data'\]\['a'\]",
+        ),
+        ({"samples": ["0x3"], "num_bits": 1}, ValueError, r"keys must lie in 0..2\*\*1 - 1"),
+        ({"samples": ["0x3"], "num_bits": "five"}, ValueError, "number of bits must be a whole number.*'five'"),
+        ({"counts": {}}, ValueError, "at least one bitstring"),
+        ({"samples": []}, TypeError, "counts must be .* got a list of nothing"),
+    ],
+)
+def test_what_is_ambiguous_or_none_is_refused_with_the_way_out(source, error, said):
+    with pytest.raises(error, match=said):
+        Distribution.of(source)
+
+
+@given(st.dictionaries(st.text("01", min_size=4, max_size=4), st.integers(1, 99), min_size=1), st.integers(0, 3))
+def test_wrapping_changes_nothing(counts, depth):
+    source = counts
+    for level in range(depth):
+        source = {"data": source} if level % 2 else {"counts": source}
+    assert Distribution.of(source) == Distribution.of(counts)

@@ -1,0 +1,204 @@
+"""Names of machines as people write them, and calibrations in the files that they have."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2, FakeTorino
+from typer.testing import CliRunner
+
+from qcluster.cli.main import app
+from qcluster.device import Calibration, read_calibration
+from qcluster.device.machines import machine as module
+from qcluster.device.machines.machine import find_machine
+from qcluster.errors import AccountError, StorageError
+
+
+@pytest.fixture
+def no_account(monkeypatch):
+    """Whoever asks for an account where none is needed has failed."""
+
+    def refuse(name, *_, **__):
+        raise AccountError(f"asked the service for {name!r}")
+
+    monkeypatch.setattr(module, "open_backend", refuse)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("aer", "aer_simulator"),
+        ("aer_simulator", "aer_simulator"),
+        ("basic_simulator", "basic_simulator"),
+        ("fake_manila", "fake_manila"),
+        ("FakeManila", "fake_manila"),
+        ("FakeManilaV2", "fake_manila"),
+        ("fakemanila", "fake_manila"),
+        ("fake_manila_v2", "fake_manila"),
+    ],
+)
+def test_names_of_simulators_need_no_account(no_account, name, found):
+    assert find_machine(name).name == found
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("torino", "did you mean fake_torino or ibm_torino?"),
+        ("Manila", "did you mean fake_manila or ibm_manila?"),
+        ("FakeTurino", "did you mean fake_torino"),
+        ("fake_manilla", "did you mean fake_manila"),
+        ("torinno", "did you mean fake_torino"),
+        ("qasm_simulator", r"did you mean aer\?"),
+        ("aer_simulator_statevector", r"did you mean aer\?"),
+        ("ibmq_qasm_simulator", r"did you mean aer\?"),
+        ("statevector", r"did you mean aer\?"),
+        ("", "got ''"),
+        ("qqqqqq", "got 'qqqqqq'$"),
+    ],
+)
+def test_other_names_get_a_hint_and_no_word_of_accounts(no_account, name, hint):
+    with pytest.raises(ValueError, match=hint):
+        find_machine(name)
+
+
+@pytest.mark.parametrize("name", ["ibm_torino", "least_busy"])
+def test_names_of_real_machines_go_to_the_service(no_account, name):
+    with pytest.raises(AccountError, match=f"asked the service for '{name}'"):
+        find_machine(name)
+
+
+def properties(backend):
+    """What the machine's own file holds."""
+    return json.loads((Path(backend.dirname) / backend.props_filename).read_text())
+
+
+@pytest.mark.parametrize("kind", [FakeManilaV2, FakeTorino])
+def test_properties_as_json_are_the_machine(kind, tmp_path):
+    backend = kind()
+    path = tmp_path / "props.json"
+    path.write_text(json.dumps(properties(backend)))
+    mine, wanted = Calibration.load(path), read_calibration(backend)
+    for name in ("t1", "t2", "readout"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(wanted, name), rtol=1e-12)
+    np.testing.assert_allclose(mine.readout_duration, wanted.readout_duration, rtol=1e-6)
+    assert (mine.n_qubits, mine.backend) == (wanted.n_qubits, properties(backend)["backend_name"])
+    for gate in wanted.gates_2q:
+        for pair in wanted.couplings.tolist():
+            np.testing.assert_equal(mine.error(gate, tuple(pair)), wanted.error(gate, tuple(pair)))
+    assert np.array_equal(mine.dead_qubits, wanted.dead_qubits)
+    again = tmp_path / "ours.json"
+    mine.save(again)
+    assert Calibration.load(again).identity == mine.identity
+
+
+def as_csv(path, one, *, named_pairs=True, columns=None):
+    """Write a calibration of cx and sx gates as IBM's page does."""
+    columns = columns or [
+        "Qubit", "T1 (us)", "T2 (us)", "Frequency (GHz)", "Readout assignment error ", "Prob meas0 prep1 ",
+        "Prob meas1 prep0 ", "Readout length (ns)", "√x (sx) error ", "CNOT error ", "Gate time (ns)", "Operational",
+    ]  # fmt: skip
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for q in range(one.n_qubits):
+            pairs = [tuple(pair) for pair in one.couplings.tolist() if pair[0] == q]
+
+            def entries(figure, scale=1.0, q=q, pairs=pairs):
+                name = "{0}_{1}" if named_pairs else "{1}"
+                return "; ".join(f"{name.format(*pair)}:{figure('cx', pair) * scale!r}" for pair in pairs)
+
+            row = {
+                "Qubit": q, "T1 (us)": one.t1[q] * 1e6, "T2 (us)": one.t2[q] * 1e6, "Frequency (GHz)": 5.0,
+                "Readout assignment error ": one.readout[q].mean(), "Prob meas0 prep1 ": one.readout[q, 1],
+                "Prob meas1 prep0 ": one.readout[q, 0], "Readout length (ns)": one.readout_duration[q] * 1e9,
+                "√x (sx) error ": one.error("sx", (q,)), "CNOT error ": entries(one.error),
+                "Gate time (ns)": entries(one.duration, 1e9), "Operational": "false" if q == 4 else "true",
+            }  # fmt: skip
+            writer.writerow([row[name] for name in columns])
+
+
+@pytest.mark.parametrize("named_pairs", [True, False])
+def test_the_csv_of_the_page_is_the_machine(tmp_path, named_pairs):
+    wanted = read_calibration(FakeManilaV2())
+    path = tmp_path / "ibm_manila_calibrations_2026-01-02T03_04_05Z.csv"
+    as_csv(path, wanted, named_pairs=named_pairs)
+    mine = Calibration.load(path)
+    assert (mine.backend, mine.date) == ("ibm_manila", "2026-01-02T03:04:05Z")
+    for name in ("t1", "t2", "readout", "readout_duration"):
+        np.testing.assert_allclose(getattr(mine, name), getattr(wanted, name), rtol=1e-12)
+    assert (mine.gates_1q, mine.gates_2q) == (("sx",), ("cx",))
+    for pair in wanted.couplings.tolist():
+        assert mine.error("cx", tuple(pair)) == wanted.error("cx", tuple(pair))
+        assert mine.duration("cx", tuple(pair)) == pytest.approx(wanted.duration("cx", tuple(pair)))
+    assert mine.dead_qubits.tolist() == [False] * 4 + [True], "not operational"
+
+
+def test_a_csv_with_one_readout_figure_has_it_for_both(tmp_path):
+    wanted = read_calibration(FakeManilaV2())
+    path = tmp_path / "manila.csv"
+    as_csv(path, wanted, columns=["Qubit", "T1 (us)", "Readout assignment error "])
+    mine = Calibration.load(path)
+    np.testing.assert_allclose(mine.readout, np.repeat(wanted.readout.mean(axis=1)[:, None], 2, axis=1))
+    assert mine.readout_symmetric.all()
+    assert mine.gates_2q == ()
+    assert np.isnan(mine.t2).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Qubit,T1 (us)\n0,long\n", "'t1 .us.' of qubit 0 must be a number; got 'long'"),
+        ("Qubit,T1 (us)\n1,3\n", "a line for each qubit, numbered from 0"),
+        ("Qubit,T1 (us)\n", "a line for each qubit"),
+        ("Qubit,T1 (us)\n0,-3\n", "t1 of a calibration must be of at least 0"),
+        ("Qubit,CZ error\n0,0-1:3\n", "must be entries such as '0_1:0.01'"),
+        ("Qubit,CZ error\n0,7:0.1\n", "couplings of a calibration must join qubits 0..0"),
+        ("Qubit,Readout assignment error\n0,1.5\n", r"readout of a calibration must be in \[0, 1\]"),
+        ('{"backend_name": "x", "qubits": 3, "gates": []}', "BackendProperties"),
+        ('{"backend_name": "x", "qubits": [[{"name": "T1"}]], "gates": []}', "BackendProperties document must have"),
+        ("hello", "expected a qcluster-calibration JSON document"),
+    ],
+)
+def test_damaged_files_are_refused_in_words(tmp_path, text, said):
+    path = tmp_path / "file"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        Calibration.load(path)
+    with pytest.raises(StorageError, match="cannot read"):
+        Calibration.load(tmp_path / "none")
+
+
+def run(*words):
+    result = CliRunner().invoke(app, ["calibration", *map(str, words)], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_calibrations_are_fetched_shown_and_compared(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    kept, later = tmp_path / "manila.json", tmp_path / "ibm_manila_2026-01-02.csv"
+    assert "fake_manila" in run("fetch", "FakeManila", "-o", kept)
+    one = Calibration.load(kept)
+    assert one.identity == read_calibration(FakeManilaV2()).identity
+    shown = run("show", kept)
+    assert "5 qubits" in shown
+    assert f"{np.median(one.t1) * 1e6:.3g}" in shown
+    assert "dead: nothing" in shown
+    as_csv(later, one)
+    assert "dead: qubit 4" in run("show", later)
+    compared = run("diff", kept, later)
+    assert "died: qubit 4" in compared
+    line = next(line for line in compared.splitlines() if "cx error" in line)
+    assert "nothing" in line, "no gate has changed"
+    changed = later.read_text().replace(f"0_1:{one.error('cx', (0, 1))!r}", "0_1:0.25")
+    later.write_text(changed)
+    line = next(line for line in run("diff", kept, later).splitlines() if "cx error" in line)
+    assert f"(0, 1): {one.error('cx', (0, 1)):.3g} to 0.25" in line
+
+
+def test_machines_of_other_sizes_are_not_compared():
+    with pytest.raises(ValueError, match="both must be of one machine; fake_manila has 5 qubits, fake_mumbai 27"):
+        CliRunner().invoke(app, ["calibration", "diff", "fake_manila", "fake_mumbai"], catch_exceptions=False)
