@@ -11,15 +11,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.bitflips import Posterior, deconvolve, smooth
 from qcluster.core.dense.observed import deconvolve_observed
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fit_mixture
 from qcluster.core.sparse.product import single_string
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
 """Flip rates of all bits at which counts are deconvolved, and Dirichlet masses of every string: 0 means one for all

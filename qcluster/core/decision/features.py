@@ -1,16 +1,14 @@
 """What the gate sees: numbers that stay the same when qubits are renamed, bits flipped, or strings reordered."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
 from qcluster.core.methods.registry import EXPECT
 from qcluster.core.sparse.product import beyond_product, product_evidence
 from qcluster.core.stats.goodness import beyond_uniform, collisions
-
-Floats = NDArray[np.float64]
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5

@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.stats.special import digamma, exp_digamma, log_gamma, mean_root, perplexity
-
-Floats = NDArray[np.float64]
 
 _BIAS = 0.12
 """Largest distance of a background bit's P(1) from 1/2."""

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, weight_of_ones
 from qcluster.core.dense.bitflips import Ascent, Posterior
 from qcluster.core.noise.bitflips import log_likelihood
-
-Floats = NDArray[np.float64]
 
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import digamma, exp_digamma, log_gamma, mean_root, softmax
 from qcluster.core.uncertainty.response import Observables, believed
-
-Floats = NDArray[np.float64]
 
 _TINY = 1e-300
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]

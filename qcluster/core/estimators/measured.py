@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.richardson_lucy import richardson_lucy
@@ -25,8 +26,6 @@ from qcluster.core.settings import within
 from qcluster.core.sparse.under_kernel import Observed, likelihoods, naming_costs, reweight
 from qcluster.core.stats.walsh import walsh
 from qcluster.core.uncertainty.response import Response, Weighed
-
-Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""

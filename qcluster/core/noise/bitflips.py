@@ -3,11 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-
-Floats = NDArray[np.float64]
 
 _FLOOR = np.finfo(np.float64).tiny
 """Stands for probability zero under a logarithm."""

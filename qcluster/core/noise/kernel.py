@@ -14,11 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, pack
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
-from qcluster.core.stats.walsh import Indices, LinearIndex, decay, decay_adjoint, walsh
-
-Floats = NDArray[np.float64]
+from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
 
 _LEAST = 1e-9
 """Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller

@@ -5,8 +5,9 @@ from math import lgamma, log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.core.sparse.model import Floats, Model, Rows
+from qcluster.core.sparse.model import Model, Rows
 
 
 @lru_cache(maxsize=64)

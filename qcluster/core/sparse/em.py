@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.model import (
     TILTS,
-    Floats,
-    Indices,
     Layout,
     Model,
     Parameters,
     Prior,
     Rows,
-    Singles,
     held_shares,
     kernel,
     parameters,

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import attrs
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
 from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import score
 from qcluster.core.sparse.em import settle
 from qcluster.core.sparse.forward_selection import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
 from qcluster.core.sparse.local_search import improve
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
+from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, lay_out, spread
 from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_evidence, by_gap, is_heavy
 from qcluster.core.sparse.thinning import everywhere, thinned
 from qcluster.core.stats.goodness import collisions

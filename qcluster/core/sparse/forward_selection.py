@@ -9,10 +9,11 @@ from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
 from qcluster.core.sparse.description_length import choices
 from qcluster.core.sparse.em import FAINT, keep
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Rows, Singles, log_likelihood, places
+from qcluster.core.sparse.model import TILTS, Model, Rows, log_likelihood, places
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 

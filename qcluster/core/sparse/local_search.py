@@ -5,11 +5,12 @@ from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.sparse.description_length import score
 from qcluster.core.sparse.em import FAINT, expected, fit, fit_all
 from qcluster.core.sparse.forward_selection import best_share, merged
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, distances, spread
+from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, distances, spread
 from qcluster.core.sparse.thinning import everywhere
 
 _SPREADS = (0.5, 1.0)

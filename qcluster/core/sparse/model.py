@@ -15,11 +15,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Indices = NDArray[np.intp]
 T = TypeVar("T", bound=np.generic)
 
 TILTS = np.array([0.12, 0.4, 1.0, 2.2])

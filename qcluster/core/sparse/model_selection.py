@@ -5,12 +5,13 @@ from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.description_length import choices, evidence, score
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import CHANCE, eliminate, joining_gains, take
 from qcluster.core.sparse.local_search import improve, level_within, relocate, ring, undo_decay
-from qcluster.core.sparse.model import Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.sparse.model import Model, Prior, Rows, distances
 from qcluster.core.stats.special import softmax
 
 _TAIL = 2.5

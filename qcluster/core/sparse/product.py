@@ -6,10 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, weight_of_ones
 from qcluster.core.stats.special import log_gamma
-
-Floats = NDArray[np.float64]
 
 _RATES = (0.003, 0.5)
 """Typical flip rates of a machine, smallest and largest; as probable in every octave."""

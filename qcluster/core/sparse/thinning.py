@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.forward_selection import reweigh
-from qcluster.core.sparse.model import Floats, Model, Rows, places, spread
+from qcluster.core.sparse.model import Model, Rows, places, spread
 
 _CHUNK = 1 << 14
 """Strings whose bits are held as floats at once."""

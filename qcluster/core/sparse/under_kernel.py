@@ -15,12 +15,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, hamming
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.settings import within
-from qcluster.core.stats.walsh import Indices, decay, walsh
-
-Floats = NDArray[np.float64]
+from qcluster.core.stats.walsh import decay, walsh
 
 _TINY = 1e-300
 _TRIAL = 0.05

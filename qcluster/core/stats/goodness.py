@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-
-Floats = NDArray[np.float64]
 
 _ROWS = 1 << 16
 """Strings whose signs are held in memory at once."""

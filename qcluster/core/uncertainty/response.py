@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.bitflips import log_likelihood
 
-Floats = NDArray[np.float64]
 Observables = Callable[[Words], Floats]
 """Packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
 
