@@ -51,7 +51,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         entropy,
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         np.arcsinh(beyond_uniform(d.bits, d.weights)),
-        np.arcsinh(beyond_product(vector, 0.0)) if n <= 12 else -1.0,
+        np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
         *top,
         *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
         found.odds / 10,

@@ -57,24 +57,6 @@ class Posterior:
         return perplexity(self.shapes / self.shapes.sum(axis=1, keepdims=True))
 
 
-def effective_shots(counts: Floats, drift: float) -> float:
-    """Give the number of independent shots that say as much as these counts do.
-
-    Real probabilities drift between repetitions: with a relative variance `drift` of each, the counts vary by
-    more than shot noise, ``chi2/dof = 1 + drift * shots * sum_y p(y)^2``.
-
-    Args:
-        counts: ``(n_outcomes,)``, in shots.
-        drift: relative variance of a probability from one run to the next.
-
-    Example:
-        >>> effective_shots(np.full(4, 250.0), 0.0), round(effective_shots(np.full(4, 250.0), 0.03), 1)
-        (1000.0, 117.6)
-    """
-    shots = float(counts.sum())
-    return shots / (1 + drift * float((counts**2).sum()) / max(shots, 1.0))
-
-
 def smooth(counts: Floats) -> Floats:
     """Give the posterior mean of the square root of the probabilities that the counts were drawn from.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, weight_of_ones
+from qcluster.core.counts.bits import Bits
 from qcluster.core.dense.bitflips import Ascent, Posterior
 from qcluster.core.noise.bitflips import log_likelihood
 
@@ -47,7 +47,7 @@ class _Kernel:
 
 def deconvolve_observed(
     bits: Bits, weights: Floats, rates: Floats, strings: Floats, *, most: int = 256, steps: int = 40
-) -> tuple[Posterior, NDArray[np.intp], Floats]:
+) -> tuple[Posterior, NDArray[np.intp]]:
     """Find the posterior of the ideal over the most frequent strings, for every pair of flip rates and sparsity.
 
     Args:
@@ -59,8 +59,7 @@ def deconvolve_observed(
         steps: as in `deconvolve`.
 
     Returns:
-        The posterior, whose roots are ``(n_rates * n_each, n_candidates)``; the candidates' places in `bits`; and for
-        each hypothesis the share that it explains of the collisions between shots, those of a product taken off.
+        The posterior, whose roots are ``(n_rates * n_each, n_candidates)``, and the candidates' places in `bits`.
 
     Cost: ``2 steps n_rates n_each n_candidates n_outcomes`` multiplications; 0.3 s for 5 rates, 2 sparsities and 4,000
     strings.
@@ -68,7 +67,7 @@ def deconvolve_observed(
     Example:
         >>> read = np.array([[False] * 14, [True] * 14, [True] * 13 + [False]])
         >>> rates, strings = np.full((1, 14, 2), 0.02), np.array([1.0])
-        >>> found, places, _ = deconvolve_observed(read, np.array([50.0, 40, 5]), rates, strings)
+        >>> found, places = deconvolve_observed(read, np.array([50.0, 40, 5]), rates, strings)
         >>> places.tolist(), (found.roots**2).round(1).tolist()
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
@@ -81,11 +80,7 @@ def deconvolve_observed(
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
     naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
     found = replace(found, evidence=found.evidence - naming * np.minimum(state.shape, 1.0).sum(axis=1))
-    read = (1 - found.background[:, None]) * kernel(found.roots**2) + found.background[:, None] * state.background
-    ones = weight_of_ones(bits, weights) / weights.sum()
-    chance = float(np.prod(ones**2 + (1 - ones) ** 2)) * weights.sum()
-    beyond = max(float(weights @ weights) / weights.sum() - 1 - chance, 1e-300)
-    return found, places, (read @ weights - chance) / beyond
+    return found, places
 
 
 def redeconvolve(

@@ -19,6 +19,8 @@ _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
 """Evidence, in nats, that turning bits needs over the majority."""
+_TRIES = 3
+"""Most moves that are made one after another."""
 _GLANCE = 4
 """EM rounds after which moves are compared."""
 _HOPELESS = 40.0
@@ -35,12 +37,12 @@ _TYPICAL = (-2.5, -1.5)
 """Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
 
-def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
+def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     """Move centroids to where their shots say, as long as the description length falls.
 
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
-    for _ in range(tries):
+    for _ in range(_TRIES):
         seen, logs = expected(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
         as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
@@ -56,7 +58,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3
     return model
 
 
-def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 3) -> Model:
+def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int) -> Model:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
     A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
@@ -70,10 +72,9 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         place: ``(m, u)`` their `places`.
         prior: belief about the rates.
         most: most centroids.
-        tries: most moves.
     """
     level = score(rows, model)
-    for _ in range(tries):
+    for _ in range(_TRIES):
         moves = _moves(rows, model, pool, place, most)
         quick = fit_all(rows, moves, prior, _GLANCE)
         if not quick:
@@ -81,7 +82,7 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         best = min(quick, key=lambda one: score(rows, one))
         if score(rows, best) > level + _NEARLY:
             break
-        best = relocate(rows, fit(rows, best, prior, _GLANCE), prior, _GLANCE, tries=1)
+        best = fit(rows, best, prior, _GLANCE)
         if (found := score(rows, best)) >= level - 1e-6 * abs(level):
             break
         level, model = found, best

@@ -58,18 +58,17 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
     return Product(float(evidence), float(likelihood))
 
 
-def beyond_product(counts: Floats, drift: float) -> float:
+def beyond_product(counts: Floats) -> float:
     """Test whether the counts have any structure that a product of biased bits has not.
 
     Pearson's chi-square over all strings against the product of the observed biases, in standard deviations from what
-    shot noise and drift give. Hopeless output of real machines stays below 1.
+    shot noise gives.
 
     Args:
         counts: ``(2**n,)``, in shots.
-        drift: relative variance of a probability from one run to the next.
 
     Example:
-        >>> beyond_product(np.array([90.0, 10, 9, 1]), 0.0) < 0, beyond_product(np.array([50.0, 0, 0, 50]), 0.0) > 60
+        >>> beyond_product(np.array([90.0, 10, 9, 1])) < 0, beyond_product(np.array([50.0, 0, 0, 50])) > 60
         (True, True)
     """
     n_strings, shots = len(counts), float(counts.sum())
@@ -83,8 +82,7 @@ def beyond_product(counts: Floats, drift: float) -> float:
         return 0.0
     chi = float(((counts - expected) ** 2 / expected).sum())
     rare = max(float((1 / expected).sum()) - n_strings**2 / shots, 0.0)
-    variance = 2 * freedom * float(((1 + drift * expected) ** 2).mean()) + rare
-    return (chi - freedom - drift * shots) / float(np.sqrt(variance))
+    return (chi - freedom) / float(np.sqrt(2 * freedom + rare))
 
 
 def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcluster.core.dense.bitflips import IndependentFlips, channel_matrices, deconvolve, effective_shots, smooth
+from qcluster.core.dense.bitflips import IndependentFlips, channel_matrices, deconvolve, smooth
 from qcluster.core.stats import special
 from tests.core.dense.oracle_deconvolve import dense_channel, maximum_likelihood
 
@@ -90,12 +90,6 @@ def test_relabelling_bits_relabels_the_answer(n: int, seed: int) -> None:
 def test_a_length_that_is_no_power_of_two_is_refused() -> None:
     with pytest.raises(ValueError, match=r"2\*\*n"):
         deconvolve(np.ones(6), np.zeros((1, 2, 2)), np.ones(1))
-
-
-@given(st.lists(st.integers(0, 500), min_size=4, max_size=32).filter(any), st.floats(0, 0.1))
-def test_effective_shots_never_exceed_the_shots(counts: list[int], drift: float) -> None:
-    vector = np.array(counts, dtype=float)
-    assert 0 < effective_shots(vector, drift) <= vector.sum()
 
 
 def test_smoothing_brings_few_shots_of_a_flat_output_nearer() -> None:
