@@ -23,7 +23,7 @@ from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.settings import within
-from qcluster.core.sparse.under_kernel import Observed, likelihoods, naming_costs, reweight
+from qcluster.core.sparse.under_kernel import Observed, costs_of, likelihoods, reweight
 from qcluster.core.stats.walsh import walsh
 from qcluster.core.uncertainty.response import Response, Weighed
 
@@ -312,7 +312,7 @@ def _above_step(heights: Floats, shots: float, most: int, settings: MeasuredSett
 
 def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights: Floats) -> _Few:
     """Choose how many of the heaviest strings describe the counts in the fewest nats."""
-    costs = np.cumsum(naming_costs(seen, order))
+    costs = np.cumsum(costs_of(seen, order))
     columns = likelihoods(kernel, seen, order)
     best, shortest = None, np.inf
     many = np.unique(np.r_[np.arange(1, min(len(order), 12) + 1), np.geomspace(12, max(len(order), 12), 9).astype(int)])

@@ -5,15 +5,14 @@ Gains are in nats; a string must gain more than naming it costs (description len
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
-from qcluster.core.sparse.description_length import choices
-from qcluster.core.sparse.em import FAINT, keep
-from qcluster.core.sparse.model import TILTS, Model, Rows, log_likelihood, places
+from qcluster.core.sparse.description_length import joining_costs
+from qcluster.core.sparse.em import FAINT, subset
+from qcluster.core.sparse.model import TILTS, Model, Rows, log_likelihood, table_indices
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
@@ -21,14 +20,14 @@ REGIMES = np.array([0.1, 0.3, 0.5, 0.1])
 """Shares of the error regimes before the shots are seen."""
 _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
-CHANCE = 5.0
+CHANCE_GAIN = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
 _REAL, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
 """Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
 deviance which few strings must explain where it is, and where it is not."""
 _SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
 """Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
-_LEFT = {2: 3, 4: 2}
+_PRUNED_TO = {2: 3, 4: 2}
 """Rates that go on, those of least description length, from so many strings on."""
 _PATIENCE = 6
 """Strings after which gains that decline steadily end growth, where the counts fill the register: they are dense."""
@@ -37,7 +36,7 @@ _STEP, _DECLINE = 2.1, 3.0
 
 
 @dataclass(frozen=True)
-class Growth:
+class Selection:
     """What forward selection found."""
 
     models: list[Model]
@@ -57,14 +56,14 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
     what was sent. On registers that a vector over all strings holds.
 
     Returns:
-        ``(m, n)`` strings, and ``(m, u)`` their `places`.
+        ``(m, n)`` strings, and ``(m, u)`` their `table_indices`.
     """
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[:m]
     if rows.n_bits <= _SMOOTHED:
         peaks = _peaks(rows)
         found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
-    return found, places(rows, found)
+    return found, table_indices(rows, found)
 
 
 def _peaks(rows: Rows) -> Bits:
@@ -106,7 +105,7 @@ def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) ->
     return share.astype(np.float64), (np.log1p(below, out=below) @ shares).astype(np.float64)
 
 
-def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: int) -> Growth:
+def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int) -> Selection:
     """Grow a mixture at each flip rate, the best net gain first, until naming a string costs more than it gains.
 
     A frozen rate keeps one centroid from explaining everything by a rate that inflates. The kernel then depends on
@@ -115,18 +114,18 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
     Args:
         rows: the strings.
         pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
+        lookup: ``(m, u)`` their `table_indices`.
         rates: flips per bit.
         most: most centroids.
     """
     n, u, shots, packed = rows.n_bits, len(rows.weights), rows.shots, pack(pool)
     odds = np.array(rates) / (1 - np.array(rates))
-    columns = _by_distance(rows, odds)[:, place - np.arange(len(pool))[:, None] * (n + 1)]
+    columns = _by_distance(rows, odds)[:, lookup - np.arange(len(pool))[:, None] * (n + 1)]
     held = np.empty((len(odds), most, u), np.float32)
     share, background = np.zeros((len(odds), 0), np.float32), np.ones(len(odds))
     total, nearest = np.ones((len(odds), u), np.float32), np.full((len(odds), len(pool)), n)
     chosen, gains = np.zeros((len(odds), 0), np.intp), np.zeros((len(odds), 0))
-    naming = 0.5 * log(max(shots, 1.0)) + log(n) + choices(n)
+    costs = joining_costs(n, shots)
     filled = u * 4 >= 1 << min(n, 60)
     prefixes: list[Model] = []
     grown: list[tuple[float, Model | None, Floats]] = []
@@ -140,21 +139,21 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
             REGIMES,
             float(background[m]),
             float(levels[m]),
-            kernel=held[m, : share.shape[1]],
+            likelihoods=held[m, : share.shape[1]],
             total=total[m],
         )
 
     levels = np.zeros(len(odds))
     for size in range(most + 1):
-        best, joins, net = _best_candidates(rows, columns, total, nearest, naming if size else 0 * naming)
+        best, joins, net = _best_candidates(rows, columns, total, nearest, costs if size else 0 * costs)
         go = net > 0 if size < most else np.zeros(len(odds), dtype=bool)
         if size >= _PATIENCE and filled:
             smooth = np.array([_largest_gap(each) < _STEP for each in gains])
             go &= ~smooth | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~go).tolist() if size else []:
             grown.append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
-        if size in _LEFT and go.sum() > _LEFT[size]:
-            go[np.argsort(-np.where(go, gains.sum(axis=1), -np.inf), kind="stable")[_LEFT[size] :]] = False
+        if size in _PRUNED_TO and go.sum() > _PRUNED_TO[size]:
+            go[np.argsort(-np.where(go, gains.sum(axis=1), -np.inf), kind="stable")[_PRUNED_TO[size] :]] = False
         if not go.any():
             break
         if not go.all():
@@ -171,7 +170,7 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
     first, *others = sorted(grown, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
     gap = _largest_gap(first[2]) if models else 1.0
-    return Growth(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
+    return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
 
 
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
@@ -189,14 +188,14 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
 
 
 def _largest_gap(gains: Floats) -> float:
-    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE` at least."""
-    gains = np.maximum(gains, CHANCE)
+    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least."""
+    gains = np.maximum(gains, CHANCE_GAIN)
     behind = np.maximum.accumulate(gains[::-1])[::-1]
     return float((np.minimum.accumulate(gains)[:-1] / behind[1:]).max())
 
 
 def _best_candidates(
-    rows: Rows, columns: Singles, total: Singles, nearest: Indices, naming: Floats, shortlist: int = 4
+    rows: Rows, columns: Singles, total: Singles, nearest: Indices, costs: Floats, shortlist: int = 4
 ) -> tuple[Indices, Floats, Floats]:
     """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
 
@@ -205,7 +204,7 @@ def _best_candidates(
         columns: ``(g, m, u)`` P(y|c) of the candidates under each mixture's rate.
         total: ``(g, u)`` P(y).
         nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen.
-        naming: ``(n + 1,)`` cost of a string by that distance.
+        costs: ``(n + 1,)`` cost of a string by that distance.
         shortlist: candidates whose share is searched, by the slope of the likelihood.
     """
     each = np.arange(len(columns))
@@ -216,8 +215,8 @@ def _best_candidates(
     lift = columns[at]
     lift /= total[:, None]
     lift -= 1
-    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if naming.any() else 0.3)
-    net = gain.reshape(short.shape) * rows.shots - naming[nearest[at]]
+    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if costs.any() else 0.3)
+    net = gain.reshape(short.shape) * rows.shots - costs[nearest[at]]
     net[slope[at] <= 1] = -np.inf
     best = net.argmax(axis=1)
     return short[each, best], joins.reshape(short.shape)[each, best], net[each, best]
@@ -233,10 +232,10 @@ def _by_distance(rows: Rows, odds: Floats) -> Singles:
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     """Raise the likelihood of a mixture by EM over weights and background alone: see `reweighted`."""
-    assert model.kernel is not None
+    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(np.float32)
     (share,), (background,), (total,) = reweighted(
-        rows, model.kernel[None], share[None], np.array([model.background]), rounds
+        rows, model.likelihoods[None], share[None], np.array([model.background]), rounds
     )
     weights = share.astype(np.float64)
     return replace(
@@ -279,17 +278,17 @@ def _mixed(columns: Singles, share: Singles, background: Floats) -> Singles:
     return np.asarray(np.matmul(share[:, None], columns)[:, 0] + background.astype(np.float32)[:, None])
 
 
-def losses(rows: Rows, model: Model) -> Floats:
+def deletion_losses(rows: Rows, model: Model) -> Floats:
     """Give the log-likelihood lost when one centroid is taken out and nothing refitted, ``(k,)``."""
-    assert model.kernel is not None
+    assert model.likelihoods is not None
     assert model.total is not None
-    rest = model.kernel * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
+    rest = model.likelihoods * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
     rest /= model.total
     np.subtract(1, rest, out=rest)
     return np.asarray(-(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots)
 
 
-def eliminate(rows: Rows, model: Model) -> list[Model]:
+def backward_elimination(rows: Rows, model: Model) -> list[Model]:
     """Take centroids out, the least needed first, the channel kept, down to one: the best mixture of every size.
 
     Returns:
@@ -298,8 +297,8 @@ def eliminate(rows: Rows, model: Model) -> list[Model]:
     met = [model]
     while (k := len(model.weights)) > 1:
         stay = np.ones(k, dtype=bool)
-        stay[np.argsort(losses(rows, model), kind="stable")[: 1 if k <= 10 else k // 4]] = False
-        model = reweigh(rows, keep(model, stay), 2)
+        stay[np.argsort(deletion_losses(rows, model), kind="stable")[: 1 if k <= 10 else k // 4]] = False
+        model = reweigh(rows, subset(model, stay), 2)
         met.append(model)
     return met
 
@@ -312,23 +311,23 @@ def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     return distinct, pooled
 
 
-def ranked(model: Model) -> Model:
+def by_weight(model: Model) -> Model:
     """Order the centroids by weight, heaviest first."""
     order = np.argsort(-model.weights, kind="stable")
-    columns = model.kernel[order] if model.kernel is not None else None
-    return replace(model, centroids=model.centroids[order], weights=model.weights[order], kernel=columns)
+    columns = model.likelihoods[order] if model.likelihoods is not None else None
+    return replace(model, centroids=model.centroids[order], weights=model.weights[order], likelihoods=columns)
 
 
-def take(model: Model, k: int) -> Model:
+def heaviest(model: Model, k: int) -> Model:
     """Keep the first k centroids."""
-    return keep(model, np.arange(len(model.weights)) < k)
+    return subset(model, np.arange(len(model.weights)) < k)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)``."""
-    assert model.kernel is not None
+    assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))
     background = np.maximum(1 - share.sum(axis=1), 1e-3)
-    _, _, total = reweighted(rows, model.kernel[None], share.astype(np.float32), background, rounds)
+    _, _, total = reweighted(rows, model.likelihoods[None], share.astype(np.float32), background, rounds)
     levels = np.log(total.astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

@@ -7,11 +7,11 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
-from qcluster.core.sparse.description_length import score
-from qcluster.core.sparse.em import FAINT, expected, fit, fit_all
+from qcluster.core.sparse.description_length import description_length
+from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import best_share, merged
-from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, distances, spread
-from qcluster.core.sparse.thinning import everywhere
+from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, distances, likelihoods_of
+from qcluster.core.sparse.thinning import on_all_strings
 
 _SPREADS = (0.5, 1.0)
 """Spreads tried for the logits of the flip rates of one device."""
@@ -21,9 +21,9 @@ _MARGIN = 2.0
 """Evidence, in nats, that turning bits needs over the majority."""
 _TRIES = 3
 """Most moves that are made one after another."""
-_GLANCE = 4
+_SCREENING = 4
 """EM rounds after which moves are compared."""
-_HOPELESS = 40.0
+_PRUNED = 40.0
 """Nats of likelihood below which a move is not tried."""
 _NEARLY = 10.0
 """Nats of description length within which the best move is refitted."""
@@ -43,7 +43,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
     for _ in range(_TRIES):
-        seen, logs = expected(rows, model), np.log(model.odds)
+        seen, logs = statistics(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
         as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
         as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
@@ -52,16 +52,16 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
             break
         distinct, weights = merged(moved, model.weights)
         trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
-        if score(rows, trial) >= score(rows, model):
+        if description_length(rows, trial) >= description_length(rows, model):
             break
         model = trial
     return model
 
 
-def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int) -> Model:
+def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Model:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
-    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    A move puts the frequent string that serves best with all the others kept in the lookup of a centroid, or beside
     them all. What it would gain is judged under the present channel; only moves that are not hopeless are refitted, all
     at once.
 
@@ -69,37 +69,37 @@ def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, 
         rows: the strings.
         model: where to start.
         pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
-        prior: belief about the rates.
+        lookup: ``(m, u)`` their `table_indices`.
+        prior: posterior about the rates.
         most: most centroids.
     """
-    level = score(rows, model)
+    level = description_length(rows, model)
     for _ in range(_TRIES):
-        moves = _moves(rows, model, pool, place, most)
-        quick = fit_all(rows, moves, prior, _GLANCE)
+        moves = _moves(rows, model, pool, lookup, most)
+        quick = fit_all(rows, moves, prior, _SCREENING)
         if not quick:
             break
-        best = min(quick, key=lambda one: score(rows, one))
-        if score(rows, best) > level + _NEARLY:
+        best = min(quick, key=lambda one: description_length(rows, one))
+        if description_length(rows, best) > level + _NEARLY:
             break
-        best = fit(rows, best, prior, _GLANCE)
-        if (found := score(rows, best)) >= level - 1e-6 * abs(level):
+        best = fit(rows, best, prior, _SCREENING)
+        if (found := description_length(rows, best)) >= level - 1e-6 * abs(level):
             break
         level, model = found, best
     return model
 
 
-def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> list[Model]:
-    assert model.kernel is not None
+def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
+    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(np.float32)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
     kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
     kept[np.arange(len(light)), light] = 0
-    total = kept @ model.kernel
+    total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
     before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
-    columns = spread(rows, pool, model, place)
+    columns = likelihoods_of(rows, pool, model, lookup)
     slope = columns @ (rows.shares / total).T
     slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
     short = np.argsort(-slope, axis=0, kind="stable")[:_SHORT].T
@@ -112,7 +112,7 @@ def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> l
     moves = []
     for row, gone in enumerate(out.tolist()):
         after = before[row] + gain[row, best[row]]
-        if after < model.log_likelihood - (_HOPELESS if gone < k else 0):
+        if after < model.log_likelihood - (_PRUNED if gone < k else 0):
             continue
         joining, e = pool[short[row, best[row]]], float(joins.reshape(short.shape)[row, best[row]])
         weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
@@ -182,7 +182,7 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
 
     The odds: what the likelihood gains or loses, and the evidence of `split_bits` for rates that scatter less.
     """
-    seen = expected(rows, model)
+    seen = statistics(rows, model)
     ones, precision = seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
@@ -217,12 +217,12 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
         centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
     )
     # A ring whose members all decay is its centre: more than half of them must survive.
-    surviving, glance = replace(prior, most=1.0), rounds // 3
-    circle = fit(rows, start, surviving, glance, hold_weights=True)
-    if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
+    surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
+    circle = fit(rows, start, surviving, screening, hold_weights=True)
+    if ring_gain(rows, model, circle, centre) < -2 * _PRUNED:
         return None
-    circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
-    if circle.log_likelihood < model.log_likelihood - 2 * _HOPELESS:
+    circle = fit(rows, circle, surviving, rounds - screening, hold_weights=True)
+    if circle.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
@@ -260,7 +260,7 @@ def within_two(centre: Bits) -> Bits:
 
 
 def _mass(rows: Rows, model: Model, strings: Bits) -> float:
-    total = everywhere(strings, np.ones(len(strings)), model, 0).total
+    total = on_all_strings(strings, np.ones(len(strings)), model, 0).total
     assert total is not None
     return float(total.sum(dtype=np.float64))
 

@@ -9,16 +9,16 @@ what is a string of its own, and the other way round.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma, log
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, hamming
+from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.settings import within
+from qcluster.core.sparse.description_length import string_costs
 from qcluster.core.stats.walsh import decay, walsh
 
 _TINY = 1e-300
@@ -127,16 +127,9 @@ def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tu
     return weights / weights.sum(), likelihood
 
 
-def naming_costs(seen: Observed, chosen: NDArray[np.int64]) -> Floats:
-    """Nats to name each centroid after the earlier ones: ``0.5 ln N + ln C(n, d) + ln n``, d to the nearest of them."""
-    n = seen.n_bits
-    costs = np.zeros(len(chosen))
-    if len(chosen) > 1:
-        apart = hamming(seen.words[chosen], seen.words[chosen])
-        for k in range(1, len(chosen)):
-            d = int(apart[k, :k].min())
-            costs[k] = 0.5 * log(seen.shots.sum()) + lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) + log(max(n, 2))
-    return costs
+def costs_of(seen: Observed, chosen: NDArray[np.int64]) -> Floats:
+    """Give the description length of each of some observed strings after those before it, ``(k,)`` nats."""
+    return string_costs(seen.words[chosen], seen.n_bits, float(seen.shots.sum()))
 
 
 def grow(
@@ -161,7 +154,7 @@ def grow(
         for j in np.argsort(-promise, kind="stable")[:6]:
             share = _line_search(columns[:, j], mixed, shots, 0.5 if not chosen else 0.1)
             gain = float(shots @ np.log1p(share * (columns[:, j] / mixed - 1)))
-            cost = naming_costs(seen, candidates[[*chosen, int(j)]])[-1]
+            cost = costs_of(seen, candidates[[*chosen, int(j)]])[-1]
             gains.append((gain - cost, share, int(j)))
         net, share, j = max(gains)
         if chosen and net <= 0:
@@ -249,7 +242,7 @@ def _learn(
         weights, likelihood = reweight(columns, shots, weights, 10)
     order = np.argsort(-weights[1:], kind="stable")
     centroids, shares = centroids[order], weights[1:][order]
-    score = float(naming_costs(seen, centroids).sum()) - likelihood
+    score = float(costs_of(seen, centroids).sum()) - likelihood
     score += prior_cost(kernel, prior, strength)
     return SparseFit(centroids, shares / shares.sum(), float(weights[0]), kernel, likelihood, score)
 
