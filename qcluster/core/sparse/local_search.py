@@ -1,4 +1,4 @@
-"""Moves that growth from frequent strings cannot make: moving centroids, bits that decay, and rings."""
+"""Moves that forward selection from frequent strings cannot make: exchanges, bits that decay, and rings."""
 
 from dataclasses import replace
 from math import log
@@ -18,13 +18,13 @@ _SPREADS = (0.5, 1.0)
 _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
-"""Evidence, in nats, that turning bits needs over the majority."""
+"""Log Bayes factor, in nats, that turning bits needs over the majority."""
 _TRIES = 3
-"""Most moves that are made one after another."""
+"""Moves made one after another, at most."""
 _SCREENING = 4
-"""EM rounds after which moves are compared."""
+"""EM rounds of the screening pass, after which moves are compared."""
 _PRUNED = 40.0
-"""Nats of likelihood below which a move is not tried."""
+"""Nats of log-likelihood below the present mixture from which a move is pruned."""
 _NEARLY = 10.0
 """Nats of description length within which the best move is refitted."""
 _LIGHTEST = 6
@@ -43,10 +43,10 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
     for _ in range(_TRIES):
-        seen, logs = statistics(rows, model), np.log(model.odds)
+        expected, logs = statistics(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
-        as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
-        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
+        as_zero = expected.ones * logs[:, 0] - expected.regimes @ normaliser[:, :, 0]
+        as_one = (expected.mass[:, None] - expected.ones) * logs[:, 1] - expected.regimes @ normaliser[:, :, 1]
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
@@ -61,31 +61,30 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
 def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Model:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
-    A move puts the frequent string that serves best with all the others kept in the lookup of a centroid, or beside
-    them all. What it would gain is judged under the present channel; only moves that are not hopeless are refitted, all
-    at once.
+    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    them all. Its gain is computed under the present channel; moves that are not pruned are refitted, all at once.
 
     Args:
         rows: the strings.
         model: where to start.
         pool: ``(m, n)`` candidates.
         lookup: ``(m, u)`` their `table_indices`.
-        prior: posterior about the rates.
+        prior: of the flip rates.
         most: most centroids.
     """
-    level = description_length(rows, model)
+    shortest = description_length(rows, model)
     for _ in range(_TRIES):
         moves = _moves(rows, model, pool, lookup, most)
-        quick = fit_all(rows, moves, prior, _SCREENING)
-        if not quick:
+        screened = fit_all(rows, moves, prior, _SCREENING)
+        if not screened:
             break
-        best = min(quick, key=lambda one: description_length(rows, one))
-        if description_length(rows, best) > level + _NEARLY:
+        best = min(screened, key=lambda one: description_length(rows, one))
+        if description_length(rows, best) > shortest + _NEARLY:
             break
         best = fit(rows, best, prior, _SCREENING)
-        if (found := description_length(rows, best)) >= level - 1e-6 * abs(level):
+        if (length := description_length(rows, best)) >= shortest - 1e-6 * abs(shortest):
             break
-        level, model = found, best
+        shortest, model = length, best
     return model
 
 
@@ -106,7 +105,7 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
     lift = columns[short]
     lift /= total[:, None]
     lift -= 1
-    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
+    new_share, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
     gain = gain.reshape(short.shape) * rows.shots
     best = gain.argmax(axis=1)
     moves = []
@@ -114,7 +113,7 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
         after = before[row] + gain[row, best[row]]
         if after < model.log_likelihood - (_PRUNED if gone < k else 0):
             continue
-        joining, e = pool[short[row, best[row]]], float(joins.reshape(short.shape)[row, best[row]])
+        joining, e = pool[short[row, best[row]]], float(new_share.reshape(short.shape)[row, best[row]])
         weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
         centroids = np.vstack([model.centroids, joining])
         if gone < k:
@@ -145,9 +144,9 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
     """
     logit, noise = _logits(ones, precision)
     answer = ones > 0.5
-    best = _evidence(logit, noise, answer) + _MARGIN
+    best = _log_evidence(logit, noise, answer) + _MARGIN
     for threshold in np.unique(logit[(ones > 1 - _DECAYED) & ~answer]):
-        level = _evidence(logit, noise, logit >= threshold)
+        level = _log_evidence(logit, noise, logit >= threshold)
         if level > best:
             best, answer = level, logit >= threshold
     return np.asarray(answer)
@@ -159,7 +158,7 @@ def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
     return np.log(clipped / (1 - clipped)), 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
 
 
-def _evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
+def _log_evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
     """Give the log density of the logits of the share of ones, when these bits were sent as 1."""
     levels = [
         _scatter(logit[~sent] - _TYPICAL[0], noise[~sent], spread)
@@ -180,10 +179,12 @@ def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
 def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     """Turn bits of a single centroid whose shots mostly decayed, and refit, where posterior odds favour it.
 
-    The odds: what the likelihood gains or loses, and the evidence of `split_bits` for rates that scatter less.
+    The log odds: what the log-likelihood gains or loses, and the log evidence of `split_bits` for rates that scatter
+    less. On wide registers the most frequent string is a decayed one: of six recorded outputs of ibm_brussels, two (19
+    and 27 bits) are lost without this step.
     """
-    seen = statistics(rows, model)
-    ones, precision = seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots)
+    expected = statistics(rows, model)
+    ones, precision = expected.ones[0] / expected.mass[0], np.full(rows.n_bits, expected.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
     if not turned.any():
@@ -191,16 +192,16 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
     trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
     logit, noise = _logits(ones, precision)
-    gain = _evidence(logit, noise, sent) - _evidence(logit, noise, model.centroids[0])
+    gain = _log_evidence(logit, noise, sent) - _log_evidence(logit, noise, model.centroids[0])
     return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
 
 
 def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
 
-    A W state reads as a cloud around a string that is never sent. One weight for all members, so that naming the
-    ring costs no more than naming one string and which of its neighbours is the centre. None where the centre
-    describes the shots better, or where a third of the rounds leave the ring far behind.
+    A W state reads as a cloud around a string that is never sent. One weight for all members, so that the
+    ring's description is no longer than that of one string and of which of its neighbours is the centre. None where
+    the centre describes the shots better, or where a third of the rounds leave the ring far behind.
     """
     n = rows.n_bits
     if n < 3:
@@ -228,7 +229,7 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
 
 
 def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
-    """Give how much better a ring describes the shots near its centre than a single string does, in nats.
+    """Give the log Bayes factor of a ring against a single string on the shots near its centre, in nats.
 
     Both models are compared on the strings within distance 2 of the centre, given that a shot is one of these:
     bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.

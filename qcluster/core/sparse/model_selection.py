@@ -12,20 +12,21 @@ from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import CHANCE_GAIN, backward_elimination, heaviest, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
 from qcluster.core.sparse.model import Model, Prior, Rows, distances
+from qcluster.core.stats.goodness import pearson_misfit
 from qcluster.core.stats.special import softmax
 
 _TAIL = 2.5
-"""Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
+"""Strings that correlated errors add, for each factor e between the gain of the first and the cost of one string."""
 _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
-"""Mixtures, of least description length, that are weighed at one rate."""
+"""Mixtures, of least description length, whose evidence is computed at one rate."""
 _FAR = 60.0
-"""Nats of description length behind the best, from which they are not weighed."""
+"""Nats of description length behind the best, from which it is not."""
 _QUICK, _ONE_RATE = 4, 8
-"""EM rounds of one rate for all bits: first, and of those that are weighed."""
+"""EM rounds of one rate for all bits: of the screening pass, and before the evidence."""
 _ONE_HEAVY_RATE = 40
-"""The same under heavy noise, which EM hardly tells from lost shots."""
+"""The latter under heavy noise, which EM is slow to tell from the uniform component."""
 HEAVY, _FILL = 0.2, 4.0
 """Flips per bit from which noise is heavy; and fewest shots a string, of all strings of the register: fewer cannot tell
 one rate from many."""
@@ -38,7 +39,7 @@ _FAR_OFF = 10.0
 _INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
 """Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
-"""The best mixture met for 1, 2, ... strings."""
+"""The best mixture of 1, 2, ... strings; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def by_marginal_likelihood(
         models: mixtures of any size.
         pool: ``(m, n)`` candidates.
         lookup: ``(m, u)`` their `table_indices`.
-        prior: posterior about the rates.
+        prior: of the flip rates.
         most: most centroids.
         limit: standard deviations.
 
@@ -84,7 +85,7 @@ def by_marginal_likelihood(
     lengths = np.array([description_length(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
-    if not heavy and misfit(rows, likely[0]) > _FAR_OFF * limit:
+    if not heavy and _misfit(rows, likely[0]) > _FAR_OFF * limit:
         return None
     if heavy:
         likely += backward_elimination(rows, local_search(rows, likely[0], pool, lookup, one_rate, most))
@@ -97,7 +98,7 @@ def by_marginal_likelihood(
     reach = description_length(rows, best) + _REACH * rows.shots
     few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
     smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
-    if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
+    if _misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
     posterior = softmax(-found[order])
@@ -105,7 +106,7 @@ def by_marginal_likelihood(
 
 
 def is_heavy(rows: Rows, model: Model) -> bool:
-    """Tell whether so many bits are flipped that frequent strings are no guide, and shots are enough to do better."""
+    """Tell whether so many bits are flipped that frequent strings are no guide, and shots suffice to do better."""
     return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
 
 
@@ -118,22 +119,18 @@ def _independent(model: Model) -> Model:
 def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
     """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
 
-    They cost ``(2n - 1) / 2 ln F`` (Schwarz 1978), F the flips that an average one of them counts.
+    Their description costs ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the flips that an average one of them counts.
     """
     free = fit_all(rows, [best, *smaller], prior, _FREE)
     flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
-    price = (rows.n_bits - 0.5) * log(max(flips, 2.0))
-    return min(description_length(rows, model) for model in free) + price < description_length(rows, best)
+    cost = (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    return min(description_length(rows, model) for model in free) + cost < description_length(rows, best)
 
 
-def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
-    """Give how many standard deviations Pearson's statistic lies above what chance gives, on well filled strings."""
+def _misfit(rows: Rows, model: Model) -> float:
+    """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
     assert model.total is not None
-    expected = model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit)
-    filled = expected >= least
-    number = int(filled.sum())
-    excess = float(((rows.weights - expected)[filled] ** 2 / expected[filled]).sum()) - number
-    return excess / float(np.sqrt(2 * max(number, 1)))
+    return pearson_misfit(model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit), rows.weights)
 
 
 def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
@@ -147,8 +144,8 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, s
     """
     posterior, gaps = gap_posterior(rows, path, complete, sharpness)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
-    answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
-    for i, (k, model) in enumerate(zip(plausible, answers, strict=True)):
+    mixtures, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
+    for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
             model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
             circle = ring(rows, model, prior, rounds)
@@ -156,9 +153,9 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, s
                 model, is_ring = circle, is_ring or i == 0
         else:
             model = relocate(rows, model, prior, rounds // 2)
-        answers[i] = model
+        mixtures[i] = model
     share = posterior[plausible]
-    return Chosen(answers, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
+    return Chosen(mixtures, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
 
 
 def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
@@ -216,8 +213,8 @@ def gap_posterior(rows: Rows, path: Path, complete: Model, sharpness: float) -> 
     joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - most)), full)
     gaps, posterior = np.zeros(size), np.zeros(size)
     gaps[: last + 1] = np.minimum(gap, joined)
-    expected = _TAIL * np.log(np.maximum(behind / cost, 1.0))
-    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(expected.tolist())])
+    superfluous = _TAIL * np.log(np.maximum(behind / cost, 1.0))
+    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
     posterior[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
     posterior[: last + 1] *= _visible(path, complete, last)
     posterior[[k for k in range(most, last + 1) if path[k] is None]] = 0
@@ -248,7 +245,7 @@ def concave_steps(levels: Floats) -> Floats:
 
 
 def _at_most(count: int, mean: float) -> float:
-    """Give the chance of at most `count` events when `mean` are expected (Poisson)."""
+    """Give the probability of at most `count` events of a Poisson distribution of this mean."""
     terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
     return float(np.exp(-mean) * terms.sum())
 

@@ -72,6 +72,26 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     return float(max(found))
 
 
+def pearson_misfit(expected: Floats, counts: Floats, least: float = 5.0) -> float:
+    """Give how far Pearson's chi-square lies above its mean, in standard deviations, on cells that are well filled.
+
+    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells in which at least `least` counts are expected: there the
+    statistic of a true prediction is distributed as chi-square with k degrees of freedom (Pearson, 1900).
+
+    Args:
+        expected: ``(m,)`` mu, above 0.
+        counts: ``(m,)`` c.
+
+    Example:
+        >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
+        3.0
+    """
+    filled = expected >= least
+    cells = int(filled.sum())
+    excess = float(((counts - expected)[filled] ** 2 / expected[filled]).sum()) - cells
+    return excess / float(np.sqrt(2 * max(cells, 1)))
+
+
 def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
     """Measure by how much counts deviate from a prediction beyond shot noise.
 
