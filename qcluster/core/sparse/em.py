@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
-    TILTS,
     Layout,
     Model,
     Parameters,

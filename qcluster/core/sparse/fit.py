@@ -7,11 +7,11 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
-    REGIMES,
     Selection,
     backward_elimination,
     by_weight,
@@ -20,7 +20,7 @@ from qcluster.core.sparse.forward_selection import (
     reweigh,
 )
 from qcluster.core.sparse.local_search import local_search
-from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, lay_out, likelihoods_of
+from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
 from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_gap, by_marginal_likelihood, is_heavy
 from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
@@ -55,7 +55,7 @@ class MixtureSettings:
         (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
     )
     """Flip rates at which forward selection starts, from a good device to one near its end; each in (0, 0.5)."""
-    prior_shots: float = within(30.0, 0, open_low=True)
+    prior_shots: float = within(SHOTS, 0, open_low=True)
     """Weight of the prior of a bit's flip rate, in shots: rates scatter over a device; in (0, inf)."""
     sharpness: float = within(2.0, 0)
     """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""

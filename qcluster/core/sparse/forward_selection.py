@@ -10,14 +10,13 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
+from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import FAINT, subset
-from qcluster.core.sparse.model import TILTS, Model, Rows, log_likelihood, table_indices
+from qcluster.core.sparse.model import Model, Rows, log_likelihood, table_indices
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
-REGIMES = np.array([0.1, 0.3, 0.5, 0.1])
-"""Shares of the error regimes before the shots are seen."""
 _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
 CHANCE_GAIN = 5.0

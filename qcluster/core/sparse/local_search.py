@@ -7,14 +7,13 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import best_share, merged
-from qcluster.core.sparse.model import TILTS, Model, Prior, Rows, distances, likelihoods_of
+from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
 
-_SPREADS = (0.5, 1.0)
-"""Spreads tried for the logits of the flip rates of one device."""
 _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
@@ -33,8 +32,6 @@ _SHORT = 4
 """Candidates whose share is searched, by the slope of the likelihood."""
 _SLACK = 20.0
 """Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
-_TYPICAL = (-2.5, -1.5)
-"""Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
 
 def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
@@ -161,9 +158,9 @@ def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
 def _log_evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
     """Give the log density of the logits of the share of ones, when these bits were sent as 1."""
     levels = [
-        _scatter(logit[~sent] - _TYPICAL[0], noise[~sent], spread)
-        + _scatter(-logit[sent] - _TYPICAL[1], noise[sent], spread)
-        for spread in _SPREADS
+        _scatter(logit[~sent] - LOGIT_MEANS[0], noise[~sent], spread)
+        + _scatter(-logit[sent] - LOGIT_MEANS[1], noise[sent], spread)
+        for spread in LOGIT_SPREADS
     ]
     return float(np.logaddexp.reduce(levels))
 
@@ -214,9 +211,7 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[at]].sum():
         return None
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
-    start = Model(
-        centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
-    )
+    start = Model(centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), REGIMES, model.background)
     # A ring whose members all decay is its centre: more than half of them must survive.
     surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
     circle = fit(rows, start, surviving, screening, hold_weights=True)

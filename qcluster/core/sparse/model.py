@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import TILTS
 
 T = TypeVar("T", bound=np.generic)
 
-TILTS = np.array([0.12, 0.4, 1.0, 2.2])
-"""Factors on the odds of a flip: shots with few errors, and shots with many."""
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
 _LOG_TILTS = np.log(TILTS)[:, None]

@@ -7,6 +7,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import INDEPENDENT
 from qcluster.core.sparse.description_length import description_length, joining_costs, negative_log_evidence
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import CHANCE_GAIN, backward_elimination, heaviest, joining_gains
@@ -36,8 +37,6 @@ _REACH = 0.25
 """Nats a shot that these may gain."""
 _FAR_OFF = 10.0
 """Times the allowed misfit beyond which a few more rounds of EM change nothing."""
-_INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
-"""Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
 """The best mixture of 1, 2, ... strings; None where there is none."""
 
@@ -113,7 +112,7 @@ def is_heavy(rows: Rows, model: Model) -> bool:
 def _independent(model: Model) -> Model:
     """Start from independent flips at the mean rate."""
     rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
-    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
+    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=INDEPENDENT)
 
 
 def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:

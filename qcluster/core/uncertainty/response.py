@@ -16,6 +16,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.bitflips import log_likelihood
+from qcluster.core.noise.prior import SHOTS
 
 Observables = Callable[[Words], Floats]
 """Packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
@@ -67,8 +68,8 @@ class Strings:
     """Share of uniform noise."""
     rates: Floats
     """``(n, 2)`` P(read 1|0), P(read 0|1)."""
-    prior_shots: float = 30.0
-    """Weight of the belief about each rate, in shots."""
+    prior_shots: float = SHOTS
+    """Weight of the prior of each rate, in shots."""
 
     @property
     def width(self) -> int:

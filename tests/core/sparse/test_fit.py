@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 import qcluster as qc
 from qcluster.core.counts.bits import format_bitstrings
+from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
-from qcluster.core.sparse.forward_selection import REGIMES
-from qcluster.core.sparse.model import TILTS, Model, Prior, lay_out
+from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.conftest import read_records
 from tests.strategies import counts
 
