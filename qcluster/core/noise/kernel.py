@@ -92,6 +92,19 @@ class Kernel:
         """Apply the transpose of `forward`."""
         return self.spread(decay_adjoint(vector, self.decays))
 
+    def columns(self, sent: Indices, rows: Indices) -> Floats:
+        """Give ``P(y | c)`` for strings y that were read and strings c that were sent, ``(n_rows, n_sent)``.
+
+        Args:
+            sent: ``(n_sent,)`` numbers.
+            rows: ``(n_rows,)`` numbers. Cost: one vector of 2^m for each sent string where bits decay; else look-ups.
+        """
+        error = np.maximum(walsh(self.spectrum) / self.size, 0.0)
+        if not self.decays.any():
+            return np.asarray(error[rows[:, None] ^ sent[None, :]])
+        every = np.arange(self.size)
+        return np.stack([decay(error[every ^ one], self.decays)[rows] for one in sent], axis=1)
+
     def scaled(self, factor: float) -> Kernel:
         """Multiply all rates and decays."""
         return replace(self, rates=self.rates * factor, decays=np.clip(self.decays * factor, -0.9, 0.9))

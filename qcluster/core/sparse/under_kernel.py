@@ -19,7 +19,6 @@ from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import string_costs
-from qcluster.core.stats.walsh import decay, walsh
 
 _TINY = 1e-300
 _TRIAL = 0.05
@@ -106,14 +105,7 @@ def shortlist(kernel: Kernel, seen: Observed, many: int) -> NDArray[np.int64]:
 
 def likelihoods(kernel: Kernel, seen: Observed, chosen: NDArray[np.int64]) -> Floats:
     """Give ``P(y | c)`` for all rows y and chosen strings c, (n_rows, n_chosen)."""
-    error = np.maximum(walsh(kernel.spectrum) / kernel.size, 0.0)
-    if not kernel.decays.any():
-        return np.asarray(error[seen.rows[:, None] ^ seen.rows[None, chosen]])
-    columns = np.empty((len(seen.rows), len(chosen)))
-    everywhere = np.arange(kernel.size)
-    for column, row in enumerate(chosen):
-        columns[:, column] = decay(error[everywhere ^ seen.rows[row]], kernel.decays)[seen.rows]
-    return columns
+    return kernel.columns(seen.rows[chosen], seen.rows)
 
 
 def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tuple[Floats, float]:

@@ -84,6 +84,22 @@ def mean_root(a: Floats) -> Floats:
     return value
 
 
+def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
+    """Give the relative entropy of Dirichlet distributions to a symmetric one, ``(n,)`` nats.
+
+    Args:
+        shape: ``(n, k)`` parameters.
+        prior: ``(n, 1)`` the parameter, k times, of the distribution that they are compared with.
+
+    Example:
+        >>> dirichlet_divergence(np.array([[1.0, 1.0], [2.0, 1.0]]), np.ones((2, 1))).round(3).tolist()
+        [0.0, 0.193]
+    """
+    whole, k = shape.sum(axis=1, keepdims=True), shape.shape[1]
+    normaliser = (log_gamma(whole) - log_gamma(prior * k) + k * log_gamma(prior))[:, 0] - log_gamma(shape).sum(axis=1)
+    return np.asarray(normaliser + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1))
+
+
 def softmax(log: Floats) -> Floats:
     """Turn log weights into probabilities.
 

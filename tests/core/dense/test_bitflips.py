@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qcluster.core.dense.bitflips import IndependentFlips, channel_matrices, deconvolve, smooth
+from qcluster.core.dense.bitflips import deconvolve, smooth
+from qcluster.core.noise.bitflips import IndependentFlips, channel_matrices
 from qcluster.core.stats import special
 from tests.core.dense.oracle_deconvolve import dense_channel, maximum_likelihood
 
@@ -33,8 +34,8 @@ def test_channel_is_the_dense_matrix(n: int, seed: int) -> None:
     for h in range(2):
         matrix = dense_channel(rates[h])
         np.testing.assert_allclose(channel_matrices(rates)[h], matrix, atol=1e-14)
-        np.testing.assert_allclose(channel(vectors)[h], matrix @ vectors[h], atol=1e-12)
-        np.testing.assert_allclose(channel.back(vectors)[h], matrix.T @ vectors[h], atol=1e-12)
+        np.testing.assert_allclose(channel.forward(vectors)[h], matrix @ vectors[h], atol=1e-12)
+        np.testing.assert_allclose(channel.adjoint(vectors)[h], matrix.T @ vectors[h], atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(4))
