@@ -1,6 +1,5 @@
 """The full-vector deconvolution against dense matrices and plain EM, and its laws."""
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -10,19 +9,7 @@ from hypothesis import strategies as st
 
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.noise.bitflips import IndependentFlips, channel_matrices
-from qcluster.core.stats import special
 from tests.core.dense.oracle_deconvolve import dense_channel, maximum_likelihood
-
-
-@pytest.mark.parametrize("a", [1e-3, 0.02, 0.5, 1.0, 2.7, 30.0, 4e4])
-def test_gamma_functions(a: float) -> None:
-    assert special.log_gamma(np.array([a]))[0] == pytest.approx(math.lgamma(a), rel=1e-7, abs=1e-7)
-    step = 1e-5 * a
-    slope = (math.lgamma(a + step) - math.lgamma(a - step)) / (2 * step)
-    assert special.digamma(np.array([a]))[0] == pytest.approx(slope, rel=1e-5, abs=1e-5)
-    assert special.exp_digamma(np.array([a]))[0] == pytest.approx(math.exp(slope), rel=1e-4, abs=1e-12)
-    root = math.exp(math.lgamma(a + 0.5) - math.lgamma(a))
-    assert special.mean_root(np.array([a]))[0] == pytest.approx(root, rel=1e-4)
 
 
 @given(st.integers(1, 5), st.integers(0, 2**32 - 1))
