@@ -81,8 +81,6 @@ class MixtureFit:
     """Share of uniform noise."""
     log_likelihood: float
     """Of all shots, under the most plausible number of clusters."""
-    model: Floats
-    """``(u,)`` probability of each string given to `fit_mixture`, in its order."""
     agreement: float
     """Cosine between counts and model, the uniform part taken from both: near 1 where the model explains the counts."""
     excess: float
@@ -208,9 +206,6 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
     assert best.total is not None
     centroids, averaged = average(found.models, found.posterior)
     agreement, excess = _agreement(rows, best)
-    total = best.total * np.exp(-rows.unit)
-    if rows.weights is not weights:
-        total[np.argsort(-weights, kind="stable")] = total.copy()
     rates, ones = best.rates(), best.weights @ best.centroids
     flips = float((rates[:, 0] * (1 - ones) + rates[:, 1] * ones).mean())
     return MixtureFit(
@@ -220,7 +215,6 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
         regimes=best.regimes,
         background=best.background,
         log_likelihood=best.log_likelihood,
-        model=total,
         agreement=agreement,
         excess=excess,
         gap=found.gap,
