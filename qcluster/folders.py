@@ -98,24 +98,29 @@ def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
 
 
 def lock_file(path: Path, refusal: str) -> IO[bytes]:
-    """Open a lock file and lock it, until it is closed or this process ends; no lock on systems that have none.
+    """Open a lock file and lock it, until it is closed or this process ends.
+
+    portalocker locks a file that is open already, on any system; filelock opens one by its name, so that what was
+    checked here need not be what it locks.
 
     Raises:
-        StorageError: another process holds it, as `refusal` says, or the file cannot be opened.
+        StorageError: another process holds it, as `refusal` says, or the file cannot be opened or locked.
     """
+    from portalocker import LockFlags, lock
+    from portalocker.exceptions import AlreadyLocked, LockException
+
     try:
         file = open_own(path, "ab")
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
     try:
-        import fcntl
-    except ImportError:  # not POSIX: two processes in one place must then be avoided by hand
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        lock(file, LockFlags.EXCLUSIVE | LockFlags.NON_BLOCKING)
+    except AlreadyLocked as error:
         file.close()
         raise StorageError(refusal) from error
+    except LockException as error:
+        file.close()
+        raise StorageError(f"cannot lock {path}: {error}") from error
     return file
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
-from qcluster.core.sparse.em import expect, lay_under
-from qcluster.core.sparse.forward_selection import REGIMES
-from qcluster.core.sparse.model import Model, kernel, lay_out, parameters, totals
+from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.em import e_step, stacked
+from qcluster.core.sparse.model import Model, lay_out, likelihoods, marginal, parameters
 
 SHAPES = ((2, 30, 10_000), (6, 30, 10_000), (20, 30, 10_000), (6, 156, 10_000))
 """Centroids, bits, strings."""
@@ -32,19 +32,19 @@ def measure(k: int, n: int, u: int) -> str:
     held, rng = synthetic(n, u, 0.2, k), np.random.default_rng(0)
     rows = lay_out(held.bits, held.weights)
     models = [Model(rng.random((k, n)) < 0.5, np.full(k, 1 / k), rng.uniform(0.05, 0.2, (n, 2)), REGIMES, 0.1)]
-    layout, now, one = lay_under(rows, models), parameters(models), parameters(models, common=True)
-    columns, parts = kernel(rows, layout, now)
-    total, scratch = totals(layout, now, columns), np.empty_like(columns)
+    layout, now, one = stacked(rows, models), parameters(models), parameters(models, common=True)
+    columns, parts = likelihoods(rows, layout, now)
+    total, scratch = marginal(layout, now, columns), np.empty_like(columns)
     slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)
     logs, pairs = np.log(columns), columns.size
     parts_of_it = [
         lambda: np.copyto(scratch, columns),
         lambda: np.exp(logs, out=scratch),
         lambda: np.matmul(slopes, rows.columns, out=scratch),
-        lambda: np.take(table, layout.place),
-        lambda: kernel(rows, layout, now, scratch),
-        lambda: kernel(rows, layout, one, scratch),
-        lambda: expect(rows, layout, now, columns, total, parts, scratch),
+        lambda: np.take(table, layout.lookup),
+        lambda: likelihoods(rows, layout, now, scratch),
+        lambda: likelihoods(rows, layout, one, scratch),
+        lambda: e_step(rows, layout, now, columns, total, parts, scratch),
     ]
     times = [ns(work, pairs) for work in parts_of_it]
     whole = times[4] + times[6]

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.arrays import Floats
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.uncertainty.response import Observables

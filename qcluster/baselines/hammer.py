@@ -7,8 +7,9 @@ import numpy as np
 from qcluster.baselines.door import enter
 from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
-from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution
 
 _ROWS = 512
 """Strings that meet each other and all later ones at once."""

@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import format_bitstrings
-from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution
 
 
 @own_errstate

@@ -7,8 +7,9 @@ import numpy as np
 from qcluster.baselines.door import enter
 from qcluster.baselines.radial import radial_operator
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
-from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution
 
 
 @own_errstate

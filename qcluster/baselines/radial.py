@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
-from qcluster.core.counts.distribution import Floats
 
 Product = Callable[[Floats], Floats]
 

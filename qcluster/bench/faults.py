@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.counts.distribution import Floats
+from qcluster.core.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.bench.faults import circuit_faults
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import format_bitstrings
-from qcluster.core.counts.distribution import Distribution, Floats
+from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, unpack
 

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.core.uncertainty.response import Response
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.counts.distribution import Floats
+from qcluster.core.arrays import Floats
 from qcluster.core.uncertainty.interval import wilson
 
 LEVEL = 0.95

@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.counts.observables import diagonal
-
-Floats = NDArray[np.float64]
 
 
 class Estimate(NamedTuple):

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack, parse_bitstrings
-
-Floats = NDArray[np.float64]
 
 
 class Diagonal(Protocol):

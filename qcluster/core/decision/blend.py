@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, Words, numbered, pack
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
 from qcluster.core.uncertainty.response import Observables, Strings, believed
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)

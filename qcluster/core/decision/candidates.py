@@ -11,15 +11,13 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.bitflips import Posterior, deconvolve, smooth
 from qcluster.core.dense.observed import deconvolve_observed
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fit_mixture
 from qcluster.core.sparse.product import single_string
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
 """Flip rates of all bits at which counts are deconvolved, and Dirichlet masses of every string: 0 means one for all
@@ -141,7 +139,7 @@ def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
     pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
     flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
     rates = np.broadcast_to(np.array(flips)[:, None, None], (len(flips), d.n_bits, 2))
-    posterior, places, _ = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
+    posterior, places = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
     where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
     slots = [where[one] for one in product(flips, strings)]
     return posterior, np.repeat(rates, len(strings), axis=0), np.array(slots), places

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
@@ -22,8 +22,6 @@ from qcluster.core.decision.circuit_candidates import (
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.sparse.read_off import Few, columns
 from qcluster.core.uncertainty.response import Observables, Strings, Weighed, believed
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import Decided, decide
@@ -15,9 +16,6 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.read_off import Few, read_off
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Multiples of the calibrated noise that are undone."""

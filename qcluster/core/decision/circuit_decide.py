@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_blend import CircuitBlend
@@ -30,8 +30,6 @@ from qcluster.core.decision.features import told
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
-
-Floats = NDArray[np.float64]
 
 _FAINT = 1e-9
 """Probability of a string below which it is left out of the answer."""

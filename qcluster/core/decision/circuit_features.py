@@ -1,8 +1,8 @@
 """What the gate for known circuits sees; the same when qubits are renamed or strings reordered."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
@@ -10,8 +10,6 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.read_off import Few
 from qcluster.core.stats.goodness import collisions, deviance, shot_noise
-
-Floats = NDArray[np.float64]
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _FAINT = 1e-4

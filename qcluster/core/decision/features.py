@@ -1,16 +1,14 @@
 """What the gate sees: numbers that stay the same when qubits are renamed, bits flipped, or strings reordered."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
 from qcluster.core.methods.registry import EXPECT
 from qcluster.core.sparse.product import beyond_product, product_evidence
 from qcluster.core.stats.goodness import beyond_uniform, collisions
-
-Floats = NDArray[np.float64]
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
@@ -53,7 +51,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         entropy,
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         np.arcsinh(beyond_uniform(d.bits, d.weights)),
-        np.arcsinh(beyond_product(vector, 0.0)) if n <= 12 else -1.0,
+        np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
         *top,
         *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
         found.odds / 10,

@@ -5,23 +5,24 @@ A hypothesis is a channel (flip rates) and a sparsity. For each, the counts are 
 ``P(y) = b u(y) + (1 - b) sum_x K(y|x) x``
 
 with ``x`` the ideal distribution (Dirichlet prior of one concentration), ``K`` independent flips of every bit, and
-``b`` the share of shots that tell nothing, spread as a *product of biased bits* ``u``: that is what hopeless
-hardware returns, not uniform noise. Variational Bayes gives the posterior of ``x`` and ``b``, the bias of each bit
+``b`` the share of shots that a *product of biased bits* ``u`` sent: that is what decohered hardware returns, not
+uniform noise. Variational Bayes gives the posterior of ``x`` and ``b``, the bias of each bit
 is a point estimate near 1/2. The answer that maximises the expected Hellinger fidelity is built from posterior
 means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.stats.special import digamma, exp_digamma, log_gamma, mean_root, perplexity
-
-Floats = NDArray[np.float64]
+from qcluster.core.noise.bitflips import IndependentFlips
+from qcluster.core.noise.model import NoiseModel
+from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, log_gamma, mean_root, perplexity
 
 _BIAS = 0.12
 """Largest distance of a background bit's P(1) from 1/2."""
@@ -49,31 +50,13 @@ class Posterior:
     evidence: Floats
     """``(n_hypotheses,)``: variational lower bound of the log probability of the counts."""
     background: Floats
-    """``(n_hypotheses,)``: share of shots that tell nothing about the ideal."""
+    """``(n_hypotheses,)``: share of the shots that the product of biased bits sent."""
     shapes: NDArray[Any]
     """``(n_hypotheses, 2**n)``: the posterior of the ideal is Dirichlet with these parameters."""
 
     def strings(self) -> Floats:
         """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
         return perplexity(self.shapes / self.shapes.sum(axis=1, keepdims=True))
-
-
-def effective_shots(counts: Floats, drift: float) -> float:
-    """Give the number of independent shots that say as much as these counts do.
-
-    Real probabilities drift between repetitions: with a relative variance `drift` of each, the counts vary by
-    more than shot noise, ``chi2/dof = 1 + drift * shots * sum_y p(y)^2``.
-
-    Args:
-        counts: ``(n_outcomes,)``, in shots.
-        drift: relative variance of a probability from one run to the next.
-
-    Example:
-        >>> effective_shots(np.full(4, 250.0), 0.0), round(effective_shots(np.full(4, 250.0), 0.03), 1)
-        (1000.0, 117.6)
-    """
-    shots = float(counts.sum())
-    return shots / (1 + drift * float((counts**2).sum()) / max(shots, 1.0))
 
 
 def smooth(counts: Floats) -> Floats:
@@ -103,54 +86,6 @@ def smooth(counts: Floats) -> Floats:
     root = mean_root(counts + tried[int(np.argmax(evidence))])
     unit: Floats = root / np.sqrt(root @ root)
     return unit
-
-
-def channel_matrices(rates: Floats) -> Floats:
-    """Give ``K(y|x)``, the product over bits of the chance to read y's bit when x's was sent.
-
-    Args:
-        rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1).
-
-    Returns:
-        ``(n_hypotheses, 2**n_bits, 2**n_bits)``, row y, column x.
-
-    Example:
-        >>> channel_matrices(np.array([[[0.1, 0.2]]]))
-        array([[[0.9, 0.2],
-                [0.1, 0.8]]])
-    """
-    matrices = np.ones((len(rates), 1, 1))
-    up, down = rates[..., 0], rates[..., 1]
-    bits = np.stack([np.stack([1 - up, down], axis=-1), np.stack([up, 1 - down], axis=-1)], axis=-2)
-    for bit in range(rates.shape[1]):
-        size = 2 << bit
-        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
-    return matrices
-
-
-class IndependentFlips:
-    """Independent flips as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix."""
-
-    def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:
-        n_bits = rates.shape[1]
-        low = n_bits // 2
-        self.high = channel_matrices(rates[:, low:]).astype(dtype)
-        self.low = channel_matrices(rates[:, :low]).astype(dtype)
-        self.low_back = np.ascontiguousarray(self.low.transpose(0, 2, 1))
-        self.high_back = np.ascontiguousarray(self.high.transpose(0, 2, 1))
-        self.shape = (len(rates), 1 << (n_bits - low), 1 << low)
-
-    def __call__(self, vectors: Floats) -> Floats:
-        """Give what is read when each vector is sent."""
-        return self._apply(self.high, vectors, self.low_back)
-
-    def back(self, vectors: Floats) -> Floats:
-        """Apply the transpose."""
-        return self._apply(self.high_back, vectors, self.low)
-
-    def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
-        spread: Floats = left @ (vectors.reshape(self.shape) @ right)
-        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
 
 
 @own_errstate
@@ -188,33 +123,24 @@ def deconvolve(
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
 
 
-class Channel(Protocol):
-    """What turns strings that are sent into strings that are read; the first axis is hypotheses."""
-
-    def __call__(self, vectors: Floats) -> Floats:
-        """Give what is read when each vector is sent."""
-
-    def back(self, vectors: Floats) -> Floats:
-        """Apply the transpose."""
-
-
 class Ascent:
-    """Coordinate ascent of the variational bound: Dirichlet over the ideal, Beta over the background share.
+    """Coordinate ascent of the variational bound (Attias, 1999): Dirichlet over the ideal, Beta over the background.
 
-    Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same.
+    Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same. The state is
+    `shape`, the Dirichlet parameters; `lost`, the Beta parameter of the background; and `bias`, P(1) of its bits.
     """
 
     def __init__(
-        self, counts: NDArray[Any], bits: NDArray[Any], channel: Channel, concentration: Floats, biased: bool
+        self, counts: NDArray[Any], bits: NDArray[Any], noise: NoiseModel, concentration: Floats, biased: bool
     ) -> None:
         n_hypotheses, n_bits = len(concentration), bits.shape[1]
         self.counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
-        self.bits, self.channel, self.biased = bits.astype(counts.dtype), channel, biased
+        self.bits, self.noise, self.biased = bits.astype(counts.dtype), noise, biased
         self.prior = concentration[:, None].astype(counts.dtype)
         shots = float(self.counts[0].sum(dtype=np.float64))
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        sent = channel.back(self.counts)
+        sent = noise.adjoint(self.counts)
         self.shape = self.prior + counts.dtype.type(0.5) * (counts.dtype.type(shots / sent.shape[1]) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
         self.background = np.full(self.counts.shape, 0.5**n_bits, counts.dtype)
@@ -239,14 +165,14 @@ class Ascent:
         self.shape, self.lost, self.bias = self.step(self.shape, self.lost)
 
     def step(self, shape: Floats, lost: Floats) -> tuple[Floats, Floats, Floats]:
-        """Share every count out to the strings and the background that may have sent it."""
+        """Share every count out to the strings and the background that may have sent it, by their geometric means."""
         sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
         sent *= (exp_digamma(self.total - lost) / exp_digamma(whole)).astype(sent.dtype)
         stray = exp_digamma(lost).astype(sent.dtype) * self.background
-        expected = self.channel(sent)
+        expected = self.noise.forward(sent)
         expected += stray
         ratio = self.counts / np.maximum(expected, np.finfo(expected.dtype).tiny)
-        shares = self.channel.back(ratio)
+        shares = self.noise.adjoint(ratio)
         shares *= sent
         shares += self.prior
         stray *= ratio
@@ -258,7 +184,11 @@ class Ascent:
         return shares, 1 + wasted, bias
 
     def extrapolate(self, first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats]) -> None:
-        """Follow the direction of two steps further, in logarithms; the length from their change of speed."""
+        """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).
+
+        From the steps r = x1 - x0 and v = x2 - 2 x1 + x0 the state goes to ``x0 + 2 a r + a^2 v``, a = |r| / |v|. The
+        norms weigh strings by their parameter: the logarithms of rare ones move far and matter little.
+        """
         start = self.logs(self.shape, self.lost)
         speed = self.logs(*first[:2])
         speed -= start
@@ -286,7 +216,7 @@ class Ascent:
         return logs
 
     def set_background(self) -> None:
-        """Spread the lost shots as a product of the biased bits."""
+        """Set the background to the product of the biased bits."""
         if self.biased:
             unset = np.log1p(-self.bias)
             slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
@@ -295,26 +225,15 @@ class Ascent:
             self.background = np.exp(exponent, out=exponent)
 
     def evidence(self) -> Floats:
-        """Give the variational bound, with the prior of the bias as a penalty."""
+        """Give the variational bound of the log evidence, in nats, with the prior of the bias as a penalty."""
         shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
         lost, total = self.lost, np.array([[self.total]])
         kept = self.total - lost
-        whole, n_strings = shape.sum(axis=1, keepdims=True), shape.shape[1]
-        rate_of_kept = exp_digamma(kept) / exp_digamma(total)
-        sent = exp_digamma(shape) * rate_of_kept / exp_digamma(whole)
-        expected = (
-            self.channel(sent.astype(self.shape.dtype)) + exp_digamma(lost) / exp_digamma(total) * self.background
-        )
+        whole = shape.sum(axis=1, keepdims=True)
+        sent = exp_digamma(shape) * exp_digamma(kept) / exp_digamma(total) / exp_digamma(whole)
+        background = exp_digamma(lost) / exp_digamma(total) * self.background
+        expected = self.noise.forward(sent.astype(self.shape.dtype)) + background
         fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1, dtype=np.float64)
-        ideal = (
-            (log_gamma(whole) - log_gamma(prior * n_strings) + n_strings * log_gamma(prior))[:, 0]
-            - log_gamma(shape).sum(axis=1)
-            + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1)
-        )
-        share = (
-            (log_gamma(total) - log_gamma(kept) - log_gamma(lost))
-            + (kept - 1) * (digamma(kept) - digamma(total))
-            + (lost - 1) * (digamma(lost) - digamma(total))
-        )[:, 0]
-        bound: Floats = fit - ideal - share + _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
-        return bound
+        divergence = dirichlet_divergence(shape, prior) + dirichlet_divergence(np.hstack([kept, lost]), np.ones((1, 1)))
+        penalty = _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
+        return np.asarray(fit - divergence + penalty)

@@ -2,53 +2,26 @@
 
 The model is that of `qcluster.core.dense.bitflips`, with the strings that were read in place of all 2^n: they carry
 all of the likelihood, and where outputs repeat at all, the ideal's strings are among the frequent ones. That these were
-picked by the counts is paid for in the evidence: every string in use costs its name.
+picked by the counts is paid for in the evidence: every string in use costs its description length.
 """
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import Bits, weight_of_ones
+from qcluster.core.arrays import Floats
+from qcluster.core.counts.bits import Bits
 from qcluster.core.dense.bitflips import Ascent, Posterior
-from qcluster.core.noise.bitflips import log_likelihood
-
-Floats = NDArray[np.float64]
+from qcluster.core.noise.bitflips import ObservedFlips
 
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
-_SINGLE, _NOTHING = 96, 1e-27
-"""Bits up to which single precision holds all ratios; what is less than this, and than uniform noise, is nothing."""
-
-
-class _Kernel:
-    """P(read y | sent x) for candidates and strings that were read, one matrix a flip rate."""
-
-    def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:
-        self.dtype = np.float32 if rows.shape[1] <= _SINGLE else np.float64
-        self.matrices = np.stack([np.exp(log_likelihood(rows, sent, one)).T for one in rates]).astype(self.dtype)
-        self.matrices[self.matrices < 0.5 ** rows.shape[1] * _NOTHING] = 0  # and no denormal numbers, which are slow
-        self.n_each = n_each
-
-    def __call__(self, vectors: Floats) -> Floats:
-        """Give what is read when each vector is sent."""
-        return self._apply(vectors, self.matrices)
-
-    def back(self, vectors: Floats) -> Floats:
-        """Apply the transpose."""
-        return self._apply(vectors, self.matrices.transpose(0, 2, 1))
-
-    def _apply(self, vectors: Floats, matrices: NDArray[Any]) -> Floats:
-        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(self.dtype)
-        spread: Floats = (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64)
-        return spread
 
 
 def deconvolve_observed(
     bits: Bits, weights: Floats, rates: Floats, strings: Floats, *, most: int = 256, steps: int = 40
-) -> tuple[Posterior, NDArray[np.intp], Floats]:
+) -> tuple[Posterior, NDArray[np.intp]]:
     """Find the posterior of the ideal over the most frequent strings, for every pair of flip rates and sparsity.
 
     Args:
@@ -60,8 +33,7 @@ def deconvolve_observed(
         steps: as in `deconvolve`.
 
     Returns:
-        The posterior, whose roots are ``(n_rates * n_each, n_candidates)``; the candidates' places in `bits`; and for
-        each hypothesis the share that it explains of the collisions between shots, those of a product taken off.
+        The posterior, whose roots are ``(n_rates * n_each, n_candidates)``, and the candidates' places in `bits`.
 
     Cost: ``2 steps n_rates n_each n_candidates n_outcomes`` multiplications; 0.3 s for 5 rates, 2 sparsities and 4,000
     strings.
@@ -69,24 +41,20 @@ def deconvolve_observed(
     Example:
         >>> read = np.array([[False] * 14, [True] * 14, [True] * 13 + [False]])
         >>> rates, strings = np.full((1, 14, 2), 0.02), np.array([1.0])
-        >>> found, places, _ = deconvolve_observed(read, np.array([50.0, 40, 5]), rates, strings)
+        >>> found, places = deconvolve_observed(read, np.array([50.0, 40, 5]), rates, strings)
         >>> places.tolist(), (found.roots**2).round(1).tolist()
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
     most = max(16, min(most, _PAIRS // len(bits)))
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
-    kernel = _Kernel(bits, bits[places], rates, len(strings))
+    noise = ObservedFlips(bits, bits[places], rates, len(strings))
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(weights, bits, kernel, concentration, biased=True)
+    state = Ascent(weights, bits, noise, concentration, biased=True)
     state.run(steps)
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
-    naming = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # they were picked from all 2^n by the counts
-    found = replace(found, evidence=found.evidence - naming * np.minimum(state.shape, 1.0).sum(axis=1))
-    read = (1 - found.background[:, None]) * kernel(found.roots**2) + found.background[:, None] * state.background
-    ones = weight_of_ones(bits, weights) / weights.sum()
-    chance = float(np.prod(ones**2 + (1 - ones) ** 2)) * weights.sum()
-    beyond = max(float(weights @ weights) / weights.sum() - 1 - chance, 1e-300)
-    return found, places, (read @ weights - chance) / beyond
+    cost = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # nats: the counts picked them from all 2^n
+    found = replace(found, evidence=found.evidence - cost * np.minimum(state.shape, 1.0).sum(axis=1))
+    return found, places
 
 
 def redeconvolve(
@@ -105,8 +73,8 @@ def redeconvolve(
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
-    kernel = _Kernel(bits, bits[places], rates[None], len(weights))
+    noise = ObservedFlips(bits, bits[places], rates[None], len(weights))
     prior = np.full(len(weights), concentration)
-    state = Ascent(weights, bits, kernel, prior, biased=True)
+    state = Ascent(weights, bits, noise, prior, biased=True)
     state.run(steps)
     return state.posterior(np.full(len(weights), rates.mean()), prior).roots

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
 
-Floats = NDArray[np.float64]
 Linear = Callable[[Floats], Floats]
 
 _FAINT = 1e-12

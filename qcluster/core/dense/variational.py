@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.special import digamma, exp_digamma, log_gamma, mean_root, softmax
+from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
 from qcluster.core.uncertainty.response import Observables, believed
-
-Floats = NDArray[np.float64]
 
 _TINY = 1e-300
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
@@ -109,9 +108,8 @@ def posterior(kernel: Kernel, counts: Floats, prior: Floats, steps: int) -> tupl
     whole = shape.sum(axis=1, keepdims=True)
     sent = exp_digamma(shape) / exp_digamma(whole)
     fit = (np.log(np.maximum(kernel.forward(sent), _TINY)) * counts).sum(axis=1)
-    lost = (log_gamma(whole) - log_gamma(prior * strings) + strings * log_gamma(prior))[:, 0]
-    lost = lost - log_gamma(shape).sum(axis=1) + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1)
-    return mean_root(shape) / mean_root(whole), fit - lost + _blur(kernel, shape, prior)
+    evidence = fit - dirichlet_divergence(shape, prior) + _blur(kernel, shape, prior)
+    return mean_root(shape) / mean_root(whole), evidence
 
 
 def _blur(kernel: Kernel, shape: Floats, prior: Floats) -> Floats:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, hamming, pack, weight_of_ones
-
-Floats = NDArray[np.float64]
 
 _QUANTUM = 2.0**-20
 """Bit costs are whole multiples of this, so that sums of them are exact in any order."""

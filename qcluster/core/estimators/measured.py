@@ -15,6 +15,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.richardson_lucy import richardson_lucy
@@ -22,11 +23,10 @@ from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.settings import within
-from qcluster.core.sparse.under_kernel import Observed, likelihoods, naming_costs, reweight
+from qcluster.core.sparse.under_kernel import Observed, costs_of, likelihoods, reweight
+from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
 from qcluster.core.uncertainty.response import Response, Weighed
-
-Floats = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
@@ -189,13 +189,7 @@ def _explain(kernel: Kernel, histogram: Floats, rounds: int, scale: float = 1.0)
     ideal = richardson_lucy(kernel.forward, kernel.adjoint, histogram / shots, rounds)
     expected = shots * np.maximum(kernel.forward(ideal), _TINY)
     cells = float(np.minimum(expected, 1.0).sum())
-    return _Explained(ideal, scale, kernel, _deviance(histogram, expected), cells)
-
-
-def _deviance(counts: Floats, expected: Floats) -> float:
-    """``2 sum (c ln(c / mu) - (c - mu))`` of counts c where mu are expected."""
-    seen = counts > 0
-    return float(2 * ((counts[seen] * np.log(counts[seen] / expected[seen])).sum() - counts.sum() + expected.sum()))
+    return _Explained(ideal, scale, kernel, float(deviance(histogram, expected)), cells)
 
 
 def _allowed(kernel: Kernel, histogram: Floats, settings: MeasuredSettings) -> _Explained:
@@ -248,7 +242,7 @@ def _few(
         ideal = few.ideal(seen, found.kernel.size)
         expected = shots * np.maximum(found.kernel.forward(ideal), _TINY)
         cells = float(np.minimum(expected, 1.0).sum())
-        few = few if _deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
+        few = few if deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     stepped = k > 0 and (unlike or tail or (few is None and not found.kernel.index.exact))
@@ -290,7 +284,7 @@ class _Again:
             if refit:
                 found.append(_explain(other, drawn, settings.rounds).deviance)
             else:
-                found.append(_deviance(drawn, self.shots * np.maximum(other.forward(ideal), _TINY)))
+                found.append(float(deviance(drawn, self.shots * np.maximum(other.forward(ideal), _TINY))))
         spread = max(float(np.std(found, ddof=1)), 0.5 * float(np.sqrt(2 * cells)))
         return float(np.mean(found)) + settings.sigmas * spread
 
@@ -313,7 +307,7 @@ def _above_step(heights: Floats, shots: float, most: int, settings: MeasuredSett
 
 def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights: Floats) -> _Few:
     """Choose how many of the heaviest strings describe the counts in the fewest nats."""
-    costs = np.cumsum(naming_costs(seen, order))
+    costs = np.cumsum(costs_of(seen, order))
     columns = likelihoods(kernel, seen, order)
     best, shortest = None, np.inf
     many = np.unique(np.r_[np.arange(1, min(len(order), 12) + 1), np.geomspace(12, max(len(order), 12), 9).astype(int)])

@@ -6,6 +6,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.clusters import Metric, channel_metric, cluster, merge_duplicates, most_frequent
@@ -13,8 +14,6 @@ from qcluster.core.estimators.reweight import attributed, residual
 from qcluster.core.noise.bitflips import log_likelihood
 from qcluster.core.settings import within
 from qcluster.core.uncertainty.response import Observables
-
-Floats = NDArray[np.float64]
 
 
 @attrs.frozen

@@ -1,12 +1,10 @@
 """Bayes' rule over centroids: what of the counts the spread of the centroids explains goes back to them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 from qcluster.core.noise.bitflips import log_likelihood
-
-Floats = NDArray[np.float64]
 
 
 def attributed(bits: Bits, centroids: Bits, shares: Floats, rates: Floats) -> Floats:

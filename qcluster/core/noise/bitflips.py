@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 
-Floats = NDArray[np.float64]
-
 _FLOOR = np.finfo(np.float64).tiny
-"""Stands for probability zero under a logarithm."""
+"""Replaces probability zero under a logarithm."""
+_SINGLE, _NOTHING = 96, 1e-27
+"""Bits up to which single precision holds all ratios; what is less than this, and than uniform noise, is nothing."""
 
 
 def as_rates(rates: Any, n_bits: int) -> Floats:
@@ -80,3 +81,86 @@ def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:
     reads_zero = np.where(sent, flip[:, 1], keep[:, 0])
     likelihood: Floats = rows.astype(np.float64) @ (reads_one - reads_zero).T + reads_zero.sum(axis=1)
     return likelihood
+
+
+def channel_matrices(rates: Floats) -> Floats:
+    """Give ``K(y|x)``, the product over bits of the chance to read y's bit when x's was sent.
+
+    Args:
+        rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1).
+
+    Returns:
+        ``(n_hypotheses, 2**n_bits, 2**n_bits)``, row y, column x.
+
+    Example:
+        >>> channel_matrices(np.array([[[0.1, 0.2]]]))
+        array([[[0.9, 0.2],
+                [0.1, 0.8]]])
+    """
+    matrices = np.ones((len(rates), 1, 1))
+    up, down = rates[..., 0], rates[..., 1]
+    bits = np.stack([np.stack([1 - up, down], axis=-1), np.stack([up, 1 - down], axis=-1)], axis=-2)
+    for bit in range(rates.shape[1]):
+        size = 2 << bit
+        matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
+    return matrices
+
+
+class IndependentFlips:
+    """Independent flips on all 2^n strings, as two Kronecker factors: O(2^(3n/2)) by BLAS, never a 2^n matrix.
+
+    Args:
+        rates: ``(n_hypotheses, n_bits, 2)``.
+        dtype: of the matrices.
+    """
+
+    def __init__(self, rates: Floats, dtype: Any = np.float64) -> None:
+        n_bits = rates.shape[1]
+        low = n_bits // 2
+        self.high = channel_matrices(rates[:, low:]).astype(dtype)
+        self.low = channel_matrices(rates[:, :low]).astype(dtype)
+        self.low_back = np.ascontiguousarray(self.low.transpose(0, 2, 1))
+        self.high_back = np.ascontiguousarray(self.high.transpose(0, 2, 1))
+        self.shape = (len(rates), 1 << (n_bits - low), 1 << low)
+
+    def forward(self, ideal: Floats) -> Floats:
+        """Give what is read when each vector is sent."""
+        return self._apply(self.high, ideal, self.low_back)
+
+    def adjoint(self, vector: Floats) -> Floats:
+        """Apply the transpose."""
+        return self._apply(self.high_back, vector, self.low)
+
+    def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
+        spread: Floats = left @ (vectors.reshape(self.shape) @ right)
+        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
+
+
+class ObservedFlips:
+    """Independent flips from candidates to the strings that were read, one matrix for each set of rates.
+
+    Args:
+        rows: ``(n_read, n_bits) bool``.
+        sent: ``(n_sent, n_bits) bool``.
+        rates: ``(n_rates, n_bits, 2)``.
+        n_each: successive vectors that go through the same matrix.
+    """
+
+    def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:
+        self.dtype = np.float32 if rows.shape[1] <= _SINGLE else np.float64
+        self.matrices = np.stack([np.exp(log_likelihood(rows, sent, one)).T for one in rates]).astype(self.dtype)
+        self.matrices[self.matrices < 0.5 ** rows.shape[1] * _NOTHING] = 0  # and no denormal numbers, which are slow
+        self.n_each = n_each
+
+    def forward(self, ideal: Floats) -> Floats:
+        """Give what is read when each vector is sent."""
+        return self._apply(ideal, self.matrices)
+
+    def adjoint(self, vector: Floats) -> Floats:
+        """Apply the transpose."""
+        return self._apply(vector, self.matrices.transpose(0, 2, 1))
+
+    def _apply(self, vectors: Floats, matrices: NDArray[Any]) -> Floats:
+        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(self.dtype)
+        spread: Floats = (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64)
+        return spread

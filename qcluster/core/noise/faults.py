@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
-
-Floats = NDArray[np.float64]
 
 KINDS = ("gate", "idle", "readout", "crosstalk")
 """Where a pattern comes from; `FaultMasks.kind` holds indices into this."""

@@ -14,11 +14,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, pack
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
-from qcluster.core.stats.walsh import Indices, LinearIndex, decay, decay_adjoint, walsh
-
-Floats = NDArray[np.float64]
+from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
 
 _LEAST = 1e-9
 """Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller
@@ -92,6 +91,18 @@ class Kernel:
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
         return self.spread(decay_adjoint(vector, self.decays))
+
+    def columns(self, sent: Indices, rows: Indices) -> Floats:
+        """Give ``P(y | c)`` for strings y that were read and strings c that were sent, ``(n_rows, n_sent)``.
+
+        Args:
+            sent: ``(n_sent,)`` numbers.
+            rows: ``(n_rows,)`` numbers. Cost: one vector of 2^m for each sent string where bits decay; else look-ups.
+        """
+        error = np.maximum(walsh(self.spectrum) / self.size, 0.0)
+        if not self.decays.any():
+            return np.asarray(error[rows[:, None] ^ sent[None, :]])
+        return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self.decays)[:, rows].T
 
     def scaled(self, factor: float) -> Kernel:
         """Multiply all rates and decays."""

@@ -12,14 +12,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, walsh
-
-Floats = NDArray[np.float64]
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""

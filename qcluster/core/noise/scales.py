@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import walsh
-
-Floats = NDArray[np.float64]
 
 MOST_DECAY = 1.5
 """Largest multiple of the calibrated readout decay: readout is measured every day, and ages less than gates do."""

@@ -1,59 +1,72 @@
-"""What strings cost to name, and what of the shots they leave unexplained: scores of mixtures."""
+"""Description length of strings and shots (Rissanen, 1978), and the Laplace evidence of a mixture; both in nats."""
 
 from functools import lru_cache
 from math import lgamma, log
 
 import numpy as np
 
-from qcluster.core.counts.bits import Bits
-from qcluster.core.sparse.model import Floats, Model, Rows
+from qcluster.core.arrays import Floats
+from qcluster.core.counts.bits import Words, hamming, pack
+from qcluster.core.sparse.model import Model, Rows
 
 
 @lru_cache(maxsize=64)
-def choices(n: int) -> Floats:
-    """Give ln C(n, d) for d = 0 to n, read-only."""
-    found = np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)], dtype=np.float64)
-    found.flags.writeable = False
-    return found
+def _log_binomials(n: int) -> Floats:
+    """ln C(n, d) for d = 0 to n, read-only."""
+    table = np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)], dtype=np.float64)
+    table.flags.writeable = False
+    return table
 
 
-def naming_cost(centroids: Bits, shots: float) -> float:
-    """Give the description length of centroids, in nats.
+def joining_costs(n_bits: int, shots: float) -> Floats:
+    """Give what one more string costs, by its distance d to the nearest earlier one, ``(n_bits + 1,)`` nats.
 
-    The first costs n ln 2; each other names its distance to the nearest earlier one and the bits in which they differ,
-    and brings one weight: ``0.5 ln N + ln C(n, d) + ln n``.
+    ``0.5 ln N + ln C(n, d) + ln n``: a weight to the precision that N shots give it (Schwarz, 1978), the bits in which
+    the string differs, and their number.
 
     Example:
-        >>> round(naming_cost(np.array([[False, False], [True, True]]), 100.0) / log(2), 2)
-        6.32
+        >>> joining_costs(2, 100.0).round(2).tolist()
+        [3.0, 3.69, 3.0]
     """
-    k, n = int(centroids.shape[0]), int(centroids.shape[1])
-    if k == 1:
-        return n * log(2)
-    signs = 1 - 2 * centroids.astype(np.float32)
-    alike = signs @ signs.T
-    # The nearest earlier one is that of most equal signs: n less twice the distance.
-    alike[np.triu_indices(k)] = -n
-    nearest = np.rint((n - alike[1:].max(axis=1)) / 2).astype(int)
-    return n * log(2) + float(choices(n)[nearest].sum()) + (k - 1) * (0.5 * log(max(shots, 1.0)) + log(n))
+    return 0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits)
 
 
-def score(rows: Rows, model: Model) -> float:
-    """Give the description length of the shots: lower is better."""
-    return naming_cost(model.centroids[np.argsort(-model.weights, kind="stable")], rows.shots) - model.log_likelihood
+def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
+    """Give what each of some strings costs after those before it, ``(k,)`` nats; the first is n ln 2.
+
+    Args:
+        words: ``(k, n_words)``, packed.
+        n_bits: their width.
+        shots: N, whose number sets how exactly weights are stated.
+
+    Example:
+        >>> (string_costs(pack(np.array([[False, False], [True, True]])), 2, 100.0) / log(2)).round(2).tolist()
+        [2.0, 4.32]
+    """
+    distances = hamming(words, words)
+    distances[np.triu_indices(len(words))] = n_bits
+    costs = joining_costs(n_bits, shots)[distances.min(axis=1)]
+    costs[0] = n_bits * log(2)
+    return np.asarray(costs)
 
 
-def evidence(rows: Rows, model: Model) -> float:
-    """Give minus the log evidence of a mixture, its weights integrated out (Laplace), its rates fitted.
+def description_length(rows: Rows, model: Model) -> float:
+    """Give the description length of the shots, strings and weights included: lower is better."""
+    heaviest_first = pack(model.centroids[np.argsort(-model.weights, kind="stable")])
+    return float(string_costs(heaviest_first, rows.n_bits, rows.shots).sum()) - model.log_likelihood
+
+
+def negative_log_evidence(rows: Rows, model: Model) -> float:
+    """Give minus the log evidence of a mixture, its weights integrated out (Laplace's method), its rates fitted.
 
     ``-ln L + ln(2^{nK} / K!) + 0.5 ln det(H / 2 pi) - ln K!``, H the curvature in the weights, with a flat prior over
     them and over sets of K strings. Where the shots fix the weights, this is the description length; under heavy
     noise they do not, and a further string costs less.
     """
-    assert model.kernel is not None
+    assert model.likelihoods is not None
     assert model.total is not None
     k = len(model.weights)
-    apart = ((model.kernel - np.float32(1)) / model.total).astype(np.float64)
-    curvature = (apart * rows.weights) @ apart.T + np.eye(k)
+    slopes = ((model.likelihoods - np.float32(1)) / model.total).astype(np.float64)
+    curvature = (slopes * rows.weights) @ slopes.T + np.eye(k)
     volume = 0.5 * float(np.linalg.slogdet(curvature / (2 * np.pi))[1])
     return k * rows.n_bits * log(2) - 2 * lgamma(k + 1) + volume - model.log_likelihood

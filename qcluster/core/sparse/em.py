@@ -1,6 +1,7 @@
-"""Expectation and maximisation for the sparse mixture: the steps that raise its likelihood.
+"""Expectation maximisation (Dempster, Laird & Rubin, 1977) of the sparse mixture.
 
-Small counts cost calls, not arithmetic. So several mixtures are fitted at once, their strings one under another.
+With few strings the time goes into calls, not arithmetic. So several mixtures are fitted at once, their centroids one
+under another.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,30 +10,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
-    TILTS,
-    Floats,
-    Indices,
     Layout,
     Model,
     Parameters,
     Prior,
     Rows,
-    Singles,
-    held_shares,
-    kernel,
+    component_shares,
+    likelihoods,
+    log_likelihood,
+    marginal,
     parameters,
-    places,
-    totals,
+    table_indices,
 )
 
-_LEAST = 1e-4
+_LEAST_ODDS = 1e-4
 """Smallest odds of a flip."""
 FAINT = 1e-6
 """Smallest share of uniform noise."""
-_SETTLED = 0.02
-"""Gain in log-likelihood, in nats, below which EM stops in any case: no choice hangs on less."""
+_TOLERANCE = 0.02
+"""Gain in log-likelihood, in nats, below which EM has converged whatever the likelihood: no choice hangs on less."""
 _TOGETHER = 1 << 15
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
 _INVERTED = 2.0
@@ -48,7 +48,7 @@ _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 
 
 @dataclass(frozen=True)
-class Expected:
+class Statistics:
     """What each centroid is expected to have sent, as shares of the shots."""
 
     mass: Floats
@@ -81,15 +81,14 @@ def fit_all(
 ) -> list[Model]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
-    Dempster, Laird & Rubin (1977). The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round
-    takes one Newton step. A bit
+    The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
     whose two odds multiply to clearly more than 1 reads inverted; its labels are swapped, so that a centroid means
-    what was sent.
+    what was sent. EM that has not converged after `rounds` is no error here: most calls only screen mixtures.
 
     Args:
         rows: the strings.
         models: where to start.
-        prior: belief about the rates.
+        prior: of the flip rates.
         rounds: most EM rounds.
         tolerance: relative gain of the log-likelihood at which EM stops.
         hold_weights: leave the weights of the centroids as they are.
@@ -99,100 +98,110 @@ def fit_all(
         centroid and string; with one rate for all bits a look-up and a histogram.
     """
     fitted: list[Model] = []
-    for group in _groups(models, _TOGETHER // len(rows.weights)):
-        fitted += _fit_group(rows, group, prior, rounds, tolerance, hold_weights)
+    for batch in _batches(models, _TOGETHER // len(rows.weights)):
+        fitted += _fit_batch(rows, batch, prior, rounds, tolerance, hold_weights)
     return fitted
 
 
-def _groups(models: Sequence[Model], most: int) -> Iterator[list[Model]]:
-    """Part models, in their order, into groups of at most so many centroids, or of one model."""
-    group: list[Model] = []
-    held = 0
+def _batches(models: Sequence[Model], most: int) -> Iterator[list[Model]]:
+    """Part models, in their order, into batches of at most so many centroids, or of one model."""
+    batch: list[Model] = []
     for model in models:
-        if group and held + len(model.weights) > most:
-            yield group
-            group, held = [], 0
-        group.append(model)
-        held += len(model.weights)
-    if group:
-        yield group
+        if batch and sum(len(one.weights) for one in [*batch, model]) > most:
+            yield batch
+            batch = []
+        batch.append(model)
+    if batch:
+        yield batch
 
 
-def _fit_group(
+def _fit_batch(
     rows: Rows, models: list[Model], prior: Prior, rounds: int, tolerance: float, hold_weights: bool
 ) -> list[Model]:
-    layout, now = lay_under(rows, models), parameters(models, prior.common)
-    found, left, last = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
-    columns = np.empty(layout.place.shape, np.float32)
+    """The EM loop. A mixture that has converged leaves the batch, and the others go on."""
+    layout, theta = stacked(rows, models), parameters(models, prior.common)
+    fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
+    columns = np.empty(layout.lookup.shape, np.float32)
     scratch = np.empty_like(columns)
-    for round_ in range(rounds + 1):
-        columns, parts = kernel(rows, layout, now, columns)
-        total = totals(layout, now, columns)
-        level = np.log(total.astype(np.float64)) @ rows.weights - rows.shots * rows.unit
-        done = np.abs(level - last) < np.maximum(tolerance * np.abs(level), _SETTLED)
-        done |= round_ == rounds
+    for iteration in range(rounds + 1):
+        columns, regime_shares = likelihoods(rows, layout, theta, columns)
+        total = marginal(layout, theta, columns)
+        level = log_likelihood(rows, total)
+        done = np.abs(level - previous) < np.maximum(tolerance * np.abs(level), _TOLERANCE)
+        done |= iteration == rounds
         for m in np.flatnonzero(done).tolist():
-            found[left[m]] = _model(layout, now, m, float(level[m]), columns, total)
+            fitted[active[m]] = _model(layout, theta, m, float(level[m]), columns, total)
         if done.all():
             break
         if done.any():
             stay = ~done[layout.owner]
-            left, level, total, columns, parts = left[~done], level[~done], total[~done], columns[stay], parts[stay]
-            layout = _laid(rows, layout.sent[stay], layout.sizes[~done])
-            now = Parameters(now.weights[stay], now.background[~done], now.odds[~done], now.regimes[~done])
-            scratch = np.empty_like(columns)
-        last = level
-        seen = expect(rows, layout, now, columns, total, parts, scratch)
-        inverted, then = _maximise(rows, layout, now, prior, seen)
-        now = replace(then, weights=now.weights) if hold_weights else then
+            active, level, total = active[~done], level[~done], total[~done]
+            columns, regime_shares, scratch = columns[stay], regime_shares[stay], np.empty_like(columns[stay])
+            layout = _layout(rows, layout.sent[stay], layout.sizes[~done])
+            theta = Parameters(theta.weights[stay], theta.background[~done], theta.odds[~done], theta.regimes[~done])
+        previous = level
+        expected = e_step(rows, layout, theta, columns, total, regime_shares, scratch)
+        inverted, updated = m_step(rows, layout, theta, prior, expected)
+        theta = replace(updated, weights=theta.weights) if hold_weights else updated
         if inverted.any():
-            layout = _laid(rows, layout.sent ^ layout.of_owner(inverted), layout.sizes)
-    return found
+            layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
+    return fitted
 
 
-def _laid(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
-    return Layout(sent, sizes, places(rows, sent))
+def _layout(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
+    return Layout(sent, sizes, table_indices(rows, sent))
 
 
-def lay_under(rows: Rows, models: Sequence[Model]) -> Layout:
+def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
     """Put the centroids of mixtures under one another."""
-    return _laid(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
+    return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
 
 
-def _model(layout: Layout, now: Parameters, m: int, level: float, columns: Singles, total: Singles) -> Model:
+def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Singles, total: Singles) -> Model:
     own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
         layout.sent[own],
-        now.weights[own],
-        np.broadcast_to(now.odds[m], 2 * n).reshape(2, n).T,
-        now.regimes[m],
-        float(now.background[m]),
+        theta.weights[own],
+        np.broadcast_to(theta.odds[m], 2 * n).reshape(2, n).T,
+        theta.regimes[m],
+        float(theta.background[m]),
         level,
         columns[own] if len(layout.sizes) == 1 else columns[own].copy(),
         total[m],
     )
 
 
-def expect(
-    rows: Rows, layout: Layout, now: Parameters, columns: Singles, total: Singles, parts: Floats, scratch: Singles
-) -> Expected:
-    """Take the E step, from what `kernel` and `totals` give."""
-    n, held = rows.n_bits, held_shares(layout, now)[:, None]
+def e_step(
+    rows: Rows,
+    layout: Layout,
+    theta: Parameters,
+    columns: Singles,
+    total: Singles,
+    regime_shares: Floats,
+    scratch: Singles,
+) -> Statistics:
+    """Take the E step, from what `likelihoods` and `marginal` give.
+
+    A shot's responsibility is ``P(y|c_k) w_k / P(y)``. Summed by distance, one histogram gives the mass, the flips and
+    the regimes of every centroid, since in a regime P(y|c) depends on y through its flipped bits and their number.
+    """
+    n, share = rows.n_bits, component_shares(layout, theta)[:, None]
     ratio = rows.shares / total
-    joint = np.multiply(columns, layout.of_owner(ratio), out=scratch)
-    joint += np.float32(1e-30)
-    seen = np.bincount(layout.place.ravel(), joint.ravel(), len(columns) * (n + 1)).reshape(-1, n + 1) * held
-    one_rate = now.odds.shape[1] == 1
-    return Expected(
-        mass=seen.sum(axis=1),
-        flips=seen @ np.arange(n + 1.0),
-        ones=np.zeros((0, n)) if one_rate else _read(joint, rows.columns) * held,
-        regimes=np.matmul(parts, seen[:, :, None])[:, :, 0],
-        background=now.background * ratio.sum(axis=1, dtype=np.float64),
+    joint = np.multiply(columns, layout.of_component(ratio), out=scratch)
+    joint += np.float32(1e-30)  # denormal products would slow the histogram down
+    size = len(columns) * (n + 1)
+    by_distance = np.bincount(layout.lookup.ravel(), joint.ravel(), size).reshape(-1, n + 1) * share
+    one_rate = theta.odds.shape[1] == 1
+    return Statistics(
+        mass=by_distance.sum(axis=1),
+        flips=by_distance @ np.arange(n + 1.0),
+        ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
+        regimes=np.matmul(regime_shares, by_distance[:, :, None])[:, :, 0],
+        background=theta.background * ratio.sum(axis=1, dtype=np.float64),
     )
 
 
-def _read(joint: Singles, columns: Singles) -> Singles:
+def _ones(joint: Singles, columns: Singles) -> Singles:
     """Give ``joint @ columns.T``, by blocks of strings that stay in cache: two to three times as fast."""
     read = joint[:, :_BLOCK] @ columns[:, :_BLOCK].T
     for start in range(_BLOCK, columns.shape[1], _BLOCK):
@@ -200,30 +209,30 @@ def _read(joint: Singles, columns: Singles) -> Singles:
     return np.asarray(read)
 
 
-def _maximise(
-    rows: Rows, layout: Layout, now: Parameters, prior: Prior, seen: Expected
+def m_step(
+    rows: Rows, layout: Layout, theta: Parameters, prior: Prior, expected: Statistics
 ) -> tuple[NDArray[np.bool_], Parameters]:
-    """Take the M step; also tell, ``(m, n)``, which bits turned out to read inverted."""
+    """Take the M step, in closed form but for the odds; also tell, ``(m, n)``, which bits read inverted."""
     n, members = rows.n_bits, layout.members
-    mass, in_regime = members @ seen.mass, members @ seen.regimes
-    if now.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
-        flips = (members @ seen.flips)[:, None] / (2 * n)
+    mass, in_regime = members @ expected.mass, members @ expected.regimes
+    if theta.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
+        flips = (members @ expected.flips)[:, None] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
-        read = np.hstack([seen.ones, seen.mass[:, None] - seen.ones]) * layout.design
+        read = np.hstack([expected.ones, expected.mass[:, None] - expected.ones]) * layout.design
         flips = np.maximum(members @ read, 0)
-        by_regime = members[:, None] * seen.regimes.T
+        by_regime = members[:, None] * expected.regimes.T
         sent = (by_regime.reshape(-1, len(read)) @ layout.design).reshape(*in_regime.shape, -1)
-    odds = np.minimum(solve_odds(flips, sent, now.odds, prior, rows.shots), prior.most)
+    odds = np.minimum(solve_odds(flips, sent, theta.odds, prior, rows.shots), prior.largest_odds)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
     return inverted, Parameters(
-        weights=seen.mass / layout.of_owner(mass),
-        background=np.maximum(seen.background / (seen.background + mass), FAINT),
-        odds=np.maximum(odds, _LEAST),
+        weights=expected.mass / layout.of_component(mass),
+        background=np.maximum(expected.background / (expected.background + mass), FAINT),
+        odds=np.maximum(odds, _LEAST_ODDS),
         regimes=in_regime / in_regime.sum(axis=1, keepdims=True),
     )
 
@@ -238,26 +247,26 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
         flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.
         sent: ``(m, s, 2n)`` share of the shots in each regime that were sent with that value; or ``(m, s, 1)``.
         start: odds to start from, shaped as the flips.
-        prior: belief about the rates, as if that many shots had been seen.
+        prior: of the rates, as if that many shots had been seen.
         shots: number of shots.
     """
     strength, whole = prior.shots / shots, sent.sum(axis=1)
     turned = start[:, None] * _TILTS
     turned /= 1 + turned
-    counted = flips + strength * _believed(flips, whole, prior)
+    counted = flips + strength * _prior_rates(flips, whole, prior)
     sent = sent.copy()
     sent[:, _PLAIN] += strength
     flipped = sent * turned
-    awaited = flipped.sum(axis=1)
+    predicted = flipped.sum(axis=1)
     turned *= flipped
-    curvature = awaited - turned.sum(axis=1)
+    variance = predicted - turned.sum(axis=1)
     whole = whole + strength
-    stay, counted = whole - awaited, np.minimum(np.maximum(counted, _SMALL * whole), (1 - _SMALL) * whole)
-    step = np.log(counted * stay / (awaited * (whole - counted))) * awaited * stay / (whole * curvature)
+    stay, counted = whole - predicted, np.minimum(np.maximum(counted, _SMALL * whole), (1 - _SMALL) * whole)
+    step = np.log(counted * stay / (predicted * (whole - counted))) * predicted * stay / (whole * variance)
     return np.asarray(start * np.exp(np.minimum(np.maximum(step, -1.5), 1.5)))
 
 
-def _believed(flips: Floats, sent: Floats, prior: Prior) -> Floats:
+def _prior_rates(flips: Floats, sent: Floats, prior: Prior) -> Floats:
     """Give the flip rates that the prior expects: those given, or the mean over bits, of 0 and of 1 apart."""
     if prior.rates is not None:
         rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
@@ -270,28 +279,28 @@ def _believed(flips: Floats, sent: Floats, prior: Prior) -> Floats:
     return np.repeat((flipped + 0.3 * common) / (of_bit + 0.3), flips.shape[1] // 2, axis=1)
 
 
-def settle(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
+def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
     """Refit mixtures with free rates; drop centroids that hold less than a shot."""
     fitted = fit_all(rows, models, prior, rounds)
-    held = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
-    for model, shots in zip(fitted, held, strict=True):
-        shots[np.argmax(model.weights)] = True
-    poor = [place for place, shots in enumerate(held) if not shots.all()]
-    again = fit_all(rows, [keep(fitted[place], held[place]) for place in poor], prior, 2)
-    for place, model in zip(poor, again, strict=True):
-        fitted[place] = model
+    kept = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
+    for model, which in zip(fitted, kept, strict=True):
+        which[np.argmax(model.weights)] = True
+    pruned = [i for i, which in enumerate(kept) if not which.all()]
+    again = fit_all(rows, [subset(fitted[i], kept[i]) for i in pruned], prior, 2)
+    for i, model in zip(pruned, again, strict=True):
+        fitted[i] = model
     return fitted
 
 
-def keep(model: Model, which: NDArray[np.bool_]) -> Model:
+def subset(model: Model, which: NDArray[np.bool_]) -> Model:
     """Keep some of the centroids."""
     weights = model.weights[which]
-    columns = model.kernel[which] if model.kernel is not None else None
-    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), kernel=columns)
+    columns = model.likelihoods[which] if model.likelihoods is not None else None
+    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
 
 
-def expected(rows: Rows, model: Model) -> Expected:
+def statistics(rows: Rows, model: Model) -> Statistics:
     """Give what each centroid is expected to have sent."""
-    layout, now = lay_under(rows, [model]), parameters([model])
-    columns, parts = kernel(rows, layout, now)
-    return expect(rows, layout, now, columns, totals(layout, now, columns), parts, np.empty_like(columns))
+    layout, theta = stacked(rows, [model]), parameters([model])
+    columns, regime_shares = likelihoods(rows, layout, theta)
+    return e_step(rows, layout, theta, columns, marginal(layout, theta, columns), regime_shares, np.empty_like(columns))

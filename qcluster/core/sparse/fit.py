@@ -5,27 +5,36 @@ from dataclasses import dataclass, replace
 import attrs
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.settings import within
-from qcluster.core.sparse.description_length import score
-from qcluster.core.sparse.em import settle
-from qcluster.core.sparse.forward_selection import REGIMES, Growth, candidates, eliminate, grow, ranked, reweigh
-from qcluster.core.sparse.local_search import improve
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, lay_out, spread
-from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_evidence, by_gap, is_heavy
-from qcluster.core.sparse.thinning import everywhere, thinned
+from qcluster.core.sparse.description_length import description_length
+from qcluster.core.sparse.em import refit
+from qcluster.core.sparse.forward_selection import (
+    Selection,
+    backward_elimination,
+    by_weight,
+    candidates,
+    forward_selection,
+    reweigh,
+)
+from qcluster.core.sparse.local_search import local_search
+from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
+from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_gap, by_marginal_likelihood, is_heavy
+from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
 from qcluster.core.stats.special import perplexity
 
 _HELD = 1 << 20
 """Numbers held at once to compare strings."""
 _POOL = 96
-"""Most frequent strings that growth may pick."""
+"""Most frequent strings from which forward selection picks."""
 _OF_SIZE = 2
 """Mixtures of each number of strings that are refitted with free rates."""
 _OBVIOUS = 10.0
 """Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
-_SETTLE = 8
+_REFIT = 8
 """EM rounds of the first refit with free rates."""
 
 MOST_BITS = 896
@@ -45,9 +54,9 @@ class MixtureSettings:
     rates_tried: tuple[float, ...] = within(
         (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
     )
-    """Flip rates at which growth starts, from a good device to one near its end; each in (0, 0.5)."""
-    prior_shots: float = within(30.0, 0, open_low=True)
-    """How many shots the belief about a bit's flip rate is worth: rates scatter over a device; in (0, inf)."""
+    """Flip rates at which forward selection starts, from a good device to one near its end; each in (0, 0.5)."""
+    prior_shots: float = within(SHOTS, 0, open_low=True)
+    """Weight of the prior of a bit's flip rate, in shots: rates scatter over a device; in (0, inf)."""
     sharpness: float = within(2.0, 0)
     """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""
     misfit: float = within(2.5, 0)
@@ -72,8 +81,6 @@ class MixtureFit:
     """Share of uniform noise."""
     log_likelihood: float
     """Of all shots, under the most plausible number of clusters."""
-    model: Floats
-    """``(u,)`` probability of each string given to `fit_mixture`, in its order."""
     agreement: float
     """Cosine between counts and model, the uniform part taken from both: near 1 where the model explains the counts."""
     excess: float
@@ -135,39 +142,45 @@ def fit_mixture(
         raise ValueError("a mixture needs shots on at least one bit; got none")
     rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
-    pool, place = candidates(rows, _POOL)
+    pool, lookup = candidates(rows, _POOL)
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
-    grown = grow(rows, pool, place, settings.rates_tried, most)
-    if grown.dense:
-        found = Chosen([_deconvolved(rows, pool, place, grown, settings)], np.ones(1), 1.0)
+    selected = forward_selection(rows, pool, lookup, settings.rates_tried, most)
+    if selected.dense:
+        found = Chosen([_deconvolved(rows, pool, lookup, selected, settings)], np.ones(1), 1.0)
     else:
-        found = _few(rows, pool, place, grown, prior, settings)
+        found = _few(rows, pool, lookup, selected, prior, settings)
     if rows.shots < weights.sum():
         rows, rounds = Rows(bits, weights), 0 if found.ring else _WEIGHED
-        found = replace(found, models=[everywhere(bits, weights, model, rounds) for model in found.models])
+        found = replace(found, models=[on_all_strings(bits, weights, model, rounds) for model in found.models])
     return _report(rows, weights, found)
 
 
-def _few(rows: Rows, pool: Bits, place: Indices, grown: Growth, prior: Prior, settings: MixtureSettings) -> Chosen:
-    """Refit what was grown, and choose how many strings."""
-    tried = _likeliest(grown.prefixes + [model for one in grown.models for model in eliminate(rows, one)])
+def _few(
+    rows: Rows, pool: Bits, lookup: Indices, selected: Selection, prior: Prior, settings: MixtureSettings
+) -> Chosen:
+    """Refit what forward selection found, and choose how many strings."""
+    tried = _likeliest(
+        selected.prefixes + [model for one in selected.models for model in backward_elimination(rows, one)]
+    )
     if not tried:
         tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
     most, limit = settings.max_clusters, settings.misfit
-    simple = by_evidence(rows, tried, pool, place, prior, most, limit) if grown.models else None
+    simple = by_marginal_likelihood(rows, tried, pool, lookup, prior, most, limit) if selected.models else None
     if simple is not None:
         return simple
     path: Path = [None] * most
-    for model in settle(rows, tried, prior, _SETTLE):
+    for model in refit(rows, tried, prior, _REFIT):
         known = path[len(model.weights) - 1]
-        if known is None or score(rows, model) < score(rows, known):
+        if known is None or description_length(rows, model) < description_length(rows, known):
             path[len(model.weights) - 1] = model
-    met = [model for model in path if model is not None]
-    best = min(met, key=lambda model: score(rows, model))
-    if grown.gap < _OBVIOUS or best.rates().mean() > HEAVY:
-        best = improve(rows, best, pool, place, prior, most)
-    simple = by_evidence(rows, [best, *met], pool, place, prior, most, limit) if is_heavy(rows, best) else None
-    return simple or by_gap(rows, path, ranked(best), prior, settings.rounds, settings.sharpness)
+    found = [model for model in path if model is not None]
+    best = min(found, key=lambda model: description_length(rows, model))
+    if selected.gap < _OBVIOUS or best.rates().mean() > HEAVY:
+        best = local_search(rows, best, pool, lookup, prior, most)
+    simple = (
+        by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most, limit) if is_heavy(rows, best) else None
+    )
+    return simple or by_gap(rows, path, by_weight(best), prior, settings.rounds, settings.sharpness)
 
 
 def _likeliest(models: list[Model]) -> list[Model]:
@@ -180,22 +193,19 @@ def _likeliest(models: list[Model]) -> list[Model]:
     return [model for of_size in kept.values() for model in of_size.values()]
 
 
-def _deconvolved(rows: Rows, pool: Bits, place: Indices, grown: Growth, settings: MixtureSettings) -> Model:
-    """Weigh the most frequent strings under the channel grown, where no few of them explain the counts."""
+def _deconvolved(rows: Rows, pool: Bits, lookup: Indices, selected: Selection, settings: MixtureSettings) -> Model:
+    """Weigh the most frequent strings under the selected channel, where few of them do not explain the counts."""
     sent, k = pool[: settings.max_clusters], min(len(pool), settings.max_clusters)
-    odds = grown.models[0].odds if grown.models else np.full((rows.n_bits, 2), 0.1)
+    odds = selected.models[0].odds if selected.models else np.full((rows.n_bits, 2), 0.1)
     start = Model(sent, np.full(k, 1 / k), odds, REGIMES, 0.1)
-    return reweigh(rows, replace(start, kernel=spread(rows, sent, start, place[:k])), _WEIGHED)
+    return reweigh(rows, replace(start, likelihoods=likelihoods_of(rows, sent, start, lookup[:k])), _WEIGHED)
 
 
 def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
     best = found.models[0]
     assert best.total is not None
-    centroids, averaged = average(found.models, found.belief)
+    centroids, averaged = average(found.models, found.posterior)
     agreement, excess = _agreement(rows, best)
-    total = best.total * np.exp(-rows.unit)
-    if rows.weights is not weights:
-        total[np.argsort(-weights, kind="stable")] = total.copy()
     rates, ones = best.rates(), best.weights @ best.centroids
     flips = float((rates[:, 0] * (1 - ones) + rates[:, 1] * ones).mean())
     return MixtureFit(
@@ -205,14 +215,13 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
         regimes=best.regimes,
         background=best.background,
         log_likelihood=best.log_likelihood,
-        model=total,
         agreement=agreement,
         excess=excess,
         gap=found.gap,
         flip_rate=best.background / 2 + (1 - best.background) * flips,
         perplexity=float(perplexity(weights / rows.shots)),
         sizes=tuple(len(model.weights) for model in found.models),
-        plausibility=found.belief,
+        plausibility=found.posterior,
         simple=found.simple,
         ring=found.ring,
     )

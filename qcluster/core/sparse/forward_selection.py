@@ -1,42 +1,41 @@
 """Which strings: forward selection at frozen flip rates, and backward elimination to every smaller number.
 
-Gains are in nats; a string must gain more than naming it costs (description length, Rissanen 1978).
+Gains are in nats of log-likelihood; a string must gain more than it adds to the description length.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
-from qcluster.core.sparse.description_length import choices
-from qcluster.core.sparse.em import FAINT, keep
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Rows, Singles, log_likelihood, places
+from qcluster.core.noise.prior import REGIMES, TILTS
+from qcluster.core.sparse.description_length import joining_costs
+from qcluster.core.sparse.em import FAINT, subset
+from qcluster.core.sparse.model import Model, Rows, log_likelihood, table_indices
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
-REGIMES = np.array([0.1, 0.3, 0.5, 0.1])
-"""Shares of the error regimes before the shots are seen."""
 _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
-CHANCE = 5.0
+CHANCE_GAIN = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
-_REAL, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
+_STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
 """Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
 deviance which few strings must explain where it is, and where it is not."""
 _SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
 """Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
-_LEFT = {2: 3, 4: 2}
-"""Rates that go on, those of least description length, from so many strings on."""
+_PRUNED_TO = {2: 3, 4: 2}
+"""From so many strings on, how many flip rates go on: those of least description length."""
 _PATIENCE = 6
-"""Strings after which gains that decline steadily end growth, where the counts fill the register: they are dense."""
+"""Strings after which selection ends where gains decline steadily and the counts fill the register: they are dense."""
 _STEP, _DECLINE = 2.1, 3.0
 """Steadily: by no such factor at once, and by this one in all."""
 
 
 @dataclass(frozen=True)
-class Growth:
+class Selection:
     """What forward selection found."""
 
     models: list[Model]
@@ -46,7 +45,7 @@ class Growth:
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
-    """True where counts fill the register and no few strings explain them: no drop is clear, or much is unexplained."""
+    """True where counts fill the register and few strings do not explain them: no drop is clear, or much is left."""
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
@@ -56,14 +55,14 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
     what was sent. On registers that a vector over all strings holds.
 
     Returns:
-        ``(m, n)`` strings, and ``(m, u)`` their `places`.
+        ``(m, n)`` strings, and ``(m, u)`` their `table_indices`.
     """
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[:m]
     if rows.n_bits <= _SMOOTHED:
         peaks = _peaks(rows)
         found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
-    return found, places(rows, found)
+    return found, table_indices(rows, found)
 
 
 def _peaks(rows: Rows) -> Bits:
@@ -105,30 +104,30 @@ def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) ->
     return share.astype(np.float64), (np.log1p(below, out=below) @ shares).astype(np.float64)
 
 
-def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: int) -> Growth:
-    """Grow a mixture at each flip rate, the best net gain first, until naming a string costs more than it gains.
+def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int) -> Selection:
+    """Add strings to a mixture at each flip rate, the largest net gain first, until none pays for its description.
 
-    A frozen rate keeps one centroid from explaining everything by a rate that inflates. The kernel then depends on
-    the distance alone and is looked up once for all candidates. Rates that fall behind are pruned.
+    A frozen rate keeps one centroid from explaining everything by a rate that inflates. P(y|c) then depends on the
+    distance alone and is looked up once for all candidates. Rates that fall behind are pruned.
 
     Args:
         rows: the strings.
         pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
+        lookup: ``(m, u)`` their `table_indices`.
         rates: flips per bit.
         most: most centroids.
     """
     n, u, shots, packed = rows.n_bits, len(rows.weights), rows.shots, pack(pool)
     odds = np.array(rates) / (1 - np.array(rates))
-    columns = _by_distance(rows, odds)[:, place - np.arange(len(pool))[:, None] * (n + 1)]
-    held = np.empty((len(odds), most, u), np.float32)
+    columns = _likelihood_by_distance(rows, odds)[:, lookup - np.arange(len(pool))[:, None] * (n + 1)]
+    likelihoods = np.empty((len(odds), most, u), np.float32)
     share, background = np.zeros((len(odds), 0), np.float32), np.ones(len(odds))
     total, nearest = np.ones((len(odds), u), np.float32), np.full((len(odds), len(pool)), n)
     chosen, gains = np.zeros((len(odds), 0), np.intp), np.zeros((len(odds), 0))
-    naming = 0.5 * log(max(shots, 1.0)) + log(n) + choices(n)
+    costs = joining_costs(n, shots)
     filled = u * 4 >= 1 << min(n, 60)
     prefixes: list[Model] = []
-    grown: list[tuple[float, Model | None, Floats]] = []
+    finished: list[tuple[float, Model | None, Floats]] = []
 
     def model(m: int) -> Model:
         weights = share[m].astype(np.float64)
@@ -138,39 +137,40 @@ def grow(rows: Rows, pool: Bits, place: Indices, rates: Sequence[float], most: i
             np.full((n, 2), odds[m]),
             REGIMES,
             float(background[m]),
-            float(levels[m]),
-            kernel=held[m, : share.shape[1]],
+            float(log_likelihoods[m]),
+            likelihoods=likelihoods[m, : share.shape[1]],
             total=total[m],
         )
 
-    levels = np.zeros(len(odds))
-    for size in range(most + 1):
-        best, joins, net = _best_candidates(rows, columns, total, nearest, naming if size else 0 * naming)
-        go = net > 0 if size < most else np.zeros(len(odds), dtype=bool)
-        if size >= _PATIENCE and filled:
-            smooth = np.array([_largest_gap(each) < _STEP for each in gains])
-            go &= ~smooth | (gains[:, 0] < _DECLINE * gains[:, -1])
-        for m in np.flatnonzero(~go).tolist() if size else []:
-            grown.append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
-        if size in _LEFT and go.sum() > _LEFT[size]:
-            go[np.argsort(-np.where(go, gains.sum(axis=1), -np.inf), kind="stable")[_LEFT[size] :]] = False
-        if not go.any():
+    log_likelihoods = np.zeros(len(odds))
+    for k in range(most + 1):  # all rates at once, the first axis of every array
+        best, new_share, net = _best_candidates(rows, columns, total, nearest, costs if k else 0 * costs)
+        active = net > 0 if k < most else np.zeros(len(odds), dtype=bool)
+        if k >= _PATIENCE and filled:
+            steady = np.array([_largest_gap(row) < _STEP for row in gains])
+            active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
+        for m in np.flatnonzero(~active).tolist() if k else []:
+            finished.append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
+        if k in _PRUNED_TO and active.sum() > _PRUNED_TO[k]:
+            active[np.argsort(-np.where(active, gains.sum(axis=1), -np.inf), kind="stable")[_PRUNED_TO[k] :]] = False
+        if not active.any():
             break
-        if not go.all():
-            columns, held, share, background, nearest = columns[go], held[go], share[go], background[go], nearest[go]
-            best, joins, net, chosen, gains, odds = best[go], joins[go], net[go], chosen[go], gains[go], odds[go]
-        held[:, size] = columns[np.arange(len(odds)), best]
-        share = np.hstack([share * (1 - joins)[:, None], joins[:, None]]).astype(np.float32)
-        share, background, total = reweighted(rows, held[:, : size + 1], share, background * (1 - joins), 3)
-        levels = log_likelihood(rows, total)
+        if not active.all():
+            columns, likelihoods, share = columns[active], likelihoods[active], share[active]
+            background, odds, new_share, net = background[active], odds[active], new_share[active], net[active]
+            best, nearest, chosen, gains = best[active], nearest[active], chosen[active], gains[active]
+        likelihoods[:, k] = columns[np.arange(len(odds)), best]
+        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(np.float32)
+        share, background, total = reweighted(rows, likelihoods[:, : k + 1], share, background * (1 - new_share), 3)
+        log_likelihoods = log_likelihood(rows, total)
         nearest = np.minimum(nearest, hamming(packed, packed[best]).T)
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
-        if size < _PATIENCE:
+        if k < _PATIENCE:
             prefixes += [model(m) for m in range(len(odds))]
-    first, *others = sorted(grown, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
+    first, *others = sorted(finished, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
     gap = _largest_gap(first[2]) if models else 1.0
-    return Growth(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
+    return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
 
 
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
@@ -184,18 +184,18 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     cells = 2.0**rows.n_bits
     whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
     gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0
-    return whole > _REAL * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
+    return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
 def _largest_gap(gains: Floats) -> float:
-    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE` at least."""
-    gains = np.maximum(gains, CHANCE)
+    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least."""
+    gains = np.maximum(gains, CHANCE_GAIN)
     behind = np.maximum.accumulate(gains[::-1])[::-1]
     return float((np.minimum.accumulate(gains)[:-1] / behind[1:]).max())
 
 
 def _best_candidates(
-    rows: Rows, columns: Singles, total: Singles, nearest: Indices, naming: Floats, shortlist: int = 4
+    rows: Rows, columns: Singles, total: Singles, nearest: Indices, costs: Floats, shortlist: int = 4
 ) -> tuple[Indices, Floats, Floats]:
     """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
 
@@ -204,7 +204,7 @@ def _best_candidates(
         columns: ``(g, m, u)`` P(y|c) of the candidates under each mixture's rate.
         total: ``(g, u)`` P(y).
         nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen.
-        naming: ``(n + 1,)`` cost of a string by that distance.
+        costs: ``(n + 1,)`` cost of a string by that distance.
         shortlist: candidates whose share is searched, by the slope of the likelihood.
     """
     each = np.arange(len(columns))
@@ -215,14 +215,14 @@ def _best_candidates(
     lift = columns[at]
     lift /= total[:, None]
     lift -= 1
-    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if naming.any() else 0.3)
-    net = gain.reshape(short.shape) * rows.shots - naming[nearest[at]]
+    new_share, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if costs.any() else 0.3)
+    net = gain.reshape(short.shape) * rows.shots - costs[nearest[at]]
     net[slope[at] <= 1] = -np.inf
     best = net.argmax(axis=1)
-    return short[each, best], joins.reshape(short.shape)[each, best], net[each, best]
+    return short[each, best], new_share.reshape(short.shape)[each, best], net[each, best]
 
 
-def _by_distance(rows: Rows, odds: Floats) -> Singles:
+def _likelihood_by_distance(rows: Rows, odds: Floats) -> Singles:
     """Give P(y|c) by distance where all bits have one rate, ``(g, n + 1)`` for g rates."""
     tilted, n = odds[:, None] * TILTS, rows.n_bits
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
@@ -232,10 +232,10 @@ def _by_distance(rows: Rows, odds: Floats) -> Singles:
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     """Raise the likelihood of a mixture by EM over weights and background alone: see `reweighted`."""
-    assert model.kernel is not None
+    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(np.float32)
     (share,), (background,), (total,) = reweighted(
-        rows, model.kernel[None], share[None], np.array([model.background]), rounds
+        rows, model.likelihoods[None], share[None], np.array([model.background]), rounds
     )
     weights = share.astype(np.float64)
     return replace(
@@ -255,7 +255,7 @@ def reweighted(
     Args:
         rows: the strings.
         columns: ``(m, k, u)`` P(y|c) of m mixtures of one size, or ``(1, k, u)`` of all.
-        share: ``(m, k)`` what each centroid holds of the shots.
+        share: ``(m, k)`` share of the shots that each centroid sent.
         background: ``(m,)``.
         rounds: how many.
 
@@ -278,29 +278,29 @@ def _mixed(columns: Singles, share: Singles, background: Floats) -> Singles:
     return np.asarray(np.matmul(share[:, None], columns)[:, 0] + background.astype(np.float32)[:, None])
 
 
-def losses(rows: Rows, model: Model) -> Floats:
-    """Give the log-likelihood lost when one centroid is taken out and nothing refitted, ``(k,)``."""
-    assert model.kernel is not None
+def deletion_losses(rows: Rows, model: Model) -> Floats:
+    """Give the log-likelihood lost when one centroid is taken out and nothing refitted, ``(k,)`` nats."""
+    assert model.likelihoods is not None
     assert model.total is not None
-    rest = model.kernel * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
+    rest = model.likelihoods * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
     rest /= model.total
     np.subtract(1, rest, out=rest)
     return np.asarray(-(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots)
 
 
-def eliminate(rows: Rows, model: Model) -> list[Model]:
+def backward_elimination(rows: Rows, model: Model) -> list[Model]:
     """Take centroids out, the least needed first, the channel kept, down to one: the best mixture of every size.
 
     Returns:
-        All mixtures met on the way, that given first. Above ten centroids a fourth goes at a time.
+        All mixtures on the way, that given first. Above ten centroids a fourth goes at a time.
     """
-    met = [model]
+    path = [model]
     while (k := len(model.weights)) > 1:
         stay = np.ones(k, dtype=bool)
-        stay[np.argsort(losses(rows, model), kind="stable")[: 1 if k <= 10 else k // 4]] = False
-        model = reweigh(rows, keep(model, stay), 2)
-        met.append(model)
-    return met
+        stay[np.argsort(deletion_losses(rows, model), kind="stable")[: 1 if k <= 10 else k // 4]] = False
+        model = reweigh(rows, subset(model, stay), 2)
+        path.append(model)
+    return path
 
 
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
@@ -311,23 +311,23 @@ def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     return distinct, pooled
 
 
-def ranked(model: Model) -> Model:
+def by_weight(model: Model) -> Model:
     """Order the centroids by weight, heaviest first."""
     order = np.argsort(-model.weights, kind="stable")
-    columns = model.kernel[order] if model.kernel is not None else None
-    return replace(model, centroids=model.centroids[order], weights=model.weights[order], kernel=columns)
+    columns = model.likelihoods[order] if model.likelihoods is not None else None
+    return replace(model, centroids=model.centroids[order], weights=model.weights[order], likelihoods=columns)
 
 
-def take(model: Model, k: int) -> Model:
+def heaviest(model: Model, k: int) -> Model:
     """Keep the first k centroids."""
-    return keep(model, np.arange(len(model.weights)) < k)
+    return subset(model, np.arange(len(model.weights)) < k)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
-    """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)``."""
-    assert model.kernel is not None
+    """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)`` nats."""
+    assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))
     background = np.maximum(1 - share.sum(axis=1), 1e-3)
-    _, _, total = reweighted(rows, model.kernel[None], share.astype(np.float32), background, rounds)
+    _, _, total = reweighted(rows, model.likelihoods[None], share.astype(np.float32), background, rounds)
     levels = np.log(total.astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

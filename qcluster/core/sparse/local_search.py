@@ -1,27 +1,29 @@
-"""Moves that growth from frequent strings cannot make: moving centroids, bits that decay, and rings."""
+"""Moves that forward selection from frequent strings cannot make: exchanges, bits that decay, and rings."""
 
 from dataclasses import replace
 from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
-from qcluster.core.sparse.description_length import score
-from qcluster.core.sparse.em import FAINT, expected, fit, fit_all
+from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
+from qcluster.core.sparse.description_length import description_length
+from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import best_share, merged
-from qcluster.core.sparse.model import TILTS, Floats, Indices, Model, Prior, Rows, distances, spread
-from qcluster.core.sparse.thinning import everywhere
+from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
+from qcluster.core.sparse.thinning import on_all_strings
 
-_SPREADS = (0.5, 1.0)
-"""Spreads tried for the logits of the flip rates of one device."""
 _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
 _MARGIN = 2.0
-"""Evidence, in nats, that turning bits needs over the majority."""
-_GLANCE = 4
-"""EM rounds after which moves are compared."""
-_HOPELESS = 40.0
-"""Nats of likelihood below which a move is not tried."""
+"""Log Bayes factor, in nats, that turning bits needs over the majority."""
+_TRIES = 3
+"""Moves made one after another, at most."""
+_SCREENING = 4
+"""EM rounds of the screening pass, after which moves are compared."""
+_PRUNED = 40.0
+"""Nats of log-likelihood below the present mixture from which a move is pruned."""
 _NEARLY = 10.0
 """Nats of description length within which the best move is refitted."""
 _LIGHTEST = 6
@@ -30,89 +32,85 @@ _SHORT = 4
 """Candidates whose share is searched, by the slope of the likelihood."""
 _SLACK = 20.0
 """Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
-_TYPICAL = (-2.5, -1.5)
-"""Logit of a typical P(read 1|0), and of P(read 0|1), which decay adds to."""
 
 
-def relocate(rows: Rows, model: Model, prior: Prior, rounds: int, tries: int = 3) -> Model:
+def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     """Move centroids to where their shots say, as long as the description length falls.
 
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
-    for _ in range(tries):
-        seen, logs = expected(rows, model), np.log(model.odds)
+    for _ in range(_TRIES):
+        expected, logs = statistics(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
-        as_zero = seen.ones * logs[:, 0] - seen.regimes @ normaliser[:, :, 0]
-        as_one = (seen.mass[:, None] - seen.ones) * logs[:, 1] - seen.regimes @ normaliser[:, :, 1]
+        as_zero = expected.ones * logs[:, 0] - expected.regimes @ normaliser[:, :, 0]
+        as_one = (expected.mass[:, None] - expected.ones) * logs[:, 1] - expected.regimes @ normaliser[:, :, 1]
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
         distinct, weights = merged(moved, model.weights)
         trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
-        if score(rows, trial) >= score(rows, model):
+        if description_length(rows, trial) >= description_length(rows, model):
             break
         model = trial
     return model
 
 
-def improve(rows: Rows, model: Model, pool: Bits, place: Indices, prior: Prior, most: int, tries: int = 3) -> Model:
+def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Model:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
     A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
-    them all. What it would gain is judged under the present channel; only moves that are not hopeless are refitted, all
-    at once.
+    them all. Its gain is computed under the present channel; moves that are not pruned are refitted, all at once.
 
     Args:
         rows: the strings.
         model: where to start.
         pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
-        prior: belief about the rates.
+        lookup: ``(m, u)`` their `table_indices`.
+        prior: of the flip rates.
         most: most centroids.
-        tries: most moves.
     """
-    level = score(rows, model)
-    for _ in range(tries):
-        moves = _moves(rows, model, pool, place, most)
-        quick = fit_all(rows, moves, prior, _GLANCE)
-        if not quick:
+    shortest = description_length(rows, model)
+    for _ in range(_TRIES):
+        moves = _moves(rows, model, pool, lookup, most)
+        screened = fit_all(rows, moves, prior, _SCREENING)
+        if not screened:
             break
-        best = min(quick, key=lambda one: score(rows, one))
-        if score(rows, best) > level + _NEARLY:
+        best = min(screened, key=lambda one: description_length(rows, one))
+        if description_length(rows, best) > shortest + _NEARLY:
             break
-        best = relocate(rows, fit(rows, best, prior, _GLANCE), prior, _GLANCE, tries=1)
-        if (found := score(rows, best)) >= level - 1e-6 * abs(level):
+        best = fit(rows, best, prior, _SCREENING)
+        if (length := description_length(rows, best)) >= shortest - 1e-6 * abs(shortest):
             break
-        level, model = found, best
+        shortest, model = length, best
     return model
 
 
-def _moves(rows: Rows, model: Model, pool: Bits, place: Indices, most: int) -> list[Model]:
-    assert model.kernel is not None
+def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
+    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(np.float32)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
     kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
     kept[np.arange(len(light)), light] = 0
-    total = kept @ model.kernel
+    total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
     before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
-    columns = spread(rows, pool, model, place)
+    columns = likelihoods_of(rows, pool, model, lookup)
     slope = columns @ (rows.shares / total).T
     slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
     short = np.argsort(-slope, axis=0, kind="stable")[:_SHORT].T
     lift = columns[short]
     lift /= total[:, None]
     lift -= 1
-    joins, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
+    new_share, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
     gain = gain.reshape(short.shape) * rows.shots
     best = gain.argmax(axis=1)
     moves = []
     for row, gone in enumerate(out.tolist()):
         after = before[row] + gain[row, best[row]]
-        if after < model.log_likelihood - (_HOPELESS if gone < k else 0):
+        if after < model.log_likelihood - (_PRUNED if gone < k else 0):
             continue
-        joining, e = pool[short[row, best[row]]], float(joins.reshape(short.shape)[row, best[row]])
+        joining, e = pool[short[row, best[row]]], float(new_share.reshape(short.shape)[row, best[row]])
         weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
         centroids = np.vstack([model.centroids, joining])
         if gone < k:
@@ -143,9 +141,9 @@ def split_bits(ones: Floats, precision: Floats) -> Bits:
     """
     logit, noise = _logits(ones, precision)
     answer = ones > 0.5
-    best = _evidence(logit, noise, answer) + _MARGIN
+    best = _log_evidence(logit, noise, answer) + _MARGIN
     for threshold in np.unique(logit[(ones > 1 - _DECAYED) & ~answer]):
-        level = _evidence(logit, noise, logit >= threshold)
+        level = _log_evidence(logit, noise, logit >= threshold)
         if level > best:
             best, answer = level, logit >= threshold
     return np.asarray(answer)
@@ -157,12 +155,12 @@ def _logits(ones: Floats, precision: Floats) -> tuple[Floats, Floats]:
     return np.log(clipped / (1 - clipped)), 1 / np.maximum(precision * clipped * (1 - clipped), 1.0)
 
 
-def _evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
+def _log_evidence(logit: Floats, noise: Floats, sent: Bits) -> float:
     """Give the log density of the logits of the share of ones, when these bits were sent as 1."""
     levels = [
-        _scatter(logit[~sent] - _TYPICAL[0], noise[~sent], spread)
-        + _scatter(-logit[sent] - _TYPICAL[1], noise[sent], spread)
-        for spread in _SPREADS
+        _scatter(logit[~sent] - LOGIT_MEANS[0], noise[~sent], spread)
+        + _scatter(-logit[sent] - LOGIT_MEANS[1], noise[sent], spread)
+        for spread in LOGIT_SPREADS
     ]
     return float(np.logaddexp.reduce(levels))
 
@@ -178,10 +176,12 @@ def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
 def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     """Turn bits of a single centroid whose shots mostly decayed, and refit, where posterior odds favour it.
 
-    The odds: what the likelihood gains or loses, and the evidence of `split_bits` for rates that scatter less.
+    The log odds: what the log-likelihood gains or loses, and the log evidence of `split_bits` for rates that scatter
+    less. On wide registers the most frequent string is a decayed one: of six recorded outputs of ibm_brussels, two (19
+    and 27 bits) are lost without this step.
     """
-    seen = expected(rows, model)
-    ones, precision = seen.ones[0] / seen.mass[0], np.full(rows.n_bits, seen.mass[0] * rows.shots)
+    expected = statistics(rows, model)
+    ones, precision = expected.ones[0] / expected.mass[0], np.full(rows.n_bits, expected.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
     if not turned.any():
@@ -189,16 +189,16 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
     odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
     trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
     logit, noise = _logits(ones, precision)
-    gain = _evidence(logit, noise, sent) - _evidence(logit, noise, model.centroids[0])
+    gain = _log_evidence(logit, noise, sent) - _log_evidence(logit, noise, model.centroids[0])
     return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
 
 
 def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
 
-    A W state reads as a cloud around a string that is never sent. One weight for all members, so that naming the
-    ring costs no more than naming one string and which of its neighbours is the centre. None where the centre
-    describes the shots better, or where a third of the rounds leave the ring far behind.
+    A W state reads as a cloud around a string that is never sent. One weight for all members, so that the
+    ring's description is no longer than that of one string and of which of its neighbours is the centre. None where
+    the centre describes the shots better, or where a third of the rounds leave the ring far behind.
     """
     n = rows.n_bits
     if n < 3:
@@ -211,22 +211,20 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     if rows.weights[distances(rows, centre[None])[0] < 0.5].sum() > rows.weights[around[at]].sum():
         return None
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
-    start = Model(
-        centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), np.array([0.1, 0.3, 0.5, 0.1]), model.background
-    )
+    start = Model(centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), REGIMES, model.background)
     # A ring whose members all decay is its centre: more than half of them must survive.
-    surviving, glance = replace(prior, most=1.0), rounds // 3
-    circle = fit(rows, start, surviving, glance, hold_weights=True)
-    if ring_gain(rows, model, circle, centre) < -2 * _HOPELESS:
+    surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
+    circle = fit(rows, start, surviving, screening, hold_weights=True)
+    if ring_gain(rows, model, circle, centre) < -2 * _PRUNED:
         return None
-    circle = fit(rows, circle, surviving, rounds - glance, hold_weights=True)
-    if circle.log_likelihood < model.log_likelihood - 2 * _HOPELESS:
+    circle = fit(rows, circle, surviving, rounds - screening, hold_weights=True)
+    if circle.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
 
 
 def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
-    """Give how much better a ring describes the shots near its centre than a single string does, in nats.
+    """Give the log Bayes factor of a ring against a single string on the shots near its centre, in nats.
 
     Both models are compared on the strings within distance 2 of the centre, given that a shot is one of these:
     bursts of errors lead further away, and what they make of the likelihood says nothing about the centre.
@@ -258,7 +256,7 @@ def within_two(centre: Bits) -> Bits:
 
 
 def _mass(rows: Rows, model: Model, strings: Bits) -> float:
-    total = everywhere(strings, np.ones(len(strings)), model, 0).total
+    total = on_all_strings(strings, np.ones(len(strings)), model, 0).total
     assert total is not None
     return float(total.sum(dtype=np.float64))
 

@@ -15,15 +15,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits
+from qcluster.core.noise.prior import TILTS
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Indices = NDArray[np.intp]
 T = TypeVar("T", bound=np.generic)
 
-TILTS = np.array([0.12, 0.4, 1.0, 2.2])
-"""Factors on the odds of a flip: shots with few errors, and shots with many."""
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
 _LOG_TILTS = np.log(TILTS)[:, None]
@@ -87,8 +84,8 @@ def distances(rows: Rows, sent: Bits) -> Singles:
     return apart
 
 
-def places(rows: Rows, sent: Bits) -> Indices:
-    """Give the Hamming distances as places in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
+def table_indices(rows: Rows, sent: Bits) -> Indices:
+    """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
     apart = distances(rows, sent)
     apart += np.arange(len(sent), dtype=np.float32)[:, None] * np.float32(rows.n_bits + 1) + np.float32(0.25)
     return apart.astype(np.intp)
@@ -96,7 +93,7 @@ def places(rows: Rows, sent: Bits) -> Indices:
 
 @dataclass(frozen=True)
 class Model:
-    """Parameters of the mixture, and what they say about the strings they were fitted to."""
+    """A mixture: its parameters, and the likelihood of the strings to which they were fitted."""
 
     centroids: Bits
     """``(k, n)``."""
@@ -110,7 +107,7 @@ class Model:
     """Share b of uniform noise."""
     log_likelihood: float = -np.inf
     """Of all shots."""
-    kernel: Singles | None = None
+    likelihoods: Singles | None = None
     """``(k, u)`` P(y|c), in the unit of the rows."""
     total: Singles | None = None
     """``(u,)`` P(y), likewise."""
@@ -123,7 +120,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is believed about the flip rates before the shots are seen."""
+    """Prior of the flip rates: as if so many shots had shown each bit flipped at the expected rate."""
 
     shots: float
     """Strength, in shots."""
@@ -131,7 +128,7 @@ class Prior:
     """``(n, 2)`` or None: the mean over the bits, learned on the way."""
     common: bool = False
     """True: one rate for all bits and both values."""
-    most: float = 2.5
+    largest_odds: float = 2.5
     """Largest odds of a flip."""
 
 
@@ -143,8 +140,8 @@ class Layout:
     """``(k, n)``."""
     sizes: Indices
     """``(m,)`` centroids of each mixture."""
-    place: Indices
-    """``(k, u)`` from `places`."""
+    lookup: Indices
+    """``(k, u)`` from `table_indices`."""
 
     @cached_property
     def owner(self) -> Indices:
@@ -166,7 +163,7 @@ class Layout:
         """``(k, 2n)``: 1 where a 0 was sent, then 1 where a 1 was sent."""
         return np.hstack([~self.sent, self.sent]).astype(np.float64)
 
-    def of_owner(self, values: NDArray[T]) -> NDArray[T]:
+    def of_component(self, values: NDArray[T]) -> NDArray[T]:
         """Give each centroid what its mixture has: ``(m, ...)`` becomes ``(k, ...)``, or stays ``(1, ...)``."""
         return values if len(self.sizes) == 1 else values[self.owner]
 
@@ -196,47 +193,47 @@ def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
     )
 
 
-def kernel(rows: Rows, layout: Layout, now: Parameters, out: Singles | None = None) -> tuple[Singles, Floats]:
+def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Singles | None = None) -> tuple[Singles, Floats]:
     """Give P(y|c) for every centroid and string.
 
     Args:
         rows: the strings.
         layout: the centroids.
-        now: the channels.
+        theta: the channels.
         out: ``(k, u)`` array to write to.
 
     Returns:
         ``(k, u)`` probabilities, and ``(k, s, n + 1)`` the share of each regime in them, by distance. Cost: one matrix
         product and one exponential a pair; one look-up a pair where all bits have one rate.
     """
-    n, odds, regimes = rows.n_bits, now.odds, now.regimes
+    n, odds, regimes = rows.n_bits, theta.odds, theta.regimes
     logs = np.log(odds)
     towards = np.log1p(odds[:, None] * TILTS[:, None])
     if odds.shape[1] == 1:
-        table, parts = _by_distance(n * towards[:, :, 0], regimes, n)
+        table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         level = np.exp(table + logs * np.arange(n + 1) + rows.unit).astype(np.float32) + _FAINT
-        return np.take(level[layout.owner].ravel(), layout.place, out=out, mode="clip"), parts[layout.owner]
+        return np.take(level[layout.owner].ravel(), layout.lookup, out=out, mode="clip"), regime_shares[layout.owner]
     if len(odds) == 1:
         normaliser = layout.design @ towards[0].T
     else:  # one product for all mixtures, of which each centroid takes its own
         every = (layout.design @ towards.reshape(-1, 2 * n).T).reshape(-1, *regimes.shape)
         normaliser = every[np.arange(len(every)), layout.owner]
-    table, parts = _by_distance(normaliser, layout.of_owner(regimes), n)
-    own = layout.design * layout.of_owner(logs)
+    table, regime_shares = _sum_regimes(normaliser, layout.of_component(regimes), n)
+    own = layout.design * layout.of_component(logs)
     table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
     exponent = np.matmul((own[:, :n] - own[:, n:]).astype(np.float32), rows.columns, out=out)
-    exponent += np.take(table.astype(np.float32).ravel(), layout.place)
+    exponent += np.take(table.astype(np.float32).ravel(), layout.lookup)
     np.exp(exponent, out=exponent)
     exponent += _FAINT
-    return exponent, parts
+    return exponent, regime_shares
 
 
-def spread(rows: Rows, sent: Bits, model: Model, place: Indices) -> Singles:
-    """Give P(y|c) under the channel of a mixture: see `kernel`."""
-    return kernel(rows, Layout(sent, np.array([len(sent)]), place), parameters([model]))[0]
+def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Singles:
+    """Give P(y|c) under the channel of a mixture: see `likelihoods`."""
+    return likelihoods(rows, Layout(sent, np.array([len(sent)]), lookup), parameters([model]))[0]
 
 
-def _by_distance(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
+def _sum_regimes(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
     """Sum ``r_s t_s^d / Z_s`` over regimes: the logarithm by distance ``(k, n + 1)``, and the shares ``(k, s, n + 1)``.
 
     From ``(k, s)`` log Z and ``(k, s)`` shares of the regimes.
@@ -249,15 +246,15 @@ def _by_distance(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, F
     return np.log(whole), parts
 
 
-def held_shares(layout: Layout, now: Parameters) -> Floats:
-    """Give what each centroid holds of the shots of its mixture, ``(k,)``."""
-    return layout.of_owner(1 - now.background) * now.weights
+def component_shares(layout: Layout, theta: Parameters) -> Floats:
+    """Give the share of the shots of its mixture that each centroid sent, ``(k,)``: ``(1 - b) w_k``."""
+    return layout.of_component(1 - theta.background) * theta.weights
 
 
-def totals(layout: Layout, now: Parameters, columns: Singles) -> Singles:
-    """Give P(y) of every mixture, ``(m, u)``, from what `kernel` gives."""
-    total = (layout.members * held_shares(layout, now)).astype(np.float32) @ columns
-    total += now.background.astype(np.float32)[:, None]
+def marginal(layout: Layout, theta: Parameters, columns: Singles) -> Singles:
+    """Give P(y) of every mixture, ``(m, u)``, from what `likelihoods` gives."""
+    total = (layout.members * component_shares(layout, theta)).astype(np.float32) @ columns
+    total += theta.background.astype(np.float32)[:, None]
     return np.asarray(total)
 
 

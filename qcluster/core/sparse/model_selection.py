@@ -5,26 +5,29 @@ from math import log
 
 import numpy as np
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
-from qcluster.core.sparse.description_length import choices, evidence, score
+from qcluster.core.noise.prior import INDEPENDENT
+from qcluster.core.sparse.description_length import description_length, joining_costs, negative_log_evidence
 from qcluster.core.sparse.em import fit_all
-from qcluster.core.sparse.forward_selection import CHANCE, eliminate, joining_gains, take
-from qcluster.core.sparse.local_search import improve, level_within, relocate, ring, undo_decay
-from qcluster.core.sparse.model import Floats, Indices, Model, Prior, Rows, distances
+from qcluster.core.sparse.forward_selection import CHANCE_GAIN, backward_elimination, heaviest, joining_gains
+from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
+from qcluster.core.sparse.model import Model, Prior, Rows, distances
+from qcluster.core.stats.goodness import pearson_misfit
 from qcluster.core.stats.special import softmax
 
 _TAIL = 2.5
-"""Strings that correlated errors bring, for each factor e between the gain of the first and the cost of naming one."""
+"""Strings that correlated errors add, for each factor e between the gain of the first and the cost of one string."""
 _NEAR = 2.5
 """Strings nearer than this to a centroid, in bits, judge between answers of one size."""
 _LIKELY = 8
-"""Mixtures, of least description length, that are weighed at one rate."""
+"""Mixtures, of least description length, whose evidence is computed at one rate."""
 _FAR = 60.0
-"""Nats of description length behind the best, from which they are not weighed."""
+"""Nats of description length behind the best, from which it is not."""
 _QUICK, _ONE_RATE = 4, 8
-"""EM rounds of one rate for all bits: first, and of those that are weighed."""
+"""EM rounds of one rate for all bits: of the screening pass, and before the evidence."""
 _ONE_HEAVY_RATE = 40
-"""The same under heavy noise, which EM hardly tells from lost shots."""
+"""The latter under heavy noise, which EM is slow to tell from the uniform component."""
 HEAVY, _FILL = 0.2, 4.0
 """Flips per bit from which noise is heavy; and fewest shots a string, of all strings of the register: fewer cannot tell
 one rate from many."""
@@ -32,12 +35,10 @@ _FREE = 10
 """EM rounds of rates of their own for all bits."""
 _REACH = 0.25
 """Nats a shot that these may gain."""
-_WILD = 10.0
+_FAR_OFF = 10.0
 """Times the allowed misfit beyond which a few more rounds of EM change nothing."""
-_INDEPENDENT = np.array([0.01, 0.04, 0.93, 0.02])
-"""Shares of the error regimes where flips are independent, before the shots are seen."""
 Path = list[Model | None]
-"""The best mixture met for 1, 2, ... strings."""
+"""The best mixture of 1, 2, ... strings; None where there is none."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Chosen:
 
     models: list[Model]
     """The most probable first."""
-    belief: Floats
+    posterior: Floats
     """Their probabilities."""
     gap: float
     """How clear the number of strings is: see `MixtureFit.gap`."""
@@ -56,8 +57,8 @@ class Chosen:
     """True where the most probable is a ring."""
 
 
-def by_evidence(
-    rows: Rows, models: list[Model], pool: Bits, place: Indices, prior: Prior, most: int, limit: float
+def by_marginal_likelihood(
+    rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int, limit: float
 ) -> Chosen | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
@@ -70,8 +71,8 @@ def by_evidence(
         rows: the strings.
         models: mixtures of any size.
         pool: ``(m, n)`` candidates.
-        place: ``(m, u)`` their `places`.
-        prior: belief about the rates.
+        lookup: ``(m, u)`` their `table_indices`.
+        prior: of the flip rates.
         most: most centroids.
         limit: standard deviations.
 
@@ -79,60 +80,56 @@ def by_evidence(
         The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
-    quick = fit_all(rows, [_even(model) for model in models], one_rate, _QUICK)
-    lengths = np.array([score(rows, model) for model in quick])
+    quick = fit_all(rows, [_independent(model) for model in models], one_rate, _QUICK)
+    lengths = np.array([description_length(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
-    if not heavy and misfit(rows, likely[0]) > _WILD * limit:
+    if not heavy and _misfit(rows, likely[0]) > _FAR_OFF * limit:
         return None
     if heavy:
-        likely += eliminate(rows, improve(rows, likely[0], pool, place, one_rate, most))
+        likely += backward_elimination(rows, local_search(rows, likely[0], pool, lookup, one_rate, most))
         moved = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
         likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
     kept = fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
-    found = np.array([evidence(rows, model) for model in kept])
+    found = np.array([negative_log_evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
-    reach = score(rows, best) + _REACH * rows.shots
+    reach = description_length(rows, best) + _REACH * rows.shots
     few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
     smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
-    if misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
+    if _misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
-    belief = softmax(-found[order])
-    return Chosen([kept[i] for i in order], belief, float(belief[0] / max(1 - belief[0], 1e-3)), simple=True)
+    posterior = softmax(-found[order])
+    return Chosen([kept[i] for i in order], posterior, float(posterior[0] / max(1 - posterior[0], 1e-3)), simple=True)
 
 
 def is_heavy(rows: Rows, model: Model) -> bool:
-    """Tell whether so many bits are flipped that frequent strings are no guide, and shots are enough to do better."""
+    """Tell whether so many bits are flipped that frequent strings are no guide, and shots suffice to do better."""
     return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
 
 
-def _even(model: Model) -> Model:
+def _independent(model: Model) -> Model:
     """Start from independent flips at the mean rate."""
     rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
-    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=_INDEPENDENT)
+    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=INDEPENDENT)
 
 
 def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
     """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
 
-    They cost ``(2n - 1) / 2 ln F`` (Schwarz 1978), F the flips that an average one of them counts.
+    Their description costs ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the flips that an average one of them counts.
     """
     free = fit_all(rows, [best, *smaller], prior, _FREE)
     flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
-    price = (rows.n_bits - 0.5) * log(max(flips, 2.0))
-    return min(score(rows, model) for model in free) + price < score(rows, best)
+    cost = (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    return min(description_length(rows, model) for model in free) + cost < description_length(rows, best)
 
 
-def misfit(rows: Rows, model: Model, least: float = 5.0) -> float:
-    """Give how many standard deviations Pearson's statistic lies above what chance gives, on well filled strings."""
+def _misfit(rows: Rows, model: Model) -> float:
+    """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
     assert model.total is not None
-    awaited = model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit)
-    filled = awaited >= least
-    number = int(filled.sum())
-    excess = float(((rows.weights - awaited)[filled] ** 2 / awaited[filled]).sum()) - number
-    return excess / float(np.sqrt(2 * max(number, 1)))
+    return pearson_misfit(model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit), rows.weights)
 
 
 def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
@@ -144,20 +141,20 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, s
     Returns:
         The plausible mixtures, and the gap of the first.
     """
-    belief, gaps = gap_belief(rows, path, complete, sharpness)
-    plausible = [k for k in np.argsort(-belief, kind="stable").tolist() if belief[k] >= 0.05]
-    answers, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
-    for place, (k, model) in enumerate(zip(plausible, answers, strict=True)):
+    posterior, gaps = gap_posterior(rows, path, complete, sharpness)
+    plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
+    mixtures, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
+    for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
             model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
             circle = ring(rows, model, prior, rounds)
             if circle is not None:
-                model, is_ring = circle, is_ring or place == 0
+                model, is_ring = circle, is_ring or i == 0
         else:
             model = relocate(rows, model, prior, rounds // 2)
-        answers[place] = model
-    share = belief[plausible]
-    return Chosen(answers, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
+        mixtures[i] = model
+    share = posterior[plausible]
+    return Chosen(mixtures, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
 
 
 def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
@@ -167,14 +164,14 @@ def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, pri
     neither describes.
     """
     offers: list[tuple[int, Model]] = []
-    for place, k in enumerate(plausible):
+    for i, k in enumerate(plausible):
         known, cut = path[k], k < len(complete.weights)
-        offers += ([] if known is None else [(place, known)]) + ([(place, take(complete, k + 1))] if cut else [])
+        offers += ([] if known is None else [(i, known)]) + ([(i, heaviest(complete, k + 1))] if cut else [])
     better: dict[int, Model] = {}
     fitted = fit_all(rows, [model for _, model in offers], prior, rounds)
-    for (place, _), model in zip(offers, fitted, strict=True):
-        better[place] = _nearer(rows, better[place], model) if place in better else model
-    return [better[place] for place in range(len(plausible))]
+    for (i, _), model in zip(offers, fitted, strict=True):
+        better[i] = _nearer(rows, better[i], model) if i in better else model
+    return [better[i] for i in range(len(plausible))]
 
 
 def _nearer(rows: Rows, one: Model, other: Model) -> Model:
@@ -184,7 +181,7 @@ def _nearer(rows: Rows, one: Model, other: Model) -> Model:
     return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
 
 
-def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tuple[Floats, Floats]:
+def gap_posterior(rows: Rows, path: Path, complete: Model, sharpness: float) -> tuple[Floats, Floats]:
     """Give the probability of each number of strings, and its gap.
 
     The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
@@ -203,31 +200,29 @@ def gap_belief(rows: Rows, path: Path, complete: Model, sharpness: float) -> tup
         Two arrays of the length of the path.
     """
     size, most = len(path), len(complete.weights)
-    lengths = [np.inf if model is None else score(rows, model) for model in path]
+    lengths = [np.inf if model is None else description_length(rows, model) for model in path]
     last = max(int(np.argmin(lengths)), most - 1)
     levels = np.full(last + 2, -rows.shots * rows.unit)
     for k, model in enumerate(path[: last + 1]):
         levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
     levels[most:] = np.maximum(levels[most:], complete.log_likelihood)
-    cost = (
-        0.5 * log(max(rows.shots, 8.0)) + log(rows.n_bits) + float(choices(rows.n_bits)[: rows.n_bits // 2 + 1].mean())
-    )
+    cost = float(joining_costs(rows.n_bits, max(rows.shots, 8.0))[: rows.n_bits // 2 + 1].mean())
     full = last + 1 >= 0.85 * size
     gap, behind = _gaps(concave_steps(levels), full)
     joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - most)), full)
-    gaps, belief = np.zeros(size), np.zeros(size)
+    gaps, posterior = np.zeros(size), np.zeros(size)
     gaps[: last + 1] = np.minimum(gap, joined)
-    awaited = _TAIL * np.log(np.maximum(behind / cost, 1.0))
-    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(awaited.tolist())])
-    belief[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
-    belief[: last + 1] *= _visible(path, complete, last)
-    belief[[k for k in range(most, last + 1) if path[k] is None]] = 0
-    return belief / belief.sum(), gaps
+    superfluous = _TAIL * np.log(np.maximum(behind / cost, 1.0))
+    few = np.array([_at_most(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
+    posterior[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    posterior[: last + 1] *= _visible(path, complete, last)
+    posterior[[k for k in range(most, last + 1) if path[k] is None]] = 0
+    return posterior / posterior.sum(), gaps
 
 
 def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
-    gains = np.maximum(gains, CHANCE)
-    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE)
+    gains = np.maximum(gains, CHANCE_GAIN)
+    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE_GAIN)
     return np.minimum.accumulate(gains) / behind, behind
 
 
@@ -249,7 +244,7 @@ def concave_steps(levels: Floats) -> Floats:
 
 
 def _at_most(count: int, mean: float) -> float:
-    """Give the chance of at most `count` events when `mean` are expected (Poisson)."""
+    """Give the probability of at most `count` events of a Poisson distribution of this mean."""
     terms = np.cumprod(np.append(1.0, mean / np.arange(1, count + 1)))
     return float(np.exp(-mean) * terms.sum())
 
@@ -270,7 +265,7 @@ def _visible(path: Path, complete: Model, last: int) -> Floats:
     return np.asarray(np.clip((step - 1) / 0.5, 0.02, 1.0) ** 2)
 
 
-def average(models: list[Model], belief: Floats) -> tuple[Bits, Floats]:
+def average(models: list[Model], posterior: Floats) -> tuple[Bits, Floats]:
     """Average answers by expected Hellinger fidelity: the top eigenvector of ``sum_K pi_K sqrt(w^K) sqrt(w^K)^T``.
 
     Returns:
@@ -281,7 +276,7 @@ def average(models: list[Model], belief: Floats) -> tuple[Bits, Floats]:
     owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
     shares = np.zeros((len(models), len(distinct)))
     np.add.at(shares, (owner, which.ravel()), np.concatenate([model.weights for model in models]))
-    _, _, top = np.linalg.svd(np.sqrt(shares * belief[:, None]), full_matrices=False)
+    _, _, top = np.linalg.svd(np.sqrt(shares * posterior[:, None]), full_matrices=False)
     weights = top[0] ** 2
     order = np.argsort(-weights.round(12), kind="stable")
     order = order[weights[order] > 1e-9]

@@ -1,4 +1,4 @@
-"""The product of biased bits: what hopeless hardware returns, and what one string with flips looks like too."""
+"""The product of biased bits: what decohered hardware returns, and what one string with flips looks like too."""
 
 from math import comb, log
 from typing import NamedTuple
@@ -6,25 +6,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, weight_of_ones
+from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
 from qcluster.core.stats.special import log_gamma
 
-Floats = NDArray[np.float64]
-
-_RATES = (0.003, 0.5)
-"""Typical flip rates of a machine, smallest and largest; as probable in every octave."""
-_SPREADS = np.array([0.03, 0.1, 0.25, 0.5, 0.8])
-"""Spreads of ln(rate) from bit to bit that are tried."""
-_LARGEST = 0.6
-"""Largest P(read 0|1) of one string: a bit may decay in more than half of the shots."""
-_ASYMMETRY = 1.0
-"""Spread of ln(P(read 0|1) / P(read 1|0)), both averaged over the register: readout and decay of one machine stay
-within a factor of some ten of each other, and a rate of one half beside one of zero is no machine's."""
 _NOISE = np.array([0.007, 0.02, 0.06])
-"""How far the bits of hopeless output are from fair: standard deviations of P(1) that are tried."""
+"""How far the bits of decohered output are from fair: standard deviations of P(1) that are tried."""
 _EVEN = 0.2
 """Share of the free bits that are in even superposition, before any is seen."""
-_HOPELESS = 0.45
+_DECOHERED = 0.45
 """Mean flip rate from which one string cannot be told from noise."""
 
 
@@ -59,18 +50,17 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
     return Product(float(evidence), float(likelihood))
 
 
-def beyond_product(counts: Floats, drift: float) -> float:
+def beyond_product(counts: Floats) -> float:
     """Test whether the counts have any structure that a product of biased bits has not.
 
     Pearson's chi-square over all strings against the product of the observed biases, in standard deviations from what
-    shot noise and drift give. Hopeless output of real machines stays below 1.
+    shot noise gives.
 
     Args:
         counts: ``(2**n,)``, in shots.
-        drift: relative variance of a probability from one run to the next.
 
     Example:
-        >>> beyond_product(np.array([90.0, 10, 9, 1]), 0.0) < 0, beyond_product(np.array([50.0, 0, 0, 50]), 0.0) > 60
+        >>> beyond_product(np.array([90.0, 10, 9, 1])) < 0, beyond_product(np.array([50.0, 0, 0, 50])) > 60
         (True, True)
     """
     n_strings, shots = len(counts), float(counts.sum())
@@ -84,8 +74,7 @@ def beyond_product(counts: Floats, drift: float) -> float:
         return 0.0
     chi = float(((counts - expected) ** 2 / expected).sum())
     rare = max(float((1 / expected).sum()) - n_strings**2 / shots, 0.0)
-    variance = 2 * freedom * float(((1 + drift * expected) ** 2).mean()) + rare
-    return (chi - freedom - drift * shots) / float(np.sqrt(variance))
+    return (chi - freedom) / float(np.sqrt(2 * freedom + rare))
 
 
 def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:
@@ -95,7 +84,7 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     (log-normal, level and spread unknown), those of 0 and of 1 alike or apart; decay may also differ from bit to bit
     at will, up to one half. Against it stand ideals in which *some* bits are fixed, read with the machine's flips, and
     the others are free: in superposition (P(1) near 1/2) or biased at will. That silent bits are silent is evidence
-    for neither. Biases of hopeless output lie near 1/2, and decay pulls *every* bit of it towards 0, which the string
+    for neither. Biases of decohered output lie near 1/2, and decay pulls *every* bit of it towards 0, which the string
     of zeros would explain too. Strings are tried that read as 1 the bits whose P(1) lies above a threshold, each
     threshold in turn, and as free the bits that are read least surely, any number of them.
 
@@ -149,13 +138,13 @@ def _some_free(zeros: Floats, ones: Floats, shots: float) -> float:
 
 def _one_string(down: Floats, up: Floats, shots: float) -> float:
     """Give the log density of the flip rates of the ones and of the zeros of a string."""
-    if (down >= _LARGEST).any() or (up >= 0.5).any() or np.r_[down, up].mean() > _HOPELESS:
+    if (down >= LARGEST).any() or (up >= 0.5).any() or np.r_[down, up].mean() > _DECOHERED:
         return -np.inf
     alike = _alike(np.r_[down, up], shots)
     if not (len(down) and len(up)):
         return alike
-    apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(_LARGEST)) - np.log(2) + _alike(up, shots)
-    apart -= 0.5 * (float(np.log(down.mean() / max(up.mean(), _RATES[0]))) / _ASYMMETRY) ** 2
+    apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(LARGEST)) - np.log(2) + _alike(up, shots)
+    apart -= 0.5 * (float(np.log(down.mean() / max(up.mean(), LEVELS[0]))) / ASYMMETRY) ** 2
     return float(np.logaddexp(apart, alike) - np.log(2))
 
 
@@ -167,9 +156,9 @@ def _alike(rates: Floats, shots: float) -> float:
     if not len(rates):
         return 0.0
     logs = np.log(rates)
-    precision = 1 / (_SPREADS[:, None] ** 2 + (1 - rates) / (rates * shots))
+    precision = 1 / (SPREADS[:, None] ** 2 + (1 - rates) / (rates * shots))
     total = precision.sum(axis=1)
     scatter = (precision * logs**2).sum(axis=1) - (precision @ logs) ** 2 / total
-    level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(_RATES[1] / _RATES[0]))
+    level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVELS[1] / LEVELS[0]))
     density = 0.5 * np.log(precision / (2 * np.pi)).sum(axis=1) - 0.5 * scatter + level - logs.sum()
-    return float(np.logaddexp.reduce(density) - np.log(len(_SPREADS)))
+    return float(np.logaddexp.reduce(density) - np.log(len(SPREADS)))

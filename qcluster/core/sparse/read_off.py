@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import lgamma, log
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import Words, hamming
+from qcluster.core.arrays import Floats, Indices
+from qcluster.core.counts.bits import Words
 from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.noise.scales import MOST_DECAY
-from qcluster.core.stats.walsh import decay, walsh
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
+from qcluster.core.sparse.description_length import string_costs
 
 PREFIXES = (*range(1, 13), 14, 16, 20, 24, 32, 40)
 """How many of the heaviest strings are tried."""
@@ -118,12 +114,7 @@ def columns(kernel: Kernel, sent: Indices, rows: Indices) -> Floats:
     Returns:
         The probabilities; the first column is that of uniform noise.
     """
-    error = np.maximum(walsh(kernel.spectrum) / kernel.size, 0.0)
-    if kernel.decays.any():
-        seen = decay(error[np.arange(kernel.size)[None, :] ^ sent[:, None]], kernel.decays)[:, rows].T
-    else:
-        seen = error[rows[:, None] ^ sent[None, :]]
-    return np.hstack([np.full((len(rows), 1), 1.0 / kernel.size), seen])
+    return np.hstack([np.full((len(rows), 1), 1.0 / kernel.size), kernel.columns(sent, rows)])
 
 
 def _weigh_prefixes(seen: Floats, shots: Floats) -> tuple[list[Floats], Floats]:
@@ -142,12 +133,9 @@ def _weigh_prefixes(seen: Floats, shots: Floats) -> tuple[list[Floats], Floats]:
 
 
 def _costs(words: Words, n: int, shots: float) -> Floats:
-    """Nats to name the first 1, 2, ... strings: ``0.5 ln N + ln C(n, d) + ln n`` each, d to the nearest earlier one."""
-    apart = hamming(words, words)
-    costs = np.zeros(len(words))
-    for k in range(1, len(words)):
-        d = int(apart[k, :k].min())
-        costs[k] = 0.5 * log(shots) + lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) + log(max(n, 2))
+    """Nats to name the first 1, 2, ... strings; the first is free, since every list has one."""
+    costs = string_costs(words, n, shots)
+    costs[0] = 0.0
     return np.cumsum(costs)
 
 

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.forward_selection import reweigh
-from qcluster.core.sparse.model import Floats, Model, Rows, places, spread
+from qcluster.core.sparse.model import Model, Rows, likelihoods_of, table_indices
 
 _CHUNK = 1 << 14
 """Strings whose bits are held as floats at once."""
@@ -39,7 +40,7 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
     return (bits, weights) if step == 1 or 4 * held.sum() < most else (bits[held], left[held])
 
 
-def everywhere(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:
+def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:
     """Judge a mixture on all strings, in the order given, its channel kept and its weights fitted.
 
     Args:
@@ -54,5 +55,7 @@ def everywhere(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:
     columns = np.empty((len(model.weights), len(weights)), np.float32)
     for start in range(0, len(weights), _CHUNK):
         part = Rows(bits[start : start + _CHUNK], weights[start : start + _CHUNK])
-        columns[:, start : start + _CHUNK] = spread(part, model.centroids, model, places(part, model.centroids))
-    return reweigh(Rows(bits, weights), replace(model, kernel=columns), rounds)
+        columns[:, start : start + _CHUNK] = likelihoods_of(
+            part, model.centroids, model, table_indices(part, model.centroids)
+        )
+    return reweigh(Rows(bits, weights), replace(model, likelihoods=columns), rounds)

@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma, log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import Words, hamming
+from qcluster.core.arrays import Floats, Indices
+from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.walsh import Indices, decay, walsh
-
-Floats = NDArray[np.float64]
+from qcluster.core.sparse.description_length import string_costs
 
 _TINY = 1e-300
 
@@ -40,14 +38,7 @@ class Observed:
 
 def likelihoods(kernel: Kernel, seen: Observed, chosen: NDArray[np.int64]) -> Floats:
     """Give ``P(y | c)`` for all rows y and chosen strings c, (n_rows, n_chosen)."""
-    error = np.maximum(walsh(kernel.spectrum) / kernel.size, 0.0)
-    if not kernel.decays.any():
-        return np.asarray(error[seen.rows[:, None] ^ seen.rows[None, chosen]])
-    columns = np.empty((len(seen.rows), len(chosen)))
-    everywhere = np.arange(kernel.size)
-    for column, row in enumerate(chosen):
-        columns[:, column] = decay(error[everywhere ^ seen.rows[row]], kernel.decays)[seen.rows]
-    return columns
+    return kernel.columns(seen.rows[chosen], seen.rows)
 
 
 def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tuple[Floats, float]:
@@ -61,13 +52,6 @@ def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tu
     return weights / weights.sum(), likelihood
 
 
-def naming_costs(seen: Observed, chosen: NDArray[np.int64]) -> Floats:
-    """Nats to name each centroid after the earlier ones: ``0.5 ln N + ln C(n, d) + ln n``, d to the nearest of them."""
-    n = seen.n_bits
-    costs = np.zeros(len(chosen))
-    if len(chosen) > 1:
-        apart = hamming(seen.words[chosen], seen.words[chosen])
-        for k in range(1, len(chosen)):
-            d = int(apart[k, :k].min())
-            costs[k] = 0.5 * log(seen.shots.sum()) + lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) + log(max(n, 2))
-    return costs
+def costs_of(seen: Observed, chosen: NDArray[np.int64]) -> Floats:
+    """Give the description length of each of some observed strings after those before it, ``(k,)`` nats."""
+    return string_costs(seen.words[chosen], seen.n_bits, float(seen.shots.sum()))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-
-Floats = NDArray[np.float64]
 
 _ROWS = 1 << 16
 """Strings whose signs are held in memory at once."""
@@ -72,6 +70,26 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     squares = mean**2 / total, gram[np.triu_indices(n_bits, 1)] ** 2 / total
     found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
     return float(max(found))
+
+
+def pearson_misfit(expected: Floats, counts: Floats, least: float = 5.0) -> float:
+    """Give how far Pearson's chi-square lies above its mean, in standard deviations, on cells that are well filled.
+
+    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells in which at least `least` counts are expected: there the
+    statistic of a true prediction is distributed as chi-square with k degrees of freedom (Pearson, 1900).
+
+    Args:
+        expected: ``(m,)`` mu, above 0.
+        counts: ``(m,)`` c.
+
+    Example:
+        >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
+        3.0
+    """
+    filled = expected >= least
+    cells = int(filled.sum())
+    excess = float(((counts - expected)[filled] ** 2 / expected[filled]).sum()) - cells
+    return excess / float(np.sqrt(2 * max(cells, 1)))
 
 
 def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:

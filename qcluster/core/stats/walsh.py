@@ -16,10 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, pack
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
 
 _RADIX = 5
 """Bits transformed by one matrix product."""

@@ -7,15 +7,13 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.uncertainty.response import Response
-
-Floats = NDArray[np.float64]
 
 _AT_ONCE = 1 << 22
 """Numbers held in memory at once."""

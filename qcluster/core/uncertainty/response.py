@@ -7,16 +7,17 @@ that choice is estimated anew. docs/uncertainty.md tells what each holds, and ho
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, Words, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.bitflips import log_likelihood
+from qcluster.core.noise.prior import SHOTS
 
-Floats = NDArray[np.float64]
 Observables = Callable[[Words], Floats]
 """Packed strings ``(m, n_words)`` to the values ``(m, q)`` of q observables."""
 
@@ -27,7 +28,7 @@ _FAINT = 1e-12
 
 
 def believed(belief: Floats, levels: Floats) -> NDArray[np.intp]:
-    """Give the hypothesis that each draw believes, at its level, 0 to 1, of the summed `belief`."""
+    """Sample the hypothesis of each draw: that at which the summed posterior `belief` reaches its level, 0 to 1."""
     return np.asarray(np.minimum(np.searchsorted(np.cumsum(belief), levels), len(belief) - 1))
 
 
@@ -43,7 +44,7 @@ class Response(Protocol):
 
         Args:
             draws: ``(n_draws, n_outcomes)``, shots of each string of the raw counts.
-            levels: ``(n_draws,)`` evenly spread over (0, 1): which hypothesis a draw believes.
+            levels: ``(n_draws,)`` evenly spread over (0, 1): which hypothesis a draw is made under.
             observables: gives the values of q observables.
         """
 
@@ -67,8 +68,8 @@ class Strings:
     """Share of uniform noise."""
     rates: Floats
     """``(n, 2)`` P(read 1|0), P(read 0|1)."""
-    prior_shots: float = 30.0
-    """Weight of the belief about each rate, in shots."""
+    prior_shots: float = SHOTS
+    """Weight of the prior of each rate, in shots."""
 
     @property
     def width(self) -> int:
@@ -86,17 +87,11 @@ class Strings:
 
     def reweighted(self, draws: Floats) -> Floats:
         """Give the weights of the strings ``(n_draws, k)`` for resampled counts."""
-        k = len(self.weights)
-        information = self._prior()
-        moved = np.zeros((len(draws), len(information)))
-        for start in range(0, self.raw.n_outcomes, _ROWS):
-            rows = slice(start, start + _ROWS)
-            score, counts = self._scores(self.raw.bits[rows]), self.raw.weights[rows]
-            information = information + (score * counts[:, None]).T @ score
-            moved = moved + (draws[:, rows] - counts) @ score
-        return _newton(np.r_[self.weights * (1 - self.background), self.background], information, moved)[:, :k]
+        shares = np.r_[self.weights * (1 - self.background), self.background]
+        return _step(self.raw.weights, draws, shares, lambda rows: self._scores(self.raw.bits[rows]), self._prior())
 
     def _prior(self) -> Floats:
+        """Information of the prior: on the log odds of the flips alone."""
         size, rates = len(self.weights) + 1 + self.rates.size, self.rates.ravel()
         prior = np.zeros((size, size))
         prior[-rates.size :, -rates.size :] = np.diag(self.prior_shots * np.maximum(rates * (1 - rates), 1e-4))
@@ -112,38 +107,53 @@ class Strings:
         ratio = np.exp(np.clip(log, -600, 600))
         shares = self.weights * (1 - self.background)
         total = ratio @ shares + max(self.background, _FAINT)
-        believed = ratio * shares / total[:, None]
-        from_zero, from_one = believed @ ~sent, believed @ sent
+        responsibility = ratio * shares / total[:, None]
+        from_zero, from_one = responsibility @ ~sent, responsibility @ sent
         up = from_zero * (bits - self.rates[:, 0])
         down = from_one * (~bits - self.rates[:, 1])
         slopes = np.stack([up, down], axis=2).reshape(len(bits), -1)
         return np.hstack([ratio / total[:, None], 1 / total[:, None], slopes])
 
 
-def _newton(shares: Floats, information: Floats, moved: Floats) -> Floats:
-    """Step from shares that sum to 1 along resampled scores; what falls below zero is zero.
+def _step(
+    counts: Floats, draws: Floats, shares: Floats, scores: Callable[[slice], Floats], prior: Floats | None = None
+) -> Floats:
+    """Take one Newton step of the likelihood from the fitted parameters, for every resample.
+
+    ``theta + I^-1 (score(draw) - score(counts))``, I the information of the counts: the sum of outer products of the
+    scores, and of the prior. The step keeps the sum of the shares (a Lagrange multiplier); what falls below zero is
+    zero, and shares that are zero stay so.
 
     Args:
-        shares: ``(j,)``, the first parameters; the others are free.
-        information: ``(p, p)``.
-        moved: ``(n_draws, p)``, change of the scores.
+        counts: ``(n_outcomes,)``.
+        draws: ``(n_draws, n_outcomes)``.
+        shares: ``(j,)`` fitted, the uniform one last, sum 1; they are the first of the p parameters.
+        scores: rows of the counts to ``(rows, p)`` slopes of ``ln P(y)`` in the parameters.
+        prior: ``(p, p)`` information; none by default.
 
     Returns:
-        ``(n_draws, j)``; without the last, the shares sum to 1.
+        ``(n_draws, j - 1)`` weights of the strings, sum 1.
     """
+    parts = [slice(start, start + _ROWS) for start in range(0, len(counts), _ROWS)]
+    information: Any = 0.0 if prior is None else prior
+    moved: Any = 0.0
+    for rows in parts:
+        score = scores(rows)
+        information = information + (score * counts[rows, None]).T @ score
+        moved = moved + (draws[:, rows] - counts[rows]) @ score
     j = len(shares)
     active = np.r_[shares > 1e-9, np.ones(len(information) - j, dtype=bool)]
-    scale = 1 / np.sqrt(np.maximum(np.diag(information)[active], 1e-300))
+    scale = 1 / np.sqrt(np.maximum(np.diag(information)[active], 1e-300))  # of all parameters alike, for the rank
     inverse = np.linalg.pinv(information[np.ix_(active, active)] * np.outer(scale, scale), rcond=1e-9, hermitian=True)
     inverse = inverse * np.outer(scale, scale)
     step = moved[:, active] @ inverse
     in_sum = active[:j].sum()
     pull = inverse[:, :in_sum].sum(axis=1)
     step -= np.outer(step[:, :in_sum].sum(axis=1) / max(float(pull[:in_sum].sum()), 1e-300), pull)
-    moved_shares = np.tile(shares, (len(moved), 1))
-    moved_shares[:, active[:j]] += step[:, :in_sum]
-    kept = np.maximum(moved_shares[:, :-1], 0.0)
-    return np.hstack([kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300), moved_shares[:, -1:]])
+    found = np.tile(shares, (len(moved), 1))
+    found[:, active[:j]] += step[:, :in_sum]
+    kept = np.maximum(found[:, :-1], 0.0)
+    return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +180,5 @@ class Weighed:
 
     def reweighted(self, draws: Floats) -> Floats:
         """Give the weights of the strings ``(n_draws, k)`` for resampled counts."""
-        score = self.columns / np.maximum(self.columns @ self.shares, 1e-300)[:, None]
-        information = (score * self.counts[:, None]).T @ score
-        return _newton(self.shares, information, (draws - self.counts) @ score)[:, :-1]
+        scores = self.columns / np.maximum(self.columns @ self.shares, 1e-300)[:, None]
+        return _step(self.counts, draws, self.shares, lambda rows: scores[rows])

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.em import fit, fit_all, solve_odds
-from qcluster.core.sparse.model import TILTS, Prior, lay_out
+from qcluster.core.sparse.model import Prior, lay_out
 from tests.core.sparse.test_fit import flipped, model_of
 
 

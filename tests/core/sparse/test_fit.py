@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 import qcluster as qc
 from qcluster.core.counts.bits import format_bitstrings
+from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
-from qcluster.core.sparse.forward_selection import REGIMES
-from qcluster.core.sparse.model import TILTS, Model, Prior, lay_out
+from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.conftest import read_records
 from tests.strategies import counts
 
@@ -231,3 +231,24 @@ def test_a_bit_read_at_random_takes_no_other_bits_with_it(seed):
     found = fit_mixture(raw.bits, raw.weights)
     wrong = np.delete(found.centroids ^ string, 9, axis=1).any(axis=1)
     assert found.weights[~wrong].sum() > 0.99
+
+
+def decayed_string(n_bits: int, seed: int) -> tuple[np.ndarray, qc.Distribution]:
+    """One string whose ones mostly decay, some more often than not, among shots with many errors and with few."""
+    rng = np.random.default_rng([seed, n_bits])
+    string = rng.random(n_bits) < 0.5
+    down = np.where(rng.random(n_bits) < 0.4, rng.uniform(0.52, 0.6, n_bits), rng.uniform(0.1, 0.4, n_bits))
+    rate = np.where(string, down, 0.04) * np.exp(rng.normal(0, 0.3, (8192, 1)))
+    return string, qc.Distribution(string ^ (rng.random((8192, n_bits)) < np.minimum(rate, 0.8)), np.ones(8192))
+
+
+def test_bits_that_decay_more_often_than_not_are_turned():
+    """The majority of each bit gives no such string, and the likelihood alone about half of them."""
+    right = majority = 0
+    for n_bits in (12, 19):
+        for seed in range(8):
+            string, read = decayed_string(n_bits, seed)
+            right += bool((fit_mixture(read.bits, read.weights).centroids[0] == string).all())
+            majority += bool(((read.weights @ read.bits > read.shots / 2) == string).all())
+    assert right >= 12
+    assert majority <= 2

@@ -1,0 +1,55 @@
+"""Fit the prior of flip rates (`qcluster.core.noise.prior`) to tables of rates, and to calibrations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qcluster.core.arrays import Floats
+from qcluster.learn.features import NAMES
+from qcluster.learn.table import RateTable
+
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+_SPREADS = np.linspace(0, 2, 81)
+_DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPrior:
+    """Quantiles, at 5, 25, 50, 75 and 95%, over the rows of a table."""
+
+    levels: Floats
+    """``(5,)`` effective flip rates of circuits."""
+    spreads: Floats
+    """``(5,)`` standard deviations of ln(readout error) over the measured qubits."""
+
+
+def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
+    """Fit level and scatter to a table of rates.
+
+    A row holds the mean and the largest readout error of its qubits. For log-normal errors of spread s the mean of
+    ``ln(largest / mean)`` grows with s, for each number of qubits; the spread of a row is where it meets the row's own.
+
+    Args:
+        table: rows with rates; those of one qubit, or without readout errors, tell nothing of the spread.
+        seed: of the draws by which the mean is computed.
+
+    Raises:
+        ValueError: no row tells of the spread.
+
+    Example:
+        >>> from qcluster.learn.table import read_table
+        >>> fit_prior(read_table()).levels.round(2).tolist()
+        [0.0, 0.02, 0.06, 0.16, 0.39]
+    """
+    column = {name: table.features[:, place] for place, name in enumerate(NAMES)}
+    qubits, largest, mean = column["n_measured"], column["readout_worst"], column["readout_mean"]
+    known = (qubits > 1) & (largest > 0) & (mean > 0)
+    if not known.any():
+        raise ValueError("a prior needs rows with readout errors of at least two qubits; got none")
+    ratio, qubits = np.log(largest[known] / mean[known]), qubits[known].astype(int)
+    rng, spreads = np.random.default_rng(seed), np.empty(len(qubits))
+    for n in np.unique(qubits):
+        errors = np.exp(_SPREADS[:, None, None] * rng.normal(size=(_DRAWS, n)))
+        expected = np.log(errors.max(axis=2) / errors.mean(axis=2)).mean(axis=1)
+        spreads[qubits == n] = np.interp(ratio[qubits == n], expected, _SPREADS)
+    return FittedPrior(np.quantile(table.rates, _QUANTILES), np.quantile(spreads, _QUANTILES))

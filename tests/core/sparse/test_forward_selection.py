@@ -1,0 +1,129 @@
+"""Steps of forward selection against grids, loops and refits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.em import subset
+from qcluster.core.sparse.forward_selection import (
+    backward_elimination,
+    best_share,
+    by_weight,
+    candidates,
+    deletion_losses,
+    forward_selection,
+    joining_gains,
+    merged,
+    reweigh,
+    reweighted,
+)
+from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
+from tests.core.sparse.test_fit import flipped, model_of
+
+N = 8
+SENT = index_bits(np.array([3, 97, 200]), N)
+
+
+@pytest.fixture(scope="module")
+def rows() -> Rows:
+    read = flipped(SENT, np.array([0.5, 0.3, 0.2]), 6000, 0.05, 0.08, 4)
+    return lay_out(read.bits, read.weights)
+
+
+def fitted(rows: Rows, k: int) -> Model:
+    """The strings that were sent, and others to make k."""
+    sent = np.vstack([SENT, index_bits(np.array([7, 105, 50, 33]), N)])[:k]
+    model = Model(sent, np.full(k, 1 / k), np.full((N, 2), 0.07), REGIMES, 0.1)
+    columns = likelihoods_of(rows, sent, model, table_indices(rows, sent))
+    return reweigh(rows, replace(model, likelihoods=columns), 60)
+
+
+def slow_em(columns, shares, background, counts, rounds):
+    """EM over weights and background, string by string."""
+    for _ in range(rounds):
+        sent, lost = np.zeros(len(shares)), 0.0
+        for column, count in zip(columns.T, counts, strict=True):
+            parts = shares * column
+            total = parts.sum() + background
+            sent += count * parts / total
+            lost += count * background / total
+        shares, background = sent / counts.sum(), lost / counts.sum()
+    return shares, background
+
+
+def test_weights_are_those_of_plain_em(rows):
+    model = model_of(N, 4, 2)
+    columns = likelihoods_of(rows, model.centroids, model, table_indices(rows, model.centroids))
+    shares, background = 0.9 * model.weights, 0.1
+    wanted = slow_em(columns.astype(float), shares, background, rows.weights, 12)
+    found = reweighted(rows, columns[None], shares[None].astype(np.float32), np.array([background]), 12)
+    np.testing.assert_allclose(found[0][0], wanted[0], rtol=1e-3, atol=1e-5)
+    assert found[1][0] == pytest.approx(wanted[1], rel=1e-3)
+
+
+def test_the_best_share_is_that_of_a_grid(rows):
+    rng = np.random.default_rng(3)
+    lift = rng.gamma(0.3, 3, (5, len(rows.weights))).astype(np.float32) - 1
+    shares, gains = best_share(lift, rows.shares, 0.1, rounds=12)
+    grid = np.linspace(1e-5, 0.97, 4000)
+    for row, share, gain in zip(lift, shares, gains, strict=True):
+        levels = np.log1p(grid[:, None] * row) @ rows.shares
+        assert gain == pytest.approx(levels.max(), abs=1e-4)
+        assert share == pytest.approx(grid[levels.argmax()], abs=5e-3)
+
+
+def test_a_deletion_loses_what_the_likelihood_says(rows):
+    model = fitted(rows, 5)
+    held = (model.weights * (1 - model.background))[:, None] * model.likelihoods
+    for k, loss in enumerate(deletion_losses(rows, model)):
+        without = np.log(np.maximum(1 - held[k] / model.total, 1e-6)) @ rows.weights
+        assert loss == pytest.approx(-without, rel=1e-3, abs=1e-2)
+
+
+def test_joining_gains_add_up_to_the_likelihood(rows):
+    model = by_weight(fitted(rows, 4))
+    gains = joining_gains(rows, model, rounds=400)
+    for k in range(1, 5):
+        alone = reweigh(rows, subset(model, np.arange(len(model.weights)) < k), 400)
+        above_uniform = alone.log_likelihood + rows.shots * rows.unit
+        assert gains[:k].sum() == pytest.approx(above_uniform, rel=2e-3, abs=0.5)
+
+
+def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
+    pool, lookup = candidates(rows, 40)
+    found = forward_selection(rows, pool, lookup, (0.02, 0.06, 0.15), 16)
+    best = found.models[0]
+    assert {tuple(row) for row in SENT.tolist()} <= {tuple(row) for row in best.centroids.tolist()}
+    assert not found.dense
+    path = backward_elimination(rows, best)
+    assert [len(model.weights) for model in path][-1] == 1
+    (three,) = [model for model in path if len(model.weights) == 3] or [by_weight(path[0])]
+    assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
+
+
+def test_porter_thomas_counts_are_dense():
+    rng = np.random.default_rng(0)
+    shots = rng.multinomial(5000, rng.dirichlet(np.ones(1 << N))).astype(float)
+    read = lay_out(index_bits(np.flatnonzero(shots), N), shots[shots > 0])
+    pool, lookup = candidates(read, 40)
+    assert forward_selection(read, pool, lookup, (0.02, 0.06, 0.15), 16).dense
+
+
+def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
+    """At 35% flips the strings sent are not the frequent ones; the smoothed counts peak near them."""
+    met = 0
+    for seed in range(6):
+        sent = np.random.default_rng(seed).random((2, 10)) < 0.5
+        read = flipped(sent, np.ones(2) / 2, 20_000, 0.35, 0.35, seed)
+        found, _ = candidates(lay_out(read.bits, read.weights), 32)
+        met += sum(bool((found == one).all(axis=1).any()) for one in sent)
+    assert met >= 11
+
+
+def test_equal_centroids_are_pooled():
+    bits, weights = merged(np.array([[1, 0], [0, 1], [1, 0]], dtype=bool), np.array([0.2, 0.5, 0.3]))
+    assert bits.tolist() == [[False, True], [True, False]]
+    np.testing.assert_allclose(weights, [0.5, 0.5])

@@ -1,0 +1,93 @@
+"""How many strings: the parts of the decision against brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import poisson
+
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.em import fit
+from qcluster.core.sparse.fit import fit_mixture
+from qcluster.core.sparse.model import Model, Prior, lay_out
+from qcluster.core.sparse.model_selection import _at_most, average, concave_steps
+from tests.core.sparse.test_fit import flipped
+
+
+@given(st.lists(st.floats(-5, 50), min_size=2, max_size=12))
+def test_steps_are_those_of_the_least_concave_majorant(levels):
+    levels = np.array(levels)
+    x = np.arange(len(levels))
+    hull = levels.copy()
+    for i in x:  # the highest chord above each point
+        for a in range(i + 1):
+            for b in range(i, len(levels)):
+                if a < b:
+                    hull[i] = max(hull[i], levels[a] + (levels[b] - levels[a]) * (i - a) / (b - a))
+    np.testing.assert_allclose(np.cumsum(concave_steps(levels)), hull[1:] - levels[0], atol=1e-9)
+
+
+@pytest.mark.parametrize(("count", "mean"), [(0, 0.3), (4, 2.5), (30, 28.0)])
+def test_the_poisson_tail_is_that_of_scipy(count, mean):
+    assert _at_most(count, mean) == pytest.approx(poisson.cdf(count, mean))
+
+
+def test_the_average_maximises_the_expected_fidelity():
+    rng = np.random.default_rng(4)
+    strings = index_bits(np.arange(4), 2)
+    models = [
+        Model(strings[chosen], rng.dirichlet(np.ones(len(chosen))), np.full((2, 2), 0.1), REGIMES, 0.0)
+        for chosen in ([0, 1], [1, 2, 3], [0])
+    ]
+    posterior = np.array([0.5, 0.3, 0.2])
+    bits, weights = average(models, posterior)
+    ours = np.zeros(4)
+    ours[bits @ np.array([1, 2])] = weights
+
+    def expected_fidelity(p):
+        total = 0.0
+        for model, share in zip(models, posterior, strict=True):
+            theirs = np.zeros(4)
+            theirs[model.centroids @ np.array([1, 2])] = model.weights
+            total += share * np.sqrt(p * theirs).sum() ** 2
+        return total
+
+    tried = [expected_fidelity(p) for p in rng.dirichlet(np.full(4, 0.5), 20_000)]
+    assert expected_fidelity(ours) > max(tried) - 1e-4
+    assert (np.diff(weights) <= 1e-9).all()
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 6])
+def test_the_number_of_strings_is_found_under_even_flips(k):
+    right = 0
+    for seed in range(5):
+        rng = np.random.default_rng([seed, k])
+        sent = index_bits(rng.choice(256, k, replace=False), 8)
+        read = flipped(sent, np.full(k, 1 / k), 8192, 0.06, 0.06, seed)
+        found = fit_mixture(read.bits, read.weights)
+        right += found.sizes[0] == k
+        assert found.plausibility.sum() == pytest.approx(1)
+    assert right >= 4
+
+
+def test_rates_that_differ_are_not_simple():
+    """Rates of their own describe the shots in less: then evidence at one rate must not decide."""
+    simple = []
+    for down in (0.08, 0.4):
+        read = flipped(np.ones((1, 7), dtype=bool), np.ones(1), 8192, 0.08, np.linspace(0.08, down, 7), 2)
+        simple.append(fit_mixture(read.bits, read.weights).simple)
+    assert simple == [True, False]
+
+
+def test_em_with_the_right_number_is_the_best_of_its_size():
+    sent = index_bits(np.array([3, 60]), 6)
+    read = flipped(sent, np.array([0.7, 0.3]), 4000, 0.05, 0.05, 1)
+    rows, levels = lay_out(read.bits, read.weights), []
+    for first in range(0, 64, 9):
+        for second in range(first + 1, 64, 9):
+            centroids = index_bits(np.array([first, second]), 6)
+            start = Model(centroids, np.full(2, 0.5), np.full((6, 2), 0.06), REGIMES, 0.05)
+            levels.append(fit(rows, start, Prior(30.0), 10).log_likelihood)
+    found = fit_mixture(read.bits, read.weights)
+    assert found.log_likelihood > max(levels) - 1e-6 * abs(max(levels))

@@ -1,0 +1,36 @@
+"""Special functions against those of the standard library and of scipy."""
+
+import numpy as np
+import pytest
+from scipy import special as scipy_special
+
+from qcluster.core.stats import special
+
+ARGUMENTS = np.geomspace(1e-4, 1e6, 200)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "rel"),
+    [
+        (special.log_gamma, scipy_special.gammaln, 1e-7),
+        (special.digamma, scipy_special.digamma, 1e-7),
+        (special.exp_digamma, lambda a: np.exp(scipy_special.digamma(a)), 5e-6),
+        (special.mean_root, lambda a: np.exp(scipy_special.gammaln(a + 0.5) - scipy_special.gammaln(a)), 2e-5),
+    ],
+)
+def test_gamma_functions_are_as_exact_as_they_say(ours, theirs, rel):
+    np.testing.assert_allclose(ours(ARGUMENTS), theirs(ARGUMENTS), rtol=rel, atol=rel)
+
+
+@pytest.mark.parametrize("k", [2, 3, 6])
+def test_the_dirichlet_divergence_is_the_mean_log_ratio(k):
+    rng = np.random.default_rng(k)
+    shape, prior = rng.uniform(0.5, 8, k), 0.7
+    draws = rng.dirichlet(shape, 200_000)
+
+    def log_density(a):
+        return (np.log(draws) * (a - 1)).sum(axis=1) + scipy_special.gammaln(a.sum()) - scipy_special.gammaln(a).sum()
+
+    ratio = log_density(shape) - log_density(np.full(k, prior))
+    found = special.dirichlet_divergence(shape[None], np.array([[prior]]))[0]
+    assert found == pytest.approx(ratio.mean(), abs=6 * ratio.std() / np.sqrt(len(draws)) + 1e-6)
