@@ -5,8 +5,9 @@ Run from the repository: python -m benchmarks.outside run      simulates benchma
                          python -m benchmarks.outside table    prints the table again
 
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
-calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, or each
-times a lognormal factor of width 1 of its own. Circuits with feed-forward have no fault patterns: `mitigate(run)` then
+calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each times
+a lognormal factor of width 1 of its own, or as another machine's might be: all gates and all readout errors times factors
+of width 0.8, each place times one of width 0.5. Circuits with feed-forward have no fault patterns: `mitigate(run)` then
 knows what the run knows, and Richardson-Lucy and M3 know the readout alone. "noiseless" are as many ideal shots.
 """
 
@@ -32,6 +33,7 @@ from qcluster.device.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.run import read_runs
 from qcluster.files import read_saved
+from qcluster.learn.decision.circuits import misreported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-outside"
 FILE = "outside.csv"
@@ -107,6 +109,7 @@ CONDITIONS: dict[str, Callable[[FaultMasks, np.random.Generator], FaultMasks]] =
     "3 x too bad": lambda faults, rng: faults.scaled(3),
     "3 x too good": lambda faults, rng: faults.scaled(1 / 3),
     "scattered": scattered,
+    "another's": lambda faults, rng: misreported(rng, faults, "other"),
 }
 """What the methods are told of the noise, made from what is so."""
 
