@@ -12,8 +12,9 @@ from qcluster.core.counts.distribution import Distribution, Estimate
 from qcluster.core.estimators.q_cluster import PaperSettings
 from qcluster.core.methods.registry import register_later
 from qcluster.core.mitigate import mitigate
-from qcluster.core.mitigation import Mitigation, draw_by
+from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.outside import tell
 from qcluster.core.sparse.fit import MixtureSettings
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import AccountError, CalibrationError, JobError, QClusterError, StorageError
@@ -102,10 +103,14 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_MODULES})
 
 
-def _draw(fixed: Mitigation, *given: Any, **options: Any) -> Any:
-    return import_module("qcluster.plot").plot_mitigation(fixed, *given, **options)
+def _late(module: str, function: str, *given: Any, **options: Any) -> Any:
+    return getattr(import_module(f"qcluster.{module}"), function)(*given, **options)
 
 
 # What the core must not know, it is told here.
-draw_by(_draw)
+tell("plot", partial(_late, "plot", "plot_mitigation"))
+for name in ("show_distribution", "show_mitigation"):
+    tell(name, partial(_late, "notebook", name))
+for name in ("to_bit_array", "to_quasi"):
+    tell(name, partial(_late, "handover", name))
 register_later(partial(import_module, "qcluster.baselines"))

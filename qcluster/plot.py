@@ -6,17 +6,21 @@ be the function that users know.
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from qcluster.core.counts.bits import format_bitstrings, hamming
+from qcluster.core.counts.bits import Words, format_bitstrings, hamming
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.labels import WHOLE, short_labels
+from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.files import write_whole
@@ -24,10 +28,10 @@ from qcluster.files import write_whole
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 """One colour for each role, in every figure of this package."""
 
-_HEIGHT = 0.6 / 72
-"""Inches that a character of one point takes along a line, in a monospaced font."""
-_LONGEST = 5.0
-"""Inches that a bitstring may take; longer ones are written smaller."""
+_SHOWN = 16
+"""Strings that are drawn as bars, where nothing else is asked for."""
+_SMALL = 0.5
+"""A curve by rank is drawn where the strings that bars would show hold less than this of every distribution."""
 
 Errors = Callable[[list[str]], list[Interval]]
 """Bitstrings to the intervals of their probabilities, such as `Mitigation.intervals`."""
@@ -42,21 +46,33 @@ class NotebookFigure(Figure):
         return held.getvalue()
 
 
+@dataclass(frozen=True)
+class _Series:
+    """One distribution of a figure."""
+
+    name: str
+    distribution: Distribution
+    errors: Errors | None
+
+
 def plot(
     *shown: Any,
     labels: Sequence[str] | None = None,
-    top: int = 16,
+    top: int | None = None,
     errors: Sequence[Errors | None] | None = None,
     ax: Any = None,
 ) -> Figure:
     """Draw the most probable bitstrings of one to three distributions as bars.
+
+    Beyond 12 bits strings are written in hexadecimal, beyond 48 with the middle left out.
 
     Args:
         shown: counts of any kind that `Distribution.of` takes, all of one width, such as raw counts, a mitigated and an
             ideal distribution; a `Mitigation` stands for its counts and its answer, both with 95% intervals.
         labels: one for each; "raw", "mitigated" and "ideal" have colours of their own, and are the default in
             this order.
-        top: how many strings, the most probable ones over all distributions; at least 1.
+        top: how many strings, the most probable ones over all distributions; at least 1. By default 16; but where
+            these hold less than half of every distribution, all strings are drawn, as a curve by rank.
         errors: for each distribution, what gives the intervals of bitstrings, such as `Mitigation.intervals`, drawn as
             error bars, or None.
         ax: matplotlib axes to draw on; a new figure by default.
@@ -70,43 +86,30 @@ def plot(
     Example:
         >>> import qcluster as qc
         >>> figure = qc.plot({"00": 48, "01": 4, "11": 48}, {"00": 0.5, "11": 0.5}, labels=["raw", "ideal"])
-        >>> figure.axes[0].get_ylabel()
-        'probability'
+        >>> figure.axes[0].get_ylabel(), figure.axes[0].get_title(loc="left")
+        ('probability', 'All 3 strings that were read or expected')
     """
-    if top < 1:
+    if top is not None and top < 1:
         raise ValueError(f"top must be at least 1; got {top}")
-    distributions: list[Distribution] = []
-    intervals_of: list[Errors | None] = []
-    for one in shown:
-        if isinstance(one, Mitigation):
-            distributions += [one.raw, one.distribution]
-            intervals_of += [partial(intervals, one.raw, one.raw, None), one.intervals]
-        else:
-            distributions.append(Distribution.of(one))
-            intervals_of.append(None)
-    names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
-    if not distributions or len(names) != len(distributions):
-        raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
-    bars = list(errors) if errors is not None else intervals_of
-    if len(bars) != len(distributions):
-        raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
-    pooled = _pool(distributions)
-    rows = np.sort(np.argsort(-pooled.weights, kind="stable")[:top])
-    size = min(10.0, _LONGEST / (_HEIGHT * pooled.n_bits))
+    series = _series(shown, labels, errors)
+    pooled = _pool([one.distribution for one in series])
+    rows = np.sort(np.argsort(-pooled.weights, kind="stable")[: top or _SHOWN])
+    heights = np.array([_heights(one.distribution, pooled.words[rows]) for one in series])
+    ranked = top is None and bool((heights.sum(axis=1) < _SMALL).all())
     if ax is None:
-        length = size * _HEIGHT * pooled.n_bits
-        shape = max(5.0, 0.45 * len(rows) + 1.5), max(3.6, 2.6 + length)
-        figure = NotebookFigure(figsize=shape, layout="constrained")
+        wide = 8.0 if ranked else max(5.0, 0.45 * len(rows) + 1.5)
+        figure = NotebookFigure(figsize=(wide, 4.2), layout="constrained")
         ax = figure.add_subplot()
-    width, strings = 0.8 / len(distributions), format_bitstrings(pooled.bits[rows])
-    for i, (name, distribution, error) in enumerate(zip(names, distributions, bars, strict=True)):
-        equal = hamming(pooled.words[rows], distribution.words) == 0
-        heights = equal @ distribution.probabilities
-        reach = None if error is None else _reach(error(strings), heights)
-        style = {"yerr": reach, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
-        places = np.arange(len(rows)) + (i + 0.5) * width - 0.4
-        ax.bar(places, heights, width, label=name, color=COLOURS.get(name), **style)
-    ax.set_xticks(np.arange(len(rows)), strings, rotation=90, family="monospace", fontsize=size)
+    if ranked:
+        _draw_ranks(ax, series)
+        title = f"No few strings stand out among {pooled.n_outcomes:,}: all are drawn, by rank"
+    else:
+        _draw_bars(ax, series, format_bitstrings(pooled.bits[rows]), heights)
+        held = heights.sum(axis=1).max()
+        title = f"The {len(rows)} likeliest of {pooled.n_outcomes:,} strings, {held:.0%} of the shots"
+    if len(rows) == pooled.n_outcomes:
+        title = f"All {len(rows)} strings that were read or expected" if len(rows) > 1 else "One string was read"
+    _title(ax, title)
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
@@ -114,22 +117,80 @@ def plot(
     return drawn
 
 
-def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int = 16, ax: Any = None) -> Figure:
+def _series(
+    shown: Sequence[Any], labels: Sequence[str] | None, errors: Sequence[Errors | None] | None
+) -> list[_Series]:
+    distributions: list[Distribution] = []
+    found: list[Errors | None] = []
+    for one in shown:
+        if isinstance(one, Mitigation):
+            distributions += [one.raw, one.distribution]
+            found += [partial(intervals, one.raw, one.raw, None), one.intervals]
+        else:
+            distributions.append(Distribution.of(one))
+            found.append(None)
+    names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
+    if not distributions or len(names) != len(distributions):
+        raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
+    bars = list(errors) if errors is not None else found
+    if len(bars) != len(distributions):
+        raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
+    return [_Series(*parts) for parts in zip(names, distributions, bars, strict=True)]
+
+
+def _heights(distribution: Distribution, words: Words) -> Any:
+    """Probabilities of some packed strings, 0 where one is absent."""
+    return (hamming(words, distribution.words) == 0) @ distribution.probabilities
+
+
+def _draw_bars(ax: Any, series: Sequence[_Series], strings: list[str], heights: Any) -> None:
+    width, names = 0.8 / len(series), short_labels(strings)
+    for i, (one, height) in enumerate(zip(series, heights, strict=True)):
+        reach = None if one.errors is None else _reach(one.errors(strings), height)
+        style = {"yerr": reach, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
+        places = np.arange(len(strings)) + (i + 0.5) * width - 0.4
+        ax.bar(places, height, width, label=one.name, color=COLOURS.get(one.name), **style)
+    turned = {"rotation": 90} if len(names[0]) > 4 else {}
+    ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=10, **turned)
+    ax.set_xlabel("bitstring" if len(strings[0]) <= WHOLE else f"bitstring of {len(strings[0])} bits, in hexadecimal")
+
+
+def _draw_ranks(ax: Any, series: Sequence[_Series]) -> None:
+    """Draw each distribution's probabilities, largest first."""
+    for one in series:
+        falling = -np.sort(-one.distribution.probabilities)
+        ax.plot(np.arange(1, len(falling) + 1), falling, label=one.name, color=COLOURS.get(one.name), linewidth=1.8)
+    ax.set_xscale("log")
+    ax.set_xlabel("rank of the string in each distribution")
+
+
+def _title(ax: Any, text: str) -> None:
+    """Write a sentence above axes, in lines as long as these are wide."""
+    place = ax.get_position()
+    inches = ax.figure.get_figwidth() * (place.x1 - place.x0)
+    ax.set_title(fill(text, max(24, int(14 * inches))), fontsize=10, loc="left")
+
+
+def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Figure:
     """Draw raw beside mitigated, and the ideal where it is known, under the verdict; `Mitigation.plot` calls it."""
     figure = plot(fixed, *([] if ideal is None else [ideal]), top=top, ax=ax)
-    verdict = "mitigated" if fixed.applied else "left as it is"
-    (figure.axes[0] if ax is None else ax).set_title(f"{verdict}: {fixed.reason}", fontsize=8, loc="left", wrap=True)
+    text = f"Mitigated: {fixed.reason}" if fixed.applied else fixed.reason[:1].upper() + fixed.reason[1:]
+    if ideal is not None:
+        known = Distribution.of(ideal)
+        before, after = (hellinger_fidelity(one, known) for one in (fixed.raw, fixed.distribution))
+        text += f". Hellinger fidelity to the ideal: raw {before:.3f}, mitigated {after:.3f}"
+    _title(figure.axes[0] if ax is None else ax, text)
     return figure
 
 
-def save_mitigation(path: Path, fixed: Mitigation, ideal: Distribution | None = None, top: int = 16) -> None:
+def save_mitigation(path: Path, fixed: Mitigation, ideal: Any = None, top: int | None = None) -> None:
     """Draw raw beside mitigated (and the ideal, where it is known), with 95% intervals, into a file.
 
     Args:
         path: the file; its ending says the format, such as png, pdf or svg.
         fixed: the result.
         ideal: what should have been read, if that is known.
-        top: how many strings, the most probable ones.
+        top: how many strings, the most probable ones; by default as `plot` does.
 
     Raises:
         ValueError: matplotlib does not know the ending.

@@ -11,6 +11,10 @@ from qcluster.plot import COLOURS
 COUNTS = {"00": 60, "01": 10, "11": 50}
 
 
+def said(figure):
+    return " ".join(figure.axes[0].get_title(loc="left").split())
+
+
 def names(figure):
     return [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
 
@@ -46,7 +50,7 @@ def test_an_answer_draws_raw_and_mitigated_with_intervals_under_its_verdict():
     fixed = qc.mitigate(COUNTS, 0.05, method="paper")
     figure = fixed.plot()
     assert names(figure) == ["raw", "mitigated"]
-    assert fixed.reason in figure.axes[0].get_title(loc="left")
+    assert fixed.reason in said(figure)
     bars = figure.axes[0].collections[1]
     for segment, string in zip(bars.get_segments(), ("00", "01", "11"), strict=True):
         wanted = fixed.interval(string)
@@ -71,3 +75,36 @@ def test_plot_is_called_whatever_was_imported_before(first):
     code = f"import qcluster as qc\n{first}\nprint(type(qc.plot({{'0': 1}})).__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "NotebookFigure"
+
+
+def test_the_title_is_a_sentence_and_tells_the_fidelity_where_the_ideal_is_known():
+    assert said(qc.plot(COUNTS, top=2)) == "The 2 likeliest of 3 strings, 92% of the shots"
+    assert said(qc.plot(COUNTS)) == "All 3 strings that were read or expected"
+    fixed = qc.mitigate(COUNTS, 0.05, method="paper")
+    ideal = {"00": 0.5, "11": 0.5}
+    raw, mitigated = (qc.metrics.hellinger_fidelity(one, ideal) for one in (fixed.raw, fixed.distribution))
+    assert f"raw {raw:.3f}, mitigated {mitigated:.3f}" in said(fixed.plot(ideal=ideal))
+
+
+def test_long_strings_are_short_below_the_axis():
+    figure = qc.plot({"0" * 20: 5, "1" * 20: 4})
+    assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["0x00000", "0xfffff"]
+    assert figure.axes[0].get_xlabel() == "bitstring of 20 bits, in hexadecimal"
+    figure.draw_without_rendering()
+    axes = figure.axes[0].get_window_extent()
+    assert axes.height > 0.6 * figure.bbox.height
+
+
+def test_many_strings_are_drawn_by_rank_unless_bars_are_asked_for():
+    """Neither counts nor ideal have half of their weight in sixteen strings."""
+    flat = {format(i, "07b"): 1 + i % 3 for i in range(128)}
+    figure = qc.plot(flat, {format(i, "07b"): 1 for i in range(64)}, labels=["raw", "ideal"])
+    axes = figure.axes[0]
+    assert not axes.patches
+    raw, ideal = axes.lines
+    assert [line.get_color() for line in (raw, ideal)] == [COLOURS["raw"], COLOURS["ideal"]]
+    assert list(raw.get_ydata()) == sorted(qc.Distribution.of(flat).probabilities, reverse=True)
+    assert len(ideal.get_ydata()) == 64
+    assert said(figure) == "No few strings stand out among 128: all are drawn, by rank"
+    assert len(qc.plot(flat, top=5).axes[0].patches) == 5
+    assert qc.plot(flat, {"0000000": 1}).axes[0].patches  # one has its weight in few strings

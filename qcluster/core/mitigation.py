@@ -1,7 +1,7 @@
 """`Mitigation`: the one type of result that every method gives."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -11,6 +11,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.outside import ask
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.core.uncertainty.response import Response
 
@@ -52,7 +53,8 @@ class Mitigation(Frozen):
         if not isinstance(other, Mitigation):
             return NotImplemented
         names = [field.name for field in fields(self) if field.name != "response"]
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
+        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -132,12 +134,13 @@ class Mitigation(Frozen):
         given = self.raw, self.distribution, self.response, observables
         return intervals(*given, level=level, samples=samples, seed=seed)
 
-    def plot(self, ideal: Any = None, *, top: int = 16, ax: Any = None) -> Any:
+    def plot(self, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Any:
         """Draw raw beside mitigated probabilities as bars, with 95% intervals, under the verdict.
 
         Args:
             ideal: counts of any kind, drawn beside them: what should have been read, where that is known.
-            top: how many strings, the most probable ones; at least 1.
+            top: how many strings, the most probable ones; at least 1. By default 16, or a curve of all strings by
+                rank where these are a small part.
             ax: matplotlib axes to draw on; a new figure by default.
 
         Returns:
@@ -148,7 +151,11 @@ class Mitigation(Frozen):
             >>> qc.mitigate({"00": 60, "01": 5, "11": 40}).plot({"00": 0.5, "11": 0.5}).axes[0].get_ylabel()
             'probability'
         """
-        return _drawer(self, ideal, top=top, ax=ax)
+        return ask("plot", self, ideal, top=top, ax=ax)
+
+    def _repr_html_(self) -> str:
+        """Show the verdict, and raw beside mitigated as a table with bars, for notebooks."""
+        return str(ask("show_mitigation", self))
 
     def __repr__(self) -> str:
         return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"
@@ -175,16 +182,3 @@ def left(raw: Distribution, method: str, reason: str, rates: Floats | None = Non
         weights=np.zeros(0),
         rates=np.zeros((raw.n_bits, 2)) if rates is None else rates,
     )
-
-
-def _no_drawer(*given: Any, **options: Any) -> Any:
-    raise RuntimeError("figures need the whole package: import qcluster")
-
-
-_drawer: Callable[..., Any] = _no_drawer
-
-
-def draw_by(drawer: Callable[..., Any]) -> None:
-    """Name the function behind `Mitigation.plot`. The package does, since the core knows no plotting library."""
-    global _drawer
-    _drawer = drawer

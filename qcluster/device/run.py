@@ -123,6 +123,12 @@ class Run(Frozen):
             given["reference"] = MeasuredReference.from_json(json.dumps(given["reference"]))
         return cls(counts=reduce(add, given["twirl_counts"]), **given)
 
+    def _repr_html_(self) -> str:
+        """Show where the counts come from, and the likeliest strings, for notebooks."""
+        from qcluster.notebook import show_run
+
+        return show_run(self)
+
     def __repr__(self) -> str:
         return (
             f"Run({self.profile.name!r} on {self.backend}, {self.shots:g} shots, {len(self.twirl_counts)} twirls, "

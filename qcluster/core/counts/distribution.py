@@ -1,7 +1,7 @@
 """`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.counts.observables import diagonal
+from qcluster.core.outside import ask
 
 
 class Estimate(NamedTuple):
@@ -26,12 +27,15 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Distribution:
+class Distribution(Mapping[str, float]):
     """Hold distinct bitstrings and the weight of each, in shots.
 
     Measured counts and mitigated results are both of this type: weights need not be whole numbers, and a
     mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows of weight zero
     are dropped, and both arrays are read-only; an empty distribution keeps its width.
+
+    It is a mapping as well, from bitstrings as Qiskit prints them to probabilities: ``d["011"]``, ``"011" in d``,
+    ``dict(d)``, ``pandas.Series(d)`` and Qiskit's ``plot_histogram(d)`` work. A string without a shot is not in it.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``, column j is classical bit j. Equal rows are merged.
@@ -44,6 +48,8 @@ class Distribution:
         >>> d = Distribution.of({"00": 600, "11": 400})
         >>> d.n_bits, d.shots, d.to_probs()
         (2, 1000.0, {'00': 0.6, '11': 0.4})
+        >>> d["11"], d.get("01", 0.0), len(d)
+        (0.4, 0.0, 2)
     """
 
     bits: Bits
@@ -152,6 +158,21 @@ class Distribution:
         """Give the probability of each bitstring, keys as Qiskit prints them."""
         return dict(zip(format_bitstrings(self.bits), self.probabilities.tolist(), strict=True))
 
+    @cached_property
+    def _table(self) -> dict[str, float]:
+        return self.to_probs()
+
+    def __getitem__(self, bitstring: str) -> float:
+        """Give the probability of a bitstring; KeyError where it has no shot: ``d.get(bitstring, 0.0)`` gives 0."""
+        return self._table[bitstring]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the bitstrings, lowest first."""
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return self.n_outcomes
+
     @own_errstate
     def to_counts(self) -> dict[str, int]:
         """Give whole shots that sum to the (rounded) total, by the rule of largest remainders.
@@ -165,6 +186,26 @@ class Distribution:
         counts = whole_shots(self.weights, round(self.shots))
         kept = counts > 0
         return dict(zip(format_bitstrings(self.bits[kept]), counts[kept].tolist(), strict=True))
+
+    def to_bit_array(self) -> Any:
+        """Write the whole shots of `to_counts` out as a ``qiskit.primitives.BitArray``, equal shots together.
+
+        Example:
+            >>> import qcluster as qc
+            >>> qc.Distribution.of({"01": 3, "10": 1}).to_bit_array().get_counts()
+            {'01': 3, '10': 1}
+        """
+        return ask("to_bit_array", self)
+
+    def to_quasi(self) -> Any:
+        """Give a ``qiskit.result.QuasiDistribution``, which knows the shots; its keys are integers.
+
+        Example:
+            >>> import qcluster as qc
+            >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities(2)
+            {'01': 0.75, '10': 0.25}
+        """
+        return ask("to_quasi", self)
 
     def top(self, k: int) -> dict[str, float]:
         """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first).
@@ -257,6 +298,10 @@ class Distribution:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+    def _repr_html_(self) -> str:
+        """Show the likeliest strings as a table with bars, for notebooks."""
+        return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
         return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:g} shots)"

@@ -28,6 +28,9 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         ``(words, weights, n_bits)``, packed rows ``(n, n_words)`` that need not be distinct and their weights
         ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
     """
+    if hasattr(type(source), "from_words"):  # a Distribution, which is a mapping of probabilities as well
+        check_width(source.n_bits, num_bits)
+        return source
     if isinstance(source, Mapping):
         if is_wrapped(source):
             return _read_inner(source, num_bits)
@@ -44,9 +47,6 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_inner({"quasi_dists": source.quasi_dists}, num_bits)
     if hasattr(source, "results") and callable(getattr(source, "to_dict", None)):
         return _read_inner(source.to_dict(), num_bits)
-    if hasattr(source, "bits") and hasattr(source, "weights"):
-        check_width(source.bits.shape[1], num_bits)
-        return source
     if hasattr(source, "counts") and not callable(source.counts):
         return read(source.counts, num_bits)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and hasattr(source, "metadata"):

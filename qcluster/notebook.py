@@ -1,0 +1,89 @@
+"""What notebooks show of answers: a verdict, and a small table with bars. Plain HTML, readable in light and dark."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.labels import short_labels
+from qcluster.core.mitigation import Mitigation
+
+ROWS = 8
+"""Strings in a table, the likeliest ones; what is left is summed below them."""
+_WHOLE = 32
+"""Bits up to which a string is written whole."""
+
+_COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe"}  # as in qcluster.plot, which would load matplotlib
+_CELL = "padding:1px 10px;border:0"
+_NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
+
+
+def show_distribution(distribution: Distribution) -> str:
+    """Show the likeliest strings of a distribution; behind `Distribution._repr_html_`."""
+    few = "string" if distribution.n_outcomes == 1 else "strings"
+    head = f"{distribution.n_outcomes:,} {few} of {distribution.n_bits} bits, {distribution.shots:,.10g} shots"
+    return _frame("Distribution", head, _table(list(distribution.top(ROWS)), {"raw": distribution}, ("probability",)))
+
+
+def show_mitigation(fixed: Mitigation) -> str:
+    """Show the verdict, then raw beside mitigated; behind `Mitigation._repr_html_`."""
+    reason = fixed.reason.removeprefix("left as is: ")
+    facts = f"{fixed.raw.n_bits} bits, {fixed.raw.shots:,.10g} shots, method {fixed.method}"
+    if fixed.applied:
+        facts += f", {fixed.share:.0%} of the answer is mitigated"
+    if fixed.confidence is not None:
+        facts += f"; nearer to the ideal than the counts with probability {fixed.confidence:.2f}"
+    shown = {"raw": fixed.raw} | ({"mitigated": fixed.distribution} if fixed.applied else {})
+    table = _table(list(fixed.distribution.top(ROWS)), shown, tuple(shown))
+    verdict = "Mitigated" if fixed.applied else "Left as measured"
+    return _frame(verdict, reason, f'<div style="opacity:.7">{escape(facts)}</div>{table}')
+
+
+def show_run(run: Any) -> str:
+    """Show where counts come from, and the likeliest strings; behind `Run._repr_html_`."""
+    profile = run.profile
+    facts = {
+        "circuit": f"{profile.name}: {len(profile.active)} qubits, {profile.n_two_qubit} two-qubit gates, "
+        f"{profile.n_bits} bits",
+        "machine": f"{run.backend} ({run.method}), calibration of {run.calibration.date or 'an unknown day'}",
+        "shots": f"{run.shots:,.10g} in {len(run.twirl_counts)} twirl{'s' if len(run.twirl_counts) != 1 else ''}",
+        "reference": "none" if run.reference is None else f"measured {run.reference.created}",
+        **({"notes": "; ".join(run.notes)} if run.notes else {}),
+    }
+    lines = "".join(
+        f'<tr><td style="{_CELL};text-align:left;opacity:.7">{name}</td>'
+        f'<td style="{_CELL};text-align:left">{escape(told)}</td></tr>'
+        for name, told in facts.items()
+    )
+    counts = _table(list(run.counts.top(ROWS)), {"raw": run.counts}, ("raw",))
+    return _frame("Run", "", f'<table style="border-collapse:collapse">{lines}</table>{counts}')
+
+
+def _frame(title: str, head: str, body: str) -> str:
+    above = f"<b>{escape(title)}</b>" + (f" · {escape(head)}" if head else "")
+    return f'<div style="font-size:90%;max-width:48em"><div>{above}</div>{body}</div>'
+
+
+def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Sequence[str]) -> str:
+    """Write probabilities and bars of some strings, and what all others have together."""
+    parts = {name: {string: one.get(string, 0.0) for string in strings} for name, one in shown.items()}
+    top = max((value for part in parts.values() for value in part.values()), default=0.0) or 1.0
+    head = f'<th style="{_CELL};text-align:left">bitstring</th>'
+    head += "".join(f'<th style="{_NUMBER}">{name}</th>' for name in names) + f'<th style="{_CELL}"></th>'
+    lines = []
+    for string, label in zip(strings, short_labels(strings, _WHOLE), strict=True):
+        values = {name: part[string] for name, part in parts.items()}
+        cells = "".join(f'<td style="{_NUMBER}">{value:.4f}</td>' for value in values.values())
+        bars = "".join(_bar(value / top, _COLOURS[name]) for name, value in values.items())
+        name = f'<td style="{_CELL};text-align:left" title="{string}"><code>{label}</code></td>'
+        lines.append(f'<tr>{name}{cells}<td style="{_CELL};width:12em">{bars}</td></tr>')
+    left = max(one.n_outcomes for one in shown.values()) - len(strings)
+    if left > 0:
+        cells = "".join(f'<td style="{_NUMBER}">{max(0.0, 1 - sum(part.values())):.4f}</td>' for part in parts.values())
+        name = f'<td style="{_CELL};text-align:left">all others</td>'
+        lines.append(f'<tr style="opacity:.7">{name}{cells}<td style="{_CELL}"></td></tr>')
+    return f'<table style="border-collapse:collapse"><tr>{head}</tr>{"".join(lines)}</table>'
+
+
+def _bar(share: float, colour: str) -> str:
+    return f'<div style="height:6px;margin:1px 0;width:{100 * share:.1f}%;background:{colour}"></div>'
