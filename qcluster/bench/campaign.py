@@ -8,6 +8,7 @@ from typing import Any
 
 from qcluster.bench.machines import run_task
 from qcluster.bench.methods import check_methods
+from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, pack_sample
 from qcluster.bench.scores import judge
 from qcluster.bench.store import Outcome, Store, load_sample, missing
@@ -60,6 +61,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     check_methods(campaign.methods)
     tasks = list(dict.fromkeys(campaign.tasks()))
     with Store(folder) as store:
+        keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
         unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]

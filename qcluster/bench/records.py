@@ -7,7 +7,7 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     ideal            {"0101": probability, ...}; or
     ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
     circuit          text, the same for repeats of a circuit, which a report does not take for independent; by default
-                     the ideal_id, else the id
+                     the ideal_id, else the id. A program, such as OpenQASM, gets a name: ghz:10:1f3a90c2
     machine          text, such as "ibm_torino"
     family           text, for grouping; by default what the id says before its first digit
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
@@ -102,10 +102,11 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
         told = _from_snapshot(line, machine, counts)
         given = {key: told.get(key) if value is None else value for key, value in given.items()}
     identity = str(line["id"])
+    family = str(line.get("family") or re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)
     return Sample(
         identity=identity,
-        case=str(line.get("circuit", line.get("ideal_id", identity))),
-        family=str(line.get("family", re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)),
+        case=_case(line.get("circuit") or line.get("ideal_id") or identity, family, counts.n_bits),
+        family=family,
         machine=machine,
         counts=counts,
         ideal=None if ideal is None else Distribution.of(ideal),
@@ -114,6 +115,12 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
         run=told.get("run"),
         **given,
     )
+
+
+def _case(circuit: Any, family: str, n_bits: int) -> str:
+    """Name what repeats of a circuit have in common: one line as it is, a program by a hash of its text."""
+    text = str(circuit)
+    return f"{family}:{n_bits}:{zlib.crc32(text.encode()):08x}" if "\n" in text else text
 
 
 def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:

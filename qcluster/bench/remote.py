@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.bench.campaign import Progress, outcome_of
 from qcluster.bench.machines import machine_name, sample_of_run
+from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store
 from qcluster.bench.tasks import Campaign, Task, find_case
 from qcluster.errors import JobError, StorageError
@@ -43,6 +44,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
     tasks = list(dict.fromkeys(campaign.tasks()))
     with Store(folder) as store:
+        keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
         machines = {name: _machine(machine_name(name)) for name in campaign.machines}
         listed = {task for task, _ in store.submitted()}

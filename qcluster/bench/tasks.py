@@ -71,6 +71,8 @@ class Campaign:
     """Seeds; each is a repetition with another compilation, other twirls and other shots."""
     methods: tuple[str, ...] = ("identity", "hammer")
     """Methods that score."""
+    description: str = ""
+    """A sentence or two below the title."""
 
     def __post_init__(self) -> None:
         for name, kind in (("cases", str), *_LISTS.items()):
@@ -114,15 +116,15 @@ def find_case(name: str) -> Case:
     return cases[int(number)]
 
 
-_KEYS = {"name", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
+_KEYS = {"name", "description", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
 
 
 def read_campaign(path: str | Path) -> Campaign:
     """Read a campaign from a TOML file.
 
-    Keys: ``name``; what to run: ``suites``, ``cases``, ``families`` with ``widths``, ``files`` (relative to the
-    TOML file), less ``exclude``; how: ``machines``, ``shots``, ``twirls``, ``dd`` (false, true for XX, or a
-    sequence), ``seeds``; ``methods``. Single values stand for lists of one.
+    Keys: ``name`` and ``description``, for the report; what to run: ``suites``, ``cases``, ``families`` with
+    ``widths``, ``files`` (relative to the TOML file), less ``exclude``; how: ``machines``, ``shots``, ``twirls``,
+    ``dd`` (false, true for XX, or a sequence), ``seeds``; ``methods``. Single values stand for lists of one.
 
     Raises:
         StorageError: the file cannot be read.
@@ -147,7 +149,8 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
     cases = _cases(content, folder)
     if not cases:
         raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")
-    return Campaign(name=str(content.get("name", title)), cases=tuple(cases), **lists)
+    words = {"name": str(content.get("name", title)), "description": str(content.get("description", ""))}
+    return Campaign(cases=tuple(cases), **words, **lists)
 
 
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:

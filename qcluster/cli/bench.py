@@ -100,7 +100,8 @@ def score(
 @bench_app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder with scores.")],
-    title: Annotated[str | None, typer.Option(help="Heading.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading; by default the campaign's name.")] = None,
+    description: Annotated[str, typer.Option(help="A sentence or two below it; by default the campaign's own.")] = "",
     notes: Annotated[Path | None, typer.Option(help="Markdown file to put below the first table.")] = None,
     figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
 ) -> None:
@@ -112,7 +113,7 @@ def report(
     from qcluster.bench.store import read_scores
 
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
-    written = write_report(folder, title=title or folder.name, figures=figures, notes=text)
+    written = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
     console, shown = open_console(), Table()
     for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
         shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)

@@ -267,6 +267,33 @@ def test_markdown_marks_are_text(name, written):
     assert plain(name) == written
 
 
+def test_the_page_says_what_was_run_with_what_and_explains_every_method(folder):
+    import qiskit
+
+    write_report(folder, description="Flips & nothing <else>.", figures=False)
+    page = (folder / "report.html").read_text()
+    assert "<title>campaign</title>" in page  # the name that a campaign has by default
+    assert "<p>Flips &amp; nothing &lt;else&gt;.</p>" in page
+    for fact in ("6 samples of 3 circuits", "500 shots each", "flips:0.05, flips:0.1", f"qiskit {qiskit.__version__}"):
+        assert fact in page
+    told = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
+    assert set(told) == {"identity", "hammer", "plurality", "m3"}
+    assert all(sentence.endswith(".") and "your own" not in sentence for sentence in told.values())
+
+
+def test_the_heading_is_the_campaigns_own(tmp_path):
+    content = {"name": "Two coins", "description": "Nothing to win.", "cases": ["ghz:3"], "machines": ["flips:0.05"]}
+    list(run(parse_campaign({**content, "shots": 50, "twirls": 1, "methods": ["identity"]}), tmp_path))
+    write_report(tmp_path, figures=False)
+    assert (tmp_path / "report.md").read_text().startswith("# Two coins\n\nNothing to win.\n")
+    write_report(tmp_path, title="Mine", figures=False)
+    assert (tmp_path / "report.md").read_text().startswith("# Mine\n\nNothing to win.\n")
+    for damaged in ("{", "[]", '"text"'):
+        (tmp_path / "about.json").write_text(damaged)
+        write_report(tmp_path, figures=False)
+        assert (tmp_path / "report.md").read_text().startswith(f"# {plain(tmp_path.name)}\n")
+
+
 def test_a_report_without_scores_is_a_clear_error(tmp_path):
     with pytest.raises(StorageError, match="no scores"):
         write_report(tmp_path)
@@ -291,7 +318,7 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     window.addEventListener("load", () => {
       const table = document.getElementById("tasks"), text = () => table.tBodies[0].rows[0].cells[0].textContent;
       const before = [...table.tBodies[0].rows].map(row => +row.cells[2].textContent);
-      table.tHead.rows[0].cells[2].click();
+      table.tHead.rows[0].cells[2].querySelector("button").click();
       const after = [...table.tBodies[0].rows].map(row => +row.cells[2].textContent);
       document.getElementById("find").value = "qaoa"; document.getElementById("find").dispatchEvent(new Event("input"));
       const found = table.tBodies[0].rows.length;
@@ -299,10 +326,11 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
       const method = document.getElementById("method");
       method.value = "plurality"; method.dispatchEvent(new Event("change"));
       const note = document.getElementById("note").textContent, groups = document.getElementById("group");
-      const all = document.querySelector("#methods td:nth-child(2)").textContent;
+      const n = document.querySelectorAll("#methods th").length - 1;
+      const all = document.querySelector(`#methods td:nth-child(${n})`).textContent;
       groups.value = [...groups.options].find(option => option.text === "machine=flips:0.1").value;
       groups.dispatchEvent(new Event("change"));
-      const part = document.querySelector("#methods td:nth-child(2)").textContent;
+      const part = document.querySelector(`#methods td:nth-child(${n})`).textContent;
       document.title = JSON.stringify({ note, all, part, few: document.getElementById("few").textContent,
         before, after, found, name: document.getElementById("name").textContent,
         bars: document.querySelectorAll("#bars code").length,
@@ -324,3 +352,73 @@ def test_the_page_works_in_a_browser(folder, tmp_path):
     assert re.search(r"\(raw 0\.\d{3} \[0\.\d{3}, [01]\.\d{3}\] by its shots\)", seen["note"])
     assert (seen["all"], seen["part"]) == ("6", "3")
     assert seen["few"].startswith("Means of fewer")
+
+
+def dump(page, *options) -> str:
+    done = subprocess.run(
+        [CHROME, "--headless", "--no-sandbox", "--disable-gpu", *options, "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    return re.search(r"<title>(.*?)</title>", done.stdout).group(1).replace("&quot;", '"')
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_page_fits_wide_and_narrow_screens_in_light_and_dark(folder, tmp_path, scheme):
+    """Nothing but the tables scrolls sideways, and text stands out from what is behind it."""
+    write_report(folder, figures=False)
+    driver = """<title>none</title><body><script>
+    const widths = [390, 1280], seen = {};
+    widths.forEach(width => {
+      const frame = document.createElement("iframe");
+      frame.width = width; frame.height = 800; frame.srcdoc = PAGE;
+      frame.addEventListener("load", () => {
+        const inner = frame.contentDocument, root = inner.documentElement, style = frame.contentWindow.getComputedStyle;
+        const button = inner.querySelector("#tasks thead th:nth-child(2) button");
+        button.focus();
+        button.click();
+        seen[width] = { over: root.scrollWidth - root.clientWidth, back: style(inner.body).backgroundColor,
+          text: style(inner.body).color, first: style(inner.querySelector("#tasks tbody td:first-child")).position,
+          forest: inner.querySelectorAll("#forest svg").length,
+          columns: inner.querySelectorAll("#methods th").length,
+          best: inner.querySelectorAll("#tasks td.best").length, harm: inner.querySelectorAll("#tasks td.harm").length,
+          focused: inner.activeElement.textContent,
+          sorted: inner.querySelector("#tasks thead th:nth-child(2)").getAttribute("aria-sort") };
+        if (Object.keys(seen).length === 2) document.title = JSON.stringify(seen);
+      });
+      document.body.append(frame);
+    });
+    </script></body>"""
+    text = json.dumps((folder / "report.html").read_text()).replace("<", "\\u003c")
+    page = tmp_path / "frames.html"
+    page.write_text(driver.replace("PAGE", text))
+    setting = f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"
+    seen = json.loads(dump(page, setting, "--virtual-time-budget=5000"))
+    harmed = sum(
+        hf < task["hf"]["identity"] - 0.02
+        for task in data_of((folder / "report.html").read_text())["tasks"]
+        for hf in task["hf"].values()
+        if hf is not None
+    )
+    for one in seen.values():
+        assert one["over"] == 0
+        assert one["first"] == "sticky"
+        assert one["forest"] == 1 + 3  # the axis, and all methods but the raw counts
+        assert one["best"] >= 1
+        assert one["harm"] == harmed
+        assert (one["focused"], one["sorted"]) == ("machine", "descending")
+        dark, light = (sum(map(int, re.findall(r"\d+", one[key])[:3])) for key in ("back", "text"))
+        assert abs(dark - light) > 500
+        assert (dark < light) is (scheme == "dark")
+    assert seen["390"]["columns"] < seen["1280"]["columns"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROME is None, reason="needs Chromium on the path")
+def test_the_page_prints(folder, tmp_path):
+    write_report(folder, figures=False)
+    out = tmp_path / "report.pdf"
+    command = [CHROME, "--headless", "--no-sandbox", f"--print-to-pdf={out}", (folder / "report.html").as_uri()]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert out.read_bytes().startswith(b"%PDF")

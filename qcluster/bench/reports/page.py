@@ -1,25 +1,34 @@
-"""One self-contained page of HTML: a table that sorts, and the strings of any sample; opens from disk, offline."""
+"""One self-contained page of HTML: forest plot, tables that sort, strings of any sample; opens from disk, offline."""
 
-import html
-import json
-import re
-from collections.abc import Mapping, Sequence
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from importlib import resources
+from importlib import metadata
 from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
+from qcluster.bench.reports.about import About
 from qcluster.bench.reports.intervals import raw_interval
-from qcluster.bench.reports.summary import RAW, Summary, few_circuits
+from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
+from qcluster.core.methods.registry import every
 from qcluster.folders import write_own
 
 _COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
+_VARIANTS = {
+    RAW: "The raw counts, which everything is compared with.",
+    "circuit": "Deconvolution under the faults of the compiled circuit at the rates of its calibration.",
+    "mixture_unguarded": "The mixture of a few strings, whatever the evidence for it.",
+    "paper": "Q-Cluster as published (arXiv:2504.10801), at a flip rate that is estimated.",
+    "paper_given": "Q-Cluster as published, at the flip rate that follows from the calibration.",
+}
+"""Methods of campaigns that the registry does not know, or that get something of their own here."""
+_PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "mthree", "numpy")
 
 
 def write_page(
     path: Path,
-    title: str,
+    about: About,
     rows: Sequence[Mapping[str, str]],
     groups: Sequence[Sequence[Summary]],
     bars: Mapping[tuple[str, str], str],
@@ -28,12 +37,56 @@ def write_page(
 
     Args:
         path: the file.
-        title: heading.
+        about: heading, and what stands below it.
         rows: scores, one a task and method.
         groups: summaries of each method, all samples first.
         bars: the likeliest strings of each task and method, as in ``bars.csv``.
     """
-    methods = [one.method for one in groups[0]]
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    names = [one.method for one in groups[0]]
+    content = {
+        "raw": RAW,
+        "harm": HARM,
+        "methods": names,
+        "tasks": _tasks(rows, bars),
+        "groups": [
+            {"name": part[0].group, "few": few_circuits(part), "summaries": [_pack(one) for one in part]}
+            for part in groups
+        ],
+    }
+    sentences = {method.name: method.summary for method in every()} | _VARIANTS
+    pages = Environment(loader=PackageLoader("qcluster.bench.reports", "."), autoescape=True, undefined=StrictUndefined)
+    page = pages.get_template("page.html.j2").render(
+        title=about.title,
+        description=about.description,
+        facts=list(_facts(rows)),
+        methods=[(name, sentences.get(name, "A method of your own.")) for name in names],
+        data=content,
+    )
+    write_own(path, page)
+
+
+def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Say what was scored, on which machines, when the report was made, and with what."""
+    samples, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
+    yield f"{samples:,} samples of {circuits:,} circuits"
+    shots = sorted({int(float(row["shots"] or 0)) for row in rows})
+    yield f"{shots[0]:,} shots each" if len(shots) == 1 else f"{shots[0]:,} to {shots[-1]:,} shots"
+    machines = sorted({row["machine"] for row in rows})
+    yield ", ".join(machines[:6]) + (f" and {len(machines) - 6} more" if len(machines) > 6 else "")
+    yield f"report of {datetime.date.today().isoformat()}"
+    yield ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name)))
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _tasks(rows: Sequence[Mapping[str, str]], bars: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
     tasks: dict[str, dict[str, Any]] = {}
     for row in rows:
         task = tasks.setdefault(row["task"], {**{key: row[key] for key in _COLUMNS}, "hf": {}, "bars": {}, "note": {}})
@@ -43,19 +96,7 @@ def write_page(
         shots = float(row["shots"] or 0)
         if row["method"] == RAW and fidelity is not None and shots > 0:
             task["ends"] = raw_interval(fidelity, shots)
-    content = {
-        "methods": methods,
-        "tasks": list(tasks.values()),
-        "groups": [
-            {"name": part[0].group, "few": few_circuits(part), "summaries": [_pack(one) for one in part]}
-            for part in groups
-        ],
-    }
-    data = json.dumps(content, separators=(",", ":")).replace("<", "\\u003c")  # no tag and no comment begins in it
-    page = resources.files("qcluster.bench").joinpath("page.html").read_text(encoding="utf-8")
-    parts = {"TITLE": html.escape(title), "DATA": data}
-    page = re.sub(r"@@(TITLE|DATA)@@", lambda place: parts[place[1]], page)  # once: a title may read like a place
-    write_own(path, page)
+    return list(tasks.values())
 
 
 def _pack(one: Summary) -> dict[str, object]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from qcluster.bench.reports.about import About, read_about
 from qcluster.bench.reports.page import write_page
 from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.scores import BAR_COLUMNS
@@ -39,12 +40,15 @@ _PAIR_HEAD = (
 )
 
 
-def write_report(folder: str | Path, *, title: str = "Campaign", figures: bool = True, notes: str = "") -> list[Path]:
+def write_report(
+    folder: str | Path, *, title: str = "", description: str = "", figures: bool = True, notes: str = ""
+) -> list[Path]:
     """Write ``report.md``, ``summary.csv``, ``report.html`` and figures into a campaign's folder.
 
     Args:
         folder: with ``scores.csv``.
-        title: heading.
+        title: heading; by default the campaign's name, where the folder knows it, else the name of the folder.
+        description: a sentence or two below it; by default the campaign's own.
         figures: whether to draw PNG figures (needs matplotlib).
         notes: Markdown that follows the first table, such as published figures to compare with.
 
@@ -58,6 +62,8 @@ def write_report(folder: str | Path, *, title: str = "Campaign", figures: bool =
     rows = latest(read_scores(folder))
     if not rows:
         raise StorageError(f"there are no scores in {folder}: run a campaign or score records first")
+    known = read_about(folder)
+    about = About(title or known.title or folder.resolve().name, description or known.description)
     overall = summarise(rows, "all")
     grouped = {
         kind: {name: summarise(part, f"{kind}={name}") for name, part in group_rows(rows, kind).items()}
@@ -66,11 +72,11 @@ def write_report(folder: str | Path, *, title: str = "Campaign", figures: bool =
     written = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
-        write_own(written[0], _markdown(title, rows, overall, grouped, notes))
+        write_own(written[0], _markdown(about, rows, overall, grouped, notes))
         every = [*overall, *(one for groups in grouped.values() for part in groups.values() for one in part)]
         write_own(written[1], _csv(every))
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
-        write_page(written[2], title, rows, parts, bars)
+        write_page(written[2], about, rows, parts, bars)
         if figures:
             from qcluster.bench.reports.figures import draw_figures
 
@@ -86,7 +92,7 @@ def latest(rows: Rows) -> list[Mapping[str, str]]:
 
 
 def _markdown(
-    title: str,
+    about: About,
     rows: Rows,
     overall: Sequence[Summary],
     grouped: Mapping[str, Mapping[str, Sequence[Summary]]],
@@ -95,7 +101,8 @@ def _markdown(
     tasks, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
     duels = compare_pairs(rows)
     parts = [
-        f"# {plain(title)}",
+        f"# {plain(about.title)}",
+        *([plain(about.description)] if about.description else []),
         f"{tasks} samples of {circuits} circuits, every method on the same shots. HF is the Hellinger fidelity to the "
         "ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a change within .005; harm "
         "is the share of samples that lost more than .02; worst is the largest loss. x raw is the factor over raw: its "
