@@ -121,14 +121,14 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
     sets = list(content) if several else [content]
-    chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUBs")
+    chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUB{'s' if len(sets) != 1 else ''}")
     return Distribution.of(chosen)
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
     """Give one of several sets of counts, or the only one; ValueError where that is not said, after `holder`."""
     if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
-        choice = f"one by --pub, 0 to {len(sets) - 1}" if sets else "another file"
+        choice = f"one by --pub, 0 to {len(sets) - 1}" if len(sets) > 1 else "it by --pub 0" if sets else "another file"
         raise ValueError(f"{holder}: choose {choice}; got {number}")
     return sets[number or 0]
 
@@ -199,20 +199,25 @@ def read_rates(text: str) -> Any:
         return decode_saved(_read_text(text), text)
 
 
-def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
-    """Write a result as JSON (version 1): verdict, probabilities raw and mitigated, clusters, rates, intervals.
+def format_mitigation(fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> str:
+    """Write a result as JSON text (version 1): verdict, probabilities raw and mitigated, strings, rates, intervals.
 
     Args:
-        path: the file.
         fixed: the result.
         intervals: of bitstrings and observables, as `Mitigation.intervals` gives them.
+    """
+    content = json.loads(fixed.to_json())
+    content["intervals"] = {name: asdict(one) for name, one in (intervals or {}).items()}
+    return json.dumps(content, indent=1)
+
+
+def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> None:
+    """Write a result to a file as JSON, see `format_mitigation`.
 
     Raises:
         StorageError: it cannot be written; what stood there before is left as it was.
     """
-    content = json.loads(fixed.to_json())
-    content["intervals"] = {name: asdict(one) for name, one in (intervals or {}).items()}
-    write_whole(path, json.dumps(content, indent=1))
+    write_whole(path, format_mitigation(fixed, intervals))
 
 
 def write_whole(path: Path, content: bytes | str) -> None:

@@ -33,7 +33,7 @@ def pub(counts):
 def test_counts_from_standard_input_give_a_table():
     done = run("mitigate", "-", "--noise", "0.08", "--method", "paper", text=json.dumps(COUNTS))
     assert done.returncode == 0, done.stderr
-    assert "3 bits, 1000 shots, 4 distinct strings" in done.stdout
+    assert "3 bits, 1000 shots, 4 different strings" in done.stdout
     assert "0.4300" in done.stdout
     assert "method paper, applied" in done.stdout
 
@@ -194,3 +194,68 @@ def test_every_method_is_reached_from_the_command_line():
     done = run("mitigate", "-", "--method", "magic", text=json.dumps(COUNTS))
     assert "method must be one of" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_json_goes_to_standard_output_alone():
+    done = run("mitigate", "-", "--json", "-", "--top", "2", text=json.dumps(COUNTS))
+    assert done.returncode == 0, done.stderr
+    written = json.loads(done.stdout)
+    assert written["mitigated"] == pytest.approx(qc.mitigate(COUNTS).distribution.to_probs())
+    assert len(written["intervals"]) == 2
+
+
+def test_what_is_known_of_the_ideal_is_said_by_expect():
+    for word in ("sparse", "dense"):
+        done = run("mitigate", "-", "--expect", word, text=json.dumps(COUNTS))
+        assert qc.mitigate(COUNTS, expect=word).reason in " ".join(done.stdout.split())
+    wrong = run("mitigate", "-", "--expect", "few", text=json.dumps(COUNTS))
+    assert (wrong.returncode, "expect" in wrong.stderr) == (2, True)
+
+
+def test_one_set_of_counts_is_called_one():
+    wrong = run("mitigate", "-", "--pub", "1", text=json.dumps(COUNTS))
+    assert "1 PUB: choose it by --pub 0; got 1" in wrong.stderr
+
+
+@pytest.mark.parametrize("words", [("bench", "score"), ("bench", "collect")])
+def test_a_mistyped_folder_is_refused_and_not_made(tmp_path, words):
+    wrong = run(*words, "mistyped", cwd=tmp_path)
+    assert (wrong.returncode, "there is no folder mistyped" in wrong.stderr) == (2, True)
+    assert "0/" not in wrong.stderr  # no bar that never moves
+    assert not (tmp_path / "mistyped").exists()
+
+
+def commands(command, path=()):
+    yield path, command
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from commands(inner, (*path, name))
+
+
+def test_every_command_shows_an_example_that_names_it_and_its_options():
+    import shlex
+
+    import typer
+
+    from qcluster.cli.examples import EXAMPLES
+    from qcluster.cli.main import app
+
+    found = {" ".join(path): command for path, command in commands(typer.main.get_command(app)) if path}
+    assert set(EXAMPLES) <= set(found)
+    for name, command in found.items():
+        if name.startswith("decision"):
+            assert name == "decision" or f"Example: qcluster {name}" in command.help
+            continue
+        assert command.epilog == f"Example: {EXAMPLES[name]}", name
+        program, *words = shlex.split(EXAMPLES[name])
+        assert program == "qcluster"
+        assert words[: len(name.split())] == name.split() or name == "rates estimate"
+        if not getattr(command, "commands", {}):
+            known = {option for parameter in command.params for option in parameter.opts}
+            assert {word for word in words if word.startswith("-")} <= known, name
+
+
+def test_the_shell_completes_commands_and_methods():
+    from qcluster.cli.main import _method_names
+
+    assert _method_names("mi") == ["mixture"]
+    assert "--show-completion" in run("--help").stdout

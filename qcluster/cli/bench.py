@@ -1,6 +1,7 @@
 """``qcluster bench``: campaigns from the command line. Parses, calls, prints."""
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 from qcluster.cli.console import open_console
 from qcluster.cli.options import refuse
+from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -57,6 +59,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitt
     from qcluster.bench.methods import METHODS
     from qcluster.bench.remote import collect as start
 
+    _must_exist(folder)
     failed = _follow(start(folder, tuple(METHODS)), "collect")
     _finish(folder, failed, f"qcluster bench report {folder}")
 
@@ -78,7 +81,7 @@ def score(
 ) -> None:
     """Score stored shots, or recorded hardware counts, by methods that have not scored them yet."""
     from qcluster.bench.campaign import rescore, score_samples
-    from qcluster.bench.methods import METHODS
+    from qcluster.bench.methods import METHODS, check_methods
     from qcluster.bench.records import read_records
 
     _one_place(context, dask)
@@ -93,6 +96,8 @@ def score(
         assert folder is not None
         refuse(context, ["ideals", "snapshots", "limit", "bars", "out"], "it goes with --records, not with a folder")
         place = folder
+        check_methods(names)
+        _must_exist(place)
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
     _finish(place, _follow(steps, "score"), f"qcluster bench report {place}")
 
@@ -127,6 +132,12 @@ def report(
         console.print(str(path))
 
 
+def _must_exist(folder: Path) -> None:
+    """Refuse a folder that is not there: a mistyped name makes none."""
+    if not folder.is_dir():
+        raise StorageError(f"there is no folder {folder}: name that of a campaign, which `qcluster bench run` makes")
+
+
 def _one_place(context: typer.Context, dask: str | None) -> None:
     if dask is not None:
         refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
@@ -136,12 +147,16 @@ def _follow(steps: Iterable["Progress"], title: str) -> int:
     """Draw a bar with the time left; give how many tasks failed."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    failed, console = 0, open_console(stderr=True)
+    failed, console, steps = 0, open_console(stderr=True), iter(steps)
+    first = next(steps, None)  # whatever is wrong with the request comes up here, and leaves no empty bar behind
+    if first is None:
+        return 0
     name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
     with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
         line = bar.add_task(title, total=None, left="")
-        for step in steps:
-            bar.update(line, total=step.total, completed=step.done, left=f"{_clock(step.seconds_left)} left")
+        for step in chain([first], steps):
+            ahead = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"
+            bar.update(line, total=step.total, completed=step.done, left=ahead)
             if step.error:
                 failed += 1
                 console.print(f"{step.label}: {step.error}", style="red")

@@ -13,6 +13,7 @@ from qcluster.cli.calibration import calibration_app
 from qcluster.cli.console import open_console
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
+from qcluster.cli.examples import add_examples
 from qcluster.cli.jobs import jobs_app
 from qcluster.cli.options import refuse
 from qcluster.cli.qnn import qnn_app
@@ -28,7 +29,6 @@ app = typer.Typer(
     name="qcluster",
     help="Quantum error mitigation of Sampler counts.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 _METHODS = f"One of: {', '.join(method.name for method in every())}."
@@ -40,6 +40,11 @@ app.add_typer(qnn_app)
 app.add_typer(rates_app)
 app.add_typer(decision_app)
 app.command()(doctor)
+
+
+def _method_names(incomplete: str) -> list[str]:
+    """Complete the name of a method in the shell."""
+    return [method.name for method in every() if method.name.startswith(incomplete)]
 
 
 def _version(wanted: bool) -> None:
@@ -63,14 +68,17 @@ def mitigate_file(
     file: Annotated[
         str,
         typer.Argument(
-            help="JSON: counts, or a saved runtime result; or the directory of a saved run. '-' is standard input."
+            help="JSON: counts, or a saved runtime result; or the folder of a saved run. '-' is standard input."
         ),
     ],
     noise: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
-    method: Annotated[str | None, typer.Option(help=_METHODS)] = None,
+    method: Annotated[str | None, typer.Option(help=_METHODS, autocompletion=_method_names)] = None,
+    expect: Annotated[str | None, typer.Option(help="What the ideal is known to be: sparse or dense.")] = None,
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the result as JSON; '-' is standard output.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
     observable: Annotated[
@@ -81,7 +89,8 @@ def mitigate_file(
     expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
-    from qcluster.files import read_counts, read_rates, read_reference, write_mitigation
+    from qcluster.device.run import Run
+    from qcluster.files import format_mitigation, read_counts, read_rates, read_reference, write_mitigation
 
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
@@ -93,12 +102,18 @@ def mitigate_file(
     if reference is not None:
         known = read_reference(reference, expected, pub)
     counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
-    fixed = mitigate(counts, known, method=method, guard=guard)
+    fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
-    shown = _show(fixed, top, level=level)
-    _show_averages(fixed, averages, level)
-    if json_out is not None:
-        write_mitigation(json_out, fixed, shown | averages)
+    shown = _intervals(fixed, top, level)
+    if json_out == Path("-"):
+        typer.echo(format_mitigation(fixed, shown | averages))
+    else:
+        if isinstance(counts, Run):
+            typer.echo(repr(counts))
+        _show(fixed, shown, level=level)
+        _show_averages(fixed, averages, level)
+        if json_out is not None:
+            write_mitigation(json_out, fixed, shown | averages)
     if plot is not None:
         from qcluster.plot import save_mitigation
 
@@ -116,9 +131,7 @@ def _read_run(directory: str, pub: int | None) -> Any:
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {directory}: it is a directory, and that of no saved run{hint}")
     runs = jobs.read(directory)
-    run = choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuits")
-    typer.echo(repr(run))
-    return run
+    return choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuit{'s' if len(runs) != 1 else ''}")
 
 
 @app.command()
@@ -135,36 +148,40 @@ def demo(
     console = open_console()
     with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
         shown = run_demo(qubits, shots, seed)
-    _show(shown.fixed, 6, shown.ideal)
+    _show(shown.fixed, _intervals(shown.fixed, 6), shown.ideal)
     raw, mitigated = shown.fidelities
     console.print(f"Hellinger fidelity to the ideal: raw {raw:.4f}, mitigated {mitigated:.4f}")
     save_mitigation(plot, shown.fixed, shown.ideal)
     console.print(f"figure: {plot}")
 
 
-def _show(fixed: Mitigation, top: int, ideal: Distribution | None = None, level: float = 0.95) -> dict[str, Interval]:
-    console = open_console()
-    raw, mitigated = fixed.raw.to_probs(), fixed.distribution.to_probs()
-    wanted = ideal.to_probs() if ideal is not None else {}
+def _intervals(fixed: Mitigation, top: int, level: float = 0.95) -> dict[str, Interval]:
+    """Give the intervals of the likeliest strings of the answer, and then of the counts."""
     shown = list(fixed.distribution.top(top))
     shown += [string for string in fixed.raw.top(top) if string not in shown][: max(0, top - len(shown))]
-    found = dict(zip(shown, fixed.intervals(shown, level), strict=True))
-    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} distinct strings")
+    return dict(zip(shown, fixed.intervals(shown, level), strict=True))
+
+
+def _show(
+    fixed: Mitigation, found: dict[str, Interval], ideal: Distribution | None = None, level: float = 0.95
+) -> None:
+    """Print the verdict, and the strings with their intervals."""
+    console = open_console()
+    few = "string" if fixed.raw.n_outcomes == 1 else "different strings"
+    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} {few}")
     table = Table()
     table.add_column("bitstring", overflow="fold")
-    for name in ("raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if wanted else ()):
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if ideal is not None else ()):
         table.add_column(name, justify="right", no_wrap=True)
-    for string in shown:
-        cells = [f"{raw.get(string, 0.0):.4f}", f"{mitigated.get(string, 0.0):.4f}", _ends(found[string])]
-        table.add_row(string, *cells, *([f"{wanted.get(string, 0.0):.4f}"] if wanted else []))
+    for string, one in found.items():
+        cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]
+        table.add_row(string, *cells, *([f"{ideal.get(string, 0.0):.4f}"] if ideal is not None else []))
     console.print(table)
-    many = len(fixed.weights)
+    sure = "" if fixed.confidence is None else f", confidence {fixed.confidence:.2f}"
     console.print(
-        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'} (share {fixed.share:.2f}); "
-        f"{many} cluster{'s' if many != 1 else ''}"
+        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'}: share {fixed.share:.2f}{sure}"
     )
     console.print(fixed.reason)
-    return found
 
 
 def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) -> None:
@@ -182,6 +199,9 @@ def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) 
 
 def _ends(one: Interval) -> str:
     return f"{one.low:.4f} to {one.high:.4f}"
+
+
+add_examples(app)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ rates_app = typer.Typer(
     name="rates",
     cls=_Estimating,
     help="Estimate effective flip rates: qcluster rates FILE. Build or extend the table behind it: build, add.",
+    subcommand_metavar="FILE | COMMAND [ARGS]...",
     no_args_is_help=True,
 )
 
