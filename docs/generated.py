@@ -1,6 +1,6 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, guides/choose.md and reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, guides/choose.md and reference/commands.md include them.
 """
 
 import csv
@@ -44,6 +44,56 @@ def harm_table(path: Path) -> str:
             cells.append(f"{np.median(found[there]):.3f}, {harmed:.0%}" if there.any() else "–")
         text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text) + "\n"
+
+
+def results_page() -> str:
+    """Write every method's figures on every recorded set, in the order of benchmarks/real.py, as Markdown."""
+    from benchmarks.real import SETS
+
+    parts = []
+    for name, about in SETS.items():
+        path = RESULTS / "real" / name / "summary.csv"
+        if path.exists():
+            parts.append(f"### {about.title}\n\n{about.description}\n\n{summary_table(path)}")
+    return "\n".join(parts)
+
+
+def unseen_table(path: Path) -> str:
+    """Write how the decision does on recorded sets that it was trained without, beside the one that ships."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
+    text = ["| set | records | raw | shipped | trained without it | harmed, shipped | harmed, without |", "|---" * 7 + "|"]
+    for row in rows:
+        if row["left_out"] == "the set" and row["group"] in shipped:
+            known = shipped[row["group"]]
+            figures = (f"{float(one):.3f}" for one in (row["raw"], known["answer"], row["answer"]))
+            harms = (f"{float(one['harmed']):.1%}" for one in (known, row))
+            text.append(f"| {row['group']} | {row['cases']} | " + " | ".join([*figures, *harms]) + " |")
+    return "\n".join(text) + "\n"
+
+
+def summary_table(path: Path, group: str = "all") -> str:
+    """Write the summaries of a group, best gain first, as Markdown; methods that nothing was known for are left out."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = [row for row in csv.DictReader(lines) if row["group"] == group and int(row["n"])]
+    text = [f"{rows[0]['n']} samples of {rows[0]['circuits']} circuits.", ""]
+    text += ["| method | mean | median | gain | harm | worst |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
+        alone = "" if int(row["n"]) == int(rows[0]["n"]) else f" (n={row['n']})"
+        cells = [between(row, "mean", ".3f"), f"{float(row['median']):.3f}"]
+        cells += ["", "", ""] if name == "raw" else [between(row, "gain", "+.3f"), between(row, "harm", ".0%")]
+        if name != "raw":
+            cells.append(f"{float(row['worst']):.3f}")
+        text.append(f"| {name}{alone} | " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+def between(row: dict[str, str], name: str, form: str) -> str:
+    """Write a figure of a summary with its interval, where it has one."""
+    value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:{form}}" if np.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def torino_table(path: Path) -> str:
@@ -90,7 +140,7 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
             told = parameter.get_help_record(context)
             if told is not None and "--help" not in told[0]:
                 yield f"  {told[0]}\n      {told[1]}\n"
-        yield "```\n\n"
+        yield f"```\n\n{command.epilog}\n\n" if command.epilog else "```\n\n"
     for name in sorted(children):
         yield from commands(children[name], f"{path} {name}")
 
@@ -104,6 +154,14 @@ def write(_: Any = None) -> None:
         "torino.md": torino_table(RESULTS / "torino.csv"),
         "commands.md": "".join(commands()),
         "methods.md": methods_table(),
+        "results.md": results_page(),
+        "unseen.md": unseen_table(RESULTS / "decision.csv"),
+        **{
+            f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")
+            for name in ("paper", "low_entropy", "guard")
+            for level, group in (("low", "low (H/n <= 0.6)"), ("high", "high (H/n > 0.6)"))
+            if any(f"entropy={group}" in line for line in (RESULTS / name / "summary.csv").open(encoding="utf-8"))
+        },
     }
     for name, text in pages.items():
         if not (place / name).exists() or (place / name).read_text(encoding="utf-8") != text:

@@ -149,8 +149,8 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
     cases = _cases(content, folder)
     if not cases:
         raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")
-    words = {"name": str(content.get("name", title)), "description": str(content.get("description", ""))}
-    return Campaign(cases=tuple(cases), **words, **lists)
+    name, description = str(content.get("name", title)), str(content.get("description", ""))
+    return Campaign(name=name, cases=tuple(cases), description=description, **lists)
 
 
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
