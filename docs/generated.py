@@ -1,6 +1,7 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, guides/choose.md and reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, guides/choose.md and reference/commands.md
+include them.
 """
 
 import csv
@@ -63,7 +64,10 @@ def unseen_table(path: Path) -> str:
     with path.open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines))
     shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
-    text = ["| set | records | raw | shipped | trained without it | harmed, shipped | harmed, without |", "|---" * 7 + "|"]
+    text = [
+        "| set | records | raw | shipped | trained without it | harmed, shipped | harmed, without |",
+        "|---" * 7 + "|",
+    ]
     for row in rows:
         if row["left_out"] == "the set" and row["group"] in shipped:
             known = shipped[row["group"]]

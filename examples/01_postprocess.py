@@ -20,7 +20,7 @@ def main() -> None:
         fixed = qc.mitigate(counts)
         print(f"{name}: {'applied' if fixed.applied else 'not applied'}, {fixed.reason}")
         for string, probability in fixed.distribution.top(4).items():
-            print(f"  {string}  raw {fixed.raw.to_probs().get(string, 0.0):.3f}  mitigated {probability:.3f}")
+            print(f"  {string}  raw {fixed.raw.get(string, 0.0):.3f}  mitigated {probability:.3f}")
         for state, distribution in (("raw", fixed.raw), ("mitigated", fixed.distribution)):
             value, error = distribution.expectation(observable)
             print(f"  <{observable}> {state:9} {value:+.3f} +- {error:.3f}")

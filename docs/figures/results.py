@@ -61,7 +61,9 @@ def main() -> None:
         if name in unseen:
             for ax, value in zip((left, right), unseen[name], strict=True):
                 label = "qc.mitigate(counts), trained without the set" if not place else None
-                ax.plot([value], [place - 0.22], "o", color="#0f62fe", markerfacecolor="white", markersize=6, label=label)
+                ax.plot(
+                    [value], [place - 0.22], "o", color="#0f62fe", markerfacecolor="white", markersize=6, label=label
+                )
     left.axvline(0, color="#161616", linewidth=0.8)
     left.set_yticks(range(len(names)), names, fontsize=9)
     left.set_ylim(len(names) - 0.5, -0.5)

@@ -35,3 +35,43 @@ def test_the_help_of_the_command_line_names_every_method(generated):
     said = "".join(generated.commands())
     for method in every():
         assert method.name in said
+
+
+def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_without_it(generated):
+    from benchmarks.real import SETS
+
+    page = generated.results_page()
+    assert [line[4:] for line in page.splitlines() if line.startswith("### ")] == [one.title for one in SETS.values()]
+    unseen = generated.unseen_table(generated.RESULTS / "decision.csv").splitlines()[2:]
+    sets = {line.split("|")[1].strip() for line in unseen}
+    assert {name for name in SETS if name != "lrqaoa_ibm_dev"} <= sets
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    for name in ("results", "unseen", "paper_low", "paper_high", "low_entropy_low", "guard_high"):
+        assert f"_generated/{name}.md" in text
+
+
+def test_a_summary_becomes_a_table(generated, tmp_path):
+    path = tmp_path / "summary.csv"
+    names = ["mean", "gain", "harm"]
+    head = [
+        "group",
+        "method",
+        "n",
+        "circuits",
+        "median",
+        "worst",
+        *(f"{one}{end}" for one in names for end in ("", "_low", "_high")),
+    ]
+    rows = [
+        ["all", "ours", 4, 2, 0.5, -0.1, 0.6, "nan", "nan", 0.1, 0.05, 0.2, 0.25, 0, 0.5],
+        ["all", "identity", 4, 2, 0.4, 0, 0.5, 0.4, 0.6, 0, "nan", "nan", 0, "nan", "nan"],
+        ["all", "m3", 0, 0] + ["nan"] * 11,
+        ["family=x", "ours", 1, 1] + [0] * 11,
+    ]
+    path.write_text("\n".join(",".join(map(str, row)) for row in [head, *rows]))
+    lines = generated.summary_table(path).splitlines()
+    assert lines[0] == "4 samples of 2 circuits."
+    assert lines[4:] == [
+        "| `ours` | 0.600 | 0.500 | +0.100 [+0.050, +0.200] | 25% [0%, 50%] | -0.100 |",
+        "| raw | 0.500 [0.400, 0.600] | 0.400 |  |  |  |",
+    ]

@@ -9,7 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from qcluster.bench.reports.about import About, read_about
-from qcluster.bench.reports.page import write_page
+from qcluster.bench.reports.page import count, write_page
 from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
@@ -103,7 +103,7 @@ def _markdown(
     parts = [
         f"# {plain(about.title)}",
         *([plain(about.description)] if about.description else []),
-        f"{tasks} samples of {circuits} circuits, every method on the same shots. HF is the Hellinger fidelity to the "
+        f"{count(tasks, 'sample')} of {count(circuits, 'circuit')}, every method on the same shots. HF is the Hellinger fidelity to the "
         "ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a change within .005; harm "
         "is the share of samples that lost more than .02; worst is the largest loss. x raw is the factor over raw: its "
         "geometric mean, its median, and the ratio of the means.",
