@@ -52,16 +52,8 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
 
 def test_a_summary_becomes_a_table(generated, tmp_path):
     path = tmp_path / "summary.csv"
-    names = ["mean", "gain", "harm"]
-    head = [
-        "group",
-        "method",
-        "n",
-        "circuits",
-        "median",
-        "worst",
-        *(f"{one}{end}" for one in names for end in ("", "_low", "_high")),
-    ]
+    ends = [f"{name}{end}" for name in ("mean", "gain", "harm") for end in ("", "_low", "_high")]
+    head = ["group", "method", "n", "circuits", "median", "worst", *ends]
     rows = [
         ["all", "ours", 4, 2, 0.5, -0.1, 0.6, "nan", "nan", 0.1, 0.05, 0.2, 0.25, 0, 0.5],
         ["all", "identity", 4, 2, 0.4, 0, 0.5, 0.4, 0.6, 0, "nan", "nan", 0, "nan", "nan"],

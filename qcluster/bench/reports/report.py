@@ -103,9 +103,10 @@ def _markdown(
     parts = [
         f"# {plain(about.title)}",
         *([plain(about.description)] if about.description else []),
-        f"{count(tasks, 'sample')} of {count(circuits, 'circuit')}, every method on the same shots. HF is the Hellinger fidelity to the "
-        "ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a change within .005; harm "
-        "is the share of samples that lost more than .02; worst is the largest loss. x raw is the factor over raw: its "
+        f"{count(tasks, 'sample')} of {count(circuits, 'circuit')}, every method on the same shots. HF is the "
+        "Hellinger fidelity to the ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a "
+        "change within .005; harm is the share of samples that lost more than .02; worst is the largest loss. x raw is "
+        "the factor over raw: its "
         "geometric mean, its median, and the ratio of the means.",
         "In brackets: the 95 % interval of the average over circuits such as these, by drawing circuits anew, each "
         "with all its outputs. Methods are to be compared by gains and factors, which are of the same shots, not by "
