@@ -59,7 +59,6 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     Attributes:
         options: how circuits are run (`SamplerOptions`); may be changed between runs, each field checked as it is set.
-        default_shots: the same as ``options.shots``, by the name that Qiskit's Samplers have for it.
 
     Raises:
         ValueError, TypeError: an option that makes no sense, saying what must hold.
@@ -113,7 +112,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     @property
     def default_shots(self) -> int:
-        """Shots of PUBs that set none."""
+        """Shots of PUBs that set none: ``options.shots``, by the name that Qiskit's Samplers have for it."""
         return self.options.shots  # type: ignore[no-any-return]
 
     @default_shots.setter
