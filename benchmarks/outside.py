@@ -5,10 +5,9 @@ Run from the repository: python -m benchmarks.outside run      simulates benchma
                          python -m benchmarks.outside table    prints the table again
 
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
-calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each times
-a lognormal factor of width 1 of its own, or as another machine's might be: all gates and all readout errors times factors
-of width 0.8, each place times one of width 0.5. Circuits with feed-forward have no fault patterns: `mitigate(run)` then
-knows what the run knows, and Richardson-Lucy and M3 know the readout alone. "noiseless" are as many ideal shots.
+calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each
+times a lognormal factor of width 1 of its own, or as another machine's might be: all gates and all readout errors times
+factors of width 0.8, each place times one of width 0.5. "noiseless" are as many ideal shots.
 """
 
 import argparse

@@ -10,8 +10,6 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
-    MIXTURE,
-    NOISIEST,
     RAW,
     READOUT,
     ROUNDS,
@@ -20,8 +18,8 @@ from qcluster.core.decision.circuit_candidates import (
     Candidates,
 )
 from qcluster.core.dense.richardson_lucy import richardson_lucy
-from qcluster.core.sparse.read_off import Few, columns
-from qcluster.core.uncertainty.response import Observables, Strings, Weighed, believed
+from qcluster.core.sparse.read_off import columns
+from qcluster.core.uncertainty.response import Observables, Weighed, believed
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,14 +58,8 @@ class CircuitBlend:
         if blind is not None and weights[ALONE]:
             words, others = blind.roots(draws, levels)
             roots[:, support.places(words)] += weights[ALONE] * others
-        if found.alone.fit is not None and weights[MIXTURE]:
-            fit = found.alone.fit
-            strings = Strings(self.raw, fit.centroids, fit.weights, fit.background, fit.rates)
-            roots[:, support.places(strings.words)] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
-        for place, few in zip((STRINGS, NOISIEST), found.few, strict=True):
-            if weights[place]:
-                shares = weigh(few, self.raw, found).reweighted(draws)
-                roots[:, found.strings(few)] += weights[place] * np.sqrt(shares)
+        if weights[STRINGS]:
+            roots[:, found.strings] += weights[STRINGS] * np.sqrt(weigh(self.raw, found).reweighted(draws))
         deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
         if deep.sum() > 0:
             seen = self._numbered(draws)
@@ -86,10 +78,10 @@ class CircuitBlend:
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))
 
 
-def weigh(few: Few, raw: Distribution, found: Candidates) -> Weighed:
+def weigh(raw: Distribution, found: Candidates) -> Weighed:
     """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots."""
-    rows = found.kernel.locate(raw.words)
+    few, rows = found.few, found.kernel.locate(raw.words)
     seen = columns(few.kernel, few.strings, rows)
     shares = np.append((1 - few.uniform) * few.weights, few.uniform)
-    words = found.support.words[found.strings(few)]
+    words = found.support.words[found.strings]
     return Weighed(raw.weights, np.hstack([seen[:, 1:], seen[:, :1]]), shares, words)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, numbered, pack
+from qcluster.core.counts.bits import Words, numbered
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import Decided, decide
 from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
@@ -36,14 +36,12 @@ in 30 shares its number with another one, and takes part of what this number get
 NAMES = (
     "raw",
     "counts alone",
-    "mixture",
     "strings",
-    "strings, most noise",
     "readout",
     *(f"{scale:g} x calibrated" for scale in SCALES),
 )
 """The candidates, in the order of every array over them."""
-RAW, ALONE, MIXTURE, STRINGS, NOISIEST, READOUT, SCALED = range(7)
+RAW, ALONE, STRINGS, READOUT, SCALED = range(5)
 """Places of the first candidates; multiples of the calibrated noise begin at the last."""
 
 
@@ -95,8 +93,9 @@ class Candidates:
     """Places in `SCALES` of those looked at."""
     alone: Decided
     """What is answered without knowing the circuit."""
-    few: tuple[Few, Few]
-    """Strings under the noise nearest to the calibrated that the counts allow, and under the largest."""
+    few: Few
+    """Strings under the noise nearest to the calibrated that the counts allow. Under the largest that they allow, a
+    product state passes for one string."""
     fits: int
     """Place in `SCALES` of the noise nearest to the calibrated under which counts are no surprise; see `allowed`."""
 
@@ -105,10 +104,11 @@ class Candidates:
         """``(c, c)`` overlaps of the candidates."""
         return np.asarray(self.roots @ self.roots.T)
 
-    def strings(self, few: Few) -> Indices:
-        """Find strings that were read off in the support, ``(k,)``: of one number the most frequent string is meant."""
+    @property
+    def strings(self) -> Indices:
+        """``(k,)`` places of `few` in the support: of one number the most frequent string is meant."""
         order = np.lexsort((-self.support.shares, self.support.numbers))
-        first = np.searchsorted(self.support.numbers[order], few.strings)
+        first = np.searchsorted(self.support.numbers[order], self.few.strings)
         return np.asarray(order[first])
 
 
@@ -129,25 +129,18 @@ def gather(d: Distribution, faults: FaultMasks) -> Candidates:
     found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
     multiples = found.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
-    most = largest(multiples, d.shots)
-    below = most, min(most + 1, len(scales) - 1)
-    words = _words_of(d, kernel)
-    few = read_off(kernel, multiples, (fits,), counts, words), read_off(kernel, multiples, below, counts, words)
+    few = read_off(kernel, multiples, (fits,), counts, _words_of(d, kernel))
     alone = decide(d)
     support = _support(d, kernel, alone)
     roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.distribution.words)] = np.sqrt(alone.distribution.probabilities)
-    if alone.fit is not None:
-        mixture = Distribution(alone.fit.centroids, alone.fit.weights)
-        roots[MIXTURE, support.places(mixture.words)] = np.sqrt(mixture.probabilities)
     slots = [SCALED + place for place in scales]
     roots[READOUT] = support.spread(found.ideals[-1])
     roots[slots] = support.spread(found.ideals[:-1])
-    present[[RAW, ALONE, *([MIXTURE] if alone.fit is not None else []), STRINGS, NOISIEST, READOUT, *slots]] = True
+    present[[RAW, ALONE, STRINGS, READOUT, *slots]] = True
     made = Candidates(kernel, support, roots, present, counts, found, scales, alone, few, scales[fits])
-    for slot, one in zip((STRINGS, NOISIEST), few, strict=True):
-        roots[slot, made.strings(one)] = np.sqrt(one.weights)
+    roots[STRINGS, made.strings] = np.sqrt(few.weights)
     return made
 
 
@@ -184,19 +177,10 @@ def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
-    more = [] if alone.fit is None else [pack(alone.fit.centroids)]
-    if alone.response is not None:
-        more.append(alone.response.words)
+    more = [] if alone.response is None else [alone.response.words]
     words, place = numbered(np.vstack([d.words, *more]))
     seen = np.zeros(len(words))
     seen[place[: d.n_outcomes]] = d.weights
     numbers = kernel.locate(words).astype(np.intp)
     whole = np.bincount(numbers, seen, kernel.size)[numbers]
     return Support(words, numbers, np.divide(seen, whole, out=np.ones(len(words)), where=whole > 0), False)
-
-
-def largest(found: Deconvolved, shots: float) -> int:
-    """Find the largest noise that the counts allow, nearly independent of the calibration's scale."""
-    slack = 3 * found.spread + MISFIT * shots
-    fits = found.deviance <= np.maximum(found.usual, found.deviance.min()) + slack
-    return int(np.argmax(fits))

@@ -12,9 +12,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
-    MIXTURE,
     NAMES,
-    NOISIEST,
     RAW,
     READOUT,
     SCALED,
@@ -122,10 +120,8 @@ def decide_circuit(
     answer = Distribution.from_words(
         found.support.words[held], probabilities[held] * (d.shots / float(probabilities[held].sum())), d.n_bits
     )
-    few = int(weights[NOISIEST] > weights[STRINGS])
-    sparse = weights[STRINGS] + weights[NOISIEST] > 0.5
-    strings = found.few[few]
-    chosen = found.strings(strings) if sparse else np.zeros(0, dtype=np.intp)
+    sparse = weights[STRINGS] > 0.5
+    chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = SCALES[int(np.argmax(weights[SCALED:]))]
     return DecidedCircuit(
         distribution=answer,
@@ -135,8 +131,8 @@ def decide_circuit(
         confidence=confidence,
         reason=_reason(d, found, weights),
         centroids=unpack(found.support.words[chosen], d.n_bits),
-        weights=strings.weights if sparse else np.zeros(0),
-        rates=flip_rates(strings.kernel if sparse else found.kernel.scaled(scale), faults),
+        weights=found.few.weights if sparse else np.zeros(0),
+        rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
         response=CircuitBlend(d, found, weights),
     )
 
@@ -158,10 +154,6 @@ def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
     """Name the one or two candidates of most weight, with their numbers."""
     voices = weights.copy()
     voices[SCALED], voices[SCALED + 1 :] = weights[SCALED:].sum(), 0.0  # multiples of the noise speak with one voice
-    few = STRINGS if weights[STRINGS] >= weights[NOISIEST] else NOISIEST
-    voices[STRINGS], voices[NOISIEST] = 0.0, 0.0
-    voices[few] = weights[STRINGS] + weights[NOISIEST]
-    voices[ALONE], voices[MIXTURE] = weights[ALONE] + weights[MIXTURE], 0.0
     first, second = np.argsort(-voices, kind="stable")[:2].tolist()
     said = _sentence(d, found, weights, first)
     if voices[second] > 0.25:
@@ -172,9 +164,8 @@ def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
 def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
     if voice == RAW:
         return "the counts as they came"
-    if voice in (STRINGS, NOISIEST):
-        few = found.few[voice - STRINGS]
-        many = len(few.weights)
+    if voice == STRINGS:
+        few, many = found.few, len(found.few.weights)
         return (
             f"{many} string{'s' if many > 1 else ''} seen through the circuit's faults explain"
             f"{'' if many > 1 else 's'} {1 - few.uniform:.0%} of the shots"

@@ -71,7 +71,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         *np.log(broad)[nearest],
         *deep.ideals.max(axis=1)[every],
     ]
-    said = [number for few in found.few for number in _few(few, found, shots, uniform)]
+    said = _few(found.few, found, shots, uniform)
     alone = found.alone
     fit = alone.fit
     blind = [

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import Words, index_bits, pack
+from qcluster.core.counts.bits import Words, index_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import perplexity
-from qcluster.learn.decision import ideals, noise
+from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case
 
 Floats = NDArray[np.float64]
@@ -81,6 +81,33 @@ def sharp(seed: int) -> Case:
     return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
 
 
+def foreign(seed: int) -> Case:
+    """Draw counts whose noise is not that of the circuit's faults: flips of every bit, to almost half, and lost shots.
+
+    Deep circuits on real machines are so. The counts alone may tell what was sent, and the circuit does not.
+    """
+    rng = np.random.default_rng([2036, seed])
+    kind = str(rng.choice(["full", "sharp", "wide"], p=[0.5, 0.3, 0.2]))
+    case = {"full": cases.full, "sharp": cases.sharp, "wide": cases.wide}[kind](5_000_000 + seed)
+    n = case.counts.n_bits
+    told = faults(rng, n) if n <= WIDTHS[-1] + 1 else _runs(rng, n)
+    told = _scattered(rng, told, 0.3, float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1))))
+    return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=told)
+
+
+def _runs(rng: np.random.Generator, n: int) -> FaultMasks:
+    """Draw the faults of a wide circuit: patterns are runs of bits, as in chains, or some neighbours."""
+    start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
+    far = rng.random(len(start)) < rng.choice([0.1, 0.6])
+    length = np.where(far, rng.integers(1, n, len(start)), rng.geometric(0.6))
+    places = np.arange(n)
+    patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
+    rates = rng.exponential(size=len(start))
+    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(2.5)))) / rates.sum()
+    read = float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
+    return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
+
+
 def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, str, Floats]:
     n = int(rng.choice(WIDTHS))
     odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
@@ -115,19 +142,10 @@ def wide(seed: int) -> Case:
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
     weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
-    start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
-    length = np.where(
-        rng.random(len(start)) < rng.choice([0.1, 0.6]), rng.integers(1, n, len(start)), rng.geometric(0.6)
-    )
-    places = np.arange(n)
-    patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
-    rates = rng.exponential(size=len(start))
-    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(2.5)))) / rates.sum()
-    read = float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
-    base = FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
+    base = _runs(rng, n)
     named, told = told_of(rng, base)
     bits = sent[rng.choice(len(sent), shots, p=weights)]
-    for pattern, rate in zip(patterns, rates, strict=True):
+    for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):
         bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
     bits = bits ^ (rng.random(bits.shape) < base.readout[:, 0])
     gone = rng.random(shots) < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0)

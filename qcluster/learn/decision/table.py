@@ -30,6 +30,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-clean": circuits.clean,
     "circuit-right": circuits.right,
     "circuit-sharp": circuits.sharp,
+    "circuit-foreign": circuits.foreign,
 }
 """Where drawn cases come from: seeds to cases."""
 _PART = 250
