@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         subset_parity,
     )
     from qcluster.qnn.device import DeviceReadout
-    from qcluster.qnn.measured import ContractedReadout, Readouts
+    from qcluster.qnn.measured import ContractedReadout, Readouts, Slope
     from qcluster.qnn.storage import load_model, save_model
 
 _HOMES = {
@@ -25,6 +25,7 @@ _HOMES = {
     "LabelledBits": "data",
     "QNNClassifier": "classifier",
     "Readouts": "measured",
+    "Slope": "measured",
     "Term": "ansatz",
     "images_to_bits": "data",
     "load_digits_4x4": "data",
@@ -43,6 +44,7 @@ __all__ = [
     "LabelledBits",
     "QNNClassifier",
     "Readouts",
+    "Slope",
     "Term",
     "images_to_bits",
     "load_digits_4x4",

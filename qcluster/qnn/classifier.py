@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
 from qcluster.qnn.encoding import Inputs, Kind
-from qcluster.qnn.losses import LOSSES
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.problem import Problem
+from qcluster.qnn.rescale import calibration_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
-from qcluster.qnn.solvers import SOLVERS, Settings, Solver
-from qcluster.qnn.training import Progress, train
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
+from qcluster.qnn.training.train import Progress, train
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -65,7 +66,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             `predict` and `score` then measure.
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
-        execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation, ...
+        execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
+            "readout" or "none"), ...
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
@@ -84,6 +86,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_shots_: Shots of them.
         contraction_: Slope of the measured over the exact decision values at the end of training on a backend; 1.0
             after exact training.
+        calibration_: Up to six training inputs whose measured values give the slope of `measure`.
         n_features_in_: Features seen in fit.
 
     Example:
@@ -172,7 +175,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         problem = Problem(form, inputs, rows, signs, weights, LOSSES[self.loss])
         outcome = yield from train(problem, self._starts(rng), *self._solver(), rng)
         self.theta_, self.n_iter_, self.loss_curve_ = outcome.theta, outcome.n_iter, outcome.losses
-        self._finish(inputs, measured)
+        self._finish(inputs, measured, rng)
 
     def decision_function(self, X: npt.ArrayLike) -> Vector:
         """Return f, (samples,), positive for classes_[1]: exact, or measured if there is a backend."""
@@ -182,14 +185,25 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
-        """Measure f on the backend: distinct rows once, all circuits in one batch."""
+        """Measure f on the backend: distinct rows once, all circuits in one batch.
+
+        With `execution={"mitigation": "rescale"}`, the default on machines, the batch holds the training rows in
+        `calibration_` too (at most six circuits, whatever the number of rows); the values are divided by their slope,
+        which comes back with its interval and a check of its fit.
+        """
         inputs = samples.encode(self, X)
         distinct, rows = samples.distinct(inputs)
         ansatz, theta = self._for_backend(inputs.kind)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        thetas = np.tile(theta, (len(distinct), 1))
-        found = self._source().measure(ansatz, thetas, distinct, shots=self.shots, rng=rng)
-        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows])
+        source = self._source()
+        rescaled = getattr(source, "mitigation", None) == "rescale"
+        batch = self.calibration_.concat(distinct) if rescaled else distinct
+        found = source.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=self.shots, rng=rng)
+        if rescaled:
+            exact = exact_form(ansatz, inputs.kind).forward(theta, self.calibration_, gradient=False)[0]
+            found = rescale(found, exact, self.shots)
+        raw = None if found.raw is None else found.raw[rows]
+        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the label of each row, (samples,)."""
@@ -221,7 +235,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
         for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_"):
             setattr(short, name, getattr(self, name))
-        short.contraction_ = self.contraction_
+        short.contraction_, short.calibration_ = self.contraction_, self.calibration_
         short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
         short.phases_, short.amplitude_ = self.phases_, 1.0
         return short
@@ -258,13 +272,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             starts[0] = self.theta_
         return starts
 
-    def _finish(self, inputs: Inputs, measured: MeasuredForm | None) -> None:
+    def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         """Set the fitted attributes that follow from theta_."""
         self.n_circuits_, self.n_shots_ = (measured.n_circuits, measured.n_shots) if measured else (0, 0)
         self.contraction_ = 1.0
         if measured and measured.last_values is not None:
             exact = self._exact(inputs.kind).forward(measured.last_theta, inputs, gradient=False)[0]
             self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
+        f = self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
+        self.calibration_ = calibration_rows(inputs, f, rng)
         self._describe()
 
     def _describe(self) -> None:

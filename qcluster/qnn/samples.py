@@ -13,8 +13,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
 from qcluster.qnn.encoding import Inputs
-from qcluster.qnn.losses import LOSSES
-from qcluster.qnn.solvers import SOLVERS
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.solvers import SOLVERS
 
 Vector = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]

@@ -13,9 +13,11 @@ from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.classifier import QNNClassifier
+from qcluster.qnn.encoding import Inputs
 
 FORMAT = "qcluster-qnn"
-VERSION = 1
+VERSION = 2
+"""2 holds the calibration rows."""
 _LARGEST = 100_000
 """Most gates of a stored circuit."""
 _NOT_STORED = ("backend", "execution", "train_on", "random_state")
@@ -62,6 +64,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_circuits": model.n_circuits_,
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
+        "calibration": _write_inputs(model.calibration_),
     }
     write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
@@ -86,6 +89,19 @@ def load_model(path: str | Path) -> QNNClassifier:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StorageError(f"{path} is not a stored classifier: {error}") from error
+
+
+def _write_inputs(inputs: Inputs) -> dict[str, Any]:
+    array = np.asarray(inputs.array, dtype=np.complex128)
+    return {"kind": inputs.kind, "real": array.real.tolist(), "imag": array.imag.tolist()}
+
+
+def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
+    kind, array = content["kind"], np.array(content["real"]) + 1j * np.array(content["imag"])
+    shape = {"basis": (n_data,), "product": (n_data, 2), "state": (1 << n_data,) if n_data < 64 else ()}[kind]
+    if array.shape[1:] != shape or not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"calibration rows of kind {kind} must be finite, shape (k, *{shape}); got {array.shape}")
+    return Inputs(kind, array.real > 0.5 if kind == "basis" else array)
 
 
 def _name_of(model: QNNClassifier) -> str:
@@ -126,5 +142,6 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     model.n_iter_ = int(content["n_iter"])
     model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
     model.contraction_ = float(content["contraction"])
+    model.calibration_ = _read_inputs(content["calibration"], n_data)
     model._describe()
     return model

@@ -5,11 +5,11 @@ import pytest
 
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build
-from qcluster.qnn.losses import LOSSES
-from qcluster.qnn.problem import Problem
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.solvers import SOLVERS
-from qcluster.qnn.training import train
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import SOLVERS
+from qcluster.qnn.training.train import train
 
 
 def xor(loss="squared", weights=(1.0, 2.0, 1.0, 1.0, 0.5)):

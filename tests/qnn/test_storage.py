@@ -55,7 +55,7 @@ def test_damage_is_named(tmp_path):
     save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
     content = json.loads(path.read_text())
     for key, value, message in (
-        ("version", 99, "version 1; got"),
+        ("version", 99, "version 2; got"),
         ("theta", [0.0], "needs 17 angles and 2 classes; got 1"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
     ):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.checks import check_real, check_whole
-from qcluster.qnn.problem import Problem
+from qcluster.qnn.training.problem import Problem
 
 Vector = npt.NDArray[np.float64]
 

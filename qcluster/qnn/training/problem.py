@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.qnn.encoding import Inputs
-from qcluster.qnn.losses import Loss
 from qcluster.qnn.simulation.exact import Form
+from qcluster.qnn.training.losses import Loss
 
 Vector = npt.NDArray[np.float64]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.qnn.problem import Problem
-from qcluster.qnn.solvers import Settings, Solver, Step
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import Settings, Solver, Step
 
 Vector = npt.NDArray[np.float64]
 
