@@ -33,7 +33,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training a
 Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
 Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
 Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling sequence.")]
-Mitigation = Annotated[str, typer.Option(help="readout or none.")]
+Mitigation = Annotated[str, typer.Option(help="rescale (calibrated on six training images), readout or none.")]
 
 
 @qnn_app.command()
@@ -54,7 +54,7 @@ def train(
     shots: Shots = 2048,
     twirls: Twirls = 1,
     dd: Decoupling = None,
-    mitigation: Mitigation = "readout",
+    mitigation: Mitigation = "rescale",
     test_share: Share = 0.3,
     seed: Seed = 0,
 ) -> None:
@@ -103,7 +103,7 @@ def evaluate(
     shots: Shots = 2048,
     twirls: Twirls = 1,
     dd: Decoupling = None,
-    mitigation: Mitigation = "readout",
+    mitigation: Mitigation = "rescale",
     literal: Annotated[bool, typer.Option("--literal", help="Run the circuit as trained, not the short one.")] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
@@ -136,11 +136,19 @@ def evaluate(
             found = model.measure(X)
             bar.update(task, total=1, completed=1)
         exact = ideal if literal or model.amplitude_ is None else ideal / model.amplitude_
-        slope = float(exact @ found.values / (exact @ exact))
+        values = found.values if found.raw is None else found.raw
+        slope = float(exact @ values / (exact @ exact))
         table.add_row(backend, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", str(found.n_circuits),
                       str(found.n_shots))  # fmt: skip
         content |= {"backend": backend, "measured": found.values.tolist(),
                     "standard_errors": found.standard_errors.tolist(), "contraction": slope}  # fmt: skip
+        if found.slope is not None:
+            low, high = found.slope.interval
+            content["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
+            content["raw"] = values.tolist()
+            note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
+            error = np.sqrt(np.mean((found.values - exact) ** 2))
+            console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]; rms error left {error:.3f}", markup=False)
     console.print(table)
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from qcluster.qnn import samples
@@ -21,7 +23,7 @@ from qcluster.qnn.simulation.exact import Form, exact_form
 from qcluster.qnn.training.losses import LOSSES
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
-from qcluster.qnn.training.train import Progress, train
+from qcluster.qnn.training.train import Outcome, Patience, Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -72,6 +74,14 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
         warm_start: Whether fit starts from the parameters of the last one.
+        class_weight: None, "balanced", or {label: factor} of the weights of its rows.
+        early_stopping: Whether a share of the rows is set aside, and a start ends when its mean loss on them has not
+            fallen by `tol` for `n_iter_no_change` rounds; the parameters of its lowest are kept.
+        validation_fraction: The share set aside, of each class.
+        n_iter_no_change: Rounds.
+        tol: Mean loss.
+        callback: Called with `Progress` after every round; a true return value ends training there, with the best
+            start finished. lbfgs and cobyla run a start to its end before they report its rounds.
 
     Attributes:
         classes_: (2,) labels.
@@ -80,7 +90,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold_: (n,) cuts used for "basis".
         phases_: (n,) the phi_i; None where the model is no sine perceptron.
         amplitude_: R; None likewise.
-        loss_curve_: (rounds,) losses of the best start; one figure for lbfgs and cobyla.
+        loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
+        validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
         n_iter_: Rounds of the best start.
         n_circuits_: Circuits run on a backend during fit.
         n_shots_: Shots of them.
@@ -96,6 +107,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         >>> model.score(digits.X, digits.y) > 0.98
         True
     """
+
+    loss_curve_: Vector
+    n_iter_: int
 
     def __init__(
         self,
@@ -120,6 +134,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         compress: bool = True,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
+        class_weight: Mapping[Any, float] | str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callback: Callable[[Progress], object] | None = None,
     ) -> None:
         self.ansatz = ansatz
         self.reps = reps
@@ -141,6 +161,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.compress = compress
         self.random_state = random_state
         self.warm_start = warm_start
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callback = callback
 
     @classmethod
     def paper(cls, **changes: Any) -> QNNClassifier:
@@ -166,16 +192,76 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def iter_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Iterator[Progress]:
-        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends."""
+        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight)
+        if self.backend is not None:
+            self._check_backend()
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
         form: Form = measured or self._exact(inputs.kind)
         problem = Problem(form, inputs, rows, signs, weights, LOSSES[self.loss])
-        outcome = yield from train(problem, self._starts(rng), *self._solver(), rng)
-        self.theta_, self.n_iter_, self.loss_curve_ = outcome.theta, outcome.n_iter, outcome.losses
-        self._finish(inputs, measured, rng)
+        problem, patience = self._set_aside(problem, rng)
+        training = Training(problem, self._starts(rng), *self._solver(), rng, patience=patience, callback=self.callback)
+        try:
+            yield from training
+        finally:
+            # Also where the caller breaks off or a job fails: what was trained until then is a model.
+            if training.outcome is not None:
+                self._take(training.outcome, inputs, measured, rng)
+        if training.outcome is not None and not training.outcome.converged and not training.stopped:
+            warnings.warn(
+                f"the solver {samples.chosen_solver(self)} stopped at max_iter before it converged, after "
+                f"{self.n_iter_} rounds: raise max_iter",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> QNNClassifier:
+        """Go on by one pass over these rows, from where the last call (or fit) ended; "auto" means sgd here.
+
+        Args:
+            X: (samples, n_features).
+            y: (samples,) labels among `classes`.
+            classes: (2,) both labels, needed in the first call if y lacks one of them.
+            sample_weight: (samples,) not negative.
+
+        Raises:
+            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels not in classes_.
+
+        Example:
+            >>> model = QNNClassifier(random_state=0)
+            >>> for bits, label in (([0, 0, 1], "no"), ([1, 1, 0], "yes")):
+            ...     model = model.partial_fit([bits], [label], classes=["no", "yes"])
+            >>> model.n_iter_
+            2
+        """
+        name = "sgd" if self.solver == "auto" else self.solver
+        if name in ("lbfgs", "cobyla"):
+            raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        begun = hasattr(self, "theta_")
+        inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
+        if not begun:
+            self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
+        measured = self._measured(rng) if self.train_on == "backend" else None
+        problem = Problem(measured or self._exact(inputs.kind), inputs, rows, signs, weights, LOSSES[self.loss])
+        start = self.theta_ if begun else rng.normal(0, self.init_scale, self.ansatz_.n_parameters)
+        done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
+        solver, settings = self._solver(name)
+        training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
+        for _ in training:
+            pass
+        if training.outcome is not None:
+            self._take(training.outcome, inputs, measured, rng)
+        self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
+        return self
 
     def decision_function(self, X: npt.ArrayLike) -> Vector:
         """Return f, (samples,), positive for classes_[1]: exact, or measured if there is a backend."""
@@ -233,7 +319,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.encoding != "basis":
             raise ValueError(f"only models of bit strings can be compressed; the encoding is {self.encoding!r}")
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
-        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_"):
+        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
+                     "validation_curve_"):  # fmt: skip
             setattr(short, name, getattr(self, name))
         short.contraction_, short.calibration_ = self.contraction_, self.calibration_
         short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
@@ -255,8 +342,31 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _exact(self, kind: Kind) -> Form:
         return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
 
-    def _solver(self) -> tuple[Solver, Settings]:
-        name = samples.chosen_solver(self)
+    def _set_aside(self, problem: Problem, rng: np.random.Generator) -> tuple[Problem, Patience | None]:
+        """Split off the validation rows of early stopping: the share of each label, at least one row of either."""
+        if not self.early_stopping:
+            return problem, None
+        held = np.zeros(len(problem.rows), dtype=bool)
+        for sign in (-1, 1):
+            places = np.flatnonzero(problem.signs == sign)
+            count = max(1, round(self.validation_fraction * len(places)))
+            if count >= len(places):
+                raise ValueError(
+                    f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
+                    f"of {self.classes_[sign > 0]!r} with validation_fraction={self.validation_fraction}"
+                )
+            held[rng.permutation(places)[:count]] = True
+        patience = Patience(problem.only(held), self.n_iter_no_change, self.tol)
+        return problem.only(~held), patience
+
+    def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
+        self.theta_, self.loss_curve_ = outcome.theta, outcome.losses
+        self.n_iter_ = outcome.n_iter
+        self.validation_curve_ = outcome.validation
+        self._finish(inputs, measured, rng)
+
+    def _solver(self, name: str = "") -> tuple[Solver, Settings]:
+        name = name or samples.chosen_solver(self)
         chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
         solver, usual = SOLVERS[name]
         return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
@@ -276,8 +386,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Set the fitted attributes that follow from theta_."""
         self.n_circuits_, self.n_shots_ = (measured.n_circuits, measured.n_shots) if measured else (0, 0)
         self.contraction_ = 1.0
-        if measured and measured.last_values is not None:
-            exact = self._exact(inputs.kind).forward(measured.last_theta, inputs, gradient=False)[0]
+        if measured and measured.last_values is not None and measured.last_inputs is not None:
+            exact = self._exact(inputs.kind).forward(measured.last_theta, measured.last_inputs, gradient=False)[0]
             self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
         f = self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
         self.calibration_ = calibration_rows(inputs, f, rng)
@@ -303,6 +413,14 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn.device import DeviceReadout
 
         return DeviceReadout(self.backend, **(self.execution or {}))
+
+    def _check_backend(self) -> None:
+        """Refuse a backend or options that do not exist before training, not after it."""
+        from qcluster.qnn.device import DeviceReadout
+
+        source = self._source()
+        if isinstance(source, DeviceReadout):
+            source.check()
 
     def _measured(self, rng: np.random.Generator) -> MeasuredForm:
         """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""

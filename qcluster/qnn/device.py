@@ -68,6 +68,13 @@ class DeviceReadout:
         twirls = check_whole("twirls", self.twirls, 1)
         Options(twirls, twirls, self.measure_twirl, dd=self.dd, mode=self.mode)  # type: ignore[arg-type]
 
+    def check(self) -> None:
+        """Find the machine, and raise what `qcluster.execute` would if there is none of this name."""
+        if self.execute is None:
+            from qcluster.device.machines.machine import find_machine
+
+            find_machine(self.backend)
+
     def measure(
         self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:

@@ -134,6 +134,7 @@ class MeasuredForm:
         self.n_circuits = 0
         self.n_shots = 0
         self.last_theta = np.zeros(ansatz.n_parameters)
+        self.last_inputs: Inputs | None = None
         self.last_values: Vector | None = None
 
     def forward(
@@ -154,7 +155,7 @@ class MeasuredForm:
         self.n_circuits += found.n_circuits
         self.n_shots += found.n_shots
         table = found.values.reshape(len(shifts), len(inputs))
-        self.last_theta, self.last_values = theta, table[0]
+        self.last_theta, self.last_inputs, self.last_values = theta, inputs, table[0]
         slopes = table[1::2] - table[2::2]
 
         def pullback(cotangent: Vector) -> Vector:

@@ -20,7 +20,7 @@ VERSION = 2
 """2 holds the calibration rows."""
 _LARGEST = 100_000
 """Most gates of a stored circuit."""
-_NOT_STORED = ("backend", "execution", "train_on", "random_state")
+_NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "class_weight")
 
 
 def save_model(model: QNNClassifier, path: str | Path) -> None:
@@ -60,6 +60,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "n_data": model.ansatz_.n_data,
         "fitted_ansatz": _name_of(model),
         "loss_curve": model.loss_curve_.tolist(),
+        "validation_curve": model.validation_curve_.tolist(),
         "n_iter": model.n_iter_,
         "n_circuits": model.n_circuits_,
         "n_shots": model.n_shots_,
@@ -139,6 +140,7 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         model.threshold_ = np.array(content["threshold"], dtype=np.float64)
     model.n_features_in_ = int(content["n_features"])
     model.loss_curve_ = np.array(content["loss_curve"])
+    model.validation_curve_ = np.array(content["validation_curve"])
     model.n_iter_ = int(content["n_iter"])
     model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
     model.contraction_ = float(content["contraction"])

@@ -159,8 +159,9 @@ def test_states_superposed_and_entangled():
     model = QNNClassifier(encoding="state", init_scale=1.0, n_init=10, random_state=0).fit(X[:30], y[:30])
     assert model.score(X[30:], y[30:]) == 1.0
     assert model.circuit(X[0]).num_qubits == 5
-    dense = QNNClassifier(encoding="state", gradient="adjoint", n_init=1, max_iter=2, random_state=0).fit(X[:9], y[:9])
-    quick = QNNClassifier(encoding="state", n_init=1, max_iter=2, random_state=0).fit(X[:9], y[:9])
+    knobs = {"encoding": "state", "solver": "adam", "n_init": 1, "max_iter": 2, "random_state": 0}
+    dense = QNNClassifier(gradient="adjoint", **knobs).fit(X[:9], y[:9])
+    quick = QNNClassifier(**knobs).fit(X[:9], y[:9])
     assert dense.theta_ == pytest.approx(quick.theta_, abs=1e-10)
     for bad, message in ((X[:, :8], "16 amplitudes"), (X[0], "shape"), (X * np.nan, "finite"), (X * 2, "norm 1")):
         with pytest.raises(ValueError, match=message):

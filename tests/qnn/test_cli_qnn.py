@@ -47,6 +47,6 @@ def test_bad_names_are_told(tmp_path):
 
 
 def test_a_model_is_not_scored_on_other_classes(tmp_path):
-    run("train", "--out", tmp_path / "m.json", "--max-iter", 2, "--a", 1, "--b", 2)
+    run("train", "--out", tmp_path / "m.json", "--a", 1, "--b", 2)
     with pytest.raises(ValueError, match="the model's classes, 1 and 2; they are of 3 and 6: see --a, --b"):
         run("evaluate", tmp_path / "m.json")

@@ -38,6 +38,12 @@ class Problem:
         totals = [np.bincount(self.rows, share * (self.signs == sign), len(self.inputs)) for sign in (1, -1)]
         object.__setattr__(self, "totals", np.array(totals))
 
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Problem:
+        """Keep some samples, and the inputs that they need."""
+        kept, rows = np.unique(self.rows[chosen], return_inverse=True)
+        inputs = self.inputs.take(kept)
+        return Problem(self.form, inputs, rows.reshape(-1), self.signs[chosen], self.weights[chosen], self.loss)
+
     def value(self, theta: Vector) -> float:
         """Return the mean loss."""
         f, _ = self.form.forward(theta, self.inputs, gradient=False)

@@ -26,6 +26,8 @@ class Step:
     """Rounds so far."""
     total: int
     """Rounds planned."""
+    converged: bool = True
+    """False in the rounds of a solver with a test of convergence, unless it was met; sampled methods have none."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,42 @@ Solver = Callable[[Problem, Vector, Settings, np.random.Generator], Iterator[Ste
 
 
 def lbfgs(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run L-BFGS-B on exact gradients; yields once, at the end."""
-    from scipy.optimize import minimize
+    """Run L-BFGS-B on exact gradients; scipy owns the loop, so the iterations are yielded when it has ended."""
+    from scipy.optimize import OptimizeResult, minimize
 
-    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", options={"maxiter": settings.max_iter})
-    yield Step(found.x, float(found.fun), max(1, int(found.nit)), settings.max_iter)
+    seen: list[tuple[Vector, float]] = []
+
+    def note(intermediate_result: OptimizeResult) -> None:
+        seen.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
+
+    options = {"maxiter": settings.max_iter}
+    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=note, options=options)
+    seen = seen or [(found.x, float(found.fun))]
+    # Status 1 is the limit of iterations; an abnormal line search (2) is as good as it gets.
+    yield from _replay(seen, settings.max_iter, converged=found.status != 1)
 
 
 def cobyla(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run COBYLA, which needs no gradient; yields once, at the end."""
+    """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
     from scipy.optimize import minimize
+
+    seen: list[tuple[Vector, float]] = []
+
+    def value(at: Vector) -> float:
+        loss = problem.value(at)
+        seen.append((at.copy(), loss))
+        return loss
 
     # Angles repeat after pi: scipy's first step of 1 radian would leave the valley.
     options = {"maxiter": settings.max_iter, "rhobeg": 0.2}
-    found = minimize(problem.value, theta, method="COBYLA", options=options)
-    yield Step(found.x, float(found.fun), int(found.nfev), settings.max_iter)
+    found = minimize(value, theta, method="COBYLA", options=options)
+    seen[-1] = found.x, float(found.fun)
+    yield from _replay(seen, settings.max_iter, converged=bool(found.success))
+
+
+def _replay(seen: list[tuple[Vector, float]], total: int, converged: bool) -> Iterator[Step]:
+    for done, (theta, loss) in enumerate(seen, 1):
+        yield Step(theta, loss, done, total, converged and done == len(seen))
 
 
 def sgd(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
