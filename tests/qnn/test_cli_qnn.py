@@ -50,3 +50,19 @@ def test_a_model_is_not_scored_on_other_classes(tmp_path):
     run("train", "--out", tmp_path / "m.json", "--a", 1, "--b", 2)
     with pytest.raises(ValueError, match="the model's classes, 1 and 2; they are of 3 and 6: see --a, --b"):
         run("evaluate", tmp_path / "m.json")
+
+
+def test_values_measured_on_a_backend_are_calibrated(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 4, 4))
+    images[:20, :2] += 1
+    np.savez(tmp_path / "set.npz", images=images / 2, labels=np.repeat(["top", "flat"], 20))
+    data = ("--data", tmp_path / "set.npz", "--size", 2)
+    assert run("train", *data, "--out", tmp_path / "m.json").exit_code == 0
+    done = run("evaluate", tmp_path / "m.json", *data, "--backend", "fake_manila", "--json", tmp_path / "v.json")
+    assert done.exit_code == 0, done.output
+    assert "calibrated on" in done.output
+    content = json.loads((tmp_path / "v.json").read_text())
+    low, high = content["slope"]["interval"]
+    assert low < content["slope"]["value"] < high
+    assert np.array(content["measured"]) * content["slope"]["value"] == pytest.approx(content["raw"])
