@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,8 @@ def train(
     seed: Seed = 0,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
+    from sklearn.exceptions import ConvergenceWarning
+
     from qcluster.qnn import QNNClassifier, save_model
 
     _check_used(context, data, backend)
@@ -73,9 +76,13 @@ def train(
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
-        for told in model.iter_fit(taken.X[rows], taken.y[rows]):
-            total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
-            bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            for told in model.iter_fit(taken.X[rows], taken.y[rows]):
+                total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
+                bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+    for warning in caught:
+        console.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
     model.set_params(backend=None)
     console.print(

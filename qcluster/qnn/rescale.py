@@ -72,7 +72,9 @@ def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Sl
     if not power:
         raise ValueError("the slope needs rows whose exact decision value is not zero; got none")
     value = float(exact @ measured) / power
-    sigma = np.maximum(errors, 2 / shots)
+    # Near f = +-1 a row may read +-1 throughout, with no spread at all: the line knows better what its shots do.
+    expected = np.sqrt(np.maximum(0, 1 - (value * exact) ** 2) / shots)
+    sigma = np.maximum(np.maximum(errors, expected), 2 / shots)
     residual = measured - value * exact
     chi2, dof = float(((residual / sigma) ** 2).sum()), len(exact) - 1
     spread = max(1.0, float(np.sqrt(chi2 / dof))) if dof else 1.0
