@@ -17,7 +17,7 @@ from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.rescale import calibration_rows, rescale
+from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
 from qcluster.qnn.training.losses import LOSSES
@@ -44,12 +44,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     (1 + f) / 2: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
-        ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, or a function
-            n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
+        ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
+            or a function n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
         reps: Repetitions of the layers; the degree for "reed-muller".
         bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates.
         encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
-            complex amplitudes, superposed or entangled).
+            complex amplitudes, superposed or entangled). It may be changed after fit: angles trained on superpositions
+            classify strings.
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
         loss: "squared", "linear", "hinge" or "log", of the margin y f.
@@ -113,7 +114,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        ansatz: str | Sequence[Layer] | Callable[[int], Ansatz] = "zx",
+        ansatz: str | Ansatz | Sequence[Layer] | Callable[[int], Ansatz] = "zx",
         *,
         reps: int = 1,
         bias: bool = True,
@@ -176,6 +177,43 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         preset = {"ansatz": "zx-xx", "reps": 3, "bias": False, "loss": "linear", "solver": "sgd", "n_init": 1}
         return cls(**{**preset, **changes})
+
+    @classmethod
+    def from_angles(
+        cls, ansatz: Ansatz, theta: npt.ArrayLike, *, classes: npt.ArrayLike = (0, 1), **parameters: Any
+    ) -> QNNClassifier:
+        """Make a fitted classifier of given angles, without training; see `qcluster.qnn.explicit` for some.
+
+        Args:
+            ansatz: The gates.
+            theta: (n_parameters,) their angles.
+            classes: (2,) labels of negative and positive f, in ascending order.
+            **parameters: Those of the constructor, such as encoding or backend.
+
+        Example:
+            >>> from qcluster.qnn import reed_muller_angles
+            >>> xor = QNNClassifier.from_angles(*reed_muller_angles([False, True, True, False]), classes=["no", "yes"])
+            >>> xor.predict([[0, 1], [1, 1]]).tolist()
+            ['yes', 'no']
+        """
+        model = cls(ansatz, **parameters)
+        samples.check_parameters(model)
+        angles, labels = np.asarray(theta, dtype=np.float64), np.asarray(classes)
+        if angles.shape != (ansatz.n_parameters,) or not np.isfinite(angles).all():
+            raise ValueError(f"theta must be finite, shape ({ansatz.n_parameters},); got {angles.tolist()}")
+        if labels.shape != (2,) or not labels[0] < labels[1]:
+            raise ValueError(f"classes must be two labels in ascending order; got {labels.tolist()}")
+        model.ansatz_, model.theta_, model.classes_ = ansatz, angles, labels
+        model.n_features_in_ = 1 << ansatz.n_data if model.encoding == "state" else ansatz.n_data
+        if model.encoding == "basis":
+            model.threshold_ = np.full(ansatz.n_data, 0.5 if model.threshold is None else float(model.threshold))
+        model.loss_curve_, model.validation_curve_, model.n_iter_ = np.zeros(0), np.zeros(0), 0
+        model.n_circuits_, model.n_shots_, model.contraction_ = 0, 0, 1.0
+        rng = np.random.default_rng(check_random_state(model.random_state).randint(2**31))
+        kinds: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
+        model.calibration_ = drawn_rows(ansatz, angles, kinds[model.encoding], rng)
+        model._describe()
+        return model
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> QNNClassifier:
         """Train on labelled rows.
@@ -283,10 +321,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         source = self._source()
         rescaled = getattr(source, "mitigation", None) == "rescale"
-        batch = self.calibration_.concat(distinct) if rescaled else distinct
+        known = self.calibration_
+        if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
+            known = drawn_rows(ansatz, theta, inputs.kind, rng)
+        batch = known.concat(distinct) if rescaled else distinct
         found = source.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=self.shots, rng=rng)
         if rescaled:
-            exact = exact_form(ansatz, inputs.kind).forward(theta, self.calibration_, gradient=False)[0]
+            exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
             found = rescale(found, exact, self.shots)
         raw = None if found.raw is None else found.raw[rows]
         return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
@@ -321,10 +362,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
         for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
                      "validation_curve_"):  # fmt: skip
-            setattr(short, name, getattr(self, name))
+            if hasattr(self, name):
+                setattr(short, name, getattr(self, name))
         short.contraction_, short.calibration_ = self.contraction_, self.calibration_
         short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
-        short.phases_, short.amplitude_ = self.phases_, 1.0
+        short._describe()
         return short
 
     def __sklearn_clone__(self) -> QNNClassifier:

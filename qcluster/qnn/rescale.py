@@ -13,8 +13,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.qnn.encoding import Inputs
+from qcluster.qnn import encoding
+from qcluster.qnn.ansatz import Ansatz
+from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import Readouts, Slope
+from qcluster.qnn.simulation.exact import exact_form
 
 Vector = npt.NDArray[np.float64]
 ROWS = 6
@@ -42,6 +45,24 @@ def calibration_rows(inputs: Inputs, exact: Vector, rng: np.random.Generator, si
     rest = np.setdiff1d(np.argsort(-abs(exact), kind="stable")[: 2 * size], chosen)
     chosen += list(rng.permutation(rest)[: size - len(chosen)])
     return inputs.take(np.array(sorted(chosen), dtype=np.int64))
+
+
+def drawn_rows(ansatz: Ansatz, theta: Vector, kind: Kind, rng: np.random.Generator, size: int = ROWS) -> Inputs:
+    """Choose inputs for the slope where there are no training rows of this kind: the best of some random bit strings.
+
+    Args:
+        ansatz: The circuit.
+        theta: (n_parameters,) its angles.
+        kind: How the strings are to be written.
+        rng: Draws.
+        size: Most inputs to choose.
+    """
+    bits = np.unique(rng.integers(0, 2, (16 * size, ansatz.n_data)), axis=0)
+    strings = encoding.basis(bits)
+    if kind != "basis":
+        strings = encoding.angles(bits) if kind == "product" else encoding.states(strings.vectors())
+    exact = exact_form(ansatz, kind).forward(theta, strings, gradient=False)[0]
+    return calibration_rows(strings, exact, rng, size)
 
 
 def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Slope:

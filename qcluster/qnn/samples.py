@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
+from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.training.losses import LOSSES
 from qcluster.qnn.training.solvers import SOLVERS
@@ -51,6 +52,7 @@ class Classifier(Protocol):
     classes_: npt.NDArray[Any]
     n_features_in_: int
     threshold_: Vector
+    ansatz_: Ansatz
 
 
 def prepare(
@@ -180,18 +182,27 @@ def _validate(
         if fitting:
             rows, labels = validate_data(model, X, y, dtype=np.float64, reset=reset)
             return rows, labels
+        if hasattr(model, "ansatz_") and model.n_features_in_ != model.ansatz_.n_data:
+            return _of_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
         return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
     rows = np.asarray(X, dtype=np.complex128)
     if rows.ndim != 2 or not np.isfinite(rows).all():
         raise ValueError(f"states must be finite, shape (samples, 2**n); got shape {rows.shape}")
     if fitting and reset:
         model.n_features_in_ = rows.shape[1]
-    elif rows.shape[1] != model.n_features_in_:
-        raise ValueError(f"X must have {model.n_features_in_} amplitudes per row; got {rows.shape[1]}")
+    else:
+        _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
     labels = np.asarray(y) if fitting else np.zeros(0)
     if fitting and labels.shape != rows.shape[:1]:
         raise ValueError(f"y must have shape ({len(rows)},); got {labels.shape}")
     return rows, labels
+
+
+def _of_width(rows: npt.NDArray[Any], width: int, what: str) -> npt.NDArray[Any]:
+    """Check the width by the circuit, not by what fit saw: the encoding may have been changed since."""
+    if rows.shape[1] != width:
+        raise ValueError(f"X must have {width} {what} per row; got {rows.shape[1]}")
+    return rows
 
 
 def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vector:
@@ -204,5 +215,5 @@ def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vecto
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
-        return encoding.basis(rows > model.threshold_)
+        return encoding.basis(rows > getattr(model, "threshold_", 0.5))
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
-from qcluster.qnn.ansatz import build
+from qcluster.qnn.ansatz import Ansatz, Term, build
 from qcluster.qnn.classifier import QNNClassifier
 from qcluster.qnn.encoding import Inputs
 
@@ -45,17 +46,19 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         True
     """
     if callable(model.ansatz):
-        raise ValueError("an ansatz given as a function cannot be stored; give its name or its layers")
+        raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")
     if model.classes_.dtype.kind not in "iufbU":
         raise ValueError(f"labels must be numbers or texts to be stored; got dtype {model.classes_.dtype}")
     parameters = {key: value for key, value in model.get_params(deep=False).items() if key not in _NOT_STORED}
+    if isinstance(model.ansatz, Ansatz):
+        parameters["ansatz"] = asdict(model.ansatz)
     content = {
         "format": FORMAT,
         "version": VERSION,
         "parameters": parameters,
         "classes": model.classes_.tolist(),
         "theta": model.theta_.tolist(),
-        "threshold": model.threshold_.tolist() if model.encoding == "basis" else None,
+        "threshold": model.threshold_.tolist() if hasattr(model, "threshold_") else None,
         "n_features": model.n_features_in_,
         "n_data": model.ansatz_.n_data,
         "fitted_ansatz": _name_of(model),
@@ -121,7 +124,12 @@ def _check_size(model: QNNClassifier, n_data: int) -> None:
 
 
 def _restore(content: dict[str, Any]) -> QNNClassifier:
-    model = QNNClassifier(**content["parameters"])
+    parameters = dict(content["parameters"])
+    if isinstance(parameters["ansatz"], dict):
+        gates = parameters["ansatz"]
+        terms = tuple(Term(tuple(map(int, t["qubits"])), t["data"], t["readout"]) for t in gates["terms"])
+        parameters["ansatz"] = Ansatz(int(gates["n_data"]), terms, gates["start"], gates["measure"])
+    model = QNNClassifier(**parameters)
     n_data = int(content["n_data"])
     _check_size(model, n_data)
     model.ansatz_ = (
