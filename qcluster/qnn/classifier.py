@@ -20,6 +20,7 @@ from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
+from qcluster.qnn.training.classes import SHARPNESS, ClassesProblem
 from qcluster.qnn.training.losses import LOSSES
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
@@ -40,8 +41,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
     it on a machine as a test load whose ideal answer is known.
 
-    Two classes only; wrap it in `sklearn.multiclass.OneVsRestClassifier` for more. `predict_proba` is Born's rule,
-    (1 + f) / 2: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+    More than two classes get a readout each, trained together; the largest f wins, and `readout` gives each as a
+    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for more than two classes the softmax that
+    was trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
@@ -53,7 +55,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             classify strings.
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
-        loss: "squared", "linear", "hinge" or "log", of the margin y f.
+        loss: "squared", "linear", "hinge" or "log", of the margin y f; summed over the readouts (one-vs-rest) if there
+            are more than two classes, where "softmax" takes the cross-entropy of the classes. "auto" is squared for
+            two classes and softmax for more.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
         learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
@@ -85,11 +89,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             start finished. lbfgs and cobyla run a start to its end before they report its rounds.
 
     Attributes:
-        classes_: (2,) labels.
+        classes_: (k,) labels.
         ansatz_: The `Ansatz` of the literal circuit.
-        theta_: (n_parameters,) angles.
+        theta_: (n_parameters,) angles; (k, n_parameters) for more than two classes.
         threshold_: (n,) cuts used for "basis".
-        phases_: (n,) the phi_i; None where the model is no sine perceptron.
+        phases_: (n,) the phi_i; None where the model is no sine perceptron, or more than one.
         amplitude_: R; None likewise.
         loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
         validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
@@ -120,7 +124,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         bias: bool = True,
         encoding: str = "basis",
         threshold: float | None = None,
-        loss: str = "squared",
+        loss: str = "auto",
         solver: str = "auto",
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -220,7 +224,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Args:
             X: (samples, n_features).
-            y: (samples,) two distinct labels.
+            y: (samples,) labels, two distinct ones or more.
             sample_weight: (samples,) not negative; rows of weight 0 are left out.
         """
         for _ in self.iter_fit(X, y, sample_weight):
@@ -232,14 +236,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Iterator[Progress]:
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight)
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if self.backend is not None:
             self._check_backend()
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
         form: Form = measured or self._exact(inputs.kind)
-        problem = Problem(form, inputs, rows, signs, weights, LOSSES[self.loss])
-        problem, patience = self._set_aside(problem, rng)
+        problem, patience = self._set_aside(self._problem(form, inputs, rows, targets, weights), targets, rng)
         training = Training(problem, self._starts(rng), *self._solver(), rng, patience=patience, callback=self.callback)
         try:
             yield from training
@@ -267,7 +270,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             X: (samples, n_features).
             y: (samples,) labels among `classes`.
-            classes: (2,) both labels, needed in the first call if y lacks one of them.
+            classes: (k,) all labels, needed in the first call if y lacks some of them.
             sample_weight: (samples,) not negative.
 
         Raises:
@@ -285,12 +288,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         begun = hasattr(self, "theta_")
-        inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
-        problem = Problem(measured or self._exact(inputs.kind), inputs, rows, signs, weights, LOSSES[self.loss])
-        start = self.theta_ if begun else rng.normal(0, self.init_scale, self.ansatz_.n_parameters)
+        problem = self._problem(measured or self._exact(inputs.kind), inputs, rows, targets, weights)
+        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, self._size())
         done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
         solver, settings = self._solver(name)
         training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
@@ -302,11 +305,47 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> Vector:
-        """Return f, (samples,), positive for classes_[1]: exact, or measured if there is a backend."""
-        if self.backend is not None:
-            return self.measure(X).values
-        inputs = samples.encode(self, X)
-        return self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
+        """Return f: exact, or measured if there is a backend.
+
+        Returns:
+            (samples,), positive for classes_[1]; (samples, k) for more than two classes, the largest one wins.
+        """
+        if self.backend is None:
+            inputs = samples.encode(self, X)
+            form = self._exact(inputs.kind)
+            found = [form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)]
+        elif len(self.classes_) == 2:
+            found = [self.measure(X).values]
+        else:
+            draws = check_random_state(self.random_state)
+            seeded = [self.readout(label).set_params(random_state=draws.randint(2**31)) for label in self.classes_]
+            found = [one.measure(X).values for one in seeded]
+        return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
+
+    def readout(self, label: Any) -> QNNClassifier:
+        """Return the readout of one class as a fitted classifier of False and True, to measure, compress or draw.
+
+        Args:
+            label: One of classes_.
+
+        Example:
+            >>> many = QNNClassifier(random_state=0).fit([[0, 0], [0, 1], [1, 0]], ["a", "b", "c"])
+            >>> many.readout("c").predict([[1, 0], [0, 1]])
+            array([ True, False])
+        """
+        check_is_fitted(self)
+        places = np.flatnonzero(self.classes_ == label)
+        if not len(places):
+            raise ValueError(f"label must be among {self.classes_.tolist()}; got {label!r}")
+        theta = self.theta_
+        if len(self.classes_) == 2 and places[0] == 0:
+            raise ValueError(f"two classes share one readout, that of {self.classes_[1]!r}; got {label!r}")
+        one: QNNClassifier = clone(self).set_params(class_weight=None)
+        one._copy_fitted(self)
+        one.classes_ = np.array([False, True])
+        one.ansatz_, one.theta_ = self.ansatz_, theta if theta.ndim == 1 else theta[places[0]]
+        one._describe()
+        return one
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
         """Measure f on the backend: distinct rows once, all circuits in one batch.
@@ -314,7 +353,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         With `execution={"mitigation": "rescale"}`, the default on machines, the batch holds the training rows in
         `calibration_` too (at most six circuits, whatever the number of rows); the values are divided by their slope,
         which comes back with its interval and a check of its fit.
+
+        Raises:
+            ValueError: There are more than two classes: `readout` gives the classifier of one.
         """
+        self._check_one_readout()
         inputs = samples.encode(self, X)
         distinct, rows = samples.distinct(inputs)
         ansatz, theta = self._for_backend(inputs.kind)
@@ -334,18 +377,27 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the label of each row, (samples,)."""
-        positive = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positive.astype(int)])
+        f = self.decision_function(X)
+        return np.asarray(self.classes_[(f > 0).astype(int) if f.ndim == 1 else f.argmax(axis=1)])
 
     def predict_proba(self, X: npt.ArrayLike) -> Vector:
-        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes."""
-        f = np.clip(self.decision_function(X), -1, 1)
+        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
+
+        For more than two classes, (samples, k): the softmax of the decision values times the factor of the training.
+        """
+        f = self.decision_function(X)
+        if f.ndim == 2:
+            from scipy.special import softmax
+
+            return np.asarray(softmax(SHARPNESS * f, axis=1))
+        f = np.clip(f, -1, 1)
         return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
 
     def circuit(self, x: npt.ArrayLike, *, literal: bool = False) -> QuantumCircuit:
         """Build the circuit of one row, as a backend gets it; `literal` gives the uncompressed one."""
         from qcluster.qnn import circuits
 
+        self._check_one_readout()
         inputs = samples.encode(self, np.asarray(x)[None, :])
         ansatz, theta = (self.ansatz_, self.theta_) if literal else self._for_backend(inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
@@ -357,14 +409,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: The model is no sine perceptron.
         """
         check_is_fitted(self)
+        self._check_one_readout()
         if self.encoding != "basis":
             raise ValueError(f"only models of bit strings can be compressed; the encoding is {self.encoding!r}")
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
-        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
-                     "validation_curve_"):  # fmt: skip
-            if hasattr(self, name):
-                setattr(short, name, getattr(self, name))
-        short.contraction_, short.calibration_ = self.contraction_, self.calibration_
+        short._copy_fitted(self)
         short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
         short._describe()
         return short
@@ -376,33 +425,60 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         return type(self)(**parameters, backend=self.backend)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def _exact(self, kind: Kind) -> Form:
         return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
 
-    def _set_aside(self, problem: Problem, rng: np.random.Generator) -> tuple[Problem, Patience | None]:
-        """Split off the validation rows of early stopping: the share of each label, at least one row of either."""
+    def _copy_fitted(self, other: QNNClassifier) -> None:
+        """Take over what was learnt beside the circuit and its angles."""
+        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
+                     "validation_curve_", "contraction_", "calibration_"):  # fmt: skip
+            if hasattr(other, name):
+                setattr(self, name, getattr(other, name))
+
+    def _check_one_readout(self) -> None:
+        check_is_fitted(self)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                f"{len(self.classes_)} classes have a readout each; readout(label) gives that of one of "
+                f"{self.classes_.tolist()}"
+            )
+
+    def _size(self) -> int:
+        """Count the angles of all readouts."""
+        return self.ansatz_.n_parameters * (len(self.classes_) if len(self.classes_) > 2 else 1)
+
+    def _problem(
+        self, form: Form, inputs: Inputs, rows: samples.Places, targets: samples.Places, weights: Vector
+    ) -> Problem | ClassesProblem:
+        if len(self.classes_) == 2:
+            loss = LOSSES["squared" if self.loss == "auto" else self.loss]
+            return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
+        chosen = "softmax" if self.loss == "auto" else self.loss
+        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen)
+
+    def _set_aside(
+        self, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
+    ) -> tuple[Problem | ClassesProblem, Patience | None]:
+        """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
         if not self.early_stopping:
             return problem, None
         held = np.zeros(len(problem.rows), dtype=bool)
-        for sign in (-1, 1):
-            places = np.flatnonzero(problem.signs == sign)
+        for target, label in enumerate(self.classes_):
+            places = np.flatnonzero(targets == target)
             count = max(1, round(self.validation_fraction * len(places)))
             if count >= len(places):
                 raise ValueError(
                     f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
-                    f"of {self.classes_[sign > 0]!r} with validation_fraction={self.validation_fraction}"
+                    f"of {label!r} with validation_fraction={self.validation_fraction}"
                 )
             held[rng.permutation(places)[:count]] = True
         patience = Patience(problem.only(held), self.n_iter_no_change, self.tol)
         return problem.only(~held), patience
 
     def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
-        self.theta_, self.loss_curve_ = outcome.theta, outcome.losses
+        many = len(self.classes_) > 2
+        self.theta_ = outcome.theta.reshape(len(self.classes_), -1) if many else outcome.theta
+        self.loss_curve_ = outcome.losses
         self.n_iter_ = outcome.n_iter
         self.validation_curve_ = outcome.validation
         self._finish(inputs, measured, rng)
@@ -411,17 +487,19 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         name = name or samples.chosen_solver(self)
         chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
         solver, usual = SOLVERS[name]
+        if name == "lbfgs" and len(self.classes_) > 2:
+            usual = replace(usual, max_iter=2000)  # ten digits take about 1000
         return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
 
     def _starts(self, rng: np.random.Generator) -> list[Vector]:
         """Draw the starting points; training on a backend starts once."""
-        size = self.ansatz_.n_parameters
+        size = self._size()
         count = 1 if self.train_on == "backend" else self.n_init
         starts = [rng.normal(0, self.init_scale, size) for _ in range(count)]
         if self.warm_start and hasattr(self, "theta_"):
-            if len(self.theta_) != size:
-                raise ValueError(f"warm_start needs {size} parameters; the last fit left {len(self.theta_)}")
-            starts[0] = self.theta_
+            if self.theta_.size != size:
+                raise ValueError(f"warm_start needs {size} parameters; the last fit left {self.theta_.size}")
+            starts[0] = self.theta_.ravel()
         return starts
 
     def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
@@ -431,13 +509,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if measured and measured.last_values is not None and measured.last_inputs is not None:
             exact = self._exact(inputs.kind).forward(measured.last_theta, measured.last_inputs, gradient=False)[0]
             self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
-        f = self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
-        self.calibration_ = calibration_rows(inputs, f, rng)
+        form = self._exact(inputs.kind)
+        f = np.array([form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)])
+        # One set of rows serves all readouts: those where f is large over all of them.
+        self.calibration_ = calibration_rows(inputs, f[0] if len(f) == 1 else np.sqrt((f**2).mean(axis=0)), rng)
         self._describe()
 
     def _describe(self) -> None:
         self.phases_, self.amplitude_ = None, None
-        if self.encoding == "basis" and self.ansatz_.is_sine:
+        if self.encoding == "basis" and self.ansatz_.is_sine and self.theta_.ndim == 1:
             found = phases(self.ansatz_, self.theta_)
             self.phases_, self.amplitude_ = found.phases, found.amplitude
 

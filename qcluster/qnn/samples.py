@@ -24,7 +24,7 @@ Places = npt.NDArray[np.int64]
 
 _CHOICES = {
     "encoding": ("basis", "angle", "state"),
-    "loss": tuple(LOSSES),
+    "loss": ("auto", *LOSSES, "softmax"),
     "solver": ("auto", *SOLVERS),
     "gradient": ("auto", "adjoint", "shift"),
     "train_on": ("exact", "backend"),
@@ -63,7 +63,7 @@ def prepare(
     *,
     classes: npt.ArrayLike | None = None,
     go_on: bool = False,
-) -> tuple[Inputs, Places, Vector, Vector]:
+) -> tuple[Inputs, Places, Places, Vector]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
     Args:
@@ -71,11 +71,12 @@ def prepare(
         X: Its rows.
         y: Their labels.
         sample_weight: Their weights; those of the classes come on top.
-        classes: Both labels, where y may lack one.
+        classes: All labels, where y may lack some.
         go_on: Whether the model keeps its classes, features and thresholds; for `partial_fit`.
 
     Returns:
-        The distinct inputs; the input, sign and weight of each sample, rows of weight 0 left out.
+        The distinct inputs; the input, class (its place in classes_) and weight of each sample, rows of weight 0 left
+        out.
     """
     check_parameters(model)
     if y is None:
@@ -84,12 +85,9 @@ def prepare(
     check_classification_targets(labels)
     known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
     if len(known) == 1:
-        raise ValueError(f"QNNClassifier needs two classes; got one class, {known[0]!r}")
-    if len(known) > 2:
-        raise ValueError(
-            "Only binary classification is supported. The type of the target is multiclass: "
-            f"got {len(known)} labels; see sklearn.multiclass.OneVsRestClassifier"
-        )
+        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {known[0]!r}")
+    if len(known) == 2 and model.loss == "softmax":
+        raise ValueError("the softmax loss needs more than two classes; two take squared, linear, hinge or log")
     if not np.isin(labels, known).all():
         raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
@@ -101,7 +99,7 @@ def prepare(
     if model.encoding == "basis" and not go_on:
         model.threshold_ = _thresholds(model.threshold, rows, weights)
     inputs, places = distinct(_to_inputs(model, rows))
-    return inputs, places, np.where(labels == known[1], 1.0, -1.0), weights
+    return inputs, places, np.searchsorted(known, labels), weights
 
 
 def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:

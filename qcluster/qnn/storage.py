@@ -139,10 +139,11 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     )
     model.classes_ = np.array(content["classes"])
     model.theta_ = np.array(content["theta"], dtype=np.float64)
-    if len(model.theta_) != model.ansatz_.n_parameters or len(model.classes_) != 2:
+    count, size = len(model.classes_), model.ansatz_.n_parameters
+    if count < 2 or model.theta_.shape != ((size,) if count == 2 else (count, size)):
         raise ValueError(
-            f"needs {model.ansatz_.n_parameters} angles and 2 classes; "
-            f"got {len(model.theta_)} and {len(model.classes_)}"
+            f"needs two classes or more, and {size} angles for each readout; "
+            f"got {count} classes and angles of shape {model.theta_.shape}"
         )
     if content["threshold"] is not None:
         model.threshold_ = np.array(content["threshold"], dtype=np.float64)

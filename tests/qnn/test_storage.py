@@ -56,7 +56,7 @@ def test_damage_is_named(tmp_path):
     content = json.loads(path.read_text())
     for key, value, message in (
         ("version", 99, "version 2; got"),
-        ("theta", [0.0], "needs 17 angles and 2 classes; got 1"),
+        ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
     ):
         path.write_text(json.dumps({**content, key: value}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,26 @@ from qcluster.qnn.training.losses import Loss
 Vector = npt.NDArray[np.float64]
 
 
+class Objective(Protocol):
+    """Say what a solver lowers: a mean loss of all samples, its gradient, and that of some samples."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(samples,) the input of each sample."""
+
+    def value(self, theta: Vector) -> float:
+        """Return the mean loss."""
+
+    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+        """Return the mean loss and its gradient."""
+
+    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+        """Return the mean loss over some samples and its gradient."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Hold one training problem. Equal inputs are evaluated once, whatever their number and labels."""
+    """Hold one training problem of two classes. Equal inputs are evaluated once, whatever their number and labels."""
 
     form: Form
     """Where f and its gradient come from: an exact form or a device."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.problem import Objective
 from qcluster.qnn.training.solvers import Settings, Solver, Step
 
 Vector = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Outcome:
 class Patience:
     """Say when to stop early."""
 
-    problem: Problem
+    problem: Objective
     """The rows set aside."""
     rounds: int
     """Rounds without improvement after which a start ends."""
@@ -64,7 +64,7 @@ class Training:
 
     def __init__(
         self,
-        problem: Problem,
+        problem: Objective,
         starts: Sequence[Vector],
         solver: Solver,
         settings: Settings,
