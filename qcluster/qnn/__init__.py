@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from qcluster.qnn.data import LabelledBits, images_to_bits, load_digits_4x4, subset_majority, subset_parity
     from qcluster.qnn.device import DeviceReadout
     from qcluster.qnn.explicit import majority_angles, parity_angles, reed_muller_angles
+    from qcluster.qnn.figure import plot_loss
     from qcluster.qnn.images import load_csv, load_idx, load_images
     from qcluster.qnn.measured import ContractedReadout, Readouts, Slope
     from qcluster.qnn.storage import load_model, save_model
@@ -30,6 +31,7 @@ _HOMES = {
     "load_model": "storage",
     "majority_angles": "explicit",
     "parity_angles": "explicit",
+    "plot_loss": "figure",
     "reed_muller_angles": "explicit",
     "save_model": "storage",
     "subset_majority": "data",
@@ -54,6 +56,7 @@ __all__ = [
     "load_model",
     "majority_angles",
     "parity_angles",
+    "plot_loss",
     "reed_muller_angles",
     "save_model",
     "subset_majority",

@@ -90,15 +90,16 @@ def load_idx(
     return _reduce(pixels, y, classes, size, threshold, duplicates)
 
 
-def load_csv(path: str | Path) -> LabelledBits:
+def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> LabelledBits:
     """Load rows of numbers with a label each; `QNNClassifier` cuts features that are no bits at their means.
 
     Args:
         path: A comma-separated file. A first line that is no numbers names the columns; the label is the column named
             "label", or the last one.
+        classes: The labels to keep, whole numbers if all labels are; None keeps all.
 
     Raises:
-        ValueError: There are no rows, or a feature is no number.
+        ValueError: There are no rows, a feature is no number, or a class has no rows.
 
     Example:
         >>> import tempfile
@@ -125,7 +126,9 @@ def load_csv(path: str | Path) -> LabelledBits:
         raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}")
     labels = [line[place].strip() for line in lines]
     whole = all(label.lstrip("-").isdecimal() for label in labels)
-    return LabelledBits(np.array(features, dtype=np.float64), np.array(labels, dtype=np.int64 if whole else None))
+    y = np.array(labels, dtype=np.int64 if whole else None)
+    kept = _chosen(y, classes)
+    return LabelledBits(np.array(features, dtype=np.float64)[kept], y[kept])
 
 
 def _reduce(
@@ -136,16 +139,20 @@ def _reduce(
     threshold: float | None,
     duplicates: Duplicates,
 ) -> LabelledBits:
-    if classes is not None:
-        chosen = list(classes)
-        absent = [label for label in chosen if label not in labels]
-        if absent:
-            raise ValueError(f"classes must be among {np.unique(labels).tolist()}; got {absent}")
-        kept = np.isin(labels, chosen)
-        images, labels = images[kept], labels[kept]
+    kept = _chosen(labels, classes)
+    images, labels = images[kept], labels[kept]
     if np.issubdtype(images.dtype, np.integer):
         images = images / 255
     return images_to_bits(images, labels, size=size, threshold=threshold, duplicates=duplicates)
+
+
+def _chosen(labels: npt.NDArray[Any], classes: Collection[Any] | None) -> npt.NDArray[np.bool_]:
+    known = np.unique(labels).tolist()
+    chosen = known if classes is None else list(classes)
+    absent = [label for label in chosen if label not in known]
+    if absent:
+        raise ValueError(f"classes must be among {known}; got {absent}")
+    return np.isin(labels, chosen)
 
 
 def _folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

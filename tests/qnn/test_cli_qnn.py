@@ -66,3 +66,39 @@ def test_values_measured_on_a_backend_are_calibrated(tmp_path):
     low, high = content["slope"]["interval"]
     assert low < content["slope"]["value"] < high
     assert np.array(content["measured"]) * content["slope"]["value"] == pytest.approx(content["raw"])
+
+
+def test_tables_idx_files_and_a_drawn_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (200, 3))
+    lines = [f"{a},{b},{c},{'abc'[a + b]}" for a, b, c in bits]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,z,kind", *lines]))
+    data = ("--data", tmp_path / "rows.csv")
+    done = run("train", *data, "--out", tmp_path / "m.json", "--plot", tmp_path / "loss.png")
+    assert done.exit_code == 0, done.output
+    assert "test 1.0000" in done.output
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    done = run("evaluate", tmp_path / "m.json", *data)
+    assert done.exit_code == 0, done.output
+    assert "1.0000" in done.output
+    with pytest.raises(ValueError, match="one readout, and this model has 3"):
+        run("evaluate", tmp_path / "m.json", *data, "--backend", "aer")
+    done = run("train", *data, "--classes", "a,c", "--out", tmp_path / "m.json")
+    assert "4 parameters on 3 data qubits" in done.output
+    images = np.zeros((40, 4, 4), dtype=np.uint8)
+    images[:20, :2] = 255
+    head = b"\0\0\x08\x03" + np.array(images.shape, dtype=">u4").tobytes()
+    (tmp_path / "my-images-idx3-ubyte").write_bytes(head + images.tobytes())
+    (tmp_path / "my-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x28" + bytes([3] * 20 + [6] * 20))
+    done = run("train", "--data", tmp_path / "my-images-idx3-ubyte", "--classes", "3,6", "--size", 2,
+               "--out", tmp_path / "m.json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "test 1.0000" in done.output
+
+
+def test_options_of_other_data_are_refused(tmp_path):
+    (tmp_path / "rows.csv").write_text("0,a\n1,b\n")
+    with pytest.raises(ValueError, match="--classes would have no effect"):
+        run("train", "--classes", "3,6")
+    with pytest.raises(ValueError, match="--size would have no effect"):
+        run("train", "--data", tmp_path / "rows.csv", "--size", 3)

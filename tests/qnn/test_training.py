@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
-from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4
+from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, parity_angles, plot_loss
 
 digits = load_digits_4x4(3, 6)
 
@@ -138,3 +138,13 @@ def test_backends_are_checked_before_training(knobs, message):
         model.fit(digits.X, digits.y)
     assert not rounds
     assert not hasattr(model, "theta_")
+
+
+def test_the_loss_is_drawn():
+    X, y = np.array([[0, 1], [1, 0]] * 20), np.array([0, 1] * 20)
+    model = QNNClassifier(solver="adam", max_iter=5, early_stopping=True, n_init=1, random_state=0).fit(X, y)
+    drawn = {line.get_label(): line.get_ydata() for line in plot_loss(model).axes[0].lines}
+    assert drawn["training"] == pytest.approx(model.loss_curve_)
+    assert drawn["validation"] == pytest.approx(model.validation_curve_)
+    with pytest.raises(ValueError, match="made from angles"):
+        plot_loss(QNNClassifier.from_angles(*parity_angles([1])))
