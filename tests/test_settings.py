@@ -13,7 +13,7 @@ from qcluster.device.prepare import Options
 from qcluster.learn.forest import RateForest
 from qcluster.learn.physics import PhysicalColumns
 from qcluster.qnn import ContractedReadout, DeviceReadout
-from qcluster.qnn.solvers import Settings
+from qcluster.qnn.training.solvers import Settings
 
 ROWS, RATES = np.random.default_rng(0).random((12, 21)), np.linspace(0.01, 0.2, 12)
 BITS, LABELS = np.array([[0, 1], [1, 0], [1, 1], [0, 0]]), [0, 1, 1, 0]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +26,13 @@ qnn_app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Data = Annotated[Path | None, typer.Option(help="Folder of PNG files by class, or .npz; default: two digits.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of PNG or JPEG files by class, .npz, idx images (labels beside them) or .csv; default: two digits."
+    ),
+]
+Classes = Annotated[str | None, typer.Option(help="Labels to keep of --data, such as 3,6; default: all.")]
 First = Annotated[int, typer.Option("--a", min=0, max=9, help="First digit.")]
 Second = Annotated[int, typer.Option("--b", min=0, max=9, help="Second digit.")]
 Size = Annotated[int, typer.Option(min=1, max=11, help="Pixels per side of your images: size squared data qubits.")]
@@ -33,7 +41,7 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training a
 Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
 Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
 Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling sequence.")]
-Mitigation = Annotated[str, typer.Option(help="readout or none.")]
+Mitigation = Annotated[str, typer.Option(help="rescale (calibrated on six training images), readout or none.")]
 
 
 @qnn_app.command()
@@ -41,6 +49,7 @@ def train(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Where the trained model goes.")] = Path("qnn.json"),
     data: Data = None,
+    classes: Classes = None,
     a: First = 3,
     b: Second = 6,
     size: Size = 4,
@@ -54,15 +63,18 @@ def train(
     shots: Shots = 2048,
     twirls: Twirls = 1,
     dd: Decoupling = None,
-    mitigation: Mitigation = "readout",
+    mitigation: Mitigation = "rescale",
     test_share: Share = 0.3,
     seed: Seed = 0,
+    plot: Annotated[Path | None, typer.Option(help="Draw the loss of every round into this file.")] = None,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
-    from qcluster.qnn import QNNClassifier, save_model
+    from sklearn.exceptions import ConvergenceWarning
+
+    from qcluster.qnn import QNNClassifier, plot_loss, save_model
 
     _check_used(context, data, backend)
-    taken = _data(data, a, b, size, encoding)
+    taken = _data(data, classes, a, b, size, encoding)
     rows, held = _split(taken, test_share, seed)
     model = QNNClassifier(
         ansatz, reps=reps, encoding=encoding, loss=loss, solver=solver, max_iter=max_iter, shots=shots,
@@ -73,10 +85,18 @@ def train(
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("training", total=None)
-        for told in model.iter_fit(taken.X[rows], taken.y[rows]):
-            total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
-            bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ConvergenceWarning)
+            for told in model.iter_fit(taken.X[rows], taken.y[rows]):
+                total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
+                bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+    for warning in caught:
+        console.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
+    if plot is not None:
+        drawn = BytesIO()
+        plot_loss(model).savefig(drawn, dpi=150, format=plot.suffix.lstrip(".") or "png")
+        write_whole(plot, drawn.getvalue())
     model.set_params(backend=None)
     console.print(
         f"{model.theta_.size} parameters on {model.ansatz_.n_data} data qubits; {len(rows)} samples to train, "
@@ -97,13 +117,14 @@ def evaluate(
     model_file: Annotated[Path, typer.Argument(help="A model that `qnn train` wrote.")],
     backend: Annotated[str | None, typer.Option(help="Backend to measure on; without it the exact values.")] = None,
     data: Data = None,
+    classes: Classes = None,
     a: First = 3,
     b: Second = 6,
     size: Size = 4,
     shots: Shots = 2048,
     twirls: Twirls = 1,
     dd: Decoupling = None,
-    mitigation: Mitigation = "readout",
+    mitigation: Mitigation = "rescale",
     literal: Annotated[bool, typer.Option("--literal", help="Run the circuit as trained, not the short one.")] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
@@ -116,12 +137,16 @@ def evaluate(
 
     _check_used(context, data, backend)
     model = load_model(model_file)
-    taken = _data(data, a, b, size, model.encoding)
+    taken = _data(data, classes, a, b, size, model.encoding)
     _, held = _split(taken, test_share, seed)
     X, y = taken.X[held], taken.y[held]
     if not set(np.unique(taken.y)) <= set(model.classes_):
         known, given = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(taken.y)))
         raise ValueError(f"the data must be of the model's classes, {known}; they are of {given}: see --a, --b, --data")
+    if backend is not None and len(model.classes_) > 2:
+        raise ValueError(
+            f"a backend evaluates one readout, and this model has {len(model.classes_)}: use readout(label) in Python"
+        )
     ideal = model.decision_function(X)
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
     table = Table("values", "accuracy", "contraction", "circuits", "shots")
@@ -136,11 +161,19 @@ def evaluate(
             found = model.measure(X)
             bar.update(task, total=1, completed=1)
         exact = ideal if literal or model.amplitude_ is None else ideal / model.amplitude_
-        slope = float(exact @ found.values / (exact @ exact))
+        values = found.values if found.raw is None else found.raw
+        slope = float(exact @ values / (exact @ exact))
         table.add_row(backend, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", str(found.n_circuits),
                       str(found.n_shots))  # fmt: skip
         content |= {"backend": backend, "measured": found.values.tolist(),
                     "standard_errors": found.standard_errors.tolist(), "contraction": slope}  # fmt: skip
+        if found.slope is not None:
+            low, high = found.slope.interval
+            content["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
+            content["raw"] = values.tolist()
+            note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
+            error = np.sqrt(np.mean((found.values - exact) ** 2))
+            console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]; rms error left {error:.3f}", markup=False)
     console.print(table)
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:
@@ -151,19 +184,29 @@ def _check_used(context: typer.Context, data: Path | None, backend: str | None) 
     """Refuse options that go with the other kind of samples, or with a backend where there is none."""
     if data is None:
         refuse(context, ["size"], "the digits have 4 x 4 pixels; it goes with --data")
+        refuse(context, ["classes"], "it goes with --data; the digits are chosen by --a and --b")
     else:
         refuse(context, ["a", "b"], "digits are chosen only without --data")
+        if data.suffix.lower() == ".csv":
+            refuse(context, ["size"], "the columns of a CSV are taken as they are; it goes with images")
     if backend is None:
         refuse(context, ["shots", "twirls", "dd", "mitigation", "literal"], "it goes with --backend")
 
 
-def _data(source: Path | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:
-    from qcluster.qnn import load_digits_4x4, load_images
+def _data(source: Path | None, classes: str | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:
+    from qcluster.qnn import load_csv, load_digits_4x4, load_idx, load_images
 
     grey = encoding == "angle"
     if source is None:
         return load_digits_4x4(a, b, threshold=None if grey else 8)
-    return load_images(source, size=size, threshold=None if grey else 0.5)
+    names: list[Any] | None = None if classes is None else [name.strip() for name in classes.split(",")]
+    if names is not None and not source.is_dir() and all(name.isdecimal() for name in names):
+        names = [int(name) for name in names]
+    if source.suffix.lower() == ".csv":
+        return load_csv(source, classes=names)
+    if "idx" in source.name and not source.is_dir():
+        return load_idx(source, classes=names, size=size, threshold=None if grey else 0.5)
+    return load_images(source, classes=names, size=size, threshold=None if grey else 0.5)
 
 
 def _split(data: LabelledBits, test_share: float, seed: int) -> tuple[Any, Any]:
@@ -181,4 +224,5 @@ def _execution(twirls: int, dd: str | None, mitigation: str) -> dict[str, Any]:
 
 
 def _accuracy(model: QNNClassifier, values: Any, y: Any) -> float:
-    return float((model.classes_[(values > 0).astype(int)] == y).mean())
+    places = (values > 0).astype(int) if values.ndim == 1 else values.argmax(axis=1)
+    return float((model.classes_[places] == y).mean())

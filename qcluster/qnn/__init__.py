@@ -6,16 +6,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qcluster.qnn.ansatz import Ansatz, Term
     from qcluster.qnn.classifier import QNNClassifier
-    from qcluster.qnn.data import (
-        LabelledBits,
-        images_to_bits,
-        load_digits_4x4,
-        load_images,
-        subset_majority,
-        subset_parity,
-    )
+    from qcluster.qnn.data import LabelledBits, images_to_bits, load_digits_4x4, subset_majority, subset_parity
     from qcluster.qnn.device import DeviceReadout
-    from qcluster.qnn.measured import ContractedReadout, Readouts
+    from qcluster.qnn.explicit import majority_angles, parity_angles, reed_muller_angles
+    from qcluster.qnn.figure import plot_loss
+    from qcluster.qnn.images import load_csv, load_idx, load_images
+    from qcluster.qnn.measured import ContractedReadout, Readouts, Slope
     from qcluster.qnn.storage import load_model, save_model
 
 _HOMES = {
@@ -25,11 +21,18 @@ _HOMES = {
     "LabelledBits": "data",
     "QNNClassifier": "classifier",
     "Readouts": "measured",
+    "Slope": "measured",
     "Term": "ansatz",
     "images_to_bits": "data",
+    "load_csv": "images",
     "load_digits_4x4": "data",
-    "load_images": "data",
+    "load_idx": "images",
+    "load_images": "images",
     "load_model": "storage",
+    "majority_angles": "explicit",
+    "parity_angles": "explicit",
+    "plot_loss": "figure",
+    "reed_muller_angles": "explicit",
     "save_model": "storage",
     "subset_majority": "data",
     "subset_parity": "data",
@@ -43,11 +46,18 @@ __all__ = [
     "LabelledBits",
     "QNNClassifier",
     "Readouts",
+    "Slope",
     "Term",
     "images_to_bits",
+    "load_csv",
     "load_digits_4x4",
+    "load_idx",
     "load_images",
     "load_model",
+    "majority_angles",
+    "parity_angles",
+    "plot_loss",
+    "reed_muller_angles",
     "save_model",
     "subset_majority",
     "subset_parity",

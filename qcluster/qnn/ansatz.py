@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
 
-import numpy as np
-import numpy.typing as npt
-
 Layer = tuple[str, str]
 """(data Pauli, readout Pauli), one letter each, such as `("Z", "X")`."""
 
@@ -169,45 +166,15 @@ def reed_muller(n_data: int, degree: int) -> Ansatz:
     return Ansatz(n_data, tuple(Term(s, "1" * len(s), "X") for s in subsets))
 
 
-def reed_muller_angles(truth: npt.ArrayLike) -> tuple[Ansatz, npt.NDArray[np.float64]]:
-    """Write a Boolean function as a circuit: f = +1 where the function is true, -1 where it is false.
-
-    Args:
-        truth: (2**n,) bool. Entry k is the value on the bits of k, bit j = (k >> j) & 1.
-
-    Returns:
-        The full-degree ansatz and its angles: a_S pi/2, with a_S the Reed-Muller coefficients (sums modulo 2), and
-        the bias pi/4 of the right sign. 2**n gates: only for small n.
-
-    Example:
-        >>> ansatz, theta = reed_muller_angles([False, True, True, False])   # XOR
-        >>> [term.qubits for term, angle in zip(ansatz.terms, theta) if angle]
-        [(), (0,), (1,)]
-    """
-    coefficients = np.array(truth, dtype=bool)
-    n = coefficients.size.bit_length() - 1
-    if coefficients.ndim != 1 or coefficients.size != 1 << n or n < 1:
-        raise ValueError(f"truth must have 2**n entries, n >= 1; got shape {coefficients.shape}")
-    table = coefficients.reshape((2,) * n)
-    for axis in range(n):
-        zero, one = np.moveaxis(table, axis, 0)
-        one ^= zero
-    ansatz = reed_muller(n, n)
-    chosen = [coefficients[sum(1 << q for q in term.qubits)] for term in ansatz.terms]
-    theta = np.where(chosen, np.pi / 2, 0.0)
-    theta[0] += np.pi / 4
-    return ansatz, theta
-
-
 def build(
-    ansatz: str | Sequence[Layer] | Callable[[int], Ansatz], n_data: int, *, reps: int = 1, bias: bool = True
+    ansatz: str | Ansatz | Sequence[Layer] | Callable[[int], Ansatz], n_data: int, *, reps: int = 1, bias: bool = True
 ) -> Ansatz:
     """Turn what `QNNClassifier(ansatz=...)` accepts into an `Ansatz`.
 
     Args:
         ansatz: "zx", "zx-xx", "tfq" (XX then ZZ on a minus state, X measured, as in the TensorFlow Quantum
-            tutorial), "reed-muller" (reps is then the degree; it always has the bias), a list of layers, or a function
-            of n_data.
+            tutorial), "reed-muller" (reps is then the degree; it always has the bias), a list of layers, an `Ansatz`
+            of that width, or a function of n_data.
         n_data: Number of data qubits.
         reps: Repetitions of the layers, or the degree.
         bias: Whether to append a bias gate (along Z for "tfq", where one along X would change nothing).
@@ -216,6 +183,10 @@ def build(
         >>> build("tfq", 16, bias=False).n_parameters
         32
     """
+    if isinstance(ansatz, Ansatz):
+        if ansatz.n_data != n_data:
+            raise ValueError(f"the ansatz must have the {n_data} data qubits of the rows; got {ansatz.n_data}")
+        return ansatz
     if callable(ansatz):
         made = ansatz(n_data)
         if not isinstance(made, Ansatz) or made.n_data != n_data:

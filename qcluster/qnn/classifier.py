@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,18 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
 from qcluster.qnn.encoding import Inputs, Kind
-from qcluster.qnn.losses import LOSSES
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.problem import Problem
+from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
-from qcluster.qnn.solvers import SOLVERS, Settings, Solver
-from qcluster.qnn.training import Progress, train
+from qcluster.qnn.training.classes import SHARPNESS, ClassesProblem
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
+from qcluster.qnn.training.train import Outcome, Patience, Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -37,19 +41,23 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
     it on a machine as a test load whose ideal answer is known.
 
-    Two classes only; wrap it in `sklearn.multiclass.OneVsRestClassifier` for more. `predict_proba` is Born's rule,
-    (1 + f) / 2: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+    More than two classes get a readout each, trained together; the largest f wins, and `readout` gives each as a
+    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for more than two classes the softmax that
+    was trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
-        ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, or a function
-            n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
+        ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
+            or a function n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
         reps: Repetitions of the layers; the degree for "reed-muller".
         bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates.
         encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
-            complex amplitudes, superposed or entangled).
+            complex amplitudes, superposed or entangled). It may be changed after fit: angles trained on superpositions
+            classify strings.
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
-        loss: "squared", "linear", "hinge" or "log", of the margin y f.
+        loss: "squared", "linear", "hinge" or "log", of the margin y f; summed over the readouts (one-vs-rest) if there
+            are more than two classes, where "softmax" takes the cross-entropy of the classes. "auto" is squared for
+            two classes and softmax for more.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
         learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
@@ -65,25 +73,36 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             `predict` and `score` then measure.
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
-        execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation, ...
+        execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
+            "readout" or "none"), ...
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
         warm_start: Whether fit starts from the parameters of the last one.
+        class_weight: None, "balanced", or {label: factor} of the weights of its rows.
+        early_stopping: Whether a share of the rows is set aside, and a start ends when its mean loss on them has not
+            fallen by `tol` for `n_iter_no_change` rounds; the parameters of its lowest are kept.
+        validation_fraction: The share set aside, of each class.
+        n_iter_no_change: Rounds.
+        tol: Mean loss.
+        callback: Called with `Progress` after every round; a true return value ends training there, with the best
+            start finished. lbfgs and cobyla run a start to its end before they report its rounds.
 
     Attributes:
-        classes_: (2,) labels.
+        classes_: (k,) labels.
         ansatz_: The `Ansatz` of the literal circuit.
-        theta_: (n_parameters,) angles.
+        theta_: (n_parameters,) angles; (k, n_parameters) for more than two classes.
         threshold_: (n,) cuts used for "basis".
-        phases_: (n,) the phi_i; None where the model is no sine perceptron.
+        phases_: (n,) the phi_i; None where the model is no sine perceptron, or more than one.
         amplitude_: R; None likewise.
-        loss_curve_: (rounds,) losses of the best start; one figure for lbfgs and cobyla.
+        loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
+        validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
         n_iter_: Rounds of the best start.
         n_circuits_: Circuits run on a backend during fit.
         n_shots_: Shots of them.
         contraction_: Slope of the measured over the exact decision values at the end of training on a backend; 1.0
             after exact training.
+        calibration_: Up to six training inputs whose measured values give the slope of `measure`.
         n_features_in_: Features seen in fit.
 
     Example:
@@ -94,15 +113,18 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         True
     """
 
+    loss_curve_: Vector
+    n_iter_: int
+
     def __init__(
         self,
-        ansatz: str | Sequence[Layer] | Callable[[int], Ansatz] = "zx",
+        ansatz: str | Ansatz | Sequence[Layer] | Callable[[int], Ansatz] = "zx",
         *,
         reps: int = 1,
         bias: bool = True,
         encoding: str = "basis",
         threshold: float | None = None,
-        loss: str = "squared",
+        loss: str = "auto",
         solver: str = "auto",
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -117,6 +139,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         compress: bool = True,
         random_state: int | np.random.RandomState | None = None,
         warm_start: bool = False,
+        class_weight: Mapping[Any, float] | str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callback: Callable[[Progress], object] | None = None,
     ) -> None:
         self.ansatz = ansatz
         self.reps = reps
@@ -138,6 +166,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.compress = compress
         self.random_state = random_state
         self.warm_start = warm_start
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callback = callback
 
     @classmethod
     def paper(cls, **changes: Any) -> QNNClassifier:
@@ -148,12 +182,49 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         preset = {"ansatz": "zx-xx", "reps": 3, "bias": False, "loss": "linear", "solver": "sgd", "n_init": 1}
         return cls(**{**preset, **changes})
 
+    @classmethod
+    def from_angles(
+        cls, ansatz: Ansatz, theta: npt.ArrayLike, *, classes: npt.ArrayLike = (0, 1), **parameters: Any
+    ) -> QNNClassifier:
+        """Make a fitted classifier of given angles, without training; see `qcluster.qnn.explicit` for some.
+
+        Args:
+            ansatz: The gates.
+            theta: (n_parameters,) their angles.
+            classes: (2,) labels of negative and positive f, in ascending order.
+            **parameters: Those of the constructor, such as encoding or backend.
+
+        Example:
+            >>> from qcluster.qnn import reed_muller_angles
+            >>> xor = QNNClassifier.from_angles(*reed_muller_angles([False, True, True, False]), classes=["no", "yes"])
+            >>> xor.predict([[0, 1], [1, 1]]).tolist()
+            ['yes', 'no']
+        """
+        model = cls(ansatz, **parameters)
+        samples.check_parameters(model)
+        angles, labels = np.asarray(theta, dtype=np.float64), np.asarray(classes)
+        if angles.shape != (ansatz.n_parameters,) or not np.isfinite(angles).all():
+            raise ValueError(f"theta must be finite, shape ({ansatz.n_parameters},); got {angles.tolist()}")
+        if labels.shape != (2,) or not labels[0] < labels[1]:
+            raise ValueError(f"classes must be two labels in ascending order; got {labels.tolist()}")
+        model.ansatz_, model.theta_, model.classes_ = ansatz, angles, labels
+        model.n_features_in_ = 1 << ansatz.n_data if model.encoding == "state" else ansatz.n_data
+        if model.encoding == "basis":
+            model.threshold_ = np.full(ansatz.n_data, 0.5 if model.threshold is None else float(model.threshold))
+        model.loss_curve_, model.validation_curve_, model.n_iter_ = np.zeros(0), np.zeros(0), 0
+        model.n_circuits_, model.n_shots_, model.contraction_ = 0, 0, 1.0
+        rng = np.random.default_rng(check_random_state(model.random_state).randint(2**31))
+        kinds: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
+        model.calibration_ = drawn_rows(ansatz, angles, kinds[model.encoding], rng)
+        model._describe()
+        return model
+
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> QNNClassifier:
         """Train on labelled rows.
 
         Args:
             X: (samples, n_features).
-            y: (samples,) two distinct labels.
+            y: (samples,) labels, two distinct ones or more.
             sample_weight: (samples,) not negative; rows of weight 0 are left out.
         """
         for _ in self.iter_fit(X, y, sample_weight):
@@ -163,48 +234,170 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def iter_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Iterator[Progress]:
-        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends."""
+        """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        inputs, rows, signs, weights = samples.prepare(self, X, y, sample_weight)
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
+        if self.backend is not None:
+            self._check_backend()
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
         form: Form = measured or self._exact(inputs.kind)
-        problem = Problem(form, inputs, rows, signs, weights, LOSSES[self.loss])
-        outcome = yield from train(problem, self._starts(rng), *self._solver(), rng)
-        self.theta_, self.n_iter_, self.loss_curve_ = outcome.theta, outcome.n_iter, outcome.losses
-        self._finish(inputs, measured)
+        problem, patience = self._set_aside(self._problem(form, inputs, rows, targets, weights), targets, rng)
+        training = Training(problem, self._starts(rng), *self._solver(), rng, patience=patience, callback=self.callback)
+        try:
+            yield from training
+        finally:
+            # Also where the caller breaks off or a job fails: what was trained until then is a model.
+            if training.outcome is not None:
+                self._take(training.outcome, inputs, measured, rng)
+        if training.outcome is not None and not training.outcome.converged and not training.stopped:
+            warnings.warn(
+                f"the solver {samples.chosen_solver(self)} stopped at max_iter before it converged, after "
+                f"{self.n_iter_} rounds: raise max_iter",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+
+    def partial_fit(
+        self,
+        X: npt.ArrayLike,
+        y: npt.ArrayLike,
+        classes: npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
+    ) -> QNNClassifier:
+        """Go on by one pass over these rows, from where the last call (or fit) ended; "auto" means sgd here.
+
+        Args:
+            X: (samples, n_features).
+            y: (samples,) labels among `classes`.
+            classes: (k,) all labels, needed in the first call if y lacks some of them.
+            sample_weight: (samples,) not negative.
+
+        Raises:
+            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels not in classes_.
+
+        Example:
+            >>> model = QNNClassifier(random_state=0)
+            >>> for bits, label in (([0, 0, 1], "no"), ([1, 1, 0], "yes")):
+            ...     model = model.partial_fit([bits], [label], classes=["no", "yes"])
+            >>> model.n_iter_
+            2
+        """
+        name = "sgd" if self.solver == "auto" else self.solver
+        if name in ("lbfgs", "cobyla"):
+            raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        begun = hasattr(self, "theta_")
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
+        if not begun:
+            self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
+        measured = self._measured(rng) if self.train_on == "backend" else None
+        problem = self._problem(measured or self._exact(inputs.kind), inputs, rows, targets, weights)
+        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, self._size())
+        done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
+        solver, settings = self._solver(name)
+        training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
+        for _ in training:
+            pass
+        if training.outcome is not None:
+            self._take(training.outcome, inputs, measured, rng)
+        self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
+        return self
 
     def decision_function(self, X: npt.ArrayLike) -> Vector:
-        """Return f, (samples,), positive for classes_[1]: exact, or measured if there is a backend."""
-        if self.backend is not None:
-            return self.measure(X).values
-        inputs = samples.encode(self, X)
-        return self._exact(inputs.kind).forward(self.theta_, inputs, gradient=False)[0]
+        """Return f: exact, or measured if there is a backend.
+
+        Returns:
+            (samples,), positive for classes_[1]; (samples, k) for more than two classes, the largest one wins.
+        """
+        if self.backend is None:
+            inputs = samples.encode(self, X)
+            form = self._exact(inputs.kind)
+            found = [form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)]
+        elif len(self.classes_) == 2:
+            found = [self.measure(X).values]
+        else:
+            draws = check_random_state(self.random_state)
+            seeded = [self.readout(label).set_params(random_state=draws.randint(2**31)) for label in self.classes_]
+            found = [one.measure(X).values for one in seeded]
+        return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
+
+    def readout(self, label: Any) -> QNNClassifier:
+        """Return the readout of one class as a fitted classifier of False and True, to measure, compress or draw.
+
+        Args:
+            label: One of classes_.
+
+        Example:
+            >>> many = QNNClassifier(random_state=0).fit([[0, 0], [0, 1], [1, 0]], ["a", "b", "c"])
+            >>> many.readout("c").predict([[1, 0], [0, 1]])
+            array([ True, False])
+        """
+        check_is_fitted(self)
+        places = np.flatnonzero(self.classes_ == label)
+        if not len(places):
+            raise ValueError(f"label must be among {self.classes_.tolist()}; got {label!r}")
+        theta = self.theta_
+        if len(self.classes_) == 2 and places[0] == 0:
+            raise ValueError(f"two classes share one readout, that of {self.classes_[1]!r}; got {label!r}")
+        one: QNNClassifier = clone(self).set_params(class_weight=None)
+        one._copy_fitted(self)
+        one.classes_ = np.array([False, True])
+        one.ansatz_, one.theta_ = self.ansatz_, theta if theta.ndim == 1 else theta[places[0]]
+        one._describe()
+        return one
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
-        """Measure f on the backend: distinct rows once, all circuits in one batch."""
+        """Measure f on the backend: distinct rows once, all circuits in one batch.
+
+        With `execution={"mitigation": "rescale"}`, the default on machines, the batch holds the training rows in
+        `calibration_` too (at most six circuits, whatever the number of rows); the values are divided by their slope,
+        which comes back with its interval and a check of its fit.
+
+        Raises:
+            ValueError: There are more than two classes: `readout` gives the classifier of one.
+        """
+        self._check_one_readout()
         inputs = samples.encode(self, X)
         distinct, rows = samples.distinct(inputs)
         ansatz, theta = self._for_backend(inputs.kind)
         rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        thetas = np.tile(theta, (len(distinct), 1))
-        found = self._source().measure(ansatz, thetas, distinct, shots=self.shots, rng=rng)
-        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows])
+        source = self._source()
+        rescaled = getattr(source, "mitigation", None) == "rescale"
+        known = self.calibration_
+        if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
+            known = drawn_rows(ansatz, theta, inputs.kind, rng)
+        batch = known.concat(distinct) if rescaled else distinct
+        found = source.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=self.shots, rng=rng)
+        if rescaled:
+            exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
+            found = rescale(found, exact, self.shots)
+        raw = None if found.raw is None else found.raw[rows]
+        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the label of each row, (samples,)."""
-        positive = self.decision_function(X) > 0
-        return np.asarray(self.classes_[positive.astype(int)])
+        f = self.decision_function(X)
+        return np.asarray(self.classes_[(f > 0).astype(int) if f.ndim == 1 else f.argmax(axis=1)])
 
     def predict_proba(self, X: npt.ArrayLike) -> Vector:
-        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes."""
-        f = np.clip(self.decision_function(X), -1, 1)
+        """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
+
+        For more than two classes, (samples, k): the softmax of the decision values times the factor of the training.
+        """
+        f = self.decision_function(X)
+        if f.ndim == 2:
+            from scipy.special import softmax
+
+            return np.asarray(softmax(SHARPNESS * f, axis=1))
+        f = np.clip(f, -1, 1)
         return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
 
     def circuit(self, x: npt.ArrayLike, *, literal: bool = False) -> QuantumCircuit:
         """Build the circuit of one row, as a backend gets it; `literal` gives the uncompressed one."""
         from qcluster.qnn import circuits
 
+        self._check_one_readout()
         inputs = samples.encode(self, np.asarray(x)[None, :])
         ansatz, theta = (self.ansatz_, self.theta_) if literal else self._for_backend(inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
@@ -216,14 +409,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ValueError: The model is no sine perceptron.
         """
         check_is_fitted(self)
+        self._check_one_readout()
         if self.encoding != "basis":
             raise ValueError(f"only models of bit strings can be compressed; the encoding is {self.encoding!r}")
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
-        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_"):
-            setattr(short, name, getattr(self, name))
-        short.contraction_ = self.contraction_
+        short._copy_fitted(self)
         short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
-        short.phases_, short.amplitude_ = self.phases_, 1.0
+        short._describe()
         return short
 
     def __sklearn_clone__(self) -> QNNClassifier:
@@ -233,43 +425,99 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         }
         return type(self)(**parameters, backend=self.backend)
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def _exact(self, kind: Kind) -> Form:
         return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
 
-    def _solver(self) -> tuple[Solver, Settings]:
-        name = samples.chosen_solver(self)
+    def _copy_fitted(self, other: QNNClassifier) -> None:
+        """Take over what was learnt beside the circuit and its angles."""
+        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
+                     "validation_curve_", "contraction_", "calibration_"):  # fmt: skip
+            if hasattr(other, name):
+                setattr(self, name, getattr(other, name))
+
+    def _check_one_readout(self) -> None:
+        check_is_fitted(self)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                f"{len(self.classes_)} classes have a readout each; readout(label) gives that of one of "
+                f"{self.classes_.tolist()}"
+            )
+
+    def _size(self) -> int:
+        """Count the angles of all readouts."""
+        return self.ansatz_.n_parameters * (len(self.classes_) if len(self.classes_) > 2 else 1)
+
+    def _problem(
+        self, form: Form, inputs: Inputs, rows: samples.Places, targets: samples.Places, weights: Vector
+    ) -> Problem | ClassesProblem:
+        if len(self.classes_) == 2:
+            loss = LOSSES["squared" if self.loss == "auto" else self.loss]
+            return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
+        chosen = "softmax" if self.loss == "auto" else self.loss
+        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen)
+
+    def _set_aside(
+        self, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
+    ) -> tuple[Problem | ClassesProblem, Patience | None]:
+        """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
+        if not self.early_stopping:
+            return problem, None
+        held = np.zeros(len(problem.rows), dtype=bool)
+        for target, label in enumerate(self.classes_):
+            places = np.flatnonzero(targets == target)
+            count = max(1, round(self.validation_fraction * len(places)))
+            if count >= len(places):
+                raise ValueError(
+                    f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
+                    f"of {label!r} with validation_fraction={self.validation_fraction}"
+                )
+            held[rng.permutation(places)[:count]] = True
+        patience = Patience(problem.only(held), self.n_iter_no_change, self.tol)
+        return problem.only(~held), patience
+
+    def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
+        many = len(self.classes_) > 2
+        self.theta_ = outcome.theta.reshape(len(self.classes_), -1) if many else outcome.theta
+        self.loss_curve_ = outcome.losses
+        self.n_iter_ = outcome.n_iter
+        self.validation_curve_ = outcome.validation
+        self._finish(inputs, measured, rng)
+
+    def _solver(self, name: str = "") -> tuple[Solver, Settings]:
+        name = name or samples.chosen_solver(self)
         chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
         solver, usual = SOLVERS[name]
+        if name == "lbfgs" and len(self.classes_) > 2:
+            usual = replace(usual, max_iter=2000)  # ten digits take about 1000
         return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
 
     def _starts(self, rng: np.random.Generator) -> list[Vector]:
         """Draw the starting points; training on a backend starts once."""
-        size = self.ansatz_.n_parameters
+        size = self._size()
         count = 1 if self.train_on == "backend" else self.n_init
         starts = [rng.normal(0, self.init_scale, size) for _ in range(count)]
         if self.warm_start and hasattr(self, "theta_"):
-            if len(self.theta_) != size:
-                raise ValueError(f"warm_start needs {size} parameters; the last fit left {len(self.theta_)}")
-            starts[0] = self.theta_
+            if self.theta_.size != size:
+                raise ValueError(f"warm_start needs {size} parameters; the last fit left {self.theta_.size}")
+            starts[0] = self.theta_.ravel()
         return starts
 
-    def _finish(self, inputs: Inputs, measured: MeasuredForm | None) -> None:
+    def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         """Set the fitted attributes that follow from theta_."""
         self.n_circuits_, self.n_shots_ = (measured.n_circuits, measured.n_shots) if measured else (0, 0)
         self.contraction_ = 1.0
-        if measured and measured.last_values is not None:
-            exact = self._exact(inputs.kind).forward(measured.last_theta, inputs, gradient=False)[0]
+        if measured and measured.last_values is not None and measured.last_inputs is not None:
+            exact = self._exact(inputs.kind).forward(measured.last_theta, measured.last_inputs, gradient=False)[0]
             self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
+        form = self._exact(inputs.kind)
+        f = np.array([form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)])
+        # One set of rows serves all readouts: those where f is large over all of them.
+        self.calibration_ = calibration_rows(inputs, f[0] if len(f) == 1 else np.sqrt((f**2).mean(axis=0)), rng)
         self._describe()
 
     def _describe(self) -> None:
         self.phases_, self.amplitude_ = None, None
-        if self.encoding == "basis" and self.ansatz_.is_sine:
+        if self.encoding == "basis" and self.ansatz_.is_sine and self.theta_.ndim == 1:
             found = phases(self.ansatz_, self.theta_)
             self.phases_, self.amplitude_ = found.phases, found.amplitude
 
@@ -287,6 +535,14 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn.device import DeviceReadout
 
         return DeviceReadout(self.backend, **(self.execution or {}))
+
+    def _check_backend(self) -> None:
+        """Refuse a backend or options that do not exist before training, not after it."""
+        from qcluster.qnn.device import DeviceReadout
+
+        source = self._source()
+        if isinstance(source, DeviceReadout):
+            source.check()
 
     def _measured(self, rng: np.random.Generator) -> MeasuredForm:
         """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""

@@ -1,13 +1,14 @@
-"""Make labelled bit strings: small digits, Boolean functions of a subset of bits, and the user's own images."""
+"""Make labelled bit strings: small digits, images cut into bits, Boolean functions of a subset of bits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from qcluster.core.checks import check_real
 
 
 @dataclass(frozen=True)
@@ -101,55 +102,13 @@ def images_to_bits(
     return LabelledBits(X[keep], y[keep], int((~keep).sum()))
 
 
-def load_images(
-    path: str | Path,
-    *,
-    size: int = 4,
-    threshold: float | None = 0.5,
-    duplicates: Literal["keep", "drop_contradictory"] = "keep",
-) -> LabelledBits:
-    """Load the user's images from a folder or a numpy file.
-
-    Args:
-        path: A folder with one subfolder of PNG files per class, or an .npz file with arrays `images`
-            (samples, height, width) in [0, 1] or 0..255, and `labels`.
-        size: As in `images_to_bits`.
-        threshold: As in `images_to_bits`.
-        duplicates: As in `images_to_bits`.
-
-    Raises:
-        ValueError: Nothing to read, or images of different shapes.
-    """
-    source = Path(path)
-    if source.is_dir():
-        files = sorted(source.glob("*/*.png"))
-        if not files:
-            raise ValueError(f"a folder of images needs one subfolder of PNG files per class; found none in {source}")
-        pixels = [_grey(file) for file in files]
-        shapes = {image.shape for image in pixels}
-        if len(shapes) > 1:
-            raise ValueError(f"images must have one shape; got {sorted(shapes)}")
-        images, labels = np.array(pixels), np.array([file.parent.name for file in files])
-    else:
-        with np.load(source, allow_pickle=False) as archive:
-            missing = {"images", "labels"} - set(archive.files)
-            if missing:
-                raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
-            images, labels = archive["images"], archive["labels"]
-        if np.issubdtype(images.dtype, np.integer):
-            images = images / 255
-    return images_to_bits(images, labels, size=size, threshold=threshold, duplicates=duplicates)
-
-
-def _grey(file: Path) -> npt.NDArray[np.float64]:
-    from matplotlib.image import imread
-
-    image = np.asarray(imread(file), dtype=np.float64)
-    return image if image.ndim == 2 else image[..., :3].mean(axis=-1) if image.shape[-1] >= 3 else image[..., 0]
-
-
 def subset_parity(
-    n_bits: int, n_samples: int, *, subset: npt.ArrayLike | None = None, seed: int | np.random.Generator | None = None
+    n_bits: int,
+    n_samples: int,
+    *,
+    subset: npt.ArrayLike | None = None,
+    label_noise: float = 0.0,
+    seed: int | np.random.Generator | None = None,
 ) -> LabelledBits:
     """Draw bit strings labelled by the parity of some of their bits: solvable by one ZX layer, hard to train.
 
@@ -157,6 +116,7 @@ def subset_parity(
         n_bits: Length of the strings.
         n_samples: How many to draw, uniformly, with repeats.
         subset: (n_bits,) bool, the bits that count; None draws a non-empty one.
+        label_noise: Probability with which each label is turned over, by itself; at most 0.5.
         seed: Seed or generator.
 
     Example:
@@ -166,11 +126,16 @@ def subset_parity(
     rng = np.random.default_rng(seed)
     chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
     bits = rng.integers(0, 2, (n_samples, n_bits))
-    return LabelledBits(bits.astype(np.float64), bits[:, chosen].sum(axis=1) % 2)
+    return _noisy(bits, bits[:, chosen].sum(axis=1) % 2, label_noise, rng)
 
 
 def subset_majority(
-    n_bits: int, n_samples: int, *, subset: npt.ArrayLike | None = None, seed: int | np.random.Generator | None = None
+    n_bits: int,
+    n_samples: int,
+    *,
+    subset: npt.ArrayLike | None = None,
+    label_noise: float = 0.0,
+    seed: int | np.random.Generator | None = None,
 ) -> LabelledBits:
     """Draw bit strings labelled 1 where more than half of some of their bits are 1.
 
@@ -178,6 +143,7 @@ def subset_majority(
         n_bits: Length of the strings.
         n_samples: How many to draw, uniformly, with repeats.
         subset: (n_bits,) bool, the bits that count; None draws one of odd size, so that there are no ties.
+        label_noise: Probability with which each label is turned over, by itself; at most 0.5.
         seed: Seed or generator.
 
     Example:
@@ -190,10 +156,18 @@ def subset_majority(
     if subset is None and chosen.sum() % 2 == 0:
         chosen[rng.choice(np.flatnonzero(chosen))] = False
     bits = rng.integers(0, 2, (n_samples, n_bits))
-    return LabelledBits(bits.astype(np.float64), (2 * bits[:, chosen].sum(axis=1) > chosen.sum()).astype(int))
+    return _noisy(bits, (2 * bits[:, chosen].sum(axis=1) > chosen.sum()).astype(np.int64), label_noise, rng)
 
 
 def _subset(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     chosen = rng.random(n_bits) < 0.5
     chosen[rng.integers(n_bits)] = True
     return chosen
+
+
+def _noisy(
+    bits: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], noise: float, rng: np.random.Generator
+) -> LabelledBits:
+    # Drawn after the strings, so that one seed gives the same strings under any noise.
+    turned = rng.random(len(labels)) < check_real("label_noise", noise, 0, 0.5)
+    return LabelledBits(bits.astype(np.float64), labels ^ turned)

@@ -49,8 +49,9 @@ class DeviceReadout:
     """Whether the copies flip the readout at random before it is measured; needs more than one."""
     dd: str | None = None
     """Dynamical decoupling sequence, as in `qcluster.execute`."""
-    mitigation: str = "readout"
-    """readout: undo the published readout error of the measured qubit; none: raw counts."""
+    mitigation: str = "rescale"
+    """none: raw counts; readout: undo the published readout error of the measured qubit; rescale: that, and
+    `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope."""
     layouts: int = 5
     """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
     mode: str = "batch"
@@ -62,10 +63,17 @@ class DeviceReadout:
     def __post_init__(self) -> None:
         from qcluster.device.prepare import Options
 
-        check_choice("mitigation", self.mitigation, ("readout", "none"))
+        check_choice("mitigation", self.mitigation, ("rescale", "readout", "none"))
         check_whole("layouts", self.layouts, 1)
         twirls = check_whole("twirls", self.twirls, 1)
         Options(twirls, twirls, self.measure_twirl, dd=self.dd, mode=self.mode)  # type: ignore[arg-type]
+
+    def check(self) -> None:
+        """Find the machine, and raise what `qcluster.execute` would if there is none of this name."""
+        if self.execute is None:
+            from qcluster.device.machines.machine import find_machine
+
+            find_machine(self.backend)
 
     def measure(
         self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator

@@ -34,6 +34,14 @@ class Inputs:
         """Pick rows."""
         return Inputs(self.kind, self.array[rows])
 
+    def concat(self, others: Inputs) -> Inputs:
+        """Join two batches of one kind and width, these first."""
+        if (self.kind, self.n_data) != (others.kind, others.n_data):
+            raise ValueError(
+                f"batches must be alike; got {self.kind} on {self.n_data} qubits and {others.kind} on {others.n_data}"
+            )
+        return Inputs(self.kind, np.concatenate([self.array, others.array]))
+
     def vectors(self) -> npt.NDArray[np.complex128]:
         """Write every input as a state vector, (batch, 2**n) complex, bit j of the index = qubit j."""
         if self.kind == "state":

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_real
+from qcluster.core.checks import check_choice, check_real
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import exact_form
@@ -19,22 +19,58 @@ _SHIFT = np.pi / 4
 
 
 @dataclass(frozen=True)
+class Slope:
+    """Hold the slope of measured over exact decision values, fitted on rows whose exact values are known.
+
+    Example:
+        >>> Slope(0.5, 0.01, (0.474, 0.526), 0.012, 0.4, 6).fits
+        True
+    """
+
+    value: float
+    """Measured / exact, through the origin."""
+    standard_error: float
+    """From the shots, widened where the rows scatter more than they explain."""
+    interval: tuple[float, float]
+    """95 % interval, Student's for n_circuits - 1 degrees of freedom."""
+    residual: float
+    """Root mean square of measured - value * exact."""
+    p_value: float
+    """Chance that shots alone scatter the rows as far from the line: small where one slope is not the whole story."""
+    n_circuits: int
+    """Calibration circuits that it cost, before twirling."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether one slope describes the rows: clear of zero, and no scatter beyond the shots at the 1 % level."""
+        return self.interval[0] > 0 and self.p_value >= 0.01
+
+
+@dataclass(frozen=True)
 class Readouts:
     """Hold measured decision values of a batch of circuits."""
 
     values: Vector
-    """(batch,) estimates of f; readout mitigation may carry them a little beyond [-1, 1]."""
+    """(batch,) estimates of f; mitigation may carry them a little beyond [-1, 1]."""
     standard_errors: Vector
-    """(batch,) from the number of shots."""
+    """(batch,) from the number of shots, and from the slope where values are rescaled."""
     n_circuits: int
-    """Circuits asked for, before twirling."""
+    """Circuits asked for, before twirling, with those of the calibration."""
     n_shots: int
     """Shots over all of them."""
+    slope: Slope | None = None
+    """What rescaling divided by; None without it."""
+    raw: Vector | None = None
+    """(batch,) values before rescaling; None where they were not rescaled."""
 
 
 @runtime_checkable
 class ReadoutSource(Protocol):
-    """Say what a machine must do for the classifier: measure f of many circuits in one batch."""
+    """Say what a machine must do for the classifier: measure f of many circuits in one batch.
+
+    A source with an attribute `mitigation` equal to "rescale" asks the classifier to calibrate what it measures; see
+    `qcluster.qnn.rescale`.
+    """
 
     def measure(
         self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
@@ -59,8 +95,11 @@ class ContractedReadout:
 
     contraction: float
     """Factor in (0, 1]."""
+    mitigation: str = "none"
+    """none, or rescale: `QNNClassifier.measure` then measures calibration rows and divides by their slope."""
 
     def __post_init__(self) -> None:
+        check_choice("mitigation", self.mitigation, ("rescale", "none"))
         check_real("contraction", self.contraction, 0, 1, open_low=True)
 
     def measure(
@@ -95,6 +134,7 @@ class MeasuredForm:
         self.n_circuits = 0
         self.n_shots = 0
         self.last_theta = np.zeros(ansatz.n_parameters)
+        self.last_inputs: Inputs | None = None
         self.last_values: Vector | None = None
 
     def forward(
@@ -115,7 +155,7 @@ class MeasuredForm:
         self.n_circuits += found.n_circuits
         self.n_shots += found.n_shots
         table = found.values.reshape(len(shifts), len(inputs))
-        self.last_theta, self.last_values = theta, table[0]
+        self.last_theta, self.last_inputs, self.last_values = theta, inputs, table[0]
         slopes = table[1::2] - table[2::2]
 
         def pullback(cotangent: Vector) -> Vector:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
+from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
-from qcluster.qnn.losses import LOSSES
-from qcluster.qnn.solvers import SOLVERS
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.solvers import SOLVERS
 
 Vector = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 _CHOICES = {
     "encoding": ("basis", "angle", "state"),
-    "loss": tuple(LOSSES),
+    "loss": ("auto", *LOSSES, "softmax"),
     "solver": ("auto", *SOLVERS),
     "gradient": ("auto", "adjoint", "shift"),
     "train_on": ("exact", "backend"),
@@ -41,41 +44,62 @@ class Classifier(Protocol):
     gradient: str
     backend: Any
     train_on: str
+    class_weight: Any
+    early_stopping: bool
+    validation_fraction: float
+    tol: float
+    callback: Any
     classes_: npt.NDArray[Any]
     n_features_in_: int
     threshold_: Vector
+    ansatz_: Ansatz
 
 
 def prepare(
-    model: Classifier, X: npt.ArrayLike, y: Any, sample_weight: npt.ArrayLike | None
-) -> tuple[Inputs, Places, Vector, Vector]:
+    model: Classifier,
+    X: npt.ArrayLike,
+    y: Any,
+    sample_weight: npt.ArrayLike | None,
+    *,
+    classes: npt.ArrayLike | None = None,
+    go_on: bool = False,
+) -> tuple[Inputs, Places, Places, Vector]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
+    Args:
+        model: The estimator.
+        X: Its rows.
+        y: Their labels.
+        sample_weight: Their weights; those of the classes come on top.
+        classes: All labels, where y may lack some.
+        go_on: Whether the model keeps its classes, features and thresholds; for `partial_fit`.
+
     Returns:
-        The distinct inputs; the input, sign and weight of each sample, rows of weight 0 left out.
+        The distinct inputs; the input, class (its place in classes_) and weight of each sample, rows of weight 0 left
+        out.
     """
     check_parameters(model)
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
-    rows, labels = _validate(model, X, y)
+    rows, labels = _validate(model, X, y, reset=not go_on)
     check_classification_targets(labels)
-    classes = unique_labels(labels)
-    if len(classes) == 1:
-        raise ValueError(f"QNNClassifier needs two classes; got one class, {classes[0]!r}")
-    if len(classes) > 2:
-        raise ValueError(
-            "Only binary classification is supported. The type of the target is multiclass: "
-            f"got {len(classes)} labels; see sklearn.multiclass.OneVsRestClassifier"
-        )
+    known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
+    if len(known) == 1:
+        raise ValueError(f"QNNClassifier needs two classes or more; got one class, {known[0]!r}")
+    if len(known) == 2 and model.loss == "softmax":
+        raise ValueError("the softmax loss needs more than two classes; two take squared, linear, hinge or log")
+    if not np.isin(labels, known).all():
+        raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
     if not weights.any():
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
-    model.classes_ = classes
-    if model.encoding == "basis":
+    weights = weights * _class_weights(model.class_weight, known, labels)
+    model.classes_ = known
+    if model.encoding == "basis" and not go_on:
         model.threshold_ = _thresholds(model.threshold, rows, weights)
     inputs, places = distinct(_to_inputs(model, rows))
-    return inputs, places, np.where(labels == classes[1], 1.0, -1.0), weights
+    return inputs, places, np.searchsorted(known, labels), weights
 
 
 def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
@@ -103,18 +127,22 @@ def check_parameters(model: Classifier) -> None:
     """Refuse parameters that do not exist or do not go together."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(model, name), allowed)
-    for name in ("n_init", "shots"):
+    for name in ("n_init", "shots", "n_iter_no_change"):
         check_whole(name, getattr(model, name), 1)
     for name in ("max_iter", "batch_size"):
         if getattr(model, name) is not None:
             check_whole(name, getattr(model, name), 1)
     check_whole("reps", model.reps, 0)
     check_real("init_scale", model.init_scale, 0)
+    check_real("tol", model.tol, 0)
+    check_real("validation_fraction", model.validation_fraction, 0, 1, open_low=True)
+    if model.callback is not None and not callable(model.callback):
+        raise ValueError(f"callback must be callable or None; got {model.callback!r}")
     if model.learning_rate is not None:
         check_real("learning_rate", model.learning_rate, 0, open_low=True)
     if model.threshold is not None:
         check_real("threshold", model.threshold, -inf)
-    for name in ("bias", "compress", "warm_start"):
+    for name in ("bias", "compress", "warm_start", "early_stopping"):
         check_flag(name, getattr(model, name))
     on_backend = model.train_on == "backend"
     solver = chosen_solver(model)
@@ -129,25 +157,50 @@ def check_parameters(model: Classifier) -> None:
         raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
 
 
-def _validate(model: Classifier, X: npt.ArrayLike, y: Any = None) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Vector:
+    """Give the factor of each sample by its class, (samples,), positive."""
+    present = np.unique(labels)
+    if isinstance(class_weight, Mapping) and not set(class_weight) <= set(known.tolist()):
+        raise ValueError(f"class_weight must name labels among {known.tolist()}; got {list(class_weight)}")
+    chosen = class_weight
+    if isinstance(class_weight, Mapping):
+        chosen = {label: factor for label, factor in class_weight.items() if label in present}
+    factors = np.asarray(compute_class_weight(chosen, classes=present, y=labels), dtype=np.float64)
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise ValueError(f"class_weight must hold positive factors; got {class_weight!r}")
+    return np.asarray(factors[np.searchsorted(present, labels)])
+
+
+def _validate(
+    model: Classifier, X: npt.ArrayLike, y: Any = None, *, reset: bool = True
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Check rows (and labels, in fit); complex amplitudes pass only as states, which scikit-learn does not know."""
     fitting = y is not None
     if model.encoding != "state":
         if fitting:
-            rows, labels = validate_data(model, X, y, dtype=np.float64)
+            rows, labels = validate_data(model, X, y, dtype=np.float64, reset=reset)
             return rows, labels
+        if hasattr(model, "ansatz_") and model.n_features_in_ != model.ansatz_.n_data:
+            return _of_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
         return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
     rows = np.asarray(X, dtype=np.complex128)
     if rows.ndim != 2 or not np.isfinite(rows).all():
         raise ValueError(f"states must be finite, shape (samples, 2**n); got shape {rows.shape}")
-    if fitting:
+    if fitting and reset:
         model.n_features_in_ = rows.shape[1]
-    elif rows.shape[1] != model.n_features_in_:
-        raise ValueError(f"X must have {model.n_features_in_} amplitudes per row; got {rows.shape[1]}")
+    else:
+        _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
     labels = np.asarray(y) if fitting else np.zeros(0)
     if fitting and labels.shape != rows.shape[:1]:
         raise ValueError(f"y must have shape ({len(rows)},); got {labels.shape}")
     return rows, labels
+
+
+def _of_width(rows: npt.NDArray[Any], width: int, what: str) -> npt.NDArray[Any]:
+    """Check the width by the circuit, not by what fit saw: the encoding may have been changed since."""
+    if rows.shape[1] != width:
+        raise ValueError(f"X must have {width} {what} per row; got {rows.shape[1]}")
+    return rows
 
 
 def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vector:
@@ -160,5 +213,5 @@ def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vecto
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
-        return encoding.basis(rows > model.threshold_)
+        return encoding.basis(rows > getattr(model, "threshold_", 0.5))
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

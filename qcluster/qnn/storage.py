@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,16 @@ import numpy as np
 
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
-from qcluster.qnn.ansatz import build
+from qcluster.qnn.ansatz import Ansatz, Term, build
 from qcluster.qnn.classifier import QNNClassifier
+from qcluster.qnn.encoding import Inputs
 
 FORMAT = "qcluster-qnn"
-VERSION = 1
+VERSION = 2
+"""2 holds the calibration rows."""
 _LARGEST = 100_000
 """Most gates of a stored circuit."""
-_NOT_STORED = ("backend", "execution", "train_on", "random_state")
+_NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "class_weight")
 
 
 def save_model(model: QNNClassifier, path: str | Path) -> None:
@@ -43,25 +46,29 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         True
     """
     if callable(model.ansatz):
-        raise ValueError("an ansatz given as a function cannot be stored; give its name or its layers")
+        raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")
     if model.classes_.dtype.kind not in "iufbU":
         raise ValueError(f"labels must be numbers or texts to be stored; got dtype {model.classes_.dtype}")
     parameters = {key: value for key, value in model.get_params(deep=False).items() if key not in _NOT_STORED}
+    if isinstance(model.ansatz, Ansatz):
+        parameters["ansatz"] = asdict(model.ansatz)
     content = {
         "format": FORMAT,
         "version": VERSION,
         "parameters": parameters,
         "classes": model.classes_.tolist(),
         "theta": model.theta_.tolist(),
-        "threshold": model.threshold_.tolist() if model.encoding == "basis" else None,
+        "threshold": model.threshold_.tolist() if hasattr(model, "threshold_") else None,
         "n_features": model.n_features_in_,
         "n_data": model.ansatz_.n_data,
         "fitted_ansatz": _name_of(model),
         "loss_curve": model.loss_curve_.tolist(),
+        "validation_curve": model.validation_curve_.tolist(),
         "n_iter": model.n_iter_,
         "n_circuits": model.n_circuits_,
         "n_shots": model.n_shots_,
         "contraction": model.contraction_,
+        "calibration": _write_inputs(model.calibration_),
     }
     write_whole(Path(path), json.dumps(content, indent=1) + "\n")
 
@@ -88,6 +95,19 @@ def load_model(path: str | Path) -> QNNClassifier:
         raise StorageError(f"{path} is not a stored classifier: {error}") from error
 
 
+def _write_inputs(inputs: Inputs) -> dict[str, Any]:
+    array = np.asarray(inputs.array, dtype=np.complex128)
+    return {"kind": inputs.kind, "real": array.real.tolist(), "imag": array.imag.tolist()}
+
+
+def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
+    kind, array = content["kind"], np.array(content["real"]) + 1j * np.array(content["imag"])
+    shape = {"basis": (n_data,), "product": (n_data, 2), "state": (1 << n_data,) if n_data < 64 else ()}[kind]
+    if array.shape[1:] != shape or not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"calibration rows of kind {kind} must be finite, shape (k, *{shape}); got {array.shape}")
+    return Inputs(kind, array.real > 0.5 if kind == "basis" else array)
+
+
 def _name_of(model: QNNClassifier) -> str:
     """Say whether theta belongs to the ansatz as named, or to the ZX layer that stood in for it on a backend."""
     literal = build(model.ansatz, model.ansatz_.n_data, reps=model.reps, bias=model.bias)
@@ -104,7 +124,12 @@ def _check_size(model: QNNClassifier, n_data: int) -> None:
 
 
 def _restore(content: dict[str, Any]) -> QNNClassifier:
-    model = QNNClassifier(**content["parameters"])
+    parameters = dict(content["parameters"])
+    if isinstance(parameters["ansatz"], dict):
+        gates = parameters["ansatz"]
+        terms = tuple(Term(tuple(map(int, t["qubits"])), t["data"], t["readout"]) for t in gates["terms"])
+        parameters["ansatz"] = Ansatz(int(gates["n_data"]), terms, gates["start"], gates["measure"])
+    model = QNNClassifier(**parameters)
     n_data = int(content["n_data"])
     _check_size(model, n_data)
     model.ansatz_ = (
@@ -114,17 +139,20 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     )
     model.classes_ = np.array(content["classes"])
     model.theta_ = np.array(content["theta"], dtype=np.float64)
-    if len(model.theta_) != model.ansatz_.n_parameters or len(model.classes_) != 2:
+    count, size = len(model.classes_), model.ansatz_.n_parameters
+    if count < 2 or model.theta_.shape != ((size,) if count == 2 else (count, size)):
         raise ValueError(
-            f"needs {model.ansatz_.n_parameters} angles and 2 classes; "
-            f"got {len(model.theta_)} and {len(model.classes_)}"
+            f"needs two classes or more, and {size} angles for each readout; "
+            f"got {count} classes and angles of shape {model.theta_.shape}"
         )
     if content["threshold"] is not None:
         model.threshold_ = np.array(content["threshold"], dtype=np.float64)
     model.n_features_in_ = int(content["n_features"])
     model.loss_curve_ = np.array(content["loss_curve"])
+    model.validation_curve_ = np.array(content["validation_curve"])
     model.n_iter_ = int(content["n_iter"])
     model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
     model.contraction_ = float(content["contraction"])
+    model.calibration_ = _read_inputs(content["calibration"], n_data)
     model._describe()
     return model

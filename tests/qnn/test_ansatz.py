@@ -2,7 +2,8 @@
 
 import pytest
 
-from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller, reed_muller_angles
+from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller
+from qcluster.qnn.explicit import reed_muller_angles
 
 
 def test_presets_count_their_parameters():

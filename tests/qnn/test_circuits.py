@@ -8,7 +8,8 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import Pauli, Statevector
 
 from qcluster.qnn import circuits, encoding
-from qcluster.qnn.ansatz import Ansatz, Term, build, reed_muller_angles
+from qcluster.qnn.ansatz import Ansatz, Term, build
+from qcluster.qnn.explicit import reed_muller_angles
 from qcluster.qnn.simulation.exact import exact_form
 from tests.qnn.test_exact import KINDS, some_inputs
 

@@ -47,6 +47,58 @@ def test_bad_names_are_told(tmp_path):
 
 
 def test_a_model_is_not_scored_on_other_classes(tmp_path):
-    run("train", "--out", tmp_path / "m.json", "--max-iter", 2, "--a", 1, "--b", 2)
+    run("train", "--out", tmp_path / "m.json", "--a", 1, "--b", 2)
     with pytest.raises(ValueError, match="the model's classes, 1 and 2; they are of 3 and 6: see --a, --b"):
         run("evaluate", tmp_path / "m.json")
+
+
+def test_values_measured_on_a_backend_are_calibrated(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.random((40, 4, 4))
+    images[:20, :2] += 1
+    np.savez(tmp_path / "set.npz", images=images / 2, labels=np.repeat(["top", "flat"], 20))
+    data = ("--data", tmp_path / "set.npz", "--size", 2)
+    assert run("train", *data, "--out", tmp_path / "m.json").exit_code == 0
+    done = run("evaluate", tmp_path / "m.json", *data, "--backend", "fake_manila", "--json", tmp_path / "v.json")
+    assert done.exit_code == 0, done.output
+    assert "calibrated on" in done.output
+    content = json.loads((tmp_path / "v.json").read_text())
+    low, high = content["slope"]["interval"]
+    assert low < content["slope"]["value"] < high
+    assert np.array(content["measured"]) * content["slope"]["value"] == pytest.approx(content["raw"])
+
+
+def test_tables_idx_files_and_a_drawn_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (200, 3))
+    lines = [f"{a},{b},{c},{'abc'[a + b]}" for a, b, c in bits]
+    (tmp_path / "rows.csv").write_text("\n".join(["x,y,z,kind", *lines]))
+    data = ("--data", tmp_path / "rows.csv")
+    done = run("train", *data, "--out", tmp_path / "m.json", "--plot", tmp_path / "loss.png")
+    assert done.exit_code == 0, done.output
+    assert "test 1.0000" in done.output
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    done = run("evaluate", tmp_path / "m.json", *data)
+    assert done.exit_code == 0, done.output
+    assert "1.0000" in done.output
+    with pytest.raises(ValueError, match="one readout, and this model has 3"):
+        run("evaluate", tmp_path / "m.json", *data, "--backend", "aer")
+    done = run("train", *data, "--classes", "a,c", "--out", tmp_path / "m.json")
+    assert "4 parameters on 3 data qubits" in done.output
+    images = np.zeros((40, 4, 4), dtype=np.uint8)
+    images[:20, :2] = 255
+    head = b"\0\0\x08\x03" + np.array(images.shape, dtype=">u4").tobytes()
+    (tmp_path / "my-images-idx3-ubyte").write_bytes(head + images.tobytes())
+    (tmp_path / "my-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x28" + bytes([3] * 20 + [6] * 20))
+    done = run("train", "--data", tmp_path / "my-images-idx3-ubyte", "--classes", "3,6", "--size", 2,
+               "--out", tmp_path / "m.json")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "test 1.0000" in done.output
+
+
+def test_options_of_other_data_are_refused(tmp_path):
+    (tmp_path / "rows.csv").write_text("0,a\n1,b\n")
+    with pytest.raises(ValueError, match="--classes would have no effect"):
+        run("train", "--classes", "3,6")
+    with pytest.raises(ValueError, match="--size would have no effect"):
+        run("train", "--data", tmp_path / "rows.csv", "--size", 3)

@@ -1,9 +1,13 @@
 """Labelled bit strings."""
 
+import gzip
+import struct
+
 import numpy as np
 import pytest
 
-from qcluster.qnn.data import images_to_bits, load_digits_4x4, load_images, subset_majority, subset_parity
+from qcluster.qnn.data import images_to_bits, load_digits_4x4, subset_majority, subset_parity
+from qcluster.qnn.images import load_csv, load_idx, load_images
 
 
 def test_digits():
@@ -54,7 +58,7 @@ def test_bad_files_are_named(tmp_path):
     np.savez(tmp_path / "half.npz", images=np.zeros((1, 8, 8)))
     with pytest.raises(ValueError, match=r"lacks \['labels'\]"):
         load_images(tmp_path / "half.npz")
-    with pytest.raises(ValueError, match="one subfolder of PNG files per class"):
+    with pytest.raises(ValueError, match="one subfolder of PNG or JPEG files per class"):
         load_images(tmp_path)
     from matplotlib.image import imsave
 
@@ -75,3 +79,78 @@ def test_boolean_functions_of_subsets():
     drawn = subset_majority(6, 100, seed=3)
     assert set(drawn.y) == {0, 1}
     assert (subset_parity(6, 50, seed=3).y == subset_parity(6, 50, seed=3).y).all()
+
+
+def idx(array, code=8):
+    """Write an array of bytes by the format's definition: 0 0 type rank, big-endian sizes, the numbers."""
+    return struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape) + array.tobytes()
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_files_are_those_of_mnist(tmp_path, zipped):
+    images = np.random.default_rng(1).integers(0, 256, (6, 8, 8)).astype(np.uint8)
+    labels = np.array([3, 6, 3, 1, 6, 6], dtype=np.uint8)
+    ending, pack = (".gz", gzip.compress) if zipped else ("", bytes)
+    source = tmp_path / f"train-images-idx3-ubyte{ending}"
+    source.write_bytes(pack(idx(images)))
+    (tmp_path / f"train-labels-idx1-ubyte{ending}").write_bytes(pack(idx(labels)))
+    data = load_idx(source, classes=(3, 6))
+    assert data.y.tolist() == [3, 6, 3, 6, 6]
+    assert (data.X == images_to_bits(images[labels != 1] / 255, data.y).X).all()
+    with pytest.raises(ValueError, match=r"classes must be among \[1, 3, 6\]; got \[7\]"):
+        load_idx(source, classes=(3, 7))
+    source.write_bytes(pack(idx(images)[:-1]))
+    with pytest.raises(ValueError, match=r"must hold \(6, 8, 8\) numbers of 1 bytes"):
+        load_idx(source)
+    source.write_bytes(pack(idx(images[:5])))
+    with pytest.raises(ValueError, match="a label each"):
+        load_idx(source)
+    source.write_bytes(b"PNG")
+    with pytest.raises(ValueError, match="must be an idx file"):
+        load_idx(source)
+    with pytest.raises(ValueError, match="labels must be given"):
+        load_idx(tmp_path / "x.idx")
+
+
+def test_idx_numbers_of_other_types(tmp_path):
+    images = np.array([[[0.0, 1.0], [0.25, 0.75]]], dtype=">f4")
+    (tmp_path / "images").write_bytes(idx(images, 13))
+    (tmp_path / "labels").write_bytes(idx(np.array([2], dtype=np.uint8)))
+    assert load_idx(tmp_path / "images", size=2, threshold=None).X.tolist() == [[0, 1, 0.25, 0.75]]
+
+
+def test_pictures_of_any_kind_and_case(tmp_path):
+    from matplotlib.image import imsave
+
+    image = np.zeros((16, 16, 3), dtype=np.uint8)
+    image[:8] = 255
+    for label, ending in (("a", "PNG"), ("b", "jpg"), ("c", "JPEG")):
+        (tmp_path / label).mkdir()
+        imsave(tmp_path / label / f"x.{ending}", image)
+    data = load_images(tmp_path, size=2, threshold=None)
+    assert data.y.tolist() == ["a", "b", "c"]
+    assert data.X.tolist() == [pytest.approx([1, 1, 0, 0], abs=0.02)] * 3
+    assert load_images(tmp_path, classes=["c", "a"], size=2).y.tolist() == ["a", "c"]
+
+
+def test_rows_of_a_csv(tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("a,label,b\n1.5,7,0\n-2,3,1e-1\n")
+    data = load_csv(file)
+    assert (data.X.tolist(), data.y.tolist()) == ([[1.5, 0], [-2, 0.1]], [7, 3])
+    file.write_text("1,0,yes\n0,1,no\n")
+    assert load_csv(file).y.tolist() == ["yes", "no"]
+    for text, match in (("a,b\n1,x\n?,y\n", r"must be numbers; got '\?'"), ("a,b\n", "only the names"),
+                        ("1,2\n1\n", "rows of one length"), ("", "rows of one length")):  # fmt: skip
+        file.write_text(text)
+        with pytest.raises(ValueError, match=match):
+            load_csv(file)
+
+
+def test_noise_of_the_labels_leaves_the_strings():
+    for draw in (subset_parity, subset_majority):
+        clean, noisy = draw(5, 4000, seed=1), draw(5, 4000, label_noise=0.2, seed=1)
+        assert (clean.X == noisy.X).all()
+        assert (clean.y != noisy.y).mean() == pytest.approx(0.2, abs=0.025)
+        with pytest.raises(ValueError, match=r"label_noise must be a finite number in \[0, 0.5\]"):
+            draw(5, 10, label_noise=0.6)

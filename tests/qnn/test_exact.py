@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcluster.qnn import encoding
-from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller, reed_muller_angles
+from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller
+from qcluster.qnn.explicit import reed_muller_angles
 from qcluster.qnn.simulation.exact import MAX_DENSE, choose_route, exact_form
 from qcluster.qnn.simulation.pathsum import PathSum
 from tests.qnn.oracle_statevector import decisions

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, Readouts, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build, reed_muller
@@ -120,5 +121,18 @@ def test_methods_without_gradients(solver, per_step):
     model = QNNClassifier(
         backend=ContractedReadout(1.0), train_on="backend", solver=solver, max_iter=20, random_state=0
     )
-    model.fit(digits.X, digits.y)
+    if solver == "cobyla":
+        with pytest.warns(ConvergenceWarning, match="cobyla stopped at max_iter"):
+            model.fit(digits.X, digits.y)
+    else:
+        model.fit(digits.X, digits.y)
     assert model.n_circuits_ == 66 * (per_step * 20 if per_step else model.n_iter_)
+
+
+@pytest.mark.parametrize("knobs", [{"solver": "sgd", "batch_size": 20}, {"early_stopping": True}])
+def test_the_contraction_is_found_from_part_of_the_rows(knobs):
+    """The last circuits measured need not be all inputs: a batch of sgd, or the validation rows."""
+    digits = load_digits_4x4(3, 6)
+    model = QNNClassifier(backend=ContractedReadout(0.6), train_on="backend", max_iter=15, random_state=0, **knobs)
+    model.fit(digits.X, digits.y)
+    assert model.contraction_ == pytest.approx(0.6, abs=0.05)

@@ -5,11 +5,11 @@ import pytest
 
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build
-from qcluster.qnn.losses import LOSSES
-from qcluster.qnn.problem import Problem
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.solvers import SOLVERS
-from qcluster.qnn.training import train
+from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import SOLVERS
+from qcluster.qnn.training.train import Training
 
 
 def xor(loss="squared", weights=(1.0, 2.0, 1.0, 1.0, 0.5)):
@@ -59,18 +59,12 @@ def test_solvers_lower_the_loss(name):
 def test_the_best_start_wins():
     problem, rng = xor(), np.random.default_rng(0)
     starts = [np.zeros(3), np.array([0.6, 0.7, 0.7])]
-    progress = train(problem, starts, *SOLVERS["lbfgs"], rng)
-    seen = []
-    while True:
-        try:
-            seen.append(next(progress))
-        except StopIteration as end:
-            outcome = end.value
-            break
-    assert [p.start for p in seen] == [0, 1]
-    assert problem.value(outcome.theta) == min(problem.value(p.step.theta) for p in seen)
+    training = Training(problem, starts, *SOLVERS["lbfgs"], rng)
+    seen = list(training)
+    assert sorted({p.start for p in seen}) == [0, 1]
+    assert problem.value(training.outcome.theta) == min(problem.value(p.step.theta) for p in seen)
     with pytest.raises(ValueError, match="at least one start"):
-        next(train(problem, [], *SOLVERS["lbfgs"], rng))
+        Training(problem, [], *SOLVERS["lbfgs"], rng)
 
 
 def test_a_step_without_gradient_stays():

@@ -55,8 +55,8 @@ def test_damage_is_named(tmp_path):
     save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
     content = json.loads(path.read_text())
     for key, value, message in (
-        ("version", 99, "version 1; got"),
-        ("theta", [0.0], "needs 17 angles and 2 classes; got 1"),
+        ("version", 99, "version 2; got"),
+        ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
     ):
         path.write_text(json.dumps({**content, key: value}))

@@ -160,22 +160,27 @@ def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Vec
     if inputs.kind == "basis":
         bits = np.asarray(inputs.array, dtype=bool)[:, None, :]
         factors = np.where(bits, turns[:, :, 1, 1], turns[:, :, 0, 0])
-    else:
-        psi = np.asarray(inputs.array)
-        density = psi.conj()[..., :, None] * psi[..., None, :]
-        factors = np.einsum("bnac,pnac->bpn", density, turns, optimize=True)
 
-    def gather(cotangent: Vector) -> Complex:
-        others = _leave_one_out(factors)
-        if inputs.kind != "basis":
-            return np.asarray(np.einsum("b,bpn,bnac->pnac", cotangent, others, density, optimize=True))
-        out = np.zeros_like(turns)
-        ones = np.einsum("bpn,bn->pn", others, cotangent[:, None] * bits[:, 0])
-        out[:, :, 1, 1] = ones
-        out[:, :, 0, 0] = np.tensordot(cotangent, others, axes=1) - ones
-        return out
+        def gather(cotangent: Vector) -> Complex:
+            others = _leave_one_out(factors)
+            out = np.zeros_like(turns)
+            ones = np.einsum("bpn,bn->pn", others, cotangent[:, None] * bits[:, 0])
+            out[:, :, 1, 1] = ones
+            out[:, :, 0, 0] = np.tensordot(cotangent, others, axes=1) - ones
+            return out
 
-    return factors.prod(axis=-1), gather
+        return factors.prod(axis=-1), gather
+
+    psi = np.moveaxis(np.asarray(inputs.array), 1, 0)
+    density = (psi.conj()[..., :, None] * psi[..., None, :]).reshape(*psi.shape[:2], 4)
+    # Qubits first: one matrix product for each, and products over qubits run along whole batches.
+    means = density @ np.moveaxis(turns.reshape(*turns.shape[:2], 4), 0, 2)
+
+    def moments(cotangent: Vector) -> Complex:
+        weighted = _leave_one_out_first(means) * cotangent[:, None]
+        return np.asarray(np.moveaxis(weighted.swapaxes(1, 2) @ density, 0, 1).reshape(turns.shape))
+
+    return means.prod(axis=0), moments
 
 
 def _leave_one_out(factors: Complex) -> Complex:
@@ -185,6 +190,20 @@ def _leave_one_out(factors: Complex) -> Complex:
     right = np.ones_like(factors)
     right[..., :-1] = np.flip(np.cumprod(np.flip(factors[..., 1:], -1), axis=-1), -1)
     return np.asarray(left * right)
+
+
+def _leave_one_out_first(factors: Complex) -> Complex:
+    """Do as `_leave_one_out` along the first axis."""
+    out = np.empty_like(factors)
+    running = np.ones_like(factors[0])
+    for i, factor in enumerate(factors):
+        out[i] = running
+        running = running * factor
+    running = np.ones_like(running)
+    for i in range(len(factors) - 1, -1, -1):
+        out[i] *= running
+        running = running * factors[i]
+    return out
 
 
 def _of_states(turns: Complex, vectors: npt.NDArray[np.generic]) -> tuple[Complex, Callable[[Vector], Complex]]:

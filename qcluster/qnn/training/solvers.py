@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.checks import check_real, check_whole
-from qcluster.qnn.problem import Problem
+from qcluster.qnn.training.problem import Objective
 
 Vector = npt.NDArray[np.float64]
 
@@ -26,6 +26,8 @@ class Step:
     """Rounds so far."""
     total: int
     """Rounds planned."""
+    converged: bool = True
+    """False in the rounds of a solver with a test of convergence, unless it was met; sampled methods have none."""
 
 
 @dataclass(frozen=True)
@@ -46,33 +48,54 @@ class Settings:
             check_whole("batch_size", self.batch_size, 1)
 
 
-Solver = Callable[[Problem, Vector, Settings, np.random.Generator], Iterator[Step]]
+Solver = Callable[[Objective, Vector, Settings, np.random.Generator], Iterator[Step]]
 
 
-def lbfgs(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run L-BFGS-B on exact gradients; yields once, at the end."""
+def lbfgs(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Run L-BFGS-B on exact gradients; scipy owns the loop, so the iterations are yielded when it has ended."""
+    from scipy.optimize import OptimizeResult, minimize
+
+    seen: list[tuple[Vector, float]] = []
+
+    def note(intermediate_result: OptimizeResult) -> None:
+        seen.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
+
+    options = {"maxiter": settings.max_iter}
+    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=note, options=options)
+    seen = seen or [(found.x, float(found.fun))]
+    # Status 1 is the limit of iterations; an abnormal line search (2) is as good as it gets.
+    yield from _replay(seen, settings.max_iter, converged=found.status != 1)
+
+
+def cobyla(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+    """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
     from scipy.optimize import minimize
 
-    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", options={"maxiter": settings.max_iter})
-    yield Step(found.x, float(found.fun), max(1, int(found.nit)), settings.max_iter)
+    seen: list[tuple[Vector, float]] = []
 
-
-def cobyla(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
-    """Run COBYLA, which needs no gradient; yields once, at the end."""
-    from scipy.optimize import minimize
+    def value(at: Vector) -> float:
+        loss = problem.value(at)
+        seen.append((at.copy(), loss))
+        return loss
 
     # Angles repeat after pi: scipy's first step of 1 radian would leave the valley.
     options = {"maxiter": settings.max_iter, "rhobeg": 0.2}
-    found = minimize(problem.value, theta, method="COBYLA", options=options)
-    yield Step(found.x, float(found.fun), int(found.nfev), settings.max_iter)
+    found = minimize(value, theta, method="COBYLA", options=options)
+    seen[-1] = found.x, float(found.fun)
+    yield from _replay(seen, settings.max_iter, converged=bool(found.success))
 
 
-def sgd(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def _replay(seen: list[tuple[Vector, float]], total: int, converged: bool) -> Iterator[Step]:
+    for done, (theta, loss) in enumerate(seen, 1):
+        yield Step(theta, loss, done, total, converged and done == len(seen))
+
+
+def sgd(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step against the gradient of a few samples: theta - rate g."""
     return _descend(problem, theta, settings, rng, lambda loss, g: -settings.learning_rate * g)
 
 
-def paper(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def paper(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step by theta - rate (loss / |g|**2) g: as far as a linear loss would need to vanish, times the rate."""
 
     def step(loss: float, g: Vector) -> Vector:
@@ -82,7 +105,7 @@ def paper(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Ge
     return _descend(problem, theta, settings, rng, step)
 
 
-def adam(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def adam(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run Adam (arXiv:1412.6980) with its usual decay rates 0.9 and 0.999."""
     mean, square, count = np.zeros_like(theta), np.zeros_like(theta), 0
 
@@ -97,7 +120,7 @@ def adam(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Gen
     return _descend(problem, theta, settings, rng, step)
 
 
-def spsa(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def spsa(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step along a random direction by two losses (Spall 1998: exponents 0.602 and 0.101, shift 0.1)."""
     for k in range(settings.max_iter):
         width = 0.1 / (k + 1) ** 0.101
@@ -109,7 +132,7 @@ def spsa(problem: Problem, theta: Vector, settings: Settings, rng: np.random.Gen
 
 
 def _descend(
-    problem: Problem,
+    problem: Objective,
     theta: Vector,
     settings: Settings,
     rng: np.random.Generator,

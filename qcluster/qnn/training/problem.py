@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from qcluster.qnn.encoding import Inputs
-from qcluster.qnn.losses import Loss
 from qcluster.qnn.simulation.exact import Form
+from qcluster.qnn.training.losses import Loss
 
 Vector = npt.NDArray[np.float64]
 
 
+class Objective(Protocol):
+    """Say what a solver lowers: a mean loss of all samples, its gradient, and that of some samples."""
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """(samples,) the input of each sample."""
+
+    def value(self, theta: Vector) -> float:
+        """Return the mean loss."""
+
+    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+        """Return the mean loss and its gradient."""
+
+    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+        """Return the mean loss over some samples and its gradient."""
+
+
 @dataclass(frozen=True)
 class Problem:
-    """Hold one training problem. Equal inputs are evaluated once, whatever their number and labels."""
+    """Hold one training problem of two classes. Equal inputs are evaluated once, whatever their number and labels."""
 
     form: Form
     """Where f and its gradient come from: an exact form or a device."""
@@ -37,6 +55,12 @@ class Problem:
         share = self.weights / self.weights.sum()
         totals = [np.bincount(self.rows, share * (self.signs == sign), len(self.inputs)) for sign in (1, -1)]
         object.__setattr__(self, "totals", np.array(totals))
+
+    def only(self, chosen: npt.NDArray[np.bool_]) -> Problem:
+        """Keep some samples, and the inputs that they need."""
+        kept, rows = np.unique(self.rows[chosen], return_inverse=True)
+        inputs = self.inputs.take(kept)
+        return Problem(self.form, inputs, rows.reshape(-1), self.signs[chosen], self.weights[chosen], self.loss)
 
     def value(self, theta: Vector) -> float:
         """Return the mean loss."""

@@ -1,0 +1,50 @@
+"""Draw how training went."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.utils.validation import check_is_fitted
+
+from qcluster.plot import NotebookFigure
+from qcluster.qnn.classifier import QNNClassifier
+
+
+def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
+    """Draw the loss of every round of training, and of the rows that early stopping set aside.
+
+    Args:
+        model: fitted by training.
+        ax: matplotlib axes to draw on; a new figure by default.
+
+    Returns:
+        The matplotlib figure.
+
+    Raises:
+        ValueError: The model was not trained: it was made from angles.
+
+    Example:
+        >>> model = QNNClassifier(random_state=0).fit([[0, 1], [1, 0]], ["a", "b"])
+        >>> plot_loss(model).axes[0].get_xlabel()
+        'round'
+    """
+    check_is_fitted(model)
+    if not len(model.loss_curve_):
+        raise ValueError("a loss is drawn of a model that was trained; this one was made from angles")
+    if ax is None:
+        ax = NotebookFigure(figsize=(5.0, 3.6), layout="constrained").add_subplot()
+    for curve, name, colour in (
+        (model.loss_curve_, "training", "#0f62fe"),
+        (model.validation_curve_, "validation", "#161616"),
+    ):
+        if len(curve):
+            style = "o" if len(curve) == 1 else "-"
+            ax.plot(np.arange(1, len(curve) + 1), curve, style, label=name, color=colour)
+    ax.set_xlabel("round")
+    ax.set_ylabel("mean loss")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+    drawn: Figure = ax.figure
+    return drawn

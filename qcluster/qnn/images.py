@@ -1,0 +1,208 @@
+"""Read labelled rows from files: folders of images, numpy archives, the idx files of MNIST, CSV."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Collection
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.data import LabelledBits, images_to_bits
+
+Duplicates = Literal["keep", "drop_contradictory"]
+_PICTURES = {".png", ".jpg", ".jpeg"}
+_IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+
+
+def load_images(
+    path: str | Path,
+    *,
+    classes: Collection[Any] | None = None,
+    size: int = 4,
+    threshold: float | None = 0.5,
+    duplicates: Duplicates = "keep",
+) -> LabelledBits:
+    """Load the user's images from a folder or a numpy archive.
+
+    Args:
+        path: A folder with one subfolder of PNG or JPEG files per class (endings in any case), or an .npz file with
+            arrays `images` (samples, height, width) in [0, 1] or 0..255, and `labels`; Keras' names `x_train` and
+            `y_train` will do.
+        classes: The labels to keep; None keeps all. Names of subfolders are texts.
+        size: As in `images_to_bits`.
+        threshold: As in `images_to_bits`.
+        duplicates: As in `images_to_bits`.
+
+    Raises:
+        ValueError: Nothing to read, images of different shapes, or a class without images.
+    """
+    source = Path(path)
+    images, labels = _folder(source) if source.is_dir() else _archive(source)
+    return _reduce(images, labels, classes, size, threshold, duplicates)
+
+
+def load_idx(
+    images: str | Path,
+    labels: str | Path | None = None,
+    *,
+    classes: Collection[int] | None = None,
+    size: int = 4,
+    threshold: float | None = 0.5,
+    duplicates: Duplicates = "keep",
+) -> LabelledBits:
+    """Load images and labels in the idx format of MNIST, plain or gzipped.
+
+    Args:
+        images: Such as train-images-idx3-ubyte.gz: (samples, height, width), bytes 0..255.
+        labels: Such as train-labels-idx1-ubyte.gz; None takes the file of that name beside the images.
+        classes: The labels to keep, such as (3, 6); None keeps all.
+        size: As in `images_to_bits`; 4 gives the 16 bits of the paper.
+        threshold: As in `images_to_bits`.
+        duplicates: As in `images_to_bits`; the paper's experiment drops contradictory images.
+
+    Raises:
+        ValueError: A file is not idx, is cut short, or images and labels do not go together.
+
+    Example:
+        >>> import struct, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pixels, labels = Path(folder, "t-images-idx3-ubyte"), Path(folder, "t-labels-idx1-ubyte")
+        ...     _ = pixels.write_bytes(struct.pack(">4B3I4B", 0, 0, 8, 3, 1, 2, 2, 0, 255, 255, 0))
+        ...     _ = labels.write_bytes(struct.pack(">4BI1B", 0, 0, 8, 1, 1, 7))
+        ...     data = load_idx(pixels, size=2)
+        >>> data.X, data.y
+        (array([[0., 1., 1., 0.]]), array([7], dtype=uint8))
+    """
+    source = Path(images)
+    beside = source.with_name(source.name.replace("images", "labels").replace("idx3", "idx1"))
+    if labels is None and beside == source:
+        raise ValueError(f"labels must be given where the images are not named ...images...; got {source.name}")
+    pixels, y = _read_idx(source), _read_idx(beside if labels is None else Path(labels))
+    if pixels.ndim != 3 or y.ndim != 1 or len(pixels) != len(y):
+        raise ValueError(
+            f"idx files must hold (samples, height, width) images and a label each; got {pixels.shape} and {y.shape}"
+        )
+    return _reduce(pixels, y, classes, size, threshold, duplicates)
+
+
+def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> LabelledBits:
+    """Load rows of numbers with a label each; `QNNClassifier` cuts features that are no bits at their means.
+
+    Args:
+        path: A comma-separated file. A first line that is no numbers names the columns; the label is the column named
+            "label", or the last one.
+        classes: The labels to keep, whole numbers if all labels are; None keeps all.
+
+    Raises:
+        ValueError: There are no rows, a feature is no number, or a class has no rows.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "rows.csv")
+        ...     _ = file.write_text("label,a,b" + chr(10) + "yes,0,1" + chr(10) + "no,1,1")
+        ...     data = load_csv(file)
+        >>> data.X.tolist(), data.y.tolist()
+        ([[0.0, 1.0], [1.0, 1.0]], ['yes', 'no'])
+    """
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        lines = [line for line in csv.reader(file) if line]
+    if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
+        raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
+    names = [name.strip().lower() for name in lines[0]]
+    place = names.index("label") if "label" in names else len(names) - 1
+    features = [[*line[:place], *line[place + 1 :]] for line in lines]
+    if not all(map(_is_number, features[0])):
+        features, lines = features[1:], lines[1:]
+    if not lines:
+        raise ValueError(f"{Path(path).name} must hold rows; got only the names of the columns")
+    wrong = next((cell for row in features for cell in row if not _is_number(cell)), None)
+    if wrong is not None:
+        raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}")
+    labels = [line[place].strip() for line in lines]
+    whole = all(label.lstrip("-").isdecimal() for label in labels)
+    y = np.array(labels, dtype=np.int64 if whole else None)
+    kept = _chosen(y, classes)
+    return LabelledBits(np.array(features, dtype=np.float64)[kept], y[kept])
+
+
+def _reduce(
+    images: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    classes: Collection[Any] | None,
+    size: int,
+    threshold: float | None,
+    duplicates: Duplicates,
+) -> LabelledBits:
+    kept = _chosen(labels, classes)
+    images, labels = images[kept], labels[kept]
+    if np.issubdtype(images.dtype, np.integer):
+        images = images / 255
+    return images_to_bits(images, labels, size=size, threshold=threshold, duplicates=duplicates)
+
+
+def _chosen(labels: npt.NDArray[Any], classes: Collection[Any] | None) -> npt.NDArray[np.bool_]:
+    known = np.unique(labels).tolist()
+    chosen = known if classes is None else list(classes)
+    absent = [label for label in chosen if label not in known]
+    if absent:
+        raise ValueError(f"classes must be among {known}; got {absent}")
+    return np.isin(labels, chosen)
+
+
+def _folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    files = sorted(file for file in source.glob("*/*") if file.suffix.lower() in _PICTURES)
+    if not files:
+        raise ValueError(
+            f"a folder of images needs one subfolder of PNG or JPEG files per class; found none in {source}"
+        )
+    pixels = [_grey(file) for file in files]
+    shapes = {image.shape for image in pixels}
+    if len(shapes) > 1:
+        raise ValueError(f"images must have one shape; got {sorted(shapes)}")
+    return np.array(pixels), np.array([file.parent.name for file in files])
+
+
+def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    with np.load(source, allow_pickle=False) as archive:
+        names = ("x_train", "y_train") if "x_train" in archive.files else ("images", "labels")
+        missing = set(names) - set(archive.files)
+        if missing:
+            raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
+        return archive[names[0]], archive[names[1]]
+
+
+def _read_idx(file: Path) -> npt.NDArray[Any]:
+    content = file.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    rank = content[3] if len(content) > 3 else 0
+    if content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * rank:
+        raise ValueError(f"{file.name} must be an idx file, 0 0 type rank; it begins with {content[:4]!r}")
+    shape = tuple(np.frombuffer(content, ">u4", rank, 4).tolist())
+    kind = np.dtype(_IDX_TYPES[content[2]])
+    if len(content) - 4 - 4 * rank != prod(shape) * kind.itemsize:
+        raise ValueError(f"{file.name} must hold {shape} numbers of {kind.itemsize} bytes; got {len(content)} bytes")
+    return np.frombuffer(content, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def _grey(file: Path) -> npt.NDArray[np.float64]:
+    from matplotlib.image import imread
+
+    image = np.asarray(imread(file))
+    # PNG comes in [0, 1], JPEG in bytes.
+    values = image / 255 if np.issubdtype(image.dtype, np.integer) else image.astype(np.float64)
+    return values if values.ndim == 2 else values[..., :3].mean(axis=-1) if values.shape[-1] >= 3 else values[..., 0]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

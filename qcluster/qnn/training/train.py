@@ -1,0 +1,128 @@
+"""Run a solver from several starts and keep the best, up to where the caller or the validation rows stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.training.problem import Objective
+from qcluster.qnn.training.solvers import Settings, Solver, Step
+
+Vector = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Report where training stands."""
+
+    start: int
+    """Number of this start, from 0."""
+    n_starts: int
+    """Starts planned."""
+    step: Step
+    """The solver's last round."""
+    validation_loss: float | None = None
+    """Mean loss on the rows set aside; None without early stopping."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Hold what one start found."""
+
+    theta: Vector
+    """The parameters: after the last round, or of the lowest validation loss."""
+    losses: Vector
+    """(rounds reported,) the losses on the way."""
+    validation: Vector
+    """(rounds reported,) losses on the rows set aside; empty without early stopping."""
+    n_iter: int
+    """Rounds it took."""
+    converged: bool
+    """False where the solver has a test of convergence and ran out of rounds before it was met."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Say when to stop early."""
+
+    problem: Objective
+    """The rows set aside."""
+    rounds: int
+    """Rounds without improvement after which a start ends."""
+    tolerance: float
+    """Least improvement of the validation loss that counts."""
+
+
+class Training:
+    """Iterate over the rounds of all starts; `outcome` is the best so far at any time, so a break loses nothing.
+
+    A single start is taken as it ends: the final loss costs an evaluation of all inputs and is needed to compare only.
+    """
+
+    def __init__(
+        self,
+        problem: Objective,
+        starts: Sequence[Vector],
+        solver: Solver,
+        settings: Settings,
+        rng: np.random.Generator,
+        *,
+        patience: Patience | None = None,
+        callback: Callable[[Progress], object] | None = None,
+    ) -> None:
+        """Take the problem, where to start, the solver, and what may stop it."""
+        if not starts:
+            raise ValueError("training needs at least one start")
+        self._problem, self._starts, self._rng = problem, starts, rng
+        self._solver, self._settings, self._patience, self._callback = solver, settings, patience, callback
+        self._best: tuple[float, Outcome] | None = None
+        self._current: Outcome | None = None
+        self.stopped = False
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The best finished start; before the first has finished, that one as far as it came; None before a round."""
+        return self._best[1] if self._best else self._current
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Yield after every round; a callback that returns true ends all starts."""
+        for number in range(len(self._starts)):
+            for progress in self._rounds(number):
+                self.stopped = bool(self._callback(progress)) if self._callback else False
+                yield progress
+                if self.stopped:
+                    break
+            if self._current is not None and not (self.stopped and self._best):
+                self._keep(self._current)
+            if self.stopped:
+                return
+
+    def _rounds(self, number: int) -> Iterator[Progress]:
+        losses: list[float] = []
+        validation: list[float] = []
+        best, best_theta, waited = np.inf, self._starts[number], 0
+        for step in self._solver(self._problem, self._starts[number], self._settings, self._rng):
+            losses.append(step.loss)
+            theta, held = step.theta, None
+            if self._patience is not None:
+                held = self._patience.problem.value(theta)
+                validation.append(held)
+                waited = 0 if held < best - self._patience.tolerance else waited + 1
+                if held < best:
+                    best, best_theta = held, theta
+                theta = best_theta
+            self._current = Outcome(theta, np.array(losses), np.array(validation), max(1, step.done), step.converged)
+            yield Progress(number, len(self._starts), step, held)
+            if self._patience is not None and waited >= self._patience.rounds:
+                # Stopped on purpose: that is no failure to converge.
+                self._current = Outcome(theta, np.array(losses), np.array(validation), max(1, step.done), True)
+                return
+
+    def _keep(self, found: Outcome) -> None:
+        problem = self._patience.problem if self._patience else self._problem
+        final = problem.value(found.theta) if len(self._starts) > 1 else 0.0
+        if self._best is None or final < self._best[0]:
+            self._best = (final, found)

@@ -1,0 +1,150 @@
+"""History, stopping, warnings, weights of classes, and going on."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+
+from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, parity_angles, plot_loss
+
+digits = load_digits_4x4(3, 6)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "cobyla", "sgd", "paper", "adam", "spsa"])
+def test_every_round_of_every_solver_is_in_the_curve(solver):
+    model = QNNClassifier(
+        solver=solver, max_iter=200 if solver in ("lbfgs", "cobyla") else 20, n_init=1, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        seen = list(model.iter_fit(digits.X, digits.y))
+    assert len(model.loss_curve_) == len(seen) == model.n_iter_ > 3
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert (model.theta_ == seen[-1].step.theta).all()
+
+
+def test_the_curve_of_exact_training_is_the_loss_at_theta():
+    model = QNNClassifier(random_state=0).fit(digits.X, digits.y)
+    signs = np.where(digits.y == model.classes_[1], 1, -1)
+    assert model.loss_curve_[-1] == pytest.approx(np.mean((signs - model.decision_function(digits.X)) ** 2))
+    assert (np.diff(model.loss_curve_) <= 0).all()
+
+
+def test_leaving_the_iterator_leaves_a_model():
+    model = QNNClassifier(solver="adam", n_init=1, random_state=0, max_iter=30)
+    for progress in model.iter_fit(digits.X, digits.y):
+        if progress.step.done == 12:
+            break
+    assert (model.theta_ == progress.step.theta).all()
+    assert model.n_iter_ == 12
+    assert model.score(digits.X, digits.y) > 0.9
+
+
+def test_a_job_that_fails_leaves_what_was_trained():
+    class Failing(ContractedReadout):
+        calls = 0
+
+        def measure(self, *args, **options):
+            Failing.calls += 1
+            if Failing.calls > 5:
+                raise OSError("the line is dead")
+            return super().measure(*args, **options)
+
+    model = QNNClassifier(backend=Failing(1.0), train_on="backend", random_state=0)
+    with pytest.raises(OSError, match="the line is dead"):
+        model.fit(digits.X, digits.y)
+    assert model.n_iter_ == 5
+    assert model.n_circuits_ == 5 * 3 * 66
+
+
+def test_a_callback_sees_every_round_and_may_stop():
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        return progress.start == 1 and progress.step.done == 2
+
+    model = QNNClassifier(solver="adam", max_iter=4, n_init=3, random_state=0, callback=callback)
+    model.fit(digits.X, digits.y)
+    assert [(p.start, p.step.done) for p in seen] == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (1, 2)]
+    assert model.n_iter_ == 4, "the finished start is the model"
+    model.set_params(callback=lambda progress: progress.step.done == 3, solver="lbfgs").fit(digits.X, digits.y)
+    assert model.n_iter_ == 3, "stopped on purpose: no ConvergenceWarning"
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
+def test_early_stopping_keeps_the_lowest_validation_loss(solver):
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 2, (60, 16)), rng.integers(0, 2, 60)
+    held = []
+    model = QNNClassifier(
+        solver=solver, early_stopping=True, validation_fraction=0.3, n_iter_no_change=3, n_init=1, random_state=0,
+        max_iter=100, learning_rate=None if solver == "lbfgs" else 0.01,
+        callback=lambda p: held.append((p.validation_loss, p.step.theta)) and False,
+    ).fit(X, y)  # fmt: skip
+    losses = [loss for loss, _ in held]
+    assert model.validation_curve_.tolist() == losses
+    assert len(losses) < 100, "labels at random: validation cannot go on improving"
+    assert (model.theta_ == held[int(np.argmin(losses))][1]).all()
+    with pytest.raises(ValueError, match="at least 2 rows of each class"):
+        model.fit(X[:3], [0, 1, 1])
+
+
+def test_running_out_of_iterations_is_told():
+    with pytest.warns(ConvergenceWarning, match="lbfgs stopped at max_iter before it converged, after 2 rounds"):
+        QNNClassifier(max_iter=2, n_init=1, random_state=0).fit(digits.X, digits.y)
+
+
+def test_class_weights_are_sample_weights():
+    X, y = digits.X[:80], digits.y[:80]
+    weighted = QNNClassifier(class_weight={3: 5.0}, random_state=0).fit(X, y)
+    assert weighted.theta_ == pytest.approx(QNNClassifier(random_state=0).fit(X, y, np.where(y == 3, 5.0, 1.0)).theta_)
+    balanced = QNNClassifier(class_weight="balanced", random_state=0).fit(X, y)
+    factors = np.where(y == 3, 80 / (2 * (y == 3).sum()), 80 / (2 * (y == 6).sum()))
+    assert balanced.theta_ == pytest.approx(QNNClassifier(random_state=0).fit(X, y, factors).theta_)
+    for bad, message in (({7: 1.0}, "labels among"), ({3: -1.0}, "positive factors")):
+        with pytest.raises(ValueError, match=message):
+            QNNClassifier(class_weight=bad).fit(X, y)
+
+
+def test_partial_fits_go_on():
+    model, order = QNNClassifier(random_state=0), np.random.default_rng(1).permutation(len(digits.y))
+    for at in range(0, 364, 14):
+        rows = order[at : at + 14]
+        model.partial_fit(digits.X[rows], digits.y[rows], classes=[3, 6])
+    assert model.n_iter_ == len(model.loss_curve_) == 26
+    assert model.score(digits.X, digits.y) > 0.95
+    model.partial_fit(digits.X[:1], digits.y[:1])
+    assert model.classes_.tolist() == [3, 6]
+    with pytest.raises(ValueError, match=r"labels must be among \[3, 6\]"):
+        model.partial_fit(digits.X[:1], [5])
+    with pytest.raises(ValueError, match="needs a solver of passes"):
+        model.set_params(solver="lbfgs").partial_fit(digits.X[:1], digits.y[:1])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"backend": "fake_nowhere"}, "fake_nowhere"),
+        ({"backend": "aer", "execution": {"twirls": 0}}, "twirls must be"),
+        ({"backend": "aer", "execution": {"mitigation": "m3"}}, "mitigation must be"),
+    ],
+)
+def test_backends_are_checked_before_training(knobs, message):
+    rounds = []
+    model = QNNClassifier(callback=rounds.append, **knobs)
+    with pytest.raises(Exception, match=message):
+        model.fit(digits.X, digits.y)
+    assert not rounds
+    assert not hasattr(model, "theta_")
+
+
+def test_the_loss_is_drawn():
+    X, y = np.array([[0, 1], [1, 0]] * 20), np.array([0, 1] * 20)
+    model = QNNClassifier(solver="adam", max_iter=5, early_stopping=True, n_init=1, random_state=0).fit(X, y)
+    drawn = {line.get_label(): line.get_ydata() for line in plot_loss(model).axes[0].lines}
+    assert drawn["training"] == pytest.approx(model.loss_curve_)
+    assert drawn["validation"] == pytest.approx(model.validation_curve_)
+    with pytest.raises(ValueError, match="made from angles"):
+        plot_loss(QNNClassifier.from_angles(*parity_angles([1])))
