@@ -36,7 +36,10 @@ from qcluster.learn.decision.circuits import misreported
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-outside"
 FILE = "outside.csv"
-MACHINES = ("fake_sherbrooke", "fake_kawasaki", "fake_fez")
+MACHINES = (
+    *("fake_sherbrooke", "fake_kawasaki", "fake_fez"),
+    *("fake_torino", "fake_mumbai", "fake_brisbane"),
+)
 SHOTS = 4096
 TWIRLS = 8
 ROUNDS = 60

@@ -22,7 +22,7 @@ ALLOWED = {
     "handover": {"errors", "core"},
     "notebook": {"errors", "core"},
     "device": {"errors", "core", "learn", "baselines", "files", "folders", "plot", "notebook"},
-    "qnn": {"errors", "core", "learn", "baselines", "device", "files"},
+    "qnn": {"errors", "core", "learn", "baselines", "device", "files", "plot"},
     "bench": {"errors", "core", "learn", "baselines", "device", "files", "folders", "plot", "workers"},
     "demo": {"errors", "core", "device", "bench"},
     "doctor": {"errors", "device", "demo"},

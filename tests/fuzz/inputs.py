@@ -360,7 +360,7 @@ def model() -> Any:
     from qcluster.qnn import QNNClassifier
     from qcluster.qnn.storage import save_model
 
-    fitted = QNNClassifier("zx", max_iter=1, random_state=0).fit(np.eye(4), np.array([0, 1, 0, 1]))
+    fitted = QNNClassifier("zx", random_state=0).fit(np.eye(4), np.array([0, 1, 0, 1]))
     with tempfile.TemporaryDirectory() as folder:
         save_model(fitted, File(folder) / "m.json")
         return json.loads((File(folder) / "m.json").read_text())

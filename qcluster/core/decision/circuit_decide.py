@@ -31,8 +31,10 @@ from qcluster.core.noise.kernel import Kernel
 
 _FAINT = 1e-9
 """Probability of a string below which it is left out of the answer."""
-_SAME = 0.9999
+_SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
+_HARDLY_ANY = 0.01
+"""Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,21 +103,21 @@ def decide_circuit(
     if guard and (why := hopeless(d)) is not None:
         return _left(d, flip_rates(Kernel.of(faults, WIDEST), faults), None, f"left as is: {why}")
     found = gather(d, faults)
+    rates = flip_rates(found.kernel, faults)
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
         weights, confidence = (gate or shipped(NAMES))(said, found.present)
-        share = float(1 - weights[RAW])
-        if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
-            reason = "left as is: what the circuit's faults explain is as likely the ideal"
-            return _left(d, flip_rates(found.kernel, faults), confidence, reason)
+        # What counts alone leave as it is, is the counts.
+        share = float(1 - weights[RAW] - (0.0 if found.alone.applied else weights[ALONE]))
+        mute = faults.expected_faults > -np.log(_HARDLY_ANY) and not found.alone.applied
+        if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or mute:
+            return _left(d, rates, confidence, _why(faults, "what the circuit's faults explain is as likely the ideal"))
     else:
         weights, confidence, share = np.eye(len(NAMES))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
     probabilities = root * root / float(root @ root)
     if float(np.sqrt(probabilities) @ found.roots[RAW]) ** 2 > _SAME:
-        return _left(
-            d, flip_rates(found.kernel, faults), confidence, "left as is: undoing the circuit's faults changes nothing"
-        )
+        return _left(d, rates, confidence, _why(faults, "undoing the circuit's faults changes nothing"))
     held = np.flatnonzero(probabilities > _FAINT)
     answer = Distribution.from_words(
         found.support.words[held], probabilities[held] * (d.shots / float(probabilities[held].sum())), d.n_bits
@@ -143,6 +145,17 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     flips = -0.5 * np.expm1(-2 * (kernel.rates @ patterns))
     rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
+
+
+def _why(faults: FaultMasks, reason: str) -> str:
+    """Say why counts are left: that next to no shot is without a fault goes before all."""
+    whole = float(np.exp(-faults.expected_faults))
+    if whole >= _HARDLY_ANY:
+        return f"left as is: {reason}"
+    return (
+        f"left as is: by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say "
+        "next to nothing about the circuit"
+    )
 
 
 def _left(d: Distribution, rates: Floats, confidence: float | None, reason: str) -> DecidedCircuit:
