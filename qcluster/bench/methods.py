@@ -97,7 +97,7 @@ A method that needs a flip rate gets the one that `qcluster.estimate_rates` make
 ``paper_given`` and ``hammr_l`` get the sample's own, which follows from the calibration in closed form (a recorded
 sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the compiled
 circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers by these.
-``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` mitigates the run as it is.
+``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the run as it is.
 """
 
 
