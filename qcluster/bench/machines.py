@@ -10,7 +10,7 @@ import numpy as np
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, run_figures
-from qcluster.bench.tasks import Task, find_case
+from qcluster.bench.tasks import REFERENCE, Task, find_case
 from qcluster.core.counts.distribution import Distribution
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def run_task(task: Task) -> Sample:
     """Run a task and return its shots.
 
     Machines: ``flips:RATE`` samples the ideal output and flips every bit with that probability, in microseconds;
-    names such as ``FakeTorino`` or ``fake_torino`` go through `qcluster.device.execute`.
+    names such as ``FakeTorino`` or ``fake_torino`` go through `qcluster.device.execute`, and with ``+reference`` behind
+    them, a reference circuit beside each circuit.
 
     Raises:
         ValueError: the machine's name is not known, or ``flips`` has no rate below one half.
@@ -34,7 +35,13 @@ def run_task(task: Task) -> Sample:
 
 
 def machine_name(name: str) -> str:
-    """Give the name that the device room knows: ``FakeTorino`` is ``fake_torino``."""
+    """Give the name that the device room knows: ``FakeTorino`` is ``fake_torino``, with a reference or without.
+
+    Example:
+        >>> machine_name("FakeTorino+reference")
+        'fake_torino'
+    """
+    name = name.removesuffix(REFERENCE)
     return re.sub(r"^Fake(?=[A-Z0-9])", "fake_", name).lower() if name.startswith("Fake") else name
 
 
@@ -66,6 +73,7 @@ def _device(task: Task, case: Case) -> Sample:
         twirls=task.twirls,
         dd=task.dd or None,
         seed=task.seed,
+        reference=task.reference,
     )
     return sample_of_run(task, case, run, dt=backend.dt)
 

@@ -1,6 +1,7 @@
 """The methods that are compared, by name, each from a sample to a better distribution."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -52,13 +53,18 @@ def _faults(sample: Sample) -> Any:
         raise NotApplicable("needs the compiled circuit and a calibration")
     from qcluster.device.noise.faults import run_faults
 
-    return run_faults(sample.run, dt=sample.dt)
+    return run_faults(replace(sample.run, reference=None), dt=sample.dt)
 
 
 def _measured(sample: Sample) -> Any:
     if sample.run is None or sample.run.reference is None:
         raise NotApplicable("needs the counts of a reference circuit")
     return sample.run.reference.noise
+
+
+def _reference(sample: Sample) -> Mitigation:
+    _measured(sample)
+    return mitigate(sample.run)
 
 
 _SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rate, "measured": _measured, "faults": _faults}
@@ -77,6 +83,7 @@ METHODS: dict[str, Method] = {
     "identity": lambda sample: baselines.identity(sample.counts),
     **{method.name: partial(_registered, method.name) for method in every()},
     "circuit": lambda sample: mitigate(sample.counts, _faults(sample)),
+    "reference": _reference,
     "m3": _m3,
     "qbeep": _qbeep,
     "hammr_l": lambda sample: baselines.hammr_l(sample.counts, _given_rate(sample)),
@@ -90,6 +97,7 @@ A method that needs a flip rate gets the one that `qcluster.estimate_rates` make
 ``paper_given`` and ``hammr_l`` get the sample's own, which follows from the calibration in closed form (a recorded
 sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the compiled
 circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers by these.
+``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the run as it is.
 """
 
 

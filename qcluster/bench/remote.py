@@ -113,7 +113,7 @@ def _submit(task: Task, folder: Path, machine: "Machine", service: "Service | No
         try:
             jobs.status(place, service=service)
         except StorageError:
-            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None)
+            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
             request = prepare([find_case(task.case).circuit], machine, options, task.seed)
             jobs.submit(request, machine, place, service=service)
         else:

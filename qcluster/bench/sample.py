@@ -19,6 +19,7 @@ from qcluster.files import parse_json, unpack
 if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
+    from qcluster.device.noise.reference import MeasuredReference
     from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
@@ -174,7 +175,26 @@ def _pack_run(run: "Run") -> dict[str, Any]:
         "flips": ["".join("01"[flip] for flip in row) for row in run.flips.tolist()],
         "profile": run.profile.to_json(),
         "calibration": run.calibration.identity,
+        "reference": None if run.reference is None else _pack_reference(run.reference.to_json(), run.calibration),
     }
+
+
+def _pack_reference(text: str, calibration: "Calibration") -> dict[str, Any]:
+    """Leave the calibration out where it is the run's, as it is but for references of an earlier run."""
+    content = json.loads(text)
+    own = json.loads(calibration.to_json())
+    for part in (content, *content["more"]):
+        part["calibration"] = None if part["calibration"] == own else part["calibration"]
+    return dict(content)
+
+
+def _unpack_reference(content: dict[str, Any], calibration: "Calibration") -> "MeasuredReference":
+    from qcluster.device.noise.reference import MeasuredReference
+
+    own = json.loads(calibration.to_json())
+    for part in (content, *content["more"]):
+        part["calibration"] = part["calibration"] or own
+    return MeasuredReference.from_json(json.dumps(content))
 
 
 def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
@@ -182,13 +202,16 @@ def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> 
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.run import Run
 
+    calibration = Calibration.load(folder / f"{content['calibration']}.json")
+    reference = content.get("reference")  # older samples have none
     flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
     known = {
         "counts": counts,
         "twirl_counts": tuple(_distribution(part, counts.n_bits) for part in content["twirl_counts"]),
         "flips": flips.reshape(len(content["flips"]), counts.n_bits),
         "profile": Profile.from_json(content["profile"]),
-        "calibration": Calibration.load(folder / f"{content['calibration']}.json"),
+        "calibration": calibration,
+        "reference": None if reference is None else _unpack_reference(reference, calibration),
         "notes": tuple(content["notes"]),
         "job_ids": tuple(content["job_ids"]),
     }

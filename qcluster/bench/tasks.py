@@ -16,6 +16,8 @@ from qcluster.core.checks import check_choice
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.errors import StorageError
 
+REFERENCE = "+reference"
+"""Behind the name of a machine: each circuit runs with its reference circuit."""
 _LISTS = {"machines": str, "shots": int, "twirls": int, "dd": str, "seeds": int, "methods": str}
 
 
@@ -28,7 +30,8 @@ class Task:
     circuit: str
     """Fingerprint of the circuit."""
     machine: str
-    """``FakeTorino`` and other fakes, ``flips:RATE`` (independent flips, no compiler), or a real machine's name."""
+    """``FakeTorino`` and other fakes, ``flips:RATE`` (independent flips, no compiler), or a real machine's name; behind
+    it `REFERENCE` where a reference circuit runs beside the circuit."""
     shots: int
     """Number of shots over all twirls."""
     twirls: int
@@ -40,6 +43,11 @@ class Task:
 
     def __str__(self) -> str:
         return f"{self.case} on {self.machine}, seed {self.seed}"
+
+    @property
+    def reference(self) -> bool:
+        """Whether a reference circuit runs beside the circuit."""
+        return self.machine.endswith(REFERENCE)
 
     @property
     def identity(self) -> str:

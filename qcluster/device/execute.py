@@ -38,7 +38,8 @@ def execute(
     simulation: str | None = None,
     directory: str | Path | None = None,
     max_circuits: int = 300,
-    reference: bool | MeasuredReference = False,
+    reference: bool | int | MeasuredReference = False,
+    reference_share: float = 1.0,
     balanced: bool = False,
     runtime: Mapping[str, Any] | None = None,
 ) -> list[Run]:
@@ -68,8 +69,9 @@ def execute(
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
         reference: True runs a reference circuit in the same jobs, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
-            holds what it measured, and `qcluster.mitigate` uses it. Or the `Run.reference` of an earlier run on the
-            same places, which costs nothing; its age is noted.
+            holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
+            Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
+        reference_share: shots of each reference, as a multiple of those of one circuit.
         balanced: whether our dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally
             often, once in every four.
         runtime: options of the runtime's own Sampler that have no keyword here, as it has them:
@@ -94,7 +96,7 @@ def execute(
     reused = reference if isinstance(reference, MeasuredReference) else None
     options = Options(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
-        True if reused is not None else reference, balanced, runtime or {},  # type: ignore[arg-type]
+        True if reused is not None else reference, balanced, runtime or {}, reference_share,  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
     check_request(circuits, machine, options)

@@ -21,7 +21,7 @@ from qcluster.device.circuits.timeline import census, has_blocks, is_measurement
 from qcluster.device.circuits.twirl import Twirls, twirl
 from qcluster.device.machines.machine import Machine
 from qcluster.device.noise.frames import is_clifford
-from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuit, skeleton
+from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request, what_is_asked
@@ -253,17 +253,19 @@ def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine)
 def _references(
     circuits: Sequence[QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
 ) -> list[Prepared]:
-    """Make one reference for each skeleton, dressed as the circuits are."""
+    """Make the references of each skeleton, one or more, dressed as the circuits are."""
+    shared = replace(options, shots=max(options.twirls, round(options.shots * options.reference_share)))
     served: dict[str, list[int]] = {}
     for i, circuit in enumerate(circuits):
         served.setdefault(skeleton(circuit), []).append(i)
     result = []
     for name, numbers in served.items():
-        made = reference_circuit(circuits[numbers[0]], machine.calibration, seed=rng)
-        dressed = _dress(made.circuit, machine, options, rng)
         many = f"{len(numbers)} circuit" + "s" * (len(numbers) > 1)
-        notes = (f"reference of {many}, {sum(dressed.shots)} shots", *made.changes, *dressed.notes)
-        result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
+        for made in reference_circuits(circuits[numbers[0]], int(options.reference), machine.calibration, seed=rng):
+            dressed = _dress(made.circuit, machine, shared, rng)
+            seen = () if made.visible is None else (f"sees {made.visible:.0%} of the faults that matter",)
+            notes = (f"reference of {many}, {sum(dressed.shots)} shots", *seen, *made.changes, *dressed.notes)
+            result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
     return result
 
 

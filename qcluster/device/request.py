@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_choice, check_flag, check_whole
+from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
@@ -33,6 +33,8 @@ _BETWEEN = 250e-6
 """Seconds between shots."""
 
 
+_MOST_REFERENCES = 16
+"""References of one circuit."""
 MOST = 2**31 - 1
 """Most shots, twirls and circuits in a job: what simulators and services count with."""
 
@@ -59,19 +61,32 @@ class Options:
     """Simulation method instead of the one chosen by size and structure."""
     max_circuits: int = 300
     """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
-    reference: bool = False
-    """Whether a reference circuit runs beside the circuits, once for all that differ in angles only."""
+    reference: bool | int = False
+    """Whether a reference circuit runs beside the circuits, once for all that differ in angles only; or how many that
+    see different faults."""
     balanced: bool = False
     """Whether dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally often."""
     runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
+    reference_share: float = 1.0
+    """Shots of each reference, as a multiple of those of one circuit."""
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        for name in ("measure_twirl", "reference", "balanced"):
+        for name in ("measure_twirl", "balanced"):
             object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+        if not isinstance(self.reference, bool):
+            many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
+            object.__setattr__(self, "reference", bool(many) if many < 2 else many)
+        share = check_real("reference_share", self.reference_share, 0, 1000, open_low=True)
+        object.__setattr__(self, "reference_share", share)
+        if share != 1 and self.twirling == "server":
+            raise ValueError(
+                "reference_share must be 1 where the runtime twirls, which gives each circuit the same shots; got "
+                f"{share:g}: use twirling='client'"
+            )
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         for name, known in (
@@ -241,6 +256,7 @@ def _check_facts(fields: dict[str, Any]) -> None:
     if isinstance(options, dict):
         options = fields["options"] = {
             "reference": False,
+            "reference_share": 1.0,
             "balanced": False,
             "runtime": {},
             **options,

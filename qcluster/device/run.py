@@ -158,7 +158,9 @@ def read_runs(
         if prepared.serves:
             reference = _reference(request, prepared, reduce(add, undone), calibration)
             for number in prepared.serves:
-                runs[number] = replace(runs[number], reference=reference)
+                first = runs[number].reference  # of several references, the further ones belong to the first
+                whole = reference if first is None else replace(first, more=(*first.more, reference))
+                runs[number] = replace(runs[number], reference=whole)
             continue
         runs.append(
             Run(

@@ -27,6 +27,7 @@ def task(case="ghz:3", machine="FakeTorino", **more):
 
 def test_machines_are_named_as_ibm_names_them():
     names = {"FakeTorino": "fake_torino", "fake_brisbane": "fake_brisbane", "ibm_torino": "ibm_torino", "aer": "aer"}
+    names |= {"FakeTorino+reference": "fake_torino"}
     assert {name: machine_name(name) for name in names} == names
 
 
@@ -187,3 +188,20 @@ def test_the_flips_of_qbeep_are_its_authors_formula():
     one = sum(run.profile.counts_by_kind.values()) - two
     expected = 0.01 * two + 0.001 * one + 4 * 0.03 + 4 * (np.exp(-2) + np.exp(-1))
     assert circuit_faults(run.profile, even).bit_errors == pytest.approx(expected)
+
+
+def test_a_campaign_runs_reference_circuits_and_keeps_what_they_measured(tmp_path):
+    content = {"cases": ["ghz:3"], "machines": ["FakeTorino", "FakeTorino+reference"], "shots": 800, "twirls": 2}
+    methods = ["identity", "circuit", "measured", "dem", "reference"]
+    steps = list(run(parse_campaign({**content, "methods": methods}), tmp_path))
+    assert not [step.error for step in steps if step.error]
+    status = {(row["machine"], row["method"]): row["status"] for row in read_scores(tmp_path)}
+    assert {status["FakeTorino+reference", name] for name in methods} == {"ok"}
+    assert [status["FakeTorino", name] for name in methods] == ["ok", "ok", *["skipped"] * 3]
+    plain, served = load_samples(tmp_path)
+    assert plain.run.reference is None
+    fresh = run_task(task("ghz:3", "FakeTorino+reference", shots=800, seed=0))
+    assert served.run.reference.to_json().replace(served.run.reference.created, "") == (
+        fresh.run.reference.to_json().replace(fresh.run.reference.created, "")
+    )
+    assert served.counts == plain.counts == fresh.counts

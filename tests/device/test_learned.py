@@ -134,3 +134,23 @@ def test_a_reference_that_is_lost_in_noise_stops_nothing():
         fixed = qc.mitigate(dataclasses.replace(run, reference=reference))
         assert fixed.distribution.shots == run.counts.shots
         assert str(reference.report())
+
+
+def test_places_are_learned_from_all_references_together():
+    """Two references that each saw half of the shots know as much as their sum."""
+    machine = find_machine("fake_mumbai")
+    options = Options(shots=4000, twirls=4, reference=2)
+    (run,) = run_request(prepare([_measured(ising(4, 2))], machine, options, 3), machine)
+    one, other = run.reference.parts
+    whole = run.reference.learned
+    alone = [dataclasses.replace(part, more=()).learned for part in (one, other)]
+    assert set(whole.places) == set(alone[0].places) | set(alone[1].places)
+    sums: dict = {}
+    for each in alone:
+        for place, faults in zip(each.places, each.expected, strict=True):
+            sums[place] = sums.get(place, 0.0) + faults
+    assert dict(zip(whole.places, whole.expected, strict=True)) == pytest.approx(sums)
+    factors = [dict(zip(each.places, each.factors, strict=True)) for each in (whole, *alone)]
+    between = [min(a, b) - 0.15 <= f <= max(a, b) + 0.15 for f, a, b in
+               ((factors[0][p], factors[1][p], factors[2][p]) for p in factors[0] if p[0] == "readout")]  # fmt: skip
+    assert all(between)

@@ -11,7 +11,7 @@ import qcluster as qc
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect, submit
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.reference import MeasuredReference, reference_circuit, skeleton
+from qcluster.device.noise.reference import MeasuredReference, reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.device.run import Run
@@ -263,7 +263,7 @@ def test_a_reference_of_other_gates_or_another_machine_is_refused():
         execute([ghz(4)], "fake_manila", shots=100, reference=before.reference, seed=5)
     with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before.reference, seed=5)
-    with pytest.raises(ValueError, match="reference must be True or False"):
+    with pytest.raises(ValueError, match=r"reference \(True, False, or how many\) must be"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before)
 
 
@@ -293,3 +293,49 @@ def test_a_saved_run_keeps_its_reference_and_that_it_has_no_noise():
     assert (again.noiseless, run.noiseless) == (True, True)
     assert again.reference.counts == run.reference.counts
     assert again.to_json() == run.to_json()
+
+
+def test_several_references_differ_and_say_what_they_see():
+    circuit = transpile(ghz(4), target=find_machine("fake_mumbai").backend.target, seed_transpiler=1)
+    found = reference_circuits(circuit, 3, find_machine("fake_mumbai").calibration, seed=2)
+    assert len({tuple(map(str, each.circuit.data)) for each in found}) == 3
+    for each in found:
+        assert reads(each.circuit) == {each.expected: 50}
+        assert skeleton(each.circuit) == skeleton(circuit)
+        assert 0.4 < each.visible <= 1
+    assert reference_circuit(circuit).visible is None
+
+
+def test_several_references_run_together_and_travel_as_one():
+    (run,) = execute([ghz(3)], "fake_manila", shots=400, twirls=4, reference=2, reference_share=0.5, seed=5)
+    one, other = run.reference.parts
+    assert one.counts.shots == other.counts.shots == 200
+    assert run.reference.noise.shots == 400
+    own = [part.counts.to_counts().get(part.expected, 0) for part in (one, other)]
+    assert run.reference.noise.survival == pytest.approx(sum(own) / 400)
+    assert run.reference.noise.expected == one.expected
+    again = Run.from_json(run.to_json()).reference
+    assert [part.to_json() for part in again.parts] == [part.to_json() for part in run.reference.parts]
+    assert np.allclose(again.learned.factors, run.reference.learned.factors)
+    assert any("sees" in note for note in one.notes)
+    (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=run.reference, seed=5)
+    assert len(later.reference.parts) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"reference": -1}, r"reference \(True, False, or how many\) must be a whole number from 0 to 16; got -1"),
+        ({"reference": 1.5}, "must be a whole number from 0 to 16; got 1.5"),
+        ({"reference": True, "reference_share": 0}, "reference_share must be a finite number in"),
+        ({"reference": True, "reference_share": 0.5, "twirling": "server"}, "reference_share must be 1 where the runt"),
+    ],
+)
+def test_wrong_numbers_of_references_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        Options(**given)
+
+
+def test_a_reference_alone_is_written_as_true():
+    assert Options(reference=1).reference is True
+    assert Options(reference=0).reference is False

@@ -89,13 +89,13 @@ def audit(reference: Counted) -> ReferenceReport:
         spread = 1 / np.sqrt(faults + 1)
         if place[0] == "crosstalk":
             if faults > _FOUND**2:
-                crosstalk.append((int(place[1]), int(place[2]), faults / reference.counts.shots))
+                crosstalk.append((int(place[1]), int(place[2]), faults / reference.noise.shots))
         elif abs(np.log(max(factor, 1e-9))) > _SURE * spread:
             low, high = factor * np.exp(-spread), factor * np.exp(spread)
             places.append((abs(np.log(factor)) / spread, Place(_name(place), factor, float(low), float(high), faults)))
     noise = reference.noise
     return ReferenceReport(
-        title=f"reference on {reference.backend}, {reference.created}, {reference.counts.shots:g} shots",
+        title=f"reference on {reference.backend}, {reference.created}, {reference.noise.shots:g} shots",
         survival=noise.survival,
         expected_survival=learned.survival,
         flips=np.column_stack([noise.flips, learned.flips]),

@@ -7,6 +7,7 @@ the calibrated rates, and the same factor holds in the circuit.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,24 +40,32 @@ _UNSURE = 3.0
 """Width of its prior."""
 
 
-class Counted(Protocol):
-    """What is learned from; `qcluster.device.noise.reference.MeasuredReference`, which asks for it here, has it all."""
+class Part(Protocol):
+    """One reference circuit and its counts."""
+
+    @property
+    def profile(self) -> Profile:
+        """The reference circuit."""
 
     @property
     def counts(self) -> Distribution:
-        """What the reference read."""
-
-    @property
-    def noise(self) -> MeasuredNoise:
-        """The same as noise."""
+        """What it read."""
 
     @property
     def expected(self) -> str:
         """What it reads without noise."""
 
+
+class Counted(Protocol):
+    """What is learned from; `qcluster.device.noise.reference.MeasuredReference`, which asks for it here, has it all."""
+
     @property
-    def profile(self) -> Profile:
-        """The reference circuit."""
+    def noise(self) -> MeasuredNoise:
+        """What it measured, with all that ran beside it."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Itself, and the other references of the same circuit that ran beside it."""
 
     @property
     def calibration(self) -> Calibration:
@@ -117,27 +126,72 @@ def learn(reference: Counted) -> Learned:
     Raises:
         ValueError, CalibrationError: as `qcluster.device.noise.faults.fault_masks` does.
     """
-    known = located_faults(
-        reference.profile.circuit, reference.calibration, idle=reference.method == "hardware", dt=reference.profile.dt
-    )
+    parts = [_part(reference, part) for part in reference.parts]
+    places = tuple(dict.fromkeys(place for part in parts for place in part.places))
+    number = {place: k for k, place in enumerate(places)}
+    at = [np.array([number[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
+    width = np.array([_WIDTHS.get(name, _UNSURE) for name, *_ in places])
+    exposure = np.sum(
+        [
+            np.bincount(where, part.rates, len(places)) * part.seen.sum()
+            for part, where in zip(parts, at, strict=True)
+        ],
+        axis=0,
+    )  # fmt: skip
+    factors, faults = _maximise(parts, at, width, exposure)
+    share = np.array([part.seen.sum() for part in parts])
+    share /= share.sum()
+    alone = np.array([float(walsh(part.kernel(part.rates).spectrum)[0]) / part.size for part in parts])
+    flips = np.asarray(share @ np.array([part.flips for part in parts]))
+    return Learned(places, factors, faults, exposure, float(share @ alone), flips)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One reference circuit's faults by the calibration, and the patterns that it read."""
+
+    index: LinearIndex
+    """Numbers of the patterns."""
+    places: tuple[tuple[Any, ...], ...]
+    """As in `Learned`."""
+    place: npt.NDArray[np.int64]
+    """(n_masks,) place of each fault, among its own."""
+    shifts: npt.NDArray[np.int64]
+    """(n_masks,) number of its pattern."""
+    rates: Floats
+    """(n_masks,) expected number per shot."""
+    seen: Floats
+    """(2^m,) shots of each number."""
+    flips: Floats
+    """(n_bits,) how often each bit is expected flipped."""
+
+    @property
+    def size(self) -> int:
+        return 1 << self.index.n_index
+
+    def kernel(self, rates: Floats) -> Kernel:
+        flat = np.zeros(len(self.shifts), dtype=bool)
+        return Kernel(self.index, self.shifts, rates, flat, np.zeros(self.index.n_index))
+
+
+def _part(reference: Counted, part: Part) -> _Part:
+    idle = reference.method == "hardware"
+    known = located_faults(part.profile.circuit, reference.calibration, idle=idle, dt=part.profile.dt)
     n_bits = known.n_bits
     index = LinearIndex(n_bits, min(n_bits, _INDEX_BITS))
-    sent = parse_bitstrings([reference.expected])[0].astype(int)
-    readout = known.readout.mean(axis=1) if reference.symmetric else known.readout[np.arange(n_bits), sent]
+    sent = parse_bitstrings([part.expected])[0]
+    readout = known.readout.mean(axis=1) if reference.symmetric else known.readout[np.arange(n_bits), sent.astype(int)]
     singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
-    places = (*known.places, *(("readout", bit) for bit in range(n_bits)))
-    place = np.r_[known.place, len(known.places) + np.arange(n_bits)]
-    rates = np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)]
-    shifts = index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))]))
-    width = np.array([_WIDTHS.get(name, _UNSURE) for name, *_ in places])
-    patterns = reference.noise.patterns
-    seen = np.bincount(index.of(patterns.words), patterns.weights, 1 << index.n_index).astype(np.float64)
-    start = _kernel(index, shifts, rates)
-    alone = float(walsh(start.spectrum)[0]) / start.size
-    flips = -0.5 * np.expm1(-2 * np.array([r.sum() for r in _by_bit(known, singles)]))
-    factors, faults = _maximise(index, shifts, rates, place, width, seen)
-    expected = np.bincount(place, rates, len(places)).astype(np.float64) * seen.sum()
-    return Learned(places, factors, faults, expected, alone, flips)
+    words = index.of(pack(part.counts.bits ^ sent))
+    return _Part(
+        index=index,
+        places=(*known.places, *(("readout", bit) for bit in range(n_bits))),
+        place=np.r_[known.place, len(known.places) + np.arange(n_bits)],
+        shifts=index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))])),
+        rates=np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)],
+        seen=np.bincount(words, part.counts.weights, 1 << index.n_index).astype(np.float64),
+        flips=-0.5 * np.expm1(-2 * np.array([r.sum() for r in _by_bit(known, singles)])),
+    )
 
 
 def _by_bit(known: Located, singles: Floats) -> list[Floats]:
@@ -151,25 +205,20 @@ def _with_crosstalk(known: Located) -> Floats:
     return np.where(unknown[known.place], _UNKNOWN, known.rates)
 
 
-def _kernel(index: LinearIndex, shifts: npt.NDArray[np.int64], rates: Floats) -> Kernel:
-    return Kernel(index, shifts, rates, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_index))
-
-
 def _maximise(
-    index: LinearIndex, shifts: npt.NDArray[np.int64], rates: Floats, place: npt.NDArray[np.int64], width: Floats,
-    seen: Floats,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Factors that are most probable, and the faults expected at each place."""
-    shots, many = float(seen.sum()), len(width)
-    exposure = np.bincount(place, rates, many).astype(np.float64) * shots
+    parts: Sequence[_Part], at: Sequence[npt.NDArray[np.int64]], width: Floats, exposure: Floats
+) -> tuple[Floats, Floats]:
+    """Factors that are most probable, and the faults expected at each place, in all parts together."""
+    many = len(width)
     factors, faults = np.ones(many), np.zeros(many)
     for _ in range(_ROUNDS):
-        scaled = rates * factors[place]
-        kernel = _kernel(index, shifts, scaled)
-        spectrum = kernel.spectrum
-        noisy = np.maximum(walsh(spectrum) / kernel.size, 1e-3 / (shots * kernel.size))
-        chance = walsh(spectrum * walsh(seen / noisy)) / kernel.size
-        faults = np.bincount(place, scaled * np.maximum(chance[shifts], 0.0), many).astype(np.float64)
+        faults = np.zeros(many)
+        for part, where in zip(parts, at, strict=True):
+            scaled = part.rates * factors[where]
+            spectrum = part.kernel(scaled).spectrum
+            noisy = np.maximum(walsh(spectrum) / part.size, 1e-3 / (part.seen.sum() * part.size))
+            chance = walsh(spectrum * walsh(part.seen / noisy)) / part.size
+            faults += np.bincount(where, scaled * np.maximum(chance[part.shifts], 0.0), many)
         factors = _most_probable(faults, exposure, factors, width)
     return factors, faults
 

@@ -14,14 +14,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from itertools import product
 from math import pi
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import check_whole
+from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.faults import FaultMasks
@@ -36,8 +39,10 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.noise.audit import ReferenceReport
-    from qcluster.device.noise.faults import RunLike
+    from qcluster.device.noise.faults import Located, RunLike
     from qcluster.device.noise.learned import Learned
+
+Floats = npt.NDArray[np.float64]
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -72,6 +77,9 @@ class Reference:
     """Its noiseless output, classical bit 0 rightmost."""
     changes: tuple[str, ...] = ()
     """How it differs from the circuit in more than the angles of virtual rotations, in words."""
+    visible: float | None = None
+    """Share of the faults that flip bits of the circuit, by the calibration, that flip bits here: at each place at most
+    as many as there. None without a calibration."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,11 +106,25 @@ class MeasuredReference(Frozen):
     """Whether measurements were twirled, so that both readout errors of a bit count alike."""
     notes: tuple[str, ...] = ()
     """What was not done as asked, and how the reference differs from the circuit."""
+    more: tuple[MeasuredReference, ...] = ()
+    """Further references of the same circuit, with other angles, that ran beside it: what one cannot see, another may.
+    Places are learned from all of them together."""
+
+    @property
+    def parts(self) -> tuple[MeasuredReference, ...]:
+        """Itself and `more`."""
+        return (self, *self.more)
 
     @cached_property
     def noise(self) -> MeasuredNoise:
-        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton."""
-        return MeasuredNoise(self.counts, self.expected)
+        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton: patterns of
+        flips, those of all `parts` together."""
+        return MeasuredNoise(reduce(add, (self._as_if_here(part) for part in self.parts)), self.expected)
+
+    def _as_if_here(self, part: MeasuredReference) -> Distribution:
+        """Give the counts of a part with its flips on top of this one's expected string."""
+        moved = np.logical_xor(*parse_bitstrings([part.expected, self.expected]))
+        return Distribution(part.counts.bits ^ moved, part.counts.weights)
 
     @cached_property
     def learned(self) -> Learned:
@@ -138,13 +160,14 @@ class MeasuredReference(Frozen):
         content["counts"] = self.counts.to_counts()
         content["profile"] = json.loads(self.profile.to_json())
         content["calibration"] = json.loads(self.calibration.to_json())
+        content["more"] = [json.loads(part.to_json()) for part in self.more]
         return json.dumps(content, allow_nan=False)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
-        content = check_format(text, FORMAT, VERSION)
+        content = {"more": [], **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         for name in ("expected", "backend", "method", "created", "skeleton"):
             if not isinstance(fields[name], str):
@@ -153,12 +176,13 @@ class MeasuredReference(Frozen):
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
         fields["notes"] = tuple(content["notes"])
+        fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])
         datetime.datetime.fromisoformat(fields["created"])
         return cls(**fields)
 
     def __repr__(self) -> str:
         return (
-            f"MeasuredReference({self.backend}, {self.counts.shots:g} shots, {self.noise.survival:.1%} kept, "
+            f"MeasuredReference({self.backend}, {self.noise.shots:g} shots, {self.noise.survival:.1%} kept, "
             f"{self.created})"
         )
 
@@ -214,6 +238,8 @@ def reference_circuit(
 ) -> Reference:
     """Make the reference of a compiled circuit: same gates at the same places and times, one known output.
 
+    See `reference_circuits`, which makes several.
+
     Rotations about Z are chosen anew (multiples of a quarter turn), and where a single sx would put both qubits of a
     gate on the equator it becomes an x, a pulse of the same length. So the reference costs what the circuit costs.
     Where no choice will do, a pulse is inserted, and `Reference.changes` says so. The output is checked by a stabilizer
@@ -224,7 +250,7 @@ def reference_circuit(
         circuit: compiled for the machine (rz, sx, x, rx; cx, cz, ecr, rzz, iswap, swap), of any width; not scheduled,
             if it is to be twirled. Angles of rotations about Z may be free parameters.
         calibration: of the machine. With it, the choice is taken whose expected flips are the likest to the
-            circuit's.
+            circuit's, and it is said what share of the circuit's faults the reference sees.
         seed: of the choices.
 
     Returns:
@@ -241,22 +267,51 @@ def reference_circuit(
         >>> reference.circuit.count_ops()["cz"], len(reference.expected), reference.changes
         (1, 2, ('1 sx became x',))
     """
+    return reference_circuits(circuit, 1, calibration, seed=seed)[0]
+
+
+def reference_circuits(
+    circuit: QuantumCircuit,
+    many: int,
+    calibration: Calibration | None = None,
+    *,
+    seed: int | np.random.Generator | None = 0,
+) -> tuple[Reference, ...]:
+    """Make several references of a compiled circuit, which differ in what they see.
+
+    A fault that is a stabilizer of one reference's state flips bits in another one. With a calibration, each further
+    reference is the one that brings the mean of their expected flips nearest to the circuit's.
+
+    Args:
+        circuit, calibration, seed: as in `reference_circuit`, as are cost and errors.
+        many: how many, at least 1. A circuit with few gates may have fewer that differ; then one is taken again.
+
+    Example:
+        >>> from qiskit import QuantumCircuit
+        >>> circuit = QuantumCircuit(2)
+        >>> _ = circuit.sx(0), circuit.sx(1), circuit.cz(0, 1), circuit.sx(0), circuit.sx(1), circuit.measure_all()
+        >>> len(reference_circuits(circuit, 2))
+        2
+    """
+    many = check_whole("many", many, 1)
     rng = np.random.default_rng(seed)
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
     plans = sorted((_Planner(circuit, rng).plan() for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
-    if calibration is None:
-        return _made(circuit, best[0])
-    target = _faults(circuit, calibration)
-    made = [_made(circuit, plan) for plan in best[: max(1, min(8, _EFFORT // (4 * size)))]]
-    if target is None:
-        return made[0]
+    target = None if calibration is None else _faults(circuit, calibration)
+    if calibration is None or target is None:
+        return tuple(_made(circuit, best[i % len(best)]) for i in range(many))
+    made = [_made(circuit, plan) for plan in best[: max(many, min(8, _EFFORT // (4 * size)))]]
     found = [_faults(each.circuit, calibration) for each in made]
-    unlike = [np.inf if faults is None else _unlike(target, faults) for faults in found]
-    chosen = int(np.argmin(unlike))
-    return made[chosen]
+    goal, parities = _parities(target), [None if faults is None else _parities(faults) for faults in found]
+    chosen: list[int] = []
+    for _ in range(many):
+        left = [i for i in range(len(made)) if i not in chosen] or list(range(len(made)))
+        unlike = [_apart(goal, [parities[k] for k in (*chosen, i)]) for i in left]
+        chosen.append(left[int(np.argmin(unlike))])
+    return tuple(dataclasses.replace(made[i], visible=_visible(target, found[i])) for i in chosen)
 
 
 def _check(circuit: QuantumCircuit) -> None:
@@ -567,26 +622,38 @@ def _rotate(bare: QuantumCircuit, name: str, quarters: int, where: list[int]) ->
             bare.cx(*where)
 
 
-def _faults(circuit: QuantumCircuit, calibration: Calibration) -> FaultMasks | None:
-    """Expected faults; None where the calibration does not say."""
-    from qcluster.device.noise.faults import fault_masks
+def _faults(circuit: QuantumCircuit, calibration: Calibration) -> Located | None:
+    """Expected faults by place; None where the calibration does not say."""
+    from qcluster.device.noise.faults import located_faults
     from qcluster.errors import QClusterError
 
     try:
-        return fault_masks(circuit, calibration, idle=True, dt=None)
+        return located_faults(circuit, calibration, idle=True, dt=None)
     except (ValueError, QClusterError):
         return None
 
 
-def _unlike(target: FaultMasks, found: FaultMasks) -> float:
-    """How far the flips of bits, and of pairs of bits, that two circuits expect are apart."""
-    return float(np.abs(_parities(target) - _parities(found)).mean())
+def _apart(goal: Floats, parities: Sequence[Floats | None]) -> float:
+    """How far the mean of what references expect of the flips is from what the circuit expects."""
+    known = [one for one in parities if one is not None]
+    return float(np.abs(np.mean(known, axis=0) - goal).mean()) if len(known) == len(parities) else np.inf
 
 
-def _parities(faults: FaultMasks) -> npt.NDArray[np.float64]:
+def _parities(faults: Located) -> Floats:
     """Expected sign of each bit's flip, and of each pair's of neighbouring numbers."""
     from qcluster.core.counts.bits import unpack
 
     masks = unpack(faults.masks, faults.n_bits)
     odd = np.concatenate([masks.T, (masks[:, 1:] ^ masks[:, :-1]).T])
     return np.asarray(np.exp(-2 * odd @ faults.rates))
+
+
+def _visible(target: Located, found: Located | None) -> float | None:
+    if found is None:
+        return None
+    here, there = (
+        dict(zip(one.places, np.bincount(one.place, one.rates, len(one.places)).tolist(), strict=True))
+        for one in (found, target)
+    )
+    matter = float(sum(there.values()))
+    return float(sum(min(rate, here.get(place, 0.0)) for place, rate in there.items())) / matter if matter else 1.0
