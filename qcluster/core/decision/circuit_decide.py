@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, unpack
@@ -31,6 +32,8 @@ from qcluster.core.noise.kernel import Kernel
 
 _FAINT = 1e-9
 """Probability of a string below which it is left out of the answer."""
+_NEARLY_ALL = 0.97
+"""Predicted raw fidelity from which a little noise more is a large multiple."""
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 _HARDLY_ANY = 0.01
@@ -70,6 +73,7 @@ def decide_circuit(
     guard: bool = True,
     expect: str | None = None,
     gate: Gate | None = None,
+    most_noise: float = np.inf,
 ) -> DecidedCircuit:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
@@ -81,6 +85,8 @@ def decide_circuit(
         guard: False gives Richardson-Lucy's answer at the noise that the counts allow, undecided.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         gate: that weighs the candidates; the one that ships by default.
+        most_noise: how many times the noise of `faults` (in -ln of the raw fidelity) few strings may need. Without a
+            limit for calibrations, which may be off by any factor; for measured rates there is one.
 
     Returns:
         The answer. Cost: that of the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16
@@ -103,6 +109,8 @@ def decide_circuit(
     if guard and (why := hopeless(d)) is not None:
         return _left(d, flip_rates(Kernel.of(faults, WIDEST), faults), None, f"left as is: {why}")
     found = gather(d, faults)
+    if most_noise < np.inf:
+        found = replace(found, present=found.present & ~_too_noisy(found, most_noise))
     rates = flip_rates(found.kernel, faults)
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
@@ -137,6 +145,20 @@ def decide_circuit(
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
         response=CircuitBlend(d, found, weights),
     )
+
+
+def _too_noisy(found: Candidates, most: float) -> NDArray[np.bool_]:
+    """Tell which candidates, ``(c,)``, are few strings that need more noise than there can be: the ratio of the
+    logarithms of the raw fidelities that the counts show and that the kernel predicts."""
+    beyond = np.zeros(len(NAMES), dtype=bool)
+    seen = found.counts / found.counts.sum()
+    for slot, few in ((STRINGS, found.few[0]), (NOISIEST, found.few[1])):
+        pure = np.zeros(found.kernel.size)
+        np.add.at(pure, few.strings, few.weights)
+        noisy = np.maximum(found.kernel.forward(pure), 0.0)
+        predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, seen))
+        beyond[slot] = np.log(max(shown, 1e-300)) < most * np.log(min(predicted, _NEARLY_ALL))
+    return beyond
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

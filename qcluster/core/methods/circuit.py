@@ -1,5 +1,7 @@
 """Mitigation under the fault patterns of the compiled circuit: the default where a Run brings them."""
 
+from math import inf
+
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.methods.registry import Method, register
@@ -9,12 +11,17 @@ from qcluster.core.sparse.fit import MOST_BITS
 
 
 def mitigate(
-    raw: Distribution, faults: FaultMasks, guard: bool, settings: None, expect: str | None = None
+    raw: Distribution,
+    faults: FaultMasks,
+    guard: bool,
+    settings: None,
+    expect: str | None = None,
+    most_noise: float = inf,
 ) -> Mitigation:
-    """Decide between answers under the circuit's faults; see `Method.function`."""
+    """Decide between answers under the circuit's faults; see `Method.function`, and `decide_circuit` for the rest."""
     if raw.n_bits > MOST_BITS:
         return left(raw, "circuit", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
-    found = decide_circuit(raw, faults, guard=guard, expect=expect)
+    found = decide_circuit(raw, faults, guard=guard, expect=expect, most_noise=most_noise)
     return Mitigation(
         distribution=found.distribution,
         raw=raw,

@@ -44,7 +44,7 @@ def mitigate_or_learn(
     faults = brought("faults")
     if faults is None:
         return _answer(raw, fit)
-    return circuit.mitigate(raw, faults, guard, None)
+    return circuit.mitigate(raw, faults, guard, None, most_noise=settings.inflation)
 
 
 def _answer(raw: Distribution, fit: MeasuredFit) -> Mitigation:
