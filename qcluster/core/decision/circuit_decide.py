@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, unpack
@@ -109,8 +108,8 @@ def decide_circuit(
     if guard and (why := hopeless(d)) is not None:
         return _left(d, flip_rates(Kernel.of(faults, WIDEST), faults), None, f"left as is: {why}")
     found = gather(d, faults)
-    if most_noise < np.inf:
-        found = replace(found, present=found.present & ~_too_noisy(found, most_noise))
+    if most_noise < np.inf and _too_noisy(found, most_noise):
+        found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
     rates = flip_rates(found.kernel, faults)
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
@@ -147,18 +146,14 @@ def decide_circuit(
     )
 
 
-def _too_noisy(found: Candidates, most: float) -> NDArray[np.bool_]:
-    """Tell which candidates, ``(c,)``, are few strings that need more noise than there can be: the ratio of the
-    logarithms of the raw fidelities that the counts show and that the kernel predicts."""
-    beyond = np.zeros(len(NAMES), dtype=bool)
-    seen = found.counts / found.counts.sum()
-    for slot, few in ((STRINGS, found.few[0]), (NOISIEST, found.few[1])):
-        pure = np.zeros(found.kernel.size)
-        np.add.at(pure, few.strings, few.weights)
-        noisy = np.maximum(found.kernel.forward(pure), 0.0)
-        predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, seen))
-        beyond[slot] = np.log(max(shown, 1e-300)) < most * np.log(min(predicted, _NEARLY_ALL))
-    return beyond
+def _too_noisy(found: Candidates, most: float) -> bool:
+    """Tell whether the few strings need more noise than there can be: the ratio of the logarithms of the raw fidelities
+    that the counts show and that the kernel predicts."""
+    pure = np.zeros(found.kernel.size)
+    np.add.at(pure, found.few.strings, found.few.weights)
+    noisy = np.maximum(found.kernel.forward(pure), 0.0)
+    predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, found.counts))
+    return bool(np.log(max(shown, 1e-300)) < most * np.log(min(predicted, _NEARLY_ALL)))
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
