@@ -30,7 +30,8 @@ nb_execution_mode = "off"  # what is stored is shown; docs/notebooks/execute.py 
 autodoc_default_options = {
     "members": True,
     "member-order": "bysource",
-    "exclude-members": "set_fit_request, set_predict_request, set_score_request",  # scikit-learn's, about routing
+    # scikit-learn's, about routing
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_predict_request, set_score_request",
 }
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -43,9 +43,8 @@ def build(
     out.mkdir(parents=True, exist_ok=True)
     many = {"full": full, "wide": wide, "sharp": sharp, "loose": wide // 3}
     if circuits:
-        shares = {"circuit": 1, "circuit-right": 3, "circuit-foreign": 6, "circuit-sharp": 6, "circuit-clean": 8}
-        shares["circuit-wide"] = 20
-        many = {source: circuits // share for source, share in shares.items()}
+        shares = {"circuit": 18, "circuit-right": 15, "circuit-foreign": 6, "circuit-sharp": 5, "circuit-clean": 4.5}
+        many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 1}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
     for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
         if not console.is_terminal:

@@ -36,8 +36,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classify bit strings (or grey values, or quantum states) by the mean of one readout qubit.
 
     The circuit of Farhi and Neven (arXiv:1802.06002): gates exp(i theta P R) between n data qubits and a readout; the
-    decision value f = <Y> of the readout is positive for classes_[1]. Exact training never simulates the circuit: the
-    default ansatz has a closed form (`qcluster.qnn.simulation.exact`): milliseconds at any width. By the same token
+    decision value f = <Y> of the readout is positive for ``classes_[1]``. Exact training never simulates the circuit:
+    the default ansatz has a closed form (`qcluster.qnn.simulation.exact`), milliseconds at any width. By the same token
     there is no quantum advantage in it: on bit strings it is a sine perceptron, f = -R sin(sum_i phi_i s_i + 2 b). Run
     it on a machine as a test load whose ideal answer is known.
 
@@ -274,7 +274,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             sample_weight: (samples,) not negative.
 
         Raises:
-            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels not in classes_.
+            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels that are not in
+                ``classes_``.
 
         Example:
             >>> model = QNNClassifier(random_state=0)
@@ -308,7 +309,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return f: exact, or measured if there is a backend.
 
         Returns:
-            (samples,), positive for classes_[1]; (samples, k) for more than two classes, the largest one wins.
+            (samples,), positive for ``classes_[1]``; (samples, k) for more than two classes, the largest one wins.
         """
         if self.backend is None:
             inputs = samples.encode(self, X)
@@ -326,7 +327,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the readout of one class as a fitted classifier of False and True, to measure, compress or draw.
 
         Args:
-            label: One of classes_.
+            label: One of ``classes_``.
 
         Example:
             >>> many = QNNClassifier(random_state=0).fit([[0, 0], [0, 1], [1, 0]], ["a", "b", "c"])
