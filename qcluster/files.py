@@ -191,6 +191,20 @@ def read_saved(path: str) -> Any:
     return decode_saved(_read_text(path), path)
 
 
+def is_number(text: str) -> bool:
+    """Tell whether a cell of a table is a number as Python reads it.
+
+    Example:
+        >>> is_number("-1e3"), is_number("two")
+        (True, False)
+    """
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def read_rates(text: str) -> Any:
     """Read flip rates: a number, or the name of a JSON file that holds one, a list, or a list of pairs."""
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from qcluster.errors import StorageError
-from qcluster.files import replace_whole
+from qcluster.files import is_number, replace_whole
 from qcluster.folders import lock_file, open_own, read_own
 
 logger = logging.getLogger(__name__)
@@ -146,20 +146,12 @@ def cell(value: object) -> str:
     if not isinstance(value, str):
         return repr(float(value)) if isinstance(value, float) else str(value)
     text = value.translate(_LINE_ENDS)
-    return f"'{text}" if _FORMULA.match(text) and not _is_number(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not is_number(text) else text
 
 
 def _value(text: str) -> str:
     """Undo `cell`."""
     return (text[1:] if _FORMULA_BACK.match(text) else text).translate(_LINE_ENDS_BACK)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.files import is_number
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
 Duplicates = Literal["keep", "drop_contradictory"]
@@ -117,11 +118,11 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     names = [name.strip().lower() for name in lines[0]]
     place = names.index("label") if "label" in names else len(names) - 1
     features = [[*line[:place], *line[place + 1 :]] for line in lines]
-    if not all(map(_is_number, features[0])):
+    if not all(map(is_number, features[0])):
         features, lines = features[1:], lines[1:]
     if not lines:
         raise ValueError(f"{Path(path).name} must hold rows; got only the names of the columns")
-    wrong = next((cell for row in features for cell in row if not _is_number(cell)), None)
+    wrong = next((cell for row in features for cell in row if not is_number(cell)), None)
     if wrong is not None:
         raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}")
     labels = [line[place].strip() for line in lines]
@@ -198,11 +199,3 @@ def _grey(file: Path) -> npt.NDArray[np.float64]:
     # PNG comes in [0, 1], JPEG in bytes.
     values = image / 255 if np.issubdtype(image.dtype, np.integer) else image.astype(np.float64)
     return values if values.ndim == 2 else values[..., :3].mean(axis=-1) if values.shape[-1] >= 3 else values[..., 0]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

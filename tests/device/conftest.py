@@ -35,3 +35,20 @@ def feed_forward():
         circuit.cx(1, 2)
     circuit.measure([1, 2], [1, 2])
     return circuit
+
+
+@pytest.fixture
+def cloud(monkeypatch, tmp_path):
+    """The runtime's own client over a mock of IBM's service."""
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    from tests.device.cloud import Cloud
+
+    monkeypatch.chdir(tmp_path)
+    return Cloud(FakeManilaV2()).install(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def backend(cloud):
+    """A machine of that service."""
+    return cloud.account("mine").backend("ibm_manila")

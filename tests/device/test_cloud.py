@@ -6,7 +6,6 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime import QiskitRuntimeService
 from qiskit_ibm_runtime.api.exceptions import RequestsApiError
-from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
@@ -14,20 +13,9 @@ from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
-from tests.device.cloud import Client, Cloud, instance_of
+from tests.device.cloud import Client, instance_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
-
-
-@pytest.fixture
-def cloud(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return Cloud(FakeManilaV2()).install(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def backend(cloud):
-    return cloud.account("mine").backend("ibm_manila")
 
 
 def flip():

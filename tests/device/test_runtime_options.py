@@ -19,20 +19,8 @@ from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request, describe_usage, estimate_usage
 from qcluster.device.runtime_options import sampler_options
 from qcluster.errors import JobError
-from tests.device.cloud import Cloud
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
-
-
-@pytest.fixture
-def cloud(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    return Cloud(FakeManilaV2()).install(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def backend(cloud):
-    return cloud.account("mine").backend("ibm_manila")
 
 
 def bell():

@@ -213,8 +213,7 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -
 def _agreement(found: Candidates) -> str:
     """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
     place = found.scales.index(SCALES.index(1.0))
-    ideal = found.found.ideals[place]
-    noisy = found.kernel.forward(ideal)
+    ideal, noisy = found.found.ideals[place], found.found.noisy[place]
     predicted = float(np.sqrt(np.maximum(noisy * ideal, 0)).sum() ** 2 / noisy.sum())
     shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(ideal)) ** 2
     if found.found.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:

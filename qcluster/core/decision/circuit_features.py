@@ -59,8 +59,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     ]
     excess = (deep.deviance - deep.usual) / shots
     shown = found.roots[kept] @ found.roots[0]
-    noisy = deep.kernels.forward(deep.ideals)
-    predicted = (np.sqrt(np.maximum(noisy * deep.ideals, 0)).sum(axis=1) / np.sqrt(noisy.sum(axis=1))) ** 2
+    fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
+    predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
     broad = np.exp([_entropy(ideal) for ideal in deep.ideals])
     scales = [
         *np.arcsinh(deep.surprise / 3)[every],

@@ -33,6 +33,8 @@ class Deconvolved:
     """What was undone."""
     ideals: Floats
     """``(s, 2^m)`` the estimates, each of sum 1."""
+    noisy: Floats
+    """``(s, 2^m)`` what is read of them."""
     deviance: Floats
     """``(s,)`` of the counts, see `qcluster.core.stats.goodness.deviance`."""
     usual: Floats
@@ -42,7 +44,7 @@ class Deconvolved:
 
     def take(self, rows: slice) -> Deconvolved:
         """Keep some of the scales."""
-        parts = self.ideals, self.deviance, self.usual, self.spread
+        parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
         return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
 
     @property
@@ -129,9 +131,10 @@ def deconvolve(
     seen = np.broadcast_to(counts / shots, kernels.spectra.shape)
     start = seen if support is None else np.where(support, seen, -_FAINT)
     ideals = richardson_lucy(kernels.forward, kernels.adjoint, seen, rounds, start, explained)
-    expected = np.maximum(shots * kernels.forward(ideals), _RARE)
+    noisy = kernels.forward(ideals)
+    expected = np.maximum(shots * noisy, _RARE)
     usual, spread = shot_noise(expected)
-    return Deconvolved(kernels, ideals, np.asarray(deviance(counts, expected)), 2 * usual, 2 * spread)
+    return Deconvolved(kernels, ideals, noisy, np.asarray(deviance(counts, expected)), 2 * usual, 2 * spread)
 
 
 def allowed(found: Deconvolved, shots: float, misfit: float) -> int:

@@ -22,6 +22,10 @@ from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
 _LEAST = 1e-9
 """Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller
 ones, and a shot divided by what their rounding leaves would overflow them."""
+_MOST_AGED = 1.5
+"""Largest multiple of the calibrated readout decay: readout is measured every day, and ages less than gates do."""
+_MOST_DECAYED = 0.9
+"""Largest decay of a multiple, unless the calibration itself has a larger one: beyond 1 it is no probability."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +109,13 @@ class Kernel:
         return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self.decays)[:, rows].T
 
     def scaled(self, factor: float) -> Kernel:
-        """Multiply all rates and decays."""
-        return replace(self, rates=self.rates * factor, decays=np.clip(self.decays * factor, -0.9, 0.9))
+        """Multiply all rates, and decays by no more than readout ages."""
+        most = np.maximum(np.abs(self.decays), _MOST_DECAYED)
+        return replace(
+            self,
+            rates=self.rates * factor,
+            decays=np.clip(self.decays * min(factor, _MOST_AGED), -most, most),
+        )
 
     def locate(self, words: Words) -> Indices:
         """Give the numbers of packed strings."""

@@ -12,8 +12,6 @@ from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import walsh
 
-MOST_DECAY = 1.5
-"""Largest multiple of the calibrated readout decay: readout is measured every day, and ages less than gates do."""
 _RADIX = 5
 """Bits that decay by one matrix product."""
 
@@ -31,7 +29,7 @@ class ScaledKernels:
 
     @classmethod
     def of(cls, kernel: Kernel, scales: Sequence[float]) -> ScaledKernels:
-        """Multiply the rates of a kernel, its decays by no more than readout ages.
+        """Take a kernel at every scale, see `Kernel.scaled`.
 
         Example:
             >>> from qcluster.core.noise.faults import FaultMasks
@@ -44,7 +42,7 @@ class ScaledKernels:
         parity = walsh(np.bincount(kernel.shifts, kernel.rates, kernel.size).astype(np.float64))
         many = np.asarray(scales, dtype=np.float64)
         spectra = np.exp(many[:, None] * (parity - parity[0]))
-        rates = kernel.decays * np.minimum(many, MOST_DECAY)[:, None]
+        rates = np.stack([kernel.scaled(scale).decays for scale in scales])
         return cls(many, spectra, tuple(_blocks(rates)) if kernel.index.exact and rates.any() else ())
 
     def take(self, rows: slice | NDArray[np.intp]) -> ScaledKernels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words
 from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.noise.scales import MOST_DECAY
 from qcluster.core.sparse.description_length import string_costs
 
 PREFIXES = (*range(1, 13), 14, 16, 20, 24, 32, 40)
@@ -70,19 +69,20 @@ def read_off(
     best = -np.inf
     for place in sorted(set(places)):
         sent = np.argsort(-found.ideals[place], kind="stable")[: PREFIXES[-1]]
-        weighed, explained = _weigh_prefixes(
-            columns(_at(kernel, found.kernels.scales[place]), sent, rows), counts[rows]
-        )
+        scaled = kernel.scaled(float(found.kernels.scales[place]))
+        weighed, explained = _weigh_prefixes(columns(scaled, sent, rows), counts[rows])
         names = sent.astype(np.uint64)[:, None] if words is None else words[sent]
         costs = _costs(names, kernel.index.n_bits, shots)
         net = explained - costs[np.array(_prefixes(len(sent))) - 1]
         if net.max() > best:
-            best, scale, top, shares, naming = float(net.max()), place, sent, weighed, costs
-            longest = int(np.argmax(net))
+            best, top, shares, naming = float(net.max()), sent, weighed, costs
+            longest, prior, scale = int(np.argmax(net)), scaled, float(found.kernels.scales[place])
     many = _prefixes(len(top))
-    prior = _at(kernel, found.kernels.scales[scale])
     lists = [number for number, k in enumerate(many[:longest]) if k in SHORTER] + [longest]
-    fits = [_learned(prior, counts, top[: many[number]], shares[number], naming[many[number] - 1]) for number in lists]
+    fits = [
+        _learned(prior, scale, counts, top[: many[number]], shares[number], naming[many[number] - 1])
+        for number in lists
+    ]
     shortest = max(fits, key=lambda one: one.explained)
     weights = shortest.weights
     nearly = [
@@ -92,16 +92,11 @@ def read_off(
         and one.explained >= shortest.explained - _SLACK
         and weights[len(one.weights) - 1] >= _GAP * weights[len(one.weights)]
     ]
-    chosen = min(nearly, key=lambda one: len(one.weights)) if nearly else shortest
-    return replace(chosen, scale=float(found.kernels.scales[scale]))
+    return min(nearly, key=lambda one: len(one.weights)) if nearly else shortest
 
 
 def _prefixes(most: int) -> list[int]:
     return [many for many in PREFIXES if many <= most]
-
-
-def _at(kernel: Kernel, scale: float) -> Kernel:
-    return replace(kernel, rates=kernel.rates * scale, decays=kernel.decays * min(scale, MOST_DECAY))
 
 
 def columns(kernel: Kernel, sent: Indices, rows: Indices) -> Floats:
@@ -139,7 +134,7 @@ def _costs(words: Words, n: int, shots: float) -> Floats:
     return np.cumsum(costs)
 
 
-def _learned(prior: Kernel, counts: Floats, strings: Indices, shares: Floats, naming: float) -> Few:
+def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shares: Floats, naming: float) -> Few:
     """Learn the rates of the places with the strings, by turns."""
     current, rows, shots = prior, np.flatnonzero(counts), float(counts.sum())
     explained = 0.0
@@ -156,4 +151,4 @@ def _learned(prior: Kernel, counts: Floats, strings: Indices, shares: Floats, na
     order = np.argsort(-shares[1:], kind="stable")
     weights = shares[1:][order]
     net = explained - naming - prior_cost(current, prior, _STRENGTH * shots)
-    return Few(strings[order], weights / max(weights.sum(), _TINY), float(shares[0]), current, 1.0, net / shots)
+    return Few(strings[order], weights / max(weights.sum(), _TINY), float(shares[0]), current, scale, net / shots)
