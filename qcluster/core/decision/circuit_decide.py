@@ -36,7 +36,8 @@ _NEARLY_ALL = 0.97
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 _HARDLY_ANY = 0.01
-"""Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves."""
+"""Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves, or
+refute the calibration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,8 @@ def decide_circuit(
         weights, confidence = (gate or shipped(NAMES))(said, found.present)
         # What counts alone leave as it is, is the counts.
         share = float(1 - weights[RAW] - (0.0 if found.alone.applied else weights[ALONE]))
-        mute = faults.expected_faults > -np.log(_HARDLY_ANY) and not found.alone.applied
+        credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
+        mute = credible and np.exp(-faults.expected_faults) < _HARDLY_ANY and not found.alone.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or mute:
             return _left(d, rates, confidence, _why(faults, "what the circuit's faults explain is as likely the ideal"))
     else:
