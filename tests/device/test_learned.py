@@ -8,6 +8,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 import qcluster as qc
+from qcluster.bench.circuits import make_case
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
@@ -154,3 +155,22 @@ def test_places_are_learned_from_all_references_together():
     between = [min(a, b) - 0.15 <= f <= max(a, b) + 0.15 for f, a, b in
                ((factors[0][p], factors[1][p], factors[2][p]) for p in factors[0] if p[0] == "readout")]  # fmt: skip
     assert all(between)
+
+
+def test_measured_rates_are_trusted_where_calibrated_ones_would_not_be():
+    """The gate takes the very same rates for a calibration that may be off, and leaves more of the counts."""
+    circuit = make_case("vqe:6")
+    machine = find_machine("fake_mumbai")
+    published = machine.calibration
+    errors = np.where(published.errors_2q < 1, np.minimum(4 * published.errors_2q, 0.3), published.errors_2q)
+    truth = dataclasses.replace(machine, calibration=dataclasses.replace(published, errors_2q=errors))
+    options = Options(shots=8192, twirls=8, reference=True)
+    (run,) = run_request(prepare([circuit.circuit], truth, options, 7), truth)
+    reference = dataclasses.replace(run.reference, calibration=published)
+    run = dataclasses.replace(run, calibration=published, reference=reference)
+    raw, measured, calibrated = (
+        qc.metrics.hellinger_fidelity(one, circuit.ideal)
+        for one in (run.counts, qc.mitigate(run).distribution, qc.mitigate(run.counts, run.faults).distribution)
+    )
+    assert measured > raw + 0.01
+    assert measured > calibrated

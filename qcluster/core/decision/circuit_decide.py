@@ -35,6 +35,9 @@ _NEARLY_ALL = 0.97
 """Predicted raw fidelity from which a little noise more is a large multiple."""
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
+_VOICE = 0.5
+"""Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
+are off by any factor."""
 _HARDLY_ANY = 0.01
 """Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves, or
 refute the calibration."""
@@ -86,7 +89,8 @@ def decide_circuit(
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         gate: that weighs the candidates; the one that ships by default.
         most_noise: how many times the noise of `faults` (in -ln of the raw fidelity) few strings may need. Without a
-            limit for calibrations, which may be off by any factor; for measured rates there is one.
+            limit for calibrations, which may be off by any factor. Rates that were measured have one, and are trusted:
+            what they explain weighs more than the gate gives it.
 
     Returns:
         The answer. Cost: that of the decision without a circuit, and some 200 transforms of 2^n_bits numbers up to 16
@@ -115,6 +119,8 @@ def decide_circuit(
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
         weights, confidence = (gate or shipped(NAMES))(said, found.present)
+        if most_noise < np.inf:
+            weights = _trusting(weights)
         # What counts alone leave as it is, is the counts.
         share = float(1 - weights[RAW] - (0.0 if found.alone.applied else weights[ALONE]))
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
@@ -146,6 +152,13 @@ def decide_circuit(
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
         response=CircuitBlend(d, found, weights),
     )
+
+
+def _trusting(weights: Floats) -> Floats:
+    """Give deconvolution at the rates as they are a voice, the less the more few strings explain all."""
+    voiced = weights.copy()
+    voiced[SCALED + SCALES.index(1.0)] += _VOICE * (1 - weights[STRINGS])
+    return np.asarray(voiced / voiced.sum())
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:

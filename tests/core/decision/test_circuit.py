@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from qcluster.core.counts import metrics
-from qcluster.core.counts.bits import integers_to_bits, pack, unpack
+from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_decide import decide_circuit
+from qcluster.core.decision.circuit_candidates import NAMES, RAW, SCALED, SCALES, STRINGS, gather
+from qcluster.core.decision.circuit_decide import _too_noisy, _trusting, decide_circuit
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from tests.core.noise.oracle_circuit import random_faults
@@ -148,3 +149,28 @@ def test_the_rates_are_those_of_each_bit_by_itself(symmetric):
     else:
         difference = faults.readout[:, 1] - faults.readout[:, 0]
         assert fit.rates[:, 1] - fit.rates[:, 0] == pytest.approx(difference, abs=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "most", "refused"), [(0.038, 1.2, False), (0.06, 1.5, True), (0.06, 2.0, False)])
+def test_few_strings_may_not_need_more_noise_than_there_can_be(rate, most, refused):
+    """One string whose bits flip with one rate, under faults that flip each with .038."""
+    n = 6
+    none = np.zeros(n, dtype=np.uint8)
+    faults = FaultMasks(
+        n, (1 << np.arange(n)).astype(np.uint64)[:, None], np.full(n, 0.03), none, np.full((n, 2), 0.01)
+    )
+    bits = index_bits(np.arange(2**n), n)
+    flips = bits.sum(axis=1)
+    found = gather(Distribution(bits, np.round(8192 * rate**flips * (1 - rate) ** (n - flips))), faults)
+    assert len(found.few.weights) == 1
+    assert _too_noisy(found, most) == refused
+
+
+def test_measured_rates_have_a_voice_that_few_strings_take_away():
+    weights = np.zeros(len(NAMES))
+    weights[[RAW, STRINGS]] = 0.5
+    voiced = _trusting(weights)
+    assert voiced.sum() == pytest.approx(1)
+    assert voiced[SCALED + SCALES.index(1.0)] == pytest.approx(0.25 / 1.25)
+    sure = np.eye(len(NAMES))[STRINGS]
+    assert np.array_equal(_trusting(sure), sure)
