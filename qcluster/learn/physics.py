@@ -74,6 +74,9 @@ SHARPER = 0.3, 0.02
 """The answer is taken at its word where its entropy is lower by this share, times the expected rate over 0.3 (at least
 the second): a guard that leaves counts alone leaves a rate of nothing."""
 
+DENSE_BITS = 12
+"""Most bits at which the circuit's kernel is undone over all strings; beyond, the sharper of two answers is taken."""
+
 LIKELY = 2.2
 """So many times the closed form is the most that 98 % of the simulated runs with drift reach: an answer that asks for
 more is sharper than the output."""
@@ -100,7 +103,7 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - speckle_form: as closed_form, for an ideal output spread over all strings as that of a random circuit is;
     - flat_form: closed_form where the answer is a few strings, speckle_form where it is spread, between them else;
     - best_form: the rate against the answer under the circuit's faults where this is sharper than the counts, else
-      flat_form;
+      flat_form; beyond 12 bits against the plain answer, where that is the sharper;
     - answer_peak, fault_peak: 1 - (largest probability of the answer)^(1/m); answer_gain, fault_gain: how much sharper
       the answer is than the counts, entropy less entropy;
     - the others as they are.
@@ -149,12 +152,15 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             made[f"{name}_rate"], made[f"{name}_entropy"] = column[f"{name}_rate"], column[f"{name}_entropy"]
             made[f"{name}_peak"] = 1 - column[f"{name}_top"] ** (1 / m)
             made[f"{name}_gain"] = column["entropy"] - column[f"{name}_entropy"]
-        shape = np.where(np.isnan(column["fault_entropy"]), column["answer_entropy"], column["fault_entropy"])
+        plain = np.isnan(column["fault_entropy"])
+        plain |= (m > DENSE_BITS) & (column["answer_entropy"] < column["fault_entropy"])
+        shape = np.where(plain, column["answer_entropy"], column["fault_entropy"])
+        taken = np.where(plain & ~np.isnan(column["fault_rate"]), column["answer_rate"], column["fault_rate"])
         flat = np.clip((shape - FLAT[0]) / (FLAT[1] - FLAT[0]), 0, 1)
         made["flat_form"] = (1 - flat) * made["closed_form"] + flat * made["speckle_form"]
         needed = SHARPER[0] * np.maximum(column["entropy"], 1e-9) * np.clip(made["flat_form"] / 0.3, SHARPER[1], 1)
-        trust = np.nan_to_num(np.clip(made["fault_gain"] / needed, 0, 1))
-        found = np.minimum(np.nan_to_num(made["fault_rate"]), LIKELY * made["closed_form"])
+        trust = np.nan_to_num(np.clip((column["entropy"] - shape) / needed * ~np.isnan(taken), 0, 1))
+        found = np.minimum(np.nan_to_num(taken), LIKELY * made["closed_form"])
         made["best_form"] = trust * found + (1 - trust) * made["flat_form"]
         return np.column_stack([made[name] for name in COLUMNS])
 

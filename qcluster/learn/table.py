@@ -78,7 +78,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     Example:
         >>> table = read_table()
         >>> len(table), table.features.shape
-        (3120, (3120, 21))
+        (3882, (3882, 29))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:

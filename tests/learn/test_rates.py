@@ -123,7 +123,7 @@ def test_it_is_a_scikit_learn_pipeline():
 
 
 def test_it_is_quick():
-    """Generous against a loaded machine; benchmarks/results/rates_speed.csv has the figures."""
+    """Generous against a loaded machine; `python -m benchmarks.rates speed` measures."""
     start = perf_counter()
     model = rate_model(read_table())
     fitted = perf_counter() - start
