@@ -11,8 +11,8 @@ from qcluster.bench.rate_plan import Job
 from qcluster.bench.rate_table import simulate_runs
 from qcluster.device.noise.rates import estimate_rates
 from qcluster.learn.features import NAMES
-from qcluster.learn.rates import Rates, rate_model
 from qcluster.learn.label import effective_rate
+from qcluster.learn.rates import Rates, rate_model
 from qcluster.learn.table import read_table
 
 CASES = ("ghz:5", "ghz:16", "bv:5", "bv:13", "cat:14", "hidden_shift:4", "mirror:10:depth=6", "w_state:3", "full_adder")
