@@ -51,8 +51,8 @@ def w_state(n: int) -> Case:
 
 def dicke(n: int, ones: int = 2) -> Case:
     """Prepare the equal superposition of all strings with so many ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
-    if not 0 <= ones <= n:
-        raise ValueError(f"ones must lie in 0..{n}; got {ones}")
+    if not 1 <= ones <= n:
+        raise ValueError(f"ones must lie in 1..{n}; got {ones}")
     circuit = QuantumCircuit(n, n)
     circuit.x(range(n - ones, n))
     for last in range(n - 1, 0, -1):
