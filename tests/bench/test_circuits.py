@@ -40,7 +40,7 @@ SMALL = [
         "brickwork:5:depth=3",
         "dicke:5",
         "dicke:6:ones=3",
-        "dicke:4:ones=0",
+        "dicke:4:ones=1",
     ),
 ]
 
