@@ -8,6 +8,8 @@ Run from the repository, in this order or any of them:
     python -m benchmarks.rates transfer     # trained on our table only, tested on the 145 real rows
     python -m benchmarks.rates brussels     # six real records: predicted beside published rates
     python -m benchmarks.rates fidelity     # method="paper" with estimated, true and wrong rates (minutes)
+    python -m benchmarks.rates fresh        # circuits and machines outside the table, beside honest baselines (minutes)
+    python -m benchmarks.rates use          # the same runs: what the rates are worth to `paper` and to the default
     python -m benchmarks.rates speed        # fit from CSV, and one prediction
 
 Each writes benchmarks/results/rates_NAME.csv.
@@ -22,9 +24,11 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks.data import brussels, write_rows
+from benchmarks.rates_fresh import fresh, use
 from benchmarks.rates_real import brussels_rates, described, published, transfer
 from benchmarks.rates_simulated import importance, own, unseen
-from qcluster.learn.rates import estimate_rates, rate_model
+from qcluster.device.noise.rates import estimate_rates
+from qcluster.learn.rates import rate_model
 from qcluster.learn.table import read_table
 
 
@@ -102,7 +106,7 @@ def speed() -> list[dict[str, Any]]:
 
 
 RUNS = {"published": published, "own": own, "importance": importance, "transfer": transfer, "brussels": brussels_rates,
-        "fidelity": fidelity, "speed": speed}  # fmt: skip
+        "fidelity": fidelity, "fresh": fresh, "use": use, "speed": speed}  # fmt: skip
 
 
 def main(names: list[str]) -> None:

@@ -7,9 +7,10 @@ import numpy as np
 
 from benchmarks.data import brussels
 from benchmarks.rates_scores import EIGHT, SEEDS, blind, figures, five_folds, left_out, mae, real_rows, twins
+from qcluster.device.noise.rates import estimate_rates
 from qcluster.learn.features import NAMES
 from qcluster.learn.physics import closed_form
-from qcluster.learn.rates import estimate_rates, new_model
+from qcluster.learn.rates import learned, new_model
 from qcluster.learn.table import read_table
 
 
@@ -51,7 +52,7 @@ def published() -> list[dict[str, Any]]:
 
 def transfer() -> list[dict[str, Any]]:
     """Trained on simulations only, scored on the real rows; rates_transfer_first.csv holds the first look, see docs."""
-    simulated, real = blind(read_table()), real_rows()
+    simulated, real = learned(blind(read_table())), real_rows()
     y, circuits = real.rates, twins(real.facts["circuit"])
     models = [
         new_model(seed).fit(simulated.features, simulated.rates, forest__groups=simulated.groups) for seed in SEEDS
@@ -86,8 +87,8 @@ def described(record: dict[str, Any]) -> tuple[Any, Any]:
     """Read a record's compiled circuit, scheduled on FakeBrussels, whose calibration of another day stands in."""
     from qiskit import qasm3
 
-    from qcluster.bench.rate_table import describe
     from qcluster.device.machines.machine import find_machine
+    from qcluster.device.noise.rates import describe
 
     return describe(qasm3.loads(record["transpiled_openqasm3"]), find_machine("fake_brussels"))
 

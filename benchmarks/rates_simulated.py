@@ -9,9 +9,11 @@ import numpy as np
 from benchmarks.rates_scores import dealt, figures, left_out, mae, r2
 from qcluster.bench.rate_plan import Job
 from qcluster.bench.rate_table import simulate_runs
+from qcluster.device.noise.rates import estimate_rates
 from qcluster.learn.features import NAMES
-from qcluster.learn.rates import Rates, estimate_rates, rate_model
-from qcluster.learn.table import effective_rate, read_table
+from qcluster.learn.label import effective_rate
+from qcluster.learn.rates import Rates, rate_model
+from qcluster.learn.table import read_table
 
 CASES = ("ghz:5", "ghz:16", "bv:5", "bv:13", "cat:14", "hidden_shift:4", "mirror:10:depth=6", "w_state:3", "full_adder")
 MACHINES = ("fake_brisbane", "fake_torino", "fake_mumbai")
@@ -99,7 +101,9 @@ def importance() -> list[dict[str, Any]]:
             shuffled, place = columns.copy(), COLUMNS.index(name)
             shuffled[:, place] = columns[rng.permutation(len(columns)), place]
             said[name][out] = model[-1].predict(shuffled)
-    rows = [{"shuffled": name, "r2": round(r2(table.rates, rates), 4)} for name, rates in said.items()]
+    rows: list[dict[str, Any]] = [
+        {"shuffled": name, "r2": round(r2(table.rates, rates), 4)} for name, rates in said.items()
+    ]
     for row in rows:
         row["loss"] = round(rows[0]["r2"] - row["r2"], 4)
         print(row, flush=True)

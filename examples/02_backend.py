@@ -28,7 +28,7 @@ def main(name: str = "fake_torino") -> None:
     """Run once; mitigate the same counts by the counts alone, by the calibration too, and as the paper does."""
     (run,) = qc.execute([ghz(5)], name, shots=4096, twirls=4, seed=7)
     print(run)
-    rates = qc.estimate_rates(run.profile, run.calibration, run.counts)
+    rates = qc.estimate_rates(run)
     print(f"flip rate {rates.value:.3f}, between {rates.low:.3f} and {rates.high:.3f}")
     answers = {
         "raw": run.counts,

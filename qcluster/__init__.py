@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.twirl import twirl
     from qcluster.device.execute import execute
     from qcluster.device.machines.calibration import Calibration, read_calibration
+    from qcluster.device.noise.rates import estimate_rates
     from qcluster.device.noise.reference import reference_circuit
     from qcluster.device.run import Run
     from qcluster.device.sampler import MitigatedSampler
     from qcluster.learn.hamming import HammingKMajority
-    from qcluster.learn.rates import estimate_rates
     from qcluster.plot import plot
     from qcluster.qnn import QNNClassifier
 
@@ -43,7 +43,7 @@ _LAZY = {
     "Profile": "qcluster.device.circuits.profile",
     "QNNClassifier": "qcluster.qnn",
     "Run": "qcluster.device.run",
-    "estimate_rates": "qcluster.learn.rates",
+    "estimate_rates": "qcluster.device.noise.rates",
     "execute": "qcluster.device.execute",
     "mitigate_many": "qcluster.batch",
     "read_calibration": "qcluster.device.machines.calibration",

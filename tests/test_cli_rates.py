@@ -43,9 +43,18 @@ def test_counts_with_circuit_and_machine(counts, tmp_path):
     assert "effective flip rate" in before.output
 
 
+def test_a_machine_without_a_circuit_is_used_and_an_unknown_one_refused(counts):
+    assert call(counts, "--backend", "fake_mumbai").output != call(counts).output
+    with pytest.raises(ValueError, match="nonsense"):
+        call(counts, "--backend", "nonsense")
+
+
 def test_your_own_rows_are_used(counts, tmp_path):
     (tmp_path / "mine.csv").write_text("circuit,n_measured,top_weight,rate\nmine,3,0.48,0.2\n")
-    assert call(counts, "--table", tmp_path / "mine.csv").exit_code == 0
+    shown = call(counts, "--table", tmp_path / "mine.csv")
+    assert shown.exit_code == 0
+    assert f"1 rows of {tmp_path}" in shown.output.replace("\n", "")
+    assert "rows in all have what is known of this run" in " ".join(shown.output.split())
     (tmp_path / "mine.csv").write_text("a\n1\n")
     with pytest.raises(StorageError, match="column named rate"):
         call(counts, "--table", tmp_path / "mine.csv")
@@ -64,6 +73,7 @@ def test_runs_are_added(tmp_path):
     list(run(Campaign("toy", ("ghz:3",), ("flips:0.1",), methods=("identity",)), tmp_path / "toy"))
     shown = call("add", tmp_path / "toy", "--table", tmp_path / "mine.csv")
     assert "1 rows added" in shown.output
+    assert "1 of them lack columns" in shown.output
 
 
 @pytest.mark.slow

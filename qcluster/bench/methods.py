@@ -40,11 +40,11 @@ def _given_rate(sample: Sample) -> float:
 
 
 def _estimated_rate(sample: Sample) -> float:
-    from qcluster.learn.rates import estimate_rates
+    from qcluster.device.noise.rates import estimate_rates
 
     run = sample.run
     if run is None:
-        return estimate_rates(counts=sample.counts).value
+        return estimate_rates(sample.counts).value
     return estimate_rates(run.profile, run.calibration, sample.counts).value
 
 

@@ -18,11 +18,15 @@ from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.rate_plan import MACHINES, SCALES, Job
 from qcluster.bench.table import Table, alone
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import entropy
+from qcluster.errors import QClusterError
 from qcluster.learn.features import features
-from qcluster.learn.table import TABLE_COLUMNS, effective_rate, format_row
+from qcluster.learn.label import effective_rate, saturated
+from qcluster.learn.table import TABLE_COLUMNS, format_row
 from qcluster.workers import parallel
 
 if TYPE_CHECKING:
+    from qcluster.core.noise.faults import FaultMasks
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
@@ -112,16 +116,20 @@ class Simulated(NamedTuple):
     """What the machine publishes."""
     counts: Distribution
     """What was read."""
+    faults: "FaultMasks | None"
+    """Flip patterns of its faults as published; None where the circuit cannot be read."""
     scale: float
     """The published noise as a multiple of the recorded machine's."""
+    drift: bool
+    """Whether the machine that ran has drifted from what it publishes."""
 
 
-def simulate_runs(job: Job) -> Iterator[Simulated]:
+def simulate_runs(job: Job, case: Case | None = None) -> Iterator[Simulated]:
     """Compile, twirl, schedule and simulate a circuit under several strengths of noise.
 
-    The model is told the calibration times a scale; the simulation runs with figures that have drifted from it by
-    `DRIFT`, anew for each row. Scheduling is not optional: idle qubits decohere, and without that the rates of wide
-    circuits come out far too low.
+    The model is told the calibration times a scale. Half of the simulations run with just that, the others with figures
+    that have drifted from it by `DRIFT`, anew for each row. A case of one's own stands in for that of the job.
+    Scheduling is not optional: idle qubits decohere, and without that the rates of wide circuits come out far too low.
     """
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.circuits.schedule import schedule
@@ -130,7 +138,7 @@ def simulate_runs(job: Job) -> Iterator[Simulated]:
     from qcluster.device.noise.simulate import choose_method, simulate, split_shots
 
     rng = np.random.default_rng(job.seed)
-    machine, case = _machine(job.machine), make_case(job.case)
+    machine, case = _machine(job.machine), case or make_case(job.case)
     target = machine.live
     isa = _compile(case.circuit, machine, job.layout, int(rng.integers(2**31)))
     profile = read_profile(schedule([isa], target)[0], machine.calibration, dt=target.dt)
@@ -139,9 +147,21 @@ def simulate_runs(job: Job) -> Iterator[Simulated]:
     method = "stabilizer" if len(profile.active) > NARROW and is_clifford(isa) else choose_method(isa, profile)
     for place in np.tile(rng.permutation(len(SCALES)), 2)[: job.rows].tolist():
         told = scaled(machine.calibration, SCALES[place])
-        shots, seed = split_shots(job.shots, len(circuits)), int(rng.integers(2**31))
-        read = simulate(circuits, shots, drifted(told, rng), method=method, dt=target.dt, seed=seed)
-        yield Simulated(case, profile, told, reduce(add, twirls.undo(read)), SCALES[place])
+        shots, seed, drift = split_shots(job.shots, len(circuits)), int(rng.integers(2**31)), bool(rng.random() < 0.5)
+        so = drifted(told, rng) if drift else told
+        read = simulate(circuits, shots, so, method=method, dt=target.dt, seed=seed)
+        counts = reduce(add, twirls.undo(read))
+        yield Simulated(case, profile, told, counts, _faults(profile, told, counts), SCALES[place], drift)
+
+
+def _faults(profile: "Profile", calibration: "Calibration", counts: Distribution) -> "FaultMasks | None":
+    """Find the flip patterns of a simulated circuit, whose measurements are twirled, as `Run.faults` does."""
+    from qcluster.device.noise.faults import fault_masks
+
+    try:
+        return fault_masks(profile.circuit, calibration, idle=False, dt=profile.dt, counts=counts).symmetrised()
+    except (ValueError, QClusterError):
+        return None
 
 
 def simulate_job(job: Job) -> list[dict[str, object]]:
@@ -156,12 +176,23 @@ def simulate_job(job: Job) -> list[dict[str, object]]:
             "generation": generation,
             "snapshot": run.calibration.date[:10],
             "scale": run.scale,
+            "drift": int(run.drift),
             "layout": job.layout,
             "seed": job.seed,
-        }
-        row = features(run.profile, run.calibration, run.counts)
+        } | target(run.counts, run.case.ideal)
+        row = features(run.profile, run.calibration, run.counts, run.faults)
         rows.append(format_row(row, effective_rate(run.counts, run.case.ideal), facts))
     return rows
+
+
+def target(counts: Distribution, ideal: Distribution | None) -> dict[str, object]:
+    """Give the facts of a row that only who knows the ideal output can tell; empty where it is not known."""
+    if ideal is None:
+        return {}
+    return {
+        "ideal_entropy": f"{entropy(ideal, normalised=True):.4g}",
+        "saturated": int(saturated(counts, ideal)),
+    }
 
 
 @lru_cache(maxsize=32)
@@ -232,34 +263,12 @@ def _with(calibration: "Calibration", factors: dict[str, Any]) -> "Calibration":
     return dataclasses.replace(calibration, **made)
 
 
-def describe(circuit: Any, machine: Any) -> "tuple[Profile, Calibration]":
-    """Give the profile of a circuit on a machine, scheduled, and the machine's calibration.
-
-    A circuit in the machine's gates counts as compiled, its qubits as physical; any other is compiled first.
-    """
-    from qiskit import QuantumCircuit, QuantumRegister
-
-    from qcluster.device.circuits.profile import read_profile
-    from qcluster.device.circuits.schedule import can_schedule, schedule
-
-    target = machine.backend.target
-    if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
-        circuit = _compile(circuit, machine, 0, 0)
-    physical = QuantumCircuit(QuantumRegister(target.num_qubits, "q"), *circuit.cregs)
-    for item in circuit.data:
-        plain = item.name in target.operation_names and not (item.params or item.clbits)
-        gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own
-        physical.append(gate, [circuit.find_bit(qubit).index for qubit in item.qubits], item.clbits)
-    if can_schedule(physical, target):
-        (physical,) = schedule([physical], target)
-    return read_profile(physical, machine.calibration, dt=target.dt), machine.calibration
-
-
-def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int]:
+def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int, int]:
     """Append the runs of a campaign's folder, of which the ideal output is known, to a table of rates.
 
     Returns:
-        How many rows were added, and how many runs were left out: there already, or without ideal or calibration.
+        How many rows were added, how many of these lack columns, for want of a circuit or a calibration, and how many
+        runs were left out: there already, without counts, or with an ideal that is not known.
 
     Raises:
         StorageError: the folder or the table cannot be read or written, or another process is writing to the table.
@@ -268,12 +277,12 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int]:
         return _add_runs(folder, Path(path))
 
 
-def _add_runs(folder: str | Path, path: Path) -> tuple[int, int]:
+def _add_runs(folder: str | Path, path: Path) -> tuple[int, int, int]:
     from qcluster.bench.store import load_samples
 
     table = Table(path, TABLE_COLUMNS)
     there = {row["seed"] for row in table.rows()}
-    rows, skipped = [], 0
+    rows, partly, skipped = [], 0, 0
     for sample in load_samples(folder):
         if sample.identity in there or sample.ideal is None or not sample.counts.n_outcomes:
             skipped += 1
@@ -284,9 +293,12 @@ def _add_runs(folder: str | Path, path: Path) -> tuple[int, int]:
             "machine": sample.machine,
             "snapshot": "" if sample.calibration is None else sample.calibration.date[:10],
             "seed": sample.identity,
-        }
-        row = features(sample.profile, sample.calibration, sample.counts)
+        } | target(sample.counts, sample.ideal)
+        row = features(
+            sample.profile, sample.calibration, sample.counts, None if sample.run is None else sample.run.faults
+        )
+        partly += bool(np.isnan(row).any())
         rows.append(format_row(row, effective_rate(sample.counts, sample.ideal), facts))
     if rows:
         table.append(rows)
-    return len(rows), skipped
+    return len(rows), partly, skipped

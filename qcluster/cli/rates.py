@@ -40,26 +40,26 @@ def estimate(
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
+    from qcluster.device.noise.rates import estimate_rates
     from qcluster.files import read_counts
-    from qcluster.learn.rates import estimate_rates, rate_model
-    from qcluster.learn.table import read_table
 
     if circuit is None and Path(file).suffix in SUFFIXES:
         refuse(context, ["pub"], f"{file} holds a circuit, not counts")
         circuit, counts = Path(file), None
     else:
         counts = read_counts(file, pub)
-    if circuit is None:
-        refuse(context, ["backend"], "of counts alone the machine tells nothing; name their --circuit too")
-    profile, calibration = _describe(circuit, backend)
-    model = None if table is None else rate_model(read_table() + read_table(table))
-    rates = estimate_rates(profile, calibration, counts, model=model, coverage=coverage)
     console = open_console()
+    model, told = _model(table)
+    rates = estimate_rates(_circuit(circuit), backend, counts, model=model, coverage=coverage)
     console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
-    if calibration is not None:
+    if circuit is not None and backend is not None:
         console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
-    if not rates.in_range:
-        console.print("outside the range of the training rows: trust this less than the interval says")
+    if rates.saturated:
+        console.print("the counts cannot be told from uniform noise: the rate rests on the circuit alone")
+    elif not rates.in_range:
+        console.print("unlike the training rows: trust this less than the interval says")
+    if model is not None:
+        console.print(f"{told}; {rates.rows} rows in all have what is known of this run, and were used")
 
 
 @rates_app.command()
@@ -103,20 +103,34 @@ def add(
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
     from qcluster.bench.rate_table import add_runs
 
-    added, skipped = add_runs(rundir, table)
+    added, partly, skipped = add_runs(rundir, table)
     typer.echo(f"{added} rows added to {table}; {skipped} runs left out (there already, or their ideal is not known)")
+    if partly:
+        typer.echo(
+            f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known"
+        )
 
 
-def _describe(path: Path | None, backend: str | None) -> tuple[Any, Any]:
-    """Read a circuit and a machine; compile and schedule the circuit for it where it is not yet."""
+def _model(path: Path | None) -> tuple[Any, str]:
+    """Fit a model to the shipped rows and those of a file; None and no words without a file."""
+    from qcluster.learn.rates import learned, rate_model
+    from qcluster.learn.table import read_table
+
     if path is None:
-        return None, None
-    from qcluster.bench.rate_table import describe
-    from qcluster.device import read_profile
+        return None, ""
+    mine = read_table(path)
+    left = len(mine) - len(learned(mine))
+    told = f"{len(mine)} rows of {path}" + (f", {left} of them saturated and left out" if left else "")
+    return rate_model(read_table() + mine), told
+
+
+def _circuit(path: Path | None) -> Any:
+    """Read the one circuit of a file."""
+    if path is None:
+        return None
     from qcluster.device.circuits.files import read_circuits
-    from qcluster.device.machines.machine import find_machine
 
     circuit, *others = read_circuits(path)
     if others:
         raise ValueError(f"{path} must hold one circuit, that of the counts; it holds {1 + len(others)}")
-    return (read_profile(circuit), None) if backend is None else describe(circuit, find_machine(backend))
+    return circuit

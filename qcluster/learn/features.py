@@ -1,7 +1,8 @@
 """What is known about a run, as one row of numbers: the input of the rate model.
 
-Three parts, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration) and the counts.
-Nothing here looks at the ideal distribution. What is unknown is NaN; the model deals with it, not the caller.
+Four parts, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration), the counts, and
+the patterns that the circuit's faults flip (FaultMasks). Nothing here looks at the ideal distribution; what `mitigate`
+makes of the counts stands in for it. What is unknown is NaN; the model deals with it, not the caller.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.learn.label import answered
 
 Floats = NDArray[np.float64]
 
@@ -51,13 +55,21 @@ FEATURES = (
     Feature("loss_1q", "1", "-log of the probability that no one-qubit gate fails"),
     Feature("loss_2q", "1", "-log of the probability that no two-qubit gate fails"),
     Feature("loss_readout", "1", "-log of the probability that no measured bit is misread"),
-    Feature("readout_mean", "1", "mean readout error of the measured qubits"),
+    Feature("readout_mean", "1", "mean readout error of the measured qubits; without a circuit the median of all"),
     Feature("readout_worst", "1", "largest readout error of the measured qubits"),
     Feature("local_flip", "1", "mean over measured bits of the flip rate from errors on that qubit alone"),
     Feature("top_weight", "1", "share of the shots on the most frequent string"),
     Feature("near_weight", "1", "share of the shots one bit away from the most frequent string"),
     Feature("mean_distance", "1", "mean distance to the most frequent string over n_measured"),
     Feature("collision", "1", "probability that two shots are equal, unbiased"),
+    Feature("answer_rate", "1", "effective rate of the counts against `mitigate(counts)` in place of the ideal output"),
+    Feature("answer_entropy", "1", "entropy of that answer over its largest value"),
+    Feature("answer_top", "1", "largest probability of that answer"),
+    Feature("faults", "1", "expected faults that flip a measured bit, from the circuit's fault patterns"),
+    Feature("fault_flip", "1", "mean over measured bits of the flip rate from all fault patterns and readout"),
+    Feature("fault_rate", "1", "effective rate of the counts against `mitigate(counts, faults)`"),
+    Feature("fault_entropy", "1", "entropy of that answer over its largest value"),
+    Feature("fault_top", "1", "largest probability of that answer"),
 )  # fmt: skip
 """The columns, in order. None comes from the ideal distribution."""
 
@@ -95,7 +107,10 @@ class CalibrationLike(Protocol):
 
 
 def features(
-    profile: ProfileLike | None = None, calibration: CalibrationLike | None = None, counts: Any = None
+    profile: ProfileLike | None = None,
+    calibration: CalibrationLike | None = None,
+    counts: Any = None,
+    faults: FaultMasks | None = None,
 ) -> Floats:
     """Describe a run as one row of the training table.
 
@@ -104,12 +119,14 @@ def features(
         calibration: the machine, or None. A gate published with error 1 counts as scrambling its qubits, a readout as
             a coin; what has no figure counts with the median of the living ones of its kind.
         counts: anything that `Distribution.of` takes, or None.
+        faults: flip patterns of the circuit's faults (`Run.faults`), or None.
 
     Returns:
-        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds.
+        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds, and with counts as
+        long as it takes to mitigate them, twice with faults.
 
     Raises:
-        ValueError: the counts have another number of bits than the profile.
+        ValueError: the counts have another number of bits than the profile or the faults.
 
     Example:
         >>> row = features(counts={"000": 900, "001": 60, "010": 40})
@@ -121,6 +138,9 @@ def features(
         known |= _circuit(profile)
         if calibration is not None:
             known |= _machine(profile, calibration)
+    elif calibration is not None:
+        rates = np.minimum(_filled(calibration.readout.mean(axis=1)), 0.5)
+        known |= {"readout_mean": float(np.median(rates))}
     if counts is not None:
         held = Distribution.of(counts)
         if profile is not None and held.n_bits != len(profile.measured):
@@ -129,6 +149,10 @@ def features(
             )
         known.setdefault("n_measured", float(held.n_bits))
         known |= _counts(held)
+    if faults is not None:
+        known |= {"faults": faults.expected_faults, "fault_flip": float(fault_flips(faults).mean())}
+        if counts is not None:
+            known |= _answer(Distribution.of(counts), "fault", faults)
     return np.array([known.get(name, np.nan) for name in NAMES])
 
 
@@ -222,6 +246,15 @@ def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
     return flips
 
 
+def fault_flips(faults: FaultMasks) -> Floats:
+    """Give the flip rate of each bit from all faults that reach it and from readout, ``(n_bits,)``, at most 1/2."""
+    reach = unpack(faults.masks, faults.n_bits)
+    flipped = 0.5 - 0.5 * np.exp(-2 * faults.rates @ reach)
+    read = np.minimum(faults.readout.mean(axis=1), 0.5)
+    flips: Floats = flipped + read - 2 * flipped * read
+    return flips
+
+
 def _filled(values: Floats) -> Floats:
     """Put the median in place of what is unknown."""
     unknown = np.isnan(values)
@@ -241,6 +274,12 @@ def _typical(look: Callable[..., float], gate: str, calibration: CalibrationLike
     return float(np.median(values)) if len(values) else float("nan")
 
 
+def _answer(counts: Distribution, name: str, noise: FaultMasks | None = None) -> dict[str, float]:
+    if not counts.shots or not counts.n_bits:
+        return {}
+    return dict(zip((f"{name}_rate", f"{name}_entropy", f"{name}_top"), answered(counts, noise), strict=True))
+
+
 def _counts(counts: Distribution) -> dict[str, float]:
     shots, weights = counts.shots, counts.weights
     if not shots or not counts.n_bits:
@@ -255,4 +294,4 @@ def _counts(counts: Distribution) -> dict[str, float]:
         "near_weight": float(weights[distance == 1].sum() / shots),
         "mean_distance": float((weights * distance).sum() / shots / counts.n_bits),
         "collision": float((weights * (weights - 1)).clip(0).sum() / pairs) if pairs > 0 else float("nan"),
-    }
+    } | _answer(counts, "answer")

@@ -12,6 +12,9 @@ from qcluster.learn.features import NAMES, TYPICAL_ERROR, TYPICAL_READOUT
 
 Floats = NDArray[np.float64]
 
+EULER = 0.5772
+"""The largest of 2^m exponential variables is m ln 2 + this on the mean, in units of their mean."""
+
 COLUMNS = (
     "closed_form",
     "entropy_flip",
@@ -22,15 +25,61 @@ COLUMNS = (
     "top_flip",
     "mean_distance",
     "local_flip",
+    "speckle_form",
+    "readout_mean",
+    "answer_rate",
+    "answer_entropy",
+    "answer_peak",
+    "answer_gain",
+    "fault_rate",
+    "fault_entropy",
+    "fault_peak",
+    "fault_gain",
+    "flat_form",
+    "best_form",
 )
 """What the forests see."""
 
-RISING = ("closed_form", "entropy_flip")
+RISING = ("closed_form", "entropy_flip", "speckle_form", "answer_rate", "flat_form")
 """Columns in which the rate can only rise, other things equal: more failures, and flatter counts. The other statistics
 of the counts are flat also where the ideal output is."""
 
-SPARES = (("typical_form", "closed_form"),)
-"""Columns that are used only where a better one is unknown: without a calibration."""
+BASE = "best_form"
+"""Where it is known, the forests learn how far the rate is from it, and not the rate."""
+
+_POOR = (
+    "closed_form",
+    "entropy_flip",
+    "neighbour_flip",
+    "collision_flip",
+    "mean_distance",
+    "local_flip",
+    "readout_mean",
+)
+SPARES = (
+    ("typical_form", "closed_form"),
+    *((name, "fault_rate") for name in (*_POOR, "speckle_form", "answer_rate", "answer_entropy", "answer_peak")),
+    ("answer_gain", "fault_rate"),
+)
+"""Columns that are used only where a better one is unknown: without a calibration, without fault patterns."""
+
+STRATA = "answer_entropy", (0.3, 0.6)
+"""Column and cuts of the strata in which intervals are learned: how spread the output looks."""
+
+FLAT = 0.5, 0.7
+"""Between these entropies of the answer (in units of the number of bits) an output turns from a few strings into a
+speckle. Chosen, like `SHARPER`, with families of simulated circuits left out."""
+
+SHARPER = 0.3, 0.02
+"""The answer is taken at its word where its entropy is lower by this share, times the expected rate over 0.3 (at least
+the second): a guard that leaves counts alone leaves a rate of nothing."""
+
+DENSE_BITS = 12
+"""Most bits at which the circuit's kernel is undone over all strings; beyond, the sharper of two answers is taken."""
+
+LIKELY = 2.2
+"""So many times the closed form is the most that 98 % of the simulated runs with drift reach: an answer that asks for
+more is sharper than the output."""
 
 TYPICAL = {
     "two_qubit": TYPICAL_ERROR[2],
@@ -51,7 +100,13 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - entropy_flip, collision_flip: the flip rate at which one string, flipped bit by bit, has this entropy (as
       expected from this many shots) or collision probability;
     - top_flip: 1 - top^(1/m); neighbour_flip: t / (t + m), t = weight at distance one over weight of the top string;
-    - mean_distance, local_flip and n_measured as they are.
+    - speckle_form: as closed_form, for an ideal output spread over all strings as that of a random circuit is;
+    - flat_form: closed_form where the answer is a few strings, speckle_form where it is spread, between them else;
+    - best_form: the rate against the answer under the circuit's faults where this is sharper than the counts, else
+      flat_form; beyond 12 bits against the plain answer, where that is the sharper;
+    - answer_peak, fault_peak: 1 - (largest probability of the answer)^(1/m); answer_gain, fault_gain: how much sharper
+      the answer is than the counts, entropy less entropy;
+    - the others as they are.
 
     Args:
         idle_constant: where no schedule is known, idling is this times n_qubits x two_qubit: the loss of one qubit
@@ -90,7 +145,23 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             "top_flip": 1 - column["top_weight"] ** (1 / m),
             "mean_distance": column["mean_distance"],
             "local_flip": column["local_flip"],
+            "speckle_form": speckle_form(kept, m),
+            "readout_mean": column["readout_mean"],
         }
+        for name in ("answer", "fault"):
+            made[f"{name}_rate"], made[f"{name}_entropy"] = column[f"{name}_rate"], column[f"{name}_entropy"]
+            made[f"{name}_peak"] = 1 - column[f"{name}_top"] ** (1 / m)
+            made[f"{name}_gain"] = column["entropy"] - column[f"{name}_entropy"]
+        plain = np.isnan(column["fault_entropy"])
+        plain |= (m > DENSE_BITS) & (column["answer_entropy"] < column["fault_entropy"])
+        shape = np.where(plain, column["answer_entropy"], column["fault_entropy"])
+        taken = np.where(plain & ~np.isnan(column["fault_rate"]), column["answer_rate"], column["fault_rate"])
+        flat = np.clip((shape - FLAT[0]) / (FLAT[1] - FLAT[0]), 0, 1)
+        made["flat_form"] = (1 - flat) * made["closed_form"] + flat * made["speckle_form"]
+        needed = SHARPER[0] * np.maximum(column["entropy"], 1e-9) * np.clip(made["flat_form"] / 0.3, SHARPER[1], 1)
+        trust = np.nan_to_num(np.clip((column["entropy"] - shape) / needed * ~np.isnan(taken), 0, 1))
+        found = np.minimum(np.nan_to_num(taken), LIKELY * made["closed_form"])
+        made["best_form"] = trust * found + (1 - trust) * made["flat_form"]
         return np.column_stack([made[name] for name in COLUMNS])
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -102,6 +173,16 @@ def closed_form(success: ArrayLike, n_measured: ArrayLike) -> Floats:
     """Give the rate if a run is right with this probability and else uniform over all strings."""
     r, m = np.asarray(success, dtype=np.float64), np.asarray(n_measured, dtype=np.float64)
     rate: Floats = 1 - (r + (1 - r) * 2.0**-m) ** (1 / m)
+    return rate
+
+
+def speckle_form(success: ArrayLike, n_measured: ArrayLike) -> Floats:
+    """Give the rate as `closed_form` does where the ideal output is a speckle (Porter-Thomas), as of random circuits.
+
+    Its brightest of 2^m strings has (m ln 2 + .58) 2^-m on the mean, of which uniform noise leaves 2^-m.
+    """
+    r, m = np.asarray(success, dtype=np.float64), np.asarray(n_measured, dtype=np.float64)
+    rate: Floats = 1 - (r + (1 - r) / (m * np.log(2) + EULER)) ** (1 / m)
     return rate
 
 

@@ -39,7 +39,7 @@ def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
     Example:
         >>> from qcluster.learn.table import read_table
         >>> fit_prior(read_table()).levels.round(2).tolist()
-        [0.0, 0.02, 0.06, 0.16, 0.39]
+        [0.0, 0.02, 0.06, 0.15, 0.37]
     """
     column = {name: table.features[:, place] for place, name in enumerate(NAMES)}
     qubits, largest, mean = column["n_measured"], column["readout_worst"], column["readout_mean"]

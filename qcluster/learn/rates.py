@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.distribution import Distribution
-from qcluster.learn.features import CalibrationLike, ProfileLike, features, local_flips
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.learn.features import CalibrationLike, ProfileLike, fault_flips, features, local_flips
 from qcluster.learn.table import RateTable, read_table
 
 Floats = NDArray[np.float64]
@@ -32,8 +33,13 @@ class Rates:
     """``(n_bits,)`` rates: the value, divided in the way readout and gate errors of each measured qubit suggest."""
     in_range: bool
     """Whether the model was trained on runs like this one; if not, trust it less than the interval says."""
+    saturated: bool = False
+    """Whether the counts cannot be told from uniform noise: the output is flat or the noise has mixed it, and no count
+    says which. Then the rate rests on the circuit alone, and `in_range` is False."""
     coverage: float = 0.8
     """Share of runs of unseen circuits whose rate such an interval is to hold."""
+    rows: int = 0
+    """Training rows that have all that is known of this run, and were used."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Give `per_bit`, so that rates can be handed on as an array."""
@@ -56,7 +62,10 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         ValueError: the table has too few rows or groups.
         StorageError: the shipped table cannot be read.
     """
-    return _shipped(seed) if table is None else new_model(seed).fit(*training(table), forest__groups=table.groups)
+    if table is None:
+        return _shipped(seed)
+    rows = learned(table)
+    return new_model(seed).fit(rows.features, rows.rates, forest__groups=rows.groups)
 
 
 def new_model(seed: int = 0, **forest: Any) -> Any:
@@ -69,18 +78,21 @@ def new_model(seed: int = 0, **forest: Any) -> Any:
     from sklearn.pipeline import Pipeline
 
     from qcluster.learn.forest import RateForest
-    from qcluster.learn.physics import COLUMNS, RISING, SPARES, PhysicalColumns
+    from qcluster.learn.physics import BASE, COLUMNS, RISING, SPARES, STRATA, PhysicalColumns
 
-    rising = tuple(COLUMNS.index(name) for name in RISING)
-    spares = tuple((COLUMNS.index(name), COLUMNS.index(better)) for name, better in SPARES)
-    return Pipeline([("physics", PhysicalColumns()), ("forest", RateForest(rising, spares, seed=seed, **forest))])
+    place = COLUMNS.index
+    rising = tuple(place(name) for name in RISING)
+    spares = tuple((place(name), place(better)) for name, better in SPARES)
+    strata = place(STRATA[0]), STRATA[1]
+    trees = RateForest(rising, spares, strata, place(BASE), seed=seed, **forest)
+    return Pipeline([("physics", PhysicalColumns()), ("forest", trees)])
 
 
-def training(table: RateTable) -> tuple[Floats, Floats]:
-    """Give X and y of the rows whose rate is known."""
+def learned(table: RateTable) -> RateTable:
+    """Give the rows that a model learns from: all but those marked as saturated, whose label says too little."""
     if np.isnan(table.rates).any():
         raise ValueError("every row of a training table must have a rate")
-    return table.features, table.rates
+    return table[table.facts["saturated"] != "1"]
 
 
 @lru_cache(maxsize=4)
@@ -88,67 +100,95 @@ def _shipped(seed: int) -> Any:
     return rate_model(read_table(), seed=seed)
 
 
-@own_errstate
-def estimate_rates(
-    profile: ProfileLike | None = None,
-    calibration: CalibrationLike | None = None,
-    counts: Any = None,
+def predict_rates(
+    profile: ProfileLike | None,
+    calibration: CalibrationLike | None,
+    counts: Any,
+    faults: FaultMasks | None = None,
     *,
     model: Any = None,
     coverage: float = 0.8,
 ) -> Rates:
-    """Estimate the effective flip rates of a run.
+    """Predict rates from parts of a run, None where unknown; `qcluster.estimate_rates` finds the parts.
 
     Args:
-        profile: the compiled circuit (`Run.profile`), or None.
-        calibration: the machine (`Run.calibration`), or None.
-        counts: what was read; anything that `Distribution.of` takes, or None before the run.
-        model: from `rate_model`; by default the one fitted on the shipped table, which takes about a second once.
+        profile: the compiled circuit.
+        calibration: the machine.
+        counts: what was read, as anything that `Distribution.of` takes.
+        faults: flip patterns of the circuit's faults.
+        model: from `rate_model`; by default the one fitted on the shipped table.
         coverage: of the interval.
 
-    Returns:
-        Rates. The more is known the narrower the interval. Some milliseconds; the first call with another part
-        missing takes longer, since the model grows trees for what is there.
-
     Raises:
-        ValueError: neither a profile nor counts, or the two have different numbers of bits.
-
-    Example:
-        >>> rates = estimate_rates(counts={"00000": 800, "00001": 90, "01000": 60, "10000": 50})
-        >>> rates.low < rates.value < rates.high, rates.per_bit.shape
-        (True, (5,))
+        ValueError: parts of different widths, or a model without rows that have what is known here.
     """
-    if profile is None and counts is None:
-        raise ValueError("estimate_rates needs a profile or counts; got neither")
-    row = features(profile, calibration, counts)
+    read = None if counts is None else Distribution.of(counts)
+    row = features(profile, calibration, read, faults)
     model = rate_model() if model is None else model
     columns = model[:-1].transform(row[None, :])
     value, low, high = (
         float(np.clip(answer[0], 0.0, HIGHEST)) for answer in model[-1].predict_interval(columns, coverage)
     )
     n_bits = len(profile.measured) if profile is not None else Distribution.of(counts).n_bits
+    mixed = read is not None and looks_uniform(read)
     return Rates(
         value=value,
         low=low,
         high=high,
-        per_bit=_divide(value, n_bits, profile, calibration),
-        in_range=bool(model[-1].in_range(columns)[0]),
+        per_bit=divide(value, flip_shares(n_bits, profile, calibration, faults)),
+        in_range=bool(model[-1].in_range(columns)[0]) and not mixed,
+        saturated=mixed,
         coverage=coverage,
+        rows=int(model[-1].complete(columns).sum()),
     )
 
 
-def _divide(value: float, n_bits: int, profile: ProfileLike | None, calibration: CalibrationLike | None) -> Floats:
+def looks_uniform(counts: Distribution) -> bool:
+    """Tell whether pairs of equal shots are no more frequent than in uniform noise, within three standard deviations.
+
+    Example:
+        >>> looks_uniform(Distribution.of({"0": 51, "1": 49})), looks_uniform(Distribution.of({"0": 90, "1": 10}))
+        (True, False)
+    """
+    pairs = counts.shots * (counts.shots - 1) / 2
+    expected = pairs * 2.0**-counts.n_bits
+    seen = float((counts.weights * (counts.weights - 1)).clip(0).sum() / 2)
+    return seen <= expected + 3 * float(np.sqrt(expected * (1 - 2.0**-counts.n_bits))) + 1
+
+
+def flip_shares(
+    n_bits: int,
+    profile: ProfileLike | None = None,
+    calibration: CalibrationLike | None = None,
+    faults: FaultMasks | None = None,
+) -> Floats:
+    """Say how the bits of a run differ: the flip rate of each as published, ``(n_bits,)``, of which ratios count.
+
+    From the fault patterns of the circuit, which follow errors from qubit to qubit; without them half from the errors
+    of the qubit itself, half their mean; all equal where nothing is known. Bits that are not measured have 0.
+    """
+    if profile is None or calibration is None:
+        return np.ones(n_bits) if faults is None else fault_flips(faults)
+    read = profile.measured >= 0
+    shares = np.zeros(n_bits)
+    local = local_flips(profile, calibration)
+    shares[read] = (local + local.mean()) / 2 if faults is None else fault_flips(faults)[read]
+    return shares
+
+
+def divide(value: float, shares: Floats) -> Floats:
     """Divide a rate over bits: 1 - p_j = (1 - w_j)^s, where s makes the mean of log(1 - p_j) that of the rate.
 
-    w_j is half the error of the qubit itself, half the mean, because gates carry errors from qubit to qubit.
+    Args:
+        value: the rate.
+        shares: ``(n_bits,)`` as `flip_shares` gives them; 0 stays 0.
     """
-    rates = np.full(n_bits, value)
-    if profile is None or calibration is None:
-        return rates
-    read = profile.measured >= 0
-    local = local_flips(profile, calibration)
-    shares = -np.log1p(-np.clip((local + local.mean()) / 2, 1e-9, HIGHEST))
-    rates[read] = -np.expm1(np.log1p(-value) * shares / shares.mean())
-    rates[~read] = 0.0
+    read = shares > 0
+    rates = np.zeros(len(shares))
+    if read.any():
+        logs = -np.log1p(-np.clip(shares[read], 1e-9, HIGHEST))
+        rates[read] = -np.expm1(np.log1p(-value) * logs / logs.mean())
+    else:
+        rates[:] = value
     clipped: Floats = np.clip(rates, 0.0, HIGHEST)
     return clipped

@@ -12,17 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arithmetic import own_errstate
-from qcluster.core.counts.distribution import Distribution, align
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
+from qcluster.learn.label import effective_rate as effective_rate  # the label belongs to the table
 
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 
-FACTS = ("circuit", "family", "machine", "generation", "snapshot", "scale", "layout", "seed")
+FACTS = (
+    "circuit",
+    "family",
+    "machine",
+    "generation",
+    "snapshot",
+    "scale",
+    "drift",
+    "layout",
+    "seed",
+    "ideal_entropy",
+    "saturated",
+)
 """What a row tells besides `FEATURES` and its rate: where it comes from."""
 
 
@@ -49,33 +60,9 @@ class RateTable:
 
     @property
     def groups(self) -> Texts:
-        """``(n_rows,)``: rows of one circuit belong together when a model is judged."""
-        return self.facts["circuit"]
-
-
-@own_errstate
-def effective_rate(counts: Any, ideal: Any) -> float:
-    """Compute the label: ``1 - (h(s)/ideal(s))^(1/m)``, s the most probable ideal string, m the number of bits.
-
-    Where several strings share the largest ideal probability, h and ideal are summed over all of them, which is the
-    same for one string and less noisy for many. Slightly negative where noise favours s; where s was never read, half
-    a shot stands for it.
-
-    Args:
-        counts: what was read; anything that `Distribution.of` takes.
-        ideal: what should have been read.
-
-    Source: arXiv:2504.10801; reproduces its published table.
-
-    Example:
-        >>> round(effective_rate({"00": 81, "01": 19}, {"00": 1}), 6)
-        0.1
-    """
-    read, wanted = Distribution.of(counts), Distribution.of(ideal)
-    _, seen, right = align(read, wanted)
-    best = right >= right.max() * (1 - 1e-9)
-    share = max(float(seen[best].sum()), 0.5 / read.shots)
-    return float(1 - (share / right[best].sum()) ** (1 / read.n_bits))
+        """``(n_rows,)``: rows of one family of circuits belong together when a model is judged; of one circuit, where
+        the family is unknown."""
+        return np.where(self.facts["family"] == "", self.facts["circuit"], self.facts["family"])
 
 
 def read_table(path: str | Path | None = None) -> RateTable:
@@ -91,7 +78,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     Example:
         >>> table = read_table()
         >>> len(table), table.features.shape
-        (3120, (3120, 21))
+        (3882, (3882, 29))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:

@@ -133,7 +133,7 @@ def test_a_rate_table_is_written_by_one_process_at_a_time(tmp_path):
     go(plan(cases=["ghz:3"], seeds=0), tmp_path / "campaign")
     with tables.alone(tmp_path / "rates.csv"), pytest.raises(StorageError, match="another process"):
         add_runs(tmp_path / "campaign", tmp_path / "rates.csv")
-    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (1, 0)
-    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (0, 1)
+    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (1, 1, 0)
+    assert add_runs(tmp_path / "campaign", tmp_path / "rates.csv") == (0, 0, 1)
     with pytest.raises(StorageError, match="cannot write"):
         add_runs(tmp_path / "campaign", tmp_path / "none" / "rates.csv")

@@ -32,7 +32,16 @@ SMALL = [
         "toffoli:4",
         "trotter:4:layers=9",
     ),
-    *("variational:4", "vqe:4", "w_state:1", "w_state:6"),
+    *(
+        "variational:4",
+        "vqe:4",
+        "w_state:1",
+        "w_state:6",
+        "brickwork:5:depth=3",
+        "dicke:5",
+        "dicke:6:ones=3",
+        "dicke:4:ones=1",
+    ),
 ]
 
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from qcluster.bench.rate_plan import CASES, MACHINES, SCALES, WIDE, Job, plan
+from qcluster.bench.circuits import make_case
+from qcluster.bench.rate_plan import CASES, MACHINES, PEAKED, SCALES, SPREAD, Job, plan
 from qcluster.bench.rate_table import DRIFT, _region, add_runs, build, drifted, scaled, simulate_job
+from qcluster.learn.features import NAMES
 from qcluster.learn.table import read_table
 
 SMALL = [Job("ghz:3", "fake_mumbai", 0, 2, 512, 5), Job("bv:3", "fake_mumbai", 17, 1, 512, 6)]
@@ -18,10 +20,15 @@ def test_the_plan_covers_machines_and_cases_early_and_repeats_itself():
     jobs = plan()
     assert jobs == plan()
     assert plan(seed=1) != jobs
-    assert len({job.mark for job in jobs}) == len(jobs) == (len(CASES) + len(WIDE)) * 18
+    assert len({job.mark for job in jobs}) == len(jobs) == 4 * len(CASES)
     early = jobs[: len(jobs) // 4]
     assert {job.machine for job in early} == {name for group in MACHINES.values() for name in group}
-    assert len({job.case for job in early}) > 0.9 * len(CASES + WIDE)
+    assert len({job.case for job in early}) > 0.6 * len(CASES)
+
+
+def test_spread_circuits_are_spread_and_peaked_ones_are_not():
+    assert all(make_case(name).ideal_entropy > 0.6 for name in SPREAD)
+    assert all(make_case(name).ideal_entropy <= 0.6 for name in PEAKED)
 
 
 def test_noise_scales_and_drifts():
@@ -47,10 +54,14 @@ def test_drift_has_the_medians_that_are_declared():
 
 
 def test_the_shipped_table_is_the_plan_s():
-    """Every row tells where it comes from, and the job that made it is in the plan; none is there twice."""
-    table, jobs = read_table(), {job.mark for job in plan()}
+    """Rows with mitigated answers tell where they come from, and the job that made them is in the plan, once."""
+    whole, jobs = read_table(), {job.mark for job in plan()}
+    table = whole[~np.isnan(whole.features[:, NAMES.index("answer_rate")])]
     facts = table.facts
+    assert len(table) > 400
     assert all((facts[name] != "").all() for name in facts)
+    assert set(facts["drift"]) == {"0", "1"}
+    assert set(whole.facts["drift"]) == {"0", "1"}
     marks = list(zip(*(facts[name].tolist() for name in ("circuit", "machine", "layout", "seed")), strict=True))
     assert set(marks) <= jobs
     rows = {(*mark, scale) for mark, scale in zip(marks, facts["scale"].tolist(), strict=True)}
@@ -136,8 +147,8 @@ def test_your_campaigns_become_rows(tmp_path):
     list(
         run(Campaign("toy", ("ghz:3", "bv:4"), ("flips:0.1",), shots=(20000,), methods=("identity",)), tmp_path / "toy")
     )
-    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (2, 0)
-    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (0, 2)
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (2, 2, 0)
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (0, 0, 2)
     table = read_table(tmp_path / "mine.csv")
-    assert table.groups.tolist() == ["ghz:3", "bv:4"]
+    assert table.facts["circuit"].tolist() == ["ghz:3", "bv:4"]
     assert np.allclose(table.rates, 0.1, atol=0.01)

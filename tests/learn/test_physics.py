@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.learn.features import NAMES, features
-from qcluster.learn.physics import COLUMNS, PhysicalColumns, closed_form, entropy_flip
+from qcluster.learn.physics import COLUMNS, LIKELY, PhysicalColumns, closed_form, entropy_flip, speckle_form
 
 
 def flipped(rng, bits, rate, shots):
@@ -51,6 +51,35 @@ def test_idling_comes_from_the_schedule_or_from_a_constant():
     assert guessed[0, 0] == pytest.approx(known[0, 0])
     assert guessed[0, 0] > none[0, 0]
     assert np.isnan(guessed[0, 1])
+
+
+def test_a_speckle_loses_less_to_uniform_noise_than_a_peak():
+    """Draws of exponential probabilities, mixed with uniform noise, lose what the form says."""
+    rng, m, kept = np.random.default_rng(6), 8, 0.3
+    lost = []
+    for _ in range(200):
+        ideal = rng.exponential(size=2**m)
+        ideal /= ideal.sum()
+        top = ideal.max()
+        lost.append((kept * top + (1 - kept) * 2.0**-m) / top)
+    assert 1 - np.mean(lost) ** (1 / m) == pytest.approx(float(speckle_form(kept, m)), abs=0.01)
+    assert speckle_form(kept, m) < closed_form(kept, m)
+
+
+def test_the_answer_under_faults_counts_where_it_is_sharper_and_likely():
+    facts = {"n_measured": 5, "n_qubits": 5, "two_qubit": 8, "esp": 0.7, "idle_loss": 0.1, "entropy": 0.6}
+    facts |= {"fault_entropy": 0.1, "fault_top": 0.9, "fault_rate": 0.09}
+
+    def best(**changes):
+        row = np.full((1, len(NAMES)), np.nan)
+        for name, value in (facts | changes).items():
+            row[0, NAMES.index(name)] = value
+        return dict(zip(COLUMNS, PhysicalColumns().fit_transform(row)[0], strict=True))
+
+    assert best()["best_form"] == pytest.approx(0.09)
+    left = best(fault_entropy=0.6, fault_rate=0.0)
+    assert left["best_form"] == pytest.approx(left["flat_form"])
+    assert best(fault_rate=0.4)["best_form"] == pytest.approx(LIKELY * best()["closed_form"])
 
 
 def test_wrong_width_is_named():

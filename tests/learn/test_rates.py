@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import qcluster as qc
+from qcluster import estimate_rates
 from qcluster.learn.features import features
-from qcluster.learn.rates import Rates, estimate_rates, new_model, rate_model
+from qcluster.learn.rates import Rates, learned, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
 from tests.learn.test_features import Machine, profile
 
@@ -30,7 +31,7 @@ def test_any_part_may_be_missing():
         rates = estimate_rates(*known)
         assert 0 <= rates.low <= rates.value <= rates.high < 0.5
         assert rates.per_bit.shape == (2,)
-    with pytest.raises(ValueError, match="profile or counts"):
+    with pytest.raises(ValueError, match="got none of them"):
         estimate_rates(None, machine)
 
 
@@ -48,6 +49,45 @@ def test_rates_go_straight_into_mitigation():
     fixed = qc.mitigate(counts, rates, method="paper")
     assert np.allclose(fixed.rates, rates.per_bit[:, None])
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
+
+
+def test_saturated_rows_are_marked_and_not_learned():
+    table = read_table()
+    assert (table.facts["saturated"] == "1").any()
+    assert (learned(table).facts["saturated"] != "1").all()
+    mixed = noisy(0.5, bits=4)
+    assert looks_uniform(mixed)
+    rates = estimate_rates(mixed)
+    assert rates.saturated
+    assert not rates.in_range
+    assert not estimate_rates(noisy(0.1, bits=4)).saturated
+
+
+def test_a_run_a_circuit_and_a_backend_are_understood():
+    from qiskit import QuantumCircuit
+    from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx([0, 1], [1, 2])
+    circuit.measure_all()
+    (run,) = qc.execute([circuit], "fake_manila", shots=2000, seed=3)
+    rates = estimate_rates(run)
+    assert rates.value == pytest.approx(estimate_rates(run.profile, run.calibration, run.counts).value, abs=0.01)
+    before = estimate_rates(circuit, "fake_manila")
+    assert before.value == estimate_rates(circuit, FakeManilaV2()).value
+    assert len(set(before.per_bit)) > 1
+    assert estimate_rates(circuit, "fake_manila", run.counts).value == pytest.approx(rates.value, abs=0.02)
+    alone, at = estimate_rates(run.counts), estimate_rates(None, "fake_manila", run.counts)
+    assert at.value != alone.value
+    for wrong, said in (
+        ((run, "fake_manila"), "a run has its machine"),
+        ((run.counts, None, run.counts), "given twice"),
+        ((None, "fake_manila"), "got none of them"),
+        ((circuit, "nonsense"), "nonsense"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            estimate_rates(*wrong)
 
 
 def test_far_inputs_say_so():
@@ -83,7 +123,7 @@ def test_it_is_a_scikit_learn_pipeline():
 
 
 def test_it_is_quick():
-    """Generous against a loaded machine; benchmarks/results/rates_speed.csv has the figures."""
+    """Generous against a loaded machine; `python -m benchmarks.rates speed` measures."""
     start = perf_counter()
     model = rate_model(read_table())
     fitted = perf_counter() - start

@@ -49,7 +49,7 @@ def test_rows_go_to_text_and_back(tmp_path):
     }
     both = table + read_table()
     assert len(both) == len(read_table()) + 1
-    assert both[:1].groups.tolist() == ["ghz:3"]
+    assert both[:1].groups.tolist() == ["ghz"]
 
 
 def test_an_unfinished_line_is_left_out_and_other_orders_are_read(tmp_path):

@@ -78,3 +78,19 @@ def dense(n: int, layers: int = 2, seed: int = 0) -> Case:
                 circuit.cx(left, right)
     circuit.measure(range(n), range(n))
     return Case(f"dense:{n}", "dense", circuit, lambda: simulate(circuit))
+
+
+def brickwork(n: int, depth: int = 4, seed: int = 0) -> Case:
+    """Scramble by `depth` layers of random rotations and CZ on every other pair of neighbours, in turn."""
+    rng = np.random.default_rng(seed)
+    circuit = QuantumCircuit(n, n)
+    for layer in range(depth + 1):
+        for qubit in range(n):
+            circuit.ry(rng.uniform(0, 2 * pi), qubit)
+            circuit.rz(rng.uniform(0, 2 * pi), qubit)
+        for left in range(layer % 2, n - 1 if layer < depth else 0, 2):
+            circuit.cz(left, left + 1)
+    for qubit in range(n):
+        circuit.ry(rng.uniform(0, 2 * pi), qubit)
+    circuit.measure(range(n), range(n))
+    return Case(f"brickwork:{n}", "brickwork", circuit, lambda: simulate(circuit))

@@ -1,5 +1,6 @@
 """Entangled states whose output is known in closed form."""
 
+from itertools import combinations
 from math import acos, sqrt
 
 from qiskit import QuantumCircuit
@@ -46,6 +47,29 @@ def w_state(n: int) -> Case:
         circuit.cx(qubit + 1, qubit)
     circuit.measure(range(n), range(n))
     return _named("w_state", n, circuit, ["0" * (n - 1 - bit) + "1" + "0" * bit for bit in range(n)])
+
+
+def dicke(n: int, ones: int = 2) -> Case:
+    """Prepare the equal superposition of all strings with so many ones (Baertschi and Eidenbenz, arXiv:1904.07358)."""
+    if not 1 <= ones <= n:
+        raise ValueError(f"ones must lie in 1..{n}; got {ones}")
+    circuit = QuantumCircuit(n, n)
+    circuit.x(range(n - ones, n))
+    for last in range(n - 1, 0, -1):
+        for step in range(1, min(ones, last) + 1):
+            target, angle = last - step, 2 * acos(sqrt(step / (last + 1)))
+            circuit.cx(target, last)
+            if step == 1:
+                circuit.cry(angle, last, target)
+            else:
+                circuit.ry(angle / 2, target)
+                circuit.ccx(last, target + 1, target)
+                circuit.ry(-angle / 2, target)
+                circuit.ccx(last, target + 1, target)
+            circuit.cx(target, last)
+    circuit.measure(range(n), range(n))
+    texts = ["".join("1" if bit in chosen else "0" for bit in range(n)) for chosen in combinations(range(n), ones)]
+    return _named("dicke", n, circuit, sorted(texts))
 
 
 def coin(n: int) -> Case:

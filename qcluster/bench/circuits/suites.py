@@ -13,11 +13,13 @@ from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case
 FAMILIES: dict[str, Callable[..., Case]] = {
     "adder": arithmetic.adder,
     "basis_change": physics.basis_change,
+    "brickwork": scrambled.brickwork,
     "bv": oracles.bv,
     "cat": states.cat,
     "coin": states.coin,
     "dense": scrambled.dense,
     "deutsch_jozsa": oracles.deutsch_jozsa,
+    "dicke": states.dicke,
     "fredkin": arithmetic.fredkin,
     "full_adder": arithmetic.full_adder,
     "ghz": states.ghz,

@@ -1,0 +1,128 @@
+"""`estimate_rates`: effective flip rates of a run, of counts, or of a circuit on a backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qcluster.core.arithmetic import own_errstate
+from qcluster.device.circuits.profile import Profile, read_profile
+from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.machines.calibration import Calibration
+from qcluster.device.machines.machine import Machine, find_machine
+from qcluster.device.noise.faults import fault_masks
+from qcluster.errors import QClusterError
+from qcluster.learn.rates import Rates, predict_rates
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+    from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.noise.faults import FaultMasks
+
+
+@own_errstate
+def estimate_rates(
+    known: Any = None,
+    machine: Any = None,
+    counts: Any = None,
+    *,
+    model: Any = None,
+    coverage: float = 0.8,
+) -> Rates:
+    """Estimate the effective flip rates of a run, from whatever is known about it.
+
+    Args:
+        known: a `Run`, which has all there is; or counts, as anything that `Distribution.of` takes; or a circuit or a
+            `Profile`, and then `machine` says where it runs; or None.
+        machine: a `Calibration`, a backend or its name; None where it is not known. A circuit that is not in the
+            machine's gates is compiled for it.
+        counts: what the circuit read; None before the run.
+        model: from `qcluster.learn.rates.rate_model`; by default the one fitted on the shipped table, which takes some
+            seconds once.
+        coverage: of the interval.
+
+    Returns:
+        Rates. The more is known the narrower the interval: a run, or a circuit with its machine and counts, is best;
+        counts alone cannot tell a flat ideal output from heavy noise. It takes as long as mitigating the counts; the
+        first call with another part missing takes longer, since the model grows trees for what is there.
+
+    Raises:
+        ValueError: neither a circuit nor counts, counts of another width than the circuit, or counts given twice.
+        TypeError: something that is none of these.
+        AccountError: the machine is a real one, and cannot be asked.
+
+    Example:
+        >>> rates = estimate_rates({"00000": 800, "00001": 90, "01000": 60, "10000": 50})
+        >>> rates.low < rates.value < rates.high, rates.per_bit.shape
+        (True, (5,))
+    """
+    from qiskit.circuit import QuantumCircuit
+
+    if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
+        if machine is not None or counts is not None:
+            raise ValueError("a run has its machine and its counts: give the run alone, or its parts")
+        calibration = None if known.calibration.harmless else known.calibration
+        return predict_rates(known.profile, calibration, known.counts, known.faults, model=model, coverage=coverage)
+    if isinstance(known, QuantumCircuit):
+        if machine is None or isinstance(machine, Calibration):
+            profile, calibration = read_profile(known, machine), machine
+        else:
+            profile, calibration = describe(known, find_machine(machine))
+    else:
+        calibration = machine if machine is None or isinstance(machine, Calibration) else _calibration(machine)
+        profile = None
+        if known is not None and hasattr(known, "measured") and hasattr(known, "gates"):
+            profile = known
+        elif known is not None and counts is not None:
+            raise ValueError(f"counts were given twice, or {type(known).__name__} is no circuit, profile or run")
+        elif known is not None:
+            counts = known
+    if profile is None and counts is None:
+        raise ValueError("estimate_rates needs a run, a circuit (with its backend) or counts; got none of them")
+    faults = _faults(profile, calibration, counts)
+    return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
+
+
+def _calibration(machine: Any) -> Any:
+    """Read a backend's calibration; whatever has its figures is one."""
+    return machine if hasattr(machine, "readout") else find_machine(machine).calibration
+
+
+def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> FaultMasks | None:
+    """Find the fault patterns of a compiled circuit where there is one; waiting counts where it has no delays yet."""
+    if not isinstance(profile, Profile) or not isinstance(calibration, Calibration):
+        return None
+    from qiskit.exceptions import QiskitError
+
+    from qcluster.core.counts.distribution import Distribution
+
+    read = None if counts is None else Distribution.of(counts, num_bits=len(profile.measured))
+    try:
+        circuit = profile.circuit
+        idle = "delay" not in circuit.count_ops()
+        return fault_masks(circuit, calibration, idle=idle, dt=profile.dt, counts=read)
+    except (ValueError, QClusterError, QiskitError):
+        return None  # such as a gate on three qubits: the rest is known all the same
+
+
+def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
+    """Give the profile of a circuit on a machine, scheduled, and the machine's calibration.
+
+    A circuit in the machine's gates counts as compiled, its qubits as physical; any other is compiled first.
+    """
+    from qiskit import QuantumCircuit, QuantumRegister
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    target = machine.backend.target
+    if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
+        circuit = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0).run(
+            circuit
+        )
+    physical = QuantumCircuit(QuantumRegister(target.num_qubits, "q"), *circuit.cregs)
+    for item in circuit.data:
+        plain = item.name in target.operation_names and not (item.params or item.clbits)
+        gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own
+        physical.append(gate, [circuit.find_bit(qubit).index for qubit in item.qubits], item.clbits)
+    if can_schedule(physical, target):
+        (physical,) = schedule([physical], target)
+    return read_profile(physical, machine.calibration, dt=target.dt), machine.calibration
