@@ -6,17 +6,21 @@ not at all.
 """
 
 import base64
+import csv
 import errno
 import json
 import os
 import secrets
+import struct
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigation import Mitigation
@@ -52,6 +56,26 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
     """
     with path.open("rb") as stream:
         return bounded(stream.read, most)
+
+
+@contextmanager
+def reading(*paths: str | Path) -> Iterator[None]:
+    """Name the files on which a reader fails that promises no errors of its own.
+
+    Readers of arrays, pictures and tables raise whatever goes wrong first in a file that is damaged or of another
+    kind. An EOFError would even end the command line as if the user had interrupted it.
+
+    Raises:
+        StorageError: in place of such an error.
+    """
+    try:
+        yield
+    except (
+        LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError,
+        BadZipFile, zlib.error, struct.error, csv.Error,
+    ) as error:  # fmt: skip
+        names = ", ".join(map(str, paths))
+        raise StorageError(f"{names}: damaged, or of another kind: {type(error).__name__}: {error}") from error
 
 
 def bounded(read: Callable[[int], bytes], most: int) -> bytes:

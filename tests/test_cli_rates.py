@@ -49,6 +49,12 @@ def test_a_machine_without_a_circuit_is_used_and_an_unknown_one_refused(counts):
         call(counts, "--backend", "nonsense")
 
 
+def test_a_circuit_wider_than_the_machine_is_named(tmp_path):
+    (tmp_path / "wide.qasm").write_text(CIRCUIT.replace("[3]", "[7]"))
+    with pytest.raises(ValueError, match="needs 7 qubits; fake_manila has 5"):
+        call(tmp_path / "wide.qasm", "--backend", "fake_manila")
+
+
 def test_your_own_rows_are_used(counts, tmp_path):
     (tmp_path / "mine.csv").write_text("circuit,n_measured,top_weight,rate\nmine,3,0.48,0.2\n")
     shown = call(counts, "--table", tmp_path / "mine.csv")

@@ -61,7 +61,7 @@ def read_records(
     path = Path(path)
     beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
     source = Path(ideals) if ideals is not None else beside if beside != path and beside.exists() else None
-    known = {} if source is None else {str(line["ideal_id"]): line["ideal"] for _, line in _lines(source)}
+    known = {} if source is None else _ideals(source)
     for count, (number, line) in enumerate(_lines(path)):
         if limit is not None and count >= limit:
             return
@@ -70,6 +70,15 @@ def read_records(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise StorageError(f"{path}, line {number}: {what}") from error
+
+
+def _ideals(path: Path) -> dict[str, Any]:
+    known = {}
+    for number, line in _lines(path):
+        if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
+            raise StorageError(f"{path}, line {number}: an ideal must be an object of 'ideal_id' and 'ideal'")
+        known[str(line["ideal_id"])] = line["ideal"]
+    return known
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

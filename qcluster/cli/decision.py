@@ -37,6 +37,7 @@ def build(
     """
     from rich.progress import track
 
+    from qcluster.files import reading
     from qcluster.learn.decision.build import build as start
 
     console = open_console()
@@ -46,9 +47,10 @@ def build(
         shares = {"circuit": 18, "circuit-right": 15, "circuit-foreign": 6, "circuit-sharp": 5, "circuit-clean": 4.5}
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 1}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
-    for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
-        if not console.is_terminal:
-            console.print(path.name)
+    with reading(*records or []):
+        for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
+            if not console.is_terminal:
+                console.print(path.name)
 
 
 @decision_app.command()
@@ -64,12 +66,14 @@ def train(
 
     Example: qcluster decision train --table table --out gate.npz
     """
+    from qcluster.files import reading
     from qcluster.learn.decision.score import balanced
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
 
-    rows = read_all(table)
+    with reading(table):
+        rows = read_all(table)
     gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs), balanced(rows, recorded))
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
@@ -88,11 +92,14 @@ def score(
     from rich.table import Table as Grid
 
     from qcluster.core.decision.gate import read_gate, shipped
+    from qcluster.files import reading
     from qcluster.learn.decision.score import scores
     from qcluster.learn.decision.table import read_all
 
-    cases = read_all(table)
-    judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
+    with reading(table):
+        cases = read_all(table)
+    with reading(gate or "the gate that ships"):
+        judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
     rows = scores(cases, judged, by)
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:

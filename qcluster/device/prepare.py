@@ -113,10 +113,7 @@ def check_request(circuits: Sequence[QuantumCircuit], machine: Machine, options:
             )
         if not writes_bits(circuit):
             raise ValueError(f"circuits must measure something; {name!r} does not: add circuit.measure_all()")
-        if circuit.num_qubits > machine.calibration.n_qubits and machine.kind != "simulator":
-            raise ValueError(
-                f"{name!r} needs {circuit.num_qubits} qubits; {machine.name} has {machine.calibration.n_qubits}"
-            )
+        machine.check_width(circuit)
         check_program(circuit, machine)
         in_registers = [bit for register in circuit.cregs for bit in register]
         if machine.kind == "hardware" and in_registers != list(circuit.clbits):

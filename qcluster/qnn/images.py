@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 from collections.abc import Collection
 from math import prod
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.files import is_number
+from qcluster.files import is_number, reading, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
 Duplicates = Literal["keep", "drop_contradictory"]
@@ -111,7 +110,7 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
         >>> data.X.tolist(), data.y.tolist()
         ([[0.0, 1.0], [1.0, 1.0]], ['yes', 'no'])
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+    with reading(path), Path(path).open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
     if not lines or len({len(line) for line in lines}) > 1 or len(lines[0]) < 2:
         raise ValueError(f"{Path(path).name} must hold rows of one length: at least one feature, and a label")
@@ -170,7 +169,7 @@ def _folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    with np.load(source, allow_pickle=False) as archive:
+    with reading(source), source.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
         names = ("x_train", "y_train") if "x_train" in archive.files else ("images", "labels")
         missing = set(names) - set(archive.files)
         if missing:
@@ -181,7 +180,7 @@ def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def _read_idx(file: Path) -> npt.NDArray[Any]:
     content = file.read_bytes()
     if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
+        content = unpack(content)
     rank = content[3] if len(content) > 3 else 0
     if content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * rank:
         raise ValueError(f"{file.name} must be an idx file, 0 0 type rank; it begins with {content[:4]!r}")
@@ -195,7 +194,8 @@ def _read_idx(file: Path) -> npt.NDArray[Any]:
 def _grey(file: Path) -> npt.NDArray[np.float64]:
     from matplotlib.image import imread
 
-    image = np.asarray(imread(file))
+    with reading(file):
+        image = np.asarray(imread(file))
     # PNG comes in [0, 1], JPEG in bytes.
     values = image / 255 if np.issubdtype(image.dtype, np.integer) else image.astype(np.float64)
     return values if values.ndim == 2 else values[..., :3].mean(axis=-1) if values.shape[-1] >= 3 else values[..., 0]

@@ -60,6 +60,13 @@ def test_ideals_may_lie_in_a_file_beside(tmp_path):
     assert sample.ideal.to_probs() == {"1": 1.0}
 
 
+@pytest.mark.parametrize("line", ["[]", "3", '{"ideal": {"0": 1}}'])
+def test_wrong_ideals_are_named(tmp_path, line):
+    (tmp_path / "ideals.jsonl").write_text(line + "\n")
+    with pytest.raises(StorageError, match=r"ideals.jsonl, line 1: an ideal must be an object of 'ideal_id'"):
+        list(read_records(write(tmp_path / "r.jsonl", [FULL]), tmp_path / "ideals.jsonl"))
+
+
 def test_a_record_may_lack_almost_everything(tmp_path):
     (sample,) = read_records(write(tmp_path / "r.jsonl", [{"id": 7, "counts": {"01": 1}}]), snapshots=True)
     assert sample.ideal is None

@@ -6,6 +6,7 @@ import struct
 import numpy as np
 import pytest
 
+from qcluster.errors import StorageError
 from qcluster.qnn.data import images_to_bits, load_digits_4x4, subset_majority, subset_parity
 from qcluster.qnn.images import load_csv, load_idx, load_images
 
@@ -67,6 +68,26 @@ def test_bad_files_are_named(tmp_path):
         imsave(tmp_path / "set" / str(number) / "x.png", np.zeros((number, number)))
     with pytest.raises(ValueError, match="one shape"):
         load_images(tmp_path / "set")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
+def test_what_is_no_archive_is_named(tmp_path, content):
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises((StorageError, ValueError)):
+        load_images(tmp_path / "x.npz")
+
+
+def test_damaged_files_are_named(tmp_path):
+    (tmp_path / "x-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\1" * 40)[:-9])
+    with pytest.raises(ValueError, match="cut short"):
+        load_idx(tmp_path / "x-images-idx3-ubyte.gz", tmp_path / "x-images-idx3-ubyte.gz")
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "a" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 30)
+    with pytest.raises(StorageError, match=r"x\.png: damaged, or of another kind"):
+        load_images(tmp_path / "set")
+    (tmp_path / "x.csv").write_text('a,label\n"' + "1" * 200_000 + '",2\n')
+    with pytest.raises(StorageError, match=r"x\.csv: damaged, or of another kind"):
+        load_csv(tmp_path / "x.csv")
 
 
 def test_boolean_functions_of_subsets():

@@ -12,6 +12,7 @@ from qcluster.device.machines.account import open_backend
 from qcluster.device.machines.calibration import Calibration, read_calibration
 
 if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
 Kind = Literal["simulator", "model", "backend", "hardware"]
@@ -52,6 +53,13 @@ class Machine:
         """Seconds per unit of a delay given in "dt"; 0 on a simulator that has no clock, where waiting does nothing."""
         dt: float | None = getattr(self.backend, "dt", None)
         return 0.0 if dt is None and self.noiseless else dt
+
+    def check_width(self, circuit: QuantumCircuit) -> None:
+        """Raise ValueError where a circuit has more qubits than the machine; a simulator takes any number."""
+        if circuit.num_qubits > self.calibration.n_qubits and self.kind != "simulator":
+            raise ValueError(
+                f"{circuit.name!r} needs {circuit.num_qubits} qubits; {self.name} has {self.calibration.n_qubits}"
+            )
 
     @cached_property
     def noiseless(self) -> bool:

@@ -113,6 +113,7 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
     from qiskit import QuantumCircuit, QuantumRegister
     from qiskit.transpiler import generate_preset_pass_manager
 
+    machine.check_width(circuit)
     target = machine.backend.target
     if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
         circuit = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0).run(
