@@ -16,17 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, index_bits
+from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
+from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.settings import within
-from qcluster.core.sparse.under_kernel import Observed, costs_of, likelihoods, reweight
+from qcluster.core.sparse.under_kernel import Observed, reweight
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
-from qcluster.core.uncertainty.response import Response, Weighed
+from qcluster.core.uncertainty.response import Weighed
 
 _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
@@ -84,30 +85,15 @@ class MeasuredSettings:
 class MeasuredFit:
     """The outcome of `mitigate_measured`."""
 
-    distribution: Distribution
-    """The estimate, with as many shots as the input; the input itself where nothing was applied."""
-    applied: bool
-    """False when the counts are returned as they came."""
-    kind: str
-    """``"sparse"``, ``"dense"``, or ``"none"``."""
-    reason: str
-    """What was done and why, in one sentence; doubts about the reference with it."""
-    centroids: Bits
-    """(k, n_bits) strings of a sparse estimate, heaviest first; none for a dense one."""
-    weights: Floats
-    """(k,) their shares."""
-    rates: Floats
-    """(n_bits, 2) how often the reference had each bit flipped, whichever way."""
-    scale: float
-    """Multiple of the measured noise that was undone."""
-    explained: bool
+    answer: Mitigation
+    """With doubts about the reference in its reason; its rates are how often the reference had each bit flipped,
+    whichever way."""
+    few: bool
+    """True where the answer is a few strings."""
+    explained: bool = False
     """True where the answer explains the counts under the measured noise, but for shot noise."""
-    held: float
-    """Share of Richardson-Lucy's answer that the strings of a sparse estimate hold; 1 for others."""
-    misfit: float
-    """Deviance of Richardson-Lucy over the number of strings that are expected to be read."""
-    response: Response | None = None
-    """How the answer moves when the shots are drawn anew; None where it is the counts themselves."""
+    held: float = 1.0
+    """Share of Richardson-Lucy's answer that the few strings hold; 1 for others."""
 
 
 def mitigate_measured(
@@ -131,8 +117,8 @@ def mitigate_measured(
     Example:
         >>> noise = MeasuredNoise({"01": 820, "00": 90, "11": 82, "10": 8}, "01")
         >>> fit = mitigate_measured(Distribution.of({"00": 410, "11": 405, "01": 90, "10": 95}), noise)
-        >>> fit.kind, sorted(fit.distribution.to_probs())
-        ('sparse', ['00', '11'])
+        >>> fit.few, sorted(fit.answer.distribution.to_probs())
+        (True, ['00', '11'])
     """
     settings = settings or MeasuredSettings()
     if counts.n_bits != noise.n_bits:
@@ -148,16 +134,18 @@ def mitigate_measured(
     histogram = seen.histogram(kernel.size)
     found = _allowed(kernel, histogram, settings)
     if not noise.clear:
-        return _left(counts, noise, found, "the reference is drowned in noise")
+        return MeasuredFit(_left(counts, noise, found, "the reference is drowned in noise"), few=False)
     few, explained = _few(found, seen, histogram, noise, settings)
     if few is not None:
-        return _sparse(counts, noise, seen, found, few, explained=explained)
-    wide = not kernel.index.exact or counts.n_bits > settings.widest
+        held = float(found.ideal[seen.rows[few.rows]].sum())
+        return MeasuredFit(_sparse(counts, noise, found, few), few=True, explained=explained, held=held)
+    if kernel.index.exact and counts.n_bits <= settings.widest:
+        return MeasuredFit(_dense(counts, noise, seen, found), few=False, explained=explained)
     many = (
         f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
         "broad output"
     )
-    return _left(counts, noise, found, many) if wide else _dense(counts, noise, seen, found, explained=explained)
+    return MeasuredFit(_left(counts, noise, found, many), few=False)
 
 
 def _located(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> tuple[Kernel, Observed]:
@@ -187,9 +175,13 @@ class _Explained:
 def _explain(kernel: Kernel, histogram: Floats, rounds: int, scale: float = 1.0) -> _Explained:
     shots = float(histogram.sum())
     ideal = richardson_lucy(kernel.forward, kernel.adjoint, histogram / shots, rounds)
-    expected = shots * np.maximum(kernel.forward(ideal), _TINY)
-    cells = float(np.minimum(expected, 1.0).sum())
-    return _Explained(ideal, scale, kernel, float(deviance(histogram, expected)), cells)
+    return _Explained(ideal, scale, kernel, *_judged(kernel, ideal, histogram))
+
+
+def _judged(kernel: Kernel, ideal: Floats, histogram: Floats) -> tuple[float, float]:
+    """Give the deviance of counts from an ideal seen through a kernel, and how many strings this expects to be read."""
+    expected = float(histogram.sum()) * np.maximum(kernel.forward(ideal), _TINY)
+    return float(deviance(histogram, expected)), float(np.minimum(expected, 1.0).sum())
 
 
 def _allowed(kernel: Kernel, histogram: Floats, settings: MeasuredSettings) -> _Explained:
@@ -240,9 +232,8 @@ def _few(
     if not unlike:
         few = _shortest(found.kernel, seen, order[:most], heights[:most])
         ideal = few.ideal(seen, found.kernel.size)
-        expected = shots * np.maximum(found.kernel.forward(ideal), _TINY)
-        cells = float(np.minimum(expected, 1.0).sum())
-        few = few if deviance(histogram, expected) <= again.usual(ideal, cells, settings, refit=False) else None
+        beyond, cells = _judged(found.kernel, ideal, histogram)
+        few = few if beyond <= again.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     stepped = k > 0 and (unlike or tail or (few is None and not found.kernel.index.exact))
@@ -281,10 +272,7 @@ class _Again:
         found = []
         for other in self.others:
             drawn = self.rng.multinomial(self.shots, noisy / noisy.sum()).astype(np.float64)
-            if refit:
-                found.append(_explain(other, drawn, settings.rounds).deviance)
-            else:
-                found.append(float(deviance(drawn, self.shots * np.maximum(other.forward(ideal), _TINY))))
+            found.append(_explain(other, drawn, settings.rounds).deviance if refit else _judged(other, ideal, drawn)[0])
         spread = max(float(np.std(found, ddof=1)), 0.5 * float(np.sqrt(2 * cells)))
         return float(np.mean(found)) + settings.sigmas * spread
 
@@ -307,8 +295,7 @@ def _above_step(heights: Floats, shots: float, most: int, settings: MeasuredSett
 
 def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights: Floats) -> _Few:
     """Choose how many of the heaviest strings describe the counts in the fewest nats."""
-    costs = np.cumsum(costs_of(seen, order))
-    columns = likelihoods(kernel, seen, order)
+    costs, columns = seen.costs(order), seen.columns(kernel, order)
     best, shortest = None, np.inf
     many = np.unique(np.r_[np.arange(1, min(len(order), 12) + 1), np.geomspace(12, max(len(order), 12), 9).astype(int)])
     for k in many[many <= len(order)]:
@@ -321,7 +308,7 @@ def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights:
 
 
 def _fit(kernel: Kernel, seen: Observed, rows: NDArray[np.int64], heights: Floats) -> _Few:
-    columns = likelihoods(kernel, seen, rows)
+    columns = seen.columns(kernel, rows)
     return _made(seen, rows, columns, _weigh(columns, seen, kernel.size, heights, None)[0])
 
 
@@ -353,72 +340,47 @@ def _said(noise: MeasuredNoise, found: _Explained) -> str:
     return "; ".join([*words, *noise.doubts])
 
 
-def _rates(noise: MeasuredNoise) -> Floats:
-    return np.repeat(noise.flips[:, None], 2, axis=1)
+def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained, why: str) -> Mitigation:
+    return left(counts, "measured", f"{why}; {_said(noise, found)}", noise.rates)
 
 
-def _sparse(
-    counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, few: _Few, *, explained: bool
-) -> MeasuredFit:
+def _sparse(counts: Distribution, noise: MeasuredNoise, found: _Explained, few: _Few) -> Mitigation:
     k = len(few.weights)
     shares = np.r_[(1 - few.uniform) * few.weights, few.uniform]
     columns = np.hstack([few.columns, np.full((len(few.columns), 1), 1.0 / found.kernel.size)])
     centroids = counts.bits[few.rows]
-    return MeasuredFit(
+    return Mitigation(
         distribution=Distribution(centroids, few.weights * counts.shots),
+        raw=counts,
+        method="measured",
         applied=True,
-        kind="sparse",
+        share=1.0,
+        confidence=None,
         reason=f"{k} string{'s' if k > 1 else ''} seen through the measured noise explain{'' if k > 1 else 's'} the "
         f"counts; {_said(noise, found)}",
         centroids=centroids,
         weights=few.weights,
-        rates=_rates(noise),
-        scale=found.scale,
-        explained=explained,
-        held=float(found.ideal[seen.rows[few.rows]].sum()),
-        misfit=found.deviance / max(found.cells, 1.0),
+        rates=noise.rates,
         response=Weighed(counts.weights, columns, shares, counts.words[few.rows]),
     )
 
 
-def _dense(
-    counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained, *, explained: bool
-) -> MeasuredFit:
-    answer = variational(found.kernel, seen.histogram(found.kernel.size))
-    rows = np.flatnonzero(answer.ideal > _NEGLIGIBLE)
-    kept = answer.ideal[rows] / answer.ideal[rows].sum()
-    distribution = Distribution(index_bits(rows, counts.n_bits), kept * counts.shots)
-    reason = f"deconvolution under the measured noise; {_said(noise, found)}"
-    applied = float(np.sqrt(answer.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME
-    if not applied:
-        distribution, reason = counts, f"left as is: undoing the measured noise changes nothing; {_said(noise, found)}"
-    return MeasuredFit(
-        distribution=distribution,
-        applied=applied,
-        kind="dense" if applied else "none",
-        reason=reason,
+def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained) -> Mitigation:
+    broad = variational(found.kernel, seen.histogram(found.kernel.size))
+    if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 >= _SAME:
+        return _left(counts, noise, found, "undoing the measured noise changes nothing")
+    rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)
+    kept = broad.ideal[rows] / broad.ideal[rows].sum()
+    return Mitigation(
+        distribution=Distribution(index_bits(rows, counts.n_bits), kept * counts.shots),
+        raw=counts,
+        method="measured",
+        applied=True,
+        share=1.0,
+        confidence=None,
+        reason=f"deconvolution under the measured noise; {_said(noise, found)}",
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
-        rates=_rates(noise),
-        scale=found.scale,
-        explained=explained,
-        held=1.0,
-        misfit=found.deviance / max(found.cells, 1.0),
-        response=Redrawn(found.kernel, seen.rows, answer) if applied else None,
-    )
-
-
-def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained, why: str) -> MeasuredFit:
-    return MeasuredFit(
-        distribution=counts,
-        applied=False,
-        kind="none",
-        reason=f"left as they came: {why}; {_said(noise, found)}",
-        centroids=np.zeros((0, counts.n_bits), dtype=bool),
-        weights=np.zeros(0),
-        rates=_rates(noise),
-        scale=found.scale,
-        explained=False,
-        held=1.0,
-        misfit=found.deviance / max(found.cells, 1.0),
+        rates=noise.rates,
+        response=Redrawn(found.kernel, seen.rows, broad),
     )

@@ -10,7 +10,6 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.clusters import Metric, channel_metric, cluster, merge_duplicates, most_frequent
-from qcluster.core.estimators.reweight import attributed, residual
 from qcluster.core.noise.bitflips import log_likelihood
 from qcluster.core.settings import within
 from qcluster.core.uncertainty.response import Observables
@@ -138,7 +137,8 @@ def reshape(counts: Distribution, starts: Bits, rates: Floats, metric: Metric) -
     """
     found = cluster(counts.bits, counts.weights, starts, metric)
     centroids, shares = merge_duplicates(found.centroids, found.weights / counts.shots)
-    kept = residual(counts.probabilities, attributed(counts.bits, centroids, shares, rates))
+    spread = np.exp(log_likelihood(counts.bits, centroids, rates)) @ shares
+    kept = np.maximum(0.0, counts.probabilities - spread)
     row, of = np.nonzero(hamming(counts.words, pack(centroids)) == 0)
     kept[row] = shares[of]
     unseen = shares.copy()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings, mitigate_measured
+from qcluster.core.estimators.measured import MeasuredSettings, mitigate_measured
 from qcluster.core.methods import circuit
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
@@ -20,7 +20,7 @@ def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: Mea
     """Mitigate under the measured patterns of flips; see `Method.function`."""
     if raw.n_bits > MOST_BITS:
         return left(raw, "measured", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
-    return _answer(raw, mitigate_measured(raw, noise, settings=settings))
+    return mitigate_measured(raw, noise, settings=settings).answer
 
 
 def mitigate_or_learn(
@@ -39,28 +39,10 @@ def mitigate_or_learn(
     if raw.n_bits > MOST_BITS:
         return mitigate(raw, noise, guard, settings)
     fit = mitigate_measured(raw, noise, settings=settings)
-    if fit.kind == "sparse" and (fit.explained or fit.held > _MOSTLY):
-        return _answer(raw, fit)
     faults = brought("faults")
-    if faults is None:
-        return _answer(raw, fit)
+    if faults is None or (fit.few and (fit.explained or fit.held > _MOSTLY)):
+        return fit.answer
     return circuit.mitigate(raw, faults, guard, None, most_noise=settings.inflation)
-
-
-def _answer(raw: Distribution, fit: MeasuredFit) -> Mitigation:
-    return Mitigation(
-        distribution=fit.distribution,
-        raw=raw,
-        method="measured",
-        applied=fit.applied,
-        share=float(fit.applied),
-        confidence=None,
-        reason=fit.reason,
-        centroids=fit.centroids,
-        weights=fit.weights,
-        rates=fit.rates,
-        response=fit.response,
-    )
 
 
 register(

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, pack
+from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
-from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
+from qcluster.core.stats.walsh import LinearIndex, walsh
 
 _LEAST = 1e-9
 """Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller
@@ -84,17 +85,21 @@ class Kernel:
         parity = walsh(total)
         return np.asarray(np.exp(parity - parity[0]))
 
+    @cached_property
+    def _decays(self) -> Decays:
+        return decays_of(self.decays[None])
+
     def spread(self, vector: Floats) -> Floats:
         """Convolve with E; symmetric, so its own adjoint."""
         return walsh(walsh(vector) * self.spectrum) / self.size
 
     def forward(self, ideal: Floats) -> Floats:
         """Give the noisy distribution (..., 2^m) of an ideal one."""
-        return np.maximum(decay(self.spread(ideal), self.decays), 0.0)
+        return np.maximum(decay(self.spread(ideal), self._decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
-        return self.spread(decay_adjoint(vector, self.decays))
+        return self.spread(decay(vector, self._decays, transposed=True))
 
     def columns(self, sent: Indices, rows: Indices) -> Floats:
         """Give ``P(y | c)`` for strings y that were read and strings c that were sent, ``(n_rows, n_sent)``.
@@ -106,7 +111,7 @@ class Kernel:
         error = np.maximum(walsh(self.spectrum) / self.size, 0.0)
         if not self.decays.any():
             return np.asarray(error[rows[:, None] ^ sent[None, :]])
-        return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self.decays)[:, rows].T
+        return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self._decays)[:, rows].T
 
     def scaled(self, factor: float) -> Kernel:
         """Multiply all rates, and decays by no more than readout ages."""
@@ -149,9 +154,9 @@ def learn_rates(
         kernel = replace(kernel, rates=rates, decays=decays)
         spread = pure * kernel.spectrum
         before = np.maximum(walsh(spread) / kernel.size, least)
-        noisy = decay(before, decays)
+        noisy = decay(before, kernel._decays)
         ratio = np.divide(counts, noisy, out=np.zeros_like(counts), where=counts > 0)
-        seen = walsh(spread * walsh(decay_adjoint(ratio, decays))) / kernel.size
+        seen = walsh(spread * walsh(decay(ratio, kernel._decays, transposed=True))) / kernel.size
         rates = (rates * np.maximum(seen[kernel.shifts], 0.0) + weight) / (shots + weight / mean)
         decays = _learn_decays(kernel, prior, counts, noisy, ratio, strength)
     return replace(kernel, rates=rates, decays=decays)

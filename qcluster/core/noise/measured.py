@@ -100,6 +100,11 @@ class MeasuredNoise:
         """``(n_bits,)`` how often each bit was flipped."""
         return weight_of_ones(self.patterns.bits, self.patterns.probabilities)
 
+    @property
+    def rates(self) -> Floats:
+        """``(n_bits, 2)`` flip rates: `flips` for either value, since the reference tells no difference."""
+        return np.repeat(self.flips[:, None], 2, axis=1)
+
     @cached_property
     def _rival(self) -> tuple[str, float]:
         """The most frequent string but the expected one, and its shots."""
@@ -171,7 +176,10 @@ def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
     model = _model(index, seen)
     weight = _weight(seen, model)
     spectrum = np.maximum(walsh((seen + weight * model) / (seen.sum() + weight)), _LEAST)
-    return _of_spectrum(index, spectrum / spectrum[0])
+    rates = walsh(np.log(spectrum / spectrum[0])) / len(spectrum)
+    rates[0] = 0.0
+    everything = np.arange(len(spectrum))
+    return Kernel(index, everything, rates, np.zeros(len(spectrum), dtype=bool), np.zeros(index.n_index))
 
 
 def _model(index: LinearIndex, seen: Floats) -> Floats:
@@ -190,14 +198,6 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     floor = 1e-3 / (float(seen.sum()) * size)  # something new is never impossible
     model = np.maximum(walsh(fitted.spectrum) / size, 0.0) + floor
     return np.asarray(model / model.sum())
-
-
-def _of_spectrum(index: LinearIndex, spectrum: Floats) -> Kernel:
-    size = 1 << index.n_index
-    rates = walsh(np.log(spectrum)) / size
-    rates[0] = 0.0
-    flat = np.zeros(size, dtype=bool)
-    return Kernel(index, np.arange(size), rates, flat, np.zeros(index.n_index))
 
 
 def _weight(seen: Floats, model: Floats) -> float:

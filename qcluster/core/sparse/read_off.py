@@ -12,6 +12,7 @@ from qcluster.core.counts.bits import Words
 from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.sparse.description_length import string_costs
+from qcluster.core.sparse.under_kernel import reweight
 
 PREFIXES = (*range(1, 13), 14, 16, 20, 24, 32, 40)
 """How many of the heaviest strings are tried."""
@@ -137,18 +138,14 @@ def _costs(words: Words, n: int, shots: float) -> Floats:
 def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shares: Floats, naming: float) -> Few:
     """Learn the rates of the places with the strings, by turns."""
     current, rows, shots = prior, np.flatnonzero(counts), float(counts.sum())
-    explained = 0.0
+    likelihood = 0.0
     for _ in range(_LEARNING):
         ideal = np.full(prior.size, shares[0] / prior.size)
         np.add.at(ideal, strings, shares[1:])
         current = learn_rates(current, prior, counts, ideal, strength=_STRENGTH * shots)
         seen = columns(current, strings, rows)
-        for _ in range(4):
-            mixed = np.maximum(seen @ shares, _TINY)
-            shares = shares * (seen.T @ (counts[rows] / mixed)) / shots
-        shares = shares / shares.sum()
-        explained = float(counts[rows] @ np.log(mixed * prior.size))
+        shares, likelihood = reweight(seen, counts[rows], shares, 4)
     order = np.argsort(-shares[1:], kind="stable")
     weights = shares[1:][order]
-    net = explained - naming - prior_cost(current, prior, _STRENGTH * shots)
+    net = likelihood + shots * np.log(prior.size) - naming - prior_cost(current, prior, _STRENGTH * shots)
     return Few(strings[order], weights / max(weights.sum(), _TINY), float(shares[0]), current, scale, net / shots)

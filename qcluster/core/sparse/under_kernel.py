@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words
@@ -35,10 +34,13 @@ class Observed:
         """Shots of each number, (size,)."""
         return np.bincount(self.rows, self.shots, size).astype(np.float64)
 
+    def columns(self, kernel: Kernel, sent: Indices) -> Floats:
+        """Give ``P(y | c)`` of all rows y for some rows c that were sent, ``(n_rows, n_sent)``."""
+        return kernel.columns(self.rows[sent], self.rows)
 
-def likelihoods(kernel: Kernel, seen: Observed, chosen: NDArray[np.int64]) -> Floats:
-    """Give ``P(y | c)`` for all rows y and chosen strings c, (n_rows, n_chosen)."""
-    return kernel.columns(seen.rows[chosen], seen.rows)
+    def costs(self, sent: Indices) -> Floats:
+        """Give the description length of the first 1, 2, ... of some rows, ``(n_sent,)`` nats."""
+        return np.cumsum(string_costs(self.words[sent], self.n_bits, float(self.shots.sum())))
 
 
 def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tuple[Floats, float]:
@@ -50,8 +52,3 @@ def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tu
         likelihood = float(shots @ np.log(mixed))
         weights = weights * (columns.T @ (shots / mixed)) / total
     return weights / weights.sum(), likelihood
-
-
-def costs_of(seen: Observed, chosen: NDArray[np.int64]) -> Floats:
-    """Give the description length of each of some observed strings after those before it, ``(k,)`` nats."""
-    return string_costs(seen.words[chosen], seen.n_bits, float(seen.shots.sum()))

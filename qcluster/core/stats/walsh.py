@@ -1,4 +1,4 @@
-"""Walsh transforms and per-bit channels on vectors over all bitstrings; a linear index for strings too wide for that.
+"""Walsh transforms of vectors over all bitstrings; a linear index for strings too wide for that.
 
 The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m` bits the index of a string is its
 value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
@@ -57,38 +57,6 @@ def walsh(vector: Floats) -> Floats:
         result = signs @ cube if below else cube[:, :, 0] @ signs
         below += bits
     return np.array(result, dtype=np.float64).reshape(vector.shape)
-
-
-def decay(vector: Floats, rates: Floats) -> Floats:
-    """Let every bit fall from 1 to 0 with a rate of its own (rates > 0) or rise from 0 to 1 (rates < 0).
-
-    Args:
-        vector: (..., 2^m) probabilities.
-        rates: (m,) in (-1, 1).
-
-    Example:
-        >>> decay(np.array([0.0, 1.0]), np.array([0.1])).tolist()
-        [0.1, 0.9]
-    """
-    return _per_bit(vector, [np.array([[1 - max(-r, 0), max(r, 0)], [max(-r, 0), 1 - max(r, 0)]]) for r in rates])
-
-
-def decay_adjoint(vector: Floats, rates: Floats) -> Floats:
-    """Apply the transpose of `decay`."""
-    return _per_bit(vector, [np.array([[1 - max(-r, 0), max(-r, 0)], [max(r, 0), 1 - max(r, 0)]]) for r in rates])
-
-
-def _per_bit(vector: Floats, matrices: list[Floats]) -> Floats:
-    """Apply a (2, 2) matrix to each bit, several bits at a time as one matrix product."""
-    result = vector
-    for below in range(0, len(matrices), _RADIX):
-        block: Floats = np.ones((1, 1))
-        for matrix in matrices[below : below + _RADIX]:
-            block = np.asarray(np.kron(matrix, block), dtype=np.float64)
-        if not np.array_equal(block, np.eye(len(block))):
-            cube = result.reshape(-1, len(block), 1 << below)
-            result = block @ cube if below else cube[:, :, 0] @ block.T
-    return np.array(result).reshape(vector.shape)
 
 
 @dataclass(frozen=True, eq=False)

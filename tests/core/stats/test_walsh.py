@@ -1,4 +1,4 @@
-"""Walsh transforms and per-bit decays against their definitions, and the law of the linear index."""
+"""Walsh transforms against their definition, and the law of the linear index."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qcluster.core.counts.bits import pack
-from qcluster.core.stats.walsh import LinearIndex, decay, decay_adjoint, walsh
+from qcluster.core.stats.walsh import LinearIndex, walsh
 
 
 @pytest.mark.parametrize("m", [0, 1, 4, 5, 6, 11])
@@ -16,24 +16,6 @@ def test_walsh_is_the_sum_over_signs(m):
     signs = 1 - 2 * (np.bitwise_count(k[:, None] & k[None, :]) % 2).astype(float)
     np.testing.assert_allclose(walsh(vector), signs @ vector, atol=1e-9)
     np.testing.assert_allclose(walsh(walsh(vector)) / 2**m, vector, atol=1e-12)
-
-
-@pytest.mark.parametrize("m", [1, 3, 7])
-def test_decay_moves_each_bit_on_its_own(m):
-    rng = np.random.default_rng(m)
-    rates = rng.uniform(-0.5, 0.5, m)
-    rates[0] = 0.0
-    vector = rng.random(2**m)
-    expected = vector.copy()
-    for bit, rate in enumerate(rates):
-        for x in range(2**m):
-            if (x >> bit & 1) == (rate > 0):
-                moved = abs(rate) * expected[x]
-                expected[x] -= moved
-                expected[x ^ 1 << bit] += moved
-    np.testing.assert_allclose(decay(vector, rates), expected, atol=1e-12)
-    other = rng.random(2**m)
-    assert other @ decay(vector, rates) == pytest.approx(vector @ decay_adjoint(other, rates))
 
 
 @given(n=st.integers(1, 130), m=st.integers(1, 12), seed=st.integers(0, 9))
