@@ -1,16 +1,15 @@
 """The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import decide, in_words
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.sparse.fit import MOST_BITS, MixtureSettings, fit_mixture
+from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
 from qcluster.core.uncertainty.response import Strings
 
-Floats = NDArray[np.float64]
+_HEARD = 0.25
+"""Weight in the answer from which it matters whether the strings' EM has converged."""
 
 
 def mitigate(
@@ -24,6 +23,7 @@ def mitigate(
     found = decide(raw, rates, expect, settings)
     if found.fit is None:
         return left(raw, "mixture", found.reason.removesuffix(": left as is"), rates)
+    few = found.response is not None and found.response.parts[0] > _HEARD
     return Mitigation(
         distribution=found.distribution,
         raw=raw,
@@ -31,7 +31,7 @@ def mitigate(
         applied=found.applied,
         share=found.share,
         confidence=found.confidence,
-        reason=found.reason,
+        reason=found.reason + (_unconverged(found.fit) if few else ""),
         centroids=found.fit.centroids,
         weights=found.fit.weights,
         rates=found.fit.rates,
@@ -48,12 +48,18 @@ def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) ->
         applied=True,
         share=1.0,
         confidence=None,
-        reason=f"{in_words(fit)}; not guarded",
+        reason=f"{in_words(fit)}; not guarded{_unconverged(fit)}",
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
         response=Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
     )
+
+
+def _unconverged(fit: MixtureFit) -> str:
+    """Say where more rounds of EM would still change the strings' weights and rates."""
+    cure = "" if fit.simple else ": MixtureSettings(rounds=...) allows more rounds"
+    return "" if fit.converged else f"; EM has not converged{cure}"
 
 
 register(

@@ -83,7 +83,8 @@ def fit_all(
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
     whose two odds multiply to clearly more than 1 reads inverted; its labels are swapped, so that a centroid means
-    what was sent. EM that has not converged after `rounds` is no error here: most calls only screen mixtures.
+    what was sent. EM that has not converged after `rounds` is no error here, since most calls only screen mixtures:
+    `Model.last_gain` tells, and of the mixture that is chosen, `MixtureFit.converged`.
 
     Args:
         rows: the strings.
@@ -130,7 +131,7 @@ def _fit_batch(
         done = np.abs(level - previous) < np.maximum(tolerance * np.abs(level), _TOLERANCE)
         done |= iteration == rounds
         for m in np.flatnonzero(done).tolist():
-            fitted[active[m]] = _model(layout, theta, m, float(level[m]), columns, total)
+            fitted[active[m]] = _model(layout, theta, m, float(level[m]), columns, total, float(level[m] - previous[m]))
         if done.all():
             break
         if done.any():
@@ -157,7 +158,9 @@ def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
     return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
 
 
-def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Singles, total: Singles) -> Model:
+def _model(
+    layout: Layout, theta: Parameters, m: int, level: float, columns: Singles, total: Singles, gain: float
+) -> Model:
     own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
         layout.sent[own],
@@ -168,6 +171,7 @@ def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Sin
         level,
         columns[own] if len(layout.sizes) == 1 else columns[own].copy(),
         total[m],
+        gain,
     )
 
 

@@ -1,6 +1,7 @@
 """The sparse mixture: a few strings, flipped by a noisy channel, explain the counts."""
 
 from dataclasses import dataclass, replace
+from math import log
 
 import attrs
 import numpy as np
@@ -100,6 +101,9 @@ class MixtureFit:
     """True where independent flips at one rate for all bits explain the counts: then evidence, not gaps, decides."""
     ring: bool
     """True where the answer is a ring of strings around a centre."""
+    converged: bool = True
+    """False where the last round of EM still changed the log-likelihood by more than one more weight would cost,
+    0.5 ln N nats of N shots (Schwarz, 1978): it needs more rounds, or goes in circles. Less decides nothing."""
 
 
 # OpenBLAS raises the flag, now and then, for lanes beyond short rows: the results are finite.
@@ -224,6 +228,7 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
         plausibility=found.posterior,
         simple=found.simple,
         ring=found.ring,
+        converged=abs(best.last_gain) <= 0.5 * log(max(rows.shots, 2.0)),
     )
 
 

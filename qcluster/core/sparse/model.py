@@ -111,6 +111,9 @@ class Model:
     """``(k, u)`` P(y|c), in the unit of the rows."""
     total: Singles | None = None
     """``(u,)`` P(y), likewise."""
+    last_gain: float = 0.0
+    """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
+    circles, since a round takes one Newton step towards the odds, and swaps the labels of bits that read inverted."""
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""

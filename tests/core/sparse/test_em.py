@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.em import fit, fit_all, solve_odds
+from qcluster.core.sparse.fit import MixtureSettings, fit_mixture
 from qcluster.core.sparse.model import Prior, lay_out
 from tests.core.sparse.test_fit import flipped, model_of
 
@@ -51,3 +53,23 @@ def test_a_bit_near_one_half_keeps_its_label():
     found = fit(rows, start, Prior(30.0), 30)
     assert not found.centroids.any()
     assert found.rates()[0, 0] == pytest.approx(0.52, abs=0.03)
+
+
+def test_the_last_gain_is_that_of_the_last_round():
+    raw = flipped(np.eye(8, dtype=bool)[:2], np.full(2, 0.5), 4000, 0.1, 0.2, 5)
+    rows, prior, start = lay_out(raw.bits, raw.weights), Prior(30.0), model_of(8, 2, 0)
+    before, after = (fit(rows, start, prior, rounds) for rounds in (3, 4))
+    assert after.last_gain == pytest.approx(after.log_likelihood - before.log_likelihood, rel=1e-4)
+    assert after.last_gain > 1
+
+
+def test_em_that_has_not_converged_is_told():
+    raw = flipped(np.array([[False] * 8, [True] * 8]), np.full(2, 0.5), 8192, np.linspace(0.02, 0.3, 8), 0.2, 6)
+    few = {rounds: fit_mixture(raw.bits, raw.weights, settings=MixtureSettings(rounds=rounds)) for rounds in (1, 60)}
+    assert (few[1].converged, few[60].converged) == (False, True)
+    for rounds, said in ((1, True), (60, False)):
+        for guard in (False, True):
+            expect = "sparse" if guard else None
+            fixed = mitigate(raw, guard=guard, expect=expect, settings=MixtureSettings(rounds=rounds))
+            assert fixed.applied
+            assert ("EM has not converged: MixtureSettings(rounds=...)" in fixed.reason) is said, fixed.reason
