@@ -1,9 +1,12 @@
-"""The misfit of true and of wrong predictions."""
+"""Collisions and correlations shot by shot, and the misfit of true and of wrong predictions."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
 
-from qcluster.core.stats.goodness import misfit, pearson_misfit
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.stats.goodness import beyond_uniform, collisions, misfit, pearson_misfit
 
 
 @pytest.mark.parametrize("n", [4, 64, 4096, 65536])
@@ -32,3 +35,29 @@ def test_pearsons_statistic_is_measured_in_standard_deviations(cells):
     assert 0.8 < np.std(scores) < 1.25
     assert pearson_misfit(expected, expected * 1.5) > 5
     assert pearson_misfit(np.full(9, 0.5), np.full(9, 4.0)) == 0  # too thin to judge
+
+
+@pytest.mark.parametrize(("n", "shots"), [(3, 40), (5, 25)])
+def test_statistics_beyond_uniform_noise_are_those_of_pairs_of_shots_and_of_bits(n, shots):
+    rng = np.random.default_rng([n, shots])
+    read = index_bits(rng.integers(0, 2 ** (n - 1), shots), n)  # one bit never reads 1
+    strings, counts = np.unique(read, axis=0, return_counts=True)
+    pairs = [(a == b).all() for a, b in combinations(read, 2)]
+    assert collisions(counts.astype(float)) == pytest.approx(np.mean(pairs))
+    by_chance = len(pairs) / 2**n
+    found = [(sum(pairs) - by_chance) / np.sqrt(by_chance + 1)]
+    signs = 1 - 2 * read.astype(int)
+    for size in (1, 2):
+        squares = [signs[:, list(bits)].prod(axis=1).sum() ** 2 / shots for bits in combinations(range(n), size)]
+        found.append((sum(squares) - len(squares)) / np.sqrt(2 * len(squares)))
+    assert beyond_uniform(strings, counts.astype(float)) == pytest.approx(max(found))
+
+
+def test_uniform_noise_is_seldom_beyond_itself():
+    rng = np.random.default_rng(4)
+    scores = []
+    for _ in range(200):
+        strings, counts = np.unique(rng.random((500, 8)) < 0.5, axis=0, return_counts=True)
+        scores.append(beyond_uniform(strings, counts.astype(float)))
+    assert 0.3 < np.mean(scores) < 1.2  # the mean of the largest of three standard normal numbers is 0.85
+    assert max(scores) < 6

@@ -5,10 +5,14 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.dense.variational import Redrawn, variational
+from qcluster.core.estimators.q_cluster import PaperSettings, clustered, q_cluster
+from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from qcluster.core.uncertainty.response import Strings, Weighed, believed
+from tests.core.noise.oracle_circuit import random_faults
 from tests.core.sparse.test_fit import flipped
 
 N = 6
@@ -65,3 +69,47 @@ def test_levels_choose_hypotheses_by_their_probability():
     belief = np.array([0.2, 0.0, 0.5, 0.3])
     chosen = believed(belief, (np.arange(1000) + 0.5) / 1000)
     np.testing.assert_allclose(np.bincount(chosen, minlength=4) / 1000, belief, atol=2e-3)
+
+
+def test_held_clusters_give_the_answer_and_follow_the_shots(read):
+    rates = np.full((N, 2), 0.06)
+    answer, found = q_cluster(read, rates)
+    response = clustered(read, found, rates, PaperSettings())
+    every = pack(index_bits(np.arange(1 << N), N))
+
+    def one_hot(words):
+        return (words == every.T).astype(float)
+
+    (same,) = response.redo(read.weights[None], np.zeros(1), one_hot)
+    expected = np.zeros(1 << N)
+    expected[answer.words[:, 0].astype(int)] = answer.probabilities
+    np.testing.assert_allclose(same, expected, atol=1e-12)
+    draw = np.random.default_rng(3).multinomial(3000, read.probabilities).astype(float)
+    (moved,) = response.redo(draw[None], np.zeros(1), one_hot)
+    shares = [draw[response.labels == k].sum() / 3000 for k in range(len(found.weights))]
+    kept = dict(zip(map(int, pack(found.centroids)[:, 0]), shares, strict=True))
+    for y, shots in zip(read.words[:, 0].tolist(), draw.tolist(), strict=True):
+        spread = sum(
+            w * 0.06 ** (y ^ c).bit_count() * 0.94 ** (N - (y ^ c).bit_count())
+            for c, w in list(kept.items())[: len(shares)]
+        )
+        if y not in kept:
+            kept[y] = max(0.0, shots / 3000 - spread)
+    np.testing.assert_allclose(moved, [kept.get(y, 0.0) / sum(kept.values()) for y in range(1 << N)], atol=1e-12)
+
+
+def test_deconvolved_answers_move_as_refits_do():
+    """Each resample is deconvolved anew, its concentration chosen anew; redraws must scatter alike and together."""
+    rng = np.random.default_rng(8)
+    kernel = Kernel.of(random_faults(N, rng, rate=0.01, readout=0.03))
+    noisy = kernel.forward(rng.dirichlet(np.ones(1 << N)))
+    counts = rng.multinomial(4000, noisy / noisy.sum()).astype(float)
+    draws = rng.multinomial(4000, counts / counts.sum(), 60).astype(float)
+    rows, signs = np.arange(1 << N), rng.choice([-1.0, 1.0], (1 << N, 3))
+    response = Redrawn(kernel, rows, variational(kernel, counts))
+    levels = rng.permutation((np.arange(60) + 0.5) / 60)
+    redrawn = response.redo(draws, levels, lambda words: signs[words[:, 0].astype(int)])
+    refitted = np.array([variational(kernel, draw).ideal @ signs for draw in draws])
+    np.testing.assert_allclose(redrawn.std(axis=0), refitted.std(axis=0), rtol=0.2)
+    for one, other in zip(redrawn.T, refitted.T, strict=True):
+        assert np.corrcoef(one, other)[0, 1] > 0.95

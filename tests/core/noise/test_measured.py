@@ -1,0 +1,80 @@
+"""The smoothed patterns of a reference, against maximum likelihood and leave-one-out in closed form and by loops."""
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise import measured
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.stats.walsh import LinearIndex, walsh
+
+SEEN = np.array([880.0, 61, 42, 3, 11, 0, 1, 0])
+"""Patterns of three bits: but for one bit at a time, none is read five times."""
+
+
+def noise_of(seen):
+    bits = (np.arange(len(seen))[:, None] >> np.arange(3) & 1).astype(bool)
+    expected = np.array([True, False, True])
+    return MeasuredNoise(Distribution(bits ^ expected, seen), expected)
+
+
+def independent(seen):
+    """The most likely independent flips: each bit flips as often as it was read flipped."""
+    places = np.arange(len(seen))
+    result = np.ones(len(seen))
+    for bit in range(3):
+        rate = seen[places >> bit & 1 == 1].sum() / seen.sum()
+        result *= np.where(places >> bit & 1 == 1, rate, 1 - rate)
+    return result
+
+
+def test_the_model_is_the_most_likely_of_independent_flips():
+    model = measured._model(LinearIndex(3, 3), SEEN)
+    np.testing.assert_allclose(model, independent(SEEN), atol=2e-4)
+
+
+def test_a_pattern_read_often_is_a_fault_of_its_own():
+    seen = SEEN + np.array([0, 0, 0, 57, 0, 0, 0, 0])  # more than both of its bits by chance
+    model = measured._model(LinearIndex(3, 3), seen)
+    assert model[3] == pytest.approx(60 / seen.sum(), rel=0.05)
+    assert independent(seen)[3] < 0.2 * model[3]
+
+
+def test_the_weight_predicts_each_shot_best_from_the_others():
+    model = independent(SEEN)
+
+    def left_out(weight):
+        total = 0.0
+        for y, shots in enumerate(SEEN):
+            for _ in range(int(shots)):
+                others = SEEN.copy()
+                others[y] -= 1
+                total += np.log((others[y] + weight * model[y]) / (others.sum() + weight))
+        return total
+
+    found = measured._weight(SEEN, model)
+    tried = measured._CONCENTRATIONS
+    best = tried[int(np.argmax([left_out(weight) for weight in tried]))]
+    assert found == best
+    assert tried[0] < found
+
+
+def test_the_kernel_has_the_shrunk_frequencies():
+    noise = noise_of(SEEN)
+    model = measured._model(LinearIndex(3, 3), SEEN)
+    weight = measured._weight(SEEN, model)
+    expected = (SEEN + weight * model) / (SEEN.sum() + weight)
+    sent = np.zeros(8)
+    sent[0] = 1.0
+    kernel = noise.kernel()
+    np.testing.assert_allclose(kernel.forward(sent), expected, atol=1e-9)
+    np.testing.assert_allclose(walsh(kernel.scaled(2.0).forward(sent)), walsh(expected) ** 2, atol=1e-9)
+
+
+def test_what_a_reference_says_of_itself_is_counted():
+    noise = noise_of(SEEN)
+    assert noise.survival == pytest.approx(880 / SEEN.sum())
+    np.testing.assert_allclose(noise.flips, np.array([61 + 3, 42 + 3 + 1, 11 + 1]) / SEEN.sum())
+    np.testing.assert_array_equal(noise.rates, np.stack([noise.flips, noise.flips], axis=1))
+    assert noise.clear
+    assert not noise.refusal
