@@ -1,7 +1,6 @@
 """Effective rates on simulated machines, circuits and families that the model was not fitted to."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,23 +106,7 @@ def importance() -> list[dict[str, Any]]:
     for row in rows:
         row["loss"] = round(rows[0]["r2"] - row["r2"], 4)
         print(row, flush=True)
-    draw_importance(rows[1:], Path(__file__).parents[1] / "docs" / "figures" / "rates_importance.png")
     return rows
-
-
-def draw_importance(rows: list[dict[str, Any]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    rows = sorted(rows, key=lambda row: row["loss"])
-    figure, axes = pyplot.subplots(figsize=(6, 3), layout="constrained")
-    axes.barh([row["shuffled"].replace("_", " ") for row in rows], [row["loss"] for row in rows], color="#3b6ea5")
-    axes.set_xlabel("loss of R² on circuits left out, column shuffled")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
 
 
 def unseen() -> Iterator[tuple[str, Any, Any, float, Rates]]:

@@ -1,11 +1,13 @@
 """Measure how the cost of mitigation grows with distinct strings and with bits, and the memory of a large set.
 
 Run from the repository: python -m benchmarks.speed.scaling
-Writes benchmarks/results/speed_scaling.csv and docs/figures/speed_scaling.png. Processor time of one thread, fastest of
+Writes benchmarks/results/speed_scaling.csv and docs/figures/speed_scaling.png; with the word "draw" after it, only the
+figure, from the table that is there. Processor time of one thread, fastest of
 three repeats (of one, above ten thousand strings). Three strings, sent through flips at such a rate that nearly all
 shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
 """
 
+import csv
 import os
 import resource
 import subprocess
@@ -14,11 +16,13 @@ import sys
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import qcluster as qc
 from benchmarks.data import RESULTS, write_rows
 from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
+from qcluster.plot import COLOURS
 
 STRINGS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 BITS = (30, 40, 60, 80, 110, 156)
@@ -51,28 +55,38 @@ def memory() -> float:
     return float(done.stdout)
 
 
+def fit(rows: list[dict[str, float | str]]) -> dict[str, float]:
+    """Fit the exponents of each method, from 1,000 strings and from 40 bits."""
+    fitted = {}
+    for axis, least in (("distinct", 1_000), ("bits", 40)):
+        held = [row for row in rows if row["axis"] == axis and row[axis] >= least]
+        for name in METHODS:
+            fitted[f"{name} {axis}"] = exponent([row[axis] for row in held], [row[f"{name}_ms"] for row in held])
+    return fitted
+
+
 def draw(rows: list[dict[str, float | str]], fitted: dict[str, float]) -> None:
     """Draw cost against distinct strings, and against bits."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for panel, (axis, label) in zip(axes, (("distinct", "distinct strings"), ("bits", "bits")), strict=True):
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for panel, (axis, label) in zip(panels, (("distinct", "distinct strings"), ("bits", "bits")), strict=True):
         held = [row for row in rows if row["axis"] == axis]
-        for name, colour in (("mixture", "tab:blue"), ("paper", "tab:orange")):
+        for name, colour in (("mixture", COLOURS["mitigated"]), ("paper", COLOURS["raw"])):
             text = f"{name}, exponent {fitted[f'{name} {axis}']:.2f}"
             panel.loglog(
                 [row[axis] for row in held], [row[f"{name}_ms"] for row in held], "o-", color=colour, label=text
             )
         panel.set_xlabel(label)
-        panel.set_ylabel("processor time, ms")
-        panel.legend()
-    axes[0].set_title("100 bits, flips at 10%")
-    axes[1].set_title("20,000 shots, flips at 10%")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(color="#e0e0e0", linewidth=0.6)
+        panel.legend(frameon=False)
+    panels[1].set_xticks(BITS, BITS)
+    panels[1].minorticks_off()
+    panels[0].set_ylabel("processor time, ms")
+    panels[0].set_title("100 bits, flips at 10%", fontsize=11, loc="left")
+    panels[1].set_title("20,000 shots, flips at 10%", fontsize=11, loc="left")
     FIGURE.parent.mkdir(exist_ok=True)
-    figure.savefig(FIGURE, dpi=120)
+    figure.savefig(FIGURE, dpi=130, metadata={"Software": None})
 
 
 def main() -> None:
@@ -80,13 +94,17 @@ def main() -> None:
         qc.mitigate(synthetic(WIDE, LARGE, 0.1))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
+    if sys.argv[1:] == ["draw"]:
+        with (RESULTS / "speed_scaling.csv").open(newline="") as lines:
+            rows = [
+                {key: value if key == "axis" else float(value) for key, value in row.items()}
+                for row in csv.DictReader(lines)
+            ]
+        draw(rows, fit(rows))
+        return
     rows = [measured("distinct", synthetic(100, many, 0.1)) for many in STRINGS]
     rows += [measured("bits", synthetic(bits, 20_000, 0.1)) for bits in BITS]
-    fitted = {}
-    for axis, least in (("distinct", 1_000), ("bits", 40)):
-        held = [row for row in rows if row["axis"] == axis and row[axis] >= least]
-        for name in METHODS:
-            fitted[f"{name} {axis}"] = exponent([row[axis] for row in held], [row[f"{name}_ms"] for row in held])
+    fitted = fit(rows)
     print("exponents, from 1,000 strings and from 40 bits:", {key: round(value, 2) for key, value in fitted.items()})
     print(f"{LARGE} strings of {WIDE} bits: peak memory {memory():.0f} MB")
     write_rows("speed_scaling.csv", rows)

@@ -52,12 +52,21 @@ def test_the_default_is_safe_on_any_counts(given_counts):
         assert fixed.share == 0
 
 
-@pytest.mark.parametrize("n_bits", [1, 2, 5, 13, 40, 64, 100, 127, 156])
+@pytest.mark.parametrize("n_bits", [5, 13, 40, 64, 100, 127, 156])
 def test_ghz_of_any_width_comes_out_better(n_bits):
     raw = ghz(n_bits, 0.04, 3000, n_bits)
     ideal = {"0" * n_bits: 1, "1" * n_bits: 1}
     before, after = (qc.metrics.hellinger_fidelity(d, ideal) for d in (raw, qc.mitigate(raw).distribution))
-    assert after >= min(before, 0.99) if n_bits < 5 else after > 0.94
+    assert before < 0.9
+    assert after > 0.94
+
+
+@pytest.mark.parametrize("n_bits", [1, 2])
+def test_one_bit_or_two_are_not_harmed(n_bits):
+    raw = ghz(n_bits, 0.04, 3000, n_bits)
+    ideal = {"0" * n_bits: 1, "1" * n_bits: 1}
+    before, after = (qc.metrics.hellinger_fidelity(d, ideal) for d in (raw, qc.mitigate(raw).distribution))
+    assert after >= min(before, 0.99)
 
 
 @pytest.mark.parametrize(
