@@ -234,7 +234,10 @@ def read_rates(text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        return decode_saved(_read_text(text), text)
+        found = decode_saved(_read_text(text), text)
+    if found is None:
+        raise ValueError(f"{text} must hold flip rates; it holds null")
+    return found
 
 
 def format_mitigation(fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> str:

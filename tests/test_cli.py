@@ -75,6 +75,15 @@ def test_intervals_are_shown_and_written(tmp_path):
     assert (wrong.returncode, "level must lie between" in wrong.stderr, wrong.stdout) == (2, True, "")
 
 
+def test_a_file_of_rates_that_holds_none_is_no_silence(tmp_path):
+    source, rates = tmp_path / "counts.json", tmp_path / "rates.json"
+    source.write_text(json.dumps(COUNTS))
+    rates.write_text("null")
+    done = run("mitigate", source, "--noise", rates)
+    assert done.returncode == 2
+    assert "rates.json must hold flip rates; it holds null" in done.stderr
+
+
 def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
     reference = tmp_path / "ref.json"
     reference.write_text(json.dumps({"01": 820, "00": 90, "11": 82, "10": 8}))
