@@ -70,6 +70,8 @@ def mitigate(
         if known is None and kind in KINDS:
             known = brought(counts, kind)
     chosen.check_noise(kind_of(known))
+    if chosen.widest is not None and raw.n_bits > chosen.widest:
+        return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
     word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)

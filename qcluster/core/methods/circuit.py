@@ -5,7 +5,7 @@ from math import inf
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.methods.registry import Method, register
-from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.sparse.fit import MOST_BITS
 
@@ -19,8 +19,6 @@ def mitigate(
     most_noise: float = inf,
 ) -> Mitigation:
     """Decide between answers under the circuit's faults; see `Method.function`, and `decide_circuit` for the rest."""
-    if raw.n_bits > MOST_BITS:
-        return left(raw, "circuit", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
     found = decide_circuit(raw, faults, guard=guard, expect=expect, most_noise=most_noise)
     return Mitigation(
         distribution=found.distribution,
@@ -43,6 +41,7 @@ register(
         summary="Deconvolution and few strings under the bit patterns that faults of the compiled circuit flip, as a "
         "trained decision weighs them.",
         function=mitigate,
+        widest=MOST_BITS,
         needs="faults",
         guarded=True,
     )

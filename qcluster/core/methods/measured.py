@@ -7,7 +7,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.measured import MeasuredSettings, mitigate_measured
 from qcluster.core.methods import circuit
 from qcluster.core.methods.registry import Method, register
-from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.sparse.fit import MOST_BITS
 
@@ -18,8 +18,6 @@ counts, and the faults of the circuit are known."""
 
 def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: MeasuredSettings) -> Mitigation:
     """Mitigate under the measured patterns of flips; see `Method.function`."""
-    if raw.n_bits > MOST_BITS:
-        return left(raw, "measured", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
     return mitigate_measured(raw, noise, settings=settings).answer
 
 
@@ -36,8 +34,6 @@ def mitigate_or_learn(
     outputs do not. The faults that a Run brings have the rates that its reference measured, and the patterns of its
     circuit. Without them, the measured patterns are all that is known; see `Method.unasked`.
     """
-    if raw.n_bits > MOST_BITS:
-        return mitigate(raw, noise, guard, settings)
     fit = mitigate_measured(raw, noise, settings=settings)
     faults = brought("faults")
     if faults is None or (fit.few and (fit.explained or fit.held > _MOSTLY)):
@@ -50,6 +46,7 @@ register(
         name="measured",
         summary="A few strings, or deconvolution, under the patterns of flips that a reference circuit measured.",
         function=mitigate,
+        widest=MOST_BITS,
         unasked=mitigate_or_learn,
         needs="measured",
         settings=MeasuredSettings,

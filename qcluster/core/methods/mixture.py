@@ -16,8 +16,6 @@ def mitigate(
     raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
 ) -> Mitigation:
     """Decide between candidate answers, or give the strings alone without a guard; see `Method.function`."""
-    if raw.n_bits > MOST_BITS:
-        return left(raw, "mixture", f"{raw.n_bits} bits are more than the {MOST_BITS} that this method takes")
     if not guard:
         return _bare(raw, rates, settings)
     found = decide(raw, rates, expect, settings)
@@ -68,6 +66,7 @@ register(
         summary="The few strings that explain the counts under learned flips, or deconvolution where there are many, "
         "as a trained decision weighs them, which leaves alone what nothing helps.",
         function=mitigate,
+        widest=MOST_BITS,
         uses=("rates",),
         settings=MixtureSettings,
         guarded=True,

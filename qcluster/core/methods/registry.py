@@ -43,6 +43,8 @@ class Method:
     """Class of its settings; None where it has none. Made without arguments, it gives the default ones."""
     guarded: bool = False
     """Whether it knows what to do with ``guard=False`` and with ``expect=``."""
+    widest: int | None = None
+    """Most bits that it takes: wider counts are left as they came. None: any number."""
     unasked: Function | None = None
     """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name:
     ``unasked(counts, noise, guard, settings, brought)``, of which ``brought(kind)`` gives noise of another kind that a
