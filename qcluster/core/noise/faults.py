@@ -74,10 +74,6 @@ class FaultMasks(Frozen):
         """Give both readout errors of a bit their mean: what twirled measurements do on average."""
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
 
-    def with_rates(self, rates: Floats) -> FaultMasks:
-        """Replace the rates of the masks."""
-        return replace(self, rates=rates)
-
 
 def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[Words, Floats, NDArray[np.uint8]]:
     """Add up the rates of equal masks of one kind, and drop masks that flip nothing.

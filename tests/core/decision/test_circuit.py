@@ -1,5 +1,7 @@
 """Circuit-aware mitigation on counts drawn from known kernels: what it recovers, and what it leaves alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,7 +46,7 @@ def test_a_very_noisy_ghz_state_is_recovered(n, stale):
     sent = np.array([[False] * n, [True] * n])
     counts = sampled(faults, sent, 8192, rng)
     ideal = Distribution(sent, np.ones(2))
-    guess = faults.with_rates(faults.rates * rng.lognormal(0, stale, len(faults.rates)))
+    guess = replace(faults, rates=faults.rates * rng.lognormal(0, stale, len(faults.rates)))
     fit = decide_circuit(counts, guess)
     assert metrics.hellinger_fidelity(counts, ideal) < 0.6
     assert metrics.hellinger_fidelity(fit.distribution, ideal) > 0.99

@@ -1,5 +1,7 @@
 """The kernel against flipping mask by mask, and the learning of its rates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +38,7 @@ def test_learning_finds_the_rates_that_made_the_counts():
     rng = np.random.default_rng(3)
     faults = random_faults(6, rng, rate=0.2)
     truth = Kernel.of(faults)
-    prior = Kernel.of(faults.with_rates(faults.rates * rng.lognormal(0, 0.7, len(faults.rates))))
+    prior = Kernel.of(replace(faults, rates=faults.rates * rng.lognormal(0, 0.7, len(faults.rates))))
     ideal = np.zeros(64)
     ideal[[0, 45]] = 0.6, 0.4
     goal = truth.forward(ideal)
