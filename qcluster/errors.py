@@ -6,8 +6,12 @@
     ├── CalibrationError     a calibration lacks what was asked of it (a dead or unknown qubit)
     ├── JobError             a job failed, was cancelled, or its result is not there
     ├── AccountError         no IBM Quantum account, or one that the service refuses
-    └── StorageError         a file cannot be written or read, or is not what it should be
+    ├── StorageError         a file cannot be written or read, or is not what it should be
+    └── MissingExtra         a library that only an extra brings is not installed; an ImportError as well
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class QClusterError(Exception):
@@ -28,3 +32,23 @@ class AccountError(QClusterError):
 
 class StorageError(QClusterError):
     """A file cannot be written or read, or does not hold what it should."""
+
+
+class MissingExtra(QClusterError, ImportError):
+    """A library that only an extra of this package brings is not installed."""
+
+
+@contextmanager
+def of_extra(extra: str) -> Iterator[None]:
+    """Import what only an extra brings; MissingExtra says how to get it where it is not there.
+
+    Example:
+        >>> with of_extra("bench"):
+        ...     import no_such_library
+        Traceback (most recent call last):
+        qcluster.errors.MissingExtra: no_such_library is not installed; in a checkout: pip install '.[bench]'
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name} is not installed; in a checkout: pip install '.[{extra}]'") from error

@@ -12,6 +12,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
+from qcluster.errors import of_extra
 
 
 @own_errstate
@@ -32,7 +33,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
 
     Raises:
         ValueError: readout has another shape, or a value outside [0, 1]; or a distance is negative.
-        ImportError: mthree is not installed (it comes with the extra ``bench``).
+        MissingExtra: mthree is not installed (it comes with the extra ``bench``).
 
     Example:
         >>> fixed = m3({"0": 90, "1": 10}, [0.1])
@@ -45,7 +46,8 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
         return observed
-    import mthree
+    with of_extra("bench"):
+        import mthree
 
     mitigator = mthree.M3Mitigation()
     mitigator.cals_from_matrices([np.array([[1 - up, down], [up, 1 - down]], dtype=np.float32) for up, down in rates])
@@ -71,7 +73,8 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
     """
     check_whole("shots", shots, 1)
-    import mthree
+    with of_extra("bench"):
+        import mthree
 
     mitigator = mthree.M3Mitigation(backend)
     mitigator.cals_from_system(list(qubits), shots=shots, async_cal=False)

@@ -13,7 +13,7 @@ from qcluster.bench.sample import Sample, pack_sample
 from qcluster.bench.scores import judge
 from qcluster.bench.store import Outcome, Store, load_sample, missing
 from qcluster.bench.tasks import Campaign, Task
-from qcluster.errors import QClusterError
+from qcluster.errors import QClusterError, of_extra
 from qcluster.workers import parallel
 
 DASK_SECONDS = 20
@@ -159,7 +159,8 @@ def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
 
 
 def _on_dask(jobs: list[Job], address: str) -> Iterator[Outcome]:
-    from distributed import Client, as_completed
+    with of_extra("bench"):
+        from distributed import Client, as_completed
 
     try:
         client = Client(address, timeout=DASK_SECONDS)

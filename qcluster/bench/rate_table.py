@@ -19,7 +19,7 @@ from qcluster.bench.rate_plan import MACHINES, SCALES, Job
 from qcluster.bench.table import Table, alone
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
-from qcluster.errors import QClusterError
+from qcluster.errors import QClusterError, of_extra
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
 from qcluster.learn.table import TABLE_COLUMNS, format_row
@@ -90,7 +90,8 @@ def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outco
 
 
 def _on_dask(jobs: list[Job], address: str) -> Iterator[Outcome]:
-    from distributed import Client, as_completed
+    with of_extra("bench"):
+        from distributed import Client, as_completed
 
     with Client(address, timeout="20s") as client:
         for future in as_completed(client.map(_safely, jobs, pure=False)):

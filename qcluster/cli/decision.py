@@ -37,6 +37,7 @@ def build(
     """
     from rich.progress import track
 
+    from qcluster.errors import of_extra
     from qcluster.files import reading
     from qcluster.learn.decision.build import build as start
 
@@ -47,7 +48,7 @@ def build(
         shares = {"circuit": 18, "circuit-right": 15, "circuit-foreign": 6, "circuit-sharp": 5, "circuit-clean": 4.5}
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 1}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
-    with reading(*records or []):
+    with of_extra("bench"), reading(*records or []):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
             if not console.is_terminal:
                 console.print(path.name)

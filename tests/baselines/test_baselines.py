@@ -1,5 +1,7 @@
 """Every baseline against a slow, independent version of itself, and the laws they share."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from qcluster import baselines
 from qcluster.baselines import em_uniform, hammer, hammr_l, identity, m3, measure_readout, plurality, qbeep
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.errors import MissingExtra, QClusterError
 from tests.baselines import oracle_baselines as oracle
 
 METHODS = {
@@ -205,3 +208,11 @@ def test_hundred_thousand_strings_fit_in_memory(method):
     tracemalloc.stop()
     assert fixed.shots == pytest.approx(counts.shots)
     assert peak < 6e8
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mthree", None)
+    with pytest.raises(MissingExtra, match=r"mthree is not installed; in a checkout: pip install '.\[bench\]'"):
+        m3({"00": 60, "11": 40}, [0.02, 0.02])
+    assert issubclass(MissingExtra, QClusterError)
+    assert issubclass(MissingExtra, ImportError)
