@@ -112,7 +112,12 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
     """Return the distinct inputs and the place of each input among them; states are taken as they come."""
     if inputs.kind == "state":
         return inputs, np.arange(len(inputs))
-    _, first, rows = np.unique(inputs.array, axis=0, return_index=True, return_inverse=True)
+    if inputs.kind == "basis":  # rows of bits as bytes: the same order, and several times quicker
+        packed = np.packbits(np.asarray(inputs.array, dtype=bool), axis=1)
+        keys = packed.view(f"V{packed.shape[1]}").ravel()
+        _, first, rows = np.unique(keys, return_index=True, return_inverse=True)
+    else:
+        _, first, rows = np.unique(inputs.array, axis=0, return_index=True, return_inverse=True)
     return inputs.take(first), rows.reshape(-1)
 
 
@@ -159,6 +164,8 @@ def check_parameters(model: Classifier) -> None:
 
 def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Vector:
     """Give the factor of each sample by its class, (samples,), positive."""
+    if class_weight is None:
+        return np.ones(len(labels))
     present = np.unique(labels)
     if isinstance(class_weight, Mapping) and not set(class_weight) <= set(known.tolist()):
         raise ValueError(f"class_weight must name labels among {known.tolist()}; got {list(class_weight)}")
