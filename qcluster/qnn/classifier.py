@@ -74,7 +74,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
         execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
-            "readout" or "none"), ...
+            "readout", "reference" or "none"), ...
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
