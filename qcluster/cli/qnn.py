@@ -60,7 +60,7 @@ def train(
     ansatz: Annotated[str, typer.Option(help="zx, zx-xx, tfq or reed-muller.")] = "zx",
     reps: Annotated[int, typer.Option(min=1, help="Repetitions of the layers, or the degree.")] = 1,
     encoding: Annotated[str, typer.Option(help="basis (bits) or angle (grey values).")] = "basis",
-    loss: Annotated[str, typer.Option(help="squared, linear, hinge or log.")] = "squared",
+    loss: Annotated[str, typer.Option(help="auto, squared, linear, hinge, log or softmax.")] = "auto",
     solver: Annotated[str, typer.Option(help="auto, lbfgs, sgd, adam, paper, spsa or cobyla.")] = "auto",
     max_iter: Annotated[int | None, typer.Option(min=1, help="Rounds of the solver.")] = None,
     backend: Annotated[str | None, typer.Option(help="Train on this backend instead of exactly.")] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, check_random_state
@@ -20,8 +21,8 @@ from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
-from qcluster.qnn.training.classes import SHARPNESS, ClassesProblem
-from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.classes import ClassesProblem
+from qcluster.qnn.training.losses import LOSSES, softmax
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
 from qcluster.qnn.training.train import Outcome, Patience, Progress, Training
@@ -42,8 +43,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     it on a machine as a test load whose ideal answer is known.
 
     More than two classes get a readout each, trained together; the largest f wins, and `readout` gives each as a
-    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for more than two classes the softmax that
-    was trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for a softmax loss the softmax that was
+    trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
@@ -56,8 +57,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
         loss: "squared", "linear", "hinge" or "log", of the margin y f; summed over the readouts (one-vs-rest) if there
-            are more than two classes, where "softmax" takes the cross-entropy of the classes. "auto" is squared for
-            two classes and softmax for more.
+            are more than two classes. "softmax" is the cross-entropy of the classes, whose logits are the decision
+            values (of two classes -f and f) times `sharpness`. "auto" is squared for two classes and softmax for more.
+        sharpness: Factor of the decision values in the softmax. They end at 1, and where the states keep f small it
+            takes a large one to tell a wrong sign from a small value. 3 did best by cross-validation on training rows
+            of ten digits (`python -m benchmarks.qnn_multiclass`); search it like any other parameter.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
         learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
@@ -125,6 +129,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoding: str = "basis",
         threshold: float | None = None,
         loss: str = "auto",
+        sharpness: float = 3.0,
         solver: str = "auto",
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -152,6 +157,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.encoding = encoding
         self.threshold = threshold
         self.loss = loss
+        self.sharpness = sharpness
         self.solver = solver
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -384,13 +390,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: npt.ArrayLike) -> Vector:
         """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
 
-        For more than two classes, (samples, k): the softmax of the decision values times the factor of the training.
+        For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,
+        too, where the loss is "softmax".
         """
         f = self.decision_function(X)
-        if f.ndim == 2:
-            from scipy.special import softmax
-
-            return np.asarray(softmax(SHARPNESS * f, axis=1))
+        if f.ndim == 2 or self.loss == "softmax":
+            logits = f if f.ndim == 2 else np.stack([-f, f], axis=1)
+            return np.asarray(special.softmax(self.sharpness * logits, axis=1))
         f = np.clip(f, -1, 1)
         return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
 
@@ -452,10 +458,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, form: Form, inputs: Inputs, rows: samples.Places, targets: samples.Places, weights: Vector
     ) -> Problem | ClassesProblem:
         if len(self.classes_) == 2:
-            loss = LOSSES["squared" if self.loss == "auto" else self.loss]
+            plain = "squared" if self.loss == "auto" else self.loss
+            loss = softmax(self.sharpness) if plain == "softmax" else LOSSES[plain]
             return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
         chosen = "softmax" if self.loss == "auto" else self.loss
-        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen)
+        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen, self.sharpness)
 
     def _set_aside(
         self, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator

@@ -40,6 +40,7 @@ class Classifier(Protocol):
     solver: str
     reps: int
     init_scale: float
+    sharpness: float
     learning_rate: float | None
     gradient: str
     backend: Any
@@ -86,8 +87,6 @@ def prepare(
     known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
     if len(known) == 1:
         raise ValueError(f"QNNClassifier needs two classes or more; got one class, {known[0]!r}")
-    if len(known) == 2 and model.loss == "softmax":
-        raise ValueError("the softmax loss needs more than two classes; two take squared, linear, hinge or log")
     if not np.isin(labels, known).all():
         raise ValueError(f"labels must be among {known.tolist()}; got {unique_labels(labels).tolist()}")
     weights = np.asarray(_check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True))
@@ -140,6 +139,7 @@ def check_parameters(model: Classifier) -> None:
     check_whole("reps", model.reps, 0)
     check_real("init_scale", model.init_scale, 0)
     check_real("tol", model.tol, 0)
+    check_real("sharpness", model.sharpness, 0, open_low=True)
     check_real("validation_fraction", model.validation_fraction, 0, 1, open_low=True)
     if model.callback is not None and not callable(model.callback):
         raise ValueError(f"callback must be callable or None; got {model.callback!r}")
