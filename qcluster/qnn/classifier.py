@@ -21,11 +21,8 @@ from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
-from qcluster.qnn.training.classes import ClassesProblem
-from qcluster.qnn.training.losses import LOSSES, softmax
-from qcluster.qnn.training.problem import Problem
-from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
-from qcluster.qnn.training.train import Outcome, Patience, Progress, Training
+from qcluster.qnn.training.setup import choose_solver, count_angles, draw_starts, make_problem, set_aside
+from qcluster.qnn.training.train import Outcome, Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -248,8 +245,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
         form: Form = measured or self._exact(inputs.kind)
-        problem, patience = self._set_aside(self._problem(form, inputs, rows, targets, weights), targets, rng)
-        training = Training(problem, self._starts(rng), *self._solver(), rng, patience=patience, callback=self.callback)
+        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), targets, rng)
+        training = Training(
+            problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
+        )
         try:
             yield from training
         finally:
@@ -299,10 +298,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
-        problem = self._problem(measured or self._exact(inputs.kind), inputs, rows, targets, weights)
-        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, self._size())
+        problem = make_problem(self, measured or self._exact(inputs.kind), inputs, rows, targets, weights)
+        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
         done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
-        solver, settings = self._solver(name)
+        solver, settings = choose_solver(self, name)
         training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
         for _ in training:
             pass
@@ -450,39 +449,6 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"{self.classes_.tolist()}"
             )
 
-    def _size(self) -> int:
-        """Count the angles of all readouts."""
-        return self.ansatz_.n_parameters * (len(self.classes_) if len(self.classes_) > 2 else 1)
-
-    def _problem(
-        self, form: Form, inputs: Inputs, rows: samples.Places, targets: samples.Places, weights: Vector
-    ) -> Problem | ClassesProblem:
-        if len(self.classes_) == 2:
-            plain = "squared" if self.loss == "auto" else self.loss
-            loss = softmax(self.sharpness) if plain == "softmax" else LOSSES[plain]
-            return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
-        chosen = "softmax" if self.loss == "auto" else self.loss
-        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen, self.sharpness)
-
-    def _set_aside(
-        self, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
-    ) -> tuple[Problem | ClassesProblem, Patience | None]:
-        """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
-        if not self.early_stopping:
-            return problem, None
-        held = np.zeros(len(problem.rows), dtype=bool)
-        for target, label in enumerate(self.classes_):
-            places = np.flatnonzero(targets == target)
-            count = max(1, round(self.validation_fraction * len(places)))
-            if count >= len(places):
-                raise ValueError(
-                    f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
-                    f"of {label!r} with validation_fraction={self.validation_fraction}"
-                )
-            held[rng.permutation(places)[:count]] = True
-        patience = Patience(problem.only(held), self.n_iter_no_change, self.tol)
-        return problem.only(~held), patience
-
     def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         many = len(self.classes_) > 2
         self.theta_ = outcome.theta.reshape(len(self.classes_), -1) if many else outcome.theta
@@ -490,25 +456,6 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = outcome.n_iter
         self.validation_curve_ = outcome.validation
         self._finish(inputs, measured, rng)
-
-    def _solver(self, name: str = "") -> tuple[Solver, Settings]:
-        name = name or samples.chosen_solver(self)
-        chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
-        solver, usual = SOLVERS[name]
-        if name == "lbfgs" and len(self.classes_) > 2:
-            usual = replace(usual, max_iter=2000)  # ten digits take about 1000
-        return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
-
-    def _starts(self, rng: np.random.Generator) -> list[Vector]:
-        """Draw the starting points; training on a backend starts once."""
-        size = self._size()
-        count = 1 if self.train_on == "backend" else self.n_init
-        starts = [rng.normal(0, self.init_scale, size) for _ in range(count)]
-        if self.warm_start and hasattr(self, "theta_"):
-            if self.theta_.size != size:
-                raise ValueError(f"warm_start needs {size} parameters; the last fit left {self.theta_.size}")
-            starts[0] = self.theta_.ravel()
-        return starts
 
     def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         """Set the fitted attributes that follow from theta_."""

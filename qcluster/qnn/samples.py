@@ -45,6 +45,11 @@ class Classifier(Protocol):
     gradient: str
     backend: Any
     train_on: str
+    max_iter: int | None
+    batch_size: int | None
+    n_init: int
+    n_iter_no_change: int
+    warm_start: bool
     class_weight: Any
     early_stopping: bool
     validation_fraction: float
@@ -54,6 +59,7 @@ class Classifier(Protocol):
     n_features_in_: int
     threshold_: Vector
     ansatz_: Ansatz
+    theta_: Vector
 
 
 def prepare(
