@@ -57,7 +57,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             are more than two classes. "softmax" is the cross-entropy of the classes, whose logits are the decision
             values (of two classes -f and f) times `sharpness`. "auto" is squared for two classes and softmax for more.
         sharpness: Factor of the decision values in the softmax. They end at 1, and where the states keep f small it
-            takes a large one to tell a wrong sign from a small value. 2 did best by cross-validation on training rows
+            takes a large one to tell a wrong sign from a small value. 3 did best by cross-validation on training rows
             of ten digits (`python -m benchmarks.qnn_multiclass`); search it like any other parameter.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
@@ -126,7 +126,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoding: str = "basis",
         threshold: float | None = None,
         loss: str = "auto",
-        sharpness: float = 2.0,
+        sharpness: float = 3.0,
         solver: str = "auto",
         learning_rate: float | None = None,
         batch_size: int | None = None,
