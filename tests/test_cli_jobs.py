@@ -164,3 +164,42 @@ def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
     assert (place / "results" / "0000.json").read_bytes() == before[1], "the same simulation again"
     result = CliRunner().invoke(jobs_app, [*map(str, words[:-1]), "4"])
     assert "holds another request already" in str(result.exception)
+
+
+def test_what_execute_takes_submit_takes(bell, tmp_path):
+    from qcluster.device import jobs
+
+    place, machine = tmp_path / "run", ("--backend", "fake_manila", "--seed", 7, "--shots", 400)
+    run("submit", bell, "-d", place, *machine, "--twirls", 4, "--balanced", "--no-measure-twirl", "--reference",
+        "--references", 2, "--reference-share", 0.5, "--simulation", "statevector")  # fmt: skip
+    (found,) = jobs.read(place)
+    asked = {
+        "balanced": True,
+        "measure_twirl": False,
+        "reference": 2,
+        "reference_share": 0.5,
+        "simulation": "statevector",
+    }
+    assert {name: found.options[name] for name in asked} == asked
+    assert not found.flips.any()
+    assert found.reference.counts.shots == 200
+    assert found.method == "statevector"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--balanced",), "--balanced would have no effect: it goes with --twirls"),
+        (("--references", 2), "--references would have no effect: it goes with --reference"),
+        (("--max-circuits", 5), "--max-circuits would have no effect"),
+        (("--runtime", "{}"), "--runtime would have no effect"),
+        (("--runtime", "{time: 1}"), "--runtime must be JSON"),
+        (("--runtime", "[1]"), "--runtime must be a JSON object"),
+        (("--runtime", '{"speed": 1}'), "runtime option 'speed'"),
+        (("--twirling", "server", "--twirls", 2), "twirling='server' needs a real machine"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(bell, tmp_path, words, message):
+    with pytest.raises(ValueError, match=message):
+        run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", *words)
+    assert not (tmp_path / "run").exists()

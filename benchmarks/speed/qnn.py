@@ -7,6 +7,7 @@ multiplied by 32; "statevector, shift" times one circuit of Qiskit's Statevector
 parameter shift needs, 32 (2 P + 1). The last rows are whole fits of the digits, five starts each.
 """
 
+from functools import partial
 from time import process_time
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from benchmarks.data import write_rows
 from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz, build, layers
+from qcluster.qnn.encoding import Kind
 from qcluster.qnn.simulation.exact import choose_route, exact_form
 
 BATCH = 32
@@ -33,13 +35,14 @@ def best(work: Any, repeats: int) -> float:
     return 1e3 * min(times[1:] or times)
 
 
-def gradient_ms(ansatz: Ansatz, route: Any, samples: int, repeats: int) -> float:
+def gradient_ms(ansatz: Ansatz, route: Any, samples: int, repeats: int, kind: Kind = "basis") -> float:
     rng = np.random.default_rng(1)
-    theta, inputs = (
-        rng.normal(0, 0.3, ansatz.n_parameters),
-        encoding.basis(rng.integers(0, 2, (samples, ansatz.n_data))),
-    )
-    form = exact_form(ansatz, "basis", route)
+    theta = rng.normal(0, 0.3, ansatz.n_parameters)
+    if kind == "basis":
+        inputs = encoding.basis(rng.integers(0, 2, (samples, ansatz.n_data)))
+    else:
+        inputs = encoding.angles(rng.random((samples, ansatz.n_data)))
+    form = exact_form(ansatz, kind, route)
     return best(lambda: form.forward(theta, inputs)[1](np.ones(samples)), repeats)
 
 
@@ -81,13 +84,25 @@ def main() -> None:
     ):
         route = choose_route(ansatz, "basis")
         add(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20 if route != "path-sum" else 5))
+    for case, ansatz in (
+        ("zx, grey values", build("zx", 16)),
+        ("3 x (zx, xx), grey values", build("zx-xx", 16, reps=3)),
+    ):
+        route = choose_route(ansatz, "product")
+        add(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20, "product"))
     six = build("zx-xx", 16, reps=3, bias=False)
     add("3 x (zx, xx)", six, "adjoint (one sample x 32)", BATCH * gradient_ms(six, "adjoint", 1, 2))
     add("3 x (zx, xx)", six, "statevector, shift (one circuit x 6176)", statevector_ms(six))
-    digits = load_digits_4x4(3, 6)
-    for case, knobs in (("zx", {}), ("3 x (zx, xx)", {"ansatz": "zx-xx", "reps": 3})):
+    knobs: dict[str, Any]
+    for case, knobs in (
+        ("zx", {}),
+        ("zx, grey values", {"encoding": "angle"}),
+        ("3 x (zx, xx)", {"ansatz": "zx-xx", "reps": 3}),
+        ("3 x (zx, xx), grey values", {"ansatz": "zx-xx", "reps": 3, "encoding": "angle"}),
+    ):
         model = QNNClassifier(random_state=0, **knobs)
-        add(f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(lambda m=model: m.fit(digits.X, digits.y), 5))
+        digits = load_digits_4x4(3, 6, threshold=None if "grey" in case else 8)
+        add(f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(partial(model.fit, digits.X, digits.y), 5))
     write_rows("speed_qnn.csv", rows)
 
 

@@ -34,6 +34,16 @@ def submit(
     mode: Annotated[str, typer.Option(help="On hardware: job, batch or session.")] = "job",
     optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
     reference: Annotated[bool, typer.Option(help="Also run a reference circuit, which measures the noise.")] = False,
+    references: Annotated[int, typer.Option(min=1, help="How many references, which see different faults.")] = 1,
+    reference_share: Annotated[float, typer.Option(help="Shots of each, as a multiple of a circuit's.")] = 1.0,
+    measure_twirl: Annotated[bool, typer.Option(help="Whether dresses flip measurements too.")] = True,
+    balanced: Annotated[bool, typer.Option(help="Draw each qubit's I, X, Y and Z equally often.")] = False,
+    twirling: Annotated[str, typer.Option(help="client, or on hardware server: the runtime twirls.")] = "client",
+    simulation: Annotated[str | None, typer.Option(help="Simulation method in place of the one chosen.")] = None,
+    max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirls counted) in one job.")] = 300,
+    runtime: Annotated[
+        str | None, typer.Option(help="Options of the runtime's Sampler, as JSON: '{\"max_execution_time\": 60}'.")
+    ] = None,
 ) -> None:
     """Submit circuits as jobs; simulated machines run at once. The same command again goes on where it stopped."""
     from qcluster.device import jobs
@@ -49,11 +59,23 @@ def submit(
         dd=dd,
         optimization_level=optimization_level,
         mode=mode,  # type: ignore[arg-type]
-        reference=reference,
+        reference=references if reference else False,
+        reference_share=reference_share,
+        measure_twirl=measure_twirl,
+        balanced=balanced,
+        twirling=twirling,  # type: ignore[arg-type]
+        simulation=simulation,
+        max_circuits=max_circuits,
+        runtime=_runtime_options(runtime),
     )
     machine = find_machine(backend)
+    if not reference:
+        refuse(context, ["references", "reference_share"], "it goes with --reference")
+    if twirls == 1 and not options.runtime.get("twirling"):
+        refuse(context, ["measure_twirl", "balanced", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":
-        refuse(context, ["mode"], f"{backend} is simulated here, and jobs are sent to real machines only")
+        why = f"{backend} is simulated here, and jobs are sent to real machines only"
+        refuse(context, ["mode", "max_circuits", "runtime"], why)
     request = jobs.saved_request(circuits, machine, options, seed, directory)
     if request is None:
         request = prepare(circuits, machine, options, seed)
@@ -66,6 +88,18 @@ def submit(
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
     typer.echo(f"next: qcluster jobs collect {directory}")
+
+
+def _runtime_options(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        given = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"--runtime must be JSON; got {text!r:.60}: {error}") from error
+    if not isinstance(given, dict):
+        raise ValueError(f"--runtime must be a JSON object of options; got {text!r:.60}")
+    return given
 
 
 @jobs_app.command("status")

@@ -17,7 +17,9 @@ from qcluster.cli.options import refuse
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
-    from qcluster.qnn import LabelledBits, QNNClassifier
+    from rich.console import Console
+
+    from qcluster.qnn import LabelledBits, QNNClassifier, Readouts
 
 qnn_app = typer.Typer(
     name="qnn",
@@ -41,7 +43,9 @@ Seed = Annotated[int, typer.Option(min=0, help="Seed of the split, of training a
 Shots = Annotated[int, typer.Option(min=1, help="Shots per circuit.")]
 Twirls = Annotated[int, typer.Option(min=1, help="Pauli-twirled copies per circuit; they share its shots.")]
 Decoupling = Annotated[str | None, typer.Option("--dd", help="Dynamical decoupling sequence.")]
-Mitigation = Annotated[str, typer.Option(help="rescale (calibrated on six training images), readout or none.")]
+Mitigation = Annotated[
+    str, typer.Option(help="rescale (calibrated on six training images), readout, reference or none.")
+]
 
 
 @qnn_app.command()
@@ -56,7 +60,7 @@ def train(
     ansatz: Annotated[str, typer.Option(help="zx, zx-xx, tfq or reed-muller.")] = "zx",
     reps: Annotated[int, typer.Option(min=1, help="Repetitions of the layers, or the degree.")] = 1,
     encoding: Annotated[str, typer.Option(help="basis (bits) or angle (grey values).")] = "basis",
-    loss: Annotated[str, typer.Option(help="squared, linear, hinge or log.")] = "squared",
+    loss: Annotated[str, typer.Option(help="auto, squared, linear, hinge, log or softmax.")] = "auto",
     solver: Annotated[str, typer.Option(help="auto, lbfgs, sgd, adam, paper, spsa or cobyla.")] = "auto",
     max_iter: Annotated[int | None, typer.Option(min=1, help="Rounds of the solver.")] = None,
     backend: Annotated[str | None, typer.Option(help="Train on this backend instead of exactly.")] = None,
@@ -126,6 +130,9 @@ def evaluate(
     dd: Decoupling = None,
     mitigation: Mitigation = "rescale",
     literal: Annotated[bool, typer.Option("--literal", help="Run the circuit as trained, not the short one.")] = False,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="Measure once more beside a reference circuit, and mitigate by it.")
+    ] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
     json_out: Annotated[Path | None, typer.Option("--json", help="Write the decision values as JSON.")] = None,
@@ -149,35 +156,45 @@ def evaluate(
         )
     ideal = model.decision_function(X)
     content: dict[str, Any] = {"labels": y.tolist(), "ideal": ideal.tolist()}
-    table = Table("values", "accuracy", "contraction", "circuits", "shots")
-    table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "", "")
+    table = Table("values", "accuracy", "contraction", "rms error", "circuits", "shots")
+    table.add_row("ideal", f"{_accuracy(model, ideal, y):.4f}", "1", "0", "", "")
     console = open_console()
     if backend is not None:
-        model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
-                         execution=_execution(twirls, dd, mitigation))  # fmt: skip
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(f"running on {backend}", total=None)
-            found = model.measure(X)
-            bar.update(task, total=1, completed=1)
         exact = ideal if literal or model.amplitude_ is None else ideal / model.amplitude_
-        values = found.values if found.raw is None else found.raw
-        slope = float(exact @ values / (exact @ exact))
-        table.add_row(backend, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", str(found.n_circuits),
-                      str(found.n_shots))  # fmt: skip
-        content |= {"backend": backend, "measured": found.values.tolist(),
-                    "standard_errors": found.standard_errors.tolist(), "contraction": slope}  # fmt: skip
-        if found.slope is not None:
-            low, high = found.slope.interval
-            content["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
-            content["raw"] = values.tolist()
-            note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
-            error = np.sqrt(np.mean((found.values - exact) ** 2))
-            console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]; rms error left {error:.3f}", markup=False)
+        ways = [(backend, mitigation)] + [(f"{backend}, by reference", "reference")] * reference
+        content |= {"backend": backend}
+        for name, way in ways:
+            model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
+                             execution=_execution(twirls, dd, way))  # fmt: skip
+            found = _measured(model, X, name, console)
+            values = found.values if found.raw is None else found.raw
+            slope = float(exact @ values / (exact @ exact))
+            error = float(np.sqrt(np.mean((found.values - exact) ** 2)))
+            table.add_row(name, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", f"{error:.3f}",
+                          str(found.n_circuits), str(found.n_shots))  # fmt: skip
+            row: dict[str, Any] = {"measured": found.values.tolist(), "contraction": slope,
+                                   "standard_errors": found.standard_errors.tolist()}  # fmt: skip
+            if found.raw is not None:
+                row["raw"] = found.raw.tolist()
+            if found.slope is not None:
+                low, high = found.slope.interval
+                row["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
+                note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
+                console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
+            content |= {"reference": row} if way == "reference" and reference else row
     console.print(table)
     console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
+
+
+def _measured(model: QNNClassifier, X: Any, name: str, console: Console) -> Readouts:
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task(f"running on {name}", total=None)
+        found = model.measure(X)
+        bar.update(task, total=1, completed=1)
+    return found
 
 
 def _check_used(context: typer.Context, data: Path | None, backend: str | None) -> None:
@@ -190,7 +207,7 @@ def _check_used(context: typer.Context, data: Path | None, backend: str | None) 
         if data.suffix.lower() == ".csv":
             refuse(context, ["size"], "the columns of a CSV are taken as they are; it goes with images")
     if backend is None:
-        refuse(context, ["shots", "twirls", "dd", "mitigation", "literal"], "it goes with --backend")
+        refuse(context, ["shots", "twirls", "dd", "mitigation", "literal", "reference"], "it goes with --backend")
 
 
 def _data(source: Path | None, classes: str | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:

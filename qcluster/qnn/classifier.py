@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, check_random_state
@@ -20,11 +21,8 @@ from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import Form, exact_form
-from qcluster.qnn.training.classes import SHARPNESS, ClassesProblem
-from qcluster.qnn.training.losses import LOSSES
-from qcluster.qnn.training.problem import Problem
-from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
-from qcluster.qnn.training.train import Outcome, Patience, Progress, Training
+from qcluster.qnn.training.setup import choose_solver, count_angles, draw_starts, make_problem, set_aside
+from qcluster.qnn.training.train import Outcome, Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -42,8 +40,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     it on a machine as a test load whose ideal answer is known.
 
     More than two classes get a readout each, trained together; the largest f wins, and `readout` gives each as a
-    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for more than two classes the softmax that
-    was trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
+    classifier of its own. `predict_proba` is Born's rule, (1 + f) / 2, and for a softmax loss the softmax that was
+    trained: not calibrated; see `sklearn.calibration.CalibratedClassifierCV`.
 
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
@@ -56,8 +54,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         threshold: For "basis": bit j is x_j > threshold. None takes zeros and ones as they are and cuts anything else
             at each feature's mean.
         loss: "squared", "linear", "hinge" or "log", of the margin y f; summed over the readouts (one-vs-rest) if there
-            are more than two classes, where "softmax" takes the cross-entropy of the classes. "auto" is squared for
-            two classes and softmax for more.
+            are more than two classes. "softmax" is the cross-entropy of the classes, whose logits are the decision
+            values (of two classes -f and f) times `sharpness`. "auto" is squared for two classes and softmax for more.
+        sharpness: Factor of the decision values in the softmax. They end at 1, and where the states keep f small it
+            takes a large one to tell a wrong sign from a small value. 3 did best by cross-validation on training rows
+            of ten digits (`python -m benchmarks.qnn_multiclass`); search it like any other parameter.
         solver: "lbfgs", "sgd", "adam", "paper" (rate * loss / g**2), "spsa", "cobyla", or "auto": lbfgs for exact
             training, adam on a backend.
         learning_rate: Step size; None takes what suits the solver (sgd .003, paper .05, adam .03, spsa .5). Above .02
@@ -74,7 +75,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
         execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
-            "readout" or "none"), ...
+            "readout", "reference" or "none"), ...
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
@@ -125,6 +126,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoding: str = "basis",
         threshold: float | None = None,
         loss: str = "auto",
+        sharpness: float = 3.0,
         solver: str = "auto",
         learning_rate: float | None = None,
         batch_size: int | None = None,
@@ -152,6 +154,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.encoding = encoding
         self.threshold = threshold
         self.loss = loss
+        self.sharpness = sharpness
         self.solver = solver
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -242,8 +245,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
         form: Form = measured or self._exact(inputs.kind)
-        problem, patience = self._set_aside(self._problem(form, inputs, rows, targets, weights), targets, rng)
-        training = Training(problem, self._starts(rng), *self._solver(), rng, patience=patience, callback=self.callback)
+        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), targets, rng)
+        training = Training(
+            problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
+        )
         try:
             yield from training
         finally:
@@ -293,10 +298,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = self._measured(rng) if self.train_on == "backend" else None
-        problem = self._problem(measured or self._exact(inputs.kind), inputs, rows, targets, weights)
-        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, self._size())
+        problem = make_problem(self, measured or self._exact(inputs.kind), inputs, rows, targets, weights)
+        start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
         done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
-        solver, settings = self._solver(name)
+        solver, settings = choose_solver(self, name)
         training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
         for _ in training:
             pass
@@ -384,13 +389,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: npt.ArrayLike) -> Vector:
         """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
 
-        For more than two classes, (samples, k): the softmax of the decision values times the factor of the training.
+        For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,
+        too, where the loss is "softmax".
         """
         f = self.decision_function(X)
-        if f.ndim == 2:
-            from scipy.special import softmax
-
-            return np.asarray(softmax(SHARPNESS * f, axis=1))
+        if f.ndim == 2 or self.loss == "softmax":
+            logits = f if f.ndim == 2 else np.stack([-f, f], axis=1)
+            return np.asarray(special.softmax(self.sharpness * logits, axis=1))
         f = np.clip(f, -1, 1)
         return np.stack([(1 - f) / 2, (1 + f) / 2], axis=1)
 
@@ -444,38 +449,6 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"{self.classes_.tolist()}"
             )
 
-    def _size(self) -> int:
-        """Count the angles of all readouts."""
-        return self.ansatz_.n_parameters * (len(self.classes_) if len(self.classes_) > 2 else 1)
-
-    def _problem(
-        self, form: Form, inputs: Inputs, rows: samples.Places, targets: samples.Places, weights: Vector
-    ) -> Problem | ClassesProblem:
-        if len(self.classes_) == 2:
-            loss = LOSSES["squared" if self.loss == "auto" else self.loss]
-            return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
-        chosen = "softmax" if self.loss == "auto" else self.loss
-        return ClassesProblem(form, inputs, rows, targets, weights, len(self.classes_), chosen)
-
-    def _set_aside(
-        self, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
-    ) -> tuple[Problem | ClassesProblem, Patience | None]:
-        """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
-        if not self.early_stopping:
-            return problem, None
-        held = np.zeros(len(problem.rows), dtype=bool)
-        for target, label in enumerate(self.classes_):
-            places = np.flatnonzero(targets == target)
-            count = max(1, round(self.validation_fraction * len(places)))
-            if count >= len(places):
-                raise ValueError(
-                    f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
-                    f"of {label!r} with validation_fraction={self.validation_fraction}"
-                )
-            held[rng.permutation(places)[:count]] = True
-        patience = Patience(problem.only(held), self.n_iter_no_change, self.tol)
-        return problem.only(~held), patience
-
     def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         many = len(self.classes_) > 2
         self.theta_ = outcome.theta.reshape(len(self.classes_), -1) if many else outcome.theta
@@ -483,25 +456,6 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = outcome.n_iter
         self.validation_curve_ = outcome.validation
         self._finish(inputs, measured, rng)
-
-    def _solver(self, name: str = "") -> tuple[Solver, Settings]:
-        name = name or samples.chosen_solver(self)
-        chosen = {key: getattr(self, key) for key in ("max_iter", "learning_rate", "batch_size")}
-        solver, usual = SOLVERS[name]
-        if name == "lbfgs" and len(self.classes_) > 2:
-            usual = replace(usual, max_iter=2000)  # ten digits take about 1000
-        return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
-
-    def _starts(self, rng: np.random.Generator) -> list[Vector]:
-        """Draw the starting points; training on a backend starts once."""
-        size = self._size()
-        count = 1 if self.train_on == "backend" else self.n_init
-        starts = [rng.normal(0, self.init_scale, size) for _ in range(count)]
-        if self.warm_start and hasattr(self, "theta_"):
-            if self.theta_.size != size:
-                raise ValueError(f"warm_start needs {size} parameters; the last fit left {self.theta_.size}")
-            starts[0] = self.theta_.ravel()
-        return starts
 
     def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
         """Set the fitted attributes that follow from theta_."""

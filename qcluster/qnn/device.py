@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 Vector = npt.NDArray[np.float64]
+_ONE_SIGMA = 0.6827
+"""Level of an interval of one standard error on either side."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class DeviceReadout:
     """Dynamical decoupling sequence, as in `qcluster.execute`."""
     mitigation: str = "rescale"
     """none: raw counts; readout: undo the published readout error of the measured qubit; rescale: that, and
-    `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope."""
+    `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope; reference: run a
+    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`."""
     layouts: int = 5
     """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
     mode: str = "batch"
@@ -63,7 +66,7 @@ class DeviceReadout:
     def __post_init__(self) -> None:
         from qcluster.device.prepare import Options
 
-        check_choice("mitigation", self.mitigation, ("rescale", "readout", "none"))
+        check_choice("mitigation", self.mitigation, ("rescale", "readout", "reference", "none"))
         check_whole("layouts", self.layouts, 1)
         twirls = check_whole("twirls", self.twirls, 1)
         Options(twirls, twirls, self.measure_twirl, dd=self.dd, mode=self.mode)  # type: ignore[arg-type]
@@ -82,7 +85,13 @@ class DeviceReadout:
         seed = int(rng.integers(2**31))
         runs = self._run(ansatz, thetas, inputs, shots, seed)
         found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
-        return Readouts(found[:, 0], found[:, 1], len(thetas), round(sum(run.counts.shots for run in runs)))
+        taken = sum(run.counts.shots for run in runs)
+        if self.mitigation != "reference":
+            return Readouts(found[:, 0], found[:, 1], len(thetas), round(taken))
+        raw = np.array([corrected_mean(Distribution.of(run.counts), 0.0, 0.0)[0] for run in runs])
+        references = {run.reference.skeleton: run.reference.counts.shots for run in runs}
+        circuits_run = len(thetas) + len(references)
+        return Readouts(found[:, 0], found[:, 1], circuits_run, round(taken + sum(references.values())), raw=raw)
 
     def _run(self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
         options: dict[str, Any] = {
@@ -93,6 +102,8 @@ class DeviceReadout:
             "seed": seed,
             "mode": self.mode,
         }
+        if self.mitigation == "reference":
+            options["reference"] = True
         if self.execute is not None:
             return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options)
         from qcluster.device.execute import execute
@@ -103,7 +114,9 @@ class DeviceReadout:
             return execute(plain_circuits(ansatz, thetas, inputs), machine.backend, **options)
         if ansatz not in self._compiled:
             self._compiled[ansatz] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
-        bound = bind_all(self._compiled[ansatz], machine.live, thetas, inputs)
+        # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
+        merge = self.mitigation != "reference"
+        bound = bind_all(self._compiled[ansatz], machine.live, thetas, inputs, merge=merge)
         return execute(bound, machine.backend, optimization_level=0, **options)
 
     def _mean(self, run: Any) -> tuple[float, float]:
@@ -111,6 +124,11 @@ class DeviceReadout:
         counts = Distribution.of(run.counts)
         if self.mitigation == "none":
             return corrected_mean(counts, 0.0, 0.0)
+        if self.mitigation == "reference":
+            from qcluster.core.mitigate import mitigate
+
+            found = mitigate(run).interval("Z", level=_ONE_SIGMA)
+            return found.value, (found.high - found.low) / 2
         up, down = (float(rate) for rate in run.calibration.readout[run.profile.measured[0]])
         shots = np.array([counts.shots for counts in run.twirl_counts])
         flipped = float(shots @ run.flips[:, 0] / shots.sum())
@@ -174,12 +192,16 @@ def total_error(compiled: QuantumCircuit, target: Target) -> float:
     return total
 
 
-def bind_all(compiled: QuantumCircuit, target: Target, thetas: Vector, inputs: Inputs) -> list[QuantumCircuit]:
+def bind_all(
+    compiled: QuantumCircuit, target: Target, thetas: Vector, inputs: Inputs, *, merge: bool = True
+) -> list[QuantumCircuit]:
     """Bind a compiled template to each row, and merge what became trivial (turns by 0 or pi) into single gates."""
     from qiskit.transpiler import PassManager
     from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 
     bound = [circuits.bind(compiled, circuits.bindings(theta, inputs, k)) for k, theta in enumerate(thetas)]
+    if not merge:
+        return bound
     passes = PassManager([Optimize1qGatesDecomposition(target=target)])
     return [passes.run(circuit) for circuit in bound]
 

@@ -55,13 +55,13 @@ class Readouts:
     standard_errors: Vector
     """(batch,) from the number of shots, and from the slope where values are rescaled."""
     n_circuits: int
-    """Circuits asked for, before twirling, with those of the calibration."""
+    """Circuits asked for, before twirling, with those of the calibration and references."""
     n_shots: int
     """Shots over all of them."""
     slope: Slope | None = None
     """What rescaling divided by; None without it."""
     raw: Vector | None = None
-    """(batch,) values before rescaling; None where they were not rescaled."""
+    """(batch,) values before rescaling, or before mitigation by a reference circuit; None without either."""
 
 
 @runtime_checkable

@@ -6,10 +6,18 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from qcluster.qnn import ContractedReadout, QNNClassifier, encoding, images_to_bits, load_model, save_model
+from qcluster.qnn import (
+    ContractedReadout,
+    QNNClassifier,
+    encoding,
+    images_to_bits,
+    load_digits_4x4,
+    load_model,
+    save_model,
+)
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.training.classes import SHARPNESS, ClassesProblem
+from qcluster.qnn.training.classes import ClassesProblem
 from qcluster.qnn.training.losses import LOSSES
 
 PIXELS, LABELS = load_digits(return_X_y=True)
@@ -26,7 +34,7 @@ def problem(loss, seed=0):
     inputs = encoding.basis((np.arange(8)[:, None] >> np.arange(3)) & 1)
     form = exact_form(build("zx-xx", 3), "basis")
     rows, targets = rng.integers(0, 8, 20), rng.integers(0, 3, 20)
-    return ClassesProblem(form, inputs, rows, targets, rng.random(20) + 0.1, 3, loss), rng.normal(size=21)
+    return ClassesProblem(form, inputs, rows, targets, rng.random(20) + 0.1, 3, loss, 2.5), rng.normal(size=21)
 
 
 @pytest.mark.parametrize("loss", ["softmax", *LOSSES])
@@ -34,7 +42,7 @@ def test_loss_is_that_of_the_samples_one_by_one_and_its_gradient_is_its_slope(lo
     made, theta = problem(loss)
     f = np.array([made.form.forward(own, made.inputs)[0] for own in theta.reshape(3, 7)])[:, made.rows]
     if loss == "softmax":
-        each = np.log(np.exp(SHARPNESS * f).sum(axis=0)) - SHARPNESS * f[made.targets, np.arange(20)]
+        each = np.log(np.exp(2.5 * f).sum(axis=0)) - 2.5 * f[made.targets, np.arange(20)]
     else:
         each = LOSSES[loss](np.where(np.arange(3)[:, None] == made.targets, f, -f))[0].sum(axis=0)
     assert made.value(theta) == pytest.approx(np.average(each, weights=made.weights))
@@ -102,8 +110,20 @@ def test_training_of_many_classes_stops_goes_on_and_is_stored(tmp_path):
     assert (load_model(tmp_path / "m.json").predict(X_test) == again.predict(X_test)).all()
     heavy = QNNClassifier(random_state=0, n_init=1, class_weight={0: 1e3, 1: 1e-3, 2: 1e-3}).fit(X, y)
     assert (heavy.predict(X_test) == 0).mean() > (y_test == 0).mean()
-    with pytest.raises(ValueError, match="softmax loss needs more than two classes"):
-        QNNClassifier(loss="softmax").fit(X[y < 2], y[y < 2])
+
+
+def test_two_classes_have_the_softmax_of_both_signs():
+    data = load_digits_4x4(3, 6)
+    X, y = data.X, (data.y == 6).astype(int)
+    model = QNNClassifier(loss="softmax", sharpness=2.0, n_init=1, random_state=0).fit(X, y)
+    assert model.score(X, y) > 0.95
+    f = model.decision_function(X)
+    found = model.predict_proba(X)
+    assert found[:, 1] == pytest.approx(1 / (1 + np.exp(-4 * f)))
+    assert found.sum(axis=1) == pytest.approx(1)
+    assert -np.log(found[np.arange(len(y)), y]).mean() == pytest.approx(model.loss_curve_[-1])
+    with pytest.raises(ValueError, match="sharpness must be"):
+        QNNClassifier(loss="softmax", sharpness=0.0).fit(X, y)
 
 
 def test_many_classes_are_trained_by_measuring():

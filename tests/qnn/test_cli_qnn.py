@@ -66,6 +66,18 @@ def test_values_measured_on_a_backend_are_calibrated(tmp_path):
     low, high = content["slope"]["interval"]
     assert low < content["slope"]["value"] < high
     assert np.array(content["measured"]) * content["slope"]["value"] == pytest.approx(content["raw"])
+    assert "reference" not in content
+    beside = ("--backend", "fake_manila", "--mitigation", "none", "--reference")
+    done = run("evaluate", tmp_path / "m.json", *data, *beside, "--json", tmp_path / "v.json")
+    assert done.exit_code == 0, done.output
+    assert "fake_manila, by" in done.output
+    content = json.loads((tmp_path / "v.json").read_text())
+    ideal, mitigated = np.array(content["ideal"]), np.array(content["reference"]["measured"])
+    off = {"raw": np.array(content["measured"]) - ideal, "mitigated": mitigated - ideal}
+    rms = {name: np.sqrt(np.mean(values**2)) for name, values in off.items()}
+    assert rms["mitigated"] < rms["raw"] / 2
+    with pytest.raises(ValueError, match="--reference would have no effect"):
+        run("evaluate", tmp_path / "m.json", *data, "--reference")
 
 
 def test_tables_idx_files_and_a_drawn_loss(tmp_path):

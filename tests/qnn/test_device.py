@@ -182,3 +182,17 @@ def test_bars_on_recorded_machines(name, bar):
     assert compiled.num_nonlocal_gates() <= 30
     wide = compile_template(template(build("zx", 16)), machines.find_machine(name).live, 5)
     assert wide.num_nonlocal_gates() <= 65
+
+
+def test_one_reference_serves_all_strings():
+    """Angles alone differ between the circuits, so one reference runs beside them, and its shots are counted."""
+    digits = load_digits_4x4(3, 6)
+    X = np.array([[0, 0, 1], [1, 0, 1], [0, 1, 1], [1, 1, 0]])
+    model = QNNClassifier("zx-xx", n_init=1, random_state=0).fit(digits.X[:60, :3], digits.y[:60])
+    exact = model.decision_function(X)
+    model.set_params(backend="fake_manila", compress=False, shots=4096, execution={"mitigation": "reference"})
+    found = model.measure(X)
+    assert (found.n_circuits, found.n_shots) == (5, 5 * 4096)
+    assert found.slope is None
+    assert abs(found.values - exact).max() < abs(found.raw - exact).max() / 2
+    assert (abs(found.values - exact) < 5 * found.standard_errors + 0.05).all()

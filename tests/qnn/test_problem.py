@@ -6,7 +6,7 @@ import pytest
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.losses import LOSSES, softmax
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS
 from qcluster.qnn.training.train import Training
@@ -20,11 +20,17 @@ def xor(loss="squared", weights=(1.0, 2.0, 1.0, 1.0, 0.5)):
     return Problem(form, bits, rows, signs, np.array(weights), LOSSES[loss])
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_slopes_are_differences(name):
+@pytest.mark.parametrize("loss", [*LOSSES.values(), softmax(3.0)])
+def test_slopes_are_differences(loss):
     margins = np.array([-0.9, -0.2, 0.0, 0.5, 0.99])
-    up, down = LOSSES[name](margins + 1e-6)[0], LOSSES[name](margins - 1e-6)[0]
-    assert (up - down) / 2e-6 == pytest.approx(LOSSES[name](margins)[1], rel=1e-5)
+    up, down = loss(margins + 1e-6)[0], loss(margins - 1e-6)[0]
+    assert (up - down) / 2e-6 == pytest.approx(loss(margins)[1], rel=1e-5)
+
+
+def test_the_softmax_of_two_classes_is_finite_at_any_sharpness():
+    losses, slopes = softmax(1e4)(np.array([-1.0, 1.0]))
+    assert losses == pytest.approx([2e4, 0])
+    assert slopes == pytest.approx([-2e4, 0])
 
 
 def test_losses_beyond_the_margin_stay_finite():

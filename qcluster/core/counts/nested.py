@@ -1,6 +1,6 @@
 """Counts as services and older results wrap them: found where they are unambiguous, refused with the way out else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 _WRAPPERS = ("results", "data", "counts", "samples", "memory", "quasi_dists", "quasi_dist")
@@ -27,16 +27,18 @@ def is_wrapped(source: Any) -> bool:
     return any(name in source for name in _WRAPPERS)
 
 
-def unwrap(source: Mapping[str, Any], width: int | None = None) -> Inner:
+def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[str] = ()) -> Inner:
     """Find the counts in a mapping.
 
-    Known are what IBM's REST interface gives of Sampler jobs (``results``, ``data``, a register, ``samples``), what
+    Known are what IBM's REST interface gives of Sampler jobs (``results``, ``data``, a register, ``samples``; several
+    registers where a header's ``creg_sizes`` or ``field_names`` orders them, or all but one have no bits), what
     ``Result.to_dict()`` gives (``results``, ``data``, ``counts`` or ``memory``), and counts under ``"counts"`` or
     ``"data"``.
 
     Args:
         source: the mapping.
         width: number of bits, as a wrapping further out says it.
+        order: names of the registers, the least significant first, as a wrapping further out says it.
 
     Raises:
         ValueError: there are several sets of counts, or quasi-distributions, or a failed experiment; the message says
@@ -52,21 +54,30 @@ def unwrap(source: Mapping[str, Any], width: int | None = None) -> Inner:
     header = source.get("header")
     if isinstance(header, Mapping):
         width = header.get("memory_slots", width)
+    order = _order_of(source) or order
     width = source.get("num_bits", width)
     for name in ("counts", "samples", "memory"):
         if name in source:
             inner = source[name]
             if isinstance(inner, Mapping) and is_wrapped(inner):
-                return unwrap(inner, width)
+                return unwrap(inner, width, order)
             if not isinstance(inner, (Mapping, list, tuple)):
                 raise TypeError(f"{name!r} must hold counts or shots; got {type(inner).__name__}")
             return Inner(list(inner) if isinstance(inner, tuple) else inner, width)
     if "results" in source:
-        return _only(source["results"], width)
-    return _register(source["data"], width)
+        return _only(source["results"], width, order)
+    return _register(source["data"], width, order)
 
 
-def _only(results: Any, width: int | None) -> Inner:
+def _order_of(source: Mapping[str, Any]) -> tuple[str, ...]:
+    """Find the order of registers that a wrapping tells; none where it tells none."""
+    header = source.get("header")
+    sizes = header.get("creg_sizes") if isinstance(header, Mapping) else None
+    names = [pair[0] for pair in sizes if pair] if isinstance(sizes, (list, tuple)) else source.get("field_names")
+    return tuple(map(str, names)) if isinstance(names, (list, tuple)) else ()
+
+
+def _only(results: Any, width: int | None, order: Sequence[str]) -> Inner:
     if not isinstance(results, (list, tuple)) or not all(isinstance(one, Mapping) for one in results):
         raise TypeError(f"'results' must be a list of objects; got {type(results).__name__}")
     if len(results) != 1:
@@ -74,22 +85,59 @@ def _only(results: Any, width: int | None) -> Inner:
     (one,) = results
     if one.get("success") is False:
         raise ValueError(f"the experiment failed, and holds no counts: {str(one.get('status', 'unknown'))[:80]}")
-    return unwrap(one, width) if is_wrapped(one) else Inner(one, width)
+    return unwrap(one, width, order) if is_wrapped(one) else Inner(one, width)
 
 
-def _register(data: Any, width: int | None) -> Inner:
+def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
     if isinstance(data, (list, tuple)):
         return Inner(list(data), width)
     if not isinstance(data, Mapping):
         raise TypeError(f"'data' must hold counts or registers; got {type(data).__name__}")
     if is_wrapped(data):
-        return unwrap(data, width)
+        return unwrap(data, width, order)
     registers = [name for name, inner in data.items() if isinstance(inner, Mapping) and is_wrapped(inner)]
     if not registers:
         return Inner(data, width)
     if len(data) > 1:
+        return _joined(data, order)
+    return unwrap(data[registers[0]], width, order)
+
+
+def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
+    """Join the shots of registers; a JSON object has no order, so it must be told, or not matter."""
+    wide = {name: register for name, register in data.items() if _width(register) != 0}
+    if len(wide) == 1:
+        return unwrap(*wide.values())
+    if not set(wide) <= set(order):
+        first = next(iter(wide), next(iter(data)))
         raise ValueError(
             f"the registers {', '.join(map(str, data))} have no order in JSON: pass one, "
-            f"['data'][{registers[0]!r}], or the job's own result, which knows it"
+            f"['data'][{first!r}], or the job's own result, which knows it"
         )
-    return unwrap(data[registers[0]], width)
+    shots, total = [0], 0
+    for name in order:
+        if name not in wide:
+            continue
+        width, samples = _width(wide[name]), wide[name].get("samples")
+        if not isinstance(width, int) or not isinstance(samples, (list, tuple)):
+            raise TypeError(f"register {name!r} must hold 'samples', a list, and 'num_bits', a whole number")
+        values = [_number(name, sample, width) for sample in samples]
+        if total and len(values) != len(shots):
+            raise ValueError(f"registers must hold equally many shots; {name!r} holds {len(values)}, not {len(shots)}")
+        shots = [low | value << total for low, value in zip(shots if total else [0] * len(values), values, strict=True)]
+        total += width
+    return Inner([hex(shot) for shot in shots], total)
+
+
+def _width(register: Any) -> Any:
+    return register.get("num_bits") if isinstance(register, Mapping) else None
+
+
+def _number(name: str, sample: Any, width: int) -> int:
+    try:
+        value = int(sample, 16 if sample[:2].lower() == "0x" else 2)
+    except (TypeError, ValueError):
+        raise ValueError(f"samples of register {name!r} must be '0x...' or bits; got {sample!r:.40}") from None
+    if not 0 <= value < 1 << width:
+        raise ValueError(f"samples of register {name!r} must have {width} bits; got {sample!r:.40}")
+    return value

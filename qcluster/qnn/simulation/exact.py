@@ -21,11 +21,12 @@ import numpy.typing as npt
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.simulation.adjoint import Adjoint
+from qcluster.qnn.simulation.one_axis import OneAxis, has_one_axis
 from qcluster.qnn.simulation.pathsum import PathSum
 
 Vector = npt.NDArray[np.float64]
 Pullback = Callable[[Vector], Vector]
-Route = Literal["auto", "diagonal", "product", "path-sum", "adjoint"]
+Route = Literal["auto", "diagonal", "one-axis", "product", "path-sum", "adjoint"]
 
 MAX_RUNS = 6
 """Longest path sum in axis runs; each run multiplies its cost by four."""
@@ -74,7 +75,8 @@ def choose_route(ansatz: Ansatz, kind: Kind) -> Route:
     """Name the cheapest exact route for an ansatz and a kind of input.
 
     Returns:
-        "diagonal" (one matrix product), "product" (O(n L)), "path-sum" (4**runs n) or "adjoint" (2**(n + 1) per gate).
+        "diagonal" (one matrix product), "one-axis" (O(n) real numbers a sample), "product" (O(n L)), "path-sum"
+        (4**runs n) or "adjoint" (2**(n + 1) per gate).
 
     Raises:
         ValueError: No route is affordable.
@@ -86,6 +88,8 @@ def choose_route(ansatz: Ansatz, kind: Kind) -> Route:
     """
     if kind == "basis" and ansatz.is_standard and all(term.is_diagonal for term in ansatz.terms):
         return "diagonal"
+    if kind == "product" and has_one_axis(ansatz):
+        return "one-axis"
     if ansatz.is_one_body and len(ansatz.axis_runs) <= MAX_RUNS:
         n_pairs = PathSum(ansatz).n_pairs
         if n_pairs == 1:
@@ -121,6 +125,8 @@ def exact_form(ansatz: Ansatz, kind: Kind, route: Route = "auto") -> Form:
     chosen = choose_route(ansatz, kind) if route == "auto" else route
     if chosen == "diagonal":
         return Diagonal(ansatz)
+    if chosen == "one-axis":
+        return OneAxis(ansatz)
     if chosen == "adjoint":
         return Adjoint(ansatz)
     if chosen in ("product", "path-sum"):
@@ -128,4 +134,4 @@ def exact_form(ansatz: Ansatz, kind: Kind, route: Route = "auto") -> Form:
         if chosen == "product" and paths.n_pairs != 1:
             raise ValueError(f"the product form needs one pair of branches; this ansatz has {paths.n_pairs}")
         return paths
-    raise ValueError(f"route must be auto, diagonal, product, path-sum or adjoint; got {route!r}")
+    raise ValueError(f"route must be auto, diagonal, one-axis, product, path-sum or adjoint; got {route!r}")

@@ -12,9 +12,6 @@ from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training.losses import LOSSES
 
 Vector = npt.NDArray[np.float64]
-SHARPNESS = 5.0
-"""Factor of the decision values in the softmax: they end at 1, where a softmax of ten would be far from certain. Of 2,
-5 and 10 the best on the digits, by little."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,8 @@ class ClassesProblem:
     """k, also where a part of the samples lacks some class."""
     loss: str
     """softmax: the cross-entropy of the classes; or a loss of `LOSSES`, summed over one-vs-rest margins."""
+    sharpness: float
+    """Factor of the decision values in the softmax, which end at 1."""
     totals: Vector = field(init=False)
     """(k, unique): the share of the weight on each input with each label."""
 
@@ -48,7 +47,7 @@ class ClassesProblem:
         kept, rows = np.unique(self.rows[chosen], return_inverse=True)
         return ClassesProblem(
             self.form, self.inputs.take(kept), rows.reshape(-1), self.targets[chosen], self.weights[chosen],
-            self.n_classes, self.loss,
+            self.n_classes, self.loss, self.sharpness,
         )  # fmt: skip
 
     def value(self, theta: Vector) -> float:
@@ -82,8 +81,8 @@ class ClassesProblem:
         if self.loss == "softmax":
             from scipy.special import log_softmax
 
-            logs = log_softmax(SHARPNESS * f, axis=0)
-            return -float((totals * logs).sum()), SHARPNESS * (weight * np.exp(logs) - totals)
+            logs = log_softmax(self.sharpness * f, axis=0)
+            return -float((totals * logs).sum()), self.sharpness * (weight * np.exp(logs) - totals)
         (up, up_slope), (down, down_slope) = LOSSES[self.loss](f), LOSSES[self.loss](-f)
         return (
             float((totals * up + (weight - totals) * down).sum()),

@@ -35,5 +35,16 @@ def log(margin: Vector) -> tuple[Vector, Vector]:
     return -np.log(chance), -0.5 / chance
 
 
+def softmax(sharpness: float) -> Loss:
+    """Make log(1 + exp(-2 s m)), the cross-entropy of two classes with logits -s f and s f."""
+
+    def loss(margin: Vector) -> tuple[Vector, Vector]:
+        from scipy.special import expit
+
+        return np.logaddexp(0, -2 * sharpness * margin), -2 * sharpness * expit(-2 * sharpness * margin)
+
+    return loss
+
+
 LOSSES: dict[str, Loss] = {"squared": squared, "linear": linear, "hinge": hinge, "log": log}
-"""The losses by name."""
+"""The losses of the margin alone, by name."""

@@ -44,6 +44,20 @@ class Outcome:
     """False where the solver has a test of convergence and ran out of rounds before it was met."""
 
 
+@dataclass
+class _Rounds:
+    """Gather one start as it goes on; the arrays of an `Outcome` are made once, when somebody asks."""
+
+    theta: Vector
+    losses: list[float]
+    validation: list[float]
+    done: int = 1
+    converged: bool = True
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.theta, np.array(self.losses), np.array(self.validation), max(1, self.done), self.converged)
+
+
 @dataclass(frozen=True)
 class Patience:
     """Say when to stop early."""
@@ -79,13 +93,15 @@ class Training:
         self._problem, self._starts, self._rng = problem, starts, rng
         self._solver, self._settings, self._patience, self._callback = solver, settings, patience, callback
         self._best: tuple[float, Outcome] | None = None
-        self._current: Outcome | None = None
+        self._current: _Rounds | None = None
         self.stopped = False
 
     @property
     def outcome(self) -> Outcome | None:
         """The best finished start; before the first has finished, that one as far as it came; None before a round."""
-        return self._best[1] if self._best else self._current
+        if self._best:
+            return self._best[1]
+        return self._current.outcome() if self._current else None
 
     def __iter__(self) -> Iterator[Progress]:
         """Yield after every round; a callback that returns true ends all starts."""
@@ -96,29 +112,26 @@ class Training:
                 if self.stopped:
                     break
             if self._current is not None and not (self.stopped and self._best):
-                self._keep(self._current)
+                self._keep(self._current.outcome())
             if self.stopped:
                 return
 
     def _rounds(self, number: int) -> Iterator[Progress]:
-        losses: list[float] = []
-        validation: list[float] = []
-        best, best_theta, waited = np.inf, self._starts[number], 0
+        rounds = _Rounds(self._starts[number], [], [])
+        best, waited = np.inf, 0
         for step in self._solver(self._problem, self._starts[number], self._settings, self._rng):
-            losses.append(step.loss)
-            theta, held = step.theta, None
+            rounds.losses.append(step.loss)
+            rounds.done, rounds.converged, held = step.done, step.converged, None
             if self._patience is not None:
-                held = self._patience.problem.value(theta)
-                validation.append(held)
+                held = self._patience.problem.value(step.theta)
+                rounds.validation.append(held)
                 waited = 0 if held < best - self._patience.tolerance else waited + 1
-                if held < best:
-                    best, best_theta = held, theta
-                theta = best_theta
-            self._current = Outcome(theta, np.array(losses), np.array(validation), max(1, step.done), step.converged)
+            if held is None or held < best:
+                rounds.theta, best = step.theta, best if held is None else held
+            self._current = rounds
             yield Progress(number, len(self._starts), step, held)
             if self._patience is not None and waited >= self._patience.rounds:
-                # Stopped on purpose: that is no failure to converge.
-                self._current = Outcome(theta, np.array(losses), np.array(validation), max(1, step.done), True)
+                rounds.converged = True  # stopped on purpose: that is no failure to converge
                 return
 
     def _keep(self, found: Outcome) -> None:

@@ -109,3 +109,61 @@ def test_wrapping_changes_nothing(counts, depth):
     for level in range(depth):
         source = {"data": source} if level % 2 else {"counts": source}
     assert Distribution.of(source) == Distribution.of(counts)
+
+
+def pub_of_two(**more):
+    """Two registers whose order matters: shots b a = 01 110, 10 001."""
+    a = {"samples": ["0x6", "0x1"], "num_bits": 3}
+    b = {"samples": ["0x1", "0x2"], "num_bits": 2}
+    return {"data": {"b": b, "a": a}, **more}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        pub_of_two(field_names=["a", "b"]),
+        pub_of_two(header={"creg_sizes": [["a", 3], ["b", 2]], "memory_slots": 5}),
+        {"results": [pub_of_two(field_names=["a", "none", "b"])]},
+    ],
+)
+def test_registers_in_a_told_order_are_joined(wrapped):
+    assert Distribution.of(wrapped).to_counts() == {"01110": 1, "10001": 1}
+    turned = pub_of_two(field_names=["b", "a"])
+    assert Distribution.of(turned).to_counts() == {"11001": 1, "00110": 1}
+
+
+def test_registers_without_bits_do_not_matter():
+    c = {"samples": ["0x3", "0x0", "0x3"], "num_bits": 2}
+    data = {"none": {"samples": ["0x0"] * 3, "num_bits": 0}, "c": c}
+    assert Distribution.of({"results": [{"data": data}]}).to_counts() == {"00": 1, "11": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"field_names": ["a"]}, ValueError, "registers b, a have no order in JSON"),
+        ({}, ValueError, "registers b, a have no order in JSON"),
+        ({"header": {"creg_sizes": 5}}, ValueError, "registers b, a have no order in JSON"),
+    ],
+)
+def test_registers_in_no_order_are_refused(change, error, message):
+    with pytest.raises(error, match=message):
+        Distribution.of(pub_of_two(**change))
+
+
+@pytest.mark.parametrize(
+    ("register", "error", "message"),
+    [
+        ({"samples": ["0x1"], "num_bits": 2}, ValueError, "equally many shots; 'b' holds 1, not 2"),
+        ({"samples": ["0x1", "0x4"], "num_bits": 2}, ValueError, "'b' must have 2 bits; got '0x4'"),
+        ({"samples": ["0x1", 7], "num_bits": 2}, ValueError, "'b' must be '0x...' or bits; got 7"),
+        ({"samples": ["0x1", "-1"], "num_bits": 2}, ValueError, "'b' must have 2 bits; got '-1'"),
+        ({"samples": 5, "num_bits": 2}, TypeError, "'b' must hold 'samples', a list"),
+        ({"samples": ["0x1", "0x1"]}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
+    ],
+)
+def test_registers_that_do_not_fit_are_refused(register, error, message):
+    wrapped = pub_of_two(field_names=["a", "b"])
+    wrapped["data"]["b"] = register
+    with pytest.raises(error, match=message):
+        Distribution.of(wrapped)

@@ -1,0 +1,80 @@
+"""Evaluate one Pauli letter per data qubit on product states: the sum over branches in real numbers.
+
+All gates on data qubit i are then turns about one axis, by phi_i = 2 sum theta in all, and
+
+    f = -Im e^{2 i b} prod_i (cos phi_i + i r_i sin phi_i),
+
+r_i the component of the qubit's Bloch vector along that axis: no matrices, a few passes over (n, batch) numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn.ansatz import Ansatz
+from qcluster.qnn.encoding import Inputs
+
+Vector = npt.NDArray[np.float64]
+
+
+class OneAxis:
+    """Evaluate an ansatz of one-body Pauli gates, one letter per data qubit, about X; see the module for the formula.
+
+    The Bloch components of the last inputs are kept, since training asks for the same ones again.
+    """
+
+    def __init__(self, ansatz: Ansatz) -> None:
+        """Sort the gates by data qubit."""
+        if not has_one_axis(ansatz):
+            raise ValueError("the one-axis form needs a sine ansatz with one Pauli letter per data qubit")
+        self._n = ansatz.n_data
+        self._gates = np.array([k for k, term in enumerate(ansatz.terms) if term.qubits], dtype=np.int64)
+        self._qubits = np.array([term.qubits[0] for term in ansatz.terms if term.qubits], dtype=np.int64)
+        self._bias = np.array([k for k, term in enumerate(ansatz.terms) if not term.qubits], dtype=np.int64)
+        letters = {term.qubits[0]: term.data for term in ansatz.terms if term.qubits}
+        self._letters = [letters.get(qubit, "Z") for qubit in range(ansatz.n_data)]
+        self._last: tuple[Any, Vector] | None = None
+
+    def forward(
+        self, theta: Vector, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
+        if inputs.kind != "product":
+            raise ValueError(f"the one-axis form needs product states; got {inputs.kind} inputs")
+        if self._last is None or self._last[0] is not inputs.array:
+            self._last = (inputs.array, self._components(inputs))
+        along = self._last[1]
+        phi = 2 * np.bincount(self._qubits, theta[self._gates], self._n)[:, None]
+        cos, sin = np.cos(phi), np.sin(phi)
+        across = sin * along
+        factors = np.empty(along.shape, dtype=np.complex128)
+        factors.real, factors.imag = cos, across
+        total = np.exp(2j * theta[self._bias].sum()) * factors.prod(axis=0)
+
+        def pullback(cotangent: Vector) -> Vector:
+            # The slope of a factor over the factor; |factor|**2 is never zero, since no float has cosine zero.
+            inverse = 1 / (cos**2 + across**2)
+            real, imaginary = cotangent * total.real, cotangent * total.imag
+            by_qubit = (cos * sin)[:, 0] * (((1 - along**2) * inverse) @ imaginary) - (along * inverse) @ real
+            out = np.empty(len(theta))
+            out[self._gates], out[self._bias] = 2 * by_qubit[self._qubits], -2 * real.sum()
+            return out
+
+        return -total.imag, pullback
+
+    def _components(self, inputs: Inputs) -> Vector:
+        """Return the components of the Bloch vectors, (n, batch)."""
+        zero, one = np.moveaxis(np.asarray(inputs.array, dtype=np.complex128), 2, 0)
+        cross = 2 * zero.conj() * one
+        parts = {"X": cross.real, "Y": cross.imag, "Z": abs(zero) ** 2 - abs(one) ** 2}
+        return np.array([parts[letter][:, qubit] for qubit, letter in enumerate(self._letters)])
+
+
+def has_one_axis(ansatz: Ansatz) -> bool:
+    """Tell whether the ansatz is a sine perceptron's, and no data qubit sees two different Pauli letters."""
+    pairs = {(term.qubits, term.data) for term in ansatz.terms}
+    return ansatz.is_sine and len(pairs) == len({qubits for qubits, _ in pairs})

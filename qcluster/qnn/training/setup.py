@@ -1,0 +1,83 @@
+"""What a classifier trains on and with: its problem, the rows it sets aside, its solver and where it starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn import samples
+from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.simulation.exact import Form
+from qcluster.qnn.training.classes import ClassesProblem
+from qcluster.qnn.training.losses import LOSSES, softmax
+from qcluster.qnn.training.problem import Problem
+from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
+from qcluster.qnn.training.train import Patience
+
+Vector = npt.NDArray[np.float64]
+
+
+def count_angles(model: samples.Classifier) -> int:
+    """Count the angles of all readouts."""
+    return model.ansatz_.n_parameters * (len(model.classes_) if len(model.classes_) > 2 else 1)
+
+
+def make_problem(
+    model: samples.Classifier,
+    form: Form,
+    inputs: Inputs,
+    rows: samples.Places,
+    targets: samples.Places,
+    weights: Vector,
+) -> Problem | ClassesProblem:
+    """Bind the loss to the data: one readout for two classes, one each for more."""
+    if len(model.classes_) == 2:
+        plain = "squared" if model.loss == "auto" else model.loss
+        loss = softmax(model.sharpness) if plain == "softmax" else LOSSES[plain]
+        return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
+    chosen = "softmax" if model.loss == "auto" else model.loss
+    return ClassesProblem(form, inputs, rows, targets, weights, len(model.classes_), chosen, model.sharpness)
+
+
+def set_aside(
+    model: samples.Classifier, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
+) -> tuple[Problem | ClassesProblem, Patience | None]:
+    """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
+    if not model.early_stopping:
+        return problem, None
+    held = np.zeros(len(problem.rows), dtype=bool)
+    for target, label in enumerate(model.classes_):
+        places = np.flatnonzero(targets == target)
+        count = max(1, round(model.validation_fraction * len(places)))
+        if count >= len(places):
+            raise ValueError(
+                f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
+                f"of {label!r} with validation_fraction={model.validation_fraction}"
+            )
+        held[rng.permutation(places)[:count]] = True
+    patience = Patience(problem.only(held), model.n_iter_no_change, model.tol)
+    return problem.only(~held), patience
+
+
+def choose_solver(model: samples.Classifier, name: str = "") -> tuple[Solver, Settings]:
+    """Return the solver of a name, or the one that the parameters ask for, with its settings."""
+    name = name or samples.chosen_solver(model)
+    chosen = {key: getattr(model, key) for key in ("max_iter", "learning_rate", "batch_size")}
+    solver, usual = SOLVERS[name]
+    if name == "lbfgs" and len(model.classes_) > 2:
+        usual = replace(usual, max_iter=2000)  # ten digits take about 1000
+    return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
+
+
+def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Vector]:
+    """Draw the starting points; training on a backend starts once."""
+    size = count_angles(model)
+    count = 1 if model.train_on == "backend" else model.n_init
+    starts = [rng.normal(0, model.init_scale, size) for _ in range(count)]
+    if model.warm_start and hasattr(model, "theta_"):
+        if model.theta_.size != size:
+            raise ValueError(f"warm_start needs {size} parameters; the last fit left {model.theta_.size}")
+        starts[0] = model.theta_.ravel()
+    return starts
