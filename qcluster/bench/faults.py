@@ -1,6 +1,7 @@
 """How often a compiled circuit fails, from a calibration: what M3, Q-BEEP and the published method ask for."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,46 @@ def circuit_faults(profile: Any, calibration: Any) -> Faults:
     expected = sharp + float(waiting.sum())
     decayed = sum(_decayed(times[profile.active], profile.duration) for times in (calibration.t1, calibration.t2))
     return Faults(readout, expected, effective_rate(expected, len(readout)), sharp + len(readout) * decayed)
+
+
+_FACTORS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Floats]] = {
+    "high": lambda rng, shape: np.full(shape, 3.0),
+    "low": lambda rng, shape: np.full(shape, 1 / 3),
+    "scattered": lambda rng, shape: rng.lognormal(0, 1, shape),
+}
+MISREPORTS = tuple(_FACTORS)
+"""Ways in which a calibration can be wrong: every error three times too large, three times too small, or each times a
+lognormal factor of width 1 of its own."""
+
+_MOST = {"readout": 0.49, "errors_1q": 0.5, "errors_2q": 0.9}
+"""Errors beyond which a factor takes none."""
+
+
+def misreport(calibration: Any, how: str, seed: int) -> Any:
+    """Make a calibration wrong in one of the ways of `MISREPORTS`; T1 and T2 shrink as errors grow.
+
+    Args:
+        calibration: a `Calibration` of the machine.
+        how: one of `MISREPORTS`.
+        seed: of the factors.
+
+    Raises:
+        ValueError: there is no such way.
+    """
+    if how not in _FACTORS:
+        raise ValueError(f"a calibration can be wrong in the ways {', '.join(MISREPORTS)}; got {how!r}")
+    rng = np.random.default_rng(seed)
+
+    def worse(values: Floats) -> Floats:
+        return values * _FACTORS[how](rng, values.shape)
+
+    errors = {name: getattr(calibration, name) for name in _MOST}
+    wrong = {
+        name: np.where(old < _MOST[name], np.minimum(worse(old), _MOST[name]), old) for name, old in errors.items()
+    }
+    t1 = calibration.t1 / _FACTORS[how](rng, calibration.t1.shape)
+    t2 = np.minimum(calibration.t2 / _FACTORS[how](rng, calibration.t2.shape), 2 * t1)
+    return replace(calibration, t1=t1, t2=t2, **wrong)
 
 
 def effective_rate(expected: float, n_bits: int) -> float:

@@ -1,13 +1,19 @@
 """The methods that are compared, by name, each from a sample to a better distribution."""
 
+import os
+import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from qcluster import baselines
-from qcluster.bench.sample import Sample
+from qcluster.bench.faults import MISREPORTS, misreport
+from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.methods.registry import Method as Registered
 from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
@@ -102,16 +108,72 @@ circuit, and takes the faults that its calibration predicts; where they do not e
 
 
 def find(name: str) -> Method:
-    """Give the function of a method; ValueError where no method has this name.
+    """Give the function of a method.
 
-    A method that was registered after this module was imported is found, too.
+    Args:
+        name: a method of `METHODS`, or one that was registered since; ``MODULE:ATTRIBUTE`` of a module in the working
+            directory or installed, with a function of a `Sample` or a method that is made for the registry. Behind
+            either, ``@high``, ``@low`` or ``@scattered`` has it told a wrong calibration, see `misreport`.
+
+    Raises:
+        ValueError: no method has this name.
     """
+    told, at, how = name.rpartition("@")
+    if at:
+        if how not in MISREPORTS:
+            raise ValueError(f"behind the @ of a method must stand one of {', '.join(MISREPORTS)}; got {name!r}")
+        return partial(_misled, find(told), how)
+    if ":" in name:
+        return _imported(name)
     known = METHODS | {
         method.name: partial(_registered, method.name) for method in every() if method.name not in METHODS
     }
     if name not in known:
-        raise ValueError(f"no method {name!r}; there are {', '.join(known)}")
+        raise ValueError(f"no method {name!r}; there are {', '.join(known)}, and MODULE:FUNCTION for one of yours")
     return known[name]
+
+
+def _misled(method: Method, how: str, sample: Sample) -> Distribution | Mitigation:
+    """Tell a method that the machine is another than it is; wrong in the same way whichever the method."""
+    if sample.run is None:
+        raise NotApplicable("needs the compiled circuit and a calibration")
+    wrong = misreport(sample.run.calibration, how, zlib.crc32(sample.identity.encode()))
+    run = replace(sample.run, calibration=wrong)
+    return method(replace(sample, run=run, **run_figures(run)))
+
+
+def _imported(name: str) -> Method:
+    """Import a method of the user's; where several processes work, each does."""
+    module, _, attribute = name.partition(":")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # an installed command does not look there by itself
+    try:
+        found = getattr(import_module(module), attribute)
+    except AttributeError as error:
+        raise ValueError(f"method {name!r} must name a function of module {module}: {error}") from error
+    except Exception as error:  # a module may fail in any way while it is imported
+        why = f"{type(error).__name__}: {error}"
+        raise ValueError(f"method {name!r} must be in the working directory or installed, and import: {why}") from error
+    if isinstance(found, Registered):
+        return partial(_registered, found.name)
+    if not callable(found):
+        raise ValueError(f"method {name!r} must be a function of a Sample, or a registered Method; got {found!r:.60}")
+    return partial(_checked, name, found)
+
+
+def _checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Distribution | Mitigation:
+    """Call a function of the user's, which is not shown the ideal output, and check what it returns."""
+    answer = function(replace(sample, ideal=None))
+    if not isinstance(answer, Distribution | Mitigation):
+        try:
+            answer = Distribution.of(answer)
+        except (TypeError, ValueError) as error:
+            what = "a Distribution, a Mitigation, or counts such as {'01': 12}"
+            raise TypeError(f"{name} must return {what}; got {type(answer).__name__}: {error}") from error
+    n_bits = answer.distribution.n_bits if isinstance(answer, Mitigation) else answer.n_bits
+    if n_bits != sample.n_bits:
+        raise ValueError(f"{name} must return strings of {sample.n_bits} bits, as the counts have; got {n_bits}")
+    return answer
 
 
 def check_methods(names: tuple[str, ...]) -> None:

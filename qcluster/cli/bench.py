@@ -19,7 +19,12 @@ bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, sc
 Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores.")]
-Methods = Annotated[str | None, typer.Option(help="Methods, separated by commas; all when left out.")]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods", "--method", help="Methods, separated by commas, MODULE:FUNCTION for yours; all when left out."
+    ),
+]
 
 
 @bench_app.command()
@@ -85,7 +90,8 @@ def score(
     from qcluster.bench.records import read_records
 
     _one_place(context, dask)
-    names = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
+    asked = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
+    names = tuple(dict.fromkeys(("identity", *asked)))  # the raw counts, with which every method is compared
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
@@ -99,7 +105,9 @@ def score(
         check_methods(names)
         _must_exist(place)
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
-    _finish(place, _follow(steps, "score"), f"qcluster bench report {place}")
+    left = _follow(steps, "score")
+    _tell_failures(place, names)
+    _finish(place, left, f"qcluster bench report {place}")
 
 
 @bench_app.command()
@@ -168,6 +176,20 @@ def _clock(seconds: float) -> str:
     if seconds != seconds:
         return "?"
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
+
+
+def _tell_failures(folder: Path, methods: tuple[str, ...]) -> None:
+    """Say which methods failed on how many samples, and how the first of them went wrong."""
+    from qcluster.bench.reports.report import latest
+    from qcluster.bench.store import read_scores
+
+    rows = latest(read_scores(folder))
+    for method in methods:
+        notes = [row["note"] for row in rows if row["method"] == method and row["status"] == "failed"]
+        if notes:
+            total = sum(row["method"] == method for row in rows)
+            text = f"{method} failed on {len(notes)} of {total}, to score again with --again: {notes[0]}"
+            open_console(stderr=True).print(text, style="red", markup=False, highlight=False)
 
 
 def _finish(folder: Path, failed: int, following: str) -> None:

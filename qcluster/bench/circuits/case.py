@@ -1,14 +1,14 @@
 """A benchmark circuit together with what it should output."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from qiskit import QuantumCircuit
+from qiskit import ClassicalRegister, QuantumCircuit
 
 from qcluster.core.counts.bits import index_bits, parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
@@ -139,3 +139,48 @@ def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:
     if unwritten:
         raise ValueError(f"every classical bit must be measured; bit {unwritten[0]} is not")
     return source
+
+
+def sized(narrowest: int, widest: int) -> Callable[[Callable[..., QuantumCircuit]], Callable[..., Case]]:
+    """Make a family of a function that draws a circuit of size n: it is checked, measured, and simulated for its ideal.
+
+    Args:
+        narrowest, widest: sizes that the function can draw.
+    """
+
+    def decorate(draw: Callable[..., QuantumCircuit]) -> Callable[..., Case]:
+        name = draw.__name__
+
+        @wraps(draw)
+        def make(n: int, **options: Any) -> Case:
+            if not narrowest <= n <= widest:
+                raise ValueError(f"the width of {name} must lie in {narrowest}..{widest}; got {n}")
+            circuit = draw(n, **options)
+            if not circuit.num_clbits:
+                circuit.measure_all()
+            return Case(f"{name}:{n}", name, circuit, lambda: simulate(circuit))
+
+        return make
+
+    return decorate
+
+
+def measured(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
+    """Measure some qubits, the first into bit 0."""
+    register = ClassicalRegister(len(qubits))
+    circuit.add_register(register)
+    circuit.measure(qubits, register)
+    return circuit
+
+
+def write_value(circuit: QuantumCircuit, value: int, qubits: Sequence[int]) -> None:
+    """Flip the qubits where a number has a one, its lowest bit first.
+
+    Raises:
+        ValueError: the number needs more bits than there are qubits.
+    """
+    if not 0 <= value < 1 << len(qubits):
+        raise ValueError(f"a number must lie in 0..{(1 << len(qubits)) - 1}; got {value}")
+    for place, qubit in enumerate(qubits):
+        if value >> place & 1:
+            circuit.x(qubit)

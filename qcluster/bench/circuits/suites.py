@@ -7,42 +7,74 @@ from typing import Any
 
 from qiskit.exceptions import QiskitError
 
-from qcluster.bench.circuits import arithmetic, oracles, physics, scrambled, states
+from qcluster.bench.circuits import arithmetic, dynamics, oracles, physics, programs, scrambled, states
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case
 
 FAMILIES: dict[str, Callable[..., Case]] = {
     "adder": arithmetic.adder,
+    "annealing": dynamics.annealing,
     "basis_change": physics.basis_change,
+    "bayesian_network": programs.bayesian_network,
+    "blockade": dynamics.blockade,
+    "boolean_oracle": programs.boolean_oracle,
     "brickwork": scrambled.brickwork,
+    "bucket_brigade": programs.bucket_brigade,
     "bv": oracles.bv,
     "cat": states.cat,
     "coin": states.coin,
+    "comparator": programs.comparator,
     "dense": scrambled.dense,
     "deutsch_jozsa": oracles.deutsch_jozsa,
     "dicke": states.dicke,
+    "forrelation": programs.forrelation,
     "fredkin": arithmetic.fredkin,
     "full_adder": arithmetic.full_adder,
+    "galton": programs.galton,
+    "gauge_chain": dynamics.gauge_chain,
     "ghz": states.ghz,
     "grover": oracles.grover,
+    "hamming_weight": programs.hamming_weight,
     "hidden_shift": oracles.hidden_shift,
+    "hidden_subgroup": programs.hidden_subgroup,
+    "hubbard": dynamics.hubbard,
+    "incrementer": programs.incrementer,
+    "interferometer": dynamics.interferometer,
     "inverse_qft": arithmetic.inverse_qft,
     "iqp": scrambled.iqp,
     "ising": physics.ising,
+    "key_exchange": programs.key_exchange,
     "linear_solver": physics.linear_solver,
     "lpn": oracles.lpn,
+    "matchgates": dynamics.matchgates,
+    "mermin": dynamics.mermin,
     "mirror": scrambled.mirror,
+    "multiplier": programs.multiplier,
     "parity_encoder": physics.parity_encoder,
+    "purification": programs.purification,
     "qaoa": physics.qaoa,
     "qft": arithmetic.qft,
     "qpe": arithmetic.qpe,
     "quantum_walk": physics.quantum_walk,
     "sat": oracles.sat,
+    "shor_code": programs.shor_code,
+    "signal_processing": programs.signal_processing,
     "simon": oracles.simon,
+    "squeezing": dynamics.squeezing,
+    "state_transfer": dynamics.state_transfer,
+    "steane": programs.steane,
+    "superdense": programs.superdense,
+    "swapping": programs.swapping,
+    "time_crystal": dynamics.time_crystal,
     "toffoli": arithmetic.toffoli,
+    "toffoli_network": programs.toffoli_network,
     "trotter": physics.trotter,
+    "unary_loading": programs.unary_loading,
+    "unequal_cat": dynamics.unequal_cat,
+    "valence_bonds": dynamics.valence_bonds,
     "variational": physics.variational,
     "vqe": physics.vqe,
     "w_state": states.w_state,
+    "weight_phase": programs.weight_phase,
 }
 """Family by name: functions of a width, with options."""
 
@@ -106,9 +138,29 @@ SUITES: dict[str, tuple[str, ...]] = {
     "scale": tuple(
         spec for n in (16, 32, 64, 100, 126) for spec in (f"ghz:{n}", f"bv:{n}", f"mirror:{n}:depth=2,seed={n}")
     ),
+    "broad": (
+        *("annealing:5", "annealing:8:steps=3,seed=1", "bayesian_network:4", "bayesian_network:7:seed=1"),
+        *("blockade:4", "blockade:6:steps=1", "boolean_oracle:2:seed=1", "boolean_oracle:3"),
+        *("bucket_brigade:1:data=2", "bucket_brigade:2", "comparator:3", "comparator:4:bound=9,superposed=1"),
+        *("forrelation:4", "forrelation:6:cubic=2", "galton:1", "galton:2:angle=1.1"),
+        *("gauge_chain:5", "gauge_chain:7", "hamming_weight:2", "hamming_weight:3:angle=2.6"),
+        *("hidden_subgroup:4", "hidden_subgroup:5:seed=1", "hubbard:4:steps=2", "hubbard:6"),
+        *("incrementer:3", "incrementer:4:steps=2", "interferometer:4", "interferometer:8:phase=0.1"),
+        *("key_exchange:5", "key_exchange:8:seed=1", "matchgates:5", "matchgates:7:depth=2,seed=1"),
+        *("mermin:5", "mermin:8:angle=0.1", "multiplier:2", "multiplier:2:left=1,right=3,superposed=2"),
+        *("purification:4", "purification:4:angle=1.3", "shor_code:9", "shor_code:9:angle=2.2,error=8"),
+        *("signal_processing:3", "signal_processing:4:degree=2", "squeezing:5", "squeezing:7:strength=0.1,angle=1.2"),
+        *("state_transfer:4", "state_transfer:6:steps=4,completed=0.8", "steane:7", "steane:10:error=5"),
+        *("superdense:6", "superdense:8:seed=1", "swapping:4", "swapping:8"),
+        *("time_crystal:6", "time_crystal:7:steps=3,defect=0.1,seed=1"),
+        *("toffoli_network:5", "toffoli_network:8:gates=6,superposed=2,seed=1"),
+        *("unary_loading:5", "unary_loading:8:decay=0.7", "unequal_cat:6", "unequal_cat:8:angle=2.0"),
+        *("valence_bonds:6", "valence_bonds:8:angle=1.1", "weight_phase:3:value=5", "weight_phase:4:value=3,angle=1.0"),
+    ),
 }
 """Lists of cases: ``paper`` as published; ``low_entropy`` where mitigation should help; ``guard`` where it should
-keep its hands off; ``scale`` up to the width of a machine."""
+keep its hands off; ``scale`` up to the width of a machine; ``broad`` two circuits of each family of `programs` and
+`dynamics`, on which nothing is trained, tuned or chosen."""
 
 
 WIDEST = 1000
@@ -119,9 +171,9 @@ MOST_WORK = 1_000_000
 """Most gates, or nearly: repetitions times qubits, or times pairs of qubits."""
 
 _VECTORS = {"grover", "qpe"}
-_ALL_PAIRS = {"dense", "grover", "qaoa", "quantum_walk"}
+_ALL_PAIRS = {"dense", "grover", "qaoa", "quantum_walk", "squeezing"}
 """Families whose layers have gates on all pairs of qubits, or on many qubits."""
-_REPEATED = {"depth", "layers", "rounds", "steps"}
+_REPEATED = {"cubic", "degree", "depth", "gates", "layers", "rounds", "steps"}
 """Options that say how often something is repeated."""
 
 
