@@ -188,17 +188,16 @@ BASE = "flips at published rates"
 SETTINGS: dict[str, tuple[Callable[[], Iterator[Output]], dict[str, Tried]]] = {
     "flips at rates simulated here": (at_simulated_rates, {}),
     BASE: (at_published_rates, {}),
-    "1024 shots": (lambda: at_published_rates(1024), {}),
-    "4096 shots": (lambda: at_published_rates(4096), {}),
+    "recorded counts": (recorded, {}),
     "lambda as the rates have it": (at_published_rates, {"qbeep": qbeep(lambda o: o.rate * o.counts.n_bits)}),
-    "lambda 3 x too large": (at_published_rates, {"qbeep": qbeep(lambda o: 3 * o.rate * o.counts.n_bits)}),
     "lambda without two-qubit gates": (at_published_rates, {"qbeep": qbeep(without_two_qubit_gates)}),
     "Q-BEEP in whole shots": (at_published_rates, {"qbeep": whole_shots}),
     "HAMMER of all neighbours": (at_published_rates, {"hammer": hammer_of_all}),
+    "1024 shots": (lambda: at_published_rates(1024), {}),
+    "4096 shots": (lambda: at_published_rates(4096), {}),
     "simulated, 1 twirl": (lambda: simulated(1), {}),
-    "simulated, 8 twirls": (lambda: simulated(8), {}),
     "simulated, 32 twirls": (lambda: simulated(32), {}),
-    "recorded counts": (recorded, {}),
+    "lambda 3 x too large": (at_published_rates, {"qbeep": qbeep(lambda o: 3 * o.rate * o.counts.n_bits)}),
 }
 """Where the outputs come from, and which method is another than in `HERE`; those without a source of their own differ
 from `BASE` in the method they name."""

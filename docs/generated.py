@@ -77,6 +77,13 @@ def unseen_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+def replay_table() -> str:
+    """Write what the published setting gives when it is replayed, as Markdown."""
+    from benchmarks.replay import FILE, read, table
+
+    return table(read(RESULTS / FILE)) + "\n"
+
+
 def summary_table(path: Path, group: str = "all") -> str:
     """Write the summaries of a group, best gain first, as Markdown; methods that nothing was known for are left out."""
     with path.open(encoding="utf-8", newline="") as lines:
@@ -160,9 +167,10 @@ def write(_: Any = None) -> None:
         "methods.md": methods_table(),
         "results.md": results_page(),
         "unseen.md": unseen_table(RESULTS / "decision.csv"),
+        "replay.md": replay_table(),
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")
-            for name in ("paper", "low_entropy", "guard")
+            for name in ("paper", "low_entropy", "guard", "broad")
             for level, group in (("low", "low (H/n <= 0.6)"), ("high", "high (H/n > 0.6)"))
             if any(f"entropy={group}" in line for line in (RESULTS / name / "summary.csv").open(encoding="utf-8"))
         },
