@@ -46,7 +46,16 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
     sets = {line.split("|")[1].strip() for line in unseen}
     assert {name for name in SETS if name != "lrqaoa_ibm_dev"} <= sets
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    for name in ("results", "unseen", "paper_low", "paper_high", "low_entropy_low", "guard_high", "broad_low", "broad_high"):
+    for name in (
+        "results",
+        "unseen",
+        "paper_low",
+        "paper_high",
+        "low_entropy_low",
+        "guard_high",
+        "broad_low",
+        "broad_high",
+    ):
         assert f"_generated/{name}.md" in text
 
 
