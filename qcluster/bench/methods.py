@@ -163,13 +163,16 @@ def _imported(name: str) -> Method:
 
 def _checked(name: str, function: Callable[[Sample], Any], sample: Sample) -> Distribution | Mitigation:
     """Call a function of the user's, which is not shown the ideal output, and check what it returns."""
-    answer = function(replace(sample, ideal=None))
-    if not isinstance(answer, Distribution | Mitigation):
+    returned = function(replace(sample, ideal=None))
+    answer: Distribution | Mitigation
+    if isinstance(returned, Distribution | Mitigation):
+        answer = returned
+    else:
         try:
-            answer = Distribution.of(answer)
+            answer = Distribution.of(returned)
         except (TypeError, ValueError) as error:
             what = "a Distribution, a Mitigation, or counts such as {'01': 12}"
-            raise TypeError(f"{name} must return {what}; got {type(answer).__name__}: {error}") from error
+            raise TypeError(f"{name} must return {what}; got {type(returned).__name__}: {error}") from error
     n_bits = answer.distribution.n_bits if isinstance(answer, Mitigation) else answer.n_bits
     if n_bits != sample.n_bits:
         raise ValueError(f"{name} must return strings of {sample.n_bits} bits, as the counts have; got {n_bits}")
