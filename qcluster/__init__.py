@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qcluster.plot import plot
     from qcluster.qnn import QNNClassifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _LAZY = {
     "Calibration": "qcluster.device.machines.calibration",
