@@ -1,8 +1,10 @@
 """Counts of benchmark circuits compiled for recorded machines, with ideals and fault patterns, to train decisions on.
 
     python -m benchmarks.compiled_records --out compiled.jsonl.gz
+    python -m benchmarks.compiled_records --out hardware.jsonl.gz --recorded
     qcluster decision build --out table --records compiled.jsonl.gz
 
+With ``--recorded``, what real machines returned for circuits that are known, with calibrations of other days.
 None of the circuits of `benchmarks.outside`, on which the decision is judged, is among them, and none of its machines.
 """
 
@@ -16,8 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import qcluster as qc
+from benchmarks.data import DATA
 from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
+from qcluster.bench.records import read_records
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import find_machine
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
@@ -60,6 +65,22 @@ def records(seed: int, widest: int = 16, machines: Sequence[str] = MACHINES) -> 
             yield known | ({} if run.faults is None else {"faults": written(run.faults)})
 
 
+RECORDED = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
+"""Recorded sets whose compiled circuits are known."""
+
+
+def recorded() -> Iterator[dict[str, Any]]:
+    """Give what real machines returned for compiled circuits, with the faults by a calibration of another day."""
+    calibrations = {"ibm_hanoi": Calibration.load(DATA / "ibm_hanoi_2023-07-13.csv")}
+    for name in RECORDED:
+        for sample in read_records(DATA / f"{name}.jsonl.gz", snapshots=True, calibrations=calibrations):
+            if sample.run is None or sample.run.faults is None or sample.ideal is None:
+                raise ValueError(f"{name}: {sample.identity} has no circuit, or no ideal")
+            known = {"machine": sample.machine, "circuit": f"{name}:{sample.identity}"}
+            outputs = {"counts": sample.counts.to_counts(), "ideal": sample.ideal.to_probs()}
+            yield known | outputs | {"faults": written(sample.run.faults)}
+
+
 def another(spec: str, seed: int) -> str:
     """Give another circuit of the same family, where it is drawn from a seed."""
     family, _, rest = spec.partition(":")
@@ -90,9 +111,10 @@ def main() -> None:
         "--widest", type=int, default=16, help="most qubits of a circuit; simulation takes minutes beyond 10"
     )
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
+    parser.add_argument("--recorded", action="store_true", help="what real machines returned instead")
     given = parser.parse_args()
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:
-        for record in records(given.seed, given.widest, given.machines):
+        for record in recorded() if given.recorded else records(given.seed, given.widest, given.machines):
             lines.write(json.dumps(record) + "\n")
             lines.flush()
 

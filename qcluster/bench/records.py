@@ -7,7 +7,8 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     ideal            {"0101": probability, ...}; or
     ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
     circuit          text, the same for repeats of a circuit, which a report does not take for independent; by default
-                     the ideal_id, else the id. A program, such as OpenQASM, gets a name: ghz:10:1f3a90c2
+                     the ideal_id, else the id. A program, such as OpenQASM, gets a name: ghz:10:1f3a90c2; on as many
+                     qubits as the machine has it is the physical circuit
     machine          text, such as "ibm_torino"
     family           text, for grouping; by default what the id says before its first digit
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
@@ -15,7 +16,8 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
     rate             effective flip rate of a bit (also "effective_rate"); for the published method
     edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
     transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above, and the
-                     faults of the circuit; measurements count as twirled where "measure_twirl" is not false
+                     faults of the circuit
+    measure_twirl    whether measurements were twirled; by default yes with transpiled_openqasm3, and else no
 
 Other keys are kept and ignored. What a record lacks, methods that need it skip.
 """
@@ -39,11 +41,17 @@ from qcluster.files import MOST_BYTES, parse_json
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.run import Run
 
 
 def read_records(
-    path: str | Path, ideals: str | Path | None = None, *, snapshots: bool = False, limit: int | None = None
+    path: str | Path,
+    ideals: str | Path | None = None,
+    *,
+    snapshots: bool = False,
+    calibrations: "Mapping[str, Calibration] | None" = None,
+    limit: int | None = None,
 ) -> Iterator[Sample]:
     """Yield the records of a file; the format is this module's docstring.
 
@@ -53,6 +61,7 @@ def read_records(
         snapshots: fill in what a record does not say about its machine (readout, expected errors, rate) from the
             snapshot of it that the IBM runtime ships ("ibm_torino": "fake_torino"). That is a calibration of another
             day, and of the right qubits only where the record has its physical circuit; else the machine's median.
+        calibrations: used in place of snapshots, by the machine's name.
         limit: stop after so many records.
 
     Raises:
@@ -66,7 +75,7 @@ def read_records(
         if limit is not None and count >= limit:
             return
         try:
-            yield _sample(line, known, snapshots)
+            yield _sample(line, known, snapshots, calibrations or {})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise StorageError(f"{path}, line {number}: {what}") from error
@@ -93,7 +102,9 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise StorageError(f"cannot read records from {path}: {error}") from error
 
 
-def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) -> Sample:
+def _sample(
+    line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool, calibrations: "Mapping[str, Calibration]"
+) -> Sample:
     counts = Distribution.of(line["counts"])
     ideal = line.get("ideal")
     if ideal is None and "ideal_id" in line:
@@ -107,8 +118,9 @@ def _sample(line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool) 
     if given["readout"] is not None and given["readout"].shape != (counts.n_bits, 2):
         raise ValueError(f"readout must hold {counts.n_bits} pairs; got shape {given['readout'].shape}")
     told: dict[str, Any] = {}
-    if snapshots:
-        told = _from_snapshot(line, machine, counts)
+    calibration = calibrations.get(machine) or (_snapshot(machine) if snapshots else None)
+    if calibration is not None:
+        told = _told_by(calibration, line, machine, counts)
         given = {key: told.get(key) if value is None else value for key, value in given.items()}
     identity = str(line["id"])
     family = str(line.get("family") or re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)
@@ -132,14 +144,12 @@ def _case(circuit: Any, family: str, n_bits: int) -> str:
     return f"{family}:{n_bits}:{zlib.crc32(text.encode()):08x}" if "\n" in text else text
 
 
-def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:
-    """Derive what a snapshot of the machine tells; nothing where there is none."""
-    calibration = _snapshot(machine)
-    if calibration is None:
-        return {}
+def _told_by(calibration: "Calibration", line: Mapping[str, Any], machine: str, counts: Distribution) -> dict[str, Any]:
+    """Derive what a calibration tells."""
     n_bits = counts.n_bits
-    if "transpiled_openqasm3" in line:
-        run = _as_run(line, machine, counts, calibration)
+    circuit = _physical_circuit(line, calibration)
+    if circuit is not None:
+        run = _as_run(circuit, line, machine, counts, calibration)
         return {"run": run, **run_figures(run)}
     readout = np.nanmedian(calibration.readout, axis=0)
     told: dict[str, Any] = {"readout": np.tile(readout, (n_bits, 1))}
@@ -150,7 +160,9 @@ def _from_snapshot(line: Mapping[str, Any], machine: str, counts: Distribution) 
     return told
 
 
-def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibration: Any) -> "Run":
+def _as_run(
+    circuit: "QuantumCircuit", line: Mapping[str, Any], machine: str, counts: Distribution, calibration: "Calibration"
+) -> "Run":
     """Write a record as the run that it was; which bits its twirls flipped is not known, only that they did."""
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.run import Run
@@ -158,8 +170,8 @@ def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibra
     return Run(
         counts=counts,
         twirl_counts=(counts,),
-        flips=np.full((1, counts.n_bits), line.get("measure_twirl", True), dtype=bool),
-        profile=read_profile(_physical_circuit(line["transpiled_openqasm3"]), calibration),
+        flips=np.full((1, counts.n_bits), line.get("measure_twirl", "transpiled_openqasm3" in line), dtype=bool),
+        profile=read_profile(circuit, calibration),
         calibration=calibration,
         backend=machine,
         method="hardware",
@@ -172,13 +184,21 @@ def _as_run(line: Mapping[str, Any], machine: str, counts: Distribution, calibra
     )
 
 
-def _physical_circuit(text: str) -> "QuantumCircuit":
-    """Read a circuit on physical qubits; gates that the text defines again under a standard name are the standard's."""
+def _physical_circuit(line: Mapping[str, Any], calibration: "Calibration") -> "QuantumCircuit | None":
+    """Read the circuit on physical qubits, if the record has one.
+
+    Gates that the text defines again under a standard name are the standard's.
+    """
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
     from qcluster.device.circuits.files import parse_qasm
 
+    text = str(line.get("transpiled_openqasm3") or line.get("circuit", ""))
+    if not text.lstrip().startswith("OPENQASM"):
+        return None
     circuit, standard = parse_qasm(text), get_standard_gate_name_mapping()
+    if "transpiled_openqasm3" not in line and circuit.num_qubits != len(calibration.readout):
+        return None  # a program that was compiled later
     for i, item in enumerate(circuit.data):
         if type(item.operation).__name__ == "Gate" and not item.operation.params and item.name in standard:
             circuit.data[i] = item.replace(operation=standard[item.name])

@@ -43,9 +43,16 @@ def build(
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    many = {"full": full, "wide": wide, "sharp": sharp, "loose": wide // 3}
+    many = {"full": full, "wide": wide, "sharp": sharp, "loose": wide // 3, "faint": full // 10, "tails": full // 10}
     if circuits:
-        shares = {"circuit": 18, "circuit-right": 15, "circuit-foreign": 6, "circuit-sharp": 5, "circuit-clean": 4.5}
+        shares = {
+            "circuit": 18,
+            "circuit-right": 15,
+            "circuit-foreign": 6,
+            "circuit-sharp": 5,
+            "circuit-clean": 4.5,
+            "circuit-tails": 6,
+        }
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 1}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with of_extra("bench"), reading(*records or []):

@@ -9,6 +9,7 @@ import pytest
 from qcluster.bench.campaign import score_samples
 from qcluster.bench.records import read_records
 from qcluster.bench.store import read_scores
+from qcluster.device.machines.calibration import Calibration
 from qcluster.errors import StorageError
 from tests.conftest import DATA
 from tests.conftest import read_records as raw_records
@@ -118,6 +119,26 @@ def test_the_recorded_hardware_counts_load():
     assert {sample.n_bits for sample in samples} == {5, 7, 10}
     assert all(sample.ideal is not None and sample.counts.shots == 1000 for sample in samples)
     assert {sample.family for sample in samples} == {"1D", "FC"}
+
+
+def test_a_physical_circuit_gives_the_faults_of_a_record(tmp_path):
+    raw_records("hanoi_chains_dev.jsonl.gz")
+    path = DATA / "hanoi_chains_dev.jsonl.gz"
+    exported = Calibration.load(DATA / "ibm_hanoi_2023-07-13.csv")
+    (dated,) = read_records(path, calibrations={"ibm_hanoi": exported}, limit=1)
+    (snapshot,) = read_records(path, snapshots=True, limit=1)
+    (bare,) = read_records(path, limit=1)
+    assert bare.run is None
+    assert dated.run.faults.n_bits == snapshot.run.faults.n_bits == 2
+    assert dated.run.faults.expected_faults != snapshot.run.faults.expected_faults
+    assert not dated.run.flips.any()
+
+
+def test_a_circuit_on_fewer_qubits_than_the_machine_has_is_no_physical_one(tmp_path):
+    program = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; cx q[0], q[1]; measure q -> c;'
+    line = FULL | {"machine": "ibm_torino", "circuit": program}
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [line]), snapshots=True)
+    assert sample.run is None
 
 
 def test_hammer_reaches_its_known_figures_on_hardware(tmp_path):

@@ -118,7 +118,7 @@ def decide_circuit(
     rates = flip_rates(found.kernel, faults)
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
-        weights, confidence = (gate or shipped(NAMES))(said, found.present)
+        weights, confidence = (gate or shipped(NAMES))(said, found.present, found.gram)
         if most_noise < np.inf:
             weights = _trusting(weights)
         # What counts alone leave as it is, is the counts.

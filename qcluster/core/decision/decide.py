@@ -88,7 +88,7 @@ def decide(
         return Decided(d, False, 0.0, None, f"{why}: left as is", None, None)
     found = gather(d, known, settings)
     said = np.concatenate([told(expect), features(d, found, known)])
-    weights, confidence = (gate or shipped())(said, found.present)
+    weights, confidence = (gate or shipped())(said, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         reason = "left as is: what looks like noise is as likely the ideal"

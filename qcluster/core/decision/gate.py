@@ -1,11 +1,13 @@
 """The gate: a small network that weighs candidates and tells how probable it is that the answer beats the counts.
 
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
-probability of improvement. Several such networks, trained from different seeds, are averaged in their logits. The
-weights ship as ``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes them).
+probability of improvement. There are several such networks, and each was trained without some families of outputs: on
+counts unlike all that they saw they disagree, and by so much the counts are left as they are. The weights ship as
+``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes them).
 """
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.decision.candidates import NAMES as COUNTS
+from qcluster.core.decision.candidates import RAW
 from qcluster.core.stats.special import softmax
 
 Floats = NDArray[np.float64]
@@ -39,28 +42,50 @@ class Gate:
     card: str
     """Where it comes from, as JSON: seeds, versions, hash of the table."""
 
-    def __call__(self, features: Floats, present: NDArray[np.bool_]) -> tuple[Floats, float]:
+    def __call__(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, float]:
         """Weigh candidates.
 
         Args:
             features: ``(f,)``.
             present: ``(c,)`` candidates that there are.
+            gram: ``(c, c)`` overlaps of the candidates.
 
         Returns:
             ``(c,)`` weights, sum 1, zero for those absent; and the probability that the answer made of them is nearer
             to the ideal than the counts are. Cost: some microseconds.
         """
-        logits = self.logits(features[None])[0]
-        weights = softmax(np.where(present, logits[:-1], -np.inf))
-        return weights, float(1 / (1 + np.exp(-logits[-1])))
+        weights, confidence = self.weigh(features[None], present[None], gram[None])
+        return weights[0], float(confidence[0])
+
+    def weigh(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, Floats]:
+        """Do so for ``(b, f)`` features, ``(b, c)`` candidates and ``(b, c, c)`` overlaps at once.
+
+        Where the networks' answers agree, in their mean squared overlap over all pairs, the weights are their mean;
+        what is missing to agreement goes to the counts.
+        """
+        logits = self.logits(features)
+        each = softmax(np.where(present, logits[..., :-1], -np.inf)).transpose(1, 0, 2)
+        cross = each @ gram @ each.transpose(0, 2, 1)
+        squared = np.diagonal(cross, axis1=1, axis2=2)
+        fidelity = cross**2 / np.maximum(squared[:, :, None] * squared[:, None, :], 1e-12)
+        many = fidelity.shape[1]
+        agreement = (fidelity.sum(axis=(1, 2)) - many) / (many * many - many) if many > 1 else np.ones(len(fidelity))
+        weights = each.mean(axis=1) * np.clip(agreement, 0, 1)[:, None]
+        weights[:, RAW] += 1 - weights.sum(axis=1)
+        return weights, 1 / (1 + np.exp(-logits[..., -1].mean(axis=0)))
+
+    def unseen(self, group: str) -> "Gate | None":
+        """Give the networks that never saw a family of outputs; None where all saw it."""
+        members = json.loads(self.card).get("missed", {}).get(group)
+        return replace(self, layers=tuple(layer[members] for layer in self.layers)) if members else None
 
     def logits(self, features: Floats) -> Floats:
-        """Give ``(b, c + 1)`` logits for ``(b, f)`` features: of the candidates, then of improvement."""
+        """Give ``(e, b, c + 1)`` logits of each network for ``(b, f)`` features: of candidates, then of improvement."""
         w1, b1, w2, b2, w3, b3 = self.layers
         x = np.clip((features - self.mean) / self.scale, -_FAR, _FAR).astype(np.float32)
         hidden = np.maximum(x @ w1 + b1[:, None], 0)
         hidden = np.maximum(hidden @ w2 + b2[:, None], 0)
-        return np.asarray((hidden @ w3 + b3[:, None]).mean(axis=0, dtype=np.float64))
+        return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
 def read_gate(path: Any = None, names: tuple[str, ...] = COUNTS) -> Gate:

@@ -106,14 +106,14 @@ def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
 
 
 def softmax(log: Floats) -> Floats:
-    """Turn log weights into probabilities.
+    """Turn log weights into probabilities along the last axis.
 
     Example:
         >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
         [0.75, 0.25]
     """
-    belief: Floats = np.exp(log - log.max())
-    belief /= belief.sum()
+    belief: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
+    belief /= belief.sum(axis=-1, keepdims=True)
     return belief
 
 

@@ -85,6 +85,37 @@ def sharp(seed: int) -> Case:
     return Case(_of(counts.astype(float), n), _of(p, n), "sharp", "even", _known(rng, made.known), True)
 
 
+def faint(seed: int) -> Case:
+    """Draw an ideal that itself looks like noise: one of any family on a flat floor, or a few biased parities.
+
+    Under little noise such counts are right as they came, and every deconvolution sharpens them.
+    """
+    rng = np.random.default_rng([2037, seed])
+    n = int(rng.integers(2, 11))
+    if rng.random() < 0.6:
+        p = ideals.draw(rng, n, str(rng.choice([name for name in ideals.FAMILIES if name != "uniform"])))
+        floor = float(rng.uniform(0.1, 0.95))
+        p = (1 - floor) * p + floor / len(p)
+    else:
+        p = ideals.parities(rng, n)
+    kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
+    made = noise.draw(rng, n, kind)
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
+    return Case(_of(counts.astype(float), n), _of(p, n), "faint", kind, _known(rng, made.known), False)
+
+
+def tails(seed: int) -> Case:
+    """Draw few strings with true small weights about them, as small angles leave them: noise looks the same."""
+    rng = np.random.default_rng([2039, seed])
+    n = int(rng.integers(2, 12))
+    p = ideals.tailed(rng, n)
+    kind = str(rng.choice(["clean", "machine"], p=[0.3, 0.7]))
+    made = noise.draw(rng, n, kind)
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
+    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
+    return Case(_of(counts.astype(float), n), _of(p, n), "tails", kind, _known(rng, made.known), few)
+
+
 def wide(seed: int) -> Case:
     """Draw a case of 13 to 40 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])

@@ -81,6 +81,22 @@ def sharp(seed: int) -> Case:
     return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
 
 
+def tails(seed: int) -> Case:
+    """Draw few strings with true small weights about them, as small angles leave them, under any calibration.
+
+    A calibration that is too bad takes such tails for noise, and nothing in the counts gainsays it.
+    """
+    rng = np.random.default_rng([2038, seed])
+    base = faults(rng, int(rng.choice(WIDTHS)))
+    n = base.n_bits
+    p = ideals.tailed(rng, n)
+    kind, told = told_of(rng, base)
+    if rng.random() < 0.3:
+        kind, told = "off", base.scaled(float(rng.uniform(1.5, 4)))
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "tails", kind, told)
+
+
 def foreign(seed: int) -> Case:
     """Draw counts whose noise is not that of the circuit's faults: flips of every bit, to almost half, and lost shots.
 

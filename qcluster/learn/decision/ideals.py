@@ -290,6 +290,29 @@ def fixed(rng: np.random.Generator, n: int) -> Floats:
     return p
 
 
+def parities(rng: np.random.Generator, n: int) -> Floats:
+    """A few levels: independent biases of some parities, all others even."""
+    bits = bits_of(n)
+    p = np.ones(1 << n)
+    for _ in range(int(rng.integers(1, n + 1))):
+        odd = bits[:, rng.random(n) < rng.choice([0.2, 0.5])].sum(axis=1) % 2 == 1
+        p = p * (1 + np.where(odd, -1, 1) * rng.uniform(-0.9, 0.9))
+    return np.asarray(p / p.sum())
+
+
+def tailed(rng: np.random.Generator, n: int) -> Floats:
+    """Few strings with small weights about them: qubits turned by small angles, or a little of something else."""
+    p = draw(rng, n, str(rng.choice(["strings", "ghz", "dicke", "affine", "order_finding"])))
+    if rng.random() < 0.7:
+        tilt = np.sin(rng.uniform(0.02, 0.5) * rng.normal(0, 1, n)) ** 2 * (rng.random(n) < rng.choice([0.4, 1.0]))
+        for place, chance in enumerate(tilt):
+            cube = p.reshape(-1, 2, 1 << place)
+            p = ((1 - chance) * cube + chance * cube[:, ::-1]).reshape(-1)
+        return p
+    share = float(rng.uniform(0.01, 0.3))
+    return (1 - share) * p + share * draw(rng, n, str(rng.choice(["dirichlet", "porter_thomas", "ansatz"])))
+
+
 FAMILIES: dict[str, Family] = {
     one.__name__: one
     for one in (

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
 from qcluster.learn.decision.train import fidelity, inputs
 
@@ -49,12 +48,9 @@ class Score(NamedTuple):
 
 def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied."""
-    logits = gate.logits(inputs(table, told_by).astype(np.float64))
-    masked = np.where(table.present, logits[:, :-1], -np.inf)
-    weights = np.exp(masked - masked.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    reached, _ = fidelity(weights, table.gram.astype(np.float64))
-    confidence = 1 / (1 + np.exp(-logits[:, -1]))
+    gram = table.gram.astype(np.float64)
+    weights, confidence = gate.weigh(inputs(table, told_by).astype(np.float64), table.present, gram[:, :-1, :-1])
+    reached, _ = fidelity(weights, gram)
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, _kept(table)].sum(axis=1) >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
 
@@ -87,12 +83,12 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
 
 def balanced(table: Table, recorded: float) -> Floats:
     """Give the weight of every row so that recorded sets together have a share of it, each set alike."""
-    drawn = np.isin(table.group, [*FAMILIES]) | np.char.startswith(table.group, "wide-") | (table.group == "sharp")
-    weight = np.where(drawn, (1 - recorded) / max(int(drawn.sum()), 1), 0.0)
-    sets = np.unique(table.group[~drawn])
+    mine = table.drawn
+    weight = np.where(mine, (1 - recorded) / max(int(mine.sum()), 1), 0.0)
+    sets = np.unique(table.group[~mine])
     for name in sets:
-        mine = table.group == name
-        weight[mine] = recorded / len(sets) / mine.sum()
+        rows = table.group == name
+        weight[rows] = recorded / len(sets) / rows.sum()
     sharp = table.group == "sharp"
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()

@@ -16,6 +16,7 @@ from qcluster.core.decision import candidates, circuit_candidates, circuit_featu
 from qcluster.core.decision.features import features
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
+from qcluster.learn.decision.ideals import FAMILIES
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -25,11 +26,14 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "wide": cases.wide,
     "sharp": cases.sharp,
     "loose": cases.loose,
+    "faint": cases.faint,
+    "tails": cases.tails,
     "circuit": circuits.drawn,
     "circuit-wide": circuits.wide,
     "circuit-clean": circuits.clean,
     "circuit-right": circuits.right,
     "circuit-sharp": circuits.sharp,
+    "circuit-tails": circuits.tails,
     "circuit-foreign": circuits.foreign,
 }
 """Where drawn cases come from: seeds to cases."""
@@ -66,6 +70,12 @@ class Table:
     def take(self, rows: Any) -> "Table":
         """Give some of the rows."""
         return Table(self.names, *(getattr(self, name)[rows] for name in COLUMNS))
+
+    @property
+    def drawn(self) -> NDArray[np.bool_]:
+        """``(r,)`` which rows were drawn, not recorded."""
+        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails"])
+        return np.asarray(alone | np.char.startswith(self.group, "wide-") | np.char.startswith(self.group, "foreign-"))
 
     @property
     def digest(self) -> str:

@@ -9,10 +9,11 @@ import qcluster as qc
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision.candidates import NAMES, RAW, gather
+from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, NAMES, RAW, gather
 from qcluster.core.decision.decide import decide
 from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import Gate, shipped
+from qcluster.learn.decision.ideals import FAMILIES
 from tests.strategies import counts
 
 
@@ -130,6 +131,43 @@ def test_what_the_user_expects_moves_the_answer_that_way():
     assert top["sparse"] > top["dense"] + 0.05
 
 
+def seen_through_flips(p: np.ndarray, rate: float, lost: float = 0.0) -> np.ndarray:
+    """What a machine returns for an ideal (2^n,) as its shots become many."""
+    n = len(p).bit_length() - 1
+    weight = np.array([int(x).bit_count() for x in range(1 << n)])
+    kernel = rate**weight * (1 - rate) ** (n - weight)
+    index = np.arange(1 << n)
+    return (1 - lost) * kernel[index[:, None] ^ index] @ p + lost / (1 << n)
+
+
+def fixed_outputs() -> dict[str, np.ndarray]:
+    """Ideals that no seed draws."""
+    ghz, w, phase = np.zeros(32), np.zeros(32), np.zeros(64)
+    ghz[[0, 31]] = 0.5
+    w[1 << np.arange(5)] = 0.2
+    turns = np.arange(64) / 64 - 0.3
+    phase = np.sin(64 * np.pi * turns) ** 2 / (64 * np.sin(np.pi * turns)) ** 2
+    bell = np.exp(-(((np.arange(64) - 31.5) / 12) ** 2))
+    tilted = np.kron([0.8, 0.2], np.kron([0.5, 0.5], np.kron([1.0, 0.0], [0.97, 0.03])))
+    return {"ghz": ghz, "w": w, "phase": phase, "bell": bell / bell.sum(), "product": tilted}
+
+
+@pytest.mark.parametrize("lost", [0.0, 0.2])
+@pytest.mark.parametrize("rate", [0.01, 0.05])
+@pytest.mark.parametrize("name", list(fixed_outputs()))
+def test_more_shots_never_turn_a_right_answer_into_a_wrong_one(name, rate, lost):
+    """Right: no worse than the counts, by more than shot noise can do. Shots have the expected frequencies."""
+    ideal = fixed_outputs()[name]
+    p = seen_through_flips(ideal, rate, lost)
+    gains = []
+    for shots in (250, 1000, 4000, 16000, 64000, 256000):
+        counts = np.round(p * shots)
+        raw = of(counts)
+        gains.append(hellinger_fidelity(decide(raw).distribution, of(ideal)) - hellinger_fidelity(raw, of(ideal)))
+    right = np.array(gains) > -0.02
+    assert (np.diff(right.astype(int)) >= 0).all(), gains
+
+
 def test_features_do_not_depend_on_names_or_order():
     rng = np.random.default_rng(3)
     seen = drawn(rng.dirichlet(np.full(32, 0.1)), 0.03, 4096, rng)
@@ -155,3 +193,32 @@ def test_a_gate_that_believes_the_counts_leaves_them():
     found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "111": 450}), gate=stubborn)
     assert not found.applied
     assert found.distribution.to_counts() == {"000": 430, "001": 20, "010": 18, "111": 450}
+
+
+def test_networks_that_disagree_leave_the_counts():
+    """Two networks that are each sure of another candidate: what they do not agree on is left as it came."""
+    gate, many = shipped(), len(NAMES)
+    bias = np.zeros((2, many + 1), np.float32)
+    bias[0, MIXTURE] = bias[1, HEAVIEST] = 50
+    layers = [np.zeros_like(layer[:2]) for layer in gate.layers[:5]]
+    torn = Gate(gate.mean, gate.scale, (*layers, bias), NAMES, "{}")
+    present = np.ones(many, dtype=bool)
+    for overlap in (0.0, 0.6, 1.0):
+        gram = np.eye(many)
+        gram[MIXTURE, HEAVIEST] = gram[HEAVIEST, MIXTURE] = overlap
+        weights, _ = torn(np.zeros(len(gate.mean)), present, gram)
+        assert weights.sum() == pytest.approx(1)
+        assert weights[RAW] == pytest.approx(1 - overlap**2)
+        assert weights[MIXTURE] == weights[HEAVIEST] == pytest.approx(overlap**2 / 2)
+
+
+def test_every_family_but_few_strings_is_kept_from_some_networks():
+    gate = shipped()
+    many = len(gate.layers[0])
+    for family in FAMILIES:
+        blind = gate.unseen(family)
+        if family in ("strings", "ghz"):
+            assert blind is None
+        else:
+            assert 0 < len(blind.layers[0]) < many
+            np.testing.assert_array_equal(blind.mean, gate.mean)
