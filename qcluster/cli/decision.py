@@ -69,6 +69,7 @@ def train(
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 7.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 60,
+    missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
 
@@ -82,7 +83,7 @@ def train(
 
     with reading(table):
         rows = read_all(table)
-    gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs), balanced(rows, recorded))
+    gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs, missed=missed), balanced(rows, recorded))
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
 

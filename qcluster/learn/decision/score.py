@@ -20,7 +20,7 @@ HARM = 0.02
 _SHARP = 0.04
 """Share of the weight that few strings under even flips have, whatever their number. With too much, every peak on a
 flat floor is taken for one string."""
-_OFTEN = {"right": 8.0, "near": 2.0}
+_OFTEN = {"right": 20.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
 
