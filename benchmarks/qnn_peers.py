@@ -8,8 +8,8 @@ peers' training. Digits 3 against 6 of scikit-learn's 8 x 8 set, averaged to 3 x
 
 EstimatorQNN is given our circuit, loss, kind of solver and start, so that it and "one start" train the same model; the
 VQC rows have 1024 shots, the start and the reading (parity of all bits) that VQC brings. The peers' circuits run on
-Aer's primitives, some 8 times as fast here as the reference ones that they take by default. COBYLA is what the VQC
-tutorials use; its default SLSQP measures 73 circuits per row and step here.
+Aer's primitives, which trained VQC some 8 times as fast here as the reference ones that they take by default. COBYLA is
+what the VQC tutorials use; its default SLSQP measures 73 circuits per row and step here.
 """
 
 from collections.abc import Callable, Iterator
