@@ -43,7 +43,15 @@ def build(
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    many = {"full": full, "wide": wide, "sharp": sharp, "loose": wide // 3, "faint": full // 10, "tails": full // 10}
+    many = {
+        "full": full,
+        "wide": wide,
+        "sharp": sharp,
+        "loose": wide // 3,
+        "smooth": wide // 6,
+        "faint": full // 10,
+        "tails": full // 10,
+    }
     if circuits:
         shares = {
             "circuit": 18,

@@ -17,6 +17,8 @@ WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
 """Numbers of bits of full registers, as often as they stand here."""
 WIDE = (13, 40)
 """Fewest and most bits of wide registers."""
+_SMOOTH = ("boltzmann", "loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
+"""Families of which most outputs of many bits have no few strings."""
 _KNOWN, _AGED = 0.3, 0.4
 """How often flip rates are known, and the spread of the logarithm of their error."""
 _BENT = 0.1
@@ -136,6 +138,20 @@ def wide(seed: int) -> Case:
         ideal = Distribution(read, np.ones(shots))
     known = _known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
+
+
+def smooth(seed: int) -> Case:
+    """Draw an output of 13 to 15 bits that is no few strings: fewer shots than strings, and neighbours look alike.
+
+    Every method that looks for strings, or sharpens, makes such counts worse.
+    """
+    rng = np.random.default_rng([2040, seed])
+    n = int(rng.integers(WIDE[0], WIDE[0] + 3))
+    p = ideals.draw(rng, n, str(rng.choice(_SMOOTH)))
+    kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
+    made = noise.draw(rng, n, kind)
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
+    return Case(_of(counts.astype(float), n), _of(p, n), "wide-smooth", "wide", _known(rng, made.known), False)
 
 
 def loose(seed: int) -> Case:

@@ -26,6 +26,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "wide": cases.wide,
     "sharp": cases.sharp,
     "loose": cases.loose,
+    "smooth": cases.smooth,
     "faint": cases.faint,
     "tails": cases.tails,
     "circuit": circuits.drawn,
