@@ -83,7 +83,7 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
     # Of a broad output the strength of the noise is in doubt, too: the interval holds that, repetitions do not show it.
     for ideal, kind, doubt in ((sharp, "sparse", 2), (broad / broad.sum(), "dense", 4)):
         noisy = noisy_distribution(ideal, faults)
-        fits = [decide_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(9)]
+        fits = [decide_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(16)]
         same = [fit for fit in fits if fit.kind == kind]
         assert len(same) > 5
         seen = np.std([fit.distribution.expectation("000000").value for fit in same])
