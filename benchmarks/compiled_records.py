@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import qcluster as qc
-from benchmarks.data import DATA
+from benchmarks.data import runs
 from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
-from qcluster.bench.records import read_records
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import find_machine
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
@@ -71,9 +69,8 @@ RECORDED = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
 
 def recorded() -> Iterator[dict[str, Any]]:
     """Give what real machines returned for compiled circuits, with the faults by a calibration of another day."""
-    calibrations = {"ibm_hanoi": Calibration.load(DATA / "ibm_hanoi_2023-07-13.csv")}
     for name in RECORDED:
-        for sample in read_records(DATA / f"{name}.jsonl.gz", snapshots=True, calibrations=calibrations):
+        for sample in runs(name):
             if sample.run is None or sample.run.faults is None or sample.ideal is None:
                 raise ValueError(f"{name}: {sample.identity} has no circuit, or no ideal")
             known = {"machine": sample.machine, "circuit": f"{name}:{sample.identity}"}

@@ -7,9 +7,13 @@ import csv
 import gzip
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from qcluster.bench.records import read_records
+from qcluster.bench.sample import Sample
+from qcluster.device.machines.calibration import Calibration
 
 DATA = Path(os.environ.get("QCLUSTER_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
@@ -24,6 +28,12 @@ def records(name: str) -> list[dict[str, Any]]:
 def brussels() -> list[dict[str, Any]]:
     """Six circuits on ibm_brussels, March 2025, with their ideal distributions."""
     return records("ibm_brussels_2025.jsonl.gz")
+
+
+def runs(name: str) -> Iterator[Sample]:
+    """Read a set of recorded counts as samples, with what calibrations of other days tell about their machines."""
+    exported = {"ibm_hanoi": Calibration.load(DATA / "ibm_hanoi_2023-07-13.csv")}
+    return read_records(DATA / f"{name}.jsonl.gz", snapshots=True, calibrations=exported)
 
 
 def write_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:

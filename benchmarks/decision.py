@@ -2,7 +2,7 @@
 
     qcluster decision build --out table --full 60000 --wide 12000 --sharp 8000 --records ...
     qcluster decision train --table table --out gate.npz
-    qcluster decision build --out outside --full 0 --wide 0 --sharp 0 --records outside.jsonl.gz heldout.jsonl.gz
+    qcluster decision build --out outside --full 0 --wide 0 --sharp 0 --records outside.jsonl.gz
     python -m benchmarks.decision --table table --outside outside --gate gate.npz
 
 Writes benchmarks/results/decision.csv. Every family of ideals was kept from two of the gate's networks: what these two

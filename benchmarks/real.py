@@ -9,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.data import DATA, RESULTS
+from benchmarks.data import RESULTS, runs
 from qcluster.bench.campaign import score_samples
 from qcluster.bench.methods import METHODS
-from qcluster.bench.records import read_records
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.reports.report import write_report
-from qcluster.device.machines.calibration import Calibration
 
 SETS = {
     "ibm_brussels_2025": About(
@@ -53,14 +51,12 @@ def main(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
 ) -> None:
     """Score the recorded hardware counts and write the reports."""
-    calibrations = {"ibm_hanoi": Calibration.load(DATA / "ibm_hanoi_2023-07-13.csv")}
     for name, about in SETS.items():
         if only and name not in only.split(","):
             continue
         folder = RESULTS / "real" / name
-        samples = read_records(DATA / f"{name}.jsonl.gz", snapshots=True, calibrations=calibrations)
         chosen = tuple(methods.split(","))
-        for step in score_samples(samples, folder, chosen, workers=workers, again=again, drawn=False):
+        for step in score_samples(runs(name), folder, chosen, workers=workers, again=again, drawn=False):
             print(f"\r{name}: {step.done} of {step.total}, {step.seconds_left:.0f} s left  ", end="", flush=True)
             if step.error:
                 print(f"\n{step.label}: {step.error}")

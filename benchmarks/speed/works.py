@@ -8,7 +8,7 @@ import numpy as np
 from qiskit.primitives import BitArray
 
 import qcluster as qc
-from benchmarks.data import DATA, brussels, records
+from benchmarks.data import DATA, brussels, records, runs
 from benchmarks.speed.naive import naive_q_cluster
 from qcluster.baselines.hammer import hammer
 from qcluster.core.counts.bits import bits_to_big_endian
@@ -103,11 +103,6 @@ def m3(counts: dict[str, int], width: int) -> Work:
 
 def circuit(load: Load) -> Work:
     """Prepare mitigation under the compiled circuit's faults, the faults found beforehand."""
-    from qiskit_ibm_runtime.fake_provider import FakeBrussels
-
-    from benchmarks.circuit_brussels import physical_circuit
-    from qcluster.device import fault_masks, read_calibration
-
     assert load.record is not None
-    faults = fault_masks(physical_circuit(load.record), read_calibration(FakeBrussels())).symmetrised()
+    (faults,) = (one.run.faults for one in runs("ibm_brussels_2025") if one.run and one.identity == load.record["id"])
     return lambda: qc.mitigate(load.counts, faults)

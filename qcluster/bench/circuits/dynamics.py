@@ -23,13 +23,18 @@ def unequal_cat(n: int, angle: float = 0.9) -> QuantumCircuit:
     return circuit
 
 
+def _entangled(n: int) -> QuantumCircuit:
+    """Prepare a GHZ state by a chain of CX."""
+    circuit = QuantumCircuit(n)
+    circuit.h(0)
+    circuit.cx(range(n - 1), range(1, n))
+    return circuit
+
+
 @sized(2, 20)
 def interferometer(n: int, phase: float = 0.3) -> QuantumCircuit:
     """Sense a phase with n entangled qubits and undo the entanglement: two strings, n-fold fringes."""
-    entangle = QuantumCircuit(n)
-    entangle.h(0)
-    for qubit in range(n - 1):
-        entangle.cx(qubit, qubit + 1)
+    entangle = _entangled(n)
     circuit = entangle.copy()
     circuit.p(phase, range(n))
     return circuit.compose(entangle.inverse())
@@ -38,10 +43,7 @@ def interferometer(n: int, phase: float = 0.3) -> QuantumCircuit:
 @sized(2, 14)
 def mermin(n: int, angle: float = 0.4) -> QuantumCircuit:
     """Read a GHZ state in bases turned within the equator: one parity of the string is likelier than the other."""
-    circuit = QuantumCircuit(n)
-    circuit.h(0)
-    for qubit in range(n - 1):
-        circuit.cx(qubit, qubit + 1)
+    circuit = _entangled(n)
     circuit.p(angle, range(n))
     circuit.h(range(n))
     return circuit

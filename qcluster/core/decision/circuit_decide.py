@@ -111,11 +111,10 @@ def decide_circuit(
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
     if guard and (why := hopeless(d)) is not None:
-        return _left(d, flip_rates(Kernel.of(faults, WIDEST), faults), None, f"left as is: {why}")
+        return _left(d, Kernel.of(faults, WIDEST), faults, None, f"left as is: {why}")
     found = gather(d, faults)
     if most_noise < np.inf and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
-    rates = flip_rates(found.kernel, faults)
     if guard:
         said = np.concatenate([told(expect), features(d, faults, found)])
         weights, confidence = (gate or shipped(NAMES))(said, found.present, found.gram)
@@ -124,15 +123,16 @@ def decide_circuit(
         # What counts alone leave as it is, is the counts.
         share = float(1 - weights[RAW] - (0.0 if found.alone.applied else weights[ALONE]))
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
-        mute = credible and np.exp(-faults.expected_faults) < _HARDLY_ANY and not found.alone.applied
+        mute = credible and _whole(faults) < _HARDLY_ANY and not found.alone.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or mute:
-            return _left(d, rates, confidence, _why(faults, "what the circuit's faults explain is as likely the ideal"))
+            why = _why(faults, "what the circuit's faults explain is as likely the ideal")
+            return _left(d, found.kernel, faults, confidence, why)
     else:
         weights, confidence, share = np.eye(len(NAMES))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
     probabilities = root * root / float(root @ root)
     if float(np.sqrt(probabilities) @ found.roots[RAW]) ** 2 > _SAME:
-        return _left(d, rates, confidence, _why(faults, "undoing the circuit's faults changes nothing"))
+        return _left(d, found.kernel, faults, confidence, _why(faults, "undoing the circuit's faults changes nothing"))
     held = np.flatnonzero(probabilities > _FAINT)
     answer = Distribution.from_words(
         found.support.words[held], probabilities[held] * (d.shots / float(probabilities[held].sum())), d.n_bits
@@ -179,9 +179,14 @@ def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 
 
+def _whole(faults: FaultMasks) -> float:
+    """Give the share of the shots without a fault, by the calibration."""
+    return float(np.exp(-faults.expected_faults))
+
+
 def _why(faults: FaultMasks, reason: str) -> str:
     """Say why counts are left: that next to no shot is without a fault goes before all."""
-    whole = float(np.exp(-faults.expected_faults))
+    whole = _whole(faults)
     if whole >= _HARDLY_ANY:
         return f"left as is: {reason}"
     return (
@@ -190,9 +195,9 @@ def _why(faults: FaultMasks, reason: str) -> str:
     )
 
 
-def _left(d: Distribution, rates: Floats, confidence: float | None, reason: str) -> DecidedCircuit:
+def _left(d: Distribution, kernel: Kernel, faults: FaultMasks, confidence: float | None, reason: str) -> DecidedCircuit:
     none = np.zeros((0, d.n_bits), dtype=bool), np.zeros(0)
-    return DecidedCircuit(d, False, "none", 0.0, confidence, reason, *none, rates, None)
+    return DecidedCircuit(d, False, "none", 0.0, confidence, reason, *none, flip_rates(kernel, faults), None)
 
 
 def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:

@@ -1,6 +1,6 @@
 """Cases to train on and to judge by: an ideal, noise, and counts drawn from both, each from a seed of its own."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,10 +60,7 @@ def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
     if kind != "clean" and rng.random() < _BENT:
         sent = p * rng.gamma(4, 0.25, len(p))
         sent /= sent.sum()
-    made = noise.draw(rng, n, kind)
-    counts = rng.multinomial(noise.shots(rng), noise.read(rng, sent, made))
-    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
-    return Case(_of(counts.astype(float), n), _of(p, n), family, kind, _known(rng, made.known), few)
+    return _read(rng, p, sent, noise.draw(rng, n, kind), family, kind, few_strings(p, n))
 
 
 def sharp(seed: int) -> Case:
@@ -83,8 +80,7 @@ def sharp(seed: int) -> Case:
     rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
     none, lost = np.zeros(0), float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
     made = noise.Noise(rates[None], np.ones(1), none.astype(np.int64), none, lost, np.full(n, 0.5), 0.0)
-    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
-    return Case(_of(counts.astype(float), n), _of(p, n), "sharp", "even", _known(rng, made.known), True)
+    return _read(rng, p, p, made, "sharp", "even", True)
 
 
 def faint(seed: int) -> Case:
@@ -101,9 +97,7 @@ def faint(seed: int) -> Case:
     else:
         p = ideals.parities(rng, n)
     kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
-    made = noise.draw(rng, n, kind)
-    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
-    return Case(_of(counts.astype(float), n), _of(p, n), "faint", kind, _known(rng, made.known), False)
+    return _read(rng, p, p, noise.draw(rng, n, kind), "faint", kind, False)
 
 
 def tails(seed: int) -> Case:
@@ -112,10 +106,7 @@ def tails(seed: int) -> Case:
     n = int(rng.integers(2, 12))
     p = ideals.tailed(rng, n)
     kind = str(rng.choice(["clean", "machine"], p=[0.3, 0.7]))
-    made = noise.draw(rng, n, kind)
-    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
-    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
-    return Case(_of(counts.astype(float), n), _of(p, n), "tails", kind, _known(rng, made.known), few)
+    return _read(rng, p, p, noise.draw(rng, n, kind), "tails", kind, few_strings(p, n))
 
 
 def wide(seed: int) -> Case:
@@ -149,9 +140,7 @@ def smooth(seed: int) -> Case:
     n = int(rng.integers(WIDE[0], WIDE[0] + 3))
     p = ideals.draw(rng, n, str(rng.choice(_SMOOTH)))
     kind = str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1]))
-    made = noise.draw(rng, n, kind)
-    counts = rng.multinomial(noise.shots(rng), noise.read(rng, p, made))
-    return Case(_of(counts.astype(float), n), _of(p, n), "wide-smooth", "wide", _known(rng, made.known), False)
+    return _read(rng, p, p, noise.draw(rng, n, kind), "wide-smooth", "wide", False)
 
 
 def loose(seed: int) -> Case:
@@ -168,9 +157,22 @@ def loose(seed: int) -> Case:
     weights = np.where(inner, chance, 1 - chance).prod(axis=1)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.4, 0.1, 0.5])))
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    few = bool(perplexity(weights) <= 40)
-    known = _known(rng, made.known)
+    few, known = few_strings(weights, n), _known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
+
+
+def few_strings(shares: Floats, n_bits: int) -> bool:
+    """Tell whether a user would say of an ideal output, given by its probabilities, that few strings are expected."""
+    return bool(perplexity(shares) <= max(2.0, min(40.0, 2.0**n_bits / 8)))
+
+
+def _read(
+    rng: np.random.Generator, p: Floats, sent: Floats, made: noise.Noise, family: str, kind: str, few: bool
+) -> Case:
+    """Read what was sent ``(2^n,)`` through noise, where an ideal ``(2^n,)`` was meant."""
+    n = len(p).bit_length() - 1
+    counts = rng.multinomial(noise.shots(rng), noise.read(rng, sent, made))
+    return Case(of_vector(counts, n), of_vector(p, n), family, kind, _known(rng, made.known), few)
 
 
 def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: float) -> Bits:
@@ -191,6 +193,7 @@ def _known(rng: np.random.Generator, rates: Floats) -> Floats | None:
     return np.asarray(np.clip(rates * rng.lognormal(0, _AGED) * rng.lognormal(0, 0.2, rates.shape), 0, 0.49))
 
 
-def _of(vector: Floats, n: int) -> Distribution:
+def of_vector(vector: NDArray[np.number[Any]], n: int) -> Distribution:
+    """Give the strings of a vector ``(2^n,)`` that have weight."""
     rows = np.flatnonzero(vector > 1e-15)
-    return Distribution(index_bits(rows, n), vector[rows])
+    return Distribution(index_bits(rows, n), vector[rows].astype(float))

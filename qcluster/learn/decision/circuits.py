@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import Words, index_bits, pack, unpack
+from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.special import perplexity
 from qcluster.learn.decision import cases, ideals, noise
-from qcluster.learn.decision.cases import Case
+from qcluster.learn.decision.cases import Case, few_strings, of_vector
 
 Floats = NDArray[np.float64]
 
@@ -133,10 +132,7 @@ def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, st
 
 def _case(rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
     counts = rng.multinomial(noise.shots(rng), noisy)
-    rows, sent = np.flatnonzero(counts), np.flatnonzero(p > 1e-15)
-    seen = Distribution(index_bits(rows, n), counts[rows].astype(float))
-    few = bool(perplexity(p) <= max(2.0, min(40.0, 2.0**n / 8)))
-    return Case(seen, Distribution(index_bits(sent, n), p[sent]), family, kind, None, few, told)
+    return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), told)
 
 
 def wide(seed: int) -> Case:
@@ -183,7 +179,7 @@ def recorded(path: Path) -> Iterator[Case]:
             rng = np.random.default_rng([2031, number])
             counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
             true = read_faults(record["faults"])
-            few = bool(perplexity(ideal.probabilities) <= max(2.0, min(40.0, 2.0**counts.n_bits / 8)))
+            few = few_strings(ideal.probabilities, counts.n_bits)
             for kind in TOLD:
                 name = f"records-{record['circuit'].split(':')[0]}"
                 yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))

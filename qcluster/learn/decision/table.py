@@ -201,6 +201,5 @@ def recorded(path: Path) -> Iterator[Case]:
             if not record.get("ideal"):
                 continue
             counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
-            few = float(np.exp(-(ideal.probabilities @ np.log(np.maximum(ideal.probabilities, 1e-300)))))
-            sparse = few <= max(2.0, min(40.0, 2.0**counts.n_bits / 8))
+            sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
             yield Case(counts, ideal, name, str(record.get("machine")), None, sparse)

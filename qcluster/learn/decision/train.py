@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import told
 from qcluster.core.decision.gate import Gate
+from qcluster.core.stats.special import softmax
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
 
@@ -161,9 +162,7 @@ def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, 
         sparse = table.sparse[batch] ^ (rng.random(len(batch)) < settings.mistaken)
         x[:, 0], x[:, 1] = said & sparse, said & ~sparse
         logits, seen = net.forward(x, settings.dropout, rng)
-        masked = np.where(table.present[batch], logits[:, :-1], -np.inf).astype(np.float64)
-        weights = np.exp(masked - masked.max(axis=1, keepdims=True))
-        weights /= weights.sum(axis=1, keepdims=True)
+        weights = softmax(np.where(table.present[batch], logits[:, :-1], -np.inf).astype(np.float64))
         reached, slope = fidelity(weights, gram)
         raw = gram[:, RAW, -1] ** 2
         slope = -slope * (1 + settings.harm * (reached < raw))[:, None]
