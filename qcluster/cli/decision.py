@@ -18,7 +18,7 @@ decision_app = typer.Typer(
 def build(
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
     full: Annotated[int, typer.Option(min=0, help="Drawn cases of 1 to 12 bits.")] = 30_000,
-    wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 40 bits.")] = 6_000,
+    wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 127 bits.")] = 6_000,
     sharp: Annotated[int, typer.Option(min=0, help="Drawn cases of few strings under even flips.")] = 4_000,
     circuits: Annotated[
         int, typer.Option(min=0, help="Drawn cases with fault patterns, in place of all others: for mitigate(run).")

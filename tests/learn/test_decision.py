@@ -42,7 +42,7 @@ def test_noise_keeps_probability(kind):
 
 def test_flips_of_single_bits_and_of_patterns_are_what_they_say():
     rates, none = np.array([[[0.1, 0.2], [0.0, 0.0]]]), np.zeros(2)
-    made = noise.Noise(rates, np.ones(1), np.array([3]), np.array([0.25]), 0.0, none + 0.5, 0.0)
+    made = noise.Noise(rates, np.ones(1), np.array([[True, True]]), np.array([0.25]), 0.0, none + 0.5, 0.0)
     seen = noise.read(np.random.default_rng(0), np.array([1.0, 0, 0, 0]), made)
     np.testing.assert_allclose(seen, [0.9 * 0.75, 0.1 * 0.75, 0.1 * 0.25, 0.9 * 0.25], atol=1e-12)
 

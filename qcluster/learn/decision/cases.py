@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
 """Numbers of bits of full registers, as often as they stand here."""
-WIDE = (13, 40)
+WIDE = (13, 127)
 """Fewest and most bits of wide registers."""
 _SMOOTH = ("boltzmann", "loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
 """Families of which most outputs of many bits have no few strings."""
@@ -78,8 +78,8 @@ def sharp(seed: int) -> Case:
         p = ideals.draw(rng, n, str(rng.choice(["ghz", "dicke"])))
     level = float(np.exp(rng.uniform(np.log(0.005), np.log(0.4))))
     rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
-    none, lost = np.zeros(0), float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
-    made = noise.Noise(rates[None], np.ones(1), none.astype(np.int64), none, lost, np.full(n, 0.5), 0.0)
+    lost = float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
+    made = noise.Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0)
     return _read(rng, p, p, made, "sharp", "even", True)
 
 
@@ -110,9 +110,9 @@ def tails(seed: int) -> Case:
 
 
 def wide(seed: int) -> Case:
-    """Draw a case of 13 to 40 bits: few strings, many, or nothing but noise."""
+    """Draw a case of 13 to 127 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])
-    n = int(rng.integers(WIDE[0], WIDE[1] + 1))
+    n = _width(rng)
     shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
     many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([400, 4000]))}
@@ -144,9 +144,9 @@ def smooth(seed: int) -> Case:
 
 
 def loose(seed: int) -> Case:
-    """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 40 bits."""
+    """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 127 bits."""
     rng = np.random.default_rng([2029, seed])
-    n, free = int(rng.integers(WIDE[0], WIDE[1] + 1)), int(rng.integers(1, 11))
+    n, free = _width(rng), int(rng.integers(1, 11))
     shots = int(rng.choice([200, 1000, 4096, 8192]))
     where = rng.choice(n, free, replace=False)
     chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
@@ -159,6 +159,11 @@ def loose(seed: int) -> Case:
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
     few, known = few_strings(weights, n), _known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
+
+
+def _width(rng: np.random.Generator) -> int:
+    """Draw the width of a wide register: each doubling as often as the next."""
+    return int(np.exp(rng.uniform(np.log(WIDE[0]), np.log(WIDE[1] + 1))))
 
 
 def few_strings(shares: Floats, n_bits: int) -> bool:
@@ -177,11 +182,10 @@ def _read(
 
 def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: float) -> Bits:
     """Send strings, one a shot, through noise."""
-    shots, n = sent.shape
+    shots = len(sent)
     rates = made.rates[rng.choice(len(made.shares), shots, p=made.shares)]
     read = sent ^ (rng.random(sent.shape) < np.where(sent, rates[..., 1], rates[..., 0]))
-    for mask, chance in zip(made.masks.tolist(), made.chances.tolist(), strict=True):
-        pattern = (mask >> np.arange(n)) & 1 == 1
+    for pattern, chance in zip(made.masks, made.chances.tolist(), strict=True):
         read = read ^ (pattern & (rng.random(shots) < chance)[:, None])
     gone = np.asarray(rng.random(shots) < lost, dtype=bool)
     return np.asarray(np.where(gone[:, None], rng.random(read.shape) < made.bias, read))

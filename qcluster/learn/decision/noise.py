@@ -27,8 +27,8 @@ class Noise:
     """``(r, n, 2)`` flip rates in each of r regimes."""
     shares: Floats
     """``(r,)`` how often each regime occurs."""
-    masks: NDArray[np.int64]
-    """``(m,)`` patterns of bits that flip at once, as integers."""
+    masks: NDArray[np.bool_]
+    """``(m, n)`` patterns of bits that flip at once."""
     chances: Floats
     """``(m,)`` how often."""
     lost: float
@@ -55,7 +55,7 @@ def _machine(rng: np.random.Generator, n: int) -> Noise:
     scales, shares = np.ones(1), np.ones(1)
     if rng.random() < 0.5:
         scales, shares = rng.choice([0.2, 0.6, 1.0, 2.0, 3.5], 3, replace=False), rng.dirichlet([2, 3, 1])
-    masks = _masks(rng, n) if rng.random() < 0.6 else np.zeros(0, np.int64)
+    masks = _masks(rng, n) if rng.random() < 0.6 else np.zeros((0, n), bool)
     chances = rng.exponential(size=len(masks))
     if len(masks):
         chances = np.clip(chances / chances.sum() * level * n * rng.uniform(0.2, 1.2), 0, 0.45)
@@ -70,7 +70,7 @@ def _deep(rng: np.random.Generator, n: int) -> Noise:
     """Deep circuits: ones that decay, up to most of the time, and many lost shots."""
     up = np.clip(np.exp(rng.normal(np.log(rng.choice([0.01, 0.03, 0.06, 0.12])), 0.5, n)), 0, 0.5)
     down = np.clip(up + rng.uniform(0, rng.choice([0.05, 0.2, 0.6]), n), 0, 0.65)
-    masks = _masks(rng, n) if rng.random() < 0.7 else np.zeros(0, np.int64)
+    masks = _masks(rng, n) if rng.random() < 0.7 else np.zeros((0, n), bool)
     chances = np.clip(rng.exponential(rng.uniform(0.005, 0.05), len(masks)), 0, 0.4)
     lost = float(rng.beta(1, 1.2)) * float(rng.choice([0.3, 1.0]))
     return Noise(np.stack([up, down], 1)[None], np.ones(1), masks, chances, lost, _bias(rng, n), 0.0)
@@ -80,8 +80,9 @@ def _clean(rng: np.random.Generator, n: int) -> Noise:
     """No noise, or next to none."""
     level = float(rng.choice([0, 0, 0.001, 0.005, 0.01, 0.02, 0.04]))
     rates = np.clip(level * _scattered(rng, n), 0, 0.3)
-    none = np.zeros(0)
-    return Noise(rates[None], np.ones(1), none.astype(np.int64), none, level * rng.uniform(0, 3), np.full(n, 0.5), 0.0)
+    none = np.zeros((0, n), bool)
+    lost = level * rng.uniform(0, 3)
+    return Noise(rates[None], np.ones(1), none, np.zeros(0), lost, np.full(n, 0.5), 0.0)
 
 
 def _scattered(rng: np.random.Generator, n: int) -> Floats:
@@ -93,16 +94,16 @@ def _scattered(rng: np.random.Generator, n: int) -> Floats:
     return np.asarray(np.exp(rng.normal(0, spread, (n, 1)) + lean + rng.normal(0, 0.15, (n, 2))))
 
 
-def _masks(rng: np.random.Generator, n: int) -> NDArray[np.int64]:
+def _masks(rng: np.random.Generator, n: int) -> NDArray[np.bool_]:
     """Patterns of a few bits, most of them neighbours, now and then of all."""
-    found = []
-    for _ in range(int(rng.integers(1, 3 * n + 1))):
+    found = np.zeros((int(rng.integers(1, 3 * n + 1)), n), bool)
+    for pattern in found:
         start, length = int(rng.integers(n)), int(min(n, 1 + rng.geometric(0.5) if rng.random() < 0.7 else n))
         touched = [min(start + i, n - 1) for i in range(length)]
         if rng.random() < 0.3:
             touched = rng.integers(0, n, length).tolist()
-        found.append(sum(1 << bit for bit in set(touched)))
-    return np.array(found, dtype=np.int64)
+        pattern[touched] = True
+    return found
 
 
 def _bias(rng: np.random.Generator, n: int) -> Floats:
@@ -114,7 +115,7 @@ def read(rng: np.random.Generator, ideal: Floats, noise: Noise) -> Floats:
     n = len(noise.bias)
     seen = sum(share * _noisy(ideal, rates) for share, rates in zip(noise.shares, noise.rates, strict=True))
     if len(noise.masks):
-        parity = np.bitwise_count(np.arange(1 << n)[:, None] & noise.masks) & 1
+        parity = np.bitwise_count(np.arange(1 << n)[:, None] & (noise.masks @ (1 << np.arange(n)))) & 1
         seen = walsh(walsh(np.asarray(seen)) * np.prod(1 - 2 * noise.chances * parity, axis=1)) / (1 << n)
     floor = np.ones(1)
     for chance in noise.bias[::-1]:
