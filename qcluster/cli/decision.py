@@ -48,7 +48,7 @@ def build(
         "wide": wide,
         "sharp": sharp,
         "loose": wide // 3,
-        "smooth": wide // 6,
+        "smooth": wide // 16,
         "faint": full // 10,
         "tails": full // 10,
     }
@@ -61,7 +61,7 @@ def build(
             "circuit-clean": 4.5,
             "circuit-tails": 6,
         }
-        many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 1}.items()}
+        many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with of_extra("bench"), reading(*records or []):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
@@ -76,7 +76,7 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 7.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 60,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.

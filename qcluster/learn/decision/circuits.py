@@ -110,15 +110,15 @@ def foreign(seed: int) -> Case:
     return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=told)
 
 
-def _runs(rng: np.random.Generator, n: int) -> FaultMasks:
-    """Draw the faults of a wide circuit: patterns are runs of bits, as in chains, or some neighbours."""
+def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
+    """Draw the faults of a wide circuit, up to `most` a shot: they flip runs of bits, as in chains, or neighbours."""
     start = rng.integers(n, size=int(rng.integers(n, 4 * n)))
     far = rng.random(len(start)) < rng.choice([0.1, 0.6])
     length = np.where(far, rng.integers(1, n, len(start)), rng.geometric(0.6))
     places = np.arange(n)
     patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
     rates = rng.exponential(size=len(start))
-    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(2.5)))) / rates.sum()
+    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(most)))) / rates.sum()
     read = float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
     return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
 
@@ -136,12 +136,13 @@ def _case(rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: st
 
 
 def wide(seed: int) -> Case:
-    """Draw a circuit of 17 to 50 bits: few strings, some dozens, or a product of fixed bits and free ones.
+    """Draw a circuit of 17 to 100 bits: few strings, some dozens, or a product of fixed bits and free ones.
 
     Its faults flip runs of bits, as in chains, or some neighbours; a few thousand shots keep vectors short.
     """
     rng = np.random.default_rng([2032, seed])
-    n, shots = int(rng.integers(17, 51)), int(rng.choice([500, 1000, 2000, 4096, 8192]))
+    n = int(np.exp(rng.uniform(np.log(17), np.log(101))))
+    shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([100, 400, 2000]))}
     sent = rng.random((many.get(kind, 1), n)) < 0.5
@@ -154,7 +155,7 @@ def wide(seed: int) -> Case:
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
     weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
-    base = _runs(rng, n)
+    base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
     bits = sent[rng.choice(len(sent), shots, p=weights)]
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):

@@ -82,13 +82,15 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
 
 
 def balanced(table: Table, recorded: float) -> Floats:
-    """Give the weight of every row so that recorded sets together have a share of it, each set alike."""
+    """Give the weight of every row so that recorded sets together have a share of it, each by the root of its size.
+
+    Alike, a set of four records would be learned by heart; by size, one machine's thousand would be all that counts.
+    """
     mine = table.drawn
     weight = np.where(mine, (1 - recorded) / max(int(mine.sum()), 1), 0.0)
-    sets = np.unique(table.group[~mine])
-    for name in sets:
-        rows = table.group == name
-        weight[rows] = recorded / len(sets) / rows.sum()
+    sets, sizes = np.unique(table.group[~mine], return_counts=True)
+    for name, size in zip(sets, sizes, strict=True):
+        weight[table.group == name] = recorded / np.sqrt(sizes).sum() / np.sqrt(size)
     sharp = table.group == "sharp"
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()

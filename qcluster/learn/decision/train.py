@@ -34,7 +34,7 @@ class Training:
     """Networks whose answers are averaged."""
     missed: int = 2
     """How many of them never see a family of ideals: they tell what is unlike all that was seen."""
-    epochs: int = 60
+    epochs: int = 45
     """Passes over the table."""
     batch: int = 512
     """Rows for each step."""
