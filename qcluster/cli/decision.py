@@ -50,7 +50,7 @@ def build(
         "loose": wide // 3,
         "smooth": wide // 16,
         "faint": full // 10,
-        "tails": full // 10,
+        "tails": full // 20,
     }
     if circuits:
         shares = {

@@ -41,9 +41,9 @@ def mitigate(
             are fault patterns, those of a Run with a reference at the rates that this measured; else ``"mixture"``.
         guard: with False, ``"mixture"`` answers with its strings alone, and ``"circuit"`` with its deconvolution,
             whatever the evidence for them. Other methods have none.
-        expect: what you know of the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"``, few strings;
-            ``"dense"``, many. Counts alone cannot always tell: a marked string on a flat floor looks like one string
-            under noise.
+        expect: what you know of the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"``, few strings and next to
+            nothing beside them; ``"dense"``, anything else. Counts alone cannot always tell: a marked string on a flat
+            floor looks like one string under noise.
         settings: constants of the method, such as `MixtureSettings`, `PaperSettings` or `MeasuredSettings`.
 
     Returns:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.stats.special import perplexity
 from qcluster.learn.decision import ideals, noise
 
 Floats = NDArray[np.float64]
@@ -167,8 +166,12 @@ def _width(rng: np.random.Generator) -> int:
 
 
 def few_strings(shares: Floats, n_bits: int) -> bool:
-    """Tell whether a user would say of an ideal output, given by its probabilities, that few strings are expected."""
-    return bool(perplexity(shares) <= max(2.0, min(40.0, 2.0**n_bits / 8)))
+    """Tell whether a user would say of an ideal output, given by its probabilities, that few strings are expected.
+
+    Few strings, and next to nothing beside them: 99 % of the probability. Who expects tails expects many strings.
+    """
+    heaviest = np.cumsum(np.sort(shares)[::-1])
+    return bool(np.searchsorted(heaviest, 0.99 * heaviest[-1]) + 1 <= max(2.0, min(40.0, 2.0**n_bits / 8)))
 
 
 def _read(

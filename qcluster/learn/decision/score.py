@@ -20,6 +20,9 @@ HARM = 0.02
 _SHARP = 0.04
 """Share of the weight that few strings under even flips have, whatever their number. With too much, every peak on a
 flat floor is taken for one string."""
+_GHZ = 4.0
+"""How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
+strings, and are what people run."""
 _OFTEN = {"right": 20.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
@@ -94,6 +97,7 @@ def balanced(table: Table, recorded: float) -> Floats:
     sharp = table.group == "sharp"
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
+    weight[table.group == "ghz"] *= _GHZ
     for kind, times in _OFTEN.items():
         weight[table.kind == kind] *= times
     return weight if weight.any() else np.ones(len(table))

@@ -44,6 +44,8 @@ class Training:
     """Learning rate of Adam; it falls along a half cosine."""
     decay: float = 3e-3
     """Weight decay (AdamW)."""
+    blur: float = 0.1
+    """Standard deviation of the noise on features, in theirs: answers must not hang on what the next shots change."""
     dropout: float = 0.25
     """Share of hidden units left out of each step."""
     expectation: float = 0.3
@@ -158,6 +160,7 @@ def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, 
     rows = rng.choice(len(table), (steps, settings.batch), p=chance)
     for step, batch in enumerate(rows):
         x, gram = scaled[batch].copy(), table.gram[batch].astype(np.float64)
+        x += settings.blur * rng.standard_normal(x.shape, dtype=np.float32)
         said = rng.random(len(batch)) < settings.expectation
         sparse = table.sparse[batch] ^ (rng.random(len(batch)) < settings.mistaken)
         x[:, 0], x[:, 1] = said & sparse, said & ~sparse
