@@ -72,9 +72,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         *deep.ideals.max(axis=1)[every],
     ]
     said = _few(found.few, found, shots, uniform)
-    alone = found.alone
-    fit = alone.fit
-    blind = [
+    alone, fit = found.alone.answer, found.alone.fit
+    by_counts = [
         float(alone.applied),
         alone.share,
         0.5 if alone.confidence is None else alone.confidence,
@@ -86,7 +85,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
     overlaps = found.gram[_UPPER] ** 2
-    numbers = np.concatenate([general, scales, said, blind, overlaps])
+    numbers = np.concatenate([general, scales, said, by_counts, overlaps])
     return np.asarray(np.clip(np.nan_to_num(numbers, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
 
 

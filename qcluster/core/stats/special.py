@@ -112,9 +112,9 @@ def softmax(log: Floats) -> Floats:
         >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
         [0.75, 0.25]
     """
-    belief: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
-    belief /= belief.sum(axis=-1, keepdims=True)
-    return belief
+    weights: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights
 
 
 def perplexity(shares: NDArray[Any]) -> Floats:
