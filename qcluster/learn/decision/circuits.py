@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks
@@ -17,8 +18,6 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.files import read_lines
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_vector
-
-Floats = NDArray[np.float64]
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""

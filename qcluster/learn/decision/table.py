@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Singles
 from qcluster.core.counts.bits import numbered
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
@@ -18,9 +19,6 @@ from qcluster.files import read_lines, reading
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 SOURCES: dict[str, Callable[[int], Case]] = {
     "full": cases.full,

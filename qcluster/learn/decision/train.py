@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Singles
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import told
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
 
 _FEW = ("strings", "ghz")
 """Families that all networks see: most is won there, and a network that never saw few strings doubts every one."""
