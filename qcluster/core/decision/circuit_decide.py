@@ -23,15 +23,14 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, hopeless, name_heaviest
-from qcluster.core.decision.features import told
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, name_heaviest, screened_out
+from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.sparse.under_kernel import noise_ratio
 
-_NEARLY_ALL = 0.97
-"""Predicted raw fidelity from which a little noise more is a large multiple."""
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 _VOICE = 0.5
@@ -83,14 +82,14 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    if guard and (why := hopeless(d)) is not None:
+    if guard and (why := screened_out(d)) is not None:
         return left(d, "circuit", why, flip_rates(Kernel.of(faults, WIDEST), faults))
     found = gather(d, faults)
     calibrated = flip_rates(found.kernel, faults)
     if most_noise < np.inf and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
     if guard:
-        described = np.concatenate([told(expect), features(d, faults, found)])
+        described = np.concatenate([expectation(expect), features(d, faults, found)])
         weights, confidence = (gate or shipped(NAMES))(described, found.present, found.gram)
         if most_noise < np.inf:
             weights = _trusting(weights)
@@ -134,13 +133,12 @@ def _trusting(weights: Floats) -> Floats:
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:
-    """Tell whether the few strings need more noise than there can be: the ratio of the logarithms of the raw fidelities
-    that the counts show and that the kernel predicts."""
+    """Tell whether the few strings need more than `most` times the noise of the calibration."""
     pure = np.zeros(found.kernel.size)
     np.add.at(pure, found.few.strings, found.few.weights)
     noisy = np.maximum(found.kernel.forward(pure), 0.0)
     predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, found.counts))
-    return bool(np.log(max(shown, 1e-300)) < most * np.log(min(predicted, _NEARLY_ALL)))
+    return noise_ratio(shown, predicted) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

@@ -19,7 +19,7 @@ from qcluster.core.decision.candidates import (
     Candidates,
     gather,
 )
-from qcluster.core.decision.features import features, told
+from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
@@ -77,11 +77,11 @@ def decide(
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    if (why := hopeless(d)) is not None:
+    if (why := screened_out(d)) is not None:
         return Decided(left(d, "mixture", why, known), None, None)
     found = gather(d, known, settings)
-    said = np.concatenate([told(expect), features(d, found, known)])
-    weights, confidence = (gate or shipped())(said, found.present, found.gram)
+    described = np.concatenate([expectation(expect), features(d, found, known)])
+    weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
@@ -113,8 +113,8 @@ def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
     return Distribution.from_words(words[kept], shots, d.n_bits)
 
 
-def hopeless(d: Distribution) -> str | None:
-    """Tell why nothing is worth looking for, if so."""
+def screened_out(d: Distribution) -> str | None:
+    """Give the reason why counts are left before any candidate is looked for; None where they are not."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate"
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:

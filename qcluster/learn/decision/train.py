@@ -10,7 +10,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Singles
 from qcluster.core.decision.candidates import RAW
-from qcluster.core.decision.features import told
+from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
 from qcluster.learn.decision.ideals import FAMILIES
@@ -91,7 +91,7 @@ class _Net:
 
 def inputs(table: Table, told_by: Floats | None = None) -> Singles:
     """Give the features of a table, with what users expect before them; by default they say nothing."""
-    word = np.tile(told(None), (len(table), 1)) if told_by is None else told_by
+    word = np.tile(expectation(None), (len(table), 1)) if told_by is None else told_by
     return np.hstack([word, table.features]).astype(np.float32)
 
 

@@ -23,7 +23,7 @@ def decayed(seed: int) -> Drawn:
 
 
 def never_read(seed: int) -> Drawn:
-    """Two strings of 60 bits, one bit in ten flipped: next to no shot is free of errors, and frequent strings are no guide."""
+    """Two strings of 60 bits, one bit in ten flipped: next to no shot is free of errors."""
     sent = np.random.default_rng(seed).random((2, 60)) < 0.5
     return Distribution(sent, np.ones(2)), flipped(sent, np.full(2, 0.5), 600, 0.1, 0.1, seed)
 
