@@ -85,7 +85,7 @@ def judge(record: Record, hammer: Callable[[Distribution], Distribution] | None)
     start = perf_counter()
     fit = fit_mixture(counts.bits, counts.weights)
     fitted = perf_counter()
-    answer = decide(counts)
+    answer = decide(counts).answer
     done = perf_counter()
     rate = np.full((counts.n_bits, 2), float(np.clip(fit.flip_rate, 0.005, 0.45)))
     bare = Distribution(fit.centroids, fit.weights * counts.shots)

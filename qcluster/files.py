@@ -8,6 +8,7 @@ not at all.
 import base64
 import csv
 import errno
+import gzip
 import json
 import os
 import secrets
@@ -29,6 +30,7 @@ from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import StorageError
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 _RESULT_TYPES = {
     "PrimitiveResult", "PubResult", "SamplerPubResult", "DataBin", "BitArray", "ndarray", "datetime", "set",
@@ -102,6 +104,44 @@ def parse_json(
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def read_lines(path: Path, make: Callable[[int, Any], T]) -> Iterator[T]:
+    """Read a file of JSON lines, gzipped where its name ends in ``.gz``; lines without text are passed over.
+
+    Args:
+        path: of the file.
+        make: the number of a line, from 1, and what it holds, to what is yielded.
+
+    Raises:
+        StorageError: the file cannot be read, or `make` finds a line wrong; the message names file and line.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        ...     _ = file.write('{"00": 6}\\n\\n{"11": 4}'), file.flush()
+        ...     list(read_lines(Path(file.name), lambda number, held: (number, list(held))))
+        [(1, ['00']), (3, ['11'])]
+    """
+    for number, held in _numbered_lines(path):
+        try:
+            made = make(number, held)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise StorageError(f"{path}, line {number}: {what}") from error
+        yield made
+
+
+def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
+                if len(line) > MOST_BYTES:
+                    raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")
+                if line.strip():
+                    yield number, parse_json(line)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise StorageError(f"cannot read records from {path}: {error}") from error
 
 
 def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:

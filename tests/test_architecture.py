@@ -13,7 +13,7 @@ ALLOWED = {
     "errors": set(),
     "core": {"errors"},
     "baselines": {"errors", "core"},
-    "learn": {"errors", "core", "workers"},
+    "learn": {"errors", "core", "files", "workers"},
     "workers": set(),
     "batch": {"errors", "core", "workers"},
     "files": {"errors", "core"},

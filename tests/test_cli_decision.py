@@ -1,6 +1,5 @@
 """What is no table, no gate and no record ends in words that name the file."""
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -31,15 +30,14 @@ def test_wrong_records_are_named(tmp_path, content):
         )
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18)])
-def test_wrong_tables_and_gates_are_named(tmp_path, content):
-    (tmp_path / "part.npz").write_bytes(content)
+def test_records_without_an_ideal_are_named(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"counts": {"0": 3}}\n')
+    none = "--full", 0, "--wide", 0, "--sharp", 0
+    with pytest.raises(StorageError, match=r"mine\.jsonl must hold counts with their ideal; found no such record"):
+        call("build", "--out", tmp_path / "out", *none, "--records", tmp_path / "mine.jsonl")
+
+
+def test_an_empty_folder_is_no_table(tmp_path):
     for command in (("train", "--out", tmp_path / "gate.npz"), ("score",)):
-        with pytest.raises(StorageError, match="damaged, or of another kind"):
+        with pytest.raises(StorageError, match=r"must hold parts of a table.*; found no \.npz"):
             call(*command, "--table", tmp_path)
-
-
-def test_an_archive_of_other_arrays_is_named(tmp_path):
-    np.savez(tmp_path / "part.npz", a=np.arange(3))
-    with pytest.raises(StorageError, match="damaged, or of another kind: KeyError"):
-        call("score", "--table", tmp_path)

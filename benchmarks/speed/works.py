@@ -11,7 +11,6 @@ import qcluster as qc
 from benchmarks.data import DATA, brussels, records, runs
 from benchmarks.speed.naive import naive_q_cluster
 from qcluster.baselines.hammer import hammer
-from qcluster.core.counts.bits import bits_to_big_endian
 from qcluster.core.sparse.fit import fit_mixture
 
 Work = Callable[[], Any]
@@ -70,7 +69,8 @@ def loads(wide: bool = True) -> Iterator[Load]:
 def works(load: Load) -> dict[str, Work]:
     """Prepare the methods for one set of counts; what is not timed (calibration, parsing) is done here."""
     held = load.counts
-    shots = np.repeat(bits_to_big_endian(held.bits), held.weights.astype(int), axis=0)
+    shots = BitArray.from_bool_array(held.bits, order="little").array
+    shots = np.repeat(shots, held.weights.astype(int), axis=0)
     shots = shots[np.random.default_rng(0).permutation(len(shots))]
     array = BitArray(shots, held.n_bits)
     void = np.ascontiguousarray(shots).view(f"V{shots.shape[1]}").ravel()

@@ -11,9 +11,9 @@ from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, pack_sample
 from qcluster.bench.scores import judge
-from qcluster.bench.store import Outcome, Store, load_sample, missing
+from qcluster.bench.store import Outcome, Store, load_sample, missing, read_tasks
 from qcluster.bench.tasks import Campaign, Task
-from qcluster.errors import QClusterError, of_extra
+from qcluster.errors import QClusterError, StorageError, of_extra
 from qcluster.workers import parallel
 
 DASK_SECONDS = 20
@@ -80,8 +80,16 @@ def rescore(
         workers, dask: as in `run`, as is what it yields and raises.
         again: forget the scores of these methods first, because the methods themselves have changed; the old table is
             kept beside, as ``scores.csv.old``.
+
+    Raises:
+        StorageError: there are no shots in the folder.
     """
     check_methods(methods)
+    if not read_tasks(folder):
+        raise StorageError(
+            f"{folder} must hold shots to score; found none: `qcluster bench run` measures them, `qcluster bench "
+            "collect` fetches those of real machines, and recorded counts go with --records"
+        )
     with Store(folder) as store:
         if again:
             store.forget_scores(methods)

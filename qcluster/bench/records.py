@@ -22,11 +22,11 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
 Other keys are kept and ignored. What a record lacks, methods that need it skip.
 """
 
-import gzip
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,8 +35,7 @@ import numpy as np
 from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.counts.distribution import Distribution
-from qcluster.errors import StorageError
-from qcluster.files import MOST_BYTES, parse_json
+from qcluster.files import read_lines
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -70,36 +69,14 @@ def read_records(
     path = Path(path)
     beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
     source = Path(ideals) if ideals is not None else beside if beside != path and beside.exists() else None
-    known = {} if source is None else _ideals(source)
-    for count, (number, line) in enumerate(_lines(path)):
-        if limit is not None and count >= limit:
-            return
-        try:
-            yield _sample(line, known, snapshots, calibrations or {})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise StorageError(f"{path}, line {number}: {what}") from error
+    known = {} if source is None else dict(read_lines(source, _ideal))
+    yield from islice(read_lines(path, lambda _, line: _sample(line, known, snapshots, calibrations or {})), limit)
 
 
-def _ideals(path: Path) -> dict[str, Any]:
-    known = {}
-    for number, line in _lines(path):
-        if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
-            raise StorageError(f"{path}, line {number}: an ideal must be an object of 'ideal_id' and 'ideal'")
-        known[str(line["ideal_id"])] = line["ideal"]
-    return known
-
-
-def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
-                if len(line) > MOST_BYTES:
-                    raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")
-                if line.strip():
-                    yield number, parse_json(line)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise StorageError(f"cannot read records from {path}: {error}") from error
+def _ideal(_: int, line: Any) -> tuple[str, Any]:
+    if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
+        raise ValueError("an ideal must be an object of 'ideal_id' and 'ideal'")
+    return str(line["ideal_id"]), line["ideal"]
 
 
 def _sample(

@@ -38,7 +38,6 @@ def build(
     from rich.progress import track
 
     from qcluster.errors import of_extra
-    from qcluster.files import reading
     from qcluster.learn.decision.build import build as start
 
     console = open_console()
@@ -63,7 +62,7 @@ def build(
         }
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
-    with of_extra("bench"), reading(*records or []):
+    with of_extra("bench"):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):
             if not console.is_terminal:
                 console.print(path.name)
@@ -83,14 +82,12 @@ def train(
 
     Example: qcluster decision train --table table --out gate.npz
     """
-    from qcluster.files import reading
     from qcluster.learn.decision.score import balanced
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
 
-    with reading(table):
-        rows = read_all(table)
+    rows = read_all(table)
     gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs, missed=missed), balanced(rows, recorded))
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
@@ -113,8 +110,7 @@ def score(
     from qcluster.learn.decision.score import scores
     from qcluster.learn.decision.table import read_all
 
-    with reading(table):
-        cases = read_all(table)
+    cases = read_all(table)
     with reading(gate or "the gate that ships"):
         judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
     rows = scores(cases, judged, by)

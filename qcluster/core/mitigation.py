@@ -161,7 +161,9 @@ class Mitigation(Frozen):
         return f"Mitigation({self.method}, applied={self.applied}: {self.reason})"
 
 
-def left(raw: Distribution, method: str, reason: str, rates: Floats | None = None) -> Mitigation:
+def left(
+    raw: Distribution, method: str, reason: str, rates: Floats | None = None, confidence: float | None = None
+) -> Mitigation:
     """Give the counts as they came, and say why.
 
     Args:
@@ -169,6 +171,7 @@ def left(raw: Distribution, method: str, reason: str, rates: Floats | None = Non
         method: name of the method that leaves them.
         reason: why; "left as is: " is put before it.
         rates: ``(n_bits, 2)`` flip rates that the method knows.
+        confidence: probability that the answer which was looked for would have been the better one.
     """
     return Mitigation(
         distribution=raw,
@@ -176,7 +179,7 @@ def left(raw: Distribution, method: str, reason: str, rates: Floats | None = Non
         method=method,
         applied=False,
         share=0.0,
-        confidence=None,
+        confidence=confidence,
         reason=f"left as is: {reason}",
         centroids=np.zeros((0, raw.n_bits), dtype=bool),
         weights=np.zeros(0),

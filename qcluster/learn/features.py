@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.learn.label import answered
-
-Floats = NDArray[np.float64]
 
 TYPICAL_ERROR = {1: 0.0003, 2: 0.01}
 """Error of a gate on one or two qubits where the machine publishes none of its kind: round figures of superconducting

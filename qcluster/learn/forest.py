@@ -9,9 +9,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 
-Floats = NDArray[np.float64]
 Key = tuple[int, ...]
 
 MARGIN = 0.02

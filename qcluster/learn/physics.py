@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real
 from qcluster.learn.features import NAMES, TYPICAL_ERROR, TYPICAL_READOUT
-
-Floats = NDArray[np.float64]
 
 EULER = 0.5772
 """The largest of 2^m exponential variables is m ln 2 + this on the mean, in units of their mean."""

@@ -5,15 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.learn.features import CalibrationLike, ProfileLike, fault_flips, features, local_flips
 from qcluster.learn.table import RateTable, read_table
-
-Floats = NDArray[np.float64]
 
 HIGHEST = 0.49
 """Rates given to mitigation stay below one half."""

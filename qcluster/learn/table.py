@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate as effective_rate  # the label belongs to the table
 
 logger = logging.getLogger(__name__)
 
-Floats = NDArray[np.float64]
 Texts = NDArray[np.str_]
 
 FACTS = (

@@ -154,6 +154,12 @@ def test_a_new_method_costs_no_new_shots(tmp_path, monkeypatch):
     assert len(read_scores(tmp_path)) == 24
 
 
+def test_a_folder_without_shots_cannot_be_scored(tmp_path):
+    with pytest.raises(StorageError, match="must hold shots to score; found none"):
+        list(rescore(tmp_path, ("hammer",)))
+    assert not list(tmp_path.iterdir())  # and nothing is left in it
+
+
 def test_scoring_again_gives_the_same_scores(tmp_path):
     go(plan(), tmp_path)
     before = read_scores(tmp_path)

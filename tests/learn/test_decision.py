@@ -1,6 +1,7 @@
 """The training of the decision: cases from seeds, tables in parts, a gate that learns, and the commands."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from qcluster.cli.main import app
 from qcluster.core.decision.candidates import NAMES, RAW
 from qcluster.core.decision.gate import read_gate, shipped
+from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.score import answers, balanced, raw, scores
 from qcluster.learn.decision.table import build_part, joined, plan, read, read_all, tabulate, write
@@ -73,6 +75,79 @@ def test_a_table_survives_its_file(table, tmp_path):
     again = read(tmp_path / "part.npz")
     assert again.digest == table.digest
     assert len(joined([table, again])) == 2 * len(table)
+
+
+def damaged(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def foreign(path):
+    np.savez(path, a=np.arange(3))
+
+
+def single(path):
+    with path.open("wb") as stream:
+        np.save(stream, np.arange(3))
+
+
+def objects(path):
+    np.savez(path, names=np.array([None, 3], dtype=object))
+
+
+def older(path):
+    with np.load(path) as held:
+        np.savez(path, **{**held, "names": np.array(["raw", "another"])})
+
+
+def shorter(path):
+    with np.load(path) as held:
+        np.savez(path, **{**held, "kind": held["kind"][1:]})
+
+
+def flat(path):
+    with np.load(path) as held:
+        np.savez(path, **{**held, "features": held["features"][:, 0]})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: path.unlink(), "there is no file"),
+        (lambda path: path.write_bytes(b""), "damaged, or of another kind"),
+        (damaged, "damaged, or of another kind"),
+        (foreign, "damaged, or of another kind: KeyError"),
+        (single, "damaged, or of another kind"),
+        (objects, "damaged, or of another kind"),
+        (older, "other candidates than there are now"),
+        (shorter, "one row a case in every column"),
+        (flat, "one row a case in every column"),
+    ],
+)
+def test_what_is_no_part_of_a_table_is_named(table, tmp_path, spoil, words):
+    path = tmp_path / "part.npz"
+    write(table, path)
+    spoil(path)
+    with pytest.raises(StorageError, match=rf"part\.npz.*{words}|{words}.*part\.npz"):
+        read(path)
+
+
+def test_a_table_has_parts_of_one_kind_and_version(table, tmp_path):
+    with pytest.raises(StorageError, match=r"must hold parts of a table.*; found no \.npz"):
+        read_all(tmp_path)
+    with pytest.raises(ValueError, match="equally many features"):
+        joined([table, replace(table, features=table.features[:, :-1])])
+    with pytest.raises(ValueError, match="at least one case"):
+        tabulate([])
+
+
+@pytest.mark.parametrize("source", ["records", "runs"])
+@pytest.mark.parametrize("line", ["3", '{"counts": {"00": 1}, "ideal": {"0x": 1}, "faults": {}}', '{"counts": '])
+def test_a_line_that_is_no_record_is_named(tmp_path, source, line):
+    records = tmp_path / "mine.jsonl"
+    records.write_text("\n" + line)
+    with pytest.raises(StorageError, match=r"mine\.jsonl"):
+        build_part((source, records, 0, tmp_path / "part.npz"))
+    assert not (tmp_path / "part.npz").exists()
 
 
 def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):

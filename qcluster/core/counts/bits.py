@@ -109,11 +109,6 @@ def big_endian_to_words(packed: Bytes, n_bits: int) -> Words:
     return words
 
 
-def bits_to_big_endian(bits: Bits) -> Bytes:
-    """Pack bits into rows of bytes as Qiskit's ``BitArray`` lays them out: the inverse of `big_endian_to_words`."""
-    return np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little")[:, ::-1])
-
-
 def _from_little_bytes(packed: Bytes, n_bits: int) -> Bits:
     return np.unpackbits(packed, axis=1, count=n_bits, bitorder="little").view(np.bool_)
 

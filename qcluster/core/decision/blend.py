@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, Words, numbered, pack
+from qcluster.core.counts.bits import Words
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
-from qcluster.core.uncertainty.response import Observables, Strings, believed
+from qcluster.core.uncertainty.response import Observables, Strings, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,14 +19,24 @@ class Blend:
     hypothesis of the deconvolution for every draw, a hundredth of a second for 12 bits.
     """
 
+    words: Words
+    """``(m, n_words)`` packed strings that answers may hold."""
+    seen: Indices
+    """``(n_outcomes,)`` places of the observed strings among them."""
+    raw_part: float
+    """Part of the raw counts, smoothed where every string is a candidate."""
     mixture: Strings
     """The sparse mixture."""
-    parts: tuple[float, float, float]
-    """Of the mixture's strings, of all deconvolutions, and of the raw counts."""
-    lone: Bits
-    """``(l, n)`` single strings."""
-    lone_parts: Floats
+    centroids: Indices
+    """``(k,)`` places of its strings."""
+    mixture_part: float
+    """Part of the mixture."""
+    singles: Indices
+    """``(l,)`` places of single strings."""
+    single_parts: Floats
     """``(l,)`` their parts."""
+    dense_part: float
+    """Part of all deconvolutions together."""
     shares: Floats
     """``(n_hypotheses,)`` of the deconvolutions among themselves, sum 1."""
     rates: Floats
@@ -42,52 +52,34 @@ class Blend:
         raw = self.mixture.raw
         return 8 << raw.n_bits if self.places is None else 8 * raw.n_outcomes
 
-    @property
-    def words(self) -> Words:
-        """Packed strings ``(m, n_words)`` that answers may hold."""
-        return self._support()[0]
-
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
-        words, roots = self.roots(draws, levels)
-        return np.asarray(roots * roots @ observables(words))
+        roots = self.roots(draws, levels)
+        return np.asarray(roots * roots @ observables(self.words))
 
-    def roots(self, draws: Floats, levels: Floats) -> tuple[Words, Floats]:
-        """Give the answers to redrawn shots as packed strings ``(m, n_words)`` and unit vectors ``(n_draws, m)``."""
-        words, seen, strings, lone = self._support()
-        few, deep, kept = self.parts
+    def roots(self, draws: Floats, levels: Floats) -> Floats:
+        """Give the answers to redrawn shots as unit vectors of square roots over `words`, ``(n_draws, m)``."""
         raw = self.mixture.raw
-        counts, held = np.zeros((len(draws), len(words))), np.zeros(len(words))
-        counts[:, seen], held[seen] = draws, raw.weights
-        roots = kept * np.sqrt(counts / raw.shots)
-        if self.places is None and kept:
-            calmed = smooth(held) / np.sqrt(np.where(held > 0, held / raw.shots, 1.0))
-            roots = np.where(held > 0, roots * calmed, kept * calmed)
-        if few:
-            roots[:, strings] += few * np.sqrt(self.mixture.reweighted(draws))
-        for place, part in zip(lone, self.lone_parts, strict=True):
+        counts, observed = np.zeros((len(draws), len(self.words))), np.zeros(len(self.words))
+        counts[:, self.seen], observed[self.seen] = draws, raw.weights
+        roots = self.raw_part * np.sqrt(counts / raw.shots)
+        if self.places is None and self.raw_part:
+            smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
+            roots = np.where(observed > 0, roots * smoothed, self.raw_part * smoothed)
+        if self.mixture_part:
+            roots[:, self.centroids] += self.mixture_part * np.sqrt(self.mixture.reweighted(draws))
+        for place, part in zip(self.singles, self.single_parts, strict=True):
             roots[:, place] += part
-        if deep:
-            roots += deep * self._deconvolved(counts, draws, believed(self.shares, levels), seen)
-        return words, roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150)
+        if self.dense_part:
+            roots += self.dense_part * self._deconvolved(counts, draws, sampled_hypotheses(self.shares, levels))
+        return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150))
 
-    def _deconvolved(self, counts: Floats, draws: Floats, which: Indices, seen: Indices) -> Floats:
+    def _deconvolved(self, counts: Floats, draws: Floats, which: Indices) -> Floats:
         if self.places is None:
             return deconvolve(counts, self.rates[which], self.concentration[which]).roots
         roots, bits = np.zeros_like(counts), self.mixture.raw.bits
         for one in np.unique(which):
             mine = np.flatnonzero(which == one)
             found = redeconvolve(bits, draws[mine], self.places, self.rates[one], float(self.concentration[one]))
-            roots[np.ix_(mine, seen[self.places])] = found
+            roots[np.ix_(mine, self.seen[self.places])] = found
         return roots
-
-    def _support(self) -> tuple[Words, Indices, Indices, Indices]:
-        """Give packed strings that answers may hold; where the observed ones, the centroids and the single ones are."""
-        raw = self.mixture.raw
-        sets = raw.words, pack(self.mixture.centroids), pack(self.lone)
-        if self.places is None:
-            seen, strings, lone = (part[:, 0].astype(np.intp) for part in sets)
-            return np.arange(1 << raw.n_bits, dtype=np.uint64)[:, None], seen, strings, lone
-        words, place = numbered(np.vstack(sets))
-        seen, strings, lone = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
-        return words, seen, strings, lone

@@ -55,6 +55,12 @@ class Candidates:
 
     words: Words
     """``(m, n_words)`` the support: all strings up to `WIDEST` bits, else those observed and the candidates'."""
+    seen: Indices
+    """``(n_outcomes,)`` places of the observed strings in the support."""
+    centroids: Indices
+    """``(k,)`` places of the mixture's strings."""
+    singles: Indices
+    """``(2,)`` places of `string`, and of the most frequent string."""
     roots: Floats
     """``(c, m)`` unit vectors; zero where a candidate is absent."""
     present: NDArray[np.bool_]
@@ -105,8 +111,8 @@ def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettin
     roots, present = np.zeros((len(NAMES), len(words))), np.zeros(len(NAMES), dtype=bool)
     roots[RAW, seen] = np.sqrt(d.weights / d.shots)
     roots[MIXTURE, centroids] = np.sqrt(fit.weights)
-    roots[STRING, one] = 1.0
-    roots[HEAVIEST, seen[int(np.argmax(d.weights))]] = 1.0
+    singles = np.append(one, seen[int(np.argmax(d.weights))])
+    roots[[STRING, HEAVIEST], singles] = 1.0
     if full:
         vector = np.zeros(len(words))
         vector[seen] = d.weights
@@ -116,7 +122,9 @@ def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettin
         assert places is not None
         roots[slots[:, None], seen[places][None]] = posterior.roots
     present[[RAW, MIXTURE, STRING, HEAVIEST, *([SMOOTH] if full else []), *slots.tolist()]] = True
-    return Candidates(words, roots, present, fit, string, odds, posterior, slots, rates, places)
+    return Candidates(
+        words, seen, centroids, singles, roots, present, fit, string, odds, posterior, slots, rates, places
+    )
 
 
 def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> tuple[Posterior, Floats, Indices, None]:

@@ -19,7 +19,7 @@ from qcluster.core.decision.circuit_candidates import (
 )
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.sparse.read_off import columns
-from qcluster.core.uncertainty.response import Observables, Weighed, believed
+from qcluster.core.uncertainty.response import Observables, Weighed, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,19 +51,18 @@ class CircuitBlend:
 
     def _roots(self, draws: Floats, levels: Floats) -> Floats:
         found, weights, support = self.found, self.weights, self.found.support
-        blind = found.alone.response
+        alone = found.alone.blend
         roots = np.zeros((len(draws), len(support.words)))
-        kept = weights[RAW] + (weights[ALONE] if blind is None else 0.0)
+        kept = weights[RAW] + (weights[ALONE] if alone is None else 0.0)
         roots[:, support.places(self.raw.words)] = kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
-        if blind is not None and weights[ALONE]:
-            words, others = blind.roots(draws, levels)
-            roots[:, support.places(words)] += weights[ALONE] * others
+        if alone is not None and weights[ALONE]:
+            roots[:, support.places(alone.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(weigh(self.raw, found).reweighted(draws))
         deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
         if deep.sum() > 0:
             seen = self._numbered(draws)
-            which = believed(deep / deep.sum(), levels)
+            which = sampled_hypotheses(deep / deep.sum(), levels)
             kernels = found.found.kernels.take(which)
             start = 0.5 * (found.found.ideals[which] + seen)
             again = richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start)

@@ -134,7 +134,7 @@ def gather(d: Distribution, faults: FaultMasks) -> Candidates:
     support = _support(d, kernel, alone)
     roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
-    roots[ALONE, support.places(alone.distribution.words)] = np.sqrt(alone.distribution.probabilities)
+    roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
     slots = [SCALED + place for place in scales]
     roots[READOUT] = support.spread(found.ideals[-1])
     roots[slots] = support.spread(found.ideals[:-1])
@@ -177,7 +177,7 @@ def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
-    more = [] if alone.response is None else [alone.response.words]
+    more = [] if alone.blend is None else [alone.blend.words]
     words, place = numbered(np.vstack([d.words, *more]))
     seen = np.zeros(len(words))
     seen[place[: d.n_outcomes]] = d.weights

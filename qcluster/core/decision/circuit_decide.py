@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, unpack
+from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
@@ -23,16 +23,14 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, hopeless
-from qcluster.core.decision.features import told
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, name_heaviest, screened_out
+from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.sparse.under_kernel import noise_ratio
 
-_FAINT = 1e-9
-"""Probability of a string below which it is left out of the answer."""
-_NEARLY_ALL = 0.97
-"""Predicted raw fidelity from which a little noise more is a large multiple."""
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 _VOICE = 0.5
@@ -43,32 +41,6 @@ _HARDLY_ANY = 0.01
 refute the calibration."""
 
 
-@dataclass(frozen=True, eq=False)
-class DecidedCircuit:
-    """The answer to counts of a known circuit."""
-
-    distribution: Distribution
-    """With as many shots as the counts; the counts themselves where nothing was applied."""
-    applied: bool
-    """False: the counts as they came."""
-    kind: str
-    """``"sparse"`` where few strings have most of the weight, ``"dense"``, or ``"none"``."""
-    share: float
-    """How much of the answer is mitigated, 0 to 1."""
-    confidence: float | None
-    """Probability that the answer is nearer to the ideal than the counts are; None where nothing was weighed."""
-    reason: str
-    """One sentence."""
-    centroids: Bits
-    """``(k, n)`` the strings of a sparse answer."""
-    weights: Floats
-    """``(k,)`` their shares."""
-    rates: Floats
-    """``(n, 2)`` P(read 1|0) and P(read 0|1) of each bit by itself, as used, or as calibrated."""
-    response: CircuitBlend | None
-    """How the answer moves with the counts; None where it is the counts."""
-
-
 def decide_circuit(
     d: Distribution,
     faults: FaultMasks,
@@ -77,7 +49,7 @@ def decide_circuit(
     expect: str | None = None,
     gate: Gate | None = None,
     most_noise: float = np.inf,
-) -> DecidedCircuit:
+) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
     Up to 16 bits every string may be part of the answer; of wider registers those that were observed.
@@ -110,43 +82,42 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    if guard and (why := hopeless(d)) is not None:
-        return _left(d, Kernel.of(faults, WIDEST), faults, None, f"left as is: {why}")
+    if guard and (why := screened_out(d)) is not None:
+        return left(d, "circuit", why, flip_rates(Kernel.of(faults, WIDEST), faults))
     found = gather(d, faults)
+    calibrated = flip_rates(found.kernel, faults)
     if most_noise < np.inf and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
     if guard:
-        said = np.concatenate([told(expect), features(d, faults, found)])
-        weights, confidence = (gate or shipped(NAMES))(said, found.present, found.gram)
+        described = np.concatenate([expectation(expect), features(d, faults, found)])
+        weights, confidence = (gate or shipped(NAMES))(described, found.present, found.gram)
         if most_noise < np.inf:
             weights = _trusting(weights)
         # What counts alone leave as it is, is the counts.
-        share = float(1 - weights[RAW] - (0.0 if found.alone.applied else weights[ALONE]))
+        alone = found.alone.answer.applied
+        share = float(1 - weights[RAW] - (0.0 if alone else weights[ALONE]))
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
-        mute = credible and _whole(faults) < _HARDLY_ANY and not found.alone.applied
-        if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or mute:
+        drowned = credible and _whole(faults) < _HARDLY_ANY and not alone
+        if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
             why = _why(faults, "what the circuit's faults explain is as likely the ideal")
-            return _left(d, found.kernel, faults, confidence, why)
+            return left(d, "circuit", why, calibrated, confidence)
     else:
         weights, confidence, share = np.eye(len(NAMES))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
-    probabilities = root * root / float(root @ root)
-    if float(np.sqrt(probabilities) @ found.roots[RAW]) ** 2 > _SAME:
-        return _left(d, found.kernel, faults, confidence, _why(faults, "undoing the circuit's faults changes nothing"))
-    held = np.flatnonzero(probabilities > _FAINT)
-    answer = Distribution.from_words(
-        found.support.words[held], probabilities[held] * (d.shots / float(probabilities[held].sum())), d.n_bits
-    )
+    if float(root @ found.roots[RAW]) ** 2 > _SAME * float(root @ root):
+        return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = SCALES[int(np.argmax(weights[SCALED:]))]
-    return DecidedCircuit(
-        distribution=answer,
+    reason = name_heaviest(weights, SCALED, lambda place: _sentence(found, weights, place))
+    return Mitigation(
+        distribution=blended(d, found.support.words, root),
+        raw=d,
+        method="circuit",
         applied=True,
-        kind="sparse" if sparse else "dense",
         share=share,
         confidence=confidence,
-        reason=_reason(d, found, weights),
+        reason=f"{reason}; {_agreement(found)}",
         centroids=unpack(found.support.words[chosen], d.n_bits),
         weights=found.few.weights if sparse else np.zeros(0),
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
@@ -162,13 +133,12 @@ def _trusting(weights: Floats) -> Floats:
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:
-    """Tell whether the few strings need more noise than there can be: the ratio of the logarithms of the raw fidelities
-    that the counts show and that the kernel predicts."""
+    """Tell whether the few strings need more than `most` times the noise of the calibration."""
     pure = np.zeros(found.kernel.size)
     np.add.at(pure, found.few.strings, found.few.weights)
     noisy = np.maximum(found.kernel.forward(pure), 0.0)
     predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, found.counts))
-    return bool(np.log(max(shown, 1e-300)) < most * np.log(min(predicted, _NEARLY_ALL)))
+    return noise_ratio(shown, predicted) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
@@ -188,41 +158,25 @@ def _why(faults: FaultMasks, reason: str) -> str:
     """Say why counts are left: that next to no shot is without a fault goes before all."""
     whole = _whole(faults)
     if whole >= _HARDLY_ANY:
-        return f"left as is: {reason}"
+        return reason
     return (
-        f"left as is: by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say "
+        f"by the calibration {whole:.1%} of the shots come through without a fault, so that the counts say "
         "next to nothing about the circuit"
     )
 
 
-def _left(d: Distribution, kernel: Kernel, faults: FaultMasks, confidence: float | None, reason: str) -> DecidedCircuit:
-    none = np.zeros((0, d.n_bits), dtype=bool), np.zeros(0)
-    return DecidedCircuit(d, False, "none", 0.0, confidence, reason, *none, flip_rates(kernel, faults), None)
-
-
-def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
-    """Name the one or two candidates of most weight, with their numbers."""
-    voices = weights.copy()
-    voices[SCALED], voices[SCALED + 1 :] = weights[SCALED:].sum(), 0.0  # multiples of the noise speak with one voice
-    first, second = np.argsort(-voices, kind="stable")[:2].tolist()
-    said = _sentence(d, found, weights, first)
-    if voices[second] > 0.25:
-        said += f", with {voices[second]:.0%} of {_sentence(d, found, weights, second)}"
-    return f"{said}; {_agreement(found)}"
-
-
-def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
-    if voice == RAW:
+def _sentence(found: Candidates, weights: Floats, place: int) -> str:
+    if place == RAW:
         return "the counts as they came"
-    if voice == STRINGS:
+    if place == STRINGS:
         few, many = found.few, len(found.few.weights)
         return (
             f"{many} string{'s' if many > 1 else ''} seen through the circuit's faults explain"
             f"{'' if many > 1 else 's'} {1 - few.uniform:.0%} of the shots"
         )
-    if voice == ALONE:
-        return f"what the counts say alone ({found.alone.reason})"
-    if voice == READOUT:
+    if place == ALONE:
+        return f"what the counts say alone ({found.alone.answer.reason})"
+    if place == READOUT:
         return "Richardson-Lucy deconvolution of the readout errors"
     deep = weights[SCALED:]
     scale = float(np.exp(deep @ np.log(SCALES) / deep.sum()))

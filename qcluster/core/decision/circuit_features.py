@@ -6,10 +6,12 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
+from qcluster.core.decision.features import bounded
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.read_off import Few
 from qcluster.core.stats.goodness import collisions, deviance, shot_noise
+from qcluster.core.stats.special import entropy
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _FAINT = 1e-4
@@ -45,8 +47,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         np.log(shots),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        _entropy(p) / uniform,
-        _entropy(p),
+        entropy(p) / uniform,
+        entropy(p),
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         *top,
         faults.expected_faults,
@@ -61,7 +63,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     shown = found.roots[kept] @ found.roots[0]
     fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
     predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
-    broad = np.exp([_entropy(ideal) for ideal in deep.ideals])
+    broad = np.exp([entropy(ideal) for ideal in deep.ideals])
     scales = [
         *np.arcsinh(deep.surprise / 3)[every],
         *np.log(np.maximum(excess, 0) + _FAINT)[every],
@@ -71,10 +73,9 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         *np.log(broad)[nearest],
         *deep.ideals.max(axis=1)[every],
     ]
-    said = _few(found.few, found, shots, uniform)
-    alone = found.alone
-    fit = alone.fit
-    blind = [
+    strings = _few(found.few, found, shots, uniform)
+    alone, fit = found.alone.answer, found.alone.fit
+    by_counts = [
         float(alone.applied),
         alone.share,
         0.5 if alone.confidence is None else alone.confidence,
@@ -86,12 +87,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
     overlaps = found.gram[_UPPER] ** 2
-    numbers = np.concatenate([general, scales, said, blind, overlaps])
-    return np.asarray(np.clip(np.nan_to_num(numbers, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
-
-
-def _entropy(p: Floats) -> float:
-    return -float(p @ np.log(np.maximum(p, 1e-300)))
+    return bounded(np.concatenate([general, scales, strings, by_counts, overlaps]))
 
 
 def _flips(faults: FaultMasks, kernel: Kernel) -> float:
@@ -119,7 +115,7 @@ def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[floa
     rates = np.log((kernel.rates + 1e-5) / (found.kernel.rates + 1e-5))
     return [
         np.log(len(few.weights)),
-        _entropy(few.weights) / uniform,
+        entropy(few.weights) / uniform,
         few.uniform,
         np.log(few.scale),
         np.arcsinh(beyond / (2 * float(spread)) / 3),

@@ -1,32 +1,31 @@
 """The decision: the answer that the gate makes of the candidates, or the counts as they came, and why."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.counts.bits import weight_of_ones
+from qcluster.core.arrays import Floats
+from qcluster.core.counts.bits import Words, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import (
     DENSE,
     HEAVIEST,
     MIXTURE,
-    NAMES,
     RAW,
     SMOOTH,
     STRING,
     Candidates,
     gather,
 )
-from qcluster.core.decision.features import features, told
+from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import beyond_uniform
 from qcluster.core.stats.special import perplexity
 from qcluster.core.uncertainty.response import Strings
-
-Floats = NDArray[np.float64]
 
 _STRUCTURE = 4.0
 """Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
@@ -39,28 +38,22 @@ LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
+_NAMED = 0.25
+"""Weight from which the second candidate is named in the reason."""
 _FAINT = 1e-9
 """Probability of a string below which it is left out of the answer."""
 
 
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """The answer to counts."""
+    """The answer to counts, and the mixture that is part of it."""
 
-    distribution: Distribution
-    """With as many shots as the counts; the counts themselves where nothing was applied."""
-    applied: bool
-    """False: the counts as they came."""
-    share: float
-    """How much of the answer is mitigated, 0 to 1."""
-    confidence: float | None
-    """Probability that the answer is nearer to the ideal than the counts are; None where nothing was weighed."""
-    reason: str
-    """One sentence."""
+    answer: Mitigation
+    """The answer, or the counts as they came."""
     fit: MixtureFit | None
     """The sparse mixture; None where none was looked for."""
-    response: Blend | None
-    """How the answer moves with the counts; None where it is the counts."""
+    blend: Blend | None
+    """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
 
 
 def decide(
@@ -81,29 +74,47 @@ def decide(
 
     Example:
         >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
-        >>> found.applied, sorted(found.distribution.top(2))
+        >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    if (why := hopeless(d)) is not None:
-        return Decided(d, False, 0.0, None, f"{why}: left as is", None, None)
+    if (why := screened_out(d)) is not None:
+        return Decided(left(d, "mixture", why, known), None, None)
     found = gather(d, known, settings)
-    said = np.concatenate([told(expect), features(d, found, known)])
-    weights, confidence = (gate or shipped())(said, found.present, found.gram)
+    described = np.concatenate([expectation(expect), features(d, found, known)])
+    weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
+    fit = found.fit
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
-        reason = "left as is: what looks like noise is as likely the ideal"
-        return Decided(d, False, 0.0, confidence, reason, found.fit, None)
-    root = weights @ found.roots
-    probabilities = root * root
-    held = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
-    answer = Distribution.from_words(
-        found.words[held], probabilities[held] * (d.shots / probabilities[held].sum()), d.n_bits
+        why = "what looks like noise is as likely the ideal"
+        kept = left(d, "mixture", why, fit.rates, confidence)
+        return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
+    blend = _blend(d, found, weights)
+    answer = Mitigation(
+        distribution=blended(d, found.words, weights @ found.roots),
+        raw=d,
+        method="mixture",
+        applied=True,
+        share=share,
+        confidence=confidence,
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place)),
+        centroids=fit.centroids,
+        weights=fit.weights,
+        rates=fit.rates,
+        response=blend,
     )
-    return Decided(answer, True, share, confidence, _reason(d, found, weights), found.fit, _blend(d, found, weights))
+    return Decided(answer, fit, blend)
 
 
-def hopeless(d: Distribution) -> str | None:
-    """Tell why nothing is worth looking for, if so."""
+def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
+    """Square a sum of roots, ``(m,)`` over packed strings ``(m, n_words)``, into a distribution of as many shots."""
+    probabilities = root * root
+    kept = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
+    shots = probabilities[kept] * (d.shots / probabilities[kept].sum())
+    return Distribution.from_words(words[kept], shots, d.n_bits)
+
+
+def screened_out(d: Distribution) -> str | None:
+    """Give the reason why counts are left before any candidate is looked for; None where they are not."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate"
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
@@ -116,30 +127,31 @@ def hopeless(d: Distribution) -> str | None:
 
 
 def _blend(d: Distribution, found: Candidates, weights: Floats) -> Blend:
-    fit, deep = found.fit, weights[found.slots]
-    lone = np.stack([found.string, d.bits[int(np.argmax(d.weights))]])
+    fit, dense = found.fit, weights[found.slots]
     return Blend(
+        words=found.words,
+        seen=found.seen,
+        raw_part=float(weights[RAW] + weights[SMOOTH]),
         mixture=Strings(d, fit.centroids, fit.weights, fit.background, fit.rates),
-        parts=(float(weights[MIXTURE]), float(deep.sum()), float(weights[RAW] + weights[SMOOTH])),
-        lone=lone,
-        lone_parts=weights[[STRING, HEAVIEST]],
-        shares=deep / deep.sum() if deep.sum() > 0 else deep,
+        centroids=found.centroids,
+        mixture_part=float(weights[MIXTURE]),
+        singles=found.singles,
+        single_parts=weights[[STRING, HEAVIEST]],
+        dense_part=float(dense.sum()),
+        shares=dense / dense.sum() if dense.sum() > 0 else dense,
         rates=found.rates,
         concentration=found.posterior.concentration,
         places=found.places,
     )
 
 
-def _reason(d: Distribution, found: Candidates, weights: Floats) -> str:
-    """Name the one or two candidates of most weight, with their numbers."""
-    dense = np.zeros(len(NAMES))
-    dense[DENSE] = float(weights[DENSE:].sum())  # deconvolutions speak with one voice, that of the heaviest
-    voices = np.where(np.arange(len(NAMES)) < DENSE, weights, dense)
-    first, second = np.argsort(-voices, kind="stable")[:2].tolist()
-    said = _sentence(d, found, weights, first)
-    if voices[second] > 0.25:
-        said += f", with {voices[second]:.0%} of {_sentence(d, found, weights, second)}"
-    return said
+def name_heaviest(weights: Floats, first_dense: int, sentence: Callable[[int], str]) -> str:
+    """Name the one or two candidates of most weight; deconvolutions, the last ones, count as one, their first."""
+    parts = weights.copy()
+    parts[first_dense], parts[first_dense + 1 :] = weights[first_dense:].sum(), 0.0
+    first, second = np.argsort(-parts, kind="stable")[:2].tolist()
+    beside = f", with {parts[second]:.0%} of {sentence(second)}" if parts[second] > _NAMED else ""
+    return sentence(first) + beside
 
 
 def in_words(fit: MixtureFit) -> str:
@@ -152,20 +164,19 @@ def in_words(fit: MixtureFit) -> str:
     )
 
 
-def _sentence(d: Distribution, found: Candidates, weights: Floats, voice: int) -> str:
+def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
     fit = found.fit
-    if voice == RAW:
+    if place == RAW:
         return "the counts as they came"
-    if voice == SMOOTH:
+    if place == SMOOTH:
         return "the counts, their sampling noise smoothed"
-    if voice == MIXTURE:
+    if place == MIXTURE:
         return in_words(fit)
-    if voice in (STRING, HEAVIEST):
-        string = found.string if voice == STRING else d.bits[int(np.argmax(d.weights))]
+    if place in (STRING, HEAVIEST):
+        string = found.string if place == STRING else d.bits[int(np.argmax(d.weights))]
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
-    deep = weights[found.slots]
-    undone = float(deep @ found.posterior.flips / deep.sum())
-    lost = float(deep @ found.posterior.background / deep.sum())
-    return f"deconvolution of {undone:.1%} flips per bit, {lost:.0%} of the shots uniform"
+    dense = weights[found.slots] / weights[found.slots].sum()
+    undone, uniform = float(dense @ found.posterior.flips), float(dense @ found.posterior.background)
+    return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

@@ -9,6 +9,7 @@ from qcluster.core.decision.candidates import NAMES, Candidates
 from qcluster.core.methods.registry import EXPECT
 from qcluster.core.sparse.product import beyond_product, product_evidence
 from qcluster.core.stats.goodness import beyond_uniform, collisions
+from qcluster.core.stats.special import entropy
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
@@ -23,7 +24,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         known: ``(n, 2)`` flip rates known beforehand, or None.
 
     Returns:
-        ``(f,)``, every entry within about [-20, 20], without what the user expects (`told`). In the order of the code:
+        ``(f,)``, every entry within [-20, 20], without what the user expects (`expectation`). In the order of the code:
         size of the register and of the data; concentration of the counts; the product of biased bits and the single
         string; the sparse mixture; the deconvolutions' evidence (a shot), background and number of strings; what is
         known; squared overlaps of all pairs of candidates.
@@ -31,7 +32,6 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
     n, shots, fit = d.n_bits, d.shots, found.fit
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    entropy = -float(p @ np.log(np.maximum(p, 1e-300)))
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
     product = product_evidence(d.bits, d.weights)
@@ -47,8 +47,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         np.log(d.n_outcomes),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        entropy / uniform,
-        entropy,
+        entropy(p) / uniform,
+        entropy(p),
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         np.arcsinh(beyond_uniform(d.bits, d.weights)),
         np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
@@ -72,7 +72,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         float(fit.simple),
         float(fit.ring),
         np.log(len(fit.weights)),
-        -float(fit.weights @ np.log(np.maximum(fit.weights, 1e-300))),
+        entropy(fit.weights),
         np.log(fit.perplexity) / uniform,
         float(known is not None),
         float(np.mean(known)) * 10 if known is not None else 0.0,
@@ -86,14 +86,19 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
     strings[place] = np.log(post.strings()) / uniform
     overlaps = found.gram[_UPPER] ** 2
     every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
-    return np.asarray(np.clip(np.nan_to_num(every, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
+    return bounded(every)
 
 
-def told(expect: str | None) -> Floats:
+def bounded(features: Floats) -> Floats:
+    """Keep features within [-20, 20], and 0 where they are no numbers."""
+    return np.asarray(np.clip(np.nan_to_num(features, nan=0.0, posinf=20.0, neginf=-20.0), -20, 20))
+
+
+def expectation(expect: str | None) -> Floats:
     """Give what the user expects as two numbers, to be put before the features: few strings, many strings.
 
     Example:
-        >>> told("sparse").tolist(), told(None).tolist()
+        >>> expectation("sparse").tolist(), expectation(None).tolist()
         ([1.0, 0.0], [0.0, 0.0])
     """
     return np.array([float(expect == word) for word in EXPECT])

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Singles
 from qcluster.core.decision.candidates import NAMES as COUNTS
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.stats.special import softmax
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 _LAYERS = ("w1", "b1", "w2", "b2", "w3", "b3")
 _FAR = 6.0

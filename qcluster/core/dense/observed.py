@@ -15,12 +15,16 @@ from qcluster.core.counts.bits import Bits
 from qcluster.core.dense.bitflips import Ascent, Posterior
 from qcluster.core.noise.bitflips import ObservedFlips
 
+_MOST = 256
+"""Candidates: the most frequent strings."""
+_STEPS_AGAIN = 24
+"""Evaluations of the channel for a resample."""
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
 
 
 def deconvolve_observed(
-    bits: Bits, weights: Floats, rates: Floats, strings: Floats, *, most: int = 256, steps: int = 40
+    bits: Bits, weights: Floats, rates: Floats, strings: Floats, *, steps: int = 40
 ) -> tuple[Posterior, NDArray[np.intp]]:
     """Find the posterior of the ideal over the most frequent strings, for every pair of flip rates and sparsity.
 
@@ -29,7 +33,6 @@ def deconvolve_observed(
         weights: ``(n_outcomes,)``, in effective shots.
         rates: ``(n_rates, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
         strings: ``(n_each,)``, Dirichlet mass of the whole ideal: about the number of strings that matter.
-        most: candidates.
         steps: as in `deconvolve`.
 
     Returns:
@@ -45,11 +48,11 @@ def deconvolve_observed(
         >>> places.tolist(), (found.roots**2).round(1).tolist()
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
-    most = max(16, min(most, _PAIRS // len(bits)))
+    most = max(16, min(_MOST, _PAIRS // len(bits)))
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
     noise = ObservedFlips(bits, bits[places], rates, len(strings))
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(weights, bits, noise, concentration, biased=True)
+    state = Ascent(weights, bits, noise, concentration)
     state.run(steps)
     found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
     cost = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # nats: the counts picked them from all 2^n
@@ -57,9 +60,7 @@ def deconvolve_observed(
     return found, places
 
 
-def redeconvolve(
-    bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, concentration: float, steps: int = 24
-) -> Floats:
+def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, concentration: float) -> Floats:
     """Deconvolve many resamples of the same strings under one hypothesis.
 
     Args:
@@ -68,13 +69,12 @@ def redeconvolve(
         places: ``(n_candidates,)`` rows of `bits` among which the ideal is sought.
         rates: ``(n_bits, 2)``.
         concentration: Dirichlet parameter of each candidate.
-        steps: as in `deconvolve`.
 
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
     noise = ObservedFlips(bits, bits[places], rates[None], len(weights))
     prior = np.full(len(weights), concentration)
-    state = Ascent(weights, bits, noise, prior, biased=True)
-    state.run(steps)
+    state = Ascent(weights, bits, noise, prior)
+    state.run(_STEPS_AGAIN)
     return state.posterior(np.full(len(weights), rates.mean()), prior).roots

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
-from qcluster.core.uncertainty.response import Observables, believed
+from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _TINY = 1e-300
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
 """Dirichlet mass of every string: 1 is a random state's (Porter-Thomas), less is sharper."""
+_ROUNDS = 40
+"""Of coordinate ascent."""
 _TEMPERATURE = 5.0
 """By which the log evidence is divided."""
 _DENSER = np.array([3, 4, 4, 4, 4, 5])
-"""For each concentration the one thirty times as large, at most a random state's: it gets half of the belief."""
+"""For each concentration the one thirty times as large, at most a random state's: it gets half of the posterior."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,31 +34,30 @@ class Variational:
     ideal: Floats
     """``(2^m,)`` the estimate, sum 1: the square of the posterior mean of the roots, which maximises the expected
     Hellinger fidelity."""
-    belief: Floats
+    posterior: Floats
     """``(6,)`` probability of each concentration."""
 
 
-def variational(kernel: Kernel, counts: Floats, steps: int = 40) -> Variational:
+def variational(kernel: Kernel, counts: Floats) -> Variational:
     """Deconvolve counts by variational Bayes.
 
     Args:
         kernel: what makes noisy distributions.
         counts: ``(2^m,)`` shots.
-        steps: rounds.
 
     Returns:
         Variational. Cost: 24 Walsh transforms a round: 0.15 s for 12 bits, 5 s for 16.
     """
-    roots, evidence = posterior(kernel, counts, _CONCENTRATIONS, steps)
-    believed_at = softmax(evidence / _TEMPERATURE)
-    belief = 0.5 * (believed_at + np.bincount(_DENSER, believed_at, len(believed_at)))
-    mean = belief @ roots
-    return Variational(mean * mean / float(mean @ mean), belief)
+    roots, evidence = posterior(kernel, counts, _CONCENTRATIONS)
+    tempered = softmax(evidence / _TEMPERATURE)
+    hedged = 0.5 * (tempered + np.bincount(_DENSER, tempered, len(tempered)))
+    mean = hedged @ roots
+    return Variational(mean * mean / float(mean @ mean), hedged)
 
 
 @dataclass(frozen=True, eq=False)
 class Redrawn:
-    """How the answer moves when the shots are drawn anew: every resample under one concentration, drawn by belief."""
+    """How the answer moves when the shots are drawn anew: each under a concentration of the posterior."""
 
     kernel: Kernel
     """What is undone; held."""
@@ -64,8 +65,6 @@ class Redrawn:
     """``(n_outcomes,)`` numbers of the observed strings, which are exact."""
     found: Variational
     """What was found."""
-    steps: int = 40
-    """Rounds."""
 
     @property
     def width(self) -> int:
@@ -76,14 +75,14 @@ class Redrawn:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        prior = _CONCENTRATIONS[believed(self.found.belief, levels)]
-        roots, _ = posterior(self.kernel, seen, prior, self.steps)
+        prior = _CONCENTRATIONS[sampled_hypotheses(self.found.posterior, levels)]
+        roots, _ = posterior(self.kernel, seen, prior)
         answers = roots * roots
         values = observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None])
         return np.asarray(answers @ values / answers.sum(axis=1, keepdims=True))
 
 
-def posterior(kernel: Kernel, counts: Floats, prior: Floats, steps: int) -> tuple[Floats, Floats]:
+def posterior(kernel: Kernel, counts: Floats, prior: Floats) -> tuple[Floats, Floats]:
     """Find the posterior of the ideal distribution by coordinate ascent of the variational bound.
 
     Every count is shared out to the strings that may have sent it: ``a <- prior + e . K^T(counts / K e)``, e the
@@ -93,7 +92,6 @@ def posterior(kernel: Kernel, counts: Floats, prior: Floats, steps: int) -> tupl
         kernel: what makes noisy distributions.
         counts: (2^m,) shots, or (n_priors, 2^m), for each prior its own.
         prior: (n_priors, 1) Dirichlet mass of every string.
-        steps: rounds.
 
     Returns:
         roots: (n_priors, 2^m) posterior mean of the square root of the ideal.
@@ -101,7 +99,7 @@ def posterior(kernel: Kernel, counts: Floats, prior: Floats, steps: int) -> tupl
     """
     strings, shots = counts.shape[-1], counts.sum(axis=-1, keepdims=True)
     shape = prior + 0.5 * (shots / strings + kernel.adjoint(counts))
-    for _ in range(steps):
+    for _ in range(_ROUNDS):
         sent = exp_digamma(shape) / exp_digamma(shape.sum(axis=1, keepdims=True))
         shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), _TINY))
         shape = prior + sent * np.maximum(shares, 0.0)
@@ -118,7 +116,7 @@ def _blur(kernel: Kernel, shape: Floats, prior: Floats) -> Floats:
     Were it known which string sent each shot, string i would have the precision ``a_i``. Its shots are seen through the
     kernel, and a Walsh component k is known E^(k)^2 times less well: the volume of the posterior is larger by
     ``sqrt(a_i / (prior + (a_i - prior) E^(k)^2))`` for each string, on the mean over k. Without this, weak noise would
-    be believed in too easily, the more so the more strings there are.
+    look too probable, the more so the more strings there are.
     """
     known = np.quantile(kernel.spectrum**2, (np.arange(32) + 0.5) / 32)
     shots = (shape - prior) / prior

@@ -24,7 +24,7 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.settings import within
-from qcluster.core.sparse.under_kernel import Observed, reweight
+from qcluster.core.sparse.under_kernel import Observed, noise_ratio, reweight
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
 from qcluster.core.uncertainty.response import Weighed
@@ -227,26 +227,26 @@ def _few(
     order = _heaviest(found.ideal, seen, settings.most + 1)
     heights = found.ideal[seen.rows[order]]
     most = int(min(settings.most, max(4.0, 2.0**seen.n_bits / 4), len(order)))
-    few, again = None, _Again.of(found.kernel, shots, noise, settings)
-    unlike = found.deviance > again.usual(found.ideal, found.cells, settings, refit=True)
+    few, bootstrap = None, _Bootstrap.of(found.kernel, shots, noise, settings)
+    unlike = found.deviance > bootstrap.usual(found.ideal, found.cells, settings, refit=True)
     if not unlike:
         few = _shortest(found.kernel, seen, order[:most], heights[:most])
         ideal = few.ideal(seen, found.kernel.size)
         beyond, cells = _judged(found.kernel, ideal, histogram)
-        few = few if beyond <= again.usual(ideal, cells, settings, refit=False) else None
+        few = few if beyond <= bootstrap.usual(ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     stepped = k > 0 and (unlike or tail or (few is None and not found.kernel.index.exact))
     if stepped:
         few = _fit(found.kernel, seen, order[:k], heights[:k])
-    if few is not None and np.log(few.raw) < settings.inflation * np.log(min(noise.survival, 0.97)):
+    if few is not None and noise_ratio(few.raw, noise.survival) > settings.inflation:
         few = None
     return few, not (unlike or (stepped and few is not None))
 
 
 @dataclass(frozen=True, eq=False)
-class _Again:
-    """Reference and counts drawn again: the parametric bootstrap that tells what deviance shot noise makes."""
+class _Bootstrap:
+    """Reference and counts drawn again (parametric bootstrap): what deviance shot noise makes."""
 
     kernel: Kernel
     """The measured one, at the scale in use."""
@@ -258,7 +258,7 @@ class _Again:
     """Of the draws."""
 
     @classmethod
-    def of(cls, kernel: Kernel, shots: float, noise: MeasuredNoise, settings: MeasuredSettings) -> _Again:
+    def of(cls, kernel: Kernel, shots: float, noise: MeasuredNoise, settings: MeasuredSettings) -> _Bootstrap:
         """Draw references."""
         rng = np.random.default_rng(settings.seed)
         error = np.maximum(walsh(kernel.spectrum), 0.0)
@@ -304,12 +304,12 @@ def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights:
         if length < shortest:
             best, shortest = (k, weights), length
     assert best is not None
-    return _made(seen, order[: best[0]], columns[:, : best[0]], best[1])
+    return _by_weight(seen, order[: best[0]], columns[:, : best[0]], best[1])
 
 
 def _fit(kernel: Kernel, seen: Observed, rows: NDArray[np.int64], heights: Floats) -> _Few:
     columns = seen.columns(kernel, rows)
-    return _made(seen, rows, columns, _weigh(columns, seen, kernel.size, heights, None)[0])
+    return _by_weight(seen, rows, columns, _weigh(columns, seen, kernel.size, heights, None)[0])
 
 
 def _weigh(columns: Floats, seen: Observed, size: int, heights: Floats, uniform: float | None) -> tuple[Floats, float]:
@@ -323,7 +323,7 @@ def _weigh(columns: Floats, seen: Observed, size: int, heights: Floats, uniform:
     return np.r_[share, (1 - share) * shares], likelihood
 
 
-def _made(seen: Observed, rows: NDArray[np.int64], columns: Floats, weights: Floats) -> _Few:
+def _by_weight(seen: Observed, rows: NDArray[np.int64], columns: Floats, weights: Floats) -> _Few:
     shares = weights[1:] / weights[1:].sum()
     order = np.argsort(-shares, kind="stable")
     rows, shares = rows[order], shares[order]
@@ -331,7 +331,8 @@ def _made(seen: Observed, rows: NDArray[np.int64], columns: Floats, weights: Flo
     return _Few(rows, shares, float(weights[0]), columns[:, order], raw)
 
 
-def _said(noise: MeasuredNoise, found: _Explained) -> str:
+def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
+    """Write what the end of every reason says of the reference."""
     words = [f"the reference kept {noise.survival:.0%} of its shots"]
     if found.scale != 1:
         words.append(
@@ -341,7 +342,7 @@ def _said(noise: MeasuredNoise, found: _Explained) -> str:
 
 
 def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained, why: str) -> Mitigation:
-    return left(counts, "measured", f"{why}; {_said(noise, found)}", noise.rates)
+    return left(counts, "measured", f"{why}; {_remarks(noise, found)}", noise.rates)
 
 
 def _sparse(counts: Distribution, noise: MeasuredNoise, found: _Explained, few: _Few) -> Mitigation:
@@ -357,7 +358,7 @@ def _sparse(counts: Distribution, noise: MeasuredNoise, found: _Explained, few: 
         share=1.0,
         confidence=None,
         reason=f"{k} string{'s' if k > 1 else ''} seen through the measured noise explain{'' if k > 1 else 's'} the "
-        f"counts; {_said(noise, found)}",
+        f"counts; {_remarks(noise, found)}",
         centroids=centroids,
         weights=few.weights,
         rates=noise.rates,
@@ -378,7 +379,7 @@ def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _E
         applied=True,
         share=1.0,
         confidence=None,
-        reason=f"deconvolution under the measured noise; {_said(noise, found)}",
+        reason=f"deconvolution under the measured noise; {_remarks(noise, found)}",
         centroids=np.zeros((0, counts.n_bits), dtype=bool),
         weights=np.zeros(0),
         rates=noise.rates,

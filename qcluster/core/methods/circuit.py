@@ -19,20 +19,7 @@ def mitigate(
     most_noise: float = inf,
 ) -> Mitigation:
     """Decide between answers under the circuit's faults; see `Method.function`, and `decide_circuit` for the rest."""
-    found = decide_circuit(raw, faults, guard=guard, expect=expect, most_noise=most_noise)
-    return Mitigation(
-        distribution=found.distribution,
-        raw=raw,
-        method="circuit",
-        applied=found.applied,
-        share=found.share,
-        confidence=found.confidence,
-        reason=found.reason,
-        centroids=found.centroids,
-        weights=found.weights,
-        rates=found.rates,
-        response=found.response,
-    )
+    return decide_circuit(raw, faults, guard=guard, expect=expect, most_noise=most_noise)
 
 
 register(

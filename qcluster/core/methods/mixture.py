@@ -1,10 +1,12 @@
 """The default method for counts: few strings under learned flips, or deconvolution, weighed by a trained decision."""
 
+from dataclasses import replace
+
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import decide, in_words
 from qcluster.core.methods.registry import Method, register
-from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
 from qcluster.core.uncertainty.response import Strings
 
@@ -19,22 +21,9 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = decide(raw, rates, expect, settings)
-    if found.fit is None:
-        return left(raw, "mixture", found.reason.removesuffix(": left as is"), rates)
-    few = found.response is not None and found.response.parts[0] > _HEARD
-    return Mitigation(
-        distribution=found.distribution,
-        raw=raw,
-        method="mixture",
-        applied=found.applied,
-        share=found.share,
-        confidence=found.confidence,
-        reason=found.reason + (_unconverged(found.fit) if few else ""),
-        centroids=found.fit.centroids,
-        weights=found.fit.weights,
-        rates=found.fit.rates,
-        response=found.response,
-    )
+    if found.fit is None or found.blend is None or found.blend.mixture_part <= _HEARD:
+        return found.answer
+    return replace(found.answer, reason=found.answer.reason + _unconverged(found.fit))
 
 
 def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:

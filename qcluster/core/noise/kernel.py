@@ -52,7 +52,7 @@ class Kernel:
     """(n_bits,) probability that a 1 falls to 0 (> 0) or a 0 rises to 1 (< 0) at the very end."""
 
     @classmethod
-    def of(cls, faults: FaultMasks, n_index: int | None = None, seed: int = 0) -> Kernel:
+    def of(cls, faults: FaultMasks, n_index: int | None = None) -> Kernel:
         """Split readout into symmetric flips, which join the patterns, and one-sided decays.
 
         With flips q before a decay d, P(read 1|0) = q (1 - d) and P(read 1|1) = (1 - q)(1 - d). Where strings are
@@ -60,7 +60,7 @@ class Kernel:
         symmetrised.
         """
         width = faults.n_bits if n_index is None else min(n_index, faults.n_bits)
-        index = LinearIndex(faults.n_bits, width, seed)
+        index = LinearIndex(faults.n_bits, width)
         readout = (faults if index.exact else faults.symmetrised()).readout
         decays = readout[:, 1] - readout[:, 0]
         flips = readout.min(axis=1) / (1 - np.abs(decays))

@@ -148,7 +148,7 @@ class MeasuredNoise:
             found.append(f"{self.shots:g} shots of the reference are few")
         return tuple(found)
 
-    def kernel(self, n_index: int | None = None, seed: int = 0) -> Kernel:
+    def kernel(self, n_index: int | None = None) -> Kernel:
         """Give the smoothed E as a kernel, under which `qcluster.core.dense.richardson_lucy` and few strings work.
 
         It is written as a compound Poisson law of all patterns, whose rates are the inverse Walsh transform of
@@ -156,12 +156,11 @@ class MeasuredNoise:
 
         Args:
             n_index: strings wider than this are hashed (see `qcluster.core.stats.walsh`).
-            seed: of the hash.
 
         Returns:
             Kernel. Cost: a hundred transforms of ``2^n_index`` numbers: milliseconds for 10 bits, 5 s for 20.
         """
-        index = LinearIndex(self.n_bits, self.n_bits if n_index is None else min(n_index, self.n_bits), seed)
+        index = LinearIndex(self.n_bits, self.n_bits if n_index is None else min(n_index, self.n_bits))
         seen = np.bincount(index.of(self.patterns.words), self.patterns.weights, 1 << index.n_index)
         return kernel_of(index, seen.astype(np.float64))
 

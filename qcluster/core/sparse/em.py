@@ -31,8 +31,9 @@ _LEAST_ODDS = 1e-4
 """Smallest odds of a flip."""
 FAINT = 1e-6
 """Smallest share of uniform noise."""
-_TOLERANCE = 0.02
-"""Gain in log-likelihood, in nats, below which EM has converged whatever the likelihood: no choice hangs on less."""
+_TOLERANCE, _RELATIVE = 0.02, 1e-6
+"""Gain in log-likelihood below which EM has converged: in nats, since no choice hangs on less, or, where that is more,
+as a part of the log-likelihood."""
 _TOGETHER = 1 << 15
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
 _INVERTED = 2.0
@@ -63,22 +64,13 @@ class Statistics:
     """``(m,)`` shots of the uniform noise."""
 
 
-def fit(
-    rows: Rows, model: Model, prior: Prior, rounds: int, tolerance: float = 1e-6, hold_weights: bool = False
-) -> Model:
+def fit(rows: Rows, model: Model, prior: Prior, rounds: int, hold_weights: bool = False) -> Model:
     """Raise the likelihood of one mixture: see `fit_all`."""
-    (fitted,) = fit_all(rows, [model], prior, rounds, tolerance, hold_weights)
+    (fitted,) = fit_all(rows, [model], prior, rounds, hold_weights)
     return fitted
 
 
-def fit_all(
-    rows: Rows,
-    models: Sequence[Model],
-    prior: Prior,
-    rounds: int,
-    tolerance: float = 1e-6,
-    hold_weights: bool = False,
-) -> list[Model]:
+def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold_weights: bool = False) -> list[Model]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
@@ -91,7 +83,6 @@ def fit_all(
         models: where to start.
         prior: of the flip rates.
         rounds: most EM rounds.
-        tolerance: relative gain of the log-likelihood at which EM stops.
         hold_weights: leave the weights of the centroids as they are.
 
     Returns:
@@ -100,7 +91,7 @@ def fit_all(
     """
     fitted: list[Model] = []
     for batch in _batches(models, _TOGETHER // len(rows.weights)):
-        fitted += _fit_batch(rows, batch, prior, rounds, tolerance, hold_weights)
+        fitted += _fit_batch(rows, batch, prior, rounds, hold_weights)
     return fitted
 
 
@@ -116,9 +107,7 @@ def _batches(models: Sequence[Model], most: int) -> Iterator[list[Model]]:
         yield batch
 
 
-def _fit_batch(
-    rows: Rows, models: list[Model], prior: Prior, rounds: int, tolerance: float, hold_weights: bool
-) -> list[Model]:
+def _fit_batch(rows: Rows, models: list[Model], prior: Prior, rounds: int, hold_weights: bool) -> list[Model]:
     """The EM loop. A mixture that has converged leaves the batch, and the others go on."""
     layout, theta = stacked(rows, models), parameters(models, prior.common)
     fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
@@ -128,7 +117,7 @@ def _fit_batch(
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
         level = log_likelihood(rows, total)
-        done = np.abs(level - previous) < np.maximum(tolerance * np.abs(level), _TOLERANCE)
+        done = np.abs(level - previous) < np.maximum(_RELATIVE * np.abs(level), _TOLERANCE)
         done |= iteration == rounds
         for m in np.flatnonzero(done).tolist():
             fitted[active[m]] = _model(layout, theta, m, float(level[m]), columns, total, float(level[m] - previous[m]))

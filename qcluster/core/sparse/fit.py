@@ -93,10 +93,6 @@ class MixtureFit:
     """Flips per bit of an average shot, counting uniform noise as one half."""
     perplexity: float
     """Effective number of distinct strings in the counts."""
-    sizes: tuple[int, ...]
-    """Plausible numbers of strings, the most probable first."""
-    plausibility: Floats
-    """``(len(sizes),)`` their probabilities."""
     simple: bool
     """True where independent flips at one rate for all bits explain the counts: then evidence, not gaps, decides."""
     ring: bool
@@ -224,8 +220,6 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
         gap=found.gap,
         flip_rate=best.background / 2 + (1 - best.background) * flips,
         perplexity=float(perplexity(weights / rows.shots)),
-        sizes=tuple(len(model.weights) for model in found.models),
-        plausibility=found.posterior,
         simple=found.simple,
         ring=found.ring,
         converged=abs(best.last_gain) <= 0.5 * log(max(rows.shots, 2.0)),

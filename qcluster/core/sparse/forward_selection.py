@@ -26,6 +26,8 @@ _STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
 deviance which few strings must explain where it is, and where it is not."""
 _SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
 """Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
+SHORTLIST = 4
+"""Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
 """From so many strings on, how many flip rates go on: those of least description length."""
 _PATIENCE = 6
@@ -78,18 +80,23 @@ def _peaks(rows: Rows) -> Bits:
     return index_bits(np.unique(highest[np.take_along_axis(height, highest, 1) > 0]), n)
 
 
-def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
-    """Find the share of each new component that raises ``sum W ln(1 + e (Q - 1))`` most.
+def best_share(
+    columns: Singles, total: Singles, shares: Singles, start: float, rounds: int = 2
+) -> tuple[Floats, Floats]:
+    """Find the share e of each new component that raises ``sum_y W ln(1 + e (P(y|c) / P(y) - 1))`` most.
 
     Args:
-        lift: ``(m, u)`` Q - 1, the new component's probability over the present one, minus 1.
-        shares: ``(u,)`` W.
+        columns: ``(m, s, u)`` P(y|c) of s components for each of m mixtures.
+        total: ``(m, u)`` P(y) of the mixtures.
+        shares: ``(u,)`` W, the share of the shots.
         start: share to start from.
         rounds: safeguarded Newton steps.
 
     Returns:
-        ``(m,)`` shares and ``(m,)`` gains a shot.
+        ``(m, s)`` shares and ``(m, s)`` gains, in nats a shot.
     """
+    lift = (columns / total[:, None]).reshape(-1, columns.shape[2])
+    lift -= 1
     share, slope, below = np.full(len(lift), start, np.float32), np.empty_like(lift), np.empty_like(lift)
     for _ in range(rounds):
         np.multiply(lift, share[:, None], out=below)
@@ -101,7 +108,8 @@ def best_share(lift: Singles, shares: Singles, start: float, rounds: int = 2) ->
         share = np.minimum(np.maximum(share + np.minimum(np.maximum(step, -0.5 * share), 2 * share + 0.02), 1e-5), 0.97)
         share = share.astype(np.float32)
     np.multiply(lift, share[:, None], out=below)
-    return share.astype(np.float64), (np.log1p(below, out=below) @ shares).astype(np.float64)
+    gain = np.log1p(below, out=below) @ shares
+    return share.reshape(columns.shape[:2]).astype(np.float64), gain.reshape(columns.shape[:2]).astype(np.float64)
 
 
 def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int) -> Selection:
@@ -195,7 +203,7 @@ def _largest_gap(gains: Floats) -> float:
 
 
 def _best_candidates(
-    rows: Rows, columns: Singles, total: Singles, nearest: Indices, costs: Floats, shortlist: int = 4
+    rows: Rows, columns: Singles, total: Singles, nearest: Indices, costs: Floats
 ) -> tuple[Indices, Floats, Floats]:
     """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
 
@@ -205,21 +213,17 @@ def _best_candidates(
         total: ``(g, u)`` P(y).
         nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen.
         costs: ``(n + 1,)`` cost of a string by that distance.
-        shortlist: candidates whose share is searched, by the slope of the likelihood.
     """
     each = np.arange(len(columns))
     slope = np.matmul(columns, (rows.shares / total)[:, :, None])[:, :, 0]
     slope[nearest == 0] = 0
-    short = np.argsort(-slope, axis=1, kind="stable")[:, :shortlist]
+    short = np.argsort(-slope, axis=1, kind="stable")[:, :SHORTLIST]
     at = each[:, None], short
-    lift = columns[at]
-    lift /= total[:, None]
-    lift -= 1
-    new_share, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.02 if costs.any() else 0.3)
-    net = gain.reshape(short.shape) * rows.shots - costs[nearest[at]]
+    new_share, gain = best_share(columns[at], total, rows.shares, 0.02 if costs.any() else 0.3)
+    net = gain * rows.shots - costs[nearest[at]]
     net[slope[at] <= 1] = -np.inf
     best = net.argmax(axis=1)
-    return short[each, best], new_share.reshape(short.shape)[each, best], net[each, best]
+    return short[each, best], new_share[each, best], net[each, best]
 
 
 def _likelihood_by_distance(rows: Rows, odds: Floats) -> Singles:

@@ -10,7 +10,7 @@ from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
-from qcluster.core.sparse.forward_selection import best_share, merged
+from qcluster.core.sparse.forward_selection import SHORTLIST, best_share, merged
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
 
@@ -28,8 +28,6 @@ _NEARLY = 10.0
 """Nats of description length within which the best move is refitted."""
 _LIGHTEST = 6
 """Centroids of least weight that may be exchanged."""
-_SHORT = 4
-"""Candidates whose share is searched, by the slope of the likelihood."""
 _SLACK = 20.0
 """Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
 
@@ -98,19 +96,16 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
     columns = likelihoods_of(rows, pool, model, lookup)
     slope = columns @ (rows.shares / total).T
     slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
-    short = np.argsort(-slope, axis=0, kind="stable")[:_SHORT].T
-    lift = columns[short]
-    lift /= total[:, None]
-    lift -= 1
-    new_share, gain = best_share(lift.reshape(-1, lift.shape[2]), rows.shares, 0.05)
-    gain = gain.reshape(short.shape) * rows.shots
+    short = np.argsort(-slope, axis=0, kind="stable")[:SHORTLIST].T
+    new_share, gain = best_share(columns[short], total, rows.shares, 0.05)
+    gain *= rows.shots
     best = gain.argmax(axis=1)
     moves = []
     for row, gone in enumerate(out.tolist()):
         after = before[row] + gain[row, best[row]]
         if after < model.log_likelihood - (_PRUNED if gone < k else 0):
             continue
-        joining, e = pool[short[row, best[row]]], float(new_share.reshape(short.shape)[row, best[row]])
+        joining, e = pool[short[row, best[row]]], float(new_share[row, best[row]])
         weights = np.append(kept[row].astype(np.float64) * (1 - e), e)
         centroids = np.vstack([model.centroids, joining])
         if gone < k:

@@ -76,12 +76,12 @@ def read_off(
         costs = _costs(names, kernel.index.n_bits, shots)
         net = explained - costs[np.array(_prefixes(len(sent))) - 1]
         if net.max() > best:
-            best, top, shares, naming = float(net.max()), sent, weighed, costs
+            best, top, shares, lengths = float(net.max()), sent, weighed, costs
             longest, prior, scale = int(np.argmax(net)), scaled, float(found.kernels.scales[place])
     many = _prefixes(len(top))
     lists = [number for number, k in enumerate(many[:longest]) if k in SHORTER] + [longest]
     fits = [
-        _learned(prior, scale, counts, top[: many[number]], shares[number], naming[many[number] - 1])
+        _learned(prior, scale, counts, top[: many[number]], shares[number], lengths[many[number] - 1])
         for number in lists
     ]
     shortest = max(fits, key=lambda one: one.explained)
@@ -129,13 +129,13 @@ def _weigh_prefixes(seen: Floats, shots: Floats) -> tuple[list[Floats], Floats]:
 
 
 def _costs(words: Words, n: int, shots: float) -> Floats:
-    """Nats to name the first 1, 2, ... strings; the first is free, since every list has one."""
+    """Description length of the first 1, 2, ... strings, in nats; the first is free, since every list has one."""
     costs = string_costs(words, n, shots)
     costs[0] = 0.0
     return np.cumsum(costs)
 
 
-def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shares: Floats, naming: float) -> Few:
+def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shares: Floats, length: float) -> Few:
     """Learn the rates of the places with the strings, by turns."""
     current, rows, shots = prior, np.flatnonzero(counts), float(counts.sum())
     likelihood = 0.0
@@ -147,5 +147,5 @@ def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shar
         shares, likelihood = reweight(seen, counts[rows], shares, 4)
     order = np.argsort(-shares[1:], kind="stable")
     weights = shares[1:][order]
-    net = likelihood + shots * np.log(prior.size) - naming - prior_cost(current, prior, _STRENGTH * shots)
+    net = likelihood + shots * np.log(prior.size) - length - prior_cost(current, prior, _STRENGTH * shots)
     return Few(strings[order], weights / max(weights.sum(), _TINY), float(shares[0]), current, scale, net / shots)

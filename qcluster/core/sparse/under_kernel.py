@@ -1,4 +1,4 @@
-"""A few strings seen through a circuit's noise kernel: their likelihoods, weights, and what it costs to name them.
+"""A few strings seen through a circuit's noise kernel: their likelihoods, weights and description lengths.
 
 ``P(y) = b 2^-m + (1 - b) sum_k w_k E(y xor c_k)`` on the observed strings, E the kernel.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.description_length import string_costs
 
 _TINY = 1e-300
+_NEARLY_ALL = 0.97
+"""Predicted raw fidelity from which a little noise more is a large multiple."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +44,20 @@ class Observed:
     def costs(self, sent: Indices) -> Floats:
         """Give the description length of the first 1, 2, ... of some rows, ``(n_sent,)`` nats."""
         return np.cumsum(string_costs(self.words[sent], self.n_bits, float(self.shots.sum())))
+
+
+def noise_ratio(shown: float, predicted: float) -> float:
+    """Give how many times the predicted noise counts show: the ratio of the logarithms of two raw fidelities.
+
+    Args:
+        shown: Hellinger fidelity of the counts to some strings.
+        predicted: the same of what the kernel makes of these strings.
+
+    Example:
+        >>> round(noise_ratio(0.81, 0.9), 2)
+        2.0
+    """
+    return log(max(shown, _TINY)) / log(min(predicted, _NEARLY_ALL))
 
 
 def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tuple[Floats, float]:

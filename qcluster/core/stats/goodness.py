@@ -11,7 +11,10 @@ from qcluster.core.counts.bits import Bits
 
 _ROWS = 1 << 16
 """Strings whose signs are held in memory at once."""
+_FILLED = 5.0
+"""Counts that are expected of a well filled cell (the rule of thumb for Pearson's test)."""
 _GRID = np.geomspace(1e-9, 60.0, 400)
+"""Expected counts at which the moments of the deviance are tabled."""
 
 
 @lru_cache(maxsize=1)
@@ -72,10 +75,10 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     return float(max(found))
 
 
-def pearson_misfit(expected: Floats, counts: Floats, least: float = 5.0) -> float:
+def pearson_misfit(expected: Floats, counts: Floats) -> float:
     """Give how far Pearson's chi-square lies above its mean, in standard deviations, on cells that are well filled.
 
-    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells in which at least `least` counts are expected: there the
+    ``(sum (c - mu)^2 / mu - k) / sqrt(2 k)`` over the k cells in which at least five counts are expected: there the
     statistic of a true prediction is distributed as chi-square with k degrees of freedom (Pearson, 1900).
 
     Args:
@@ -86,35 +89,10 @@ def pearson_misfit(expected: Floats, counts: Floats, least: float = 5.0) -> floa
         >>> round(pearson_misfit(np.array([100.0, 100.0]), np.array([120.0, 80.0])), 1)
         3.0
     """
-    filled = expected >= least
+    filled = expected >= _FILLED
     cells = int(filled.sum())
     excess = float(((counts - expected)[filled] ** 2 / expected[filled]).sum()) - cells
     return excess / float(np.sqrt(2 * max(cells, 1)))
-
-
-def misfit(predicted: Floats, counts: Floats) -> tuple[float, float]:
-    """Measure by how much counts deviate from a prediction beyond shot noise.
-
-    The deviance ``sum c ln(c / mu)`` has, per cell, an exact mean and variance for Poisson counts, however small mu.
-
-    Args:
-        predicted: (n,) probabilities that sum to 1.
-        counts: (n,) shots.
-
-    Returns:
-        Excess deviance per shot, in nats (a relative entropy from the truth to the prediction, about 0 for a true
-        one), and its distance from 0 in standard deviations.
-
-    Example:
-        >>> excess, sigmas = misfit(np.array([0.5, 0.5]), np.array([700.0, 300.0]))
-        >>> round(excess, 2), sigmas > 3
-        (0.08, True)
-    """
-    shots = counts.sum()
-    expected = np.maximum(shots * predicted, 1e-9)
-    usual, spread = shot_noise(expected)
-    excess = float(deviance(counts, expected) / 2 - usual)
-    return excess / float(shots), excess / float(spread)
 
 
 def deviance(counts: Floats, expected: Floats) -> Floats:

@@ -112,9 +112,19 @@ def softmax(log: Floats) -> Floats:
         >>> softmax(np.log([3.0, 1.0])).round(2).tolist()
         [0.75, 0.25]
     """
-    belief: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
-    belief /= belief.sum(axis=-1, keepdims=True)
-    return belief
+    weights: Floats = np.exp(log - log.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    return weights
+
+
+def entropy(shares: Floats) -> float:
+    """Give the Shannon entropy of probabilities ``(n,)``, in nats.
+
+    Example:
+        >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
+        0.6931
+    """
+    return -float(shares @ np.log(np.maximum(shares, 1e-300)))
 
 
 def perplexity(shares: NDArray[Any]) -> Floats:

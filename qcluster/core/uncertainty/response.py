@@ -27,9 +27,9 @@ _FAINT = 1e-12
 """Least probability of a string under a model."""
 
 
-def believed(belief: Floats, levels: Floats) -> NDArray[np.intp]:
-    """Sample the hypothesis of each draw: that at which the summed posterior `belief` reaches its level, 0 to 1."""
-    return np.asarray(np.minimum(np.searchsorted(np.cumsum(belief), levels), len(belief) - 1))
+def sampled_hypotheses(posterior: Floats, levels: Floats) -> NDArray[np.intp]:
+    """Sample the hypothesis of each draw: that at which the summed posterior reaches its level, 0 to 1."""
+    return np.asarray(np.minimum(np.searchsorted(np.cumsum(posterior), levels), len(posterior) - 1))
 
 
 class Response(Protocol):

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.device.circuits import pauli
 from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-Floats = npt.NDArray[np.float64]
 
 _QUARTER = np.pi / 4
 _SAME = 1e-7

@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+
 Matrix = npt.NDArray[np.complex128]
-Floats = npt.NDArray[np.float64]
 
 PAULIS: Matrix = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]], dtype=complex)
 """(3, 2, 2): X, Y, Z."""

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.frozen import Frozen
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
@@ -33,8 +34,6 @@ from qcluster.device.storage import (
 )
 from qcluster.errors import CalibrationError
 from qcluster.files import parse_json, write_whole
-
-Floats = npt.NDArray[np.float64]
 
 FORMAT = "qcluster-calibration"
 VERSION = 1

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from qcluster.core.arrays import Floats
 
 
 class ModelFigures(NamedTuple):

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.device.noise.learned import Counted
-
-Floats = npt.NDArray[np.float64]
 
 _SURE = 3.0
 """Standard deviations of the logarithm of a factor from which a place is said to be off."""

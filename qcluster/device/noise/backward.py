@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, READOUT, merge_masks
@@ -30,7 +31,6 @@ from qcluster.device.noise.events import (
     Turn,
 )  # fmt: skip
 
-Floats = npt.NDArray[np.float64]
 Patterns = npt.NDArray[np.uint64]
 
 

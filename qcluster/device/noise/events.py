@@ -10,7 +10,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from qcluster.device.circuits.conditions import Table
 
-Floats = npt.NDArray[np.float64]
+
+from qcluster.core.arrays import Floats
 
 
 class Turn(NamedTuple):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.device.circuits.timeline import measurements
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
-Floats = npt.NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
 

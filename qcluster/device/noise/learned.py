@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
 from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
-Floats = npt.NDArray[np.float64]
 
 _INDEX_BITS = 16
 """Patterns wider than this are hashed."""

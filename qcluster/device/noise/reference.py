@@ -21,8 +21,8 @@ from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from qcluster.device.noise.faults import Located, RunLike
     from qcluster.device.noise.learned import Learned
 
-Floats = npt.NDArray[np.float64]
 
 FORMAT = "qcluster-reference"
 VERSION = 1

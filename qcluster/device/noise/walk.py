@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
 from qcluster.device.circuits.blocks import Block, find_blocks, matrix_of, pass_on
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.machines.calibration import Calibration
-
-Floats = npt.NDArray[np.float64]
 
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""

@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.learn.decision import ideals, noise
-
-Floats = NDArray[np.float64]
 
 WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
 """Numbers of bits of full registers, as often as they stand here."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.files import read_lines
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_vector
-
-Floats = NDArray[np.float64]
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""
@@ -171,19 +169,24 @@ def recorded(path: Path) -> Iterator[Case]:
     """Read compiled circuits with their fault patterns as cases, one for each thing that a calibration may say.
 
     Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` and ``faults``.
+
+    Raises:
+        StorageError: the file cannot be read, or a line is no record; the message names the line.
     """
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        for number, line in enumerate(lines):
-            record = json.loads(line)
-            if "faults" not in record or not record.get("ideal"):
-                continue
-            rng = np.random.default_rng([2031, number])
-            counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
-            true = read_faults(record["faults"])
-            few = few_strings(ideal.probabilities, counts.n_bits)
-            for kind in TOLD:
-                name = f"records-{record['circuit'].split(':')[0]}"
-                yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
+    for cases_of_line in read_lines(path, lambda number, record: list(_recorded(number, record))):
+        yield from cases_of_line
+
+
+def _recorded(number: int, record: Any) -> Iterator[Case]:
+    if "faults" not in record or not record.get("ideal"):
+        return
+    rng = np.random.default_rng([2031, number - 1])
+    counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
+    true = read_faults(record["faults"])
+    few = few_strings(ideal.probabilities, counts.n_bits)
+    for kind in TOLD:
+        name = f"records-{record['circuit'].split(':')[0]}"
+        yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
 
 def read_faults(record: dict[str, Any]) -> FaultMasks:

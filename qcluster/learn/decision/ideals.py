@@ -10,7 +10,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from qcluster.core.arrays import Floats
+
 Complexes = NDArray[np.complex128]
 Family = Callable[[np.random.Generator, int], Floats]
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.stats.walsh import walsh
-
-Floats = NDArray[np.float64]
 
 SHOTS = (1000, 1024, 2000, 4000, 4096, 8192, 10000, 10240, 16384)
 """Usual numbers of shots."""

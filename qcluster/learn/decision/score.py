@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate
 from qcluster.learn.decision.table import Table
 from qcluster.learn.decision.train import fidelity, inputs
-
-Floats = NDArray[np.float64]
 
 HARM = 0.02
 """Loss of fidelity from which an output counts as harmed."""

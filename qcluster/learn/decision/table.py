@@ -1,7 +1,6 @@
 """The table that the decision is trained on: a Gram matrix, features and a label for every case."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Singles
 from qcluster.core.counts.bits import numbered
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.features import features
+from qcluster.errors import StorageError
+from qcluster.files import read_lines, reading
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 SOURCES: dict[str, Callable[[int], Case]] = {
     "full": cases.full,
@@ -95,18 +94,26 @@ def joined(tables: Sequence[Table]) -> Table:
     """Put tables of the same candidates under one another.
 
     Raises:
-        ValueError: there are none, or of several kinds.
+        ValueError: there are none, or of several kinds, or described by different numbers of features.
     """
-    kinds = {table.names for table in tables}
+    kinds, described = {table.names for table in tables}, sorted({table.features.shape[1] for table in tables})
     if len(kinds) != 1:
         raise ValueError(f"tables must be of one kind, of counts or of circuits; got {len(kinds)} kinds")
+    if len(described) != 1:
+        raise ValueError(f"tables must have equally many features; got {described}: build all parts by one version")
     (names,) = kinds
     return Table(names, *(np.concatenate([getattr(t, name) for t in tables]) for name in COLUMNS))
 
 
 def tabulate(many: Iterable[Case]) -> Table:
-    """Work out the rows of cases. Cost: that of the candidates, some 10 ms a case."""
+    """Work out the rows of cases. Cost: that of the candidates, some 10 ms a case.
+
+    Raises:
+        ValueError: there are no cases.
+    """
     rows = [_row(case) for case in many]
+    if not rows:
+        raise ValueError("a table needs at least one case, counts with their ideal; got none")
     first = rows[0][0]
     return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
@@ -144,23 +151,42 @@ def write(table: Table, path: Path) -> None:
 
 
 def read(path: Path) -> Table:
-    """Read a table; ValueError where it holds other candidates."""
-    with np.load(path, allow_pickle=False) as held:
-        names = tuple(held["names"].tolist())
-        if names not in (candidates.NAMES, circuit_candidates.NAMES):
-            raise ValueError(f"{path} holds other candidates than there are now: build the table again")
-        packed = held["gram"]
-        upper = np.triu_indices(len(names) + 1)
-        gram = np.zeros((len(packed), len(names) + 1, len(names) + 1), np.float32)
-        gram[:, *upper] = packed
-        gram[:, upper[1], upper[0]] = packed
-        rest = {name: held[name] for name in COLUMNS if name != "gram"}
+    """Read a part of a table.
+
+    Raises:
+        StorageError: the file cannot be read, is damaged, or holds something else or other candidates than there are.
+    """
+    if not path.is_file():
+        raise StorageError(f"there is no file {path}")
+    try:
+        with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+            names = tuple(held["names"].tolist())
+            packed, rest = held["gram"], {name: held[name] for name in COLUMNS if name != "gram"}
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
+    if names not in (candidates.NAMES, circuit_candidates.NAMES):
+        raise StorageError(f"{path} holds other candidates than there are now: build the table again")
+    upper = np.triu_indices(len(names) + 1)
+    lengths = {name: len(column) if column.ndim else None for name, column in (("gram", packed), *rest.items())}
+    if len(set(lengths.values())) != 1 or packed.shape[1:] != upper[0].shape or rest["features"].ndim != 2:
+        raise StorageError(f"{path} must hold one row a case in every column; got {lengths}: build this part again")
+    gram = np.zeros((len(packed), len(names) + 1, len(names) + 1), np.float32)
+    gram[:, *upper] = packed
+    gram[:, upper[1], upper[0]] = packed
     return Table(names=names, gram=gram, **rest)
 
 
 def read_all(folder: Path) -> Table:
-    """Read all parts of a table."""
-    return joined([read(path) for path in sorted(folder.glob("*.npz"))])
+    """Read all parts of a table.
+
+    Raises:
+        StorageError: a part cannot be read, or there are none.
+        ValueError: the parts are of several kinds.
+    """
+    paths = sorted(folder.glob("*.npz"))
+    if not paths:
+        raise StorageError(f"{folder} must hold parts of a table, from `qcluster decision build`; found no .npz")
+    return joined([read(path) for path in paths])
 
 
 def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
@@ -180,10 +206,18 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
 
 
 def build_part(part: tuple[str, Any, int, Path]) -> Path:
-    """Build and save one part of `plan`."""
+    """Build and save one part of `plan`.
+
+    Raises:
+        StorageError: it is made of a file of records that cannot be read, or has no record with an ideal.
+    """
     source, what, first, path = part
     if source in ("records", "runs"):
-        made = tabulate((recorded if source == "records" else circuits.recorded)(what))
+        found = list((recorded if source == "records" else circuits.recorded)(what))
+        if not found:
+            needed = "counts with their ideal" + ("" if source == "records" else " and fault patterns")
+            raise StorageError(f"{what} must hold {needed}; found no such record")
+        made = tabulate(found)
     else:
         made = tabulate(SOURCES[source](seed) for seed in range(first, first + what))
     write(made, path)
@@ -191,15 +225,18 @@ def build_part(part: tuple[str, Any, int, Path]) -> Path:
 
 
 def recorded(path: Path) -> Iterator[Case]:
-    """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not."""
-    import gzip
+    """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not.
 
+    Raises:
+        StorageError: the file cannot be read, or a line is no record; the message names the line.
+    """
     name = path.name.split(".")[0]
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        for line in lines:
-            record = json.loads(line)
-            if not record.get("ideal"):
-                continue
-            counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
-            sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
-            yield Case(counts, ideal, name, str(record.get("machine")), None, sparse)
+
+    def case(_: int, record: Any) -> Case | None:
+        if not record.get("ideal"):
+            return None
+        counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
+        sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
+        return Case(counts, ideal, name, str(record.get("machine")), None, sparse)
+
+    return (found for found in read_lines(path, case) if found is not None)

@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from qcluster.core.arrays import Floats, Singles
 from qcluster.core.decision.candidates import RAW
-from qcluster.core.decision.features import told
+from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
-
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-
 
 _FEW = ("strings", "ghz")
 """Families that all networks see: most is won there, and a network that never saw few strings doubts every one."""
@@ -95,7 +91,7 @@ class _Net:
 
 def inputs(table: Table, told_by: Floats | None = None) -> Singles:
     """Give the features of a table, with what users expect before them; by default they say nothing."""
-    word = np.tile(told(None), (len(table), 1)) if told_by is None else told_by
+    word = np.tile(expectation(None), (len(table), 1)) if told_by is None else told_by
     return np.hstack([word, table.features]).astype(np.float32)
 
 

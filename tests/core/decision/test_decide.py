@@ -45,7 +45,7 @@ def fixed_and_free(n: int, rng: np.random.Generator) -> np.ndarray:
 @settings(max_examples=40)
 @given(counts(max_bits=8, max_strings=60))
 def test_shots_are_kept_and_numbers_are_in_range(given_counts):
-    found = decide(Distribution.of(given_counts))
+    found = decide(Distribution.of(given_counts)).answer
     assert found.distribution.shots == pytest.approx(sum(given_counts.values()))
     assert 0 <= found.share <= 1
     assert found.confidence is None or 0 <= found.confidence <= 1
@@ -85,7 +85,7 @@ def test_fixed_and_free_bits_are_not_harmed(n):
         rng = np.random.default_rng([n, seed])
         p = fixed_and_free(n, rng)
         seen = drawn(p, rng.choice([0, 0.01, 0.02, 0.04]), int(rng.choice([200, 1000, 8192])), rng)
-        losses.append(hellinger_fidelity(seen, of(p)) - hellinger_fidelity(decide(seen).distribution, of(p)))
+        losses.append(hellinger_fidelity(seen, of(p)) - hellinger_fidelity(decide(seen).answer.distribution, of(p)))
     assert max(losses) <= 0.02
 
 
@@ -103,7 +103,7 @@ def test_renaming_qubits_renames_the_answer(given_counts, random):
     d = Distribution.of(given_counts)
     order = list(range(d.n_bits))
     random.shuffle(order)
-    here, there = decide(d), decide(d.marginal(order))
+    here, there = decide(d).answer, decide(d.marginal(order)).answer
     assert here.applied == there.applied
     assert hellinger_fidelity(here.distribution.marginal(order), there.distribution) > 1 - 1e-6
 
@@ -114,7 +114,10 @@ def test_flipping_bits_flips_the_answer():
         n = int(rng.integers(3, 9))
         p = rng.dirichlet(np.full(1 << n, rng.choice([0.02, 0.2, 1.0])))
         seen, mask = drawn(p, 0.04, 4096, rng), rng.random(n) < 0.5
-        here, there = decide(seen).distribution, decide(Distribution(seen.bits ^ mask, seen.weights)).distribution
+        here, there = (
+            decide(seen).answer.distribution,
+            decide(Distribution(seen.bits ^ mask, seen.weights)).answer.distribution,
+        )
         turned = Distribution(there.bits ^ mask, there.weights)
         a, b = here.to_probs(), turned.to_probs()
         assert 0.5 * sum(abs(a.get(key, 0) - b.get(key, 0)) for key in {*a, *b}) <= 0.02
@@ -126,7 +129,9 @@ def test_what_the_user_expects_moves_the_answer_that_way():
     p = np.full(64, 0.4 / 64)
     p[37] += 0.6
     seen = drawn(p, 0.01, 8192, rng)
-    top = {word: decide(seen, expect=word).distribution.to_probs()["100101"] for word in ("sparse", "dense", None)}
+    top = {
+        word: decide(seen, expect=word).answer.distribution.to_probs()["100101"] for word in ("sparse", "dense", None)
+    }
     assert top["sparse"] >= top[None] >= top["dense"]
     assert top["sparse"] > top["dense"] + 0.05
 
@@ -163,7 +168,9 @@ def test_more_shots_never_turn_a_right_answer_into_a_wrong_one(name, rate, lost)
     for shots in (250, 1000, 4000, 16000, 64000, 256000):
         counts = np.round(p * shots)
         raw = of(counts)
-        gains.append(hellinger_fidelity(decide(raw).distribution, of(ideal)) - hellinger_fidelity(raw, of(ideal)))
+        gains.append(
+            hellinger_fidelity(decide(raw).answer.distribution, of(ideal)) - hellinger_fidelity(raw, of(ideal))
+        )
     right = np.array(gains) > -0.02
     assert (np.diff(right.astype(int)) >= 0).all(), gains
 
@@ -190,7 +197,7 @@ def test_a_gate_that_believes_the_counts_leaves_them():
     bias = np.full_like(gate.layers[5], -50)
     bias[:, RAW] = 50
     stubborn = Gate(gate.mean, gate.scale, (*gate.layers[:4], 0 * gate.layers[4], bias), NAMES, "{}")
-    found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "111": 450}), gate=stubborn)
+    found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "111": 450}), gate=stubborn).answer
     assert not found.applied
     assert found.distribution.to_counts() == {"000": 430, "001": 20, "010": 18, "111": 450}
 

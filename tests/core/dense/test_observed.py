@@ -22,7 +22,7 @@ def test_with_all_strings_it_is_the_full_deconvolution() -> None:
     bits = (np.arange(32)[:, None] >> np.arange(5) & 1).astype(bool)
     counts = rng.multinomial(4000, rng.dirichlet(np.full(32, 0.3))) + 1.0
     rates = np.stack([np.full((5, 2), flip) for flip in (0.02, 0.1)])
-    found, places = deconvolve_observed(bits, counts, rates, np.array([1.0, 8.0]), most=32)
+    found, places = deconvolve_observed(bits, counts, rates, np.array([1.0, 8.0]))
     concentration = np.tile(np.array([1.0, 8.0]) / 32, 2)
     full = deconvolve(counts, np.repeat(rates, 2, axis=0), concentration, steps=40)
     assert places.tolist() == list(range(32))

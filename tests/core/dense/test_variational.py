@@ -24,7 +24,7 @@ def test_one_bit_is_the_integral(concentration):
     level = np.log(noisy) @ counts + density
     weight = np.exp(level - level.max())
     weight /= weight.sum()
-    roots, evidence = posterior(kernel, counts, np.array([[concentration]]), 200)
+    roots, evidence = posterior(kernel, counts, np.array([[concentration]]))
     np.testing.assert_allclose(roots[0], [weight @ np.sqrt(p), weight @ np.sqrt(1 - p)], atol=3e-3)
     exact = level.max() + np.log(np.exp(level - level.max()).mean())
     assert evidence[0] == pytest.approx(exact, abs=0.5)
@@ -37,6 +37,6 @@ def test_the_evidence_prefers_the_concentration_of_the_ideal():
         noisy = kernel.forward(ideal)
         counts = rng.multinomial(20_000, noisy / noisy.sum()).astype(float)
         found = variational(kernel, counts)
-        assert abs(int(np.argmax(found.belief)) - favoured) <= 1
+        assert abs(int(np.argmax(found.posterior)) - favoured) <= 1
         raw = np.sqrt(counts / counts.sum() * ideal).sum() ** 2
         assert np.sqrt(found.ideal * ideal).sum() ** 2 > raw + 0.5 * (1 - raw) * (favoured == 0)

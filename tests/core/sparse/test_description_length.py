@@ -52,7 +52,7 @@ def test_the_laplace_evidence_is_near_the_integral(k, shots, steps):
     rows = lay_out(bits, counts.astype(float))
     odds = np.full((n, 2), rate / (1 - rate))
     start = Model(centroids, np.full(k, 1 / k), odds, INDEPENDENT, 0.2)
-    held = fit(rows, start, Prior(1e12, np.full((n, 2), rate), common=True), 60, tolerance=1e-12)
+    held = fit(rows, start, Prior(1e12, np.full((n, 2), rate), common=True), 60)
     assert -negative_log_evidence(rows, held) == pytest.approx(exact_evidence(rows, centroids, rate, steps), abs=0.1)
 
 

@@ -66,10 +66,11 @@ def test_weights_are_those_of_plain_em(rows):
 
 def test_the_best_share_is_that_of_a_grid(rows):
     rng = np.random.default_rng(3)
-    lift = rng.gamma(0.3, 3, (5, len(rows.weights))).astype(np.float32) - 1
-    shares, gains = best_share(lift, rows.shares, 0.1, rounds=12)
+    total = rng.gamma(2, 1, (1, len(rows.weights))).astype(np.float32)
+    columns = total[None] * rng.gamma(0.3, 3, (1, 5, len(rows.weights))).astype(np.float32)
+    (shares,), (gains,) = best_share(columns, total, rows.shares, 0.1, rounds=12)
     grid = np.linspace(1e-5, 0.97, 4000)
-    for row, share, gain in zip(lift, shares, gains, strict=True):
+    for row, share, gain in zip((columns / total - 1)[0], shares, gains, strict=True):
         levels = np.log1p(grid[:, None] * row) @ rows.shares
         assert gain == pytest.approx(levels.max(), abs=1e-4)
         assert share == pytest.approx(grid[levels.argmax()], abs=5e-3)

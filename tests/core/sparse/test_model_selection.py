@@ -66,8 +66,7 @@ def test_the_number_of_strings_is_found_under_even_flips(k):
         sent = index_bits(rng.choice(256, k, replace=False), 8)
         read = flipped(sent, np.full(k, 1 / k), 8192, 0.06, 0.06, seed)
         found = fit_mixture(read.bits, read.weights)
-        right += found.sizes[0] == k
-        assert found.plausibility.sum() == pytest.approx(1)
+        right += int((found.weights > 0.5 / k).sum()) == k
     assert right >= 4
 
 

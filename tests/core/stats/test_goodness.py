@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.stats.goodness import beyond_uniform, collisions, misfit, pearson_misfit
+from qcluster.core.stats.goodness import beyond_uniform, collisions, deviance, pearson_misfit, shot_noise
+
+
+def misfit(predicted: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Deviance beyond shot noise, in nats a shot and in standard deviations."""
+    expected = np.maximum(counts.sum() * predicted, 1e-9)
+    usual, spread = shot_noise(expected)
+    excess = float(deviance(counts, expected) / 2 - usual)
+    return excess / counts.sum(), excess / float(spread)
 
 
 @pytest.mark.parametrize("n", [4, 64, 4096, 65536])

@@ -81,15 +81,15 @@ def test_the_circuit_methods_two_kinds_have_the_spread_over_repetitions():
     sharp, broad = np.zeros(64), np.sort(np.random.default_rng(3).exponential(size=64))[::-1] ** 2
     sharp[[0, 63]] = 0.5
     # Of a broad output the strength of the noise is in doubt, too: the interval holds that, repetitions do not show it.
-    for ideal, kind, doubt in ((sharp, "sparse", 2), (broad / broad.sum(), "dense", 4)):
+    for ideal, few, doubt in ((sharp, True, 2), (broad / broad.sum(), False, 4)):
         noisy = noisy_distribution(ideal, faults)
         fits = [decide_circuit(counted(noisy, 4000, np.random.default_rng(seed)), faults) for seed in range(16)]
-        same = [fit for fit in fits if fit.kind == kind]
+        same = [fit for fit in fits if fit.applied and bool(len(fit.centroids)) == few]
         assert len(same) > 5
         seen = np.std([fit.distribution.expectation("000000").value for fit in same])
         raw = counted(noisy, 4000, np.random.default_rng(100))
         fixed = qc.mitigate(raw, noise=faults)
-        assert seen / 2 < fixed.interval("000000").standard_error < doubt * seen, kind
+        assert seen / 2 < fixed.interval("000000").standard_error < doubt * seen, few
 
 
 def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
@@ -97,7 +97,8 @@ def test_the_raw_counts_are_deconvolved_to_the_answer_without_its_insurance():
     ideal = np.sort(np.random.default_rng(3).exponential(size=32))[::-1] ** 2
     raw = counted(noisy_distribution(ideal / ideal.sum(), faults), 8000, np.random.default_rng(4))
     fit = decide_circuit(raw, faults)
-    assert fit.kind == "dense"
+    assert fit.applied
+    assert not len(fit.centroids)
     levels = (np.arange(60) + 0.5) / 60
     redone = fit.response.redo(np.tile(raw.weights, (60, 1)), levels, lambda words: (words == 0).astype(float))
     assert redone.mean() == pytest.approx(fit.distribution.expectation("00000").value, abs=0.02)

@@ -11,7 +11,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
-from qcluster.core.uncertainty.response import Strings, Weighed, believed
+from qcluster.core.uncertainty.response import Strings, Weighed, sampled_hypotheses
 from tests.core.noise.oracle_circuit import random_faults
 from tests.core.sparse.test_fit import flipped
 
@@ -36,7 +36,7 @@ def test_one_newton_step_moves_as_refits_do(read):
     refits = []
     for draw in draws:
         seen = draw > 0
-        again = fit(lay_out(read.bits[seen], draw[seen]), start, Prior(30.0, found.rates), 80, tolerance=1e-10)
+        again = fit(lay_out(read.bits[seen], draw[seen]), start, Prior(30.0, found.rates), 80)
         refits.append(again.weights)
     refitted = np.array(refits)
     np.testing.assert_allclose(stepped.std(axis=0), refitted.std(axis=0), rtol=0.15)
@@ -67,7 +67,7 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
 
 def test_levels_choose_hypotheses_by_their_probability():
     belief = np.array([0.2, 0.0, 0.5, 0.3])
-    chosen = believed(belief, (np.arange(1000) + 0.5) / 1000)
+    chosen = sampled_hypotheses(belief, (np.arange(1000) + 0.5) / 1000)
     np.testing.assert_allclose(np.bincount(chosen, minlength=4) / 1000, belief, atol=2e-3)
 
 
