@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
+from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
-from qcluster.device.runtime_options import check_runtime, check_together, served_shots
+from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
@@ -64,8 +66,11 @@ class Options:
     reference: bool | int = False
     """Whether a reference circuit runs beside the circuits, once for all that differ in angles only; or how many that
     see different faults."""
-    balanced: bool = False
-    """Whether dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally often."""
+    group: Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"] = "pauli"
+    """How twirls are drawn: Paulis independently or each equally often; the runtime also knows local groups."""
+    strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None
+    """Which qubits are twirled around a layer of two-qubit gates; None is "active" of ours, "active-accum" of the
+    runtime's."""
     runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
     reference_share: float = 1.0
@@ -75,8 +80,7 @@ class Options:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        for name in ("measure_twirl", "balanced"):
-            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+        object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
         if not isinstance(self.reference, bool):
             many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
             object.__setattr__(self, "reference", bool(many) if many < 2 else many)
@@ -94,6 +98,8 @@ class Options:
             ("dd", (None, *DECOUPLING)),
             ("mode", ("job", "batch", "session")),
             ("simulation", (None, *METHODS)),
+            ("group", (*GROUPS, *SERVED_GROUPS)),
+            ("strategy", (None, *STRATEGIES)),
         ):
             check_choice(name, getattr(self, name), known)
         object.__setattr__(self, "runtime", check_runtime(self.runtime))
@@ -257,10 +263,11 @@ def _check_facts(fields: dict[str, Any]) -> None:
         options = fields["options"] = {
             "reference": False,
             "reference_share": 1.0,
-            "balanced": False,
+            "group": "balanced_pauli" if options.get("balanced") else "pauli",
+            "strategy": None,
             "runtime": {},
-            **options,
-        }  # older requests do not say
+            **{name: value for name, value in options.items() if name != "balanced"},
+        }  # older requests do not say, or say "balanced"
     known = set(Options.__dataclass_fields__)
     if not isinstance(options, dict) or set(options) != known:
         wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
