@@ -295,14 +295,41 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     assert cloud.spent == 0
 
 
+URL = "for url: https://quantum.cloud.ibm.com/api/v1/jobs"
+POOL = "HTTPSConnectionPool(host='quantum.cloud.ibm.com', port=443)"
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (RequestsApiError("429 Client Error: Too Many Requests", 429), "wait until running jobs are done"),
-        (RequestsApiError("403 Client Error: Forbidden for url", 403), "the plan of the instance allows this"),
-        (RequestsApiError("401 Client Error: Unauthorized", 401), "check the API key"),
-        (RequestsApiError("503 Server Error: Service Unavailable", 503), "try again later"),
-        (NoNetwork("Max retries exceeded with url"), "see the limits|check the network"),
+        (RequestsApiError(f"429 Client Error: Too Many Requests {URL}", 429), "wait until running jobs are done"),
+        (
+            RequestsApiError(f"429 Client Error: {URL}. You have reached the maximum number of pending jobs", 429),
+            "wait until running jobs are done",
+        ),
+        (
+            RequestsApiError(f"409 Client Error: Conflict {URL}. Instance usage has reached its limit of 600 s", 409),
+            "see what is left of the plan's time",
+        ),
+        (
+            RequestsApiError(
+                f'400 Client Error: {URL}. {{"errors":[{{"message":"Execution time limit reached"}}]}}', 400
+            ),
+            "see what is left of the plan's time",
+        ),
+        (
+            RequestsApiError(f"400 Client Error: Bad Request {URL}. Number of circuits exceeds the limit of 300", 400),
+            "smaller max_circuits",
+        ),
+        (RequestsApiError(f"413 Client Error: Payload Too Large {URL}", 413), "smaller max_circuits"),
+        (RequestsApiError(f"403 Client Error: Forbidden {URL}", 403), "the plan of the instance allows this"),
+        (RequestsApiError(f"401 Client Error: Unauthorized {URL}", 401), "check the API key"),
+        (RequestsApiError(f"503 Server Error: Service Unavailable {URL}", 503), "try again later"),
+        (RequestsApiError(f"504 Server Error: Gateway Timeout {URL}", 504), "try again later"),
+        (RequestsApiError(f"400 Client Error: Bad Request {URL}. Session has been closed", 400), "open a new Session"),
+        (RequestsApiError(f"{POOL}: Max retries exceeded with url: /api/v1/jobs", -1), "check the network"),
+        (RequestsApiError(f"{POOL}: Read timed out. (read timeout=None)", -1), "check the network"),
+        (NoNetwork("Max retries exceeded with url"), "check the network"),
         (OSError("Network is unreachable"), "check the network"),
     ],
 )
