@@ -46,6 +46,7 @@ def submit(
     twirling: Annotated[str, typer.Option(help="client, or on hardware server: the runtime twirls.")] = "client",
     simulation: Annotated[str | None, typer.Option(help="Simulation method in place of the one chosen.")] = None,
     max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirls counted) in one job.")] = 300,
+    instance: Annotated[str | None, typer.Option(help="Instance of the account, by name or CRN.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Options of the runtime's Sampler, as JSON: '{\"max_execution_time\": 60}'.")
     ] = None,
@@ -74,7 +75,7 @@ def submit(
         max_circuits=max_circuits,
         runtime=_runtime_options(runtime),
     )
-    machine = find_machine(backend)
+    machine = find_machine(backend, instance=instance)
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     if twirls == 1 and not options.runtime.get("twirling"):

@@ -348,7 +348,7 @@ def estimate_usage(request: Request) -> float:
     Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
     runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
     """
-    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
+    delay = _delay(request)
     n_circuits = sum(len(p.shots) for p in request.prepared)
     n_jobs = -(-n_circuits // request.options["max_circuits"])
     served = served_shots(request.options)
@@ -356,6 +356,10 @@ def estimate_usage(request: Request) -> float:
     times = [p.profile.duration + delay for p in request.prepared]
     running = sum(amount * each for amount, each in zip(amounts, times, strict=True))
     return float(2 * n_jobs + running)
+
+
+def _delay(request: Request) -> float:
+    return float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
 
 
 def describe_usage(request: Request) -> str:
@@ -366,13 +370,13 @@ def describe_usage(request: Request) -> str:
 def reference_cost(request: Request) -> str:
     """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
 
-    A shot takes as long as its circuit and the 250 microseconds that IBM's machines wait between shots by default.
+    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`.
     """
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
     shots = sum(sum(p.shots) for p in extra)
-    seconds = sum(sum(p.shots) * (p.profile.duration + _BETWEEN) for p in extra)
+    seconds = sum(sum(p.shots) * (p.profile.duration + _delay(request)) for p in extra)
     share = shots / sum(sum(p.shots) for p in own)
     many, circuits = (
         f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))

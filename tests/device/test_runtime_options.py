@@ -18,7 +18,7 @@ from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import Request, describe_usage, estimate_usage
+from qcluster.device.request import Request, describe_usage, estimate_usage, reference_cost
 from qcluster.device.runtime_options import sampler_options
 from qcluster.errors import JobError
 
@@ -292,6 +292,8 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     slow = Options(shots=1000, runtime={"execution": {"rep_delay": 1e-3}})
     assert estimate_usage(prepare([bell()], machine, slow, seed=1)) == pytest.approx(2 + 1000 * (each + 1e-3))
     assert "estimated use of ibm_manila: 4.5 s" in describe_usage(plain)
+    slow = Options(shots=1000, reference=True, runtime={"execution": {"rep_delay": 1e-3}})
+    assert "1000 shots (100% more), some 1.0 s" in reference_cost(prepare([bell()], machine, slow, seed=1))
     assert cloud.spent == 0
 
 

@@ -101,7 +101,8 @@ def twirl(
             idle ones that a gate or a measurement has met so far ("active-accum") or meets anywhere in the circuit
             ("active-circuit"), or all qubits of the circuit ("all"). But with "active", barriers hold each layer
             together, and in control flow no idle qubit is twirled. Cost: at most one x gate on each idle qubit between
-            layers, in half of the dresses; z is free on IBM's machines.
+            layers, in half of the dresses; z is free on IBM's machines. Some 10 ms a twirl of 20 layers on 11 qubits,
+            with "all" on a machine of 133 some 45 ms.
 
     Returns:
         The circuits and their flips. About 1 ms per twirl of a circuit with 200 two-qubit gates.
