@@ -170,11 +170,13 @@ def test_what_execute_takes_submit_takes(bell, tmp_path):
     from qcluster.device import jobs
 
     place, machine = tmp_path / "run", ("--backend", "fake_manila", "--seed", 7, "--shots", 400)
-    run("submit", bell, "-d", place, *machine, "--twirls", 4, "--balanced", "--no-measure-twirl", "--reference",
+    run("submit", bell, "-d", place, *machine, "--twirls", 4, "--group", "balanced_pauli", "--strategy", "all",
+        "--no-measure-twirl", "--reference",
         "--references", 2, "--reference-share", 0.5, "--simulation", "statevector")  # fmt: skip
     (found,) = jobs.read(place)
     asked = {
-        "balanced": True,
+        "group": "balanced_pauli",
+        "strategy": "all",
         "measure_twirl": False,
         "reference": 2,
         "reference_share": 0.5,
@@ -189,7 +191,10 @@ def test_what_execute_takes_submit_takes(bell, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--balanced",), "--balanced would have no effect: it goes with --twirls"),
+        (("--group", "balanced_pauli"), "--group would have no effect: it goes with --twirls"),
+        (("--strategy", "all"), "--strategy would have no effect: it goes with --twirls"),
+        (("--strategy", "some", "--twirls", 2), "strategy must be"),
+        (("--group", "local_c1", "--twirls", 2), "drawn by the runtime only, with twirling='server'"),
         (("--references", 2), "--references would have no effect: it goes with --reference"),
         (("--max-circuits", 5), "--max-circuits would have no effect"),
         (("--runtime", "{}"), "--runtime would have no effect"),

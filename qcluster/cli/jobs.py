@@ -37,10 +37,16 @@ def submit(
     references: Annotated[int, typer.Option(min=1, help="How many references, which see different faults.")] = 1,
     reference_share: Annotated[float, typer.Option(help="Shots of each, as a multiple of a circuit's.")] = 1.0,
     measure_twirl: Annotated[bool, typer.Option(help="Whether dresses flip measurements too.")] = True,
-    balanced: Annotated[bool, typer.Option(help="Draw each qubit's I, X, Y and Z equally often.")] = False,
+    group: Annotated[
+        str, typer.Option(help="How Paulis are drawn: pauli, or balanced_pauli: equally often.")
+    ] = "pauli",
+    strategy: Annotated[
+        str | None, typer.Option(help="Qubits twirled around a layer: active, active-accum, active-circuit or all.")
+    ] = None,
     twirling: Annotated[str, typer.Option(help="client, or on hardware server: the runtime twirls.")] = "client",
     simulation: Annotated[str | None, typer.Option(help="Simulation method in place of the one chosen.")] = None,
     max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirls counted) in one job.")] = 300,
+    instance: Annotated[str | None, typer.Option(help="Instance of the account, by name or CRN.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Options of the runtime's Sampler, as JSON: '{\"max_execution_time\": 60}'.")
     ] = None,
@@ -62,17 +68,18 @@ def submit(
         reference=references if reference else False,
         reference_share=reference_share,
         measure_twirl=measure_twirl,
-        balanced=balanced,
+        group=group,  # type: ignore[arg-type]
+        strategy=strategy,  # type: ignore[arg-type]
         twirling=twirling,  # type: ignore[arg-type]
         simulation=simulation,
         max_circuits=max_circuits,
         runtime=_runtime_options(runtime),
     )
-    machine = find_machine(backend)
+    machine = find_machine(backend, instance=instance)
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
     if twirls == 1 and not options.runtime.get("twirling"):
-        refuse(context, ["measure_twirl", "balanced", "twirling"], "it goes with --twirls")
+        refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":
         why = f"{backend} is simulated here, and jobs are sent to real machines only"
         refuse(context, ["mode", "max_circuits", "runtime"], why)

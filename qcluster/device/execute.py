@@ -40,7 +40,8 @@ def execute(
     max_circuits: int = 300,
     reference: bool | int | MeasuredReference = False,
     reference_share: float = 1.0,
-    balanced: bool = False,
+    group: Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"] = "pauli",
+    strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None,
     runtime: Mapping[str, Any] | None = None,
 ) -> list[Run]:
     """Compile, twirl and run circuits, and give their counts back with flips undone.
@@ -72,8 +73,12 @@ def execute(
             holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
             Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
         reference_share: shots of each reference, as a multiple of those of one circuit.
-        balanced: whether our dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally
-            often, once in every four.
+        group: "pauli" draws the Paulis of twirls independently, "balanced_pauli" so that each qubit has I, X, Y and Z
+            before each gate equally often, once in every four. With twirling="server" also "local_c1" and
+            "local_pauli", see the runtime's ``TwirlingOptions``.
+        strategy: which qubits are twirled around each layer of two-qubit gates: "active", "active-accum",
+            "active-circuit" or "all", see `qcluster.twirl`. None is "active" of our own twirling, and of the runtime's
+            what it does by default, "active-accum".
         runtime: options of the runtime's own Sampler that have no keyword here, as it has them:
             ``{"max_execution_time": 60, "execution": {"rep_delay": 1e-4}}``. On a simulator they do nothing, and
             `Run.notes` says so.
@@ -96,7 +101,7 @@ def execute(
     reused = reference if isinstance(reference, MeasuredReference) else None
     options = Options(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
-        True if reused is not None else reference, balanced, runtime or {}, reference_share,  # type: ignore[arg-type]
+        True if reused is not None else reference, group, strategy, runtime or {}, reference_share,  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
     check_request(circuits, machine, options)

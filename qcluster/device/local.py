@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.noise.simulate import STEADY, run_foreign, run_on, simulate
 
 if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
     from qcluster.core.counts.distribution import Distribution
     from qcluster.device.machines.machine import Machine
     from qcluster.device.request import Request
@@ -16,16 +19,17 @@ def simulate_request(request: Request, machine: Machine | None) -> list[list[Dis
     """Run a request on a local machine; counts per circuit and twirl."""
     counts = []
     for i, prepared in enumerate(request.prepared):
+        circuits = [_in_use(circuit, prepared.profile.active) for circuit in prepared.circuits]
         seed = (request.simulator_seed + 7919 * i) % 2**31
         if prepared.method == "aer" and machine is not None:
             simulator = _steady(machine.backend)
-            counts.append(run_on(simulator, prepared.circuits, prepared.shots, seed))
+            counts.append(run_on(simulator, circuits, prepared.shots, seed))
         elif prepared.method == "backend" and machine is not None:
             counts.append(run_foreign(machine.backend, prepared.circuits, prepared.shots, seed))
         else:
             counts.append(
                 simulate(
-                    prepared.circuits,
+                    circuits,
                     prepared.shots,
                     request.calibration,
                     method=prepared.method,
@@ -34,6 +38,25 @@ def simulate_request(request: Request, machine: Machine | None) -> list[list[Dis
                 )
             )
     return counts
+
+
+def _in_use(circuit: QuantumCircuit, active: Collection[int]) -> QuantumCircuit:
+    """Leave away pulses on qubits that the circuit without twirls does not use, such as strategy="all" has.
+
+    They meet no other qubit and are not read, and a simulation knows no crosstalk, so that counts stay the same; a
+    simulator would hold the whole machine otherwise.
+    """
+    keep = {circuit.qubits[q] for q in active}
+    pulses = (item for item in circuit.data if item.qubits and item.name not in {"barrier", "delay"})
+    if not any(keep.isdisjoint(item.qubits) for item in pulses):
+        return circuit
+    result = circuit.copy_empty_like()
+    for item in circuit.data:
+        if item.name == "barrier":
+            result.barrier([qubit for qubit in item.qubits if qubit in keep])
+        elif not keep.isdisjoint(item.qubits) or not item.qubits:
+            result._append(item)
+    return result
 
 
 def _steady(simulator: Any) -> Any:

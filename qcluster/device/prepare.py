@@ -18,7 +18,7 @@ from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
-from qcluster.device.circuits.twirl import Twirls, twirl
+from qcluster.device.circuits.twirl import Twirls, layered, twirl
 from qcluster.device.machines.machine import Machine
 from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuits, skeleton
@@ -212,12 +212,19 @@ def _compiling(machine: Machine) -> AbstractContextManager[None]:
 
 def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:
     """Twirl, schedule and divide the shots of one compiled circuit."""
-    twirls = Twirls((circuit,), np.zeros((1, circuit.num_clbits), dtype=bool))
+    twirls, plain = Twirls((circuit,), np.zeros((1, circuit.num_clbits), dtype=bool)), circuit
     if options.twirls > 1 and options.twirling == "client":
         twirls = twirl(
-            circuit, options.twirls, machine.gates, seed=rng, measure=options.measure_twirl, balanced=options.balanced
+            circuit,
+            options.twirls,
+            machine.gates,
+            seed=rng,
+            measure=options.measure_twirl,
+            group=options.group,  # type: ignore[arg-type]
+            strategy=options.strategy or "active",
         )
-    dressed, plain, notes = list(twirls.circuits), circuit, twirls.notes
+        plain = layered(circuit, machine.gates, options.strategy or "active")
+    dressed, notes = list(twirls.circuits), twirls.notes
     if machine.kind != "hardware" and (machine.kind != "backend" or options.dd is not None):
         if can_schedule(circuit, machine.backend.target):
             *dressed, plain = schedule([*dressed, plain], machine.backend.target, options.dd)

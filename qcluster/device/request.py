@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
+from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.reference import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
-from qcluster.device.runtime_options import check_runtime, check_together, served_shots
+from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
 
 if TYPE_CHECKING:
@@ -64,8 +66,11 @@ class Options:
     reference: bool | int = False
     """Whether a reference circuit runs beside the circuits, once for all that differ in angles only; or how many that
     see different faults."""
-    balanced: bool = False
-    """Whether dresses draw their Paulis so that each qubit has I, X, Y and Z before each gate equally often."""
+    group: Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"] = "pauli"
+    """How twirls are drawn: Paulis independently or each equally often; the runtime also knows local groups."""
+    strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None
+    """Which qubits are twirled around a layer of two-qubit gates; None is "active" of ours, "active-accum" of the
+    runtime's."""
     runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
     reference_share: float = 1.0
@@ -75,8 +80,7 @@ class Options:
         for name in ("shots", "twirls", "max_circuits"):
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
-        for name in ("measure_twirl", "balanced"):
-            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
+        object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
         if not isinstance(self.reference, bool):
             many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
             object.__setattr__(self, "reference", bool(many) if many < 2 else many)
@@ -94,6 +98,8 @@ class Options:
             ("dd", (None, *DECOUPLING)),
             ("mode", ("job", "batch", "session")),
             ("simulation", (None, *METHODS)),
+            ("group", (*GROUPS, *SERVED_GROUPS)),
+            ("strategy", (None, *STRATEGIES)),
         ):
             check_choice(name, getattr(self, name), known)
         object.__setattr__(self, "runtime", check_runtime(self.runtime))
@@ -257,10 +263,11 @@ def _check_facts(fields: dict[str, Any]) -> None:
         options = fields["options"] = {
             "reference": False,
             "reference_share": 1.0,
-            "balanced": False,
+            "group": "balanced_pauli" if options.get("balanced") else "pauli",
+            "strategy": None,
             "runtime": {},
-            **options,
-        }  # older requests do not say
+            **{name: value for name, value in options.items() if name != "balanced"},
+        }  # older requests do not say, or say "balanced"
     known = set(Options.__dataclass_fields__)
     if not isinstance(options, dict) or set(options) != known:
         wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
@@ -341,7 +348,7 @@ def estimate_usage(request: Request) -> float:
     Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
     runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
     """
-    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
+    delay = _delay(request)
     n_circuits = sum(len(p.shots) for p in request.prepared)
     n_jobs = -(-n_circuits // request.options["max_circuits"])
     served = served_shots(request.options)
@@ -349,6 +356,10 @@ def estimate_usage(request: Request) -> float:
     times = [p.profile.duration + delay for p in request.prepared]
     running = sum(amount * each for amount, each in zip(amounts, times, strict=True))
     return float(2 * n_jobs + running)
+
+
+def _delay(request: Request) -> float:
+    return float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
 
 
 def describe_usage(request: Request) -> str:
@@ -359,13 +370,13 @@ def describe_usage(request: Request) -> str:
 def reference_cost(request: Request) -> str:
     """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
 
-    A shot takes as long as its circuit and the 250 microseconds that IBM's machines wait between shots by default.
+    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`.
     """
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
     shots = sum(sum(p.shots) for p in extra)
-    seconds = sum(sum(p.shots) * (p.profile.duration + _BETWEEN) for p in extra)
+    seconds = sum(sum(p.shots) * (p.profile.duration + _delay(request)) for p in extra)
     share = shots / sum(sum(p.shots) for p in own)
     many, circuits = (
         f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))

@@ -221,24 +221,31 @@ def _failures() -> tuple[type[Exception], ...]:
     return QiskitError, RequestException, OSError, ValueError
 
 
+_LATER = "try again later"
+
 _ADVICE = (
+    (r"\b5\d\d\b.*(error|gateway|unavailable)|maintenance", _LATER),
     (
-        r"\b(429|rate.?limit|too many|quota|limit|exceed)",
-        "wait until running jobs are done, or see the limits of the plan",
-    ),
-    (r"\b(401|unauthori[sz]ed|invalid.*(token|key|credentials))", "check the API key of the account"),
-    (r"\b(403|forbidden|not authori[sz]ed|not entitled)", "check that the plan of the instance allows this"),
-    (r"\b(time|remaining|usage).*(out|left|reached|exhausted)", "see what is left of the plan's time"),
-    (
-        r"(connection|network|timed? ?out|unreachable|resolve|proxy|no route|max retries)",
+        r"(connection|network|max retries|timed? ?out|unreachable|resolve|proxy|no route)",
         "check the network, then try again",
     ),
-    (r"\b5\d\d\b", "try again later"),
+    (
+        r"\b413\b|too large|(circuits|pubs|payload|size)\b.*\b(limit|exceed|maximum|too many)",
+        "send fewer circuits in each job, by a smaller max_circuits",
+    ),
+    (
+        r"\b(usage|time|seconds|minutes)\b.*\b(limit|left|reached|exhausted|exceed|out)|\bremaining\b",
+        "see what is left of the plan's time, by QiskitRuntimeService().usage()",
+    ),
+    (
+        r"\b(429|rate.?limit|too many|quota|limit|exceed|maximum)",
+        "wait until running jobs are done, or see the limits of the plan",
+    ),
+    (r"\bsession\b.*\b(closed|ended|expired)", "open a new Session or Batch"),
+    (r"\b(401|unauthori[sz]ed|invalid.*(token|key|credentials))", "check the API key of the account"),
+    (r"\b(403|forbidden|not authori[sz]ed|not entitled)", "check that the plan of the instance allows this"),
 )
 """What to do about failures, by what the service says of them; the first that fits."""
-
-
-_LATER = "try again later"
 
 
 def _words(error: Exception, otherwise: str = "") -> str:

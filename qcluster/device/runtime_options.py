@@ -16,6 +16,9 @@ _OURS = {
 }
 """What has a keyword of ours, which alone is asked: one thing is never said in two places."""
 
+SERVED_GROUPS = ("local_c1", "local_pauli")
+"""Groups of which only the runtime draws."""
+
 
 def check_runtime(given: Any) -> dict[str, Any]:
     """Check options as the runtime's Sampler takes them, and give them as a plain nested dict of what was set.
@@ -67,10 +70,14 @@ def check_together(options: Mapping[str, Any]) -> None:
     twirling = sorted(runtime.get("twirling", {}))
     if twirling and options["twirling"] != "server":
         raise ValueError(f"runtime options of twirling, here {twirling[0]!r}, go with twirling='server'")
-    if options["balanced"] and options["twirling"] == "server":
+    if options["group"] in SERVED_GROUPS and options["twirling"] != "server":
         raise ValueError(
-            "balanced is of our own twirling; the runtime's is runtime={'twirling': {'group': 'balanced_pauli'}}"
+            f"group={options['group']!r} is drawn by the runtime only, with twirling='server'; ours are pauli and "
+            "balanced_pauli"
         )
+    for name, usual in (("strategy", None), ("group", "pauli")):
+        if name in twirling and options[name] != usual:
+            raise ValueError(f"runtime option 'twirling.{name}' is set by {name}: leave one of them away")
     if "num_randomizations" in twirling and options["twirls"] > 1:
         raise ValueError("runtime option 'twirling.num_randomizations' is set by twirls: leave one of them away")
     if runtime.get("dynamical_decoupling") and options["dd"] is None:
@@ -105,6 +112,10 @@ def sampler_options(options: Mapping[str, Any], tags: list[str]) -> dict[str, An
     twirling["enable_measure"] = found is not None and options["measure_twirl"]
     if found is not None:
         twirling["num_randomizations"], twirling["shots_per_randomization"] = found
+        if options["strategy"] is not None:
+            twirling["strategy"] = options["strategy"]
+        if options["group"] != "pauli":
+            twirling["group"] = options["group"]
     if options["dd"] is not None:
         merged.setdefault("dynamical_decoupling", {}).update(enable=True, sequence_type=options["dd"])
     environment = merged.setdefault("environment", {})

@@ -53,9 +53,9 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
         directory: where requests and results are kept, each in a directory of its own named by its id; see
             `qcluster.execute`.
-        options: twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits, reference,
-            reference_share and runtime as in `qcluster.execute`; further keywords of `qcluster.mitigate`, such as
-            ``guard=False``, are passed on.
+        options: twirls, measure_twirl, twirling, group, strategy, dd, optimization_level, mode, simulation,
+            max_circuits, reference, reference_share and runtime as in `qcluster.execute`; further keywords of
+            `qcluster.mitigate`, such as ``guard=False``, are passed on.
 
     Attributes:
         options: how circuits are run (`SamplerOptions`); may be changed between runs, each field checked as it is set.

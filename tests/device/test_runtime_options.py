@@ -1,6 +1,8 @@
 """The runtime's own options, sessions, ids, cancelling and usage, as its own client sends them over the wire."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import Request, describe_usage, estimate_usage
+from qcluster.device.request import Request, describe_usage, estimate_usage, reference_cost
 from qcluster.device.runtime_options import sampler_options
 from qcluster.errors import JobError
 
@@ -78,6 +80,22 @@ def test_the_runtime_twirls_as_it_is_told(cloud, backend, strategy, group):
     assert set(run.counts.to_counts()) == {"00", "11"}
     (item,) = cloud.jobs["c001"]["program"].items
     assert (item.shape, cloud.jobs["c001"]["program"].shots) == ((4,), 30)
+
+
+@pytest.mark.parametrize("group", ["pauli", "balanced_pauli", "local_c1", "local_pauli"])
+@pytest.mark.parametrize("strategy", [None, "active", "active-accum", "active-circuit", "all"])
+def test_strategy_and_group_are_words_for_either_twirling(strategy, group):
+    """By the same keywords as of our own twirling; None leaves the runtime its own default."""
+    options = Options(shots=64, twirls=4, twirling="server", strategy=strategy, group=group)
+    arrived = SamplerOptions(**sampler_options(vars(options), ["tag"])).twirling
+    assert (arrived.strategy, arrived.group) == (strategy or SamplerOptions().twirling.strategy, group)
+
+
+def test_local_groups_are_drawn_by_the_runtime(cloud, backend):
+    (run,) = execute([bell()], backend, shots=64, twirls=4, twirling="server", seed=1, strategy="all", group="local_c1")
+    assert set(run.counts.to_counts()) == {"00", "11"}
+    (item,) = cloud.jobs["c001"]["program"].items
+    assert item.shape == (4,)
 
 
 def test_idle_neighbours_are_twirled_where_all_is_asked_for(cloud, backend):
@@ -146,7 +164,17 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
         ({"runtime": {"execution": {"meas_type": "kerneled"}}}, ValueError, "'classified', since counts are mitigated"),
         ({"runtime": {"simulator": {"seed_simulator": 3}}}, ValueError, "is set by seed"),
         ({"runtime": {"simulator": {"angle_decimals": 3}}}, ValueError, "simulator .* has the noise of its backend"),
-        ({"balanced": True, "twirling": "server"}, ValueError, "the runtime's is runtime="),
+        ({"group": "local_c1"}, ValueError, "drawn by the runtime only, with twirling='server'"),
+        (
+            {"runtime": {"twirling": {"strategy": "all"}}, "twirling": "server", "strategy": "active"},
+            ValueError,
+            "'twirling.strategy' is set by strategy: leave one",
+        ),
+        (
+            {"runtime": {"twirling": {"group": "pauli"}}, "twirling": "server", "group": "local_c1"},
+            ValueError,
+            "'twirling.group' is set by group: leave one",
+        ),
         ({"runtime": 7}, TypeError, "must be a mapping of the runtime's Sampler options; got int"),
         ({"runtime": {"execution": 7}}, ValueError, "runtime option"),
     ],
@@ -154,6 +182,14 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
 def test_options_that_make_no_sense_are_refused_in_words(options, error, said):
     with pytest.raises(error, match=said):
         Options(**options)
+
+
+def test_the_tests_that_the_table_of_options_names_are_there():
+    here = Path(__file__).parent
+    named = set(re.findall(r"`(test_\w+)`", (here.parents[1] / "docs" / "device.md").read_text()))
+    assert len(named) > 15
+    text = "".join(path.read_text() for path in here.glob("test_*.py"))
+    assert not [name for name in named if f"def {name}(" not in text]
 
 
 def names(model, prefix=""):
@@ -256,17 +292,46 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     slow = Options(shots=1000, runtime={"execution": {"rep_delay": 1e-3}})
     assert estimate_usage(prepare([bell()], machine, slow, seed=1)) == pytest.approx(2 + 1000 * (each + 1e-3))
     assert "estimated use of ibm_manila: 4.5 s" in describe_usage(plain)
+    slow = Options(shots=1000, reference=True, runtime={"execution": {"rep_delay": 1e-3}})
+    assert "1000 shots (100% more), some 1.0 s" in reference_cost(prepare([bell()], machine, slow, seed=1))
     assert cloud.spent == 0
+
+
+URL = "for url: https://quantum.cloud.ibm.com/api/v1/jobs"
+POOL = "HTTPSConnectionPool(host='quantum.cloud.ibm.com', port=443)"
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (RequestsApiError("429 Client Error: Too Many Requests", 429), "wait until running jobs are done"),
-        (RequestsApiError("403 Client Error: Forbidden for url", 403), "the plan of the instance allows this"),
-        (RequestsApiError("401 Client Error: Unauthorized", 401), "check the API key"),
-        (RequestsApiError("503 Server Error: Service Unavailable", 503), "try again later"),
-        (NoNetwork("Max retries exceeded with url"), "see the limits|check the network"),
+        (RequestsApiError(f"429 Client Error: Too Many Requests {URL}", 429), "wait until running jobs are done"),
+        (
+            RequestsApiError(f"429 Client Error: {URL}. You have reached the maximum number of pending jobs", 429),
+            "wait until running jobs are done",
+        ),
+        (
+            RequestsApiError(f"409 Client Error: Conflict {URL}. Instance usage has reached its limit of 600 s", 409),
+            "see what is left of the plan's time",
+        ),
+        (
+            RequestsApiError(
+                f'400 Client Error: {URL}. {{"errors":[{{"message":"Execution time limit reached"}}]}}', 400
+            ),
+            "see what is left of the plan's time",
+        ),
+        (
+            RequestsApiError(f"400 Client Error: Bad Request {URL}. Number of circuits exceeds the limit of 300", 400),
+            "smaller max_circuits",
+        ),
+        (RequestsApiError(f"413 Client Error: Payload Too Large {URL}", 413), "smaller max_circuits"),
+        (RequestsApiError(f"403 Client Error: Forbidden {URL}", 403), "the plan of the instance allows this"),
+        (RequestsApiError(f"401 Client Error: Unauthorized {URL}", 401), "check the API key"),
+        (RequestsApiError(f"503 Server Error: Service Unavailable {URL}", 503), "try again later"),
+        (RequestsApiError(f"504 Server Error: Gateway Timeout {URL}", 504), "try again later"),
+        (RequestsApiError(f"400 Client Error: Bad Request {URL}. Session has been closed", 400), "open a new Session"),
+        (RequestsApiError(f"{POOL}: Max retries exceeded with url: /api/v1/jobs", -1), "check the network"),
+        (RequestsApiError(f"{POOL}: Read timed out. (read timeout=None)", -1), "check the network"),
+        (NoNetwork("Max retries exceeded with url"), "check the network"),
         (OSError("Network is unreachable"), "check the network"),
     ],
 )
@@ -301,6 +366,11 @@ def test_the_same_call_goes_on_with_the_same_request(cloud, backend, tmp_path):
 def test_requests_of_before_do_not_say_what_was_asked(cloud, backend, tmp_path):
     execute([bell()], backend, shots=40, seed=1, directory="kept")
     content = json.loads((tmp_path / "kept" / "request.json").read_text())
-    del content["asked"], content["options"]["runtime"]
-    old = Request.from_json(json.dumps(content))
-    assert (old.asked, old.options["runtime"]) == ("", {})
+    for name in ("runtime", "group", "strategy"):
+        del content["options"][name]
+    del content["asked"]
+    for balanced, group in ((True, "balanced_pauli"), (False, "pauli")):
+        content["options"]["balanced"] = balanced
+        old = Request.from_json(json.dumps(content))
+        assert (old.asked, old.options["runtime"]) == ("", {})
+        assert (old.options["group"], old.options["strategy"], "balanced" in old.options) == (group, None, False)

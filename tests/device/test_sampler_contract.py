@@ -144,9 +144,9 @@ def test_a_changed_level_compiles_anew():
 
 
 def test_balanced_twirls_are_asked_for_like_any_option():
-    sampler = MitigatedSampler("fake_manila", twirls=8, balanced=True, seed=1, method="none")
+    sampler = MitigatedSampler("fake_manila", twirls=8, group="balanced_pauli", seed=1, method="none")
     run = sampler.run([ghz()], shots=800).result()[0].metadata["runs"].item()
-    assert run.options["balanced"] is True
+    assert run.options["group"] == "balanced_pauli"
     assert sum(run.counts.to_probs()[key] for key in ("000", "111")) > 0.8
 
 

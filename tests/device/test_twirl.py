@@ -225,7 +225,7 @@ def test_the_frames_of_a_gate_make_its_error_a_pauli_channel(name, balanced):
     circuit.append(gate, [0, 1])
     error = Operator(RZXGate(0.4)).compose(RXGate(0.3), [0]).compose(RYGate(0.2), [1])
     frames = {}
-    for dressed in twirl(circuit, 400, seed=3, measure=False, balanced=balanced).circuits:
+    for dressed in twirl(circuit, 400, seed=3, measure=False, group="balanced_pauli" if balanced else "pauli").circuits:
         place = next(i for i, item in enumerate(dressed.data) if len(item.qubits) == 2)
         assert dressed.data[place].operation == gate, "the gate itself stays what it was"
         before, behind = dressed.copy_empty_like(), dressed.copy_empty_like()
@@ -252,7 +252,7 @@ def test_balanced_draws_give_each_qubit_each_pauli_equally_often(seed):
     circuit.ecr(1, 2)
     circuit.rzz(np.pi / 2, 0, 2)
     seen = {0: [], 1: []}
-    for dressed in twirl(circuit, 8, seed=seed, measure=False, balanced=True).circuits:
+    for dressed in twirl(circuit, 8, seed=seed, measure=False, group="balanced_pauli").circuits:
         assert unitary(dressed).equiv(unitary(circuit))
         pauli = dict.fromkeys(range(3), "i")
         for item in dressed.data:
@@ -264,14 +264,14 @@ def test_balanced_draws_give_each_qubit_each_pauli_equally_often(seed):
             seen[q].append(pauli[q])
     for q in (0, 1):
         assert sorted(seen[q][:4]) == sorted(seen[q][4:]) == ["i", "x", "y", "z"]
-    first = twirl(circuit, 3, seed=seed, balanced=True).circuits
-    assert list(first) == list(twirl(circuit, 8, seed=seed, balanced=True).circuits[:3])
+    first = twirl(circuit, 3, seed=seed, group="balanced_pauli").circuits
+    assert list(first) == list(twirl(circuit, 8, seed=seed, group="balanced_pauli").circuits[:3])
 
 
 @pytest.mark.parametrize("gate", TARGETS)
 def test_balanced_dresses_keep_distribution_and_gates_of_the_machine(gate):
     circuit = random_circuit(5, gate)
-    twirls = twirl(circuit, 6, TARGETS[gate], seed=5, balanced=True)
+    twirls = twirl(circuit, 6, TARGETS[gate], seed=5, group="balanced_pauli")
     ideal = Distribution.of(exact_counts(circuit))
     for dressed, read in zip(twirls.circuits, twirls.undo(map(exact_counts, twirls.circuits)), strict=True):
         assert set(dressed.count_ops()) <= set(TARGETS[gate].operation_names)

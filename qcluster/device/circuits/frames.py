@@ -1,4 +1,5 @@
-"""Paulis around two-qubit Clifford gates, for what Qiskit's twirling does not do: quarter turns, balanced draws."""
+"""Paulis around two-qubit Clifford gates, for what Qiskit's twirling does not do: quarter turns, balanced draws,
+idle qubits."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.device.circuits.layers import Layer, Plan, plan_gates, plan_layers, turning_qubits
 from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 Paulis = npt.NDArray[np.int64]
-"""(..., 2): of each qubit 0, 1, 2, 3 for I, X, Y, Z."""
+"""(n_draws,): of each qubit of each layer 0, 1, 2, 3 for I, X, Y, Z."""
 
 _CLOSE = 1e-9
 """Radians within which an angle is a quarter turn: far below what a machine can tell."""
@@ -31,22 +33,30 @@ def is_quarter_turn(operation: Any) -> bool:
 
 def has_quarter_turns(circuit: QuantumCircuit) -> bool:
     """Tell whether a circuit holds one, in its control flow as well."""
-    return any(_chosen(circuit, is_quarter_turn))
+    return _count(plan_gates(circuit, is_quarter_turn), is_quarter_turn) > 0
 
 
 def dress_quarter_turns(circuit: QuantumCircuit, rng: np.random.Generator) -> QuantumCircuit:
     """Put a random Pauli, one of 16, before each quarter turn and behind it the one that undoes it."""
-    many = sum(1 for _ in _chosen(circuit, is_quarter_turn))
-    return _dressed(circuit, iter(rng.integers(4, size=(many, 2))), is_quarter_turn)
+    plan = plan_gates(circuit, is_quarter_turn)
+    return _dressed(circuit, plan, iter(rng.integers(4, size=_count(plan, is_quarter_turn))), is_quarter_turn)
 
 
-def balanced_dresses(
-    circuit: QuantumCircuit, n_twirls: int, names: tuple[str, ...], target: Target | None, rng: np.random.Generator
+def draw_dresses(
+    circuit: QuantumCircuit,
+    n_twirls: int,
+    names: tuple[str, ...],
+    target: Target | None,
+    rng: np.random.Generator,
+    *,
+    strategy: str,
+    balanced: bool,
 ) -> list[QuantumCircuit]:
-    """Dress a circuit so that of four dresses in a row each qubit of each gate has I, X, Y and Z before it once.
+    """Dress a circuit around its layers of two-qubit gates, or with "active" around each gate.
 
-    The two qubits of a gate are drawn independently, so that over all seeds each of the 16 Paulis is as likely as with
-    independent draws: the twirl is the same on average, with less scatter between few dresses.
+    Balanced, of four dresses in a row each qubit of each gate has I, X, Y and Z before it once. The qubits are drawn
+    independently, so that over all seeds each Pauli of them together is as likely as with independent draws: the twirl
+    is the same on average, with less scatter between few dresses.
 
     Args:
         circuit: not scheduled.
@@ -54,16 +64,19 @@ def balanced_dresses(
         names: of the gates to dress, beside quarter turns.
         target: the machine, into whose gates the Paulis are merged.
         rng: where the draws come from.
+        strategy: which qubits are twirled around a layer, one of `STRATEGIES`.
+        balanced: whether each qubit has each Pauli equally often.
     """
-
-    def choose(operation: Any) -> bool:
-        return operation.name in names or is_quarter_turn(operation)
-
-    many = sum(1 for _ in _chosen(circuit, choose))
-    draws = [
-        rng.permuted(np.broadcast_to(np.arange(4), (many, 2, 4)), axis=-1) for _ in range(0, n_twirls, 4)
-    ]  # one block of four after the other
-    result = [_dressed(circuit, iter(draws[k // 4][..., k % 4]), choose) for k in range(n_twirls)]
+    choose = _choice(names)
+    plan = _plan(circuit, choose, strategy, target)
+    many = _count(plan, choose)
+    draws: list[Paulis] = []
+    for k in range(n_twirls):
+        if not balanced:
+            draws.append(rng.integers(4, size=many))
+        elif k % 4 == 0:
+            draws += list(rng.permuted(np.broadcast_to(np.arange(4), (many, 4)), axis=-1).T)
+    result = [_dressed(circuit, plan, iter(draws[k]), choose) for k in range(n_twirls)]
     if target is None:
         return result
     from qiskit.transpiler import PassManager
@@ -73,31 +86,65 @@ def balanced_dresses(
     return merged
 
 
-def _chosen(circuit: Any, choose: Callable[[Any], bool]) -> Iterator[bool]:
-    """True for each operation that is chosen, in the order of `_dressed`."""
-    for item in circuit.data:
-        if has_blocks(item):
-            for block in item.operation.blocks:
-                yield from _chosen(block, choose)
-        elif len(item.qubits) == 2 and choose(item.operation):
-            yield True
+def bare_layers(
+    circuit: QuantumCircuit, names: tuple[str, ...], target: Target | None, strategy: str
+) -> QuantumCircuit:
+    """Put the barriers around layers that a strategy's dresses have, and no Paulis: as long a circuit as theirs."""
+    choose = _choice(names)
+    plan = _plan(circuit, choose, strategy, target)
+    return _dressed(circuit, plan, iter(np.zeros(_count(plan, choose), dtype=np.int64)), choose)
 
 
-def _dressed(circuit: Any, paulis: Iterator[Paulis], choose: Callable[[Any], bool]) -> Any:
+def _choice(names: tuple[str, ...]) -> Callable[[Any], bool]:
+    return lambda operation: operation.name in names or is_quarter_turn(operation)
+
+
+def _plan(circuit: QuantumCircuit, choose: Callable[[Any], bool], strategy: str, target: Target | None) -> Plan:
+    if strategy == "active":
+        return plan_gates(circuit, choose)
+    return plan_layers(circuit, choose, strategy, turning_qubits(circuit, target))
+
+
+def _count(plan: Plan, choose: Callable[[Any], bool]) -> int:
+    """Paulis that `_dressed` takes."""
+    many = 0
+    for part in plan:
+        if isinstance(part, Layer):
+            many += len(part.qubits)
+        elif has_blocks(part):
+            many += sum(_count(plan_gates(block, choose), choose) for block in part.operation.blocks)
+    return many
+
+
+def _dressed(circuit: Any, plan: Plan, paulis: Iterator[int], choose: Callable[[Any], bool]) -> Any:
+    """Write a plan out, each layer with the next Paulis on its qubits; in control flow each gate by itself."""
     result = circuit.copy_empty_like()
-    for item in circuit.data:
-        operation = item.operation
-        if has_blocks(item):
-            blocks = [_dressed(block, paulis, choose) for block in operation.blocks]
-            result._append(item.replace(operation=operation.replace_blocks(blocks)))
-        elif len(item.qubits) == 2 and choose(operation):
-            before = tuple(int(p) for p in next(paulis))
-            _append(result, item.qubits, before)
-            result._append(item)
-            _append(result, item.qubits, _behind(str(operation.name))[before])
+    for part in plan:
+        if isinstance(part, Layer):
+            _write_layer(result, part, paulis)
+        elif has_blocks(part):
+            blocks = [_dressed(block, plan_gates(block, choose), paulis, choose) for block in part.operation.blocks]
+            result._append(part.replace(operation=part.operation.replace_blocks(blocks)))
         else:
-            result._append(item)
+            result._append(part)
     return result
+
+
+def _write_layer(circuit: Any, layer: Layer, paulis: Iterator[int]) -> None:
+    before = [(int(next(paulis)), int(next(paulis))) for _ in layer.gates]
+    idle = tuple(int(next(paulis)) for _ in layer.idle)
+    for gate, drawn in zip(layer.gates, before, strict=True):
+        _append(circuit, gate.qubits, drawn)
+    _append(circuit, layer.idle, idle)
+    if layer.closed:
+        circuit.barrier(layer.qubits)
+    for gate in layer.gates:
+        circuit._append(gate)
+    if layer.closed:
+        circuit.barrier(layer.qubits)
+    for gate, drawn in zip(layer.gates, before, strict=True):
+        _append(circuit, gate.qubits, _behind(str(gate.name))[drawn])
+    _append(circuit, layer.idle, idle)
 
 
 def _append(circuit: Any, qubits: Any, paulis: tuple[int, ...]) -> None:

@@ -33,8 +33,16 @@ def open_service() -> Any:
         ) from error
 
 
-def open_backend(name: str, service: Any = None, *, min_num_qubits: int | None = None) -> Any:
+def open_backend(
+    name: str, service: Any = None, *, min_num_qubits: int | None = None, instance: str | None = None
+) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
+
+    Args:
+        name: of the machine.
+        service: a `QiskitRuntimeService`; else the saved account is opened.
+        min_num_qubits: of the least busy machine.
+        instance: name or CRN of an instance of the account; else any that reaches the machine.
 
     Raises:
         AccountError: as in `open_service`, or the account reaches no such machine.
@@ -42,12 +50,14 @@ def open_backend(name: str, service: Any = None, *, min_num_qubits: int | None =
     from qiskit.exceptions import QiskitError
 
     service = service if service is not None else open_service()
+    where = {} if instance is None else {"instance": instance}
     try:
         if name == "least_busy":
-            return service.least_busy(min_num_qubits=min_num_qubits, operational=True, simulator=False)
-        return service.backend(name)
+            return service.least_busy(min_num_qubits=min_num_qubits, operational=True, simulator=False, **where)
+        return service.backend(name, **where)
     except (QiskitError, OSError) as error:
+        inside = "" if instance is None else f" in the instance {instance!r}"
         raise AccountError(
-            f"this account reaches no machine {name!r}: QiskitRuntimeService().backends() lists those it does; local "
-            f"ones are 'aer' and names such as 'fake_torino' ({type(error).__name__})"
+            f"this account reaches no machine {name!r}{inside}: QiskitRuntimeService().backends() lists those it does; "
+            f"local ones are 'aer' and names such as 'fake_torino' ({type(error).__name__})"
         ) from error

@@ -80,16 +80,18 @@ class Machine:
         return living_target(self.backend.target, calibration)
 
 
-def find_machine(backend: Any) -> Machine:
+def find_machine(backend: Any, *, instance: str | None = None) -> Machine:
     """Find out what a backend is, by name or by itself.
 
     Args:
         backend: a Qiskit backend, an open Session or Batch of the runtime, or a name: "aer" (a noiseless simulator),
             "fake_torino" and the like (IBM's recorded machines, also "FakeTorino"), "least_busy" or the name of a real
             machine such as "ibm_torino" (needs an account).
+        instance: name or CRN of the account's instance that a real machine is to be used by; a backend has its own.
 
     Raises:
-        ValueError: no simulator and no recorded machine has this name; the message suggests near ones.
+        ValueError: no simulator and no recorded machine has this name, the message suggests near ones; or an instance
+            is given for what is not the name of a real machine.
         TypeError: not a name and not a backend.
         AccountError: there is no account, the service refuses it, or it knows no such machine.
 
@@ -98,8 +100,10 @@ def find_machine(backend: Any) -> Machine:
         >>> machine.kind, machine.calibration.readout.shape
         ('model', (5, 2))
     """
+    if instance is not None and not (isinstance(backend, str) and _is_real(backend)):
+        raise ValueError(f"instance goes with the name of a real machine; got {instance!r} for {backend!r:.60}")
     if isinstance(backend, str):
-        backend = open_named(backend)
+        backend = open_named(backend, instance)
     session = backend if hasattr(backend, "session_id") and callable(getattr(backend, "backend", None)) else None
     if session is not None:
         # Publicly a session tells no more than the name of its backend, by which a local one is not found again.
@@ -122,7 +126,11 @@ def _kind(backend: Any) -> Kind:
 _NOISELESS = ("aer", "aer_simulator")
 
 
-def open_named(name: str) -> Any:
+def _is_real(name: str) -> bool:
+    return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
+
+
+def open_named(name: str, instance: str | None = None) -> Any:
     """Open a backend by name; only names that may be those of real machines need an account.
 
     Raises:
@@ -145,8 +153,8 @@ def open_named(name: str) -> Any:
         cls = known.get(plain) or known.get(plain.removesuffix("v2"))
         if cls is not None:
             return getattr(fake_provider, cls)()
-    elif name == "least_busy" or (name.startswith("ibm") and "simulator" not in name):
-        return open_backend(name)
+    elif _is_real(name):
+        return open_backend(name, instance=instance)
     names = [f"fake_{other.removeprefix('fake')}" for other in known]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
         near = ["aer"]
