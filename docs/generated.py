@@ -1,7 +1,7 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, uncertainty.md, guides/choose.md and
-reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, uncertainty.md, qnn.md, guides/choose.md
+and reference/commands.md include them.
 """
 
 import csv
@@ -182,6 +182,43 @@ def coverage_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+PLAIN = {
+    "speed_qnn": {
+        "gates": "case",
+        "qubits": "qubits",
+        "parameters": "parameters",
+        "route": "route",
+        "ms": "milliseconds",
+    },
+    "speed_qnn_versions": {
+        "fit of the digits": "fit",
+        "ratio": "ratio",
+        "lower quartile": "quartile_low",
+        "upper quartile": "quartile_high",
+        "now, ms": "milliseconds_best",
+    },
+    "qnn_rescale": {
+        "machine": "backend",
+        "layers": "layers",
+        "shots": "shots",
+        "raw": "error_raw",
+        "readout undone": "error_readout",
+        "rescaled": "error_rescaled",
+        "left by the shots": "shot_noise",
+        "raw / rescaled": "gain",
+        "slope": "slope",
+    },
+}
+"""Tables that are shown as they stand: names on the page, and the columns of the file."""
+
+
+def plain_table(path: Path, columns: dict[str, str]) -> str:
+    """Write some columns of a table as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = [[row[column] or "–" for column in columns.values()] for row in csv.DictReader(lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [list(columns), ["---"] * len(columns), *rows])
+
+
 def methods_table() -> str:
     """Write the registered methods, and what they need and use of the noise, as Markdown."""
     import qcluster  # noqa: F401  (makes the baselines known)
@@ -232,6 +269,7 @@ def write(_: Any = None) -> None:
         "replay.md": replay_table(),
         "ahead.md": ahead_table(),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
+        **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")
             for name in ("paper", "low_entropy", "guard", "broad")

@@ -79,6 +79,15 @@ def test_the_page_on_uncertainty_shows_every_case_of_its_benchmark(generated, tm
     assert "_generated/coverage.md" in (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
 
 
+def test_tables_that_are_shown_as_they_stand_have_their_columns_and_their_page(generated):
+    page = (ROOT / "docs" / "qnn.md").read_text(encoding="utf-8")
+    for name, columns in generated.PLAIN.items():
+        lines = generated.plain_table(generated.RESULTS / f"{name}.csv", columns).splitlines()
+        assert {line.count(" | ") for line in lines} == {len(columns) - 1}
+        assert len(lines) > 2
+        assert f"_generated/{name}.md" in page
+
+
 def test_a_summary_becomes_a_table(generated, tmp_path):
     path = tmp_path / "summary.csv"
     ends = [f"{name}{end}" for name in ("mean", "gain", "harm") for end in ("", "_low", "_high")]
