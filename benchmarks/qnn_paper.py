@@ -1,9 +1,9 @@
 """The experiments of Farhi and Neven (arXiv:1802.06002) on ideal circuits, one after another.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.qnn_paper
-Writes benchmarks/results/qnn_paper.csv; about 3 minutes on one core. Their digits are MNIST; these are scikit-learn's
-8 x 8 ones, cut to 4 x 4 bits at threshold 8. Accuracy is on strings, images or states that were not trained on, with
-labels free of noise, unless a row's setting says otherwise.
+Writes benchmarks/results/qnn_paper.csv; two to three minutes of one core. Their digits are MNIST; these are
+scikit-learn's 8 x 8 ones, cut to 4 x 4 bits at threshold 8. Accuracy is on strings, images or states that were not
+trained on, with labels free of noise, unless a row's setting says otherwise.
 """
 
 from itertools import combinations

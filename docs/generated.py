@@ -1,7 +1,7 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, guides/choose.md and reference/commands.md
-include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, uncertainty.md, qnn.md, guides/choose.md
+and reference/commands.md include them.
 """
 
 import csv
@@ -155,6 +155,70 @@ def torino_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+COVERED = {"P(": "string", "parity": "parity", "Z of bit 0": "Z of bit 0"}
+"""How the observables of benchmarks/coverage.py begin, and what the page calls them."""
+
+
+def coverage_table(path: Path) -> str:
+    """Write how often intervals held the ideal value, and in brackets those of the raw counts, as Markdown."""
+    cases: dict[tuple[str, str, int], dict[str, dict[str, str]]] = {}
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            (what,) = (name for start, name in COVERED.items() if row["observable"].startswith(start))
+            cases.setdefault((row["case"], row["method"], int(row["shots"])), {})[what] = row
+    text = ["| case | method | shots | " + " | ".join(f"{name}: held (raw)" for name in COVERED.values())]
+    text[0] += " | parity: median width | parity: bias |"
+    text.append("|---" * (5 + len(COVERED)) + "|")
+    for (case, method, shots), found in sorted(cases.items(), key=lambda item: (item[0][1] == "paper", item[0])):
+        cells = [
+            f"{float(found[name]['coverage']):.2f} ({float(found[name]['coverage_of_raw']):.2f})" for name in found
+        ]
+        parity = found["parity"]
+        applied = float(parity["applied"])
+        told = "`guard=False`" if method == "bare" else f"`{method}`"
+        told += "" if applied == 1 else f", applied in {applied:.0%}"
+        cells += [f"{float(parity['median_width']):.3f}", f"{float(parity['bias']):+.3f}"]
+        text.append(f"| {case} | {told} | {shots} | " + " | ".join(cells) + " |")
+    return "\n".join(text) + "\n"
+
+
+PLAIN = {
+    "speed_qnn": {
+        "gates": "case",
+        "qubits": "qubits",
+        "parameters": "parameters",
+        "route": "route",
+        "ms": "milliseconds",
+    },
+    "speed_qnn_versions": {
+        "fit of the digits": "fit",
+        "ratio": "ratio",
+        "lower quartile": "quartile_low",
+        "upper quartile": "quartile_high",
+        "now, ms": "milliseconds_best",
+    },
+    "qnn_rescale": {
+        "machine": "backend",
+        "layers": "layers",
+        "shots": "shots",
+        "raw": "error_raw",
+        "readout undone": "error_readout",
+        "rescaled": "error_rescaled",
+        "left by the shots": "shot_noise",
+        "raw / rescaled": "gain",
+        "slope": "slope",
+    },
+}
+"""Tables that are shown as they stand: names on the page, and the columns of the file."""
+
+
+def plain_table(path: Path, columns: dict[str, str]) -> str:
+    """Write some columns of a table as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = [[row[column] or "–" for column in columns.values()] for row in csv.DictReader(lines)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [list(columns), ["---"] * len(columns), *rows])
+
+
 def methods_table() -> str:
     """Write the registered methods, and what they need and use of the noise, as Markdown."""
     import qcluster  # noqa: F401  (makes the baselines known)
@@ -204,6 +268,8 @@ def write(_: Any = None) -> None:
         "unseen.md": unseen_table(RESULTS / "decision.csv"),
         "replay.md": replay_table(),
         "ahead.md": ahead_table(),
+        "coverage.md": coverage_table(RESULTS / "coverage.csv"),
+        **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")
             for name in ("paper", "low_entropy", "guard", "broad")

@@ -43,10 +43,10 @@ def show_run(run: Any) -> str:
     """Show where counts come from, and the likeliest strings; behind `Run._repr_html_`."""
     profile = run.profile
     facts = {
-        "circuit": f"{profile.name}: {len(profile.active)} qubits, {profile.n_two_qubit} two-qubit gates, "
-        f"{profile.n_bits} bits",
+        "circuit": f"{profile.name}: {_many(len(profile.active), 'qubit')}, "
+        f"{_many(profile.n_two_qubit, 'two-qubit gate')}, {_many(profile.n_bits, 'bit')}",
         "machine": f"{run.backend} ({run.method}), calibration of {run.calibration.date or 'an unknown day'}",
-        "shots": f"{run.shots:,.10g} in {len(run.twirl_counts)} twirl{'s' if len(run.twirl_counts) != 1 else ''}",
+        "shots": f"{run.shots:,.10g} in {_many(len(run.twirl_counts), 'twirl')}",
         "reference": "none" if run.reference is None else f"measured {run.reference.created}",
         **({"notes": "; ".join(run.notes)} if run.notes else {}),
     }
@@ -87,3 +87,7 @@ def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Seq
 
 def _bar(share: float, colour: str) -> str:
     return f'<div style="height:6px;margin:1px 0;width:{100 * share:.1f}%;background:{colour}"></div>'
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"

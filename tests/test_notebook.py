@@ -83,7 +83,7 @@ def test_a_run_shows_where_its_counts_come_from():
     (run,) = qc.execute([circuit], "fake_torino", shots=1000, twirls=2, seed=3)
     html = run._repr_html_()
     Page(html)
-    assert "&lt;pair&gt;: 2 qubits, 1 two-qubit gates, 2 bits" in html
+    assert "&lt;pair&gt;: 2 qubits, 1 two-qubit gate, 2 bits" in html
     assert "1,000 in 2 twirls" in html
     assert run.calibration.date in html
 

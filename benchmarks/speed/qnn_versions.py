@@ -20,8 +20,6 @@ from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
-from benchmarks.data import write_rows
-
 REPOSITORY = Path(__file__).parents[2]
 CASES: dict[str, dict[str, Any]] = {
     "zx": {},
@@ -85,6 +83,8 @@ def compare(case: str, before: Callable[[str], float], now: Callable[[str], floa
 
 
 def main() -> None:
+    from benchmarks.data import write_rows  # not above: it imports of the package what another commit may lack
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default="c67bbb0")
     parser.add_argument("--rounds", type=int, default=15)

@@ -12,17 +12,16 @@ import numpy.typing as npt
 from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted, check_random_state
+from sklearn.utils.validation import check_random_state
 
-from qcluster.qnn import samples
+from qcluster.qnn import on_backend, samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
-from qcluster.qnn.encoding import Inputs, Kind
-from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.rescale import calibration_rows, drawn_rows, rescale
-from qcluster.qnn.simulation.compress import compress, phases
-from qcluster.qnn.simulation.exact import Form, exact_form
+from qcluster.qnn.measured import Readouts
+from qcluster.qnn.simulation.compress import compress
+from qcluster.qnn.simulation.exact import Form
+from qcluster.qnn.training import fitted
 from qcluster.qnn.training.setup import choose_solver, count_angles, draw_starts, make_problem, set_aside
-from qcluster.qnn.training.train import Outcome, Progress, Training
+from qcluster.qnn.training.train import Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -205,21 +204,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = cls(ansatz, **parameters)
         samples.check_parameters(model)
-        angles, labels = np.asarray(theta, dtype=np.float64), np.asarray(classes)
-        if angles.shape != (ansatz.n_parameters,) or not np.isfinite(angles).all():
-            raise ValueError(f"theta must be finite, shape ({ansatz.n_parameters},); got {angles.tolist()}")
-        if labels.shape != (2,) or not labels[0] < labels[1]:
-            raise ValueError(f"classes must be two labels in ascending order; got {labels.tolist()}")
-        model.ansatz_, model.theta_, model.classes_ = ansatz, angles, labels
-        model.n_features_in_ = 1 << ansatz.n_data if model.encoding == "state" else ansatz.n_data
-        if model.encoding == "basis":
-            model.threshold_ = np.full(ansatz.n_data, 0.5 if model.threshold is None else float(model.threshold))
-        model.loss_curve_, model.validation_curve_, model.n_iter_ = np.zeros(0), np.zeros(0), 0
-        model.n_circuits_, model.n_shots_, model.contraction_ = 0, 0, 1.0
-        rng = np.random.default_rng(check_random_state(model.random_state).randint(2**31))
-        kinds: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
-        model.calibration_ = drawn_rows(ansatz, angles, kinds[model.encoding], rng)
-        model._describe()
+        fitted.set_angles(model, ansatz, theta, classes, samples.draw_rng(model))
         return model
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> QNNClassifier:
@@ -238,13 +223,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Iterator[Progress]:
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if self.backend is not None:
-            self._check_backend()
+            on_backend.check(self)
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
-        measured = self._measured(rng) if self.train_on == "backend" else None
-        form: Form = measured or self._exact(inputs.kind)
+        measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
+        form: Form = measured or fitted.exact(self, inputs.kind)
         problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), targets, rng)
         training = Training(
             problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
@@ -254,7 +239,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         finally:
             # Also where the caller breaks off or a job fails: what was trained until then is a model.
             if training.outcome is not None:
-                self._take(training.outcome, inputs, measured, rng)
+                fitted.take(self, training.outcome, inputs, measured, rng)
         if training.outcome is not None and not training.outcome.converged and not training.stopped:
             warnings.warn(
                 f"the solver {samples.chosen_solver(self)} stopped at max_iter before it converged, after "
@@ -292,13 +277,13 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         name = "sgd" if self.solver == "auto" else self.solver
         if name in ("lbfgs", "cobyla"):
             raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        rng = samples.draw_rng(self)
         begun = hasattr(self, "theta_")
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
-        measured = self._measured(rng) if self.train_on == "backend" else None
-        problem = make_problem(self, measured or self._exact(inputs.kind), inputs, rows, targets, weights)
+        measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
+        problem = make_problem(self, measured or fitted.exact(self, inputs.kind), inputs, rows, targets, weights)
         start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
         done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
         solver, settings = choose_solver(self, name)
@@ -306,7 +291,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for _ in training:
             pass
         if training.outcome is not None:
-            self._take(training.outcome, inputs, measured, rng)
+            fitted.take(self, training.outcome, inputs, measured, rng)
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
         return self
 
@@ -318,8 +303,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if self.backend is None:
             inputs = samples.encode(self, X)
-            form = self._exact(inputs.kind)
-            found = [form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)]
+            found = list(fitted.exact_values(self, inputs))
         elif len(self.classes_) == 2:
             found = [self.measure(X).values]
         else:
@@ -339,18 +323,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> many.readout("c").predict([[1, 0], [0, 1]])
             array([ True, False])
         """
-        check_is_fitted(self)
-        places = np.flatnonzero(self.classes_ == label)
-        if not len(places):
-            raise ValueError(f"label must be among {self.classes_.tolist()}; got {label!r}")
-        theta = self.theta_
-        if len(self.classes_) == 2 and places[0] == 0:
-            raise ValueError(f"two classes share one readout, that of {self.classes_[1]!r}; got {label!r}")
+        theta = fitted.angles_of(self, label)
         one: QNNClassifier = clone(self).set_params(class_weight=None)
-        one._copy_fitted(self)
+        fitted.pass_on(self, one, self.ansatz_, theta)
         one.classes_ = np.array([False, True])
-        one.ansatz_, one.theta_ = self.ansatz_, theta if theta.ndim == 1 else theta[places[0]]
-        one._describe()
         return one
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
@@ -363,23 +339,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: There are more than two classes: `readout` gives the classifier of one.
         """
-        self._check_one_readout()
-        inputs = samples.encode(self, X)
-        distinct, rows = samples.distinct(inputs)
-        ansatz, theta = self._for_backend(inputs.kind)
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        source = self._source()
-        rescaled = getattr(source, "mitigation", None) == "rescale"
-        known = self.calibration_
-        if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
-            known = drawn_rows(ansatz, theta, inputs.kind, rng)
-        batch = known.concat(distinct) if rescaled else distinct
-        found = source.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=self.shots, rng=rng)
-        if rescaled:
-            exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
-            found = rescale(found, exact, self.shots)
-        raw = None if found.raw is None else found.raw[rows]
-        return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
+        return on_backend.measure(self, X)
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return the label of each row, (samples,)."""
@@ -403,9 +363,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Build the circuit of one row, as a backend gets it; `literal` gives the uncompressed one."""
         from qcluster.qnn import circuits
 
-        self._check_one_readout()
+        fitted.check_one_readout(self)
         inputs = samples.encode(self, np.asarray(x)[None, :])
-        ansatz, theta = (self.ansatz_, self.theta_) if literal else self._for_backend(inputs.kind)
+        ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
 
     def compressed(self) -> QNNClassifier:
@@ -414,14 +374,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: The model is no sine perceptron.
         """
-        check_is_fitted(self)
-        self._check_one_readout()
+        fitted.check_one_readout(self)
         if self.encoding != "basis":
             raise ValueError(f"only models of bit strings can be compressed; the encoding is {self.encoding!r}")
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
-        short._copy_fitted(self)
-        short.ansatz_, short.theta_ = compress(self.ansatz_, self.theta_)
-        short._describe()
+        fitted.pass_on(self, short, *compress(self.ansatz_, self.theta_))
         return short
 
     def __sklearn_clone__(self) -> QNNClassifier:
@@ -430,78 +387,3 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             name: clone(value, safe=False) for name, value in self.get_params(deep=False).items() if name != "backend"
         }
         return type(self)(**parameters, backend=self.backend)
-
-    def _exact(self, kind: Kind) -> Form:
-        return exact_form(self.ansatz_, kind, "adjoint" if self.gradient == "adjoint" else "auto")
-
-    def _copy_fitted(self, other: QNNClassifier) -> None:
-        """Take over what was learnt beside the circuit and its angles."""
-        for name in ("classes_", "threshold_", "n_features_in_", "loss_curve_", "n_iter_", "n_circuits_", "n_shots_",
-                     "validation_curve_", "contraction_", "calibration_"):  # fmt: skip
-            if hasattr(other, name):
-                setattr(self, name, getattr(other, name))
-
-    def _check_one_readout(self) -> None:
-        check_is_fitted(self)
-        if len(self.classes_) > 2:
-            raise ValueError(
-                f"{len(self.classes_)} classes have a readout each; readout(label) gives that of one of "
-                f"{self.classes_.tolist()}"
-            )
-
-    def _take(self, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
-        many = len(self.classes_) > 2
-        self.theta_ = outcome.theta.reshape(len(self.classes_), -1) if many else outcome.theta
-        self.loss_curve_ = outcome.losses
-        self.n_iter_ = outcome.n_iter
-        self.validation_curve_ = outcome.validation
-        self._finish(inputs, measured, rng)
-
-    def _finish(self, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator) -> None:
-        """Set the fitted attributes that follow from theta_."""
-        self.n_circuits_, self.n_shots_ = (measured.n_circuits, measured.n_shots) if measured else (0, 0)
-        self.contraction_ = 1.0
-        if measured and measured.last_values is not None and measured.last_inputs is not None:
-            exact = self._exact(inputs.kind).forward(measured.last_theta, measured.last_inputs, gradient=False)[0]
-            self.contraction_ = float(exact @ measured.last_values / (exact @ exact))
-        form = self._exact(inputs.kind)
-        f = np.array([form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(self.theta_)])
-        # One set of rows serves all readouts: those where f is large over all of them.
-        self.calibration_ = calibration_rows(inputs, f[0] if len(f) == 1 else np.sqrt((f**2).mean(axis=0)), rng)
-        self._describe()
-
-    def _describe(self) -> None:
-        self.phases_, self.amplitude_ = None, None
-        if self.encoding == "basis" and self.ansatz_.is_sine and self.theta_.ndim == 1:
-            found = phases(self.ansatz_, self.theta_)
-            self.phases_, self.amplitude_ = found.phases, found.amplitude
-
-    def _for_backend(self, kind: Kind) -> tuple[Ansatz, Vector]:
-        """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
-        if self.compress and kind == "basis" and self.ansatz_.is_sine:
-            return compress(self.ansatz_, self.theta_)
-        return self.ansatz_, self.theta_
-
-    def _source(self) -> ReadoutSource:
-        if isinstance(self.backend, ReadoutSource):
-            return self.backend
-        if self.backend is None:
-            raise ValueError("measuring needs a backend; set_params(backend=...)")
-        from qcluster.qnn.device import DeviceReadout
-
-        return DeviceReadout(self.backend, **(self.execution or {}))
-
-    def _check_backend(self) -> None:
-        """Refuse a backend or options that do not exist before training, not after it."""
-        from qcluster.qnn.device import DeviceReadout
-
-        source = self._source()
-        if isinstance(source, DeviceReadout):
-            source.check()
-
-    def _measured(self, rng: np.random.Generator) -> MeasuredForm:
-        """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
-        if self.compress and self.encoding == "basis" and self.ansatz_.is_sine and self.bias:
-            self.ansatz_ = build("zx", self.ansatz_.n_data)
-        shared = self.gradient == "auto" and self.encoding == "basis" and self.ansatz_.is_zx_with_bias
-        return MeasuredForm(self.ansatz_, self._source(), self.shots, rng, shared)

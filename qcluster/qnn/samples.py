@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_array,
+    check_is_fitted,
+    check_random_state,
+    validate_data,
+)
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
@@ -45,6 +51,11 @@ class Classifier(Protocol):
     gradient: str
     backend: Any
     train_on: str
+    shots: int
+    execution: Any
+    compress: bool
+    bias: bool
+    random_state: Any
     max_iter: int | None
     batch_size: int | None
     n_init: int
@@ -60,6 +71,15 @@ class Classifier(Protocol):
     threshold_: Vector
     ansatz_: Ansatz
     theta_: Vector
+    phases_: Vector | None
+    amplitude_: float | None
+    loss_curve_: Vector
+    validation_curve_: Vector
+    n_iter_: int
+    n_circuits_: int
+    n_shots_: int
+    contraction_: float
+    calibration_: Inputs
 
 
 def prepare(
@@ -111,6 +131,11 @@ def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
     """Turn rows into inputs of a fitted model."""
     check_is_fitted(model, "theta_")
     return _to_inputs(model, _validate(model, X)[0])
+
+
+def draw_rng(model: Classifier) -> np.random.Generator:
+    """Make the generator of one call, from `random_state` by scikit-learn's rules."""
+    return np.random.default_rng(check_random_state(model.random_state).randint(2**31))
 
 
 def distinct(inputs: Inputs) -> tuple[Inputs, Places]:

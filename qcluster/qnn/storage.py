@@ -15,6 +15,7 @@ from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import Ansatz, Term, build
 from qcluster.qnn.classifier import QNNClassifier
 from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.training.fitted import describe
 
 FORMAT = "qcluster-qnn"
 VERSION = 2
@@ -154,5 +155,5 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
     model.n_circuits_, model.n_shots_ = int(content["n_circuits"]), int(content["n_shots"])
     model.contraction_ = float(content["contraction"])
     model.calibration_ = _read_inputs(content["calibration"], n_data)
-    model._describe()
+    describe(model)
     return model

@@ -59,6 +59,35 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
         assert f"_generated/{name}.md" in text
 
 
+def test_the_page_on_uncertainty_shows_every_case_of_its_benchmark(generated, tmp_path):
+    header = "case,method,n_bits,shots,observable,trials,applied,coverage,coverage_of_raw,median_width,bias\n"
+    rows = [
+        f"ghz,{method},3,1000,{what},40,{applied},{held},0.1,0.0{k}7,-0.0{k}"
+        for method, applied, held in (("paper", "1.00", 0.25), ("mixture", "0.30", 0.925), ("bare", "1.00", 1.0))
+        for k, what in enumerate(("P(000)", "parity", "Z of bit 0"))
+    ]
+    path = tmp_path / "coverage.csv"
+    path.write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
+    assert generated.coverage_table(path).splitlines()[2:] == [
+        "| ghz | `guard=False` | 1000 | 1.00 (0.10) | 1.00 (0.10) | 1.00 (0.10) | 0.017 | -0.010 |",
+        "| ghz | `mixture`, applied in 30% | 1000 | 0.93 (0.10) | 0.93 (0.10) | 0.93 (0.10) | 0.017 | -0.010 |",
+        "| ghz | `paper` | 1000 | 0.25 (0.10) | 0.25 (0.10) | 0.25 (0.10) | 0.017 | -0.010 |",
+    ]
+    lines = (generated.RESULTS / "coverage.csv").read_text(encoding="utf-8").splitlines()[1:]
+    shown = generated.coverage_table(generated.RESULTS / "coverage.csv")
+    assert len(shown.splitlines()) == 2 + len(lines) / 3
+    assert "_generated/coverage.md" in (ROOT / "docs" / "uncertainty.md").read_text(encoding="utf-8")
+
+
+def test_tables_that_are_shown_as_they_stand_have_their_columns_and_their_page(generated):
+    page = (ROOT / "docs" / "qnn.md").read_text(encoding="utf-8")
+    for name, columns in generated.PLAIN.items():
+        lines = generated.plain_table(generated.RESULTS / f"{name}.csv", columns).splitlines()
+        assert {line.count(" | ") for line in lines} == {len(columns) - 1}
+        assert len(lines) > 2
+        assert f"_generated/{name}.md" in page
+
+
 def test_a_summary_becomes_a_table(generated, tmp_path):
     path = tmp_path / "summary.csv"
     ends = [f"{name}{end}" for name in ("mean", "gain", "harm") for end in ("", "_low", "_high")]

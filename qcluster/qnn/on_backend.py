@@ -1,0 +1,76 @@
+"""A classifier on a backend: the circuit that runs there, what measures it, and calibrated decision values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from qcluster.qnn import samples
+from qcluster.qnn.ansatz import Ansatz, build
+from qcluster.qnn.encoding import Kind
+from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
+from qcluster.qnn.rescale import drawn_rows, rescale
+from qcluster.qnn.samples import Classifier
+from qcluster.qnn.simulation.compress import compress
+from qcluster.qnn.simulation.exact import exact_form
+from qcluster.qnn.training.fitted import check_one_readout
+
+Vector = npt.NDArray[np.float64]
+
+
+def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
+    """Measure f of rows; see `qcluster.qnn.QNNClassifier.measure`."""
+    check_one_readout(model)
+    inputs = samples.encode(model, X)
+    distinct, rows = samples.distinct(inputs)
+    ansatz, theta = circuit_run(model, inputs.kind)
+    rng = samples.draw_rng(model)
+    machine = source(model)
+    rescaled = getattr(machine, "mitigation", None) == "rescale"
+    known = model.calibration_
+    if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
+        known = drawn_rows(ansatz, theta, inputs.kind, rng)
+    batch = known.concat(distinct) if rescaled else distinct
+    found = machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
+    if rescaled:
+        exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
+        found = rescale(found, exact, model.shots)
+    raw = None if found.raw is None else found.raw[rows]
+    return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
+
+
+def circuit_run(model: Classifier, kind: Kind) -> tuple[Ansatz, Vector]:
+    """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
+    if model.compress and kind == "basis" and model.ansatz_.is_sine:
+        return compress(model.ansatz_, model.theta_)
+    return model.ansatz_, model.theta_
+
+
+def source(model: Classifier) -> ReadoutSource:
+    """Return what measures: the backend itself, or a `DeviceReadout` of it with the options of `execution`."""
+    if isinstance(model.backend, ReadoutSource):
+        return model.backend
+    if model.backend is None:
+        raise ValueError("measuring needs a backend; set_params(backend=...)")
+    from qcluster.qnn.device import DeviceReadout
+
+    return DeviceReadout(model.backend, **(model.execution or {}))
+
+
+def check(model: Classifier) -> None:
+    """Refuse a backend or options that do not exist before training, not after it."""
+    from qcluster.qnn.device import DeviceReadout
+
+    machine = source(model)
+    if isinstance(machine, DeviceReadout):
+        machine.check()
+
+
+def training_form(model: Classifier, rng: np.random.Generator) -> MeasuredForm:
+    """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
+    if model.compress and model.encoding == "basis" and model.ansatz_.is_sine and model.bias:
+        model.ansatz_ = build("zx", model.ansatz_.n_data)
+    shared = model.gradient == "auto" and model.encoding == "basis" and model.ansatz_.is_zx_with_bias
+    return MeasuredForm(model.ansatz_, source(model), model.shots, rng, shared)
