@@ -1,8 +1,9 @@
+from random import Random
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcluster.learn.features import FEATURES, NAMES, features, local_flips
@@ -109,10 +110,12 @@ def test_the_noisier_qubit_flips_more():
 
 
 @given(counts(max_bits=8), st.randoms())
+@example({"00000000": 386, "00000001": 204, "00001001": 3}, Random(58))
 def test_renaming_bits_changes_no_statistic(table, random):
     order = list(range(len(next(iter(table)))))
     random.shuffle(order)
     renamed = {"".join(text[i] for i in order): count for text, count in table.items()}
     ties = sorted(table.values())
     if len(ties) < 2 or ties[-1] != ties[-2]:
-        assert np.allclose(features(counts=table), features(counts=renamed), equal_nan=True)
+        # mixtures are fitted in single precision, in which shares of one are off by some 1e-7
+        assert np.allclose(features(counts=table), features(counts=renamed), atol=1e-6, equal_nan=True)
