@@ -51,9 +51,11 @@ def draw(rng: np.random.Generator, n: int, kind: str) -> Noise:
 def _machine(rng: np.random.Generator, n: int) -> Noise:
     wide = rng.random() < 0.7
     level = float(np.exp(rng.uniform(*np.log((0.001, 0.35) if wide else (0.003, 0.03)))))
-    scales, shares = np.ones(1), np.ones(1)
+    scales: Floats = np.ones(1)
+    shares: Floats = np.ones(1)
     if rng.random() < 0.5:
-        scales, shares = rng.choice([0.2, 0.6, 1.0, 2.0, 3.5], 3, replace=False), rng.dirichlet([2, 3, 1])
+        scales = rng.choice(np.array([0.2, 0.6, 1.0, 2.0, 3.5]), 3, replace=False)
+        shares = rng.dirichlet([2, 3, 1])
     masks = _masks(rng, n) if rng.random() < 0.6 else np.zeros((0, n), bool)
     chances = rng.exponential(size=len(masks))
     if len(masks):

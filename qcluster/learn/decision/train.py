@@ -82,8 +82,8 @@ class _Net:
         slopes = [x.T @ back1, back1.sum(0), one.T @ back2, back2.sum(0), two.T @ slope, slope.sum(0)]
         self.steps += 1
         for i, g in enumerate(slopes):
-            self.first[i] = 0.9 * self.first[i] + 0.1 * g
-            self.second[i] = 0.999 * self.second[i] + 0.001 * g * g
+            self.first[i] = np.asarray(0.9 * self.first[i] + 0.1 * g, dtype=np.float32)
+            self.second[i] = np.asarray(0.999 * self.second[i] + 0.001 * g * g, dtype=np.float32)
             step = self.first[i] / (1 - 0.9**self.steps)
             step = step / (np.sqrt(self.second[i] / (1 - 0.999**self.steps)) + 1e-8)
             self.layers[i] = (self.layers[i] - rate * (step + decay * self.layers[i] * (i % 2 == 0))).astype(np.float32)
