@@ -19,7 +19,6 @@ from qcluster.device.circuits.timeline import has_blocks
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-
 _QUARTER = np.pi / 4
 _SAME = 1e-7
 _HADAMARD = np.array([[1, 1], [1, -1]], dtype=complex) / np.sqrt(2)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple, Union
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+
 if TYPE_CHECKING:
     from qcluster.device.circuits.conditions import Table
-
-
-from qcluster.core.arrays import Floats
 
 
 class Turn(NamedTuple):

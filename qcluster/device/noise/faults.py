@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
-
 _log = logging.getLogger(__name__)
 
 

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
-
 _INDEX_BITS = 16
 """Patterns wider than this are hashed."""
 _ROUNDS = 100

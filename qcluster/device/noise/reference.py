@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from qcluster.device.noise.faults import Located, RunLike
     from qcluster.device.noise.learned import Learned
 
-
 FORMAT = "qcluster-reference"
 VERSION = 1
 

@@ -69,12 +69,12 @@ def sharp(seed: int) -> Case:
     rng = np.random.default_rng([2028, seed])
     n = int(rng.integers(3, 13))
     if rng.random() < 0.75:
-        many = min(1 if rng.random() < 0.4 else int(np.exp(rng.uniform(np.log(2), np.log(16)))), 1 << (n - 2))
+        many = min(1 if rng.random() < 0.4 else int(noise.log_uniform(rng, 2, 16)), 1 << (n - 2))
         p = np.zeros(1 << n)
         p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
     else:
         p = ideals.draw(rng, n, str(rng.choice(["ghz", "dicke"])))
-    level = float(np.exp(rng.uniform(np.log(0.005), np.log(0.4))))
+    level = noise.log_uniform(rng, 0.005, 0.4)
     rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
     lost = float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
     made = noise.Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0)
@@ -113,7 +113,7 @@ def wide(seed: int) -> Case:
     n = _width(rng)
     shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
-    many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([400, 4000]))}
+    many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
     sent = rng.random((many.get(kind, 1), n)) < 0.5
     if kind == "ghz":
         sent = np.stack([sent[0], ~sent[0]])
@@ -161,7 +161,7 @@ def loose(seed: int) -> Case:
 
 def _width(rng: np.random.Generator) -> int:
     """Draw the width of a wide register: each doubling as often as the next."""
-    return int(np.exp(rng.uniform(np.log(WIDE[0]), np.log(WIDE[1] + 1))))
+    return int(noise.log_uniform(rng, WIDE[0], WIDE[1] + 1))
 
 
 def few_strings(shares: Floats, n_bits: int) -> bool:

@@ -68,7 +68,7 @@ def sharp(seed: int) -> Case:
     n = base.n_bits
     family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
     if family == "strings":
-        many = min(1 if rng.random() < 0.3 else int(np.exp(rng.uniform(np.log(2), np.log(16)))), 1 << (n - 2))
+        many = min(1 if rng.random() < 0.3 else int(noise.log_uniform(rng, 2, 16)), 1 << (n - 2))
         p = np.zeros(1 << n)
         p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
     else:
@@ -116,8 +116,8 @@ def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     places = np.arange(n)
     patterns = (places >= start[:, None]) & (places < (start + length)[:, None])
     rates = rng.exponential(size=len(start))
-    rates *= float(np.exp(rng.uniform(np.log(0.05), np.log(most)))) / rates.sum()
-    read = float(np.exp(rng.uniform(np.log(0.003), np.log(0.04)))) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
+    rates *= noise.log_uniform(rng, 0.05, most) / rates.sum()
+    read = noise.log_uniform(rng, 0.003, 0.04) * rng.lognormal(0, 0.6, (n, 1)) * np.ones((1, 2))
     return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
 
 
@@ -139,10 +139,10 @@ def wide(seed: int) -> Case:
     Its faults flip runs of bits, as in chains, or some neighbours; a few thousand shots keep vectors short.
     """
     rng = np.random.default_rng([2032, seed])
-    n = int(np.exp(rng.uniform(np.log(17), np.log(101))))
+    n = int(noise.log_uniform(rng, 17, 101))
     shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
-    many = {"one": 1, "few": int(np.exp(rng.uniform(np.log(2), np.log(40)))), "many": int(rng.choice([100, 400, 2000]))}
+    many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
     sent = rng.random((many.get(kind, 1), n)) < 0.5
     if kind == "ghz":
         sent = np.stack([sent[0], ~sent[0]])
@@ -237,8 +237,8 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
     chains such as those of GHZ states. What is read back is carried backwards, as `qcluster.device.noise.faults` does:
     a Pauli at a place flips the bits with whose Z it anticommutes there.
     """
-    gates = int(np.exp(rng.uniform(np.log(max(1, n - 1)), np.log(12 * n))))
-    level = float(np.exp(rng.uniform(np.log(0.0015), np.log(0.03))))
+    gates = int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
+    level = noise.log_uniform(rng, 0.0015, 0.03)
     mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
     x, z = np.zeros((n, n), dtype=bool), np.eye(n, dtype=bool)  # rows: what is read; columns: qubits
     errors = level * rng.lognormal(0, 0.6, (n, n))
@@ -266,7 +266,7 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
     merged: tuple[Words, Floats, NDArray[np.uint8]] = merge_masks(
         words, np.array(rates), np.zeros(len(rates), dtype=np.uint8)
     )
-    read = float(np.exp(rng.uniform(np.log(0.004), np.log(0.06)))) * rng.lognormal(0, 0.6, (n, 1))
+    read = noise.log_uniform(rng, 0.004, 0.06) * rng.lognormal(0, 0.6, (n, 1))
     lean = np.array([-1, 1]) * (0.0 if rng.random() < 0.5 else rng.uniform(0, 0.8))
     return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4))
 

@@ -50,7 +50,7 @@ def draw(rng: np.random.Generator, n: int, kind: str) -> Noise:
 
 def _machine(rng: np.random.Generator, n: int) -> Noise:
     wide = rng.random() < 0.7
-    level = float(np.exp(rng.uniform(*np.log((0.001, 0.35) if wide else (0.003, 0.03)))))
+    level = log_uniform(rng, *((0.001, 0.35) if wide else (0.003, 0.03)))
     scales: Floats = np.ones(1)
     shares: Floats = np.ones(1)
     if rng.random() < 0.5:
@@ -135,6 +135,11 @@ def _noisy(p: Floats, rates: Floats) -> Floats:
     return p
 
 
+def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    """Draw a number of which each doubling is as likely as the next, from `low` to `high`."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
 def shots(rng: np.random.Generator) -> int:
     """Draw a number of shots: a usual one, or any from 100 to 100,000."""
-    return int(rng.choice(SHOTS)) if rng.random() < 0.7 else int(np.exp(rng.uniform(np.log(100), np.log(1e5))))
+    return int(rng.choice(SHOTS)) if rng.random() < 0.7 else int(log_uniform(rng, 100, 1e5))
