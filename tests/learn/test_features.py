@@ -110,6 +110,7 @@ def test_the_noisier_qubit_flips_more():
 
 
 @given(counts(max_bits=8), st.randoms())
+@example({"001101": 238, "000011": 44, "111101": 11, "011101": 387}, Random(1))
 @example({"00000000": 386, "00000001": 204, "00001001": 3}, Random(58))
 def test_renaming_bits_changes_no_statistic(table, random):
     order = list(range(len(next(iter(table)))))
@@ -117,5 +118,4 @@ def test_renaming_bits_changes_no_statistic(table, random):
     renamed = {"".join(text[i] for i in order): count for text, count in table.items()}
     ties = sorted(table.values())
     if len(ties) < 2 or ties[-1] != ties[-2]:
-        single = np.finfo(np.float32).eps  # mixtures are fitted in single precision: shares of one are off by as much
-        assert np.allclose(features(counts=table), features(counts=renamed), atol=single, equal_nan=True)
+        assert np.allclose(features(counts=table), features(counts=renamed), equal_nan=True)
