@@ -36,7 +36,9 @@ def fresh() -> Table:
     return joined([full, tabulate(cases.wide(seed) for seed in FRESH[::5]), tabulate(map(cases.sharp, FRESH[::8]))])
 
 
-def rows(table: Table, outside: Table | None, gate: Gate, recorded: float) -> Iterator[tuple[str, Score]]:
+def rows(
+    table: Table, outside: Table | None, gate: Gate, recorded: float, workers: int = 1
+) -> Iterator[tuple[str, Score]]:
     """Give the scores, each with what was left out of the training."""
     judged, mine = fresh(), table.drawn
     records = table.take(~mine)
@@ -62,7 +64,10 @@ def rows(table: Table, outside: Table | None, gate: Gate, recorded: float) -> It
     few = replace(given, members=4, missed=1)
     for name in np.unique(records.group):
         kept = table.take(table.group != name)
-        yield "the set", scores(records.take(records.group == name), train(kept, few, balanced(kept, recorded)))[0]
+        yield (
+            "the set",
+            scores(records.take(records.group == name), train(kept, few, balanced(kept, recorded), workers=workers))[0],
+        )
 
 
 def main() -> None:
@@ -72,13 +77,14 @@ def main() -> None:
     parser.add_argument("--outside", type=Path, help="table of records that were never trained on")
     parser.add_argument("--gate", type=Path, help="by default the one that ships")
     parser.add_argument("--recorded", type=float, default=0.25, help="share of the weight of recorded sets")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
     with OUT.open("w", encoding="utf-8", newline="") as stream:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow(("left_out", *Score._fields))
         outside = read_all(given.outside) if given.outside else None
         gate = shipped() if given.gate is None else read_gate(given.gate)
-        for out, score in rows(read_all(given.table), outside, gate, given.recorded):
+        for out, score in rows(read_all(given.table), outside, gate, given.recorded, given.workers):
             lines.writerow((out, *(f"{value:.4f}" if isinstance(value, float) else value for value in score)))
             print(out, *(f"{value:.3f}" if isinstance(value, float) else value for value in score), flush=True)
 

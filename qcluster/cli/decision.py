@@ -47,7 +47,8 @@ def build(
         "wide": wide,
         "sharp": sharp,
         "loose": wide // 3,
-        "smooth": wide // 16,
+        "deep": wide // 4,
+        "smooth": wide // 24,
         "faint": full // 10,
         "tails": full // 20,
     }
@@ -58,7 +59,7 @@ def build(
             "circuit-foreign": 6,
             "circuit-sharp": 5,
             "circuit-clean": 4.5,
-            "circuit-tails": 6,
+            "circuit-tails": 9,
         }
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)
@@ -77,6 +78,7 @@ def train(
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 7.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
+    workers: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = 1,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
 
@@ -88,7 +90,8 @@ def train(
     from qcluster.learn.decision.train import train as start
 
     rows = read_all(table)
-    gate = start(rows, Training(seed=seed, harm=harm, epochs=epochs, missed=missed), balanced(rows, recorded))
+    settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed)
+    gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
 

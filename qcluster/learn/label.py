@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.counts.bits import by_contents
 from qcluster.core.counts.distribution import Distribution, align
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.mitigate import mitigate
@@ -47,18 +48,11 @@ def answered(counts: Distribution, noise: FaultMasks | None = None) -> tuple[flo
         The effective rate against the answer, the answer's entropy in units of the number of bits, and its largest
         probability.
     """
-    if noise is None:
-        counts = counts.marginal(_by_contents(counts))
+    if noise is None:  # deconvolutions of many bits are in single precision
+        counts = counts.marginal(by_contents(counts.bits, counts.weights).tolist())
     answer = mitigate(counts, noise).distribution
     top = float(answer.weights.max() / answer.shots)
     return effective_rate(counts, answer), entropy(answer, normalised=True), top
-
-
-def _by_contents(counts: Distribution) -> list[int]:
-    """Order bits by what was read of them, whatever their names: mixtures are fitted in single precision, and sums in
-    another order may end a round of EM earlier."""
-    keys = [counts.weights**power @ counts.bits for power in (3, 2, 1)]
-    return [int(bit) for bit in np.lexsort(keys)]
 
 
 def saturated(counts: Any, ideal: Any) -> bool:

@@ -7,7 +7,7 @@ from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
 from qcluster.core.methods.registry import EXPECT
-from qcluster.core.sparse.product import beyond_product, product_evidence
+from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
 from qcluster.core.stats.goodness import beyond_uniform, collisions
 from qcluster.core.stats.special import entropy
 
@@ -55,6 +55,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         *top,
         *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
         found.odds / 10,
+        *togetherness(d.bits, d.weights, found.string),
         float(np.where(found.string, 1 - ones, ones).max()),
         (fit.log_likelihood - product.log_likelihood) / shots,
         np.arcsinh((fit.log_likelihood - product.evidence) / 10),
@@ -65,6 +66,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         np.log(max(fit.gap, 1e-3)),
         fit.flip_rate,
         fit.background,
+        *fit.regimes,
         float(rates.mean(axis=1).std()),
         abs(float((rates[:, 1] - rates[:, 0]).mean())),
         float(rates.max()),

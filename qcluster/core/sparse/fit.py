@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits
+from qcluster.core.counts.bits import Bits, by_contents, pack
 from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import description_length
@@ -140,6 +140,17 @@ def fit_mixture(
         raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
+    columns = by_contents(bits, weights)  # sums in single precision depend on their order: answers must not
+    bits = bits[:, columns]
+    order = np.lexsort(pack(bits).T)
+    own = None if rates is None else np.asarray(rates)[columns]
+    found = _fit(bits[order], weights[order], own, settings)
+    back = np.argsort(columns)
+    return replace(found, centroids=found.centroids[:, back], rates=found.rates[back])
+
+
+def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings) -> MixtureFit:
+    """Fit a mixture to strings in an order that does not depend on the names of bits; see `fit_mixture`."""
     rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
     pool, lookup = candidates(rows, _POOL)

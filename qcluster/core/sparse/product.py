@@ -77,6 +77,36 @@ def beyond_product(counts: Floats) -> float:
     return (chi - freedom) / float(np.sqrt(2 * freedom + rare))
 
 
+def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tuple[float, float]:
+    """Measure how flips of a string come together: errors of a machine do, bits of a product state do not.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool``.
+        weights: ``(n_outcomes,)``, in shots.
+        string: ``(n_bits,) bool``.
+
+    Returns:
+        Log of the variance of the number of flipped bits, relative to that of independent bits of the same biases; and
+        log of the shots without a flip, relative to those that independent bits give (half a shot added to either).
+
+    Example:
+        >>> bits = np.array([[False, False], [False, True], [True, False], [True, True]])
+        >>> np.round(togetherness(bits, np.array([81.0, 9, 9, 1]), np.zeros(2, bool)), 3).tolist()
+        [0.0, 0.0]
+        >>> np.round(togetherness(bits, np.array([90.0, 0, 0, 10]), np.zeros(2, bool)), 3).tolist()
+        [0.68, 0.105]
+    """
+    shots, flipped = float(weights.sum()), bits ^ string
+    flips = weight_of_ones(flipped, weights) / shots
+    count = flipped.sum(axis=1)
+    variance = float(weights @ (count - flips.sum()) ** 2) / shots
+    alone = float(flips @ (1 - flips))
+    least = 0.5 / shots
+    right = float(weights[count == 0].sum()) / shots
+    together = float(np.log((variance + least) / (alone + least)))
+    return together, float(np.log((right + least) / (np.prod(1 - flips) + least)))
+
+
 def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:
     """Find the string that a product of biased bits would be, and weigh "one string, flipped" against other origins.
 

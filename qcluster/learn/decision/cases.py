@@ -1,5 +1,6 @@
 """Cases to train on and to judge by: an ideal, noise, and counts drawn from both, each from a seed of its own."""
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,12 @@ WIDTHS = (1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 12)
 """Numbers of bits of full registers, as often as they stand here."""
 WIDE = (13, 127)
 """Fewest and most bits of wide registers."""
-_SMOOTH = ("boltzmann", "loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
-"""Families of which most outputs of many bits have no few strings."""
+DEEP = (13, 40)
+"""Fewest and most bits of registers of which few strings are read through strong noise."""
+_SMOOTH = ("loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
+"""Families of which most outputs of many bits have no few strings. A hot Ising magnet is not among them: its bits,
+alike and nearly independent, are what one string becomes at a quarter of flips, and for strings people do run circuits.
+"""
 _KNOWN, _AGED = 0.3, 0.4
 """How often flip rates are known, and the spread of the logarithm of their error."""
 _BENT = 0.1
@@ -110,7 +115,7 @@ def tails(seed: int) -> Case:
 def wide(seed: int) -> Case:
     """Draw a case of 13 to 127 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])
-    n = _width(rng)
+    n = _width(rng, *WIDE)
     shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
@@ -129,6 +134,27 @@ def wide(seed: int) -> Case:
     return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
 
 
+def deep(seed: int) -> Case:
+    """Draw few strings on 13 to 40 bits under strong noise: shots that are right are rare, or there are none.
+
+    Each bit is flipped in 6 to 40 % of the shots on average; errors come together in some shots, or at several bits.
+    """
+    rng = np.random.default_rng([2041, seed])
+    n = _width(rng, *DEEP)
+    shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
+    kind = str(rng.choice(["one", "few", "ghz"], p=[0.5, 0.3, 0.2]))
+    sent = rng.random((int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1, n)) < 0.5
+    if kind == "ghz":
+        sent = np.stack([sent[0], ~sent[0]])
+    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind == "few" else np.full(len(sent), 1 / len(sent))
+    made = noise.draw(rng, n, str(rng.choice(["machine", "deep"], p=[0.7, 0.3])))
+    level = noise.log_uniform(rng, 0.06, 0.4) / max(float(made.known.mean()), 1e-6)
+    made = replace(made, rates=np.clip(made.rates * level, 0, 0.6))
+    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
+    known = _known(rng, made.known)
+    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
+
+
 def smooth(seed: int) -> Case:
     """Draw an output of 13 to 15 bits that is no few strings: fewer shots than strings, and neighbours look alike.
 
@@ -144,7 +170,7 @@ def smooth(seed: int) -> Case:
 def loose(seed: int) -> Case:
     """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 127 bits."""
     rng = np.random.default_rng([2029, seed])
-    n, free = _width(rng), int(rng.integers(1, 11))
+    n, free = _width(rng, *WIDE), int(rng.integers(1, 11))
     shots = int(rng.choice([200, 1000, 4096, 8192]))
     where = rng.choice(n, free, replace=False)
     chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
@@ -159,9 +185,9 @@ def loose(seed: int) -> Case:
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
 
 
-def _width(rng: np.random.Generator) -> int:
+def _width(rng: np.random.Generator, fewest: int, most: int) -> int:
     """Draw the width of a wide register: each doubling as often as the next."""
-    return int(noise.log_uniform(rng, WIDE[0], WIDE[1] + 1))
+    return int(noise.log_uniform(rng, fewest, most + 1))
 
 
 def few_strings(shares: Floats, n_bits: int) -> bool:

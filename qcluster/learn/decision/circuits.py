@@ -21,6 +21,8 @@ from qcluster.learn.decision.cases import Case, few_strings, of_vector
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""
+_WORKING, _FAULTS = 0.25, 6.0
+"""How often circuits have qubits that are not read, and most faults a shot at their two-qubit gates."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """What a calibration says of a recorded circuit's noise, each a case of its own."""
 
@@ -234,18 +236,22 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
     """Draw a random circuit of Clifford gates and carry its faults to the end.
 
     Pairs are neighbours on a line or any; between the two-qubit gates there are Clifford gates on one qubit, none in
-    chains such as those of GHZ states. What is read back is carried backwards, as `qcluster.device.noise.faults` does:
-    a Pauli at a place flips the bits with whose Z it anticommutes there.
+    chains such as those of GHZ states. Some circuits are deep, on more qubits than are read, as in order finding. What
+    is read back is carried backwards, as `qcluster.device.noise.faults` does: a Pauli at a place flips the bits with
+    whose Z it anticommutes there.
     """
-    gates = int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
     level = noise.log_uniform(rng, 0.0015, 0.03)
+    wires, gates = n, int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
+    if rng.random() < _WORKING:
+        wires += int(rng.integers(1, n + 4))
+        gates = int(noise.log_uniform(rng, wires, max(wires + 1.0, min(40 * wires, _FAULTS / level))))
     mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
-    x, z = np.zeros((n, n), dtype=bool), np.eye(n, dtype=bool)  # rows: what is read; columns: qubits
-    errors = level * rng.lognormal(0, 0.6, (n, n))
+    x, z = np.zeros((n, wires), dtype=bool), np.eye(n, wires, dtype=bool)  # rows: what is read; columns: qubits
+    errors = level * rng.lognormal(0, 0.6, (wires, wires))
     masks, rates = [], []
-    for _ in range(gates if n > 1 else 0):
-        a = int(rng.integers(n - 1))
-        b = a + 1 if near else int(rng.choice([q for q in range(n) if q != a]))
+    for _ in range(gates if wires > 1 else 0):
+        a = int(rng.integers(wires - 1))
+        b = a + 1 if near else int(rng.choice([q for q in range(wires) if q != a]))
         for qubit in (a, b):
             if rng.random() < mixing:
                 _turn(rng, x, z, qubit)
@@ -255,7 +261,7 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
             masks.append((flips & bits[:, None]).sum(axis=0) % 2 == 1)
             rates.append(errors[a, b] / 15)
         if idle:
-            other = int(rng.integers(n))
+            other = int(rng.integers(wires))
             for mask in (x[:, other], z[:, other], x[:, other] ^ z[:, other]):
                 masks.append(mask.copy())
                 rates.append(idle * level * 0.1)

@@ -25,6 +25,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "wide": cases.wide,
     "sharp": cases.sharp,
     "loose": cases.loose,
+    "deep": cases.deep,
     "smooth": cases.smooth,
     "faint": cases.faint,
     "tails": cases.tails,
