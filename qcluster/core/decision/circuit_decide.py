@@ -134,11 +134,8 @@ def _trusting(weights: Floats) -> Floats:
 
 def _too_noisy(found: Candidates, most: float) -> bool:
     """Tell whether the few strings need more than `most` times the noise of the calibration."""
-    pure = np.zeros(found.kernel.size)
-    np.add.at(pure, found.few.strings, found.few.weights)
-    noisy = np.maximum(found.kernel.forward(pure), 0.0)
-    predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, found.counts))
-    return noise_ratio(shown, predicted) > most
+    few = found.few
+    return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.pure))) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

@@ -9,10 +9,11 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
-from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
+from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share, merged
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
+from qcluster.core.sparse.weights import FAINT
 
 _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
