@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -128,6 +127,8 @@ class Gate:
 @lru_cache(maxsize=2)
 def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
     """Give the gate that ships for these candidates, read once: of counts alone, or of counts of known circuits."""
+    from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
+
     file = files("qcluster.core.decision").joinpath("gate.npz" if names == COUNTS else "circuit_gate.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
         return Gate.of(held, names)
