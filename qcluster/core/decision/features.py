@@ -3,10 +3,10 @@
 import numpy as np
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import EXPECT
 from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
-from qcluster.core.methods.registry import EXPECT
 from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
 from qcluster.core.stats.goodness import beyond_uniform, collisions
 from qcluster.core.stats.special import perplexity
