@@ -19,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qcluster.core.decision.gate import Gate, read_gate, shipped
+from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
+from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import Score, answers, balanced, raw, scores
 from qcluster.learn.decision.table import Table, joined, read_all, tabulate
 from qcluster.learn.decision.train import Training, train

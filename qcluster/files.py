@@ -49,15 +49,15 @@ _MOST_LINKS = 40
 """Links in a row that are followed, as many as Linux follows."""
 
 
-def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_whole(path: Path) -> bytes:
     """Read a file, but no more of it than memory is meant to hold.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is larger than `most` bytes, or never ends.
+        ValueError: it is larger than `MOST_BYTES`, or never ends.
     """
     with path.open("rb") as stream:
-        return bounded(stream.read, most)
+        return bounded(stream.read, MOST_BYTES)
 
 
 @contextmanager

@@ -58,15 +58,15 @@ def _not_by_link(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
-def read_own(path: Path, most: int = MOST_BYTES) -> bytes:
+def read_own(path: Path) -> bytes:
     """Read a file of a folder; see `open_own` and `qcluster.files.read_whole`.
 
     Raises:
         OSError: it cannot be opened, or is not what it should be.
-        ValueError: it is larger than `most` bytes.
+        ValueError: it is larger than `MOST_BYTES`.
     """
     with open_own(path, "rb") as file:
-        return bounded(file.read, most)
+        return bounded(file.read, MOST_BYTES)
 
 
 def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:

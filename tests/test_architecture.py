@@ -140,8 +140,30 @@ def test_no_pickle_is_read_or_written(path):
     assert "allow_pickle=True" not in path.read_text(encoding="utf-8")
 
 
+CORE = ("counts", "stats", "noise", "uncertainty", "dense", "sparse", "decision", "estimators", "methods")
+"""Rooms of the core, in the order of the physics: each imports from itself and from those before it."""
+
+
+@pytest.mark.parametrize("name", CORE)
+def test_rooms_of_the_core_import_from_those_before_them(name):
+    found = {
+        part[2]
+        for path in (PACKAGE / "core" / name).glob("*.py")
+        for part in (one.split(".") for one in imported(path))
+        if part[:2] == ["qcluster", "core"] and part[2] in CORE
+    }
+    assert found <= set(CORE[: CORE.index(name) + 1])
+
+
+def test_the_rooms_of_the_core_are_all_named():
+    assert {path.name for path in (PACKAGE / "core").iterdir() if (path / "__init__.py").exists()} == set(CORE)
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^\| `core/(\w+)` \|", page, re.MULTILINE)) == CORE
+
+
 def test_importing_the_package_costs_numpy_and_attrs_only():
     heavy = "qiskit", "qiskit_aer", "qiskit_ibm_runtime", "sklearn", "scipy", "matplotlib", "pandas", "mthree", "typer"
+    heavy += "statistics", "numpy.random", "importlib.resources"  # a tenth each of what else is imported
     code = f"import sys, qcluster; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

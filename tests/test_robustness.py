@@ -44,7 +44,7 @@ def test_what_is_packed_is_unpacked_up_to_a_limit():
 def modest(monkeypatch):
     """A limit that a test can afford to reach."""
     monkeypatch.setattr("qcluster.files.MOST_BYTES", 1 << 20)
-    monkeypatch.setattr(files.read_whole, "__defaults__", (1 << 20,))
+    monkeypatch.setattr(files, "MOST_BYTES", 1 << 20)
     monkeypatch.setattr(files.unpack, "__defaults__", (1 << 20,))
 
 

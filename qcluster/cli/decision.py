@@ -75,7 +75,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
-    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 7.0,
+    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 10.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
     workers: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = 1,
@@ -108,14 +108,13 @@ def score(
     """
     from rich.table import Table as Grid
 
-    from qcluster.core.decision.gate import read_gate, shipped
-    from qcluster.files import reading
+    from qcluster.core.decision.gate import shipped
+    from qcluster.learn.decision.gates import read_gate
     from qcluster.learn.decision.score import scores
     from qcluster.learn.decision.table import read_all
 
     cases = read_all(table)
-    with reading(gate or "the gate that ships"):
-        judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
+    judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
     rows = scores(cases, judged, by)
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+EXPECT = ("sparse", "dense")
+"""What a user may say of the ideal: few strings, or many."""
+
 
 def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
     """Give a whole number as an int; ValueError where it is none or out of range. True is no number.

@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from qcluster.cli.main import app
 from qcluster.core.decision.candidates import NAMES, RAW
-from qcluster.core.decision.gate import read_gate, shipped
+from qcluster.core.decision.gate import shipped
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, ideals, noise
+from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import answers, balanced, raw, scores
 from qcluster.learn.decision.table import build_part, joined, plan, read, read_all, tabulate, write
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate

@@ -18,8 +18,7 @@ from qcluster.core.decision.circuit_candidates import (
     Candidates,
 )
 from qcluster.core.dense.richardson_lucy import richardson_lucy
-from qcluster.core.sparse.read_off import columns
-from qcluster.core.uncertainty.response import Observables, Weighed, sampled_hypotheses
+from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,9 @@ class CircuitBlend:
         if alone is not None and weights[ALONE]:
             roots[:, support.places(alone.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
-            roots[:, found.strings] += weights[STRINGS] * np.sqrt(weigh(self.raw, found).reweighted(draws))
+            words = support.words[found.strings]
+            strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights, words)
+            roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
         deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
         if deep.sum() > 0:
             seen = self._numbered(draws)
@@ -75,12 +76,3 @@ class CircuitBlend:
         seen = np.zeros((kernel.size, len(draws)))
         np.add.at(seen, kernel.locate(self.raw.words), draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))
-
-
-def weigh(raw: Distribution, found: Candidates) -> Weighed:
-    """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots."""
-    few, rows = found.few, found.kernel.locate(raw.words)
-    seen = columns(few.kernel, few.strings, rows)
-    shares = np.append((1 - few.uniform) * few.weights, few.uniform)
-    words = found.support.words[found.strings]
-    return Weighed(raw.weights, np.hstack([seen[:, 1:], seen[:, :1]]), shares, words)

@@ -15,7 +15,8 @@ from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.read_off import Few, read_off
+from qcluster.core.sparse.read_off import read_off
+from qcluster.core.sparse.under_kernel import Few
 
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Multiples of the calibrated noise that are undone."""

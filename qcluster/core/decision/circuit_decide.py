@@ -25,7 +25,7 @@ from qcluster.core.decision.circuit_candidates import (
 from qcluster.core.decision.circuit_features import features
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, name_heaviest, screened_out
 from qcluster.core.decision.features import expectation
-from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
@@ -47,7 +47,6 @@ def decide_circuit(
     *,
     guard: bool = True,
     expect: str | None = None,
-    gate: Gate | None = None,
     most_noise: float = np.inf,
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
@@ -59,7 +58,6 @@ def decide_circuit(
         faults: from `qcluster.device.fault_masks`; `FaultMasks.symmetrised` if measurements were twirled.
         guard: False gives Richardson-Lucy's answer at the noise that the counts allow, undecided.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        gate: that weighs the candidates; the one that ships by default.
         most_noise: how many times the noise of `faults` (in -ln of the raw fidelity) few strings may need. Without a
             limit for calibrations, which may be off by any factor. Rates that were measured have one, and are trusted:
             what they explain weighs more than the gate gives it.
@@ -90,7 +88,7 @@ def decide_circuit(
         found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
     if guard:
         described = np.concatenate([expectation(expect), features(d, faults, found)])
-        weights, confidence = (gate or shipped(NAMES))(described, found.present, found.gram)
+        weights, confidence = shipped(NAMES)(described, found.present, found.gram)
         if most_noise < np.inf:
             weights = _trusting(weights)
         # What counts alone leave as it is, is the counts.
@@ -134,11 +132,8 @@ def _trusting(weights: Floats) -> Floats:
 
 def _too_noisy(found: Candidates, most: float) -> bool:
     """Tell whether the few strings need more than `most` times the noise of the calibration."""
-    pure = np.zeros(found.kernel.size)
-    np.add.at(pure, found.few.strings, found.few.weights)
-    noisy = np.maximum(found.kernel.forward(pure), 0.0)
-    predicted, shown = (float(np.sqrt(pure * one / one.sum()).sum()) ** 2 for one in (noisy, found.counts))
-    return noise_ratio(shown, predicted) > most
+    few = found.few
+    return noise_ratio(few.fidelity(found.counts), few.fidelity(found.kernel.forward(few.pure))) > most
 
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:

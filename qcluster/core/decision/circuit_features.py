@@ -9,9 +9,9 @@ from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SC
 from qcluster.core.decision.features import bounded
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.read_off import Few
+from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.stats.goodness import collisions, deviance, shot_noise
-from qcluster.core.stats.special import entropy
+from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _FAINT = 1e-4
@@ -47,8 +47,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         np.log(shots),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        entropy(p) / uniform,
-        entropy(p),
+        np.log(perplexity(p)) / uniform,
+        np.log(perplexity(p)),
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         *top,
         faults.expected_faults,
@@ -63,7 +63,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     shown = found.roots[kept] @ found.roots[0]
     fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
     predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
-    broad = np.exp([entropy(ideal) for ideal in deep.ideals])
+    broad = perplexity(deep.ideals)
     scales = [
         *np.arcsinh(deep.surprise / 3)[every],
         *np.log(np.maximum(excess, 0) + _FAINT)[every],
@@ -99,23 +99,17 @@ def _flips(faults: FaultMasks, kernel: Kernel) -> float:
 def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
     """Describe a list of strings: how many, under which noise, and how well they explain the counts."""
     kernel = few.kernel
-    ideal = np.full(kernel.size, few.uniform / kernel.size)
-    np.add.at(ideal, few.strings, (1 - few.uniform) * few.weights)
-    noisy = np.maximum(kernel.forward(ideal), 0)
+    noisy = kernel.forward(few.ideal)
     expected = np.maximum(shots * noisy / noisy.sum(), 1e-9)
     usual, spread = shot_noise(expected)
     beyond = float(deviance(found.counts, expected)) - 2 * float(usual)
-    pure = np.zeros(kernel.size)
-    np.add.at(pure, few.strings, few.weights)
-    calibrated = np.maximum(found.kernel.forward(pure), 0)
-    own = np.maximum(kernel.forward(pure), 0)
-    predicted, needed = (float(np.sqrt(pure * one / one.sum()).sum()) for one in (calibrated, own))
-    shown = float(np.sqrt(pure * found.counts / shots).sum())
-    noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in (predicted, needed, shown)]
+    seen = found.kernel.forward(few.pure), kernel.forward(few.pure), found.counts  # calibrated, learned, counted
+    raw = [np.sqrt(few.fidelity(one)) for one in seen]
+    noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]
     rates = np.log((kernel.rates + 1e-5) / (found.kernel.rates + 1e-5))
     return [
         np.log(len(few.weights)),
-        entropy(few.weights) / uniform,
+        np.log(perplexity(few.weights)) / uniform,
         few.uniform,
         np.log(few.scale),
         np.arcsinh(beyond / (2 * float(spread)) / 3),

@@ -3,13 +3,13 @@
 import numpy as np
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import EXPECT
 from qcluster.core.counts.bits import weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.candidates import NAMES, Candidates
-from qcluster.core.methods.registry import EXPECT
 from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
 from qcluster.core.stats.goodness import beyond_uniform, collisions
-from qcluster.core.stats.special import entropy
+from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
@@ -47,8 +47,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         np.log(d.n_outcomes),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        entropy(p) / uniform,
-        entropy(p),
+        np.log(perplexity(p)) / uniform,
+        np.log(perplexity(p)),
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         np.arcsinh(beyond_uniform(d.bits, d.weights)),
         np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
@@ -74,7 +74,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         float(fit.simple),
         float(fit.ring),
         np.log(len(fit.weights)),
-        entropy(fit.weights),
+        np.log(perplexity(fit.weights)),
         np.log(fit.perplexity) / uniform,
         float(known is not None),
         float(np.mean(known)) * 10 if known is not None else 0.0,

@@ -7,9 +7,9 @@ counts unlike all that they saw they disagree, and by so much the counts are lef
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,44 @@ class Gate:
     """The candidates that it was trained on."""
     card: str
     """Where it comes from, as JSON: seeds, versions, hash of the table."""
+
+    @classmethod
+    def of(cls, held: Mapping[str, Any], names: tuple[str, ...]) -> "Gate":
+        """Make a gate of the arrays in a file of one.
+
+        Args:
+            held: arrays by the names that `qcluster.learn.decision.train.write_gate` gives them.
+            names: the candidates that it must weigh.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: the gate weighs other candidates, its arrays do not fit together or are not finite numbers, or
+                its card is no JSON object.
+        """
+        mean, scale, *layers = (held[name] for name in ("mean", "scale", *_LAYERS))
+        weighed, card = tuple(map(str, held["names"].ravel())), str(held["card"])
+        if weighed != names:
+            raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(weighed)}")
+        many, hidden, inner = layers[0].shape[:1], layers[1].shape[1:], layers[3].shape[1:]
+        into, out = mean.shape, (len(names) + 1,)
+        shapes = (
+            many + into + hidden,
+            many + hidden,
+            many + hidden + inner,
+            many + inner,
+            many + inner + out,
+            many + out,
+        )
+        found = tuple(layer.shape for layer in layers)
+        if found != shapes or scale.shape != into or [len(part) for part in (many, into, hidden, inner)] != [1] * 4:
+            raise ValueError(f"weights of a gate must fit together; got {mean.shape}, {scale.shape}, {found}")
+        if not all(part.dtype.kind == "f" and part.size and np.isfinite(part).all() for part in (mean, scale, *layers)):
+            raise ValueError("weights of a gate must be finite floating-point numbers; got others, or none")
+        if not (scale > 0).all():
+            raise ValueError(f"standard deviations of features must be above zero; got {scale.min():g}")
+        if not isinstance(json.loads(card), dict):
+            raise ValueError(f"the card of a gate must be a JSON object; got {card[:40]}")
+        return cls(mean, scale, tuple(layers), names, card)
 
     def __call__(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, float]:
         """Weigh candidates.
@@ -86,28 +124,11 @@ class Gate:
         return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
-def read_gate(path: Any = None, names: tuple[str, ...] = COUNTS) -> Gate:
-    """Read a gate from a file that `qcluster decision train` wrote; by default the one that ships.
-
-    Args:
-        path: of the file.
-        names: the candidates that it must weigh.
-
-    Raises:
-        ValueError: it was trained on other candidates than there are.
-    """
-    if path is None:
-        return shipped(names)
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-        layers = tuple(held[name] for name in _LAYERS)
-        gate = Gate(held["mean"], held["scale"], layers, tuple(held["names"].tolist()), str(held["card"]))
-    if gate.names != names:
-        raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(gate.names)}")
-    return gate
-
-
 @lru_cache(maxsize=2)
 def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
     """Give the gate that ships for these candidates, read once: of counts alone, or of counts of known circuits."""
-    name = "gate.npz" if names == COUNTS else "circuit_gate.npz"
-    return read_gate(files("qcluster.core.decision").joinpath(name), names)
+    from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
+
+    file = files("qcluster.core.decision").joinpath("gate.npz" if names == COUNTS else "circuit_gate.npz")
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+        return Gate.of(held, names)

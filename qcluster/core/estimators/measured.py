@@ -10,12 +10,12 @@ and is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.richardson_lucy import richardson_lucy
@@ -24,10 +24,9 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.settings import within
-from qcluster.core.sparse.under_kernel import Observed, noise_ratio, reweight
+from qcluster.core.sparse.under_kernel import Few, noise_ratio, prefix_costs, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
-from qcluster.core.uncertainty.response import Weighed
 
 _NEGLIGIBLE = 1e-9
 """Probability below which a string of a broad output is left out."""
@@ -37,6 +36,8 @@ _SMALL = 12
 """Index bits up to which less noise than measured is tried."""
 _NARROW = 16
 """Index bits up to which all draws are made; beyond, two."""
+_WEIGHING = 60
+"""Rounds of EM over the weights of strings."""
 _TINY = 1e-15
 """Least probability of a string that was read."""
 _SAME = 0.999
@@ -130,17 +131,17 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
-    kernel, seen = _located(counts, noise, settings)
-    histogram = seen.histogram(kernel.size)
-    found = _allowed(kernel, histogram, settings)
+    kernel = _kernel(counts, noise, settings)
+    seen = _Seen(counts, kernel.locate(counts.words), kernel.size)
+    found = _allowed(kernel, seen.histogram, settings)
     if not noise.clear:
         return MeasuredFit(_left(counts, noise, found, "the reference is drowned in noise"), few=False)
-    few, explained = _few(found, seen, histogram, noise, settings)
+    few, explained = _few(found, seen, noise, settings)
     if few is not None:
-        held = float(found.ideal[seen.rows[few.rows]].sum())
-        return MeasuredFit(_sparse(counts, noise, found, few), few=True, explained=explained, held=held)
+        held = float(found.ideal[few.strings].sum())
+        return MeasuredFit(_sparse(seen, noise, found, few), few=True, explained=explained, held=held)
     if kernel.index.exact and counts.n_bits <= settings.widest:
-        return MeasuredFit(_dense(counts, noise, seen, found), few=False, explained=explained)
+        return MeasuredFit(_dense(seen, noise, found), few=False, explained=explained)
     many = (
         f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
         "broad output"
@@ -148,12 +149,40 @@ def mitigate_measured(
     return MeasuredFit(_left(counts, noise, found, many), few=False)
 
 
-def _located(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> tuple[Kernel, Observed]:
+def _kernel(counts: Distribution, noise: MeasuredNoise, settings: MeasuredSettings) -> Kernel:
     """Number the strings, as narrowly as keeps most of them apart."""
     distinct = max(counts.n_outcomes, noise.patterns.n_outcomes)
     roomy = [width for width in settings.index_bits if 2.0**width >= settings.room * distinct]
-    kernel = noise.kernel(roomy[0] if roomy else settings.index_bits[-1])
-    return kernel, Observed(counts.words, kernel.locate(counts.words), counts.weights, counts.n_bits)
+    return noise.kernel(roomy[0] if roomy else settings.index_bits[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Counts, and the numbers of their strings."""
+
+    counts: Distribution
+    """The counts."""
+    rows: Indices
+    """(n_outcomes,) numbers."""
+    size: int
+    """How many numbers there are."""
+
+    @cached_property
+    def histogram(self) -> Floats:
+        """Shots of each number, (size,)."""
+        return np.bincount(self.rows, self.counts.weights, self.size).astype(np.float64)
+
+    @cached_property
+    def frequent(self) -> Indices:
+        """Places in the counts, one a number, most frequent first: of hashed strings the most frequent is meant."""
+        order = np.argsort(-self.counts.weights, kind="stable")
+        return order[np.sort(np.unique(self.rows[order], return_index=True)[1])]
+
+    def places(self, numbers: Indices) -> Indices:
+        """Give the places of numbers in the counts."""
+        of = np.zeros(self.size, dtype=np.intp)
+        of[self.rows[self.frequent]] = self.frequent
+        return of[numbers]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,49 +226,24 @@ def _allowed(kernel: Kernel, histogram: Floats, settings: MeasuredSettings) -> _
     return next(found for found in tried if found.deviance <= least + slack + 3 * np.sqrt(2 * max(found.cells, 4.0)))
 
 
-@dataclass(frozen=True, eq=False)
-class _Few:
-    """A few strings under the kernel."""
-
-    rows: NDArray[np.int64]
-    """(k,) rows of the observed strings, heaviest first."""
-    weights: Floats
-    """(k,) sum 1."""
-    uniform: float
-    """Share of uniform noise."""
-    columns: Floats
-    """(n_rows, k) probability of each observed string under each."""
-    raw: float
-    """Fidelity of the counts to the strings."""
-
-    def ideal(self, seen: Observed, size: int) -> Floats:
-        """Probability of each number, uniform share included, (2^m,)."""
-        vector = np.full(size, self.uniform / size)
-        np.add.at(vector, seen.rows[self.rows], (1 - self.uniform) * self.weights)
-        return vector
-
-
-def _few(
-    found: _Explained, seen: Observed, histogram: Floats, noise: MeasuredNoise, settings: MeasuredSettings
-) -> tuple[_Few | None, bool]:
+def _few(found: _Explained, seen: _Seen, noise: MeasuredNoise, settings: MeasuredSettings) -> tuple[Few | None, bool]:
     """Find the strings that replace Richardson-Lucy's answer, if any do, and whether the answer explains the counts."""
-    shots = float(histogram.sum())
-    order = _heaviest(found.ideal, seen, settings.most + 1)
-    heights = found.ideal[seen.rows[order]]
-    most = int(min(settings.most, max(4.0, 2.0**seen.n_bits / 4), len(order)))
+    strings = seen.rows[seen.frequent]
+    strings = strings[np.argsort(-found.ideal[strings], kind="stable")][: settings.most + 1]
+    heights, shots = found.ideal[strings], seen.counts.shots
+    most = int(min(settings.most, max(4.0, 2.0**seen.counts.n_bits / 4), len(strings)))
     few, bootstrap = None, _Bootstrap.of(found.kernel, shots, noise, settings)
     unlike = found.deviance > bootstrap.usual(found.ideal, found.cells, settings, refit=True)
     if not unlike:
-        few = _shortest(found.kernel, seen, order[:most], heights[:most])
-        ideal = few.ideal(seen, found.kernel.size)
-        beyond, cells = _judged(found.kernel, ideal, histogram)
-        few = few if beyond <= bootstrap.usual(ideal, cells, settings, refit=False) else None
+        few = _weighed(found, seen, strings[:most], None, _ALL_NOISE)
+        beyond, cells = _judged(found.kernel, few.ideal, seen.histogram)
+        few = few if beyond <= bootstrap.usual(few.ideal, cells, settings, refit=False) else None
     k = _above_step(heights, shots, most, settings)
     tail = few is not None and 2 * k <= len(few.weights)  # as many light strings below a step: noise
     stepped = k > 0 and (unlike or tail or (few is None and not found.kernel.index.exact))
     if stepped:
-        few = _fit(found.kernel, seen, order[:k], heights[:k])
-    if few is not None and noise_ratio(few.raw, noise.survival) > settings.inflation:
+        few = _weighed(found, seen, strings[:k], np.array([k]), None)
+    if few is not None and noise_ratio(few.fidelity(seen.histogram), noise.survival) > settings.inflation:
         few = None
     return few, not (unlike or (stepped and few is not None))
 
@@ -277,14 +281,6 @@ class _Bootstrap:
         return float(np.mean(found)) + settings.sigmas * spread
 
 
-def _heaviest(ideal: Floats, seen: Observed, many: int) -> NDArray[np.int64]:
-    """Rows by falling weight in the answer; of hashed strings with one number, the most frequent."""
-    frequent = np.argsort(-seen.shots, kind="stable")
-    _, first = np.unique(seen.rows[frequent], return_index=True)
-    frequent = frequent[np.sort(first)]
-    return frequent[np.argsort(-ideal[seen.rows[frequent]], kind="stable")][:many]
-
-
 def _above_step(heights: Floats, shots: float, most: int, settings: MeasuredSettings) -> int:
     """How many strings lie above the largest step, three shots of noise allowed for; 0 where there is none."""
     below = np.append(heights, 0.0)[1 : most + 1]
@@ -293,42 +289,16 @@ def _above_step(heights: Floats, shots: float, most: int, settings: MeasuredSett
     return int(np.argmax(np.where(enough, ratio, 0.0))) + 1 if enough.any() else 0
 
 
-def _shortest(kernel: Kernel, seen: Observed, order: NDArray[np.int64], heights: Floats) -> _Few:
-    """Choose how many of the heaviest strings describe the counts in the fewest nats."""
-    costs, columns = seen.costs(order), seen.columns(kernel, order)
-    best, shortest = None, np.inf
-    many = np.unique(np.r_[np.arange(1, min(len(order), 12) + 1), np.geomspace(12, max(len(order), 12), 9).astype(int)])
-    for k in many[many <= len(order)]:
-        weights, likelihood = _weigh(columns[:, :k], seen, kernel.size, heights[:k], _ALL_NOISE)
-        length = costs[k - 1] - likelihood
-        if length < shortest:
-            best, shortest = (k, weights), length
-    assert best is not None
-    return _by_weight(seen, order[: best[0]], columns[:, : best[0]], best[1])
-
-
-def _fit(kernel: Kernel, seen: Observed, rows: NDArray[np.int64], heights: Floats) -> _Few:
-    columns = seen.columns(kernel, rows)
-    return _by_weight(seen, rows, columns, _weigh(columns, seen, kernel.size, heights, None)[0])
-
-
-def _weigh(columns: Floats, seen: Observed, size: int, heights: Floats, uniform: float | None) -> tuple[Floats, float]:
-    """Shares of uniform noise (held where it is given) and of each string, and their log-likelihood."""
-    share = 0.05 if uniform is None else uniform
-    flat = np.full((len(columns), 1), 1.0 / size)
-    shares = heights / heights.sum()
-    if uniform is None:
-        return reweight(np.hstack([flat, columns]), seen.shots, np.r_[share, (1 - share) * shares], 60)
-    shares, likelihood = reweight((1 - share) * columns + share * flat, seen.shots, shares, 60)
-    return np.r_[share, (1 - share) * shares], likelihood
-
-
-def _by_weight(seen: Observed, rows: NDArray[np.int64], columns: Floats, weights: Floats) -> _Few:
-    shares = weights[1:] / weights[1:].sum()
-    order = np.argsort(-shares, kind="stable")
-    rows, shares = rows[order], shares[order]
-    raw = float(np.sqrt(shares * seen.shots[rows] / seen.shots.sum()).sum() ** 2)
-    return _Few(rows, shares, float(weights[0]), columns[:, order], raw)
+def _weighed(found: _Explained, seen: _Seen, strings: Indices, lengths: Indices | None, uniform: float | None) -> Few:
+    """Weigh the first strings, for some lengths of the list; give those that describe the counts in the fewest nats."""
+    counts, heights = seen.counts, found.ideal[strings]
+    tried = weigh_prefixes(found.kernel, strings, seen.rows, counts.weights, heights, uniform, _WEIGHING, lengths)
+    costs = prefix_costs(counts.words[seen.places(strings)], counts.n_bits, counts.shots)[tried.lengths - 1]
+    net = (tried.explained - costs) / counts.shots
+    best = int(np.argmax(net))
+    k = tried.lengths[best]
+    weights, share = tried.weights[best, :k], float(tried.uniform[best])
+    return Few.of(strings[:k], weights, share, found.kernel, found.scale, float(net[best]))
 
 
 def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
@@ -345,13 +315,11 @@ def _left(counts: Distribution, noise: MeasuredNoise, found: _Explained, why: st
     return left(counts, "measured", f"{why}; {_remarks(noise, found)}", noise.rates)
 
 
-def _sparse(counts: Distribution, noise: MeasuredNoise, found: _Explained, few: _Few) -> Mitigation:
-    k = len(few.weights)
-    shares = np.r_[(1 - few.uniform) * few.weights, few.uniform]
-    columns = np.hstack([few.columns, np.full((len(few.columns), 1), 1.0 / found.kernel.size)])
-    centroids = counts.bits[few.rows]
+def _sparse(seen: _Seen, noise: MeasuredNoise, found: _Explained, few: Few) -> Mitigation:
+    k, counts = len(few.weights), seen.counts
+    places = seen.places(few.strings)
     return Mitigation(
-        distribution=Distribution(centroids, few.weights * counts.shots),
+        distribution=Distribution(counts.bits[places], few.weights * counts.shots),
         raw=counts,
         method="measured",
         applied=True,
@@ -359,15 +327,16 @@ def _sparse(counts: Distribution, noise: MeasuredNoise, found: _Explained, few: 
         confidence=None,
         reason=f"{k} string{'s' if k > 1 else ''} seen through the measured noise explain{'' if k > 1 else 's'} the "
         f"counts; {_remarks(noise, found)}",
-        centroids=centroids,
+        centroids=counts.bits[places],
         weights=few.weights,
         rates=noise.rates,
-        response=Weighed(counts.weights, columns, shares, counts.words[few.rows]),
+        response=few.response(seen.rows, counts.weights, counts.words[places]),
     )
 
 
-def _dense(counts: Distribution, noise: MeasuredNoise, seen: Observed, found: _Explained) -> Mitigation:
-    broad = variational(found.kernel, seen.histogram(found.kernel.size))
+def _dense(seen: _Seen, noise: MeasuredNoise, found: _Explained) -> Mitigation:
+    counts = seen.counts
+    broad = variational(found.kernel, seen.histogram)
     if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 >= _SAME:
         return _left(counts, noise, found, "undoing the measured noise changes nothing")
     rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)

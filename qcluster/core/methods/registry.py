@@ -4,11 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from qcluster.core.checks import EXPECT
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.given import WORDS, kind_of
-
-EXPECT = ("sparse", "dense")
-"""What a user may say of the ideal: few strings, or many."""
 
 Function = Callable[..., Mitigation]
 """What a method does: counts, noise, guard and settings to a `Mitigation`."""

@@ -25,6 +25,8 @@ _MASKS = 4096
 """Patterns at most that may be faults of their own."""
 _ROUNDS = ((12, 80), (16, 40), (64, 12))
 """Rounds of expectation maximisation up to so many index bits."""
+_ROUNDING = 1e-7
+"""Error of a transform in single precision, relative to the root of the sum of squares."""
 _LEAST = 1e-6
 """Least Walsh component of E: what is below shot noise cannot be told from 0, and must have a logarithm."""
 _CLEAR = 1.5
@@ -190,7 +192,7 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     shifts = shifts[shifts != 0]
     first = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
     start = Kernel(index, shifts, first, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_index))
-    sent = np.zeros(size)
+    sent = np.full(size, _ROUNDING / np.sqrt(size))  # else a pattern that no faults explain would teach rates nonsense
     sent[0] = 1.0
     rounds = next(rounds for most, rounds in _ROUNDS if index.n_index <= most)
     fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)

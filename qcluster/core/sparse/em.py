@@ -26,11 +26,10 @@ from qcluster.core.sparse.model import (
     parameters,
     table_indices,
 )
+from qcluster.core.sparse.weights import FAINT
 
 _LEAST_ODDS = 1e-4
 """Smallest odds of a flip."""
-FAINT = 1e-6
-"""Smallest share of uniform noise."""
 _TOLERANCE, _RELATIVE = 0.02, 1e-6
 """Gain in log-likelihood below which EM has converged: in nats, since no choice hangs on less, or, where that is more,
 as a part of the log-likelihood."""

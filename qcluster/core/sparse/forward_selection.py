@@ -12,8 +12,9 @@ from qcluster.core.arrays import Floats, Indices, Singles
 from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.em import FAINT, subset
+from qcluster.core.sparse.em import subset
 from qcluster.core.sparse.model import Model, Rows, log_likelihood, table_indices
+from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
@@ -169,7 +170,9 @@ def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[f
             best, nearest, chosen, gains = best[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = columns[np.arange(len(odds)), best]
         share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(np.float32)
-        share, background, total = reweighted(rows, likelihoods[:, : k + 1], share, background * (1 - new_share), 3)
+        kept = (background * (1 - new_share))[:, None]
+        fitted = fit_weights(likelihoods[:, : k + 1], rows.shares, share[:, None], kept, 3)
+        share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
         log_likelihoods = log_likelihood(rows, total)
         nearest = np.minimum(nearest, hamming(packed, packed[best]).T)
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
@@ -235,11 +238,11 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Singles:
 
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
-    """Raise the likelihood of a mixture by EM over weights and background alone: see `reweighted`."""
+    """Raise the likelihood of a mixture by EM over weights and background alone: see `fit_weights`."""
     assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(np.float32)
-    (share,), (background,), (total,) = reweighted(
-        rows, model.likelihoods[None], share[None], np.array([model.background]), rounds
+    (share,), (background,), (total,) = fit_weights(
+        model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
     )
     weights = share.astype(np.float64)
     return replace(
@@ -249,37 +252,6 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
         log_likelihood=float(log_likelihood(rows, total)),
         total=total,
     )
-
-
-def reweighted(
-    rows: Rows, columns: Singles, share: Singles, background: Floats, rounds: int
-) -> tuple[Singles, Floats, Singles]:
-    """Take EM steps over weights and background, the channel kept: two matrix-vector products a round.
-
-    Args:
-        rows: the strings.
-        columns: ``(m, k, u)`` P(y|c) of m mixtures of one size, or ``(1, k, u)`` of all.
-        share: ``(m, k)`` share of the shots that each centroid sent.
-        background: ``(m,)``.
-        rounds: how many.
-
-    Returns:
-        Shares, backgrounds, and P(y) ``(m, u)``.
-    """
-    total = _mixed(columns, share, background)
-    for _ in range(rounds):
-        ratio = rows.shares / total
-        share = share * np.matmul(columns, ratio[:, :, None])[:, :, 0]
-        background = background * ratio.sum(axis=1, dtype=np.float64)
-        whole = share.sum(axis=1) + background
-        share = (share / whole[:, None]).astype(np.float32)
-        background = np.maximum(background / whole, FAINT)
-        total = _mixed(columns, share, background)
-    return share, background, total
-
-
-def _mixed(columns: Singles, share: Singles, background: Floats) -> Singles:
-    return np.asarray(np.matmul(share[:, None], columns)[:, 0] + background.astype(np.float32)[:, None])
 
 
 def deletion_losses(rows: Rows, model: Model) -> Floats:
@@ -330,8 +302,8 @@ def heaviest(model: Model, k: int) -> Model:
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)`` nats."""
     assert model.likelihoods is not None
-    share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))
-    background = np.maximum(1 - share.sum(axis=1), 1e-3)
-    _, _, total = reweighted(rows, model.likelihoods[None], share.astype(np.float32), background, rounds)
-    levels = np.log(total.astype(np.float64)) @ rows.weights
+    share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
+    background = np.maximum(1 - share.sum(axis=2), 1e-3)
+    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(np.float32), background, rounds)
+    levels = np.log(total[:, 0].astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

@@ -9,10 +9,11 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
-from qcluster.core.sparse.em import FAINT, fit, fit_all, statistics
+from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share, merged
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
+from qcluster.core.sparse.weights import FAINT
 
 _DECAYED = 0.7
 """Most of a 1 that may have decayed and still be recognised."""
@@ -230,7 +231,7 @@ def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
     shots, ball = float(rows.weights[near].sum()), within_two(centre)
     gain = level_within(rows, circle, near) - level_within(rows, model, near)
     for sign, one in ((-1, circle), (1, model)):  # in wide registers most of these strings are never read
-        gain += sign * shots * log(_mass(rows, one, ball) / _mass(rows, one, rows.bits[near]))
+        gain += sign * shots * log(_mass(one, ball) / _mass(one, rows.bits[near]))
     return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
 
 
@@ -250,7 +251,7 @@ def within_two(centre: Bits) -> Bits:
     return centre ^ flips
 
 
-def _mass(rows: Rows, model: Model, strings: Bits) -> float:
+def _mass(model: Model, strings: Bits) -> float:
     total = on_all_strings(strings, np.ones(len(strings)), model, 0).total
     assert total is not None
     return float(total.sum(dtype=np.float64))

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.sparse.description_length import string_costs
-from qcluster.core.sparse.under_kernel import reweight
+from qcluster.core.sparse.under_kernel import Few, prefix_costs, weigh_prefixes
+from qcluster.core.sparse.weights import fit_weights
 
-PREFIXES = (*range(1, 13), 14, 16, 20, 24, 32, 40)
-"""How many of the heaviest strings are tried."""
+_MOST = 40
+"""Heaviest strings that are looked at."""
 SHORTER = (1, 2, 3, 4, 6, 8, 12)
 """Shorter lists of which rates are learned, too: rates that are off at some places look like strings else."""
-_WEIGHING, _LEARNING = 16, 4
-"""Rounds of weighing strings, and of learning rates with them."""
+_WEIGHING, _LEARNING, _WEIGHED = 16, 4, 4
+"""Rounds of weighing strings, of learning rates with them, and of weighing in each of these."""
 _STRENGTH = 0.002
 """Weight of the calibration against the counts, in faults per shot."""
 _SLACK = 0.01
@@ -27,24 +26,6 @@ _SLACK = 0.01
 _GAP = 2.5
 """How many times smaller the first weight left out of a shorter list must be than the last one kept."""
 _TINY = 1e-300
-
-
-@dataclass(frozen=True, eq=False)
-class Few:
-    """A few strings that explain counts through a kernel."""
-
-    strings: Indices
-    """``(k,)`` numbers, heaviest first."""
-    weights: Floats
-    """``(k,)`` shares that sum to 1."""
-    uniform: float
-    """Share of the shots that is uniform noise."""
-    kernel: Kernel
-    """With rates learned from the counts."""
-    scale: float
-    """Multiple of the calibration that they were learned from."""
-    explained: float
-    """Log-likelihood of a shot above uniform noise, less what strings and learned rates cost, in nats."""
 
 
 def read_off(
@@ -65,25 +46,24 @@ def read_off(
         counts: ``(2^m,)`` shots.
         words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
     """
-    rows = np.flatnonzero(counts)
-    shots = float(counts.sum())
+    rows, shots = np.flatnonzero(counts), float(counts.sum())
     best = -np.inf
     for place in sorted(set(places)):
-        sent = np.argsort(-found.ideals[place], kind="stable")[: PREFIXES[-1]]
-        scaled = kernel.scaled(float(found.kernels.scales[place]))
-        weighed, explained = _weigh_prefixes(columns(scaled, sent, rows), counts[rows])
+        sent = np.argsort(-found.ideals[place], kind="stable")[:_MOST]
+        scale = float(found.kernels.scales[place])
+        scaled = kernel.scaled(scale)
+        weighed = weigh_prefixes(scaled, sent, rows, counts[rows], np.ones(len(sent)), None, _WEIGHING)
         names = sent.astype(np.uint64)[:, None] if words is None else words[sent]
-        costs = _costs(names, kernel.index.n_bits, shots)
-        net = explained - costs[np.array(_prefixes(len(sent))) - 1]
+        costs = prefix_costs(names, kernel.index.n_bits, shots)[weighed.lengths - 1]
+        net = weighed.explained - costs
         if net.max() > best:
-            best, top, shares, lengths = float(net.max()), sent, weighed, costs
-            longest, prior, scale = int(np.argmax(net)), scaled, float(found.kernels.scales[place])
-    many = _prefixes(len(top))
-    lists = [number for number, k in enumerate(many[:longest]) if k in SHORTER] + [longest]
-    fits = [
-        _learned(prior, scale, counts, top[: many[number]], shares[number], lengths[many[number] - 1])
-        for number in lists
-    ]
+            best, longest, top = float(net.max()), int(np.argmax(net)), (scaled, scale, sent, weighed, costs)
+    prior, scale, strings, prefixes, lengths = top
+    fits = []
+    for number in [*(place for place, k in enumerate(prefixes.lengths[:longest]) if k in SHORTER), longest]:
+        k = prefixes.lengths[number]
+        first = Few.of(strings[:k], prefixes.weights[number, :k], float(prefixes.uniform[number]), prior, scale, 0.0)
+        fits.append(_learned(first, counts, float(lengths[number])))
     shortest = max(fits, key=lambda one: one.explained)
     weights = shortest.weights
     nearly = [
@@ -96,56 +76,17 @@ def read_off(
     return min(nearly, key=lambda one: len(one.weights)) if nearly else shortest
 
 
-def _prefixes(most: int) -> list[int]:
-    return [many for many in PREFIXES if many <= most]
-
-
-def columns(kernel: Kernel, sent: Indices, rows: Indices) -> Floats:
-    """Give ``P(y | c)`` for strings y that were read and strings c that were sent, ``(n_rows, 1 + k)``.
-
-    Args:
-        sent: ``(k,)`` numbers.
-        rows: ``(n_rows,)`` numbers.
-
-    Returns:
-        The probabilities; the first column is that of uniform noise.
-    """
-    return np.hstack([np.full((len(rows), 1), 1.0 / kernel.size), kernel.columns(sent, rows)])
-
-
-def _weigh_prefixes(seen: Floats, shots: Floats) -> tuple[list[Floats], Floats]:
-    """Weigh every prefix of the strings, the uniform share first; give the shares and the nats above uniform noise."""
-    many = _prefixes(seen.shape[1] - 1)
-    light = seen.astype(np.float32)
-    weights = np.zeros((seen.shape[1], len(many)), np.float32)
-    for number, k in enumerate(many):
-        weights[: k + 1, number] = 1 / (k + 1)
-    part = (shots / shots.sum()).astype(np.float32)[:, None]
-    for _ in range(_WEIGHING):
-        weights = weights * (light.T @ (part / np.maximum(light @ weights, 1e-30)))
-    weights /= weights.sum(axis=0)
-    mixed = np.maximum(seen @ weights, _TINY) / seen[0, 0]
-    return [weights[: k + 1, number].astype(np.float64) for number, k in enumerate(many)], shots @ np.log(mixed)
-
-
-def _costs(words: Words, n: int, shots: float) -> Floats:
-    """Description length of the first 1, 2, ... strings, in nats; the first is free, since every list has one."""
-    costs = string_costs(words, n, shots)
-    costs[0] = 0.0
-    return np.cumsum(costs)
-
-
-def _learned(prior: Kernel, scale: float, counts: Floats, strings: Indices, shares: Floats, length: float) -> Few:
-    """Learn the rates of the places with the strings, by turns."""
-    current, rows, shots = prior, np.flatnonzero(counts), float(counts.sum())
+def _learned(few: Few, counts: Floats, length: float) -> Few:
+    """Learn the rates of the places with the strings, by turns; `length` is what the strings cost, in nats."""
+    prior, rows, shots = few.kernel, np.flatnonzero(counts), float(counts.sum())
     likelihood = 0.0
     for _ in range(_LEARNING):
-        ideal = np.full(prior.size, shares[0] / prior.size)
-        np.add.at(ideal, strings, shares[1:])
-        current = learn_rates(current, prior, counts, ideal, strength=_STRENGTH * shots)
-        seen = columns(current, strings, rows)
-        shares, likelihood = reweight(seen, counts[rows], shares, 4)
-    order = np.argsort(-shares[1:], kind="stable")
-    weights = shares[1:][order]
-    net = likelihood + shots * np.log(prior.size) - length - prior_cost(current, prior, _STRENGTH * shots)
-    return Few(strings[order], weights / max(weights.sum(), _TINY), float(shares[0]), current, scale, net / shots)
+        kernel = learn_rates(few.kernel, prior, counts, few.ideal, strength=_STRENGTH * shots)
+        columns = kernel.columns(few.strings, rows).T * kernel.size
+        weights, background, total = fit_weights(
+            columns, counts[rows] / shots, few.shares[None, :-1], few.shares[-1:], _WEIGHED
+        )
+        likelihood = float(counts[rows] @ np.log(np.maximum(total[0], _TINY)))
+        few = Few(few.strings, weights[0] / max(weights.sum(), _TINY), float(background[0]), kernel, few.scale, 0.0)
+    net = likelihood - length - prior_cost(few.kernel, prior, _STRENGTH * shots)
+    return Few.of(few.strings, few.weights, few.uniform, few.kernel, few.scale, net / shots)

@@ -1,6 +1,6 @@
 """A few strings seen through a circuit's noise kernel: their likelihoods, weights and description lengths.
 
-``P(y) = b 2^-m + (1 - b) sum_k w_k E(y xor c_k)`` on the observed strings, E the kernel.
+``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)`` on the numbers of the observed strings, E the kernel.
 """
 
 from __future__ import annotations
@@ -14,36 +14,139 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.description_length import string_costs
+from qcluster.core.sparse.weights import fit_weights
+from qcluster.core.uncertainty.response import Weighed
 
+_LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
+"""How many of the heaviest strings are tried, and all of them."""
 _TINY = 1e-300
 _NEARLY_ALL = 0.97
 """Predicted raw fidelity from which a little noise more is a large multiple."""
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
-    """The observed strings: packed, numbered, counted."""
+class Few:
+    """A few strings that explain counts through a kernel, beside uniform noise."""
 
-    words: Words
-    """(n_rows, n_words)."""
-    rows: Indices
-    """(n_rows,) numbers."""
-    shots: Floats
-    """(n_rows,)."""
-    n_bits: int
-    """Width."""
+    strings: Indices
+    """``(k,)`` numbers, heaviest first."""
+    weights: Floats
+    """``(k,)`` shares that sum to 1."""
+    uniform: float
+    """Share of the shots that is uniform noise."""
+    kernel: Kernel
+    """Through which they are seen."""
+    scale: float
+    """Multiple of the calibrated or measured noise that the kernel started from."""
+    explained: float
+    """Log-likelihood of a shot above uniform noise, less what strings and learned rates cost, in nats."""
 
-    def histogram(self, size: int) -> Floats:
-        """Shots of each number, (size,)."""
-        return np.bincount(self.rows, self.shots, size).astype(np.float64)
+    @classmethod
+    def of(
+        cls, strings: Indices, weights: Floats, uniform: float, kernel: Kernel, scale: float, explained: float
+    ) -> Few:
+        """Order strings by weight, and let the weights sum to 1."""
+        order = np.argsort(-weights, kind="stable")
+        return cls(strings[order], weights[order] / max(weights.sum(), _TINY), uniform, kernel, scale, explained)
 
-    def columns(self, kernel: Kernel, sent: Indices) -> Floats:
-        """Give ``P(y | c)`` of all rows y for some rows c that were sent, ``(n_rows, n_sent)``."""
-        return kernel.columns(self.rows[sent], self.rows)
+    @property
+    def shares(self) -> Floats:
+        """``(k + 1,)`` share of the shots that each string sent, and last of uniform noise."""
+        return np.append((1 - self.uniform) * self.weights, self.uniform)
 
-    def costs(self, sent: Indices) -> Floats:
-        """Give the description length of the first 1, 2, ... of some rows, ``(n_sent,)`` nats."""
-        return np.cumsum(string_costs(self.words[sent], self.n_bits, float(self.shots.sum())))
+    @property
+    def pure(self) -> Floats:
+        """``(2^m,)`` probability of each number, without noise."""
+        return np.bincount(self.strings, self.weights, self.kernel.size).astype(np.float64)
+
+    @property
+    def ideal(self) -> Floats:
+        """``(2^m,)`` the same, with its share of uniform noise."""
+        return (1 - self.uniform) * self.pure + self.uniform / self.kernel.size
+
+    def fidelity(self, vector: Floats) -> float:
+        """Give the Hellinger fidelity of the strings alone to what was read, ``(2^m,)`` of any sum."""
+        return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
+
+    def response(self, rows: Indices, shots: Floats, words: Words) -> Weighed:
+        """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots.
+
+        Args:
+            rows: ``(n_rows,)`` numbers that were read.
+            shots: ``(n_rows,)`` how often.
+            words: ``(k, n_words)`` the strings that the numbers mean.
+        """
+        columns = self.kernel.columns(self.strings, rows)
+        flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
+        return Weighed(shots, np.hstack([columns, flat]), self.shares, words)
+
+
+@dataclass(frozen=True, eq=False)
+class Prefixes:
+    """The first strings of a list, for several lengths of it, each weighed by itself."""
+
+    lengths: Indices
+    """``(p,)``."""
+    weights: Floats
+    """``(p, k)`` share of the shots that each string sent; zero beyond the length."""
+    uniform: Floats
+    """``(p,)`` share of uniform noise."""
+    explained: Floats
+    """``(p,)`` log-likelihood above that of uniform noise, in nats."""
+
+
+def weigh_prefixes(
+    kernel: Kernel,
+    strings: Indices,
+    rows: Indices,
+    shots: Floats,
+    start: Floats,
+    uniform: float | None,
+    rounds: int,
+    lengths: Indices | None = None,
+) -> Prefixes:
+    """Weigh the first strings of a list by EM, for several lengths of it at once.
+
+    Args:
+        kernel: through which they are seen.
+        strings: ``(k,)`` numbers.
+        rows: ``(n_rows,)`` numbers that were read.
+        shots: ``(n_rows,)`` how often.
+        start: ``(k,)`` weights to start from.
+        uniform: share of uniform noise, held; None: learned, from that of one string more.
+        rounds: of EM.
+        lengths: of the list; by default 1 to 12, some beyond, and all.
+    """
+    k = len(strings)
+    many = np.array([one for one in _LENGTHS if one < k] + [k]) if lengths is None else lengths
+    columns = kernel.columns(strings, rows).T * kernel.size
+    weights = np.where(np.arange(k) < many[:, None], start, 0.0)
+    weights /= weights.sum(axis=1, keepdims=True)
+    if uniform is not None:  # what is read of a string includes its part of the noise
+        columns, background = (1 - uniform) * columns + uniform, np.zeros(len(many))
+    else:
+        background = 1 / (many + 1.0)
+        weights *= 1 - background[:, None]
+    part = (shots / shots.sum()).astype(np.float32)
+    light, background, _ = fit_weights(columns.astype(np.float32), part, weights.astype(np.float32), background, rounds)
+    weights = light.astype(np.float64)
+    explained = np.log(np.maximum(weights @ columns + background[:, None], _TINY)) @ shots
+    if uniform is not None:
+        weights, background = (1 - uniform) * weights, np.full(len(many), uniform)
+    return Prefixes(many, weights, background, explained)
+
+
+def prefix_costs(words: Words, n_bits: int, shots: float) -> Floats:
+    """Give the description length of the first 1, 2, ... strings, ``(k,)`` nats; the first is free: every list has one.
+
+    Args:
+        words: ``(k, n_words)``, packed.
+        n_bits: their width.
+        shots: how many there are.
+    """
+    costs = string_costs(words, n_bits, shots)
+    costs[0] = 0.0
+    return np.cumsum(costs)
 
 
 def noise_ratio(shown: float, predicted: float) -> float:
@@ -58,14 +161,3 @@ def noise_ratio(shown: float, predicted: float) -> float:
         2.0
     """
     return log(max(shown, _TINY)) / log(min(predicted, _NEARLY_ALL))
-
-
-def reweight(columns: Floats, shots: Floats, weights: Floats, rounds: int) -> tuple[Floats, float]:
-    """Improve shares by expectation maximisation; return them and the log-likelihood before the last round."""
-    total = shots.sum()
-    likelihood = 0.0
-    for _ in range(rounds):
-        mixed = np.maximum(columns @ weights, _TINY)
-        likelihood = float(shots @ np.log(mixed))
-        weights = weights * (columns.T @ (shots / mixed)) / total
-    return weights / weights.sum(), likelihood

@@ -117,18 +117,8 @@ def softmax(log: Floats) -> Floats:
     return weights
 
 
-def entropy(shares: Floats) -> float:
-    """Give the Shannon entropy of probabilities ``(n,)``, in nats.
-
-    Example:
-        >>> round(entropy(np.array([0.5, 0.5, 0.0])), 4)
-        0.6931
-    """
-    return -float(shares @ np.log(np.maximum(shares, 1e-300)))
-
-
 def perplexity(shares: NDArray[Any]) -> Floats:
-    """Give the effective number of shares along the last axis: the exponential of their entropy.
+    """Give the effective number of shares along the last axis: the exponential of their entropy in nats.
 
     Example:
         >>> perplexity(np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).round(6).tolist()

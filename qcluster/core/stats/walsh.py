@@ -26,6 +26,10 @@ _SINGLE = 16
 it stays far below one shot."""
 
 
+_MAP = 0
+"""Seed of the random map: strings have the same numbers in every run, and on every machine."""
+
+
 @lru_cache(maxsize=16)
 def _hadamard(bits: int, kind: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
@@ -67,8 +71,6 @@ class LinearIndex:
     """Width of the strings."""
     n_index: int
     """Width m of the numbers; n_bits where strings are numbered by their value."""
-    seed: int = 0
-    """Of the random map, used where strings are wider than numbers."""
 
     @property
     def exact(self) -> bool:
@@ -78,7 +80,7 @@ class LinearIndex:
     @cached_property
     def _rows(self) -> Words:
         """(m, n_words): string bits whose parity is each bit of the number."""
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(_MAP)
         return pack(rng.random((self.n_index, self.n_bits)) < 0.5)
 
     def of(self, words: Words) -> Indices:

@@ -49,9 +49,15 @@ class Score(NamedTuple):
 
 
 def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied."""
-    gram = table.gram.astype(np.float64)
-    weights, confidence = gate.weigh(inputs(table, told_by).astype(np.float64), table.present, gram[:, :-1, :-1])
+    """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied.
+
+    Raises:
+        ValueError: the gate takes another number of features than the table has.
+    """
+    gram, given = table.gram.astype(np.float64), inputs(table, told_by).astype(np.float64)
+    if given.shape[1] != len(gate.mean):
+        raise ValueError(f"gate and table must have equally many features; got {len(gate.mean)} and {given.shape[1]}")
+    weights, confidence = gate.weigh(given, table.present, gram[:, :-1, :-1])
     reached, _ = fidelity(weights, gram)
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, _kept(table)].sum(axis=1) >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied

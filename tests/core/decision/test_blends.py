@@ -1,16 +1,22 @@
-"""Answers redrawn from the counts themselves, and what the gate sees of a circuit under other names of its qubits."""
+"""Answers redrawn against refits of every resample, and what candidates of circuits are made of."""
 
 import numpy as np
 import pytest
 
-from qcluster.core.counts.bits import pack, unpack
+from qcluster.core.counts.bits import index_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import gather
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.decision import candidates, circuit_candidates
+from qcluster.core.decision.circuit_blend import CircuitBlend
+from qcluster.core.decision.circuit_candidates import ALONE, RAW, READOUT, SCALED, SCALES, STRINGS, Support, gather
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import decide
+from qcluster.core.decision.decide import _blend, decide
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
 from tests.core.decision.test_circuit import chain, sampled
 from tests.core.sparse.test_fit import flipped
+
+DRAWS = 40
 
 
 @pytest.mark.parametrize("n_bits", [6, 16])
@@ -24,6 +30,118 @@ def test_counts_that_are_drawn_again_as_they_are_give_the_answer_again(n_bits):
     again = Distribution.from_words(decided.blend.words, (roots**2).mean(axis=0), n_bits).to_probs()
     wanted = decided.answer.distribution.to_probs()
     assert 0.5 * sum(abs(again.get(key, 0) - wanted.get(key, 0)) for key in {*again, *wanted}) < 0.03
+
+
+def parities(words):
+    """Averages over one bit, another, and two, which tell the strings below apart."""
+    bits = unpack(words, 6)
+    return 1.0 - 2.0 * np.stack([bits[:, 1], bits[:, 2], bits[:, 2] ^ bits[:, 5]], axis=1)
+
+
+FAULTS = chain(6, 0.03, 0.03)
+
+
+@pytest.fixture(scope="module")
+def of_counts():
+    """Counts, resamples of them, and the candidates that are found anew in each."""
+    read = flipped(index_bits(np.array([9, 22, 50]), 6), np.array([0.5, 0.3, 0.2]), 3000, 0.03, 0.06, 5)
+    return read, *resampled(read, candidates.gather)
+
+
+@pytest.fixture(scope="module")
+def of_circuits():
+    read = sampled(FAULTS, index_bits(np.array([9, 22, 50, 22]), 6), 3000, np.random.default_rng(3))
+    return read, *resampled(read, lambda drawn: gather(drawn, FAULTS))
+
+
+def resampled(read, find):
+    draws = np.random.default_rng(1).multinomial(3000, read.probabilities, DRAWS).astype(float)
+    return draws, [find(Distribution(read.bits[draw > 0], draw[draw > 0])) for draw in draws]
+
+
+def blend_again(refits, words_of, weights):
+    """Blend the candidates of every resample by the weights that were given."""
+    roots = [weights @ again.roots for again in refits]
+    return np.array(
+        [root**2 / (root @ root) @ parities(words_of(again)) for root, again in zip(roots, refits, strict=True)]
+    )
+
+
+def scatter_alike(redrawn, refits, least):
+    """Both move by more than `least`, by as much to a fifth, and together; deconvolution goes on where it stopped."""
+    assert (refits.std(axis=0) > least).all()
+    np.testing.assert_allclose(redrawn.std(axis=0), refits.std(axis=0), rtol=0.2)
+    np.testing.assert_allclose(redrawn.mean(axis=0), refits.mean(axis=0), atol=0.03)
+    for one, other in zip(redrawn.T, refits.T, strict=True):
+        assert np.corrcoef(one, other)[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("place", ["counts", "mixture", "deconvolved", "all"])
+def test_blends_of_counts_move_as_refits_do(of_counts, place):
+    read, draws, refits = of_counts
+    found, weights = candidates.gather(read), np.zeros(len(candidates.NAMES))
+    parts = {"counts": candidates.RAW, "mixture": candidates.MIXTURE, "deconvolved": candidates.DENSE + 1}
+    weights[list(parts.values()) if place == "all" else parts[place]] = 1 / 3 if place == "all" else 1
+    redrawn = _blend(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    scatter_alike(redrawn, blend_again(refits, lambda one: one.words, weights), 0.005)
+
+
+@pytest.mark.parametrize("place", ["counts", "strings", "readout", "calibrated", "all"])
+def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
+    read, draws, refits = of_circuits
+    found, weights = gather(read, FAULTS), np.zeros(len(circuit_candidates.NAMES))
+    parts = {"counts": RAW, "strings": STRINGS, "readout": READOUT, "calibrated": SCALED + SCALES.index(1.0)}
+    if place == "all":
+        weights[[RAW, STRINGS, READOUT]] = 1 / 3  # one deconvolution, or it would be drawn which
+    else:
+        weights[parts[place]] = 1
+    redrawn = CircuitBlend(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    scatter_alike(redrawn, blend_again(refits, lambda one: one.support.words, weights), 0.005)
+
+
+def test_what_counts_say_alone_moves_as_without_a_circuit(of_circuits):
+    read, draws, _ = of_circuits
+    found, weights = gather(read, FAULTS), np.eye(len(circuit_candidates.NAMES))[ALONE]
+    levels = (np.arange(DRAWS) + 0.5) / DRAWS
+    redrawn = CircuitBlend(read, found, weights).redo(draws, levels, parities)
+    assert found.alone.blend is not None
+    np.testing.assert_allclose(redrawn, found.alone.blend.redo(draws, levels, parities))
+    assert redrawn.std(axis=0).min() > 0.005
+
+
+@pytest.mark.parametrize("n_bits", [5, 14])
+def test_the_fidelity_of_a_blend_follows_from_the_overlaps(n_bits):
+    """``F = (w.g)^2 / (w' G w)``, G the Gram matrix and g the overlaps with the ideal's root."""
+    rng = np.random.default_rng(n_bits)
+    sent = rng.random((4, n_bits)) < 0.5
+    ideal = Distribution(sent, np.array([0.4, 0.3, 0.2, 0.1]))
+    found = candidates.gather(flipped(sent, ideal.probabilities, 2000, 0.04, 0.04, 2))
+    weights = rng.dirichlet(np.ones(len(found.present))) * found.present
+    root = weights @ found.roots
+    answer = Distribution.from_words(found.words, root * root / (root @ root), n_bits)
+    probs, sides = ideal.to_probs(), []
+    for one in found.roots:
+        held = Distribution.from_words(found.words, one * one, n_bits).to_probs() if one.any() else {}
+        sides.append(sum(np.sqrt(p * held.get(key, 0.0)) for key, p in probs.items()))
+    predicted = (weights @ np.array(sides)) ** 2 / (weights @ found.gram @ weights)
+    assert hellinger_fidelity(answer, ideal) == pytest.approx(predicted, rel=1e-6)
+
+
+def test_strings_of_one_number_share_what_it_gets():
+    """Wide registers: numbers are hashes. What a number gets goes to its strings as often as these were read."""
+    rng = np.random.default_rng(5)
+    kernel = Kernel.of(chain(30, 0.01, 0.03), 6)
+    words = pack(rng.random((100, 30)) < 0.5)
+    numbers = kernel.locate(words).astype(np.intp)
+    shots = rng.integers(1, 50, 100).astype(float)
+    whole = np.bincount(numbers, shots, kernel.size)
+    support = Support(words, numbers, shots / whole[numbers], False)
+    vector = rng.dirichlet(np.ones(kernel.size))
+    spread = support.spread(vector[None])[0] ** 2
+    wanted = np.array([vector[k] * s / whole[k] for k, s in zip(numbers, shots, strict=True)])
+    np.testing.assert_allclose(spread, wanted / wanted.sum(), atol=1e-12)
+    some = rng.permutation(100)[:20]
+    np.testing.assert_array_equal(support.places(words[some]), some)
 
 
 def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():

@@ -34,6 +34,16 @@ def test_a_hashed_kernel_is_the_exact_one_seen_through_the_hash():
     np.testing.assert_allclose(hashed.forward(folded), expected, atol=1e-12)
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_columns_are_what_single_strings_are_read_as(symmetric):
+    faults = random_faults(5, np.random.default_rng(3), rate=0.05, readout=0.05)
+    faults = faults.symmetrised() if symmetric else faults
+    sent, rows = np.array([3, 17, 30]), np.array([0, 3, 9, 31])
+    seen = Kernel.of(faults).columns(sent, rows)
+    for place, string in enumerate(sent):
+        np.testing.assert_allclose(seen[:, place], noisy_distribution(np.eye(32)[string], faults)[rows], atol=1e-12)
+
+
 def test_learning_finds_the_rates_that_made_the_counts():
     rng = np.random.default_rng(3)
     faults = random_faults(6, rng, rate=0.2)

@@ -78,3 +78,18 @@ def test_what_a_reference_says_of_itself_is_counted():
     np.testing.assert_array_equal(noise.rates, np.stack([noise.flips, noise.flips], axis=1))
     assert noise.clear
     assert not noise.refusal
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_patterns_that_no_faults_explain_leave_the_rates_as_they_were(seed):
+    """Single precision: a handful of shots of any pattern beside 4,400 with one flip or none."""
+    rng, index = np.random.default_rng(seed), LinearIndex(16, 16)
+    seen = np.zeros(1 << 16)
+    seen[0], seen[1 << np.arange(16)] = 4000, rng.integers(5, 60, 16)
+    without = measured._model(index, seen)
+    np.add.at(seen, rng.integers(0, 1 << 16, 5), 1)
+    with np.errstate(all="raise", under="ignore"):
+        model = measured._model(index, seen)
+    singles = np.append(0, 1 << np.arange(16))
+    np.testing.assert_allclose(model[singles], without[singles], atol=5 / 4400)  # five shots more
+    assert model[0] == pytest.approx(seen[0] / seen.sum(), abs=0.03)

@@ -18,10 +18,9 @@ from qcluster.core.sparse.forward_selection import (
     joining_gains,
     merged,
     reweigh,
-    reweighted,
 )
 from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
-from tests.core.sparse.test_fit import flipped, model_of
+from tests.core.sparse.test_fit import flipped
 
 N = 8
 SENT = index_bits(np.array([3, 97, 200]), N)
@@ -39,29 +38,6 @@ def fitted(rows: Rows, k: int) -> Model:
     model = Model(sent, np.full(k, 1 / k), np.full((N, 2), 0.07), REGIMES, 0.1)
     columns = likelihoods_of(rows, sent, model, table_indices(rows, sent))
     return reweigh(rows, replace(model, likelihoods=columns), 60)
-
-
-def slow_em(columns, shares, background, counts, rounds):
-    """EM over weights and background, string by string."""
-    for _ in range(rounds):
-        sent, lost = np.zeros(len(shares)), 0.0
-        for column, count in zip(columns.T, counts, strict=True):
-            parts = shares * column
-            total = parts.sum() + background
-            sent += count * parts / total
-            lost += count * background / total
-        shares, background = sent / counts.sum(), lost / counts.sum()
-    return shares, background
-
-
-def test_weights_are_those_of_plain_em(rows):
-    model = model_of(N, 4, 2)
-    columns = likelihoods_of(rows, model.centroids, model, table_indices(rows, model.centroids))
-    shares, background = 0.9 * model.weights, 0.1
-    wanted = slow_em(columns.astype(float), shares, background, rows.weights, 12)
-    found = reweighted(rows, columns[None], shares[None].astype(np.float32), np.array([background]), 12)
-    np.testing.assert_allclose(found[0][0], wanted[0], rtol=1e-3, atol=1e-5)
-    assert found[1][0] == pytest.approx(wanted[1], rel=1e-3)
 
 
 def test_the_best_share_is_that_of_a_grid(rows):

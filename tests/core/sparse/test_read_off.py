@@ -6,7 +6,7 @@ import pytest
 from qcluster.core.dense.richardson_lucy import deconvolve
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
-from qcluster.core.sparse.read_off import columns, read_off
+from qcluster.core.sparse.read_off import read_off
 from tests.core.noise.oracle_circuit import random_faults
 
 
@@ -40,17 +40,3 @@ def test_of_several_scales_the_one_that_made_the_counts_is_taken(seed):
     few = read_off(kernel, found, range(4), counts)
     assert few.scale == 0.5
     assert sorted(few.strings.tolist()) == [0, 511]
-
-
-@pytest.mark.parametrize("symmetric", [True, False])
-def test_columns_are_those_of_the_kernel(symmetric):
-    rng = np.random.default_rng(3)
-    faults = random_faults(5, rng, rate=0.05, readout=0.05)
-    kernel = Kernel.of(faults.symmetrised() if symmetric else faults)
-    sent, rows = np.array([3, 17, 30]), np.array([0, 3, 9, 31])
-    seen = columns(kernel, sent, rows)
-    assert seen[:, 0] == pytest.approx(np.full(4, 1 / 32))
-    for place, string in enumerate(sent):
-        one = np.zeros(32)
-        one[string] = 1.0
-        assert seen[:, 1 + place] == pytest.approx(kernel.forward(one)[rows], abs=1e-12)

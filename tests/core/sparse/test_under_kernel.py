@@ -1,4 +1,4 @@
-"""Strings seen through a kernel: their weights against a grid, their costs against the formula."""
+"""Strings seen through a kernel: their weights against a grid, likelihoods by loops, costs against the formula."""
 
 from math import comb, log
 
@@ -7,52 +7,103 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.under_kernel import Observed, reweight
-from tests.core.noise.oracle_circuit import random_faults
+from qcluster.core.sparse.under_kernel import Few, prefix_costs, weigh_prefixes
+from tests.core.noise.oracle_circuit import noisy_distribution, random_faults
 
 N = 4
+SENT = np.array([3, 12, 9])
+FAULTS = random_faults(N, np.random.default_rng(5), rate=0.03, readout=0.04)
+KERNEL = Kernel.of(FAULTS)
 
 
 @pytest.fixture(scope="module")
-def seen():
-    kernel = Kernel.of(random_faults(N, np.random.default_rng(5), rate=0.03, readout=0.04))
+def counts():
     ideal = np.zeros(1 << N)
-    ideal[[3, 12, 9]] = 0.5, 0.3, 0.2
-    counts = np.random.default_rng(6).multinomial(2000, kernel.forward(ideal)).astype(float)
+    ideal[SENT] = 0.5, 0.3, 0.2
+    return np.random.default_rng(6).multinomial(2000, noisy_distribution(ideal, FAULTS)).astype(float)
+
+
+def level(counts, strings, weights, uniform):
+    """Log-likelihood above uniform noise, from the kernel's oracle."""
+    ideal = np.full(1 << N, uniform / (1 << N))
+    ideal[strings] += weights
+    return counts @ np.log(noisy_uniform(ideal, uniform) * (1 << N))
+
+
+def noisy_uniform(ideal, uniform):
+    """Uniform noise is read as it is: it is added after the kernel."""
+    flat = uniform / len(ideal)
+    return noisy_distribution(ideal - flat, FAULTS) + flat
+
+
+@pytest.mark.parametrize("uniform", [None, 0.01])
+def test_weights_of_every_length_are_the_most_likely_ones(counts, uniform):
     rows = np.flatnonzero(counts)
-    return kernel, Observed(pack(index_bits(rows, N)), rows, counts[rows], N)
+    found = weigh_prefixes(KERNEL, SENT, rows, counts[rows], np.array([2.0, 1.0, 1.0]), uniform, 800)
+    assert found.lengths.tolist() == [1, 2, 3]
+    shares = (0.0, 0.004, 0.008, 0.012, 0.02, 0.04) if uniform is None else (uniform,)
+    steps = np.arange(0.02, 1, 0.02)
+    for place, k in enumerate(found.lengths):
+        assert (found.weights[place, k:] == 0).all()
+        assert found.weights[place].sum() + found.uniform[place] == pytest.approx(1, abs=1e-5)
+        assert found.uniform[place] == pytest.approx(uniform) or uniform is None
+        mine = level(counts, SENT[:k], found.weights[place, :k], found.uniform[place])
+        assert found.explained[place] == pytest.approx(mine, abs=1e-3)
+        grid = [np.array(w) for w in ([[1.0]], [[a, 1 - a] for a in steps], [])[k - 1]]
+        if k == 3:
+            grid = [np.array([a, b, 1 - a - b]) for a in steps for b in steps if a + b < 1]
+        best = max(level(counts, SENT[:k], (1 - share) * w, share) for w in grid for share in shares)
+        assert found.explained[place] >= best - 0.01
 
 
-def test_weights_are_the_most_likely_ones(seen):
-    kernel, observed = seen
-    sent = np.array([int(np.flatnonzero(observed.rows == string)[0]) for string in (3, 12, 9)])
-    columns = observed.columns(kernel, sent)
-    for place, string in enumerate((3, 12, 9)):
-        pure = np.eye(1 << N)[string]
-        np.testing.assert_allclose(columns[:, place], kernel.forward(pure)[observed.rows], atol=1e-12)
-    weights, likelihood = reweight(columns, observed.shots, np.full(3, 1 / 3), 300)
-    steps = np.arange(0, 1.0001, 0.01)
-    grid = np.array([(a, b, 1 - a - b) for a in steps for b in steps if a + b <= 1 + 1e-9])
-    levels = np.log(np.maximum(columns @ grid.T, 1e-300)).T @ observed.shots
-    assert likelihood >= levels.max()
-    np.testing.assert_allclose(weights, grid[int(np.argmax(levels))], atol=0.011)
+def test_the_length_is_what_is_asked_for(counts):
+    rows = np.flatnonzero(counts)
+    strings = np.arange(1 << N)
+    every = weigh_prefixes(KERNEL, strings, rows, counts[rows], np.ones(1 << N), None, 5)
+    assert every.lengths.tolist() == [*range(1, 13), 14, 16]
+    two = weigh_prefixes(KERNEL, strings, rows, counts[rows], np.ones(1 << N), None, 5, np.array([2, 14]))
+    np.testing.assert_allclose(two.explained, every.explained[[1, 12]], rtol=1e-5)
+    np.testing.assert_allclose(two.weights, every.weights[[1, 12]], atol=1e-5)
 
 
-def test_the_likelihood_is_that_before_the_last_round(seen):
-    kernel, observed = seen
-    columns = observed.columns(kernel, np.arange(3))
-    start = np.array([0.2, 0.3, 0.5])
-    weights, likelihood = reweight(columns, observed.shots, start, 1)
-    assert likelihood == pytest.approx(observed.shots @ np.log(columns @ start))
-    responsible = columns * start / (columns @ start)[:, None]
-    np.testing.assert_allclose(weights, observed.shots @ responsible / observed.shots.sum())
+def test_a_few_strings_and_their_vectors():
+    few = Few.of(np.array([9, 3, 12]), np.array([0.1, 0.5, 0.2]), 0.2, KERNEL, 1.0, 0.0)
+    assert few.strings.tolist() == [3, 12, 9]
+    assert few.weights == pytest.approx([0.625, 0.25, 0.125])
+    assert few.shares == pytest.approx([0.5, 0.2, 0.1, 0.2])
+    pure = np.zeros(1 << N)
+    pure[[3, 12, 9]] = 0.625, 0.25, 0.125
+    np.testing.assert_allclose(few.pure, pure)
+    np.testing.assert_allclose(few.ideal, 0.8 * pure + 0.2 / 16)
+    read = np.random.default_rng(0).random(16)
+    assert few.fidelity(read) == pytest.approx(np.sqrt(pure * read / read.sum()).sum() ** 2)
 
 
-def test_costs_add_up_by_the_distance_to_the_nearest_earlier_string(seen):
-    _, observed = seen
-    sent = np.arange(4)
-    bits, expected = index_bits(observed.rows[sent], N), [N * log(2)]
-    for k in range(1, 4):
+def test_weights_of_redrawn_shots_are_those_of_a_refit(counts):
+    """The response takes one Newton step; EM from the start goes all the way."""
+    rows = np.flatnonzero(counts)
+    words = pack(index_bits(SENT, N))
+
+    def fitted(shots):
+        found = weigh_prefixes(KERNEL, SENT, rows, shots, np.ones(3), None, 3000, np.array([3]))
+        return Few.of(SENT, found.weights[0], float(found.uniform[0]), KERNEL, 1.0, 0.0)
+
+    few = fitted(counts[rows])
+    draws = np.random.default_rng(1).multinomial(2000, counts[rows] / 2000, 20).astype(float)
+    moved = few.response(rows, counts[rows], words).reweighted(draws)
+    refits = []
+    for draw in draws:
+        again = fitted(draw)
+        refits.append(again.weights[np.argsort(again.strings)][np.argsort(np.argsort(few.strings))])
+    spread = np.std(refits, axis=0)
+    assert (spread > 0.005).all()
+    assert np.abs(moved - refits).max() < 0.25 * spread.min()
+    np.testing.assert_allclose(np.std(moved, axis=0), spread, rtol=0.1)
+
+
+def test_costs_add_up_by_the_distance_to_the_nearest_earlier_string():
+    bits, expected = index_bits(np.array([0, 7, 9, 2, 15]), N), [0.0]
+    for k in range(1, 5):
         d = min(int((bits[k] != bits[j]).sum()) for j in range(k))
         expected.append(expected[-1] + 0.5 * log(2000) + log(comb(N, d)) + log(N))
-    np.testing.assert_allclose(observed.costs(sent), expected)
+    np.testing.assert_allclose(prefix_costs(pack(bits), N, 2000.0), expected)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import special as scipy_special
 
+from qcluster.core.counts.metrics import entropy
 from qcluster.core.stats import special
 
 ARGUMENTS = np.geomspace(1e-4, 1e6, 200)
@@ -34,3 +35,11 @@ def test_the_dirichlet_divergence_is_the_mean_log_ratio(k):
     ratio = log_density(shape) - log_density(np.full(k, prior))
     found = special.dirichlet_divergence(shape[None], np.array([[prior]]))[0]
     assert found == pytest.approx(ratio.mean(), abs=6 * ratio.std() / np.sqrt(len(draws)) + 1e-6)
+
+
+def test_perplexity_is_the_number_of_equal_shares_and_two_to_the_entropy_in_bits():
+    shares = np.random.default_rng(0).dirichlet(np.full(8, 0.5), 5)
+    strings = [f"{i:03b}" for i in range(8)]
+    wanted = [2 ** entropy(dict(zip(strings, row.tolist(), strict=True))) for row in shares]
+    np.testing.assert_allclose(special.perplexity(shares), wanted)
+    assert special.perplexity(np.array([0.25, 0, 0.25, 0.25, 0.25])) == pytest.approx(4)
