@@ -44,7 +44,7 @@ def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
         [2.0, 4.32]
     """
     distances = hamming(words, words)
-    distances[np.triu_indices(len(words))] = n_bits
+    distances[np.tri(len(words), dtype=bool).T] = n_bits
     costs = joining_costs(n_bits, shots)[distances.min(axis=1)]
     costs[0] = n_bits * log(2)
     return np.asarray(costs)
