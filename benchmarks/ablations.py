@@ -1,0 +1,111 @@
+"""What each part of the decision for counts is worth: gates of four networks, trained and judged with one part gone.
+
+    python -m benchmarks.ablations --table table --outside outside
+
+Tables are those of `benchmarks.decision`. Writes benchmarks/results/ablations.csv: mean fidelity, share harmed and
+worst loss on fresh draws, and on circuits outside the training families. Two parts are left out of the answer alone:
+without the word of confidence every answer is applied, whatever the second head says; without the screen counts are
+weighed that cannot be told from uniform noise.
+"""
+
+import argparse
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.decision import FRESH, fresh
+from qcluster.core.arrays import Floats
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.decide import screened_out
+from qcluster.core.decision.gate import Gate
+from qcluster.learn.decision import cases
+from qcluster.learn.decision.score import HARM, answers, balanced, raw
+from qcluster.learn.decision.table import Table, read_all
+from qcluster.learn.decision.train import Training, fidelity, inputs, train
+
+OUT = Path(__file__).parent / "results" / "ablations.csv"
+FEW = Training(members=4, missed=1)
+"""Half as many networks as ship: the same for all rows of the result."""
+Judge = Callable[[Table, Gate], Floats]
+
+
+def without_overlaps(table: Table) -> Table:
+    """Blank the squared overlaps of candidates: they stand before the last features, one a candidate."""
+    many = len(table.names)
+    blank = table.features.copy()
+    blank[:, -many * (many + 1) // 2 : -many] = 0
+    return replace(table, features=blank)
+
+
+def decided(table: Table, gate: Gate) -> Floats:
+    """Give the fidelity of the decision's answers, ``(r,)``."""
+    return answers(table, gate)[0]
+
+
+def weighed(table: Table, gate: Gate) -> Floats:
+    """Give the fidelity of the weighed answers, whatever their confidence, ``(r,)``."""
+    gram = table.gram.astype(np.float64)
+    weights, _ = gate.weigh(inputs(table).astype(np.float64), table.present, gram[:, :-1, :-1])
+    return fidelity(weights, gram)[0]
+
+
+def screened() -> NDArray[np.bool_]:
+    """Tell which of the fresh cases are left as they came before anything is weighed."""
+    drawn = (*map(cases.full, FRESH), *map(cases.wide, FRESH[::5]), *map(cases.sharp, FRESH[::8]))
+    return np.array([screened_out(Distribution(case.counts.bits, case.counts.weights)) is not None for case in drawn])
+
+
+def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[tuple[str, str, int, Floats, Floats]]:
+    """Train without each part, and give its name, what it is judged on, and the fidelities before and after."""
+    judged = {"fresh draws": fresh(), "circuits outside": outside}
+    left = {"fresh draws": screened(), "circuits outside": np.zeros(len(outside), bool)}
+
+    def scored(
+        name: str,
+        gate: Gate,
+        judge: Judge = decided,
+        screen: bool = True,
+        change: Callable[[Table], Table] | None = None,
+    ) -> Iterator[tuple[str, str, int, Floats, Floats]]:
+        for where, cases_there in judged.items():
+            before = raw(cases_there)
+            after = judge(change(cases_there) if change else cases_there, gate)
+            yield name, where, len(before), before, np.where(left[where] & screen, before, after)
+
+    def trained(some: Table, settings: Training = FEW) -> Gate:
+        return train(some, settings, balanced(some, recorded), workers=workers)
+
+    whole = trained(table)
+    yield from scored("nothing", whole)
+    yield from scored("the screen", whole, screen=False)
+    yield from scored("the word of confidence", whole, weighed)
+    yield from scored("overlaps", trained(without_overlaps(table)), change=without_overlaps)
+    yield from scored("recorded sets", trained(table.take(table.drawn)))
+    yield from scored("the weight of harm", trained(table, replace(FEW, harm=0.0)))
+
+
+def main() -> None:
+    """Train, score and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, required=True)
+    parser.add_argument("--outside", type=Path, required=True, help="table of records that were never trained on")
+    parser.add_argument("--recorded", type=float, default=0.25, help="share of the weight of recorded sets")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the training")
+    given = parser.parse_args()
+    with OUT.open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream, lineterminator="\n")
+        lines.writerow(("left_out", "judged_on", "cases", "raw", "answer", "harmed", "worst"))
+        found = rows(read_all(given.table), read_all(given.outside), given.recorded, given.workers)
+        for name, where, many, before, after in found:
+            gain = after - before
+            figures = before.mean(), after.mean(), (gain < -HARM).mean(), gain.min()
+            lines.writerow((name, where, many, *(f"{value:.4f}" for value in figures)))
+            print(name, where, many, *(f"{value:.4f}" for value in figures), flush=True)
+
+
+if __name__ == "__main__":
+    main()
