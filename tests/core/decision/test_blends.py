@@ -5,6 +5,7 @@ import pytest
 
 from qcluster.core.counts.bits import pack, unpack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import gather
 from qcluster.core.decision.circuit_features import features
 from qcluster.core.decision.decide import decide
@@ -24,6 +25,18 @@ def test_counts_that_are_drawn_again_as_they_are_give_the_answer_again(n_bits):
     again = Distribution.from_words(decided.blend.words, (roots**2).mean(axis=0), n_bits).to_probs()
     wanted = decided.answer.distribution.to_probs()
     assert 0.5 * sum(abs(again.get(key, 0) - wanted.get(key, 0)) for key in {*again, *wanted}) < 0.03
+
+
+def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
+    faults = chain(6, 0.03, 0.03)
+    counts = sampled(faults, np.random.default_rng(1).random((40, 6)) < 0.3, 8192, np.random.default_rng(2))
+    found = gather(counts, faults, measured=True)
+    weights = found.present / found.present.sum()
+    again = CircuitBlend(counts, found, weights)
+    root = weights @ found.roots
+    bits = unpack(found.support.words, 6)
+    values = again.redo(np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6))
+    np.testing.assert_allclose(values.mean(axis=0), (root**2 / (root @ root)) @ bits, atol=0.02)
 
 
 def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():
