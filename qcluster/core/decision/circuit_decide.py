@@ -36,11 +36,11 @@ _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 _VOICE = 1.0
 """Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
-are off by any factor. Chosen as `_AUDIBLE` was."""
+are off by any factor."""
 _AUDIBLE = 0.25
 """Share of shots without a fault below which its weight falls in proportion: what the rates leave open then moves the
-answer more than the shots do. Both were chosen on 117 simulated runs of other circuits and machines than those of
-`benchmarks/reference.py`."""
+answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
+on other machines than its own."""
 _UNDONE = (*SCALES, 1.0)
 """Multiple of the noise that each deconvolution undoes."""
 _HARDLY_ANY = 0.01
