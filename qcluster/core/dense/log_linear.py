@@ -65,7 +65,7 @@ def log_linear(kernel: Kernel, counts: Floats) -> LogLinear:
         counts: ``(2^m,)`` shots, at least one.
 
     Returns:
-        LogLinear. Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.1 s for 12.
+        LogLinear. Cost: some 500 Walsh transforms: 0.02 s for 10 bits, 0.04 s for 12.
 
     Example:
         >>> from qcluster.core.noise.faults import FaultMasks
