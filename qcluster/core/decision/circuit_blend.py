@@ -10,6 +10,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
+    LOG_LINEAR,
     RAW,
     READOUT,
     ROUNDS,
@@ -60,14 +61,16 @@ class CircuitBlend:
             words = support.words[found.strings]
             strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights, words)
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
+        if found.model is not None:
+            again = found.model.again(found.kernel, self._numbered(draws) * self.raw.shots)
+            roots += weights[LOG_LINEAR] * np.sqrt(again)
         deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
         if deep.sum() > 0:
             seen = self._numbered(draws)
             which = sampled_hypotheses(deep / deep.sum(), levels)
             kernels = found.found.kernels.take(which)
             start = 0.5 * (found.found.ideals[which] + seen)
-            again = richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start)
-            roots += deep.sum() * support.spread(again)
+            roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
 
     def _numbered(self, draws: Floats) -> Floats:

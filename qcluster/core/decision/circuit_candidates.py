@@ -11,6 +11,7 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import Decided, decide
+from qcluster.core.dense.log_linear import LogLinear, log_linear
 from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
@@ -44,6 +45,10 @@ NAMES = (
 """The candidates, in the order of every array over them."""
 RAW, ALONE, STRINGS, READOUT, SCALED = range(5)
 """Places of the first candidates; multiples of the calibrated noise begin at the last."""
+LOG_LINEAR = len(NAMES)
+"""Place of one more, behind those that the gate weighs: a log-linear model at rates that were measured."""
+BROAD = 12
+"""Most bits for which it is looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +99,8 @@ class Candidates:
     """Places in `SCALES` of those looked at."""
     alone: Decided
     """What is answered without knowing the circuit."""
+    model: LogLinear | None
+    """Of the output, at the rates as they are, where these were measured and the register is not too wide."""
     few: Few
     """Strings under the noise nearest to the calibrated that the counts allow. Under the largest that they allow, a
     product state passes for one string."""
@@ -113,12 +120,13 @@ class Candidates:
         return np.asarray(order[first])
 
 
-def gather(d: Distribution, faults: FaultMasks) -> Candidates:
+def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         faults: of the circuit.
+        measured: whether a reference measured their rates; up to `BROAD` bits a log-linear model relies on them.
 
     Returns:
         The candidates. Cost: as much again as the decision without a circuit, and 200 Walsh transforms.
@@ -133,14 +141,18 @@ def gather(d: Distribution, faults: FaultMasks) -> Candidates:
     few = read_off(kernel, multiples, (fits,), counts, _words_of(d, kernel))
     alone = decide(d)
     support = _support(d, kernel, alone)
-    roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
+    model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None
+    many = len(NAMES) + (model is not None)
+    roots, present = np.zeros((many, len(support.words))), np.zeros(many, dtype=bool)
+    if model is not None:
+        roots[LOG_LINEAR], present[LOG_LINEAR] = np.sqrt(model.ideal), True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
     slots = [SCALED + place for place in scales]
     roots[READOUT] = support.spread(found.ideals[-1])
     roots[slots] = support.spread(found.ideals[:-1])
     present[[RAW, ALONE, STRINGS, READOUT, *slots]] = True
-    made = Candidates(kernel, support, roots, present, counts, found, scales, alone, few, scales[fits])
+    made = Candidates(kernel, support, roots, present, counts, found, scales, alone, model, few, scales[fits])
     roots[STRINGS, made.strings] = np.sqrt(few.weights)
     return made
 

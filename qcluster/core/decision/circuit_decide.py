@@ -12,6 +12,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
+    LOG_LINEAR,
     NAMES,
     RAW,
     READOUT,
@@ -33,9 +34,15 @@ from qcluster.core.sparse.under_kernel import noise_ratio
 
 _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
-_VOICE = 0.5
+_VOICE = 1.0
 """Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
 are off by any factor."""
+_AUDIBLE = 0.25
+"""Share of shots without a fault below which its weight falls in proportion: what the rates leave open then moves the
+answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
+on other machines than its own."""
+_UNDONE = (*SCALES, 1.0)
+"""Multiple of the noise that each deconvolution undoes."""
 _HARDLY_ANY = 0.01
 """Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves, or
 refute the calibration."""
@@ -82,15 +89,17 @@ def decide_circuit(
         raise ValueError("counts must hold at least one shot; got none")
     if guard and (why := screened_out(d)) is not None:
         return left(d, "circuit", why, flip_rates(Kernel.of(faults, WIDEST), faults))
-    found = gather(d, faults)
+    trusted = most_noise < np.inf
+    found = gather(d, faults, measured=trusted)
     calibrated = flip_rates(found.kernel, faults)
-    if most_noise < np.inf and _too_noisy(found, most_noise):
-        found = replace(found, present=found.present & (np.arange(len(NAMES)) != STRINGS))
+    if trusted and _too_noisy(found, most_noise):
+        found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))
     if guard:
         described = np.concatenate([expectation(expect), features(d, faults, found)])
-        weights, confidence = shipped(NAMES)(described, found.present, found.gram)
-        if most_noise < np.inf:
-            weights = _trusting(weights)
+        weighed = len(NAMES)
+        weights, confidence = shipped(NAMES)(described, found.present[:weighed], found.gram[:weighed, :weighed])
+        if trusted:
+            weights = _trusting(weights, found, faults)
         # What counts alone leave as it is, is the counts.
         alone = found.alone.answer.applied
         share = float(1 - weights[RAW] - (0.0 if alone else weights[ALONE]))
@@ -100,13 +109,13 @@ def decide_circuit(
             why = _why(faults, "what the circuit's faults explain is as likely the ideal")
             return left(d, "circuit", why, calibrated, confidence)
     else:
-        weights, confidence, share = np.eye(len(NAMES))[SCALED + found.fits], None, 1.0
+        weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
     if float(root @ found.roots[RAW]) ** 2 > _SAME * float(root @ root):
         return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
-    scale = SCALES[int(np.argmax(weights[SCALED:]))]
+    scale = _UNDONE[int(np.argmax(weights[SCALED:]))]
     reason = name_heaviest(weights, SCALED, lambda place: _sentence(found, weights, place))
     return Mitigation(
         distribution=blended(d, found.support.words, root),
@@ -123,10 +132,13 @@ def decide_circuit(
     )
 
 
-def _trusting(weights: Floats) -> Floats:
-    """Give deconvolution at the rates as they are a voice, the less the more few strings explain all."""
-    voiced = weights.copy()
-    voiced[SCALED + SCALES.index(1.0)] += _VOICE * (1 - weights[STRINGS])
+def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
+    """Give deconvolution at the rates as they are a voice, the less the more few strings explain all: by a log-linear
+    model, or Richardson-Lucy where the register is too wide for one."""
+    voiced = np.zeros(len(found.roots))
+    voiced[: len(weights)] = weights
+    place = SCALED + SCALES.index(1.0) if found.model is None else LOG_LINEAR
+    voiced[place] += _VOICE * min(1.0, _whole(faults) / _AUDIBLE) * (1 - weights[STRINGS])
     return np.asarray(voiced / voiced.sum())
 
 
@@ -174,9 +186,11 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
     if place == READOUT:
         return "Richardson-Lucy deconvolution of the readout errors"
     deep = weights[SCALED:]
-    scale = float(np.exp(deep @ np.log(SCALES) / deep.sum()))
+    scale = float(np.exp(deep @ np.log(_UNDONE[: len(deep)]) / deep.sum()))
     noise = "the calibrated noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the calibrated noise"
-    return f"Richardson-Lucy deconvolution under the circuit's faults, at {noise}"
+    modelled = len(weights) > LOG_LINEAR and weights[LOG_LINEAR] > 0.5 * deep.sum()
+    how = "a log-linear model" if modelled else "Richardson-Lucy deconvolution"
+    return f"{how} under the circuit's faults, at {noise}"
 
 
 def _agreement(found: Candidates) -> str:

@@ -37,6 +37,13 @@ class Variational:
     posterior: Floats
     """``(6,)`` probability of each concentration."""
 
+    def again(self, kernel: Kernel, draws: Floats, levels: Floats) -> Floats:
+        """Deconvolve counts drawn anew, ``(n_draws, 2^m)``, each under a concentration of the posterior; to as many
+        distributions."""
+        roots, _ = posterior(kernel, draws, _CONCENTRATIONS[sampled_hypotheses(self.posterior, levels)])
+        answers = roots * roots
+        return np.asarray(answers / answers.sum(axis=1, keepdims=True))
+
 
 def variational(kernel: Kernel, counts: Floats) -> Variational:
     """Deconvolve counts by variational Bayes.
@@ -75,11 +82,8 @@ class Redrawn:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        prior = _CONCENTRATIONS[sampled_hypotheses(self.found.posterior, levels)]
-        roots, _ = posterior(self.kernel, seen, prior)
-        answers = roots * roots
-        values = observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None])
-        return np.asarray(answers @ values / answers.sum(axis=1, keepdims=True))
+        answers = self.found.again(self.kernel, seen, levels)
+        return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))
 
 
 def posterior(kernel: Kernel, counts: Floats, prior: Floats) -> tuple[Floats, Floats]:

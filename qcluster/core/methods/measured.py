@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.measured import MeasuredSettings, mitigate_measured
+from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings, mitigate_measured
 from qcluster.core.methods import circuit
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
@@ -36,9 +36,16 @@ def mitigate_or_learn(
     """
     fit = mitigate_measured(raw, noise, settings=settings)
     faults = brought("faults")
-    if faults is None or (fit.few and (fit.explained or fit.held > _MOSTLY)):
+    if faults is None or (fit.few and (fit.explained or _clear(fit, settings))):
         return fit.answer
     return circuit.mitigate(raw, faults, guard, None, most_noise=settings.inflation)
+
+
+def _clear(fit: MeasuredFit, settings: MeasuredSettings) -> bool:
+    """Tell whether strings that do not quite explain the counts are the output all the same: they hold most of it, and
+    none lies a step below the heaviest, as what is left of the noise does."""
+    weights = fit.answer.weights
+    return bool(fit.held > _MOSTLY and weights.min() * settings.step >= weights.max())
 
 
 register(

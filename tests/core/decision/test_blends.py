@@ -144,6 +144,18 @@ def test_strings_of_one_number_share_what_it_gets():
     np.testing.assert_array_equal(support.places(words[some]), some)
 
 
+def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
+    faults = chain(6, 0.03, 0.03)
+    counts = sampled(faults, np.random.default_rng(1).random((40, 6)) < 0.3, 8192, np.random.default_rng(2))
+    found = gather(counts, faults, measured=True)
+    weights = found.present / found.present.sum()
+    again = CircuitBlend(counts, found, weights)
+    root = weights @ found.roots
+    bits = unpack(found.support.words, 6)
+    values = again.redo(np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6))
+    np.testing.assert_allclose(values.mean(axis=0), (root**2 / (root @ root)) @ bits, atol=0.02)
+
+
 def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():
     faults, order = chain(5, 0.05, 0.03), np.array([3, 1, 4, 0, 2])
     counts = sampled(faults, np.array([[True, False, True, False, True]]), 2000, np.random.default_rng(2))

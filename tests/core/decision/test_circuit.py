@@ -8,7 +8,16 @@ import pytest
 from qcluster.core.counts import metrics
 from qcluster.core.counts.bits import index_bits, integers_to_bits, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import NAMES, RAW, SCALED, SCALES, STRINGS, gather
+from qcluster.core.decision.circuit_candidates import (
+    BROAD,
+    LOG_LINEAR,
+    NAMES,
+    RAW,
+    SCALED,
+    SCALES,
+    STRINGS,
+    gather,
+)
 from qcluster.core.decision.circuit_decide import _too_noisy, _trusting, decide_circuit
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
@@ -169,11 +178,42 @@ def test_few_strings_may_not_need_more_noise_than_there_can_be(rate, most, refus
     assert _too_noisy(found, most) == refused
 
 
-def test_measured_rates_have_a_voice_that_few_strings_take_away():
+def ising(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Every pair of neighbours, and every bit, leans to its own side."""
+    bits = 1.0 - 2.0 * index_bits(np.arange(2**n), n)
+    energy = bits @ rng.normal(0, 0.4, n) + (bits[:, 1:] * bits[:, :-1]) @ rng.normal(0, 0.5, n - 1)
+    odds = np.exp(energy)
+    return np.asarray(odds / odds.sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rates_that_were_measured_are_relied_on(seed):
+    """A broad output under rates as they are: more comes back than where these may be off by any factor."""
+    rng = np.random.default_rng([31, seed])
+    faults = random_faults(8, rng, rate=0.06, readout=0.04)
+    probs = ising(8, rng)
+    counts = counted(Kernel.of(faults).forward(probs), 8192, rng)
+    ideal = Distribution(index_bits(np.arange(256), 8), probs)
+    fits = [decide_circuit(counts, faults, most_noise=most) for most in (np.inf, 1.5)]
+    lost = [1 - metrics.hellinger_fidelity(fit.distribution, ideal) for fit in fits]
+    assert lost[1] < 0.85 * lost[0]
+    assert "a log-linear model under the circuit's faults" in fits[1].reason
+
+
+@pytest.mark.parametrize("n", [6, 16])
+def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away(n):
+    rng = np.random.default_rng(n)
+    faults = random_faults(n, rng)
+    counts = sampled(faults, rng.random((3, n)) < 0.5, 500, rng)
+    found = gather(counts, faults, measured=True)
+    assert (found.model is None) == (n > BROAD)
+    place = LOG_LINEAR if found.model else SCALED + SCALES.index(1.0)
     weights = np.zeros(len(NAMES))
     weights[[RAW, STRINGS]] = 0.5
-    voiced = _trusting(weights)
+    voiced = _trusting(weights, found, faults)
     assert voiced.sum() == pytest.approx(1)
-    assert voiced[SCALED + SCALES.index(1.0)] == pytest.approx(0.25 / 1.25)
-    sure = np.eye(len(NAMES))[STRINGS]
-    assert np.array_equal(_trusting(sure), sure)
+    assert voiced[place] == pytest.approx(0.5 / 1.5)
+    deep = replace(faults, rates=faults.rates * (-np.log(0.05) / faults.expected_faults))
+    assert _trusting(weights, found, deep)[place] == pytest.approx(0.1 / 1.1)
+    sure = np.eye(len(found.roots))[STRINGS]
+    assert np.array_equal(_trusting(sure[: len(NAMES)], found, faults), sure)

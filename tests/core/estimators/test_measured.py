@@ -8,7 +8,8 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.estimators.measured import MeasuredSettings
+from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings
+from qcluster.core.methods.measured import _clear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.walsh import walsh
 from tests.conftest import read_records
@@ -157,6 +158,17 @@ def test_relabelled_bits_relabel_the_answer():
     )
     plain = qc.mitigate(counts, noise=noise).distribution.marginal(order)
     assert qc.metrics.hellinger_fidelity(plain, qc.mitigate(counts.marginal(order), noise=other).distribution) > 0.9999
+
+
+@pytest.mark.parametrize(("lightest", "clear"), [(0.3, True), (0.02, False)])
+def test_unexplained_strings_are_the_output_where_none_lies_a_step_below_the_heaviest(lightest, clear):
+    """Light strings under noise that is not quite the reference's may be what is left of it."""
+    counts, _ = measured(ghz(4), shots=1000)
+    weights = np.array([1 - lightest, lightest])
+    answer = replace(qc.mitigate(counts), weights=weights, centroids=ghz(4).bits)
+    settings = MeasuredSettings()
+    assert _clear(MeasuredFit(answer, few=True, held=0.95), settings) == clear
+    assert not _clear(MeasuredFit(answer, few=True, held=0.85), settings)
 
 
 def test_intervals_hold_the_truth():
