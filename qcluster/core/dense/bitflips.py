@@ -173,7 +173,8 @@ class Ascent:
         stray *= ratio
         wasted = stray.sum(axis=1, keepdims=True, dtype=np.float64)
         bias = (stray @ self.bits + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
-        return shares, 1 + wasted, np.clip(bias, 0.5 - _BIAS, 0.5 + _BIAS)
+        lost = np.minimum(1 + wasted, self.total - 1)  # sums in single precision may exceed the shots
+        return shares, lost, np.clip(bias, 0.5 - _BIAS, 0.5 + _BIAS)
 
     def extrapolate(self, first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats]) -> None:
         """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).

@@ -82,7 +82,7 @@ def by_marginal_likelihood(
     one_rate = replace(prior, common=True)
     quick = fit_all(rows, [_independent(model) for model in models], one_rate, _QUICK)
     lengths = np.array([description_length(rows, model) for model in quick])
-    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] < lengths.min() + _FAR]
+    likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] <= lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
     if not heavy and _misfit(rows, likely[0]) > _FAR_OFF * limit:
         return None

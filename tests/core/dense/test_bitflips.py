@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qcluster.core.decision.candidates import GRID
 from qcluster.core.dense import bitflips
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.noise.bitflips import IndependentFlips, channel_matrices
@@ -88,3 +89,18 @@ def test_smoothing_brings_few_shots_of_a_flat_output_nearer() -> None:
     counts = rng.multinomial(300, ideal).astype(float)
     raw = np.sqrt(counts / 300) @ np.sqrt(ideal)
     assert smooth(counts) @ np.sqrt(ideal) > raw + 0.02
+
+
+@pytest.mark.parametrize("seed", [248, 269, 374])
+def test_hundreds_of_millions_of_shots_stay_finite_in_single_precision(seed: int) -> None:
+    """Where nearly all shots are lost, sums in single precision may count more of them than there are."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.choice([8, 9, 12]))
+    counts, read = np.zeros(1 << n), int(rng.integers(2, 250))
+    rows = rng.choice(1 << n, read, replace=False)
+    scale = rng.choice([1e3, 1e5, 1e6, 1e7])
+    counts[rows] = scale * (rng.pareto(rng.choice([1, 5]), read) + rng.choice([0, 1]))
+    rates = np.stack([np.full((n, 2), flips) for flips, _ in GRID])
+    found = deconvolve(counts, rates, np.array([density or 0.5**n for _, density in GRID]), steps=24)
+    assert np.isfinite(found.roots).all()
+    assert np.isfinite(found.evidence).all()
