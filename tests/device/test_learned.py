@@ -87,6 +87,21 @@ def test_a_calibration_that_is_off_is_put_right(factor):
     assert np.abs(parities[2] - parities[1]).max() < 0.3 * np.abs(parities[0] - parities[1]).max()
 
 
+@pytest.mark.parametrize("later", [1 / 3, 3.0])
+def test_a_reference_of_an_earlier_calibration_puts_a_later_one_right(later):
+    """Factors belong to the calibration under which they were learned."""
+    run, truth = run_off(ghz(5), 1.0)
+    told = dataclasses.replace(
+        run.calibration,
+        errors_2q=np.minimum(truth.errors_2q * later, 1.0),
+        readout=np.minimum(truth.readout * later, 0.4),
+    )
+    moved = dataclasses.replace(run, calibration=told)
+    parities = [Kernel.of(run_faults(one).symmetrised()).spectrum for one in (run, moved)]
+    alone = Kernel.of(run_faults(dataclasses.replace(moved, reference=None)).symmetrised()).spectrum
+    assert np.abs(parities[1] - parities[0]).max() < 0.3 * np.abs(alone - parities[0]).max()
+
+
 @pytest.mark.parametrize("circuit", [ising(5, 2), ghz(6)], ids=lambda c: c.name)
 def test_mitigation_gains_from_a_reference_where_the_calibration_is_off(circuit):
     run, _ = run_off(circuit, 4.0)

@@ -135,10 +135,24 @@ class MeasuredReference(Frozen):
         """Find the fault masks of a run of this skeleton at the rates that this measured.
 
         `qcluster.device.noise.faults.run_faults` asks for them; see `qcluster.device.noise.learned.learned_faults`.
+        Factors belong to a calibration: they are learned anew where the run has another one than this.
         """
         from qcluster.device.noise.learned import learned_faults
 
-        return learned_faults(run, self.learned, dt=dt, draws=draws)
+        return learned_faults(run, self._learned_under(run.calibration), dt=dt, draws=draws)
+
+    def _learned_under(self, calibration: Calibration) -> Learned:
+        """Give `learned` with another calibration to begin with, such as that of a later run."""
+        if calibration.identity == self.calibration.identity:
+            return self.learned
+        if calibration.identity not in self._later:
+            self._later[calibration.identity] = dataclasses.replace(self, calibration=calibration).learned
+        return self._later[calibration.identity]
+
+    @cached_property
+    def _later(self) -> dict[str, Learned]:
+        """What was learned under other calibrations, by their identity."""
+        return {}
 
     def report(self) -> ReferenceReport:
         """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
