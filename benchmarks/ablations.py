@@ -17,15 +17,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.decision import FRESH, fresh
+from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import screened_out
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision import cases
-from qcluster.learn.decision.score import HARM, answers, balanced, raw
+from qcluster.learn.decision.score import HARM, answers, balanced, raw, weighed
 from qcluster.learn.decision.table import Table, read_all
-from qcluster.learn.decision.train import Training, fidelity, inputs, train
+from qcluster.learn.decision.train import Training, train
 
 OUT = Path(__file__).parent / "results" / "ablations.csv"
 FEW = Training(members=4, missed=1)
@@ -46,17 +44,14 @@ def decided(table: Table, gate: Gate) -> Floats:
     return answers(table, gate)[0]
 
 
-def weighed(table: Table, gate: Gate) -> Floats:
+def applied(table: Table, gate: Gate) -> Floats:
     """Give the fidelity of the weighed answers, whatever their confidence, ``(r,)``."""
-    gram = table.gram.astype(np.float64)
-    weights, _ = gate.weigh(inputs(table).astype(np.float64), table.present, gram[:, :-1, :-1])
-    return fidelity(weights, gram)[0]
+    return weighed(table, gate)[0]
 
 
 def screened() -> NDArray[np.bool_]:
     """Tell which of the fresh cases are left as they came before anything is weighed."""
-    drawn = (*map(cases.full, FRESH), *map(cases.wide, FRESH[::5]), *map(cases.sharp, FRESH[::8]))
-    return np.array([screened_out(Distribution(case.counts.bits, case.counts.weights)) is not None for case in drawn])
+    return np.array([screened_out(case.counts) is not None for case in fresh_cases()])
 
 
 def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[tuple[str, str, int, Floats, Floats]]:
@@ -82,7 +77,7 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
     whole = trained(table)
     yield from scored("nothing", whole)
     yield from scored("the screen", whole, screen=False)
-    yield from scored("the word of confidence", whole, weighed)
+    yield from scored("the word of confidence", whole, applied)
     yield from scored("overlaps", trained(without_overlaps(table)), change=without_overlaps)
     yield from scored("recorded sets", trained(table.take(table.drawn)))
     yield from scored("the weight of harm", trained(table, replace(FEW, harm=0.0)))

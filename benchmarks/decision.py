@@ -21,9 +21,10 @@ import numpy as np
 
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
+from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import Score, answers, balanced, raw, scores
-from qcluster.learn.decision.table import Table, joined, read_all, tabulate
+from qcluster.learn.decision.table import Table, read_all, tabulate
 from qcluster.learn.decision.train import Training, train
 
 OUT = Path(__file__).parent / "results" / "decision.csv"
@@ -31,10 +32,16 @@ FRESH = range(2_000_000, 2_001_500)
 """Seeds that no table holds."""
 
 
-def fresh() -> Table:
+def fresh_cases() -> Iterator[Case]:
     """Draw cases anew, in the proportions of a table."""
-    full = tabulate(cases.full(seed) for seed in FRESH)
-    return joined([full, tabulate(cases.wide(seed) for seed in FRESH[::5]), tabulate(map(cases.sharp, FRESH[::8]))])
+    yield from map(cases.full, FRESH)
+    yield from map(cases.wide, FRESH[::5])
+    yield from map(cases.sharp, FRESH[::8])
+
+
+def fresh() -> Table:
+    """Tabulate them."""
+    return tabulate(fresh_cases())
 
 
 def rows(
@@ -65,10 +72,8 @@ def rows(
     few = replace(given, members=4, missed=1)
     for name in np.unique(records.group):
         kept = table.take(table.group != name)
-        yield (
-            "the set",
-            scores(records.take(records.group == name), train(kept, few, balanced(kept, recorded), workers=workers))[0],
-        )
+        blind = train(kept, few, balanced(kept, recorded), workers=workers)
+        yield "the set", scores(records.take(records.group == name), blind)[0]
 
 
 def main() -> None:

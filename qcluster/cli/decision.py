@@ -78,7 +78,7 @@ def train(
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 10.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
-    workers: Annotated[int, typer.Option(help="Processes; -1 for one a core.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
 

@@ -278,15 +278,19 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Add up, bit by bit, the weights of the rows in which it is 1: ``weights @ bits``, ``(n_bits,)``, chunk by chunk.
+    """Add up, bit by bit, the weights of the rows in which it is 1: ``weights @ bits``, chunk by chunk.
+
+    Args:
+        bits: ``(n_rows, n_bits) bool``.
+        weights: ``(..., n_rows)``; the sums are ``(..., n_bits)``.
 
     Example:
         >>> weight_of_ones(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
         array([5., 3.])
     """
-    ones = np.zeros(bits.shape[1])
+    ones = np.zeros((*weights.shape[:-1], bits.shape[1]))
     for start in range(0, len(bits), _ROWS):
-        ones += weights[start : start + _ROWS] @ bits[start : start + _ROWS]
+        ones += weights[..., start : start + _ROWS] @ bits[start : start + _ROWS]
     return ones
 
 
@@ -299,4 +303,4 @@ def by_contents(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:
         >>> by_contents(np.array([[True, False], [True, True]]), np.array([2.0, 3.0]))
         array([1, 0])
     """
-    return np.lexsort([weight_of_ones(bits, weights**power) for power in (3, 2, 1)])
+    return np.lexsort(weight_of_ones(bits, np.stack([weights**3, weights**2, weights])))

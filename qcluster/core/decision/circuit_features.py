@@ -34,6 +34,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
+    spread = np.log(perplexity(p))
     top = np.zeros(4)
     top[: min(4, len(p))] = p[:4]
     kernel, deep = found.kernel, found.found
@@ -47,8 +48,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         np.log(shots),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        np.log(perplexity(p)) / uniform,
-        np.log(perplexity(p)),
+        spread / uniform,
+        spread,
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         *top,
         faults.expected_faults,

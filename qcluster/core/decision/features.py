@@ -32,6 +32,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
     n, shots, fit = d.n_bits, d.shots, found.fit
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
+    spread = np.log(perplexity(p))
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
     product = product_evidence(d.bits, d.weights)
@@ -47,8 +48,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         np.log(d.n_outcomes),
         np.log(d.n_outcomes / shots),
         np.log(shots) - uniform,
-        np.log(perplexity(p)) / uniform,
-        np.log(perplexity(p)),
+        spread / uniform,
+        spread,
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
         np.arcsinh(beyond_uniform(d.bits, d.weights)),
         np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,

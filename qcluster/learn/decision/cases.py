@@ -119,12 +119,7 @@ def wide(seed: int) -> Case:
     shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
-    sent = rng.random((many.get(kind, 1), n)) < 0.5
-    if kind == "ghz":
-        sent = np.stack([sent[0], ~sent[0]])
-    if kind == "ring":
-        sent = sent[0] ^ np.eye(n, dtype=bool)
-    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
+    sent, weights = strings_of(rng, n, kind, many.get(kind, 1))
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.7, 0.2, 0.1])))
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, 1.0 if kind == "noise" else made.lost)
     ideal = Distribution(sent, weights)
@@ -143,10 +138,7 @@ def deep(seed: int) -> Case:
     n = _width(rng, *DEEP)
     shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.5, 0.3, 0.2]))
-    sent = rng.random((int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1, n)) < 0.5
-    if kind == "ghz":
-        sent = np.stack([sent[0], ~sent[0]])
-    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind == "few" else np.full(len(sent), 1 / len(sent))
+    sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep"], p=[0.7, 0.3])))
     level = noise.log_uniform(rng, 0.06, 0.4) / max(float(made.known.mean()), 1e-6)
     made = replace(made, rates=np.clip(made.rates * level, 0, 0.6))
@@ -183,6 +175,18 @@ def loose(seed: int) -> Case:
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
     few, known = few_strings(weights, n), _known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
+
+
+def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[Bits, Floats]:
+    """Draw strings of n bits and their weights: so many of unlike weight (``"few"``, ``"many"``), two opposite ones
+    (``"ghz"``), all that differ in one bit from one (``"ring"``), or so many of like weight."""
+    sent = rng.random((many, n)) < 0.5
+    if kind == "ghz":
+        sent = np.stack([sent[0], ~sent[0]])
+    if kind == "ring":
+        sent = sent[0] ^ np.eye(n, dtype=bool)
+    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
+    return sent, weights
 
 
 def _width(rng: np.random.Generator, fewest: int, most: int) -> int:

@@ -145,16 +145,12 @@ def wide(seed: int) -> Case:
     shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
-    sent = rng.random((many.get(kind, 1), n)) < 0.5
-    if kind == "ghz":
-        sent = np.stack([sent[0], ~sent[0]])
-    if kind == "ring":
-        sent = sent[0] ^ np.eye(n, dtype=bool)
+    sent, weights = cases.strings_of(rng, n, kind, many.get(kind, 1))
     if kind == "product":
         free = int(rng.integers(1, 11))
         sent = np.tile(sent[0], (1 << free, 1))
         sent[:, rng.choice(n, free, replace=False)] = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
-    weights = rng.dirichlet(np.full(len(sent), 3.0)) if kind in ("few", "many") else np.full(len(sent), 1 / len(sent))
+        weights = np.full(len(sent), 1 / len(sent))
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
     bits = sent[rng.choice(len(sent), shots, p=weights)]

@@ -48,8 +48,8 @@ class Score(NamedTuple):
     """Mean fidelity of the best candidate of each case: a bound for choosing one."""
 
 
-def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
-    """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied.
+def weighed(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """Give, for every row, the fidelity of the candidates as the gate weighs them, their weights, and the confidence.
 
     Raises:
         ValueError: the gate takes another number of features than the table has.
@@ -58,7 +58,16 @@ def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Fl
     if given.shape[1] != len(gate.mean):
         raise ValueError(f"gate and table must have equally many features; got {len(gate.mean)} and {given.shape[1]}")
     weights, confidence = gate.weigh(given, table.present, gram[:, :-1, :-1])
-    reached, _ = fidelity(weights, gram)
+    return fidelity(weights, gram)[0], weights, confidence
+
+
+def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied.
+
+    Raises:
+        ValueError: as `weighed` does.
+    """
+    reached, weights, confidence = weighed(table, gate, told_by)
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, _kept(table)].sum(axis=1) >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
 
