@@ -60,6 +60,7 @@ def build(
             "circuit-sharp": 5,
             "circuit-clean": 4.5,
             "circuit-tails": 9,
+            "circuit-own": 36,
         }
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)

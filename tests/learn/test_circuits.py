@@ -7,6 +7,7 @@ import pytest
 
 from qcluster.core.counts.bits import unpack
 from qcluster.core.decision.circuit_candidates import NAMES
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.decision import circuits
 from qcluster.learn.decision.table import build_part, plan, read, tabulate
@@ -32,6 +33,55 @@ def test_faults_flip_what_pauli_errors_flip(seed):
     assert (faults.rates > 0).all()
     noisy = Kernel.of(faults).forward(np.eye(1 << n)[0])
     assert noisy.sum() == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_read_back_at_the_start_commutes_and_is_independent(seed):
+    """Z of the bits read, carried back by Clifford gates, are as many commuting Paulis."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 7))
+    _, x, z = circuits.circuit(rng, n, working=0.5)
+    assert not ((x.astype(int) @ z.T + z.astype(int) @ x.T) % 2).any()
+    paulis = np.hstack([x, z])
+    products = (np.array(list(np.ndindex(*[2] * n)))[1:] @ paulis) % 2
+    assert products.any(axis=1).all()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_output_of_a_clifford_circuit_is_even_over_the_span_of_what_is_read(seed):
+    rng = np.random.default_rng(seed)
+    spread = rng.random((4, 3)) < 0.4
+    p = circuits._affine(rng, spread)
+    sums = {tuple(row) for row in (spread @ np.array(list(np.ndindex(2, 2, 2))).T % 2).T.tolist()}
+    span = {int(np.array(row) @ (1 << np.arange(4))) for row in sums}
+    inside = np.flatnonzero(p)
+    assert {int(one) ^ int(inside[0]) for one in inside} == span
+    assert p[inside] == pytest.approx(1 / len(span))
+
+
+def test_rotations_flip_what_faults_flip():
+    rng = np.random.default_rng(3)
+    start = np.eye(16)[5]
+    base = FaultMasks(4, np.array([[3]], np.uint64), np.array([0.1]), np.array([0]), np.zeros((4, 2)))
+    turned = [circuits._rotated(rng, start, base) for _ in range(20)]
+    assert all(set(np.flatnonzero(p)) <= {5, 5 ^ 3} for p in turned)
+    assert np.sum(turned, axis=1) == pytest.approx(1)
+    assert 3 < sum(p[5] == 1 for p in turned) < 17, "some circuits have rotations, and some have none"
+
+
+def test_the_output_of_a_circuit_often_stays_the_same_under_its_own_faults():
+    """Which ideals that are drawn apart from their circuits hardly ever do."""
+
+    def kept(case):
+        p = np.zeros(1 << case.counts.n_bits)
+        p[case.ideal.words[:, 0].astype(int)] = case.ideal.probabilities
+        moved = p[np.arange(len(p)) ^ case.faults.masks[:, :1].astype(int)]
+        whole = np.count_nonzero(p) == len(p)
+        same = np.abs(moved - p).sum(axis=1) < 1e-9
+        return np.nan if whole else float(case.faults.rates @ same / case.faults.rates.sum())
+
+    mine, drawn = ([kept(source(seed)) for seed in range(200)] for source in (circuits.own, circuits.drawn))
+    assert np.nanmean(mine) > 2 * np.nanmean(drawn)
 
 
 def test_patterns_of_two_bits_are_all_that_there_are():

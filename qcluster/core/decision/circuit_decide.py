@@ -150,8 +150,7 @@ def _too_noisy(found: Candidates, most: float) -> bool:
 
 def flip_rates(kernel: Kernel, faults: FaultMasks) -> Floats:
     """Give P(read 1|0), P(read 0|1), ``(n_bits, 2)``: an odd number of faults, then a decay; see `Kernel.of`."""
-    patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
-    flips = -0.5 * np.expm1(-2 * (kernel.rates @ patterns))
+    flips = kernel.flips(faults)
     rises, falls = np.maximum(-kernel.decays, 0.0), np.maximum(kernel.decays, 0.0)
     return np.stack([flips * (1 - falls) + (1 - flips) * rises, flips * (1 - rises) + (1 - flips) * falls], axis=1)
 

@@ -3,7 +3,6 @@
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
 from qcluster.core.decision.features import bounded
@@ -12,6 +11,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.stats.goodness import collisions, deviance, shot_noise
 from qcluster.core.stats.special import perplexity
+from qcluster.core.stats.walsh import walsh
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _FAINT = 1e-4
@@ -28,8 +28,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     Returns:
         ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; what the
         calibration expects; for every multiple of the noise how surprising the counts are, how much raw fidelity it
-        predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; squared
-        overlaps of all pairs of candidates.
+        predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; what
+        remains unseen under the calibration and under the strings' noise; squared overlaps of all pairs of candidates.
     """
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
@@ -81,20 +81,36 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         alone.share,
         0.5 if alone.confidence is None else alone.confidence,
         0.0 if fit is None else np.log(fit.flip_rate + _FAINT),
-        0.0 if fit is None else np.log(fit.flip_rate + _FAINT) - np.log(_flips(faults, kernel) + _FAINT),
+        0.0 if fit is None else np.log(fit.flip_rate + _FAINT) - np.log(kernel.flips(faults).mean() + _FAINT),
         0.0 if fit is None else fit.background,
         0.0 if fit is None else fit.agreement,
         0.0 if fit is None else np.log(fit.perplexity) / uniform,
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
+    blind = [*_blindness(kernel, faults, found.counts), *_blindness(found.few.kernel, faults, found.counts)]
     overlaps = found.gram[_UPPER] ** 2
-    return bounded(np.concatenate([general, scales, strings, by_counts, overlaps]))
+    return bounded(np.concatenate([general, scales, strings, by_counts, blind, overlaps]))
 
 
-def _flips(faults: FaultMasks, kernel: Kernel) -> float:
-    """Mean rate of flips of a bit by all faults, as calibrated."""
-    each = faults.rates @ unpack(faults.masks, faults.n_bits) + kernel.rates[-faults.n_bits :]
-    return float(-0.5 * np.expm1(-2 * each).mean())
+def _blindness(kernel: Kernel, faults: FaultMasks, counts: Floats) -> list[float]:
+    """Describe what counts cannot tell of an ideal that went through a kernel, and what they show where none is left.
+
+    In the Walsh domain noise multiplies the ideal by the spectrum of its flips, and no coefficient of an ideal exceeds
+    one: below the noise of the shots the ideal is unseen, and counts above the spectrum refute it.
+    """
+    shots, flips, spectrum = counts.sum(), np.sort(kernel.flips(faults))[::-1], np.abs(kernel.spectrum)
+    shown = np.abs(walsh(counts)) / shots
+    above = (shown - spectrum)[1:].max() * np.sqrt(shots)
+    unseen = 1 / (1 + shots * spectrum**2)
+    beyond = unseen @ (shots * shown**2 - 1) / np.sqrt(2 * (unseen @ unseen))
+    return [
+        *np.log1p(-2 * flips[[0, min(1, len(flips) - 1)]] + _FAINT),
+        float(unseen.mean()),
+        np.log((spectrum**2).mean()) / np.log(len(spectrum)),
+        np.log(spectrum.min() + _FAINT),
+        np.arcsinh(above / 3),
+        np.arcsinh(beyond / 3),
+    ]
 
 
 def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:

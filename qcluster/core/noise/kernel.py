@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, pack
+from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
 from qcluster.core.stats.walsh import LinearIndex, walsh
@@ -88,6 +88,15 @@ class Kernel:
     @cached_property
     def _decays(self) -> Decays:
         return decays_of(self.decays[None])
+
+    def flips(self, faults: FaultMasks) -> Floats:
+        """Give the probability that the faults flip each bit, before any decay, ``(n_bits,)``.
+
+        Args:
+            faults: whose patterns these are; their rates may have been learned since.
+        """
+        patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
+        return np.asarray(-0.5 * np.expm1(-2 * (self.rates @ patterns)))
 
     def spread(self, vector: Floats) -> Floats:
         """Convolve with E; symmetric, so its own adjoint."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from qcluster.learn.decision.cases import Case, few_strings, of_vector
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""
+_SMALL = (2, 3, 4, 5, 6)
 _WORKING, _FAULTS = 0.25, 6.0
 """How often circuits have qubits that are not read, and most faults a shot at their two-qubit gates."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
@@ -80,6 +81,56 @@ def sharp(seed: int) -> Case:
     return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
 
 
+def own(seed: int) -> Case:
+    """Draw a circuit's noise, and for the ideal what the same circuit puts out, under any calibration.
+
+    Noise and output of one circuit go together. Bits that many faults flip are those that gates have made random, and
+    an output may not change under the very flips that its faults make, as in order finding. A rotation by a small angle
+    leaves a tail in the pattern that a fault at its place flips.
+    """
+    rng = np.random.default_rng([2039, seed])
+    n = int(rng.choice(_SMALL if rng.random() < 0.5 else WIDTHS))
+    for _ in range(3):  # most circuits spread over all strings, of which there is little to learn
+        base, x, z = circuit(rng, n, working=0.6)
+        turned = rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5])  # by a Hadamard gate at the start
+        p = _affine(rng, np.where(turned, z, x))
+        if not p.all():
+            break
+    p = _rotated(rng, p, base)
+    kind, told = told_of(rng, base)
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "own", kind, told)
+
+
+def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
+    """Give what a Clifford circuit puts out: even over an affine space.
+
+    Args:
+        rng: random source.
+        spread: ``(n_bits, wires)`` where what is read has an X at the start: its columns span the space.
+    """
+    index = np.arange(1 << len(spread))
+    p = np.zeros(len(index))
+    p[rng.integers(len(index))] = 1.0
+    for shift in np.unique((1 << np.arange(len(spread))) @ spread):
+        if p[index ^ shift] @ p == 0:  # a direction that the space does not have yet
+            p = (p + p[index ^ shift]) / 2
+    return p
+
+
+def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> Floats:
+    """Turn qubits at some places of a circuit, which flips what a fault there flips."""
+    if not len(base.masks) or rng.random() < 0.3:
+        return p
+    many = int(noise.log_uniform(rng, 1, 3 * base.n_bits))
+    size = float(rng.choice([np.pi / 8, noise.log_uniform(rng, 0.03, 1.0)]))
+    angles = size * (np.ones(many) if rng.random() < 0.5 else rng.normal(0, 1, many))
+    index = np.arange(len(p))
+    for shift, angle in zip(rng.choice(base.masks[:, 0], many).astype(int), angles, strict=True):
+        p = np.cos(angle) ** 2 * p + np.sin(angle) ** 2 * p[index ^ shift]
+    return p
+
+
 def tails(seed: int) -> Case:
     """Draw few strings with true small weights about them, as small angles leave them, under any calibration.
 
@@ -123,8 +174,10 @@ def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
 
 
-def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, str, Floats]:
-    n = int(rng.choice(WIDTHS))
+def _ideal(
+    rng: np.random.Generator, families: tuple[str, ...], widths: Sequence[int] = WIDTHS
+) -> tuple[int, str, Floats]:
+    n = int(rng.choice(widths))
     odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
     family = str(rng.choice(families, p=odds / odds.sum()))
     return n, family, ideals.draw(rng, n, family)
@@ -229,16 +282,31 @@ def told_of(rng: np.random.Generator, true: FaultMasks) -> tuple[str, FaultMasks
 
 
 def faults(rng: np.random.Generator, n: int) -> FaultMasks:
+    """Draw the faults of a random circuit, see `circuit`."""
+    return circuit(rng, n)[0]
+
+
+def circuit(
+    rng: np.random.Generator, n: int, working: float = _WORKING
+) -> tuple[FaultMasks, NDArray[np.bool_], NDArray[np.bool_]]:
     """Draw a random circuit of Clifford gates and carry its faults to the end.
 
     Pairs are neighbours on a line or any; between the two-qubit gates there are Clifford gates on one qubit, none in
     chains such as those of GHZ states. Some circuits are deep, on more qubits than are read, as in order finding. What
     is read back is carried backwards, as `qcluster.device.noise.faults` does: a Pauli at a place flips the bits with
     whose Z it anticommutes there.
+
+    Args:
+        rng: random source.
+        n: bits read.
+        working: how often there are qubits that are not read.
+
+    Returns:
+        The faults, and ``(n, wires)`` where each Z that is read has an X or Y, and a Z or Y, at the start.
     """
     level = noise.log_uniform(rng, 0.0015, 0.03)
     wires, gates = n, int(noise.log_uniform(rng, max(1, n - 1), 12 * n))
-    if rng.random() < _WORKING:
+    if rng.random() < working:
         wires += int(rng.integers(1, n + 4))
         gates = int(noise.log_uniform(rng, wires, max(wires + 1.0, min(40 * wires, _FAULTS / level))))
     mixing, near, idle = float(rng.choice([0.0, 0.3, 1.0])), rng.random() < 0.8, float(rng.choice([0.0, 0.3, 1.0]))
@@ -270,7 +338,7 @@ def faults(rng: np.random.Generator, n: int) -> FaultMasks:
     )
     read = noise.log_uniform(rng, 0.004, 0.06) * rng.lognormal(0, 0.6, (n, 1))
     lean = np.array([-1, 1]) * (0.0 if rng.random() < 0.5 else rng.uniform(0, 0.8))
-    return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4))
+    return FaultMasks(n, *merged, np.minimum(read * np.exp(lean), 0.4)), x, z
 
 
 def _turn(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_], qubit: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
+from qcluster.core.decision import circuit_candidates
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate
@@ -22,9 +23,12 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
-_OFTEN = {"right": 20.0, "near": 3.0}
+_OFTEN = {"right": 14.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
+_OF_TAILS = 4.0
+"""How many times more weight few strings with true tails have than others, where the circuit is known: a calibration
+that is too bad passes the tails for noise, and nothing else warns of it."""
 
 
 class Score(NamedTuple):
@@ -112,6 +116,8 @@ def balanced(table: Table, recorded: float) -> Floats:
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
-    for kind, times in _OFTEN.items():
-        weight[table.kind == kind] *= times
+    if table.names == circuit_candidates.NAMES:
+        weight[table.group == "tails"] *= _OF_TAILS
+        for kind, times in _OFTEN.items():
+            weight[table.kind == kind] *= times
     return weight if weight.any() else np.ones(len(table))

@@ -35,6 +35,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-right": circuits.right,
     "circuit-sharp": circuits.sharp,
     "circuit-tails": circuits.tails,
+    "circuit-own": circuits.own,
     "circuit-foreign": circuits.foreign,
 }
 """Where drawn cases come from: seeds to cases."""
@@ -75,7 +76,7 @@ class Table:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
-        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails"])
+        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own"])
         return np.asarray(alone | np.char.startswith(self.group, "wide-") | np.char.startswith(self.group, "foreign-"))
 
     @property

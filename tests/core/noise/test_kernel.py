@@ -23,6 +23,17 @@ def test_forward_is_flipping_with_each_mask_in_turn(n, seed):
     assert other @ kernel.forward(ideal) == pytest.approx(ideal @ kernel.adjoint(other))
 
 
+@given(n=st.integers(1, 7), seed=st.integers(0, 99))
+def test_flips_of_bits_are_those_of_all_patterns_together(n, seed):
+    rng = np.random.default_rng(seed)
+    faults = random_faults(n, rng).symmetrised()
+    noisy = Kernel.of(faults).forward(np.eye(1 << n)[0])
+    for narrower in (None, max(1, n - 2)):  # hashed strings have the same bits
+        flips = Kernel.of(faults, narrower).flips(faults)
+        for bit in range(n):
+            assert flips[bit] == pytest.approx(noisy.reshape(-1, 2, 1 << bit)[:, 1].sum(), abs=1e-12)
+
+
 def test_a_hashed_kernel_is_the_exact_one_seen_through_the_hash():
     rng = np.random.default_rng(4)
     faults = random_faults(8, rng).symmetrised()
