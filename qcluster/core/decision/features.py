@@ -13,6 +13,7 @@ from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
+_QUARTILES = np.linspace(0, 1, 5)
 
 
 def features(d: Distribution, found: Candidates, known: Floats | None = None, structure: float | None = None) -> Floats:
@@ -56,7 +57,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         np.arcsinh(structure),
         np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
         *top,
-        *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
+        *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,
         *togetherness(d.bits, d.weights, found.string),
         float(np.where(found.string, 1 - ones, ones).max()),

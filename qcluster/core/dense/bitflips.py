@@ -185,9 +185,14 @@ class Ascent:
         With `settle`, fit the bias of the background's bits as well: a product as large as that with the noise.
         """
         sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        sent *= (exp_digamma(self.total - lost) / exp_digamma(whole)).astype(sent.dtype)
-        unsent = exp_digamma(lost).astype(sent.dtype)
-        shares, wasted, ones = np.zeros_like(sent), np.zeros_like(lost), np.zeros_like(self.bias, self.dtype)
+        means = exp_digamma(np.concatenate([self.total - lost, whole, lost], axis=1))
+        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
+        unsent = means[:, 2:].astype(sent.dtype)
+        shares, wasted, ones = (
+            np.zeros(sent.shape, sent.dtype),
+            np.zeros(lost.shape),
+            np.zeros(self.bias.shape, self.dtype),
+        )
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             stray = unsent * background
             expected = block.noise.forward(sent)
@@ -202,7 +207,7 @@ class Ascent:
         shares += self.prior
         if settle:
             bias = (ones + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
-            self.bias = np.clip(bias, 0.5 - _BIAS, 0.5 + _BIAS)
+            self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
         return shares, np.minimum(1 + wasted, self.total - 1)  # sums in single precision may exceed the shots
 
     def extrapolate(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> None:
@@ -220,20 +225,22 @@ class Ascent:
         weight = np.hstack([self.shape, np.ones_like(self.lost, self.shape.dtype)])
         length = np.einsum("ij,ij,ij->i", weight, speed, speed)
         length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
-        stride = np.clip(np.sqrt(length), 1.0, _STRIDE)[:, None]
+        stride = np.minimum(np.maximum(np.sqrt(length), 1.0), _STRIDE)[:, None]
         change *= stride
         speed *= 2
         change += speed
         change *= stride
         start += change
-        odds = np.exp(np.clip(start, -80, 80, out=start), out=start)
-        self.shape = np.clip(odds[:, :-1], self.prior, self.prior + self.dtype.type(self.total))
+        np.minimum(np.maximum(start, -80, out=start), 80, out=start)
+        odds = np.exp(start, out=start)
+        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.dtype.type(self.total))
         lost = odds[:, -1:].astype(np.float64)
-        self.lost = np.clip(self.total * lost / (1 + lost), 1.0, self.total - 1.0)
+        self.lost = np.minimum(np.maximum(self.total * lost / (1 + lost), 1.0), self.total - 1.0)
 
     def logs(self, shape: Floats, lost: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""
-        logs: Floats = np.hstack([shape, (lost / (self.total - lost)).astype(shape.dtype)])
+        logs: Floats = np.empty((len(shape), shape.shape[1] + 1), shape.dtype)
+        logs[:, :-1], logs[:, -1:] = shape, lost / (self.total - lost)
         np.log(logs, out=logs)
         return logs
 
