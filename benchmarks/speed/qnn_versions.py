@@ -15,7 +15,7 @@ from statistics import quantiles
 from time import process_time
 from typing import Any
 
-from benchmarks.speed.versions import FIRST, REPOSITORY, start, unpacked
+from benchmarks.speed.versions import FIRST, REPOSITORY, started, unpacked
 
 CASES: dict[str, dict[str, Any]] = {
     "zx": {},
@@ -65,8 +65,8 @@ def main() -> None:
     parser.add_argument("commit", nargs="?", default=FIRST)
     parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
-    with unpacked(chosen.commit) as folder:
-        before, now = (start(tree, "benchmarks.speed.qnn_versions") for tree in (folder, REPOSITORY))
+    module = "benchmarks.speed.qnn_versions"
+    with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
         rows = []
         for case in CASES:
             rows.append(compare(case, before, now, chosen.rounds))

@@ -119,20 +119,23 @@ def unpacked(commit: str) -> Iterator[Path]:
         yield Path(folder)
 
 
-def start(tree: Path, module: str) -> Timed:
-    """Start a process with the package of a tree; return what hands `work` of a module a task, and gives its time."""
+@contextmanager
+def started(tree: Path, module: str) -> Iterator[Timed]:
+    """Start a process with the package of a tree, and give what hands `work` of a module a task and gives its time."""
     command = [sys.executable, "-W", "ignore", "-c", WORKER, str(tree), str(REPOSITORY), module]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    send, answers = process.stdin, process.stdout
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        send, answers = process.stdin, process.stdout
 
-    def timed(task: Any) -> float:
-        send.write(json.dumps(task) + "\n")
-        send.flush()
-        return float(answers.readline())
+        def timed(task: Any) -> float:
+            send.write(json.dumps(task) + "\n")
+            send.flush()
+            if not (answer := answers.readline()):
+                raise RuntimeError(f"a version must time {task!r}; it ended before it answered")
+            return float(answer)
 
-    return timed
+        yield timed
 
 
 def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]:
@@ -160,8 +163,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a name; nothing is written then")
     parser.add_argument("--rounds", type=int, default=5)
     chosen = parser.parse_args()
-    with unpacked(chosen.commit) as folder:
-        before, now = (start(tree, "benchmarks.speed.versions") for tree in (folder, REPOSITORY))
+    module = "benchmarks.speed.versions"
+    with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
         before((next(iter(CASES)), 0)), now((next(iter(CASES)), 0))  # what is read and compiled once
         rows = []
         for name in CASES:
