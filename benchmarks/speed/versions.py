@@ -1,13 +1,15 @@
 """Time `mitigate` of another commit and of this tree on the same counts, turn by turn in one run.
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.speed.versions [COMMIT] [--only PART_OF_A_NAME]
-COMMIT is 0.1.0 (c67bbb0) unless another is named. Writes benchmarks/results/speed_versions.csv; some 3 minutes of one
-core. Each version runs in a process of its own, from the BitArray to the answer; in every round either mitigates once,
-in an order that changes from round to round. Times are processor time of one thread: of each draw of the counts the
-fastest of the rounds, and the median over draws. What takes more than two seconds is run once.
+COMMIT is 0.1.0 (c67bbb0) unless another is named. Writes benchmarks/results/speed_versions.csv, a row as soon as it is
+there; some 4 minutes of one core. Each version runs in a process of its own, from the BitArray to the answer; in every
+round either mitigates once, in an order that changes from round to round. Times are processor time of one thread: of
+each draw of the counts the fastest of the rounds, and the median over draws. What takes more than two seconds is run
+once.
 """
 
 import argparse
+import csv
 import io
 import json
 import subprocess
@@ -26,6 +28,7 @@ from typing import Any
 import numpy as np
 
 REPOSITORY = Path(__file__).parents[2]
+FILE = "speed_versions.csv"
 FIRST = "c67bbb0"
 """The commit of 0.1.0."""
 SLOW = 2.0
@@ -55,7 +58,7 @@ class Case:
 
 
 SMALL = {
-    f"{word}, {n} bits": Case(kind, n, shots, draws=9)
+    f"{word}, {n} bits": Case(kind, n, shots, draws=5)
     for word, kind, shots in (("GHZ", "ghz", 4_000), ("dense", "dense", 8_000))
     for n in (5, 8, 10, 12)
 }
@@ -155,24 +158,33 @@ def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]
     return row | {"before_ms": round(old, 1), "now_ms": round(new, 1), "now/before": round(new / old, 2)}
 
 
-def main() -> None:
-    from benchmarks.data import write_rows  # not above: it imports of the package what another commit may lack
+def keep(row: dict[str, Any]) -> None:
+    """Put a row into the table as soon as it is there, in the place of the one of its name; rows in their order."""
+    from benchmarks.data import RESULTS, write_rows  # not above: they import of the package what another commit lacks
 
+    table = RESULTS / FILE
+    rows = {}
+    if table.exists():
+        with table.open(encoding="utf-8", newline="") as lines:
+            rows = {held["counts"]: held for held in csv.DictReader(lines)}
+    rows[row["counts"]] = row
+    write_rows(FILE, [rows[name] for name in CASES if name in rows])
+
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default=FIRST)
-    parser.add_argument("--only", default="", help="part of a name; nothing is written then")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", default="", help="part of a name; the other rows of the table stay")
+    parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args()
     module = "benchmarks.speed.versions"
     with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
         before((next(iter(CASES)), 0)), now((next(iter(CASES)), 0))  # what is read and compiled once
-        rows = []
         for name in CASES:
             if chosen.only in name:
-                rows.append(compare(name, before, now, chosen.rounds))
-                print(rows[-1], flush=True)
-    if not chosen.only:
-        write_rows("speed_versions.csv", rows)
+                row = compare(name, before, now, chosen.rounds)
+                print(row, flush=True)
+                keep(row)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import versions
-from benchmarks.speed.versions import CASES, Case, compare, drawn, started
+from benchmarks.speed.versions import CASES, FILE, Case, compare, drawn, keep, started
 
 
 class Clock:
@@ -32,6 +32,21 @@ def test_what_is_slow_runs_once(monkeypatch):
     assert compare("some", before, now, 3)["now/before"] == 0.01
     assert len(before.asked) == 1
     assert len(now.asked) == 3
+
+
+def test_a_row_takes_the_place_of_the_one_of_its_name(monkeypatch, tmp_path):
+    monkeypatch.setattr("benchmarks.data.RESULTS", tmp_path)
+    for name, ms in (("dense, 5 bits", 1), ("GHZ, 5 bits", 2), ("dense, 5 bits", 3)):
+        keep({"counts": name, "now_ms": ms})
+    assert (tmp_path / FILE).read_text().split() == [
+        "counts,now_ms",
+        '"GHZ,',
+        "5",
+        'bits",2',
+        '"dense,',
+        "5",
+        'bits",3',
+    ]
 
 
 @pytest.mark.parametrize("kind", ["ghz", "strings", "dense", "uniform"])
