@@ -197,6 +197,13 @@ PLAIN = {
         "upper quartile": "quartile_high",
         "now, ms": "milliseconds_best",
     },
+    "speed_versions": {
+        "counts": "counts",
+        "shots": "shots",
+        "0.1.0, ms": "before_ms",
+        "now, ms": "now_ms",
+        "now / 0.1.0": "now/before",
+    },
     "qnn_rescale": {
         "machine": "backend",
         "layers": "layers",

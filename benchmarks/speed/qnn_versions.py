@@ -8,19 +8,15 @@ rounds; its quartiles say how far the machine's other work moved it.
 """
 
 import argparse
-import io
 import json
-import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
-from pathlib import Path
 from statistics import quantiles
-from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[2]
+from benchmarks.speed.versions import FIRST, REPOSITORY, started, unpacked
+
 CASES: dict[str, dict[str, Any]] = {
     "zx": {},
     "3 x (zx, xx)": {"ansatz": "zx-xx", "reps": 3},
@@ -33,10 +29,6 @@ CASES: dict[str, dict[str, Any]] = {
     "zx, cobyla": {"solver": "cobyla", "n_init": 1, "max_iter": 200},
     "paper preset": {"ansatz": "zx-xx", "reps": 3, "bias": False, "loss": "linear", "solver": "sgd", "n_init": 1},
 }
-# The package under test is that of the first argument: `python -c` has no folder of its own on the path.
-WORKER = (
-    "import sys; sys.path[:0] = [sys.argv[1], sys.argv[2]]; from benchmarks.speed import qnn_versions as v; v.work()"
-)
 
 
 def work() -> None:
@@ -51,22 +43,6 @@ def work() -> None:
         start = process_time()
         model.fit(data.X, data.y)
         print(process_time() - start, flush=True)
-
-
-def start(tree: Path) -> Callable[[str], float]:
-    """Start a process with the package of a tree; return what times a case in it."""
-    command = [sys.executable, "-W", "ignore", "-c", WORKER, str(tree), str(REPOSITORY)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tree)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    send, answers = process.stdin, process.stdout
-
-    def timed(case: str) -> float:
-        send.write(json.dumps(case) + "\n")
-        send.flush()
-        return float(answers.readline())
-
-    return timed
 
 
 def compare(case: str, before: Callable[[str], float], now: Callable[[str], float], rounds: int) -> dict[str, Any]:
@@ -86,16 +62,11 @@ def main() -> None:
     from benchmarks.data import write_rows  # not above: it imports of the package what another commit may lack
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("commit", nargs="?", default="c67bbb0")
+    parser.add_argument("commit", nargs="?", default=FIRST)
     parser.add_argument("--rounds", type=int, default=15)
     chosen = parser.parse_args()
-    packed = subprocess.run(
-        ["git", "archive", "--format=tar", chosen.commit, "qcluster"], cwd=REPOSITORY, check=True, capture_output=True
-    ).stdout
-    with TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-            archive.extractall(folder, filter="data")
-        before, now = start(Path(folder)), start(REPOSITORY)
+    module = "benchmarks.speed.qnn_versions"
+    with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
         rows = []
         for case in CASES:
             rows.append(compare(case, before, now, chosen.rounds))

@@ -21,8 +21,10 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 """Multiplier that spreads low bits upwards (Fibonacci hashing)."""
 _CHUNK = 1 << 22
 """Pairs of strings whose distances are held in memory at once."""
-_ROWS = 1 << 15
-"""Rows that are turned into numbers at once."""
+_ROWS = 1 << 11
+"""Rows that are turned into numbers, or taken apart, at once."""
+_MANY = 1 << 10
+"""Rows from which `_sorted` is faster than NumPy's."""
 
 
 def parse_bitstrings(texts: Sequence[str]) -> Bits:
@@ -162,6 +164,11 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return order, np.flatnonzero(new)
 
 
+def ordered(words: Words) -> NDArray[np.intp]:
+    """Give the order of rows that sorts packed strings by value, equal ones in their order."""
+    return np.lexsort(words.T) if len(words) < _MANY else _sorted(words)[0]
+
+
 def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
     """Give the distinct packed strings, ascending, and the place of each row among them."""
     order, starts = distinct_rows(words)
@@ -292,6 +299,19 @@ def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float
     for start in range(0, len(bits), _ROWS):
         ones += weights[..., start : start + _ROWS] @ bits[start : start + _ROWS]
     return ones
+
+
+def pack_columns(bits: Bits, columns: NDArray[np.intp]) -> Words:
+    """Give ``pack(bits[:, columns])``, chunk by chunk, several times as fast.
+
+    Example:
+        >>> pack_columns(np.array([[True, False, False]]), np.array([2, 1, 0]))
+        array([[4]], dtype=uint64)
+    """
+    words = np.empty((len(bits), max(1, -(-len(columns) // 64))), dtype=np.uint64)
+    for start in range(0, len(bits), _ROWS):
+        words[start : start + _ROWS] = pack(np.take(bits[start : start + _ROWS], columns, axis=1))
+    return words
 
 
 def by_contents(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.intp]:

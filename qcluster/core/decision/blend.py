@@ -80,6 +80,7 @@ class Blend:
         roots, bits = np.zeros_like(counts), self.mixture.raw.bits
         for one in np.unique(which):
             mine = np.flatnonzero(which == one)
-            found = redeconvolve(bits, draws[mine], self.places, self.rates[one], float(self.concentration[one]))
+            rate, concentration = float(self.rates[one, 0, 0]), float(self.concentration[one])  # one for all bits
+            found = redeconvolve(bits, draws[mine], self.places, rate, concentration)
             roots[np.ix_(mine, self.seen[self.places])] = found
         return roots

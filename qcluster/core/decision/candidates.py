@@ -146,8 +146,9 @@ def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
     """Deconvolve on the most frequent strings, at two flip rates and two numbers of strings."""
     pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
     flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
-    rates = np.broadcast_to(np.array(flips)[:, None, None], (len(flips), d.n_bits, 2))
+    rates = np.array(flips)
     posterior, places = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
     where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
     slots = [where[one] for one in product(flips, strings)]
-    return posterior, np.repeat(rates, len(strings), axis=0), np.array(slots), places
+    of_bits = np.broadcast_to(np.repeat(rates, len(strings))[:, None, None], (len(slots), d.n_bits, 2))
+    return posterior, of_bits, np.array(slots), places

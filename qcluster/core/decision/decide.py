@@ -77,10 +77,11 @@ def decide(
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    if (why := screened_out(d)) is not None:
+    why, structure = screened(d)
+    if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
     found = gather(d, known, settings)
-    described = np.concatenate([expectation(expect), features(d, found, known)])
+    described = np.concatenate([expectation(expect), features(d, found, known, structure)])
     weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
@@ -115,15 +116,19 @@ def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
 
 def screened_out(d: Distribution) -> str | None:
     """Give the reason why counts are left before any candidate is looked for; None where they are not."""
+    return screened(d)[0]
+
+
+def screened(d: Distribution) -> tuple[str | None, float]:
+    """Give this reason, and by how much the counts differ from uniform noise: 0 where they were not looked at."""
     if not d.n_outcomes or not d.n_bits:
-        return "there are no shots to mitigate"
+        return "there are no shots to mitigate", 0.0
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
-        return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots"
+        return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
     if d.shots < _FEWEST:
-        return f"{d.shots:g} shots are too few to tell errors from the ideal"
-    if beyond_uniform(d.bits, d.weights) < _STRUCTURE:
-        return "the counts cannot be told from uniform noise"
-    return None
+        return f"{d.shots:g} shots are too few to tell errors from the ideal", 0.0
+    structure = beyond_uniform(d.bits, d.weights)
+    return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
 
 
 def _blend(d: Distribution, found: Candidates, weights: Floats) -> Blend:

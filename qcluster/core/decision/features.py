@@ -13,15 +13,17 @@ from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _SLOTS = len(NAMES) - 5
+_QUARTILES = np.linspace(0, 1, 5)
 
 
-def features(d: Distribution, found: Candidates, known: Floats | None = None) -> Floats:
+def features(d: Distribution, found: Candidates, known: Floats | None = None, structure: float | None = None) -> Floats:
     """Describe counts and candidates to the gate.
 
     Args:
         d: the counts.
         found: their candidates.
         known: ``(n, 2)`` flip rates known beforehand, or None.
+        structure: what `beyond_uniform` gives for the counts, where that is known.
 
     Returns:
         ``(f,)``, every entry within [-20, 20], without what the user expects (`expectation`). In the order of the code:
@@ -31,6 +33,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
     """
     n, shots, fit = d.n_bits, d.shots, found.fit
     uniform = n * np.log(2)
+    structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
     spread = np.log(perplexity(p))
     ones = weight_of_ones(d.bits, d.weights) / shots
@@ -51,10 +54,10 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None) ->
         spread / uniform,
         spread,
         np.log(max(collisions(d.weights), 1e-12)) + uniform,
-        np.arcsinh(beyond_uniform(d.bits, d.weights)),
+        np.arcsinh(structure),
         np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
         *top,
-        *np.quantile(bias, (0, 0.25, 0.5, 0.75, 1)),
+        *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,
         *togetherness(d.bits, d.weights, found.string),
         float(np.where(found.string, 1 - ones, ones).max()),

@@ -11,7 +11,9 @@ is a point estimate near 1/2. The answer that maximises the expected Hellinger f
 means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -115,30 +117,48 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
         raise ValueError(f"counts must have 2**n entries; got {counts.shape[-1]}")
     bits = index_bits(np.arange(1 << n_bits), n_bits)
     dtype = np.float32 if n_bits >= _LONG else np.float64
-    state = Ascent(counts.astype(dtype), bits, IndependentFlips(rates, dtype), concentration)
+    read = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
+    state = Ascent([read], concentration)
     state.run(steps)
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some of the strings that were read."""
+
+    counts: NDArray[Any]
+    """``(n_strings,)`` or ``(n_hypotheses, n_strings)`` how often each was read."""
+    bits: NDArray[Any]
+    """``(n_strings, n_bits)``, as numbers, or bool where they are too many to be held as numbers."""
+    noise: NoiseModel
+    """From all strings that may have been sent to these."""
 
 
 class Ascent:
     """Coordinate ascent of the variational bound (Attias, 1999): Dirichlet over the ideal, Beta over the background.
 
-    Strings that are read (`counts`, `bits`) and strings that may have been sent need not be the same. The state is
+    Strings that are read, block by block, and strings that may have been sent need not be the same. The state is
     `shape`, the Dirichlet parameters; `lost`, the Beta parameter of the background; and `bias`, P(1) of its bits.
     """
 
-    def __init__(self, counts: NDArray[Any], bits: NDArray[Any], noise: NoiseModel, concentration: Floats) -> None:
-        n_hypotheses, n_bits = len(concentration), bits.shape[1]
-        self.counts = np.broadcast_to(counts, (n_hypotheses, counts.shape[-1]))
-        self.bits, self.noise = bits.astype(counts.dtype), noise
-        self.prior = concentration[:, None].astype(counts.dtype)
-        shots = float(self.counts[0].sum(dtype=np.float64))
+    def __init__(self, blocks: Sequence[Block], concentration: Floats) -> None:
+        n_hypotheses, n_bits = len(concentration), blocks[0].bits.shape[1]
+        self.dtype = blocks[0].counts.dtype
+        self.blocks = [
+            replace(block, counts=np.broadcast_to(block.counts, (n_hypotheses, block.counts.shape[-1])))
+            for block in blocks
+        ]
+        self.prior = concentration[:, None].astype(self.dtype)
+        shots = sum(float(block.counts[0].sum(dtype=np.float64)) for block in self.blocks)
         self.total = shots + 2.0
         self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
-        sent = noise.adjoint(self.counts)
-        self.shape = self.prior + counts.dtype.type(0.5) * (counts.dtype.type(shots / sent.shape[1]) + sent)
+        sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
+        self.shape = self.prior + self.dtype.type(0.5) * (self.dtype.type(shots / sent.shape[1]) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
-        self.background = np.full(self.counts.shape, 0.5**n_bits, counts.dtype)
+        self.backgrounds = [np.full(block.counts.shape, 0.5**n_bits, self.dtype) for block in self.blocks]
+        longest = max(len(block.bits) * (block.bits.dtype != self.dtype) for block in self.blocks)
+        self.room = np.empty((longest, n_bits), self.dtype)
 
     def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
         """Hand over what is known of the ideal."""
@@ -147,74 +167,99 @@ class Ascent:
         return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
 
     def run(self, steps: int) -> None:
-        """Take plain steps, then pairs of steps followed by an extrapolation."""
-        for _ in range(min(_WARM_UP, steps)):
-            self.shape, self.lost, self.bias = self.step(self.shape, self.lost)
-        self.set_background()
-        for _ in range((steps - _WARM_UP) // 2):
+        """Take plain steps, then pairs of steps followed by an extrapolation; the background follows each pair."""
+        warm_up, pairs = min(_WARM_UP, steps), max(0, (steps - _WARM_UP) // 2)
+        for last in range(warm_up - 1, -1, -1):
+            self.shape, self.lost = self.step(self.shape, self.lost, settle=not last)
+        self.set_backgrounds()
+        for _ in range(pairs):
             first = self.step(self.shape, self.lost)
-            second = self.step(*first[:2])
+            second = self.step(*first, settle=True)
             self.extrapolate(first, second)
-            self.bias = second[2]
-            self.set_background()
-        self.shape, self.lost, self.bias = self.step(self.shape, self.lost)
+            self.set_backgrounds()
+        self.shape, self.lost = self.step(self.shape, self.lost, settle=True)
 
-    def step(self, shape: Floats, lost: Floats) -> tuple[Floats, Floats, Floats]:
-        """Share every count out to the strings and the background that may have sent it, by their geometric means."""
+    def step(self, shape: Floats, lost: Floats, settle: bool = False) -> tuple[Floats, Floats]:
+        """Share every count out to the strings and the background that may have sent it, by their geometric means.
+
+        With `settle`, fit the bias of the background's bits as well: a product as large as that with the noise.
+        """
         sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        sent *= (exp_digamma(self.total - lost) / exp_digamma(whole)).astype(sent.dtype)
-        stray = exp_digamma(lost).astype(sent.dtype) * self.background
-        expected = self.noise.forward(sent)
-        expected += stray
-        ratio = self.counts / np.maximum(expected, np.finfo(expected.dtype).tiny)
-        shares = self.noise.adjoint(ratio)
+        means = exp_digamma(np.concatenate([self.total - lost, whole, lost], axis=1))
+        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
+        unsent = means[:, 2:].astype(sent.dtype)
+        shares, wasted, ones = (
+            np.zeros(sent.shape, sent.dtype),
+            np.zeros(lost.shape),
+            np.zeros(self.bias.shape, self.dtype),
+        )
+        for block, background in zip(self.blocks, self.backgrounds, strict=True):
+            stray = unsent * background
+            expected = block.noise.forward(sent)
+            expected += stray
+            ratio = block.counts / np.maximum(expected, np.finfo(expected.dtype).tiny, out=expected)
+            shares += block.noise.adjoint(ratio)
+            stray *= ratio
+            wasted += stray.sum(axis=1, keepdims=True, dtype=np.float64)
+            if settle:
+                ones += stray @ self.numbers(block.bits)
         shares *= sent
         shares += self.prior
-        stray *= ratio
-        wasted = stray.sum(axis=1, keepdims=True, dtype=np.float64)
-        bias = (stray @ self.bits + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
-        lost = np.minimum(1 + wasted, self.total - 1)  # sums in single precision may exceed the shots
-        return shares, lost, np.clip(bias, 0.5 - _BIAS, 0.5 + _BIAS)
+        if settle:
+            bias = (ones + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
+            self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
+        return shares, np.minimum(1 + wasted, self.total - 1)  # sums in single precision may exceed the shots
 
-    def extrapolate(self, first: tuple[Floats, Floats, Floats], second: tuple[Floats, Floats, Floats]) -> None:
+    def extrapolate(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> None:
         """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).
 
         From the steps r = x1 - x0 and v = x2 - 2 x1 + x0 the state goes to ``x0 + 2 a r + a^2 v``, a = |r| / |v|. The
         norms weigh strings by their parameter: the logarithms of rare ones move far and matter little.
         """
         start = self.logs(self.shape, self.lost)
-        speed = self.logs(*first[:2])
+        speed = self.logs(*first)
         speed -= start
-        change = self.logs(*second[:2])
+        change = self.logs(*second)
         change -= start
         change -= 2 * speed
         weight = np.hstack([self.shape, np.ones_like(self.lost, self.shape.dtype)])
         length = np.einsum("ij,ij,ij->i", weight, speed, speed)
         length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
-        stride = np.clip(np.sqrt(length), 1.0, _STRIDE)[:, None]
+        stride = np.minimum(np.maximum(np.sqrt(length), 1.0), _STRIDE)[:, None]
         change *= stride
         speed *= 2
         change += speed
         change *= stride
         start += change
-        odds = np.exp(np.clip(start, -80, 80, out=start), out=start)
-        self.shape = np.clip(odds[:, :-1], self.prior, self.prior + self.counts.dtype.type(self.total))
+        np.minimum(np.maximum(start, -80, out=start), 80, out=start)
+        odds = np.exp(start, out=start)
+        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.dtype.type(self.total))
         lost = odds[:, -1:].astype(np.float64)
-        self.lost = np.clip(self.total * lost / (1 + lost), 1.0, self.total - 1.0)
+        self.lost = np.minimum(np.maximum(self.total * lost / (1 + lost), 1.0), self.total - 1.0)
 
     def logs(self, shape: Floats, lost: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""
-        logs: Floats = np.hstack([shape, (lost / (self.total - lost)).astype(shape.dtype)])
+        logs: Floats = np.empty((len(shape), shape.shape[1] + 1), shape.dtype)
+        logs[:, :-1], logs[:, -1:] = shape, lost / (self.total - lost)
         np.log(logs, out=logs)
         return logs
 
-    def set_background(self) -> None:
+    def numbers(self, bits: NDArray[Any]) -> NDArray[Any]:
+        """Give bits as numbers, until the next are asked for: in one place for all blocks, memory anew is slow."""
+        if bits.dtype == self.dtype:
+            return bits
+        room = self.room[: len(bits)]
+        np.copyto(room, bits)
+        return room
+
+    def set_backgrounds(self) -> None:
         """Set the background to the product of the biased bits."""
         unset = np.log1p(-self.bias)
         slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
-        exponent = slopes.astype(self.bits.dtype) @ self.bits.T
-        exponent += level.astype(exponent.dtype)
-        self.background = np.exp(exponent, out=exponent)
+        for block, background in zip(self.blocks, self.backgrounds, strict=True):
+            exponent = slopes.astype(self.dtype) @ self.numbers(block.bits).T
+            exponent += level.astype(exponent.dtype)
+            np.exp(exponent, out=background)
 
     def evidence(self) -> Floats:
         """Give the variational bound of the log evidence, in nats, with the prior of the bias as a penalty."""
@@ -223,9 +268,10 @@ class Ascent:
         kept = self.total - lost
         whole = shape.sum(axis=1, keepdims=True)
         sent = exp_digamma(shape) * exp_digamma(kept) / exp_digamma(total) / exp_digamma(whole)
-        background = exp_digamma(lost) / exp_digamma(total) * self.background
-        expected = self.noise.forward(sent.astype(self.shape.dtype)) + background
-        fit = (np.log(np.maximum(expected, 1e-300)) * self.counts).sum(axis=1, dtype=np.float64)
+        unsent, fit = exp_digamma(lost) / exp_digamma(total), np.zeros(len(shape))
+        for block, background in zip(self.blocks, self.backgrounds, strict=True):
+            expected = block.noise.forward(sent.astype(self.dtype)) + unsent * background
+            fit += (np.log(np.maximum(expected, 1e-300)) * block.counts).sum(axis=1, dtype=np.float64)
         divergence = dirichlet_divergence(shape, prior) + dirichlet_divergence(np.hstack([kept, lost]), np.ones((1, 1)))
         penalty = _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
         return np.asarray(fit - divergence + penalty)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.core.dense.bitflips import Ascent, Posterior
+from qcluster.core.dense.bitflips import Ascent, Block, Posterior
 from qcluster.core.noise.bitflips import ObservedFlips
 
 _MOST = 256
@@ -21,6 +21,8 @@ _STEPS_AGAIN = 24
 """Evaluations of the channel for a resample."""
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
+_WHOLE, _ROWS = 1 << 13, 1 << 10
+"""Strings that were read up to which all are one block, and the length of blocks beyond."""
 
 
 def deconvolve_observed(
@@ -31,7 +33,7 @@ def deconvolve_observed(
     Args:
         bits: ``(n_outcomes, n_bits) bool``, what was read.
         weights: ``(n_outcomes,)``, in effective shots.
-        rates: ``(n_rates, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
+        rates: ``(n_rates,)``, flips per bit, alike for all bits and for 0 and 1.
         strings: ``(n_each,)``, Dirichlet mass of the whole ideal: about the number of strings that matter.
         steps: as in `deconvolve`.
 
@@ -43,38 +45,42 @@ def deconvolve_observed(
 
     Example:
         >>> read = np.array([[False] * 14, [True] * 14, [True] * 13 + [False]])
-        >>> rates, strings = np.full((1, 14, 2), 0.02), np.array([1.0])
-        >>> found, places = deconvolve_observed(read, np.array([50.0, 40, 5]), rates, strings)
+        >>> found, places = deconvolve_observed(read, np.array([50.0, 40, 5]), np.array([0.02]), np.array([1.0]))
         >>> places.tolist(), (found.roots**2).round(1).tolist()
         ([0, 1, 2], [[0.5, 0.4, 0.0]])
     """
     most = max(16, min(_MOST, _PAIRS // len(bits)))
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
-    noise = ObservedFlips(bits, bits[places], rates, len(strings))
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(weights, bits, noise, concentration)
+    state = Ascent(_blocks(bits, weights, places, rates, len(strings)), concentration)
     state.run(steps)
-    found = state.posterior(np.repeat(rates.mean(axis=(1, 2)), len(strings)), concentration)
+    found = state.posterior(np.repeat(rates, len(strings)), concentration)
     cost = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # nats: the counts picked them from all 2^n
     found = replace(found, evidence=found.evidence - cost * np.minimum(state.shape, 1.0).sum(axis=1))
     return found, places
 
 
-def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, concentration: float) -> Floats:
+def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rate: float, concentration: float) -> Floats:
     """Deconvolve many resamples of the same strings under one hypothesis.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_resamples, n_outcomes)``, in effective shots, all of one total.
         places: ``(n_candidates,)`` rows of `bits` among which the ideal is sought.
-        rates: ``(n_bits, 2)``.
+        rate: flips per bit.
         concentration: Dirichlet parameter of each candidate.
 
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
-    noise = ObservedFlips(bits, bits[places], rates[None], len(weights))
     prior = np.full(len(weights), concentration)
-    state = Ascent(weights, bits, noise, prior)
+    state = Ascent(_blocks(bits, weights, places, np.array([rate]), len(weights)), prior)
     state.run(_STEPS_AGAIN)
-    return state.posterior(np.full(len(weights), rates.mean()), prior).roots
+    return state.posterior(np.full(len(weights), rate), prior).roots
+
+
+def _blocks(bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, n_each: int) -> list[Block]:
+    """Part what was read: a step goes over it several times, and a block stays in cache meanwhile."""
+    sent, length = bits[places], _ROWS if len(bits) > _WHOLE else len(bits)
+    parts = [slice(start, start + length) for start in range(0, len(bits), length)]
+    return [Block(weights[..., part], bits[part], ObservedFlips(bits[part], sent, rates, n_each)) for part in parts]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits
+from qcluster.core.counts.bits import Bits, hamming, pack
 
 _FLOOR = np.finfo(np.float64).tiny
 """Replaces probability zero under a logarithm."""
@@ -137,19 +137,22 @@ class IndependentFlips:
 
 
 class ObservedFlips:
-    """Independent flips from candidates to the strings that were read, one matrix for each set of rates.
+    """Independent flips, one rate for all bits, from candidates to the strings that were read: a matrix for each rate.
 
     Args:
         rows: ``(n_read, n_bits) bool``.
         sent: ``(n_sent, n_bits) bool``.
-        rates: ``(n_rates, n_bits, 2)``.
+        rates: ``(n_rates,)`` flips per bit, in (0, 1).
         n_each: successive vectors that go through the same matrix.
     """
 
     def __init__(self, rows: Bits, sent: Bits, rates: Floats, n_each: int) -> None:
-        self.dtype = np.float32 if rows.shape[1] <= _SINGLE else np.float64
-        self.matrices = np.stack([np.exp(log_likelihood(rows, sent, one)).T for one in rates]).astype(self.dtype)
-        self.matrices[self.matrices < 0.5 ** rows.shape[1] * _NOTHING] = 0  # and no denormal numbers, which are slow
+        n_bits = rows.shape[1]
+        flipped = np.arange(n_bits + 1)
+        chances = np.exp(flipped * np.log(rates)[:, None] + (n_bits - flipped) * np.log1p(-rates)[:, None])
+        chances[chances < 0.5**n_bits * _NOTHING] = 0  # and no denormal numbers, which are slow
+        self.dtype = np.float32 if n_bits <= _SINGLE else np.float64
+        self.matrices = np.take(chances.astype(self.dtype), hamming(pack(rows), pack(sent)), axis=1).swapaxes(1, 2)
         self.n_each = n_each
 
     def forward(self, ideal: Floats) -> Floats:
@@ -161,6 +164,6 @@ class ObservedFlips:
         return self._apply(vector, self.matrices.transpose(0, 2, 1))
 
     def _apply(self, vectors: Floats, matrices: NDArray[Any]) -> Floats:
-        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(self.dtype)
-        spread: Floats = (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64)
+        grouped = vectors.reshape(len(matrices), self.n_each, -1).astype(self.dtype, copy=False)
+        spread: Floats = (grouped @ matrices).reshape(len(vectors), -1).astype(np.float64, copy=False)
         return spread

@@ -56,6 +56,12 @@ def description_length(rows: Rows, model: Model) -> float:
     return float(string_costs(heaviest_first, rows.n_bits, rows.shots).sum()) - model.log_likelihood
 
 
+def shortest_length(rows: Rows, k: int) -> float:
+    """Give what no mixture of k strings falls below: its probabilities the frequencies, its strings the cheapest."""
+    likeliest = float(rows.weights @ np.log(rows.weights / rows.shots))
+    return rows.n_bits * log(2) + (k - 1) * float(joining_costs(rows.n_bits, rows.shots).min()) - likeliest
+
+
 def negative_log_evidence(rows: Rows, model: Model) -> float:
     """Give minus the log evidence of a mixture, its weights integrated out (Laplace's method), its rates fitted.
 

@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, by_contents, pack
+from qcluster.core.counts.bits import Bits, by_contents, ordered, pack_columns, unpack
 from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import description_length
@@ -141,10 +141,10 @@ def fit_mixture(
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
     columns = by_contents(bits, weights)  # sums in single precision depend on their order: answers must not
-    bits = bits[:, columns]
-    order = np.lexsort(pack(bits).T)
+    words = pack_columns(bits, columns)
+    order = ordered(words)
     own = None if rates is None else np.asarray(rates)[columns]
-    found = _fit(bits[order], weights[order], own, settings)
+    found = _fit(unpack(words[order], len(columns)), weights[order], own, settings)
     back = np.argsort(columns)
     return replace(found, centroids=found.centroids[:, back], rates=found.rates[back])
 

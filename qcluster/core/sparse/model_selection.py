@@ -8,7 +8,12 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits
 from qcluster.core.noise.prior import INDEPENDENT
-from qcluster.core.sparse.description_length import description_length, joining_costs, negative_log_evidence
+from qcluster.core.sparse.description_length import (
+    description_length,
+    joining_costs,
+    negative_log_evidence,
+    shortest_length,
+)
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import CHANCE_GAIN, backward_elimination, heaviest, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
@@ -120,10 +125,10 @@ def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -
 
     Their description costs ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the flips that an average one of them counts.
     """
-    free = fit_all(rows, [best, *smaller], prior, _FREE)
     flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
-    cost = (rows.n_bits - 0.5) * log(max(flips, 2.0))
-    return min(description_length(rows, model) for model in free) + cost < description_length(rows, best)
+    limit = description_length(rows, best) - (rows.n_bits - 0.5) * log(max(flips, 2.0))
+    able = [model for model in (best, *smaller) if shortest_length(rows, len(model.weights)) < limit]
+    return any(description_length(rows, model) < limit for model in fit_all(rows, able, prior, _FREE))
 
 
 def _misfit(rows: Rows, model: Model) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, weight_of_ones
+from qcluster.core.counts.bits import Bits, hamming, pack, weight_of_ones
 from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
 from qcluster.core.stats.special import log_gamma
 
@@ -96,9 +96,9 @@ def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tupl
         >>> np.round(togetherness(bits, np.array([90.0, 0, 0, 10]), np.zeros(2, bool)), 3).tolist()
         [0.68, 0.105]
     """
-    shots, flipped = float(weights.sum()), bits ^ string
-    flips = weight_of_ones(flipped, weights) / shots
-    count = flipped.sum(axis=1)
+    shots, ones = float(weights.sum()), weight_of_ones(bits, weights)
+    flips = np.where(string, shots - ones, ones) / shots
+    count = hamming(pack(string[None]), pack(bits))[0]
     variance = float(weights @ (count - flips.sum()) ** 2) / shots
     alone = float(flips @ (1 - flips))
     least = 0.5 / shots

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 
-_ROWS = 1 << 16
-"""Strings whose signs are held in memory at once."""
+_ROWS, _EXACT = 1 << 13, 1 << 24
+"""Strings whose signs are held in memory at once; shots that single precision counts exactly."""
 _FILLED = 5.0
 """Counts that are expected of a well filled cell (the rule of thumb for Pearson's test)."""
 _GRID = np.geomspace(1e-9, 60.0, 400)
@@ -63,16 +65,34 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     pairs = 0.5 * total * (total - 1) * strings
     equal = 0.5 * float(shots @ (shots - 1))
     found = [(equal - pairs) / np.sqrt(pairs + 1)]
-    gram = np.zeros((n_bits, n_bits))
-    mean = np.zeros(n_bits)
-    for start in range(0, len(bits), _ROWS):
-        signs = 1.0 - 2.0 * bits[start : start + _ROWS]
-        weighed = signs * shots[start : start + _ROWS, None]
-        mean += weighed.sum(axis=0)
-        gram += signs.T @ weighed
+    mean, gram = _correlations(bits, shots)
     squares = mean**2 / total, gram[np.triu_indices(n_bits, 1)] ** 2 / total
     found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
     return float(max(found))
+
+
+def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
+    """Give the sums over shots of the signs of all bits, ``(n,)``, and of the products of two, ``(n, n)``.
+
+    Whole shots are counted in single precision, which is exact up to 2^24 of them and twice as fast. Most strings of
+    large counts were read once, and the product of a matrix with its own transpose costs half: what was read more often
+    is added.
+    """
+    n_bits = bits.shape[1]
+    mean, gram = np.zeros(n_bits), np.zeros((n_bits, n_bits))
+    for start in range(0, len(bits), _ROWS):
+        weights = shots[start : start + _ROWS]
+        exact = bool((np.rint(weights) == weights).all()) and float(weights.sum()) < _EXACT
+        dtype: Any = np.float32 if exact else np.float64
+        signs: NDArray[Any] = bits[start : start + _ROWS].astype(dtype)
+        signs *= -2
+        signs += 1
+        weights = weights.astype(dtype)
+        again = np.flatnonzero(weights != 1)
+        mean += weights @ signs
+        gram += signs.T @ signs
+        gram += signs[again].T @ (signs[again] * (weights[again] - 1)[:, None])
+    return mean, gram
 
 
 def pearson_misfit(expected: Floats, counts: Floats) -> float:

@@ -87,3 +87,22 @@ def test_different_strings_of_one_hash_are_kept_apart(monkeypatch):
     words = np.repeat(np.array([[5, 1], [2, 1], [7, 1]], dtype=np.uint64), 20, axis=0)
     order, starts = b.distinct_rows(words)
     assert words[order[starts]].tolist() == [[2, 1], [5, 1], [7, 1]]
+
+
+@pytest.mark.parametrize("many", [40, 3000])
+def test_rows_are_ordered_by_value_and_equal_ones_as_they_came(many):
+    rows = np.random.default_rng(many).integers(0, 6, (many, 2)).astype(np.uint64)
+    by_value = sorted(range(many), key=lambda row: (int(rows[row, 1]), int(rows[row, 0])))
+    assert b.ordered(rows).tolist() == by_value
+
+
+@given(matrices, st.randoms(use_true_random=False))
+def test_columns_are_packed_in_the_order_asked_for(bits, random):
+    columns = random.sample(range(bits.shape[1]), bits.shape[1])
+    assert (b.pack_columns(bits, np.array(columns)) == b.pack(bits[:, columns])).all()
+
+
+def test_columns_of_many_rows_are_packed_chunk_by_chunk(monkeypatch):
+    monkeypatch.setattr(b, "_ROWS", 7)
+    bits = np.random.default_rng(1).random((30, 70)) < 0.5
+    assert (b.pack_columns(bits, np.arange(70)[::-1]) == b.pack(bits[:, ::-1])).all()

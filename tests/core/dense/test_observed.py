@@ -5,8 +5,9 @@ import pytest
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.dense import observed
 from qcluster.core.dense.bitflips import deconvolve
-from qcluster.core.dense.observed import deconvolve_observed
+from qcluster.core.dense.observed import deconvolve_observed, redeconvolve
 from qcluster.core.mitigate import mitigate
 
 
@@ -21,14 +22,37 @@ def test_with_all_strings_it_is_the_full_deconvolution() -> None:
     rng = np.random.default_rng(1)
     bits = (np.arange(32)[:, None] >> np.arange(5) & 1).astype(bool)
     counts = rng.multinomial(4000, rng.dirichlet(np.full(32, 0.3))) + 1.0
-    rates = np.stack([np.full((5, 2), flip) for flip in (0.02, 0.1)])
+    rates = np.array([0.02, 0.1])
     found, places = deconvolve_observed(bits, counts, rates, np.array([1.0, 8.0]))
     concentration = np.tile(np.array([1.0, 8.0]) / 32, 2)
-    full = deconvolve(counts, np.repeat(rates, 2, axis=0), concentration, steps=40)
+    full = deconvolve(counts, np.tile(np.repeat(rates, 2)[:, None, None], (1, 5, 2)), concentration, steps=40)
     assert places.tolist() == list(range(32))
     np.testing.assert_allclose(found.roots, full.roots, atol=1e-4)
     np.testing.assert_allclose(found.background, full.background, atol=1e-4)
     np.testing.assert_allclose(found.evidence, full.evidence, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("n_bits", "error"), [(20, 1e-4), (110, 1e-9)])  # in single and in double precision
+def test_blocks_of_what_was_read_give_what_all_of_it_gives(
+    n_bits: int, error: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of unequal length, and for resamples of the counts too."""
+    rng = np.random.default_rng(n_bits)
+    sent = rng.random((5, n_bits)) < 0.5
+    held = read(sent[rng.choice(5, 700)], np.full(n_bits, 0.05), 0.1, rng)
+    rates, strings = np.array([0.03, 0.16]), np.array([5.0, 50.0])
+    draws = rng.multinomial(700, held.probabilities, size=3).astype(float)
+    whole, places = deconvolve_observed(held.bits, held.weights, rates, strings)
+    again = redeconvolve(held.bits, draws, places, 0.03, 0.1)
+    monkeypatch.setattr(observed, "_WHOLE", 100)
+    monkeypatch.setattr(observed, "_ROWS", 96)
+    assert len(held.bits) % 96
+    parted, same = deconvolve_observed(held.bits, held.weights, rates, strings)
+    assert same.tolist() == places.tolist()
+    np.testing.assert_allclose(parted.roots, whole.roots, atol=error)
+    np.testing.assert_allclose(parted.background, whole.background, atol=error)
+    np.testing.assert_allclose(parted.evidence, whole.evidence, rtol=1e-2 * error)
+    np.testing.assert_allclose(redeconvolve(held.bits, draws, places, 0.03, 0.1), again, atol=error)
 
 
 @pytest.mark.parametrize(("n_bits", "lost"), [(13, 0.1), (16, 0.4)])

@@ -59,12 +59,12 @@ def test_wrong_rates_are_named(rates, error, said):
 @pytest.mark.parametrize("n", [3, 6])
 def test_flips_onto_observed_strings_are_rows_of_the_dense_matrix(n):
     rng = np.random.default_rng(n)
-    rates = rng.uniform(0.01, 0.4, (2, n, 2))
+    rates = rng.uniform(0.01, 0.4, 2)
     read, sent = rng.choice(1 << n, 5, replace=False), rng.choice(1 << n, 4, replace=False)
     noise = ObservedFlips(index_bits(read, n), index_bits(sent, n), rates, 3)
     vectors, back = rng.random((6, 4)), rng.random((6, 5))
     for h in range(2):
-        matrix = dense_channel(rates[h])[np.ix_(read, sent)]
+        matrix = dense_channel(np.full((n, 2), rates[h]))[np.ix_(read, sent)]
         rows = slice(3 * h, 3 * h + 3)
         np.testing.assert_allclose(noise.forward(vectors)[rows], vectors[rows] @ matrix.T, rtol=1e-5)
         np.testing.assert_allclose(noise.adjoint(back)[rows], back[rows] @ matrix, rtol=1e-5)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from qcluster.core.counts.bits import index_bits, pack
-from qcluster.core.sparse.description_length import joining_costs, negative_log_evidence, string_costs
+from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.description_length import (
+    description_length,
+    joining_costs,
+    negative_log_evidence,
+    shortest_length,
+    string_costs,
+)
 from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.model import Model, Prior, lay_out
 
@@ -65,3 +72,17 @@ def test_a_string_too_many_has_less_evidence():
         start = Model(centroids, np.full(len(centroids), 1 / len(centroids)), np.full((n, 2), 0.11), INDEPENDENT, 0.02)
         found.append(negative_log_evidence(rows, fit(rows, start, Prior(30.0, None, common=True), 60)))
     assert found[0] < found[1]
+
+
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_no_mixture_is_described_in_less_than_the_shortest_length(k):
+    """Not even the likeliest one of strings far apart, by shots that it explains to the last."""
+    rng, n = np.random.default_rng(k), 4
+    for _ in range(20):
+        sent = index_bits(rng.choice(1 << n, k, replace=False), n)
+        shots = rng.multinomial(500, [*np.full(k, 0.97 / k).tolist(), 0.03])[:k] + 1.0
+        rows = lay_out(sent, shots)
+        start = Model(sent, np.full(k, 1 / k), np.full((n, 2), 0.01), REGIMES, 1e-3)
+        best = fit(rows, start, Prior(1.0), 60)
+        assert shortest_length(rows, k) <= description_length(rows, best) + 1e-3
+        assert shortest_length(rows, k) > description_length(rows, best) - 15 * k

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from qcluster.core.counts.bits import index_bits
+from qcluster.core.stats import goodness
 from qcluster.core.stats.goodness import beyond_uniform, collisions, deviance, pearson_misfit, shot_noise
 
 
@@ -59,6 +60,28 @@ def test_statistics_beyond_uniform_noise_are_those_of_pairs_of_shots_and_of_bits
         squares = [signs[:, list(bits)].prod(axis=1).sum() ** 2 / shots for bits in combinations(range(n), size)]
         found.append((sum(squares) - len(squares)) / np.sqrt(2 * len(squares)))
     assert beyond_uniform(strings, counts.astype(float)) == pytest.approx(max(found))
+
+
+def by_definition(bits, shots):
+    n, total = bits.shape[1], shots.sum()
+    by_chance = 0.5 * total * (total - 1) / 2.0**n
+    found = [(0.5 * (shots * (shots - 1)).sum() - by_chance) / np.sqrt(by_chance + 1)]
+    signs = 1.0 - 2 * bits
+    gram = (signs.T * shots) @ signs
+    for squares in ((shots @ signs) ** 2 / total, gram[np.triu_indices(n, 1)] ** 2 / total):
+        found.append((squares - 1).sum() / np.sqrt(2 * len(squares)))
+    return max(found)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3, 1e7])
+def test_whole_shots_broken_ones_and_very_many_are_counted_alike(scale, monkeypatch):
+    """Over blocks of unequal length; 1e7 times the shots are more than single precision counts."""
+    monkeypatch.setattr(goodness, "_ROWS", 150)
+    rng = np.random.default_rng(8)
+    strings = np.unique(rng.random((400, 12)) < 0.4, axis=0)
+    counts = scale * np.where(rng.random(len(strings)) < 0.7, 1.0, rng.integers(2, 9, len(strings)))
+    assert len(strings) % 150
+    assert beyond_uniform(strings, counts) == pytest.approx(by_definition(strings, counts), rel=1e-10)
 
 
 def test_uniform_noise_is_seldom_beyond_itself():
