@@ -14,7 +14,6 @@ HELD = Path(__file__).with_name("public_names.txt")
 ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
 ALSO = {
     "qcluster.baselines.door": ("enter",),
-    "qcluster.core.estimators.measured": ("MeasuredSettings",),
     "qcluster.core.methods.registry": ("Method", "every", "find", "register"),
     "qcluster.core.counts.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.core.mitigation": ("left",),
