@@ -1,6 +1,6 @@
 """Quantum error mitigation of Sampler counts: gate and readout errors, no calibration circuits, and a guard.
 
-The core is imported at once and needs NumPy and attrs only; everything else is imported on first use (PEP 562).
+The core is imported at once and needs NumPy only; everything else is imported on first use (PEP 562).
 """
 
 from functools import partial

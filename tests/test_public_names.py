@@ -14,11 +14,10 @@ HELD = Path(__file__).with_name("public_names.txt")
 ROOMS = ("qcluster", "qcluster.baselines", "qcluster.device", "qcluster.qnn")
 ALSO = {
     "qcluster.baselines.door": ("enter",),
-    "qcluster.core.estimators.measured": ("MeasuredSettings",),
+    "qcluster.core.checks": ("check_real", "check_whole"),
     "qcluster.core.methods.registry": ("Method", "every", "find", "register"),
     "qcluster.core.counts.metrics": ("entropy", "hellinger_fidelity", "success_probability", "total_variation"),
     "qcluster.core.mitigation": ("left",),
-    "qcluster.core.settings": ("within",),
     "qcluster.device.noise.faults": ("fault_masks", "run_faults"),
     "qcluster.device.jobs": ("Part", "collect", "fetch", "read", "status", "submit"),
     "qcluster.device.machines.machine": ("Machine", "find_machine"),

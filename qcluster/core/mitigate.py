@@ -44,7 +44,7 @@ def mitigate(
         expect: what you know of the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"``, few strings and next to
             nothing beside them; ``"dense"``, anything else. Counts alone cannot always tell: a marked string on a flat
             floor looks like one string under noise.
-        settings: constants of the method, such as `MixtureSettings`, `PaperSettings` or `MeasuredSettings`.
+        settings: constants of the method, such as `MixtureSettings` or `PaperSettings`.
 
     Returns:
         A Mitigation; `counts` are not changed, and the result has as many shots. With ``applied=False`` they are

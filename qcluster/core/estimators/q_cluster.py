@@ -2,29 +2,33 @@
 
 from dataclasses import dataclass
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.clusters import Metric, channel_metric, cluster, merge_duplicates, most_frequent
 from qcluster.core.noise.bitflips import log_likelihood
-from qcluster.core.settings import within
 from qcluster.core.uncertainty.response import Observables
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class PaperSettings:
-    """The constants of the published method; a value out of its range is a ValueError, another type a TypeError."""
+    """The constants of the published method; a ValueError says what must hold of a value that does not fit."""
 
-    mul: float = within(2.0, 0, open_low=True)
-    """Radius in units of the variance of the number of flips, ``R = mul n p (1 - p)``; in (0, inf)."""
-    tol: float = within(0.95, 0, 1, open_low=True)
+    mul: float = 2.0
+    """Radius in units of the variance of the number of flips, ``R = mul n p (1 - p)``; above 0."""
+    tol: float = 0.95
     """Growth stops when one more cluster changes the answer by less: its Hellinger fidelity reaches this; in (0, 1]."""
-    max_clusters: int = within(64, 1, whole=True)
-    """Most clusters tried; in [1, inf)."""
+    max_clusters: int = 64
+    """Most clusters tried; at least 1."""
+
+    def __post_init__(self) -> None:
+        check_real("mul", self.mul, 0, open_low=True)
+        check_real("tol", self.tol, 0, 1, open_low=True)
+        check_whole("max_clusters", self.max_clusters, 1)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from dataclasses import dataclass, replace
 from math import log
 
-import attrs
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, by_contents, ordered, pack_columns, unpack
 from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
-from qcluster.core.settings import within
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
@@ -29,6 +28,8 @@ from qcluster.core.stats.special import perplexity
 
 _HELD = 1 << 20
 """Numbers held at once to compare strings."""
+_RATES_TRIED = (0.02, 0.06, 0.15, 0.28, 0.4)
+"""Flip rates at which forward selection starts, from a good device to one near its end."""
 _POOL = 96
 """Most frequent strings from which forward selection picks."""
 _OF_SIZE = 2
@@ -46,24 +47,22 @@ _WEIGHED = 5
 """EM rounds over weights on all shots, where a sample was searched."""
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class MixtureSettings:
-    """The knobs of the sparse mixture; a value out of its range is a ValueError, another type a TypeError."""
+    """The knobs of the sparse mixture; a ValueError says what must hold of a value that does not fit."""
 
-    max_clusters: int = within(32, 1, 4096, whole=True)
-    """Most strings that may explain the counts; in [1, 4096]."""
-    rates_tried: tuple[float, ...] = within(
-        (0.02, 0.06, 0.15, 0.28, 0.4), 0, 0.5, open_low=True, open_high=True, several=True
-    )
-    """Flip rates at which forward selection starts, from a good device to one near its end; each in (0, 0.5)."""
-    prior_shots: float = within(SHOTS, 0, open_low=True)
-    """Weight of the prior of a bit's flip rate, in shots: rates scatter over a device; in (0, inf)."""
-    sharpness: float = within(2.0, 0)
-    """How fast the probability of a number of strings rises with the gap behind it: a power; in [0, inf)."""
-    misfit: float = within(2.5, 0)
-    """Standard deviations up to which the noise counts as simple: independent flips at one rate; in [0, inf)."""
-    rounds: int = within(30, 1, whole=True)
-    """Most EM rounds of a final fit; in [1, inf)."""
+    max_clusters: int = 32
+    """Most strings that may explain the counts; from 1 to 4096."""
+    prior_shots: float = SHOTS
+    """Weight of the prior of a bit's flip rate, in shots: rates scatter over a device, or about those that are given;
+    from 1e-6 to 1e9."""
+    rounds: int = 30
+    """Most EM rounds of a final fit; at least 1."""
+
+    def __post_init__(self) -> None:
+        check_whole("max_clusters", self.max_clusters, 1, 4096)
+        check_real("prior_shots", self.prior_shots, 1e-6, 1e9)
+        check_whole("rounds", self.rounds, 1)
 
 
 @dataclass(frozen=True)
@@ -155,7 +154,7 @@ def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSet
     prior = Prior(settings.prior_shots, rates)
     pool, lookup = candidates(rows, _POOL)
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
-    selected = forward_selection(rows, pool, lookup, settings.rates_tried, most)
+    selected = forward_selection(rows, pool, lookup, _RATES_TRIED, most)
     if selected.dense:
         found = Chosen([_deconvolved(rows, pool, lookup, selected, settings)], np.ones(1), 1.0)
     else:
@@ -175,8 +174,8 @@ def _few(
     )
     if not tried:
         tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
-    most, limit = settings.max_clusters, settings.misfit
-    simple = by_marginal_likelihood(rows, tried, pool, lookup, prior, most, limit) if selected.models else None
+    most = settings.max_clusters
+    simple = by_marginal_likelihood(rows, tried, pool, lookup, prior, most) if selected.models else None
     if simple is not None:
         return simple
     path: Path = [None] * most
@@ -188,10 +187,8 @@ def _few(
     best = min(found, key=lambda model: description_length(rows, model))
     if selected.gap < _OBVIOUS or best.rates().mean() > HEAVY:
         best = local_search(rows, best, pool, lookup, prior, most)
-    simple = (
-        by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most, limit) if is_heavy(rows, best) else None
-    )
-    return simple or by_gap(rows, path, by_weight(best), prior, settings.rounds, settings.sharpness)
+    simple = by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most) if is_heavy(rows, best) else None
+    return simple or by_gap(rows, path, by_weight(best), prior, settings.rounds)
 
 
 def _likeliest(models: list[Model]) -> list[Model]:

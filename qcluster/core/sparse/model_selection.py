@@ -40,8 +40,11 @@ _FREE = 10
 """EM rounds of rates of their own for all bits."""
 _REACH = 0.25
 """Nats a shot that these may gain."""
-_FAR_OFF = 10.0
-"""Times the allowed misfit beyond which a few more rounds of EM change nothing."""
+_SIMPLE, _FAR_OFF = 2.5, 25.0
+"""Standard deviations of misfit up to which the noise counts as simple, and those beyond which a few more rounds of EM
+change nothing."""
+_SHARPNESS = 2.0
+"""How fast the probability of a number of strings rises with the gap behind it: a power."""
 Path = list[Model | None]
 """The best mixture of 1, 2, ... strings; None where there is none."""
 
@@ -63,14 +66,14 @@ class Chosen:
 
 
 def by_marginal_likelihood(
-    rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int, limit: float
+    rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int
 ) -> Chosen | None:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
-    the best of them: Pearson's statistic on well filled strings lies within `limit` standard deviations of what chance
-    gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best mixture is
-    improved first, and weighed with all that backward elimination leaves of it.
+    the best of them: Pearson's statistic on well filled strings lies within `_SIMPLE` standard deviations of what
+    chance gives, and rates of their own for all bits do not describe the shots in less. Under heavy noise the best
+    mixture is improved first, and weighed with all that backward elimination leaves of it.
 
     Args:
         rows: the strings.
@@ -79,7 +82,6 @@ def by_marginal_likelihood(
         lookup: ``(m, u)`` their `table_indices`.
         prior: of the flip rates.
         most: most centroids.
-        limit: standard deviations.
 
     Returns:
         The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
@@ -89,7 +91,7 @@ def by_marginal_likelihood(
     lengths = np.array([description_length(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] <= lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
-    if not heavy and _misfit(rows, likely[0]) > _FAR_OFF * limit:
+    if not heavy and _misfit(rows, likely[0]) > _FAR_OFF:
         return None
     if heavy:
         likely += backward_elimination(rows, local_search(rows, likely[0], pool, lookup, one_rate, most))
@@ -102,7 +104,7 @@ def by_marginal_likelihood(
     reach = description_length(rows, best) + _REACH * rows.shots
     few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
     smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
-    if _misfit(rows, best) > limit or _rates_differ(rows, best, smaller, prior):
+    if _misfit(rows, best) > _SIMPLE or _rates_differ(rows, best, smaller, prior):
         return None
     order = order[found[order] - found.min() < 7.0]
     posterior = softmax(-found[order])
@@ -137,7 +139,7 @@ def _misfit(rows: Rows, model: Model) -> float:
     return pearson_misfit(model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit), rows.weights)
 
 
-def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, sharpness: float) -> Chosen:
+def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -> Chosen:
     """Weigh numbers of strings by the gap in likelihood gains behind them.
 
     Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
@@ -146,7 +148,7 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int, s
     Returns:
         The plausible mixtures, and the gap of the first.
     """
-    posterior, gaps = gap_posterior(rows, path, complete, sharpness)
+    posterior, gaps = gap_posterior(rows, path, complete)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
     mixtures, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
@@ -186,12 +188,12 @@ def _nearer(rows: Rows, one: Model, other: Model) -> Model:
     return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
 
 
-def gap_posterior(rows: Rows, path: Path, complete: Model, sharpness: float) -> tuple[Floats, Floats]:
+def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floats]:
     """Give the probability of each number of strings, and its gap.
 
     The gap is the smallest gain in log-likelihood up to that number over the largest behind it. It must show twice:
     in the best mixtures of each size, with rates of their own, and when the strings of the complete mixture join by
-    weight under its rates. The probability rises with the gap to the power `sharpness`, falls as 1/K, and is less
+    weight under its rates. The probability rises with the gap to the power `_SHARPNESS`, falls as 1/K, and is less
     where the weights do not step down behind the gap, or where few strings lie behind it although the first of them
     gains much.
 
@@ -199,7 +201,6 @@ def gap_posterior(rows: Rows, path: Path, complete: Model, sharpness: float) -> 
         rows: the strings.
         path: the best mixture of each size.
         complete: the mixture of least description length, heaviest string first.
-        sharpness: power of the gap.
 
     Returns:
         Two arrays of the length of the path.
@@ -219,7 +220,7 @@ def gap_posterior(rows: Rows, path: Path, complete: Model, sharpness: float) -> 
     gaps[: last + 1] = np.minimum(gap, joined)
     superfluous = _TAIL * np.log(np.maximum(behind / cost, 1.0))
     few = np.array([_at_most(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
-    posterior[: last + 1] = gaps[: last + 1] ** sharpness / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    posterior[: last + 1] = gaps[: last + 1] ** _SHARPNESS / np.arange(1, last + 2) * (0.3 + 0.7 * few)
     posterior[: last + 1] *= _visible(path, complete, last)
     posterior[[k for k in range(most, last + 1) if path[k] is None]] = 0
     return posterior / posterior.sum(), gaps

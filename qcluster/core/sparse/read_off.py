@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
-from qcluster.core.sparse.under_kernel import Few, prefix_costs, weigh_prefixes
+from qcluster.core.sparse.under_kernel import Few, weigh_prefixes
 from qcluster.core.sparse.weights import fit_weights
 
 _MOST = 40
@@ -46,38 +47,35 @@ def read_off(
         counts: ``(2^m,)`` shots.
         words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
     """
-    rows, shots = np.flatnonzero(counts), float(counts.sum())
-    best = -np.inf
+    rows, tried = np.flatnonzero(counts), []
     for place in sorted(set(places)):
         sent = np.argsort(-found.ideals[place], kind="stable")[:_MOST]
-        scale = float(found.kernels.scales[place])
+        meant = sent.astype(np.uint64)[:, None] if words is None else words[sent]
+        scale, flat = float(found.kernels.scales[place]), np.ones(len(sent))
         scaled = kernel.scaled(scale)
-        weighed = weigh_prefixes(scaled, sent, rows, counts[rows], np.ones(len(sent)), None, _WEIGHING)
-        names = sent.astype(np.uint64)[:, None] if words is None else words[sent]
-        costs = prefix_costs(names, kernel.index.n_bits, shots)[weighed.lengths - 1]
-        net = weighed.explained - costs
-        if net.max() > best:
-            best, longest, top = float(net.max()), int(np.argmax(net)), (scaled, scale, sent, weighed, costs)
-    prior, scale, strings, prefixes, lengths = top
-    fits = []
-    for number in [*(place for place, k in enumerate(prefixes.lengths[:longest]) if k in SHORTER), longest]:
-        k = prefixes.lengths[number]
-        first = Few.of(strings[:k], prefixes.weights[number, :k], float(prefixes.uniform[number]), prior, scale, 0.0)
-        fits.append(_learned(first, counts, float(lengths[number])))
-    shortest = max(fits, key=lambda one: one.explained)
+        tried.append(weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale))
+    weighed = max(tried, key=lambda of_scale: max(map(_net, of_scale)))
+    longest = max(weighed, key=_net)
+    shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
+    fits = [_learned(few, counts) for few in [*shorter, longest]]
+    shortest = max(fits, key=_net)
     weights = shortest.weights
     nearly = [
-        one
-        for one in fits
-        if len(one.weights) < len(weights)
-        and one.explained >= shortest.explained - _SLACK
-        and weights[len(one.weights) - 1] >= _GAP * weights[len(one.weights)]
+        few
+        for few in fits
+        if len(few.weights) < len(weights)
+        and few.explained >= shortest.explained - _SLACK
+        and weights[len(few.weights) - 1] >= _GAP * weights[len(few.weights)]
     ]
-    return min(nearly, key=lambda one: len(one.weights)) if nearly else shortest
+    return nearly[0] if nearly else shortest  # from the shortest list on
 
 
-def _learned(few: Few, counts: Floats, length: float) -> Few:
-    """Learn the rates of the places with the strings, by turns; `length` is what the strings cost, in nats."""
+def _net(few: Few) -> float:
+    return few.explained
+
+
+def _learned(few: Few, counts: Floats) -> Few:
+    """Learn the rates of the places with the strings, by turns."""
     prior, rows, shots = few.kernel, np.flatnonzero(counts), float(counts.sum())
     likelihood = 0.0
     for _ in range(_LEARNING):
@@ -87,6 +85,6 @@ def _learned(few: Few, counts: Floats, length: float) -> Few:
             columns, counts[rows] / shots, few.shares[None, :-1], few.shares[-1:], _WEIGHED
         )
         likelihood = float(counts[rows] @ np.log(np.maximum(total[0], _TINY)))
-        few = Few(few.strings, weights[0] / max(weights.sum(), _TINY), float(background[0]), kernel, few.scale, 0.0)
-    net = likelihood - length - prior_cost(few.kernel, prior, _STRENGTH * shots)
-    return Few.of(few.strings, few.weights, few.uniform, few.kernel, few.scale, net / shots)
+        few = replace(few, weights=weights[0] / max(weights.sum(), _TINY), uniform=float(background[0]), kernel=kernel)
+    net = likelihood - few.length - prior_cost(few.kernel, prior, _STRENGTH * shots)
+    return replace(few, explained=net / shots).sorted()

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -17,7 +18,7 @@ from qcluster.core.sparse.description_length import string_costs
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.uncertainty.response import Weighed
 
-_LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
+LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
 """How many of the heaviest strings are tried, and all of them."""
 _TINY = 1e-300
 _NEARLY_ALL = 0.97
@@ -38,16 +39,18 @@ class Few:
     """Through which they are seen."""
     scale: float
     """Multiple of the calibrated or measured noise that the kernel started from."""
+    words: Words
+    """``(k, n_words)`` the strings that the numbers mean, packed."""
+    length: float
+    """Description length of the strings, in nats."""
     explained: float
     """Log-likelihood of a shot above uniform noise, less what strings and learned rates cost, in nats."""
 
-    @classmethod
-    def of(
-        cls, strings: Indices, weights: Floats, uniform: float, kernel: Kernel, scale: float, explained: float
-    ) -> Few:
+    def sorted(self) -> Few:
         """Order strings by weight, and let the weights sum to 1."""
-        order = np.argsort(-weights, kind="stable")
-        return cls(strings[order], weights[order] / max(weights.sum(), _TINY), uniform, kernel, scale, explained)
+        order = np.argsort(-self.weights, kind="stable")
+        weights = self.weights[order] / max(self.weights.sum(), _TINY)
+        return replace(self, strings=self.strings[order], words=self.words[order], weights=weights)
 
     @property
     def shares(self) -> Floats:
@@ -81,44 +84,38 @@ class Few:
         return Weighed(shots, np.hstack([columns, flat]), self.shares, words)
 
 
-@dataclass(frozen=True, eq=False)
-class Prefixes:
-    """The first strings of a list, for several lengths of it, each weighed by itself."""
-
-    lengths: Indices
-    """``(p,)``."""
-    weights: Floats
-    """``(p, k)`` share of the shots that each string sent; zero beyond the length."""
-    uniform: Floats
-    """``(p,)`` share of uniform noise."""
-    explained: Floats
-    """``(p,)`` log-likelihood above that of uniform noise, in nats."""
-
-
 def weigh_prefixes(
     kernel: Kernel,
     strings: Indices,
+    words: Words,
     rows: Indices,
     shots: Floats,
     start: Floats,
     uniform: float | None,
     rounds: int,
-    lengths: Indices | None = None,
-) -> Prefixes:
+    *,
+    scale: float = 1.0,
+    lengths: Sequence[int] = LENGTHS,
+) -> list[Few]:
     """Weigh the first strings of a list by EM, for several lengths of it at once.
+
+    The first string costs nothing: every list has one. Each further one costs its weight and its distance to the
+    nearest string before it.
 
     Args:
         kernel: through which they are seen.
         strings: ``(k,)`` numbers.
+        words: ``(k, n_words)`` the strings that they mean, packed.
         rows: ``(n_rows,)`` numbers that were read.
         shots: ``(n_rows,)`` how often.
         start: ``(k,)`` weights to start from.
         uniform: share of uniform noise, held; None: learned, from that of one string more.
         rounds: of EM.
-        lengths: of the list; by default 1 to 12, some beyond, and all.
+        scale: of the kernel, to be told in the results.
+        lengths: of the list, beside all of it.
     """
-    k = len(strings)
-    many = np.array([one for one in _LENGTHS if one < k] + [k]) if lengths is None else lengths
+    k, whole = len(strings), float(shots.sum())
+    many = np.array([one for one in lengths if one < k] + [k])
     columns = kernel.columns(strings, rows).T * kernel.size
     weights = np.where(np.arange(k) < many[:, None], start, 0.0)
     weights /= weights.sum(axis=1, keepdims=True)
@@ -127,26 +124,21 @@ def weigh_prefixes(
     else:
         background = 1 / (many + 1.0)
         weights *= 1 - background[:, None]
-    part = (shots / shots.sum()).astype(np.float32)
+    part = (shots / whole).astype(np.float32)
     light, background, _ = fit_weights(columns.astype(np.float32), part, weights.astype(np.float32), background, rounds)
     weights = light.astype(np.float64)
     explained = np.log(np.maximum(weights @ columns + background[:, None], _TINY)) @ shots
     if uniform is not None:
         weights, background = (1 - uniform) * weights, np.full(len(many), uniform)
-    return Prefixes(many, weights, background, explained)
-
-
-def prefix_costs(words: Words, n_bits: int, shots: float) -> Floats:
-    """Give the description length of the first 1, 2, ... strings, ``(k,)`` nats; the first is free: every list has one.
-
-    Args:
-        words: ``(k, n_words)``, packed.
-        n_bits: their width.
-        shots: how many there are.
-    """
-    costs = string_costs(words, n_bits, shots)
+    costs = string_costs(words, kernel.index.n_bits, whole)
     costs[0] = 0.0
-    return np.cumsum(costs)
+    found = []
+    for i, length in enumerate(many.tolist()):
+        cost = float(costs[:length].sum())
+        net, share = (float(explained[i]) - cost) / whole, float(background[i])
+        few = Few(strings[:length], weights[i, :length], share, kernel, scale, words[:length], cost, net)
+        found.append(few.sorted())
+    return found
 
 
 def noise_ratio(shown: float, predicted: float) -> float:

@@ -8,8 +8,7 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.estimators.measured import MeasuredFit, MeasuredSettings
-from qcluster.core.methods.measured import _clear
+from qcluster.core.estimators.measured import _clear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.walsh import walsh
 from tests.conftest import read_records
@@ -163,12 +162,9 @@ def test_relabelled_bits_relabel_the_answer():
 @pytest.mark.parametrize(("lightest", "clear"), [(0.3, True), (0.02, False)])
 def test_unexplained_strings_are_the_output_where_none_lies_a_step_below_the_heaviest(lightest, clear):
     """Light strings under noise that is not quite the reference's may be what is left of it."""
-    counts, _ = measured(ghz(4), shots=1000)
     weights = np.array([1 - lightest, lightest])
-    answer = replace(qc.mitigate(counts), weights=weights, centroids=ghz(4).bits)
-    settings = MeasuredSettings()
-    assert _clear(MeasuredFit(answer, few=True, held=0.95), settings) == clear
-    assert not _clear(MeasuredFit(answer, few=True, held=0.85), settings)
+    assert _clear(weights, 0.95) == clear
+    assert not _clear(weights, 0.85)
 
 
 def test_intervals_hold_the_truth():
@@ -245,7 +241,7 @@ def test_counts_sharper_than_the_reference_allows_are_doubted():
         ({"method": "paper"}, ValueError, r"takes flip rates as its noise; got the noise of a reference circuit"),
         ({"guard": False}, ValueError, "method='measured' has no guard"),
         ({"expect": "sparse"}, ValueError, "method='measured' decides nothing by what is expected"),
-        ({"settings": qc.MixtureSettings()}, TypeError, "MeasuredSettings; got MixtureSettings"),
+        ({"settings": qc.MixtureSettings()}, TypeError, "method='measured' must be None; got MixtureSettings"),
     ],
 )
 def test_what_cannot_be_used_with_measured_noise_is_an_error(given, error, message):
@@ -296,7 +292,6 @@ def test_what_is_given_goes_before_the_reference_of_a_run():
     for options, method in (
         ({"noise": run.faults}, "circuit"),
         ({"method": "circuit"}, "circuit"),
-        ({"settings": MeasuredSettings(most=3)}, "measured"),
         ({"noise": 0.05, "guard": False}, "mixture"),
         ({"guard": False}, "circuit"),
         ({"expect": "sparse"}, "circuit"),
