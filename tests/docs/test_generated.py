@@ -105,19 +105,3 @@ def test_a_summary_becomes_a_table(generated, tmp_path):
         "| `ours` | 0.600 | 0.500 | +0.100 [+0.050, +0.200] | 25% [0%, 50%] | -0.100 |",
         "| raw | 0.500 [0.400, 0.600] | 0.400 |  |  |  |",
     ]
-
-
-def test_another_method_is_ahead_only_by_a_higher_mean_on_all_samples(generated):
-    def row(method, mean, n=10):
-        return {"method": method, "mean": str(mean), "harm": "0.1", "n": str(n)}
-
-    rows = [row("identity", 0.5), row("mixture", 0.8), row("circuit", 0.7), row("hammer", 0.81), row("m3", 0.99, n=4)]
-    assert generated.ahead_of("mine", "family=ghz", rows) == [
-        "| mine: ghz | 10 | `hammer` | 0.810, 10% | `mixture` | 0.800, 10% |"
-    ]
-    assert generated.ahead_of("mine", "all", rows[:3]) == []
-    assert generated.ahead_of("mine", "all", [row("mixture", 0.8), row("hammer", 0.804)]) == []
-    assert generated.ahead_of("mine", "all", [row("identity", 0.9), row("mixture", 0.8)]) == [
-        "| mine | 10 | raw | 0.900, 10% | `mixture` | 0.800, 10% |"
-    ]
-    assert "_generated/ahead.md" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
