@@ -1,4 +1,7 @@
-"""Every figure in README.md stands on a table of results, or is named here as none that was measured."""
+"""Every figure in README.md stands on a table of results, or is named here as none that was measured.
+
+So do the times in the docstring of `twirl`.
+"""
 
 import csv
 import re
@@ -7,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import qcluster as qc
 from qcluster.core.decision.candidates import WIDEST
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +89,21 @@ def test_a_stale_figure_is_seen():
     for claim, stale in zip(TRACED, ("0.999", "20", "14"), strict=True):
         with pytest.raises(AssertionError):
             TRACED[claim](stale)
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates \(`", {"strategy": "active", "group": "pauli"}),
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates\.\n", {"strategy": "active", "group": "balanced_pauli"}),
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates in 40\n", {"strategy": "active-accum", "group": "pauli"}),
+        (r"on a machine of 133, some (\d+) ms", {"strategy": "all", "group": "pauli", "qubits": "133"}),
+    ],
+)
+def test_the_times_of_a_twirl_are_those_of_the_benchmark(said, chosen):
+    (shown,) = re.findall(said, qc.twirl.__doc__)
+    chosen = {"two_qubit_gates": "200"} | chosen
+    found = [float(row["ms_a_twirl"]) for row in rows("twirls.csv") if chosen.items() <= row.items()]
+    assert found
+    for one in found:
+        assert 0.75 < float(shown) / one < 1.34
