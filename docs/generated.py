@@ -101,6 +101,21 @@ def summary_table(path: Path, group: str = "all") -> str:
     return "\n".join(text) + "\n"
 
 
+def family_table(path: Path) -> str:
+    """Write the mean fidelity of each method by family of circuits, and its worst loss, as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    families = {row["group"]: row["group"].partition("=")[2] for row in rows if row["group"].startswith("family=")}
+    held = {(row["group"], row["method"]): row for row in rows if int(row["n"])}
+    text = ["| method | " + " | ".join(f"`{name}`" for name in families.values()) + " | worst |"]
+    text.append("|---" * (2 + len(families)) + "|")
+    for row in (row for row in rows if row["group"] == "all" and int(row["n"])):
+        name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
+        cells = [f"{float(held[group, row['method']]['mean']):.3f}" for group in families]
+        text.append(f"| {name} | " + " | ".join(cells) + f" | {float(row['worst']):.3f} |")
+    return "\n".join(text) + "\n"
+
+
 def ahead_list() -> str:
     """Write where others are ahead, as benchmarks/ahead.py finds it in the tables of results."""
     from benchmarks.ahead import markdown
@@ -184,6 +199,11 @@ PLAIN = {
 """Tables that are shown as they stand: names on the page, and the columns of the file."""
 
 
+TRIED = {"tried": "row", "must hold": "must", "held": "held", "what happened": "happened", "CPU, s": "cpu_seconds"}
+TRIED |= {"peak, MiB": "peak_mib"}
+"""The table of benchmarks/robustness: names on the page, and the columns of the file."""
+
+
 def plain_table(path: Path, columns: dict[str, str]) -> str:
     """Write some columns of a table as Markdown."""
     with path.open(encoding="utf-8", newline="") as lines:
@@ -239,7 +259,9 @@ def write(_: Any = None) -> None:
         "results.md": results_page(),
         "unseen.md": unseen_table(RESULTS / "decision.csv"),
         "replay.md": replay_table(),
+        "paper_wide.md": family_table(RESULTS / "paper_wide" / "summary.csv"),
         "ahead.md": ahead_list(),
+        "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
