@@ -15,7 +15,7 @@ from benchmarks.real import SETS
 
 Row = Mapping[str, str]
 
-SUITES = ("paper", "scale", "low_entropy", "guard", "broad")
+SUITES = ("paper", "paper_wide", "scale", "low_entropy", "guard", "broad")
 KNOWN = {
     "counts": (("mixture",), ("identity", "plurality", "hammer")),
     "calibration": (("circuit",), ("m3", "qbeep", "hammr_l", "em_uniform", "paper", "paper_given")),

@@ -51,6 +51,7 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
         "unseen",
         "paper_low",
         "paper_high",
+        "paper_wide",
         "low_entropy_low",
         "guard_high",
         "broad_low",
@@ -104,4 +105,18 @@ def test_a_summary_becomes_a_table(generated, tmp_path):
     assert lines[4:] == [
         "| `ours` | 0.600 | 0.500 | +0.100 [+0.050, +0.200] | 25% [0%, 50%] | -0.100 |",
         "| raw | 0.500 [0.400, 0.600] | 0.400 |  |  |  |",
+    ]
+
+
+def test_families_of_circuits_stand_side_by_side(generated, tmp_path):
+    path = tmp_path / "summary.csv"
+    lines = ["group,method,n,mean,worst", "all,ours,4,0.6,-0.1", "all,identity,4,0.5,0", "all,m3,0,nan,nan"]
+    lines += ["entropy=low,ours,4,0.6,-0.1", "family=a,ours,2,0.75,0", "family=a,identity,2,0.5,0"]
+    lines += ["family=b,identity,2,0.25,0", "family=b,ours,2,0.45,-0.1"]
+    path.write_text("\n".join(lines))
+    assert generated.family_table(path).splitlines() == [
+        "| method | `a` | `b` | worst |",
+        "|---|---|---|---|",
+        "| `ours` | 0.750 | 0.450 | -0.100 |",
+        "| raw | 0.500 | 0.250 | 0.000 |",
     ]
