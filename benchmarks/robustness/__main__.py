@@ -20,6 +20,8 @@ from benchmarks.robustness import attacks, large, steady
 from benchmarks.robustness.row import Row
 
 FILE = RESULTS / "robustness.csv"
+NOT_TRIED = "not tried"
+"""What the table has in the place of yes or no for a row that was not run with this version."""
 ROWS = (*attacks.ROWS, *steady.ROWS, *large.ROWS)
 
 
@@ -56,12 +58,13 @@ def inside(name: str, place: str) -> None:
 
 
 def keep(new: dict[str, str | int]) -> None:
-    """Put a row into the file, in the order of the rows; what is no row any more goes."""
+    """Put a row into the file, in the order of the rows; what is no row any more goes, what is to be tried is named."""
     found = {str(new["row"]): new}
     if FILE.exists():
         with FILE.open(newline="", encoding="utf-8") as lines:
             found = {old["row"]: old for old in csv.DictReader(lines)} | found
-    write_rows(FILE.name, [found[row.name] for row in ROWS if row.name in found])
+    left = dict.fromkeys(new, "") | {"held": NOT_TRIED}
+    write_rows(FILE.name, [found.get(row.name, left | {"row": row.name, "must": row.must}) for row in ROWS])
 
 
 def main() -> int:
