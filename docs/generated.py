@@ -101,39 +101,26 @@ def summary_table(path: Path, group: str = "all") -> str:
     return "\n".join(text) + "\n"
 
 
-OURS = ("mixture", "circuit", "measured", "reference")
-"""Methods of this package that do as `mitigate` does with what is known."""
-AHEAD = 0.005
-"""Lead in mean fidelity from which another method is said to be ahead."""
-
-
-def ahead_table() -> str:
-    """Write where another method has the higher mean, by set and family, beside the best of ours."""
-    from benchmarks.real import SETS
-
-    text = ["| samples | number | ahead | mean, harm | best of ours | mean, harm |", "|---" * 6 + "|"]
-    for place in (*(f"real/{name}" for name in SETS), "paper", "low_entropy", "guard", "broad"):
-        path = RESULTS / place / "summary.csv"
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = [row for row in csv.DictReader(lines) if row["group"].partition("=")[0] in ("all", "family")]
-        for group in dict.fromkeys(row["group"] for row in rows):
-            text += ahead_of(place.removeprefix("real/"), group, [row for row in rows if row["group"] == group])
+def family_table(path: Path) -> str:
+    """Write the mean fidelity of each method by family of circuits, and its worst loss, as Markdown."""
+    with path.open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    families = {row["group"]: row["group"].partition("=")[2] for row in rows if row["group"].startswith("family=")}
+    held = {(row["group"], row["method"]): row for row in rows if int(row["n"])}
+    text = ["| method | " + " | ".join(f"`{name}`" for name in families.values()) + " | worst |"]
+    text.append("|---" * (2 + len(families)) + "|")
+    for row in (row for row in rows if row["group"] == "all" and int(row["n"])):
+        name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
+        cells = [f"{float(held[group, row['method']]['mean']):.3f}" for group in families]
+        text.append(f"| {name} | " + " | ".join(cells) + f" | {float(row['worst']):.3f} |")
     return "\n".join(text) + "\n"
 
 
-def ahead_of(place: str, group: str, rows: list[dict[str, str]]) -> list[str]:
-    """Write the best of the other methods on a group, if it is ahead, as one line or none."""
-    whole = max(int(row["n"]) for row in rows)
-    rows = sorted((row for row in rows if int(row["n"]) == whole), key=lambda row: -float(row["mean"]))
-    ours = [row for row in rows if row["method"] in OURS]
-    others = [row for row in rows if row["method"].split("@")[0] not in (*OURS, "mixture_unguarded")]
-    if not ours or not others or float(others[0]["mean"]) <= float(ours[0]["mean"]) + AHEAD:
-        return []
-    told = " | ".join(
-        f"`{row['method']}` | {float(row['mean']):.3f}, {float(row['harm']):.0%}".replace("`identity`", "raw")
-        for row in (others[0], ours[0])
-    )
-    return [f"| {place}{'' if group == 'all' else ': ' + group.removeprefix('family=')} | {whole} | {told} |"]
+def ahead_list() -> str:
+    """Write where others are ahead, as benchmarks/ahead.py finds it in the tables of results."""
+    from benchmarks.ahead import markdown
+
+    return markdown() + "\n"
 
 
 def between(row: dict[str, str], name: str, form: str) -> str:
@@ -219,6 +206,11 @@ PLAIN = {
 """Tables that are shown as they stand: names on the page, and the columns of the file."""
 
 
+TRIED = {"tried": "row", "must hold": "must", "held": "held", "what happened": "happened", "CPU, s": "cpu_seconds"}
+TRIED |= {"peak, MiB": "peak_mib"}
+"""The table of benchmarks/robustness: names on the page, and the columns of the file."""
+
+
 def plain_table(path: Path, columns: dict[str, str]) -> str:
     """Write some columns of a table as Markdown."""
     with path.open(encoding="utf-8", newline="") as lines:
@@ -274,7 +266,9 @@ def write(_: Any = None) -> None:
         "results.md": results_page(),
         "unseen.md": unseen_table(RESULTS / "decision.csv"),
         "replay.md": replay_table(),
-        "ahead.md": ahead_table(),
+        "paper_wide.md": family_table(RESULTS / "paper_wide" / "summary.csv"),
+        "ahead.md": ahead_list(),
+        "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{

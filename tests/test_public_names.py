@@ -83,5 +83,27 @@ def test_public_names_are_in_the_reference():
         assert name.rpartition(".")[2] in listed or place in whole or place == "qcluster.baselines", name
 
 
+def asked(line: str) -> tuple[str, set[str]]:
+    """Name and parameters of a line."""
+    name, _, rest = line.partition("(")
+    return name, {part.strip(" *)").partition("=")[0] for part in rest.split(",")} - {""}
+
+
+def test_what_is_gone_since_0_1_0_is_in_the_migration_notes():
+    """Names, or for members of a class that is gone the class, and parameters."""
+    page = (Path(__file__).parents[1] / "docs" / "migration.md").read_text(encoding="utf-8")
+    now = dict(map(asked, lines()))
+    was = dict(map(asked, HELD.with_name("public_names_0.1.0.txt").read_text(encoding="utf-8").splitlines()))
+    gone = {name for name in was if name not in now}
+    assert len(gone) > 20
+    for name in gone:
+        owner, _, last = name.rpartition(".")
+        whole = owner in gone and owner.rpartition(".")[2] in page
+        assert whole or re.search(rf"\b{last}\b", page), name
+    for name, parts in was.items():
+        for part in parts - now.get(name, parts):
+            assert re.search(rf"\b{part}=", page), (name, part)
+
+
 if __name__ == "__main__":
     HELD.write_text("\n".join(lines()) + "\n", encoding="utf-8")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMAT = "qcluster-shots"
 VERSION = 1
+_KNOWN = ("readout", "expected_errors", "rate")
 _KINDS = {"identity": str, "case": str, "family": str, "machine": str, "n_bits": int, "counts": dict, "facts": dict}
 
 
@@ -120,6 +121,8 @@ def unpack_sample(packed: bytes, folder: Path, ideal: Distribution | None) -> Sa
                 raise ValueError(f"its {name} must be {kind.__name__}; got {content[name]!r:.40}")
         n_bits = content["n_bits"]
         counts = _distribution(content["counts"], n_bits)
+        if "run" not in content:  # written by 0.1.0, which kept what follows from a run, and not all of the run itself
+            content |= {"run": None, "dt": None, "known": {name: content[name] for name in _KNOWN}}
         run = None if content["run"] is None else _unpack_run(content["run"], counts, folder)
         known = run_figures(run) if run is not None else _unpack_known(content["known"], n_bits)
         return Sample(
@@ -159,7 +162,7 @@ def run_figures(run: "Run") -> dict[str, Any]:
 
 def _pack_known(sample: Sample) -> dict[str, Any]:
     readout = None if sample.readout is None else sample.readout.tolist()
-    return {"readout": readout, "expected_errors": sample.expected_errors, "rate": sample.rate}
+    return dict(zip(_KNOWN, (readout, sample.expected_errors, sample.rate), strict=True))
 
 
 def _unpack_known(content: dict[str, Any], n_bits: int) -> dict[str, Any]:

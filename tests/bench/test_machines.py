@@ -1,5 +1,6 @@
 """Tasks on simulated machines: what a sample keeps, and the figures that the methods ask for."""
 
+import gzip
 import json
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from qcluster.bench.tasks import Task, parse_campaign
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.noise.faults import GATE
 from qcluster.device.noise.faults import run_faults
+from qcluster.errors import StorageError
 
 
 def task(case="ghz:3", machine="FakeTorino", **more):
@@ -207,3 +209,21 @@ def test_a_campaign_runs_reference_circuits_and_keeps_what_they_measured(tmp_pat
     assert back.calibration.identity == made.calibration.identity
     assert np.array_equal(back.learned.factors, made.learned.factors)
     assert served.counts == plain.counts == fresh.counts
+
+
+def test_shots_of_0_1_0_are_scored_by_what_they_hold(tmp_path):
+    """They had the figures that follow from a run in the place of the run."""
+    sample = run_task(task("ghz:3"))
+    content = json.loads(gzip.decompress(pack_sample(sample)))
+    content |= {"readout": sample.readout.tolist(), "expected_errors": sample.expected_errors, "rate": sample.rate}
+    content |= {"profile": sample.run.profile.to_json(), "calibration": sample.run.calibration.identity}
+    for name in ("known", "run", "dt"):
+        del content[name]
+    old = gzip.compress(json.dumps(content).encode())
+    back = unpack_sample(old, tmp_path, sample.ideal)
+    assert (back.run, back.dt, back.rate, back.expected_errors) == (None, None, sample.rate, sample.expected_errors)
+    assert np.array_equal(back.readout, sample.readout)
+    assert back.counts == sample.counts
+    del content["rate"]
+    with pytest.raises(StorageError, match="no saved sample: 'rate'"):
+        unpack_sample(gzip.compress(json.dumps(content).encode()), tmp_path, sample.ideal)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from qcluster.bench.campaign import run
+from qcluster.bench.campaign import run, score_samples
+from qcluster.bench.records import read_records
 from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
@@ -297,6 +298,30 @@ def test_the_heading_is_the_campaigns_own(tmp_path):
 def test_a_report_without_scores_is_a_clear_error(tmp_path):
     with pytest.raises(StorageError, match="no scores"):
         write_report(tmp_path)
+
+
+def test_a_report_needs_the_fidelity_of_raw_counts_and_leaves_out_groups_without(tmp_path):
+    """Records without an ideal output have scores but no fidelities; a table may have lost its rows of identity."""
+    blind = {"id": "blind", "family": "unknown", "counts": {"00": 48, "11": 47}}
+    known = {"id": "bell", "family": "bell", "counts": {"00": 48, "11": 47}, "ideal": {"00": 0.5, "11": 0.5}}
+
+    def scored(name, *records):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        list(score_samples(read_records(path), tmp_path / name, ("identity", "hammer")))
+        return tmp_path / name
+
+    with pytest.raises(StorageError, match=r"no sample in .* has a fidelity of its raw counts"):
+        write_report(scored("none", blind), figures=False)
+    folder = scored("one", blind, known)
+    write_report(folder, figures=False)
+    groups = {line.split(",")[0] for line in (folder / "summary.csv").read_text().splitlines()}
+    assert "family=bell" in groups
+    assert "family=unknown" not in groups
+    table = (folder / "scores.csv").read_text()
+    (folder / "scores.csv").write_text(table.replace(",identity,", ",dentity,"))
+    with pytest.raises(StorageError, match="and the method identity scored"):
+        write_report(folder, figures=False)
 
 
 def test_a_method_that_never_applies_leaves_the_report_whole(tmp_path):

@@ -51,6 +51,7 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
         "unseen",
         "paper_low",
         "paper_high",
+        "paper_wide",
         "low_entropy_low",
         "guard_high",
         "broad_low",
@@ -107,17 +108,15 @@ def test_a_summary_becomes_a_table(generated, tmp_path):
     ]
 
 
-def test_another_method_is_ahead_only_by_a_higher_mean_on_all_samples(generated):
-    def row(method, mean, n=10):
-        return {"method": method, "mean": str(mean), "harm": "0.1", "n": str(n)}
-
-    rows = [row("identity", 0.5), row("mixture", 0.8), row("circuit", 0.7), row("hammer", 0.81), row("m3", 0.99, n=4)]
-    assert generated.ahead_of("mine", "family=ghz", rows) == [
-        "| mine: ghz | 10 | `hammer` | 0.810, 10% | `mixture` | 0.800, 10% |"
+def test_families_of_circuits_stand_side_by_side(generated, tmp_path):
+    path = tmp_path / "summary.csv"
+    lines = ["group,method,n,mean,worst", "all,ours,4,0.6,-0.1", "all,identity,4,0.5,0", "all,m3,0,nan,nan"]
+    lines += ["entropy=low,ours,4,0.6,-0.1", "family=a,ours,2,0.75,0", "family=a,identity,2,0.5,0"]
+    lines += ["family=b,identity,2,0.25,0", "family=b,ours,2,0.45,-0.1"]
+    path.write_text("\n".join(lines))
+    assert generated.family_table(path).splitlines() == [
+        "| method | `a` | `b` | worst |",
+        "|---|---|---|---|",
+        "| `ours` | 0.750 | 0.450 | -0.100 |",
+        "| raw | 0.500 | 0.250 | 0.000 |",
     ]
-    assert generated.ahead_of("mine", "all", rows[:3]) == []
-    assert generated.ahead_of("mine", "all", [row("mixture", 0.8), row("hammer", 0.804)]) == []
-    assert generated.ahead_of("mine", "all", [row("identity", 0.9), row("mixture", 0.8)]) == [
-        "| mine | 10 | raw | 0.900, 10% | `mixture` | 0.800, 10% |"
-    ]
-    assert "_generated/ahead.md" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -56,7 +56,8 @@ def write_report(
         The files written.
 
     Raises:
-        StorageError: there are no scores, or the folder cannot be written to.
+        StorageError: there are no scores, none of them can be compared with that of the raw counts, or the folder
+            cannot be written to.
     """
     folder = Path(folder)
     rows = latest(read_scores(folder))
@@ -65,10 +66,12 @@ def write_report(
     known = read_about(folder)
     about = About(title or known.title or folder.resolve().name, description or known.description)
     overall = summarise(rows, "all")
-    grouped = {
-        kind: {name: summarise(part, f"{kind}={name}") for name, part in group_rows(rows, kind).items()}
-        for kind in GROUPINGS
-    }
+    if not overall:
+        raise StorageError(
+            f"no sample in {folder} has a fidelity of its raw counts, which a report compares with: the ideal output "
+            "must be known, and the method identity scored"
+        )
+    grouped = {kind: dict(_summaries(rows, kind)) for kind in GROUPINGS}
     written = [folder / "report.md", folder / "summary.csv", folder / "report.html"]
     parts = [overall, *(part for groups in grouped.values() if len(groups) > 1 for part in groups.values())]
     try:
@@ -84,6 +87,13 @@ def write_report(
     except OSError as error:
         raise StorageError(f"cannot write the report into {folder}: {error}") from error
     return written
+
+
+def _summaries(rows: Sequence[Mapping[str, str]], kind: str) -> Iterator[tuple[str, list[Summary]]]:
+    """Summarise each group of a kind; one in which no raw counts have a fidelity is left out."""
+    for name, part in group_rows(rows, kind).items():
+        if found := summarise(part, f"{kind}={name}"):
+            yield name, found
 
 
 def latest(rows: Rows) -> list[Mapping[str, str]]:

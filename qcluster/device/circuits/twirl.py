@@ -96,16 +96,16 @@ def twirl(
         seed: same seed, same twirls; the first k do not depend on n_twirls.
         measure: whether to twirl measurements.
         group: "balanced_pauli" draws so that each qubit of each gate has I, X, Y and Z before it equally often: once in
-            every four twirls. Some 8 ms a twirl of a circuit with 200 two-qubit gates.
+            every four twirls. Some 8 ms a twirl of 200 two-qubit gates.
         strategy: which qubits are twirled around a layer of two-qubit gates: only those of its gates ("active"), also
             idle ones that a gate or a measurement has met so far ("active-accum") or meets anywhere in the circuit
             ("active-circuit"), or all qubits of the circuit ("all"). But with "active", barriers hold each layer
             together, and in control flow no idle qubit is twirled. Cost: at most one x gate on each idle qubit between
-            layers, in half of the dresses; z is free on IBM's machines. Some 10 ms a twirl of 20 layers on 11 qubits,
-            with "all" on a machine of 133 some 45 ms.
+            layers, in half of the dresses; z is free on IBM's machines. Some 10 ms a twirl of 200 two-qubit gates in 40
+            layers on 11 qubits; with "all" on a machine of 133, some 66 ms.
 
     Returns:
-        The circuits and their flips. About 1 ms per twirl of a circuit with 200 two-qubit gates.
+        The circuits and their flips. Some 2 ms a twirl of 200 two-qubit gates (`python -m benchmarks.twirls`).
 
     Raises:
         ValueError: n_twirls is below 1, strategy or group is unknown, the circuit is already scheduled, or the target

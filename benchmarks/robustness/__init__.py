@@ -1,0 +1,1 @@
+"""Bad days, one command: faults, broken input, threads and processes, large and long work."""

@@ -1,0 +1,76 @@
+"""The list of what others do better: who is held against whom, and that no table of results is left out."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import ahead
+from benchmarks.ahead import ERROR, FIDELITY, KNOWN, Contest, compared, means, summaries
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(method, mean, n=10):
+    return {"group": "all", "method": method, "mean": str(mean), "harm": "0.1", "n": str(n)}
+
+
+def lost(*rows):
+    return [(one.known, *pair) for one in summaries("mine", rows) for pair in one.lost()]
+
+
+def test_a_method_is_held_against_ours_that_know_no_more():
+    given = [row("identity", 0.5), row("mixture", 0.7), row("circuit", 0.8), row("hammer", 0.75), row("m3", 0.81)]
+    assert lost(*given) == [
+        ("counts", "hammer 0.750, 10% harmed", "mixture 0.700, 10% harmed"),
+        ("calibration", "m3 0.810, 10% harmed", "circuit 0.800, 10% harmed"),
+    ]
+    assert lost(*given, row("reference", 0.9)) == lost(*given), "a reference is not given to m3"
+    assert lost(*given, row("reference", 0.81)) == lost(*given)
+    assert ("reference", "dem 0.950, 10% harmed", "reference 0.900, 10% harmed") in lost(
+        *given, row("reference", 0.9), row("dem", 0.95)
+    )
+
+
+def test_under_a_wrong_calibration_both_are_told_it():
+    given = [row("mixture", 0.7), row("circuit", 0.99), row("m3", 0.98), row("circuit@low", 0.6), row("m3@low", 0.71)]
+    assert lost(*given) == [("calibration@low", "m3@low 0.710, 10% harmed", "mixture 0.700, 10% harmed")]
+
+
+def test_only_a_lead_on_all_samples_counts():
+    assert not lost(row("mixture", 0.8), row("hammer", 0.804))
+    assert not lost(row("mixture", 0.8), row("hammer", 0.99, n=9))
+    assert lost(row("identity", 0.9), row("mixture", 0.8)) == [("counts", "raw 0.900", "mixture 0.800, 10% harmed")]
+
+
+def test_less_error_is_better_and_harm_is_counted():
+    rows = [{"model": name, "mae": str(value)} for name, value in (("ours", 0.02), ("theirs", 0.0195), ("best", 0.01))]
+    found = compared("set", "", ERROR, rows, "model", "mae", lambda name: name == "ours")
+    assert list(found.lost()) == [("best 0.0100", "ours 0.0200")]
+    assert not list(Contest("set", "", ERROR, {"ours": 0.02}, {"theirs": 0.0195}).lost())
+    table = [{"raw": "0.5", "ours": "0.6", "theirs": value} for value in ("0.99", "0.47")]
+    assert list(means("set", "", table, ["ours"], ["theirs"]).lost()) == [
+        ("theirs 0.730, 50% harmed", "ours 0.600, 0% harmed")
+    ]
+
+
+def test_every_suite_and_every_method_of_a_campaign_is_compared():
+    folders = {path.parent.name for path in ahead.RESULTS.glob("*/summary.csv")}
+    assert folders == set(ahead.SUITES)
+    known = {name for pair in KNOWN.values() for names in pair for name in names}
+    for path in ahead.RESULTS.rglob("summary.csv"):
+        methods = {row["method"].split("@")[0] for row in ahead.read(str(path.relative_to(ahead.RESULTS)))}
+        assert methods - {"mixture_unguarded"} <= known, path
+
+
+@pytest.mark.parametrize("part", ahead.PARTS)
+def test_every_part_compares_and_stands_on_the_page(part):
+    contests = [one for one in ahead.PARTS[part]() if one.others]
+    assert contests
+    assert all(one.ours for one in contests)
+    assert f"### {part}\n" in ahead.markdown()
+    assert "_generated/ahead.md" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+def test_raw_counts_that_are_better_are_a_loss_too():
+    (pair,) = Contest("set", "counts", FIDELITY, {"mixture": 0.5}, {"identity": 0.6, "hammer": 0.55}).lost()
+    assert pair == ("raw 0.600", "mixture 0.500")

@@ -1,0 +1,109 @@
+"""Every figure in README.md stands on a table of results, or is named here as none that was measured.
+
+So do the times in the docstring of `twirl`.
+"""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import qcluster as qc
+from qcluster.core.decision.candidates import WIDEST
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (RESULTS / name).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def ghz_unseen(shown: str) -> None:
+    """Mean fidelity on the recorded GHZ circuits of a decision that was trained without them."""
+    (row,) = (one for one in rows("decision.csv") if (one["left_out"], one["group"]) == ("the set", "ghz_compiled_dev"))
+    assert float(row["answer"]) == pytest.approx(float(shown), abs=0.00051)
+
+
+def milliseconds(shown: str) -> None:
+    """Longest time of `mitigate` on counts of at most a thousand distinct strings."""
+    times = [float(row["mixture_ms"]) for row in rows("speed.csv") if row["distinct"] and int(row["distinct"]) <= 1000]
+    assert len(times) >= 5
+    assert max(times) < float(shown)
+
+
+def broad(shown: str) -> None:
+    """Broad outputs gain from counts alone, and the width up to which they are deconvolved is the one in the code."""
+    gains = []
+    for suite in ("broad", "paper", "guard"):
+        scored = {(row["task"], row["method"]): row for row in rows(f"{suite}/scores.csv")}
+        for (task, method), row in scored.items():
+            if method == "mixture" and float(row["ideal_entropy"]) > 0.6 and int(row["n_bits"]) <= int(shown):
+                before = float(scored[task, "identity"]["hellinger_fidelity"])
+                gains.append(float(row["hellinger_fidelity"]) - before)
+    assert len(gains) > 100
+    assert sum(gains) / len(gains) > 0.01
+    assert int(shown) == WIDEST
+
+
+TRACED: dict[str, Callable[[str], None]] = {
+    r"without them the mean is (0\.\d+)": ghz_unseen,
+    r"under (\d+) ms up to a thousand strings": milliseconds,
+    r"broad outputs up to (\d+) bits": broad,
+}
+"""What README.md says, the figure in brackets, and the check of it against the tables."""
+
+NAMES = (
+    r"in October 2025",
+    r"Python 3\.11 or later",
+    r"on more than 12 bits",
+    r"arXiv:2504\.10801|abs/2504\.10801",
+    r"Apache-2\.0",
+    r"-n 2\b",
+    r"\bM3\b|m3\.md",
+)
+"""Numbers that nobody measured: dates, versions, names, and the limit that `broad outputs` checks."""
+
+
+def prose() -> str:
+    """README.md without its code: blocks, spans, what is hidden."""
+    return re.sub(r"<!--.*?-->|```.*?```|`[^`]*`", " ", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("claim", TRACED)
+def test_a_figure_of_the_readme_follows_from_its_table(claim):
+    (shown,) = re.findall(claim, prose())
+    TRACED[claim](shown)
+
+
+def test_no_figure_of_the_readme_is_without_its_table():
+    left = re.sub("|".join([*TRACED, *NAMES]), " ", prose())
+    assert re.findall(r"\S*\d\S*", left) == []
+
+
+def test_a_stale_figure_is_seen():
+    for claim, stale in zip(TRACED, ("0.999", "20", "14"), strict=True):
+        with pytest.raises(AssertionError):
+            TRACED[claim](stale)
+
+
+@pytest.mark.parametrize(
+    ("said", "chosen"),
+    [
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates \(`", {"strategy": "active", "group": "pauli"}),
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates\.\n", {"strategy": "active", "group": "balanced_pauli"}),
+        (r"Some (\d+) ms a twirl of 200 two-qubit gates in 40\n", {"strategy": "active-accum", "group": "pauli"}),
+        (r"on a machine of 133, some (\d+) ms", {"strategy": "all", "group": "pauli", "qubits": "133"}),
+    ],
+)
+def test_the_times_of_a_twirl_are_those_of_the_benchmark(said, chosen):
+    (shown,) = re.findall(said, qc.twirl.__doc__)
+    chosen = {"two_qubit_gates": "200"} | chosen
+    found = [float(row["ms_a_twirl"]) for row in rows("twirls.csv") if chosen.items() <= row.items()]
+    assert found
+    for one in found:
+        assert 0.75 < float(shown) / one < 1.34
