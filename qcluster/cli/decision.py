@@ -61,6 +61,7 @@ def build(
             "circuit-clean": 4.5,
             "circuit-tails": 9,
             "circuit-own": 36,
+            "circuit-smooth": 2.25,
         }
         many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
     parts = start(out, many, records or [], workers=workers, dask=dask)

@@ -84,6 +84,17 @@ def test_the_output_of_a_circuit_often_stays_the_same_under_its_own_faults():
     assert np.nanmean(mine) > 2 * np.nanmean(drawn)
 
 
+def test_smooth_outputs_are_wide_and_know_the_probabilities_of_what_was_read():
+    cases = [circuits.smooth(seed) for seed in range(12)]
+    assert all(12 <= case.counts.n_bits <= 60 and not case.sparse for case in cases if case.family == "wide-smooth")
+    wide = [case for case in cases if case.family == "wide-smooth"]
+    assert 1 < len(wide) < 12
+    for case in wide:
+        read, known = ({row.tobytes() for row in one.words} for one in (case.counts, case.ideal))
+        assert 1 <= len(known - read) <= 2, "one for all others, and the likeliest where it was not read"
+        assert case.ideal.probabilities.sum() == pytest.approx(1)
+
+
 def test_patterns_of_two_bits_are_all_that_there_are():
     rng = np.random.default_rng(5)
     seen = [circuits.faults(rng, 2) for _ in range(20)]

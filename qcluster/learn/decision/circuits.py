@@ -22,6 +22,9 @@ from qcluster.learn.decision.cases import Case, few_strings, of_vector
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""
 _SMALL = (2, 3, 4, 5, 6)
+"""The same where few bits are read of many qubits."""
+_SHOTS = (500, 1000, 2000, 4096, 8192)
+"""Of wide registers."""
 _WORKING, _FAULTS = 0.25, 6.0
 """How often circuits have qubits that are not read, and most faults a shot at their two-qubit gates."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
@@ -131,6 +134,24 @@ def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> Floats:
     return p
 
 
+def smooth(seed: int) -> Case:
+    """Draw outputs of 12 bits and more that no few strings are, under the noise of a circuit.
+
+    Qubits that are turned by small angles look like flips of their bits, and wide counts like one string under strong
+    noise; that the circuit has not so much is all there is against it.
+    """
+    rng = np.random.default_rng([2040, seed])
+    if rng.random() < 0.4:
+        return _product(rng)
+    n = int(rng.integers(WIDTHS[-1] + 1, 17))
+    base, x, z = circuit(rng, n)
+    turned = rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5])
+    p = _rotated(rng, _affine(rng, np.where(turned, z, x)), base) if rng.random() < 0.5 else ideals.tailed(rng, n)
+    kind, told = told_of(rng, base)
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "smooth", kind, told)
+
+
 def tails(seed: int) -> Case:
     """Draw few strings with true small weights about them, as small angles leave them, under any calibration.
 
@@ -195,7 +216,7 @@ def wide(seed: int) -> Case:
     """
     rng = np.random.default_rng([2032, seed])
     n = int(noise.log_uniform(rng, 17, 101))
-    shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
+    shots = int(rng.choice(_SHOTS))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "product"], p=[0.15, 0.3, 0.15, 0.1, 0.15, 0.15]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([100, 400, 2000]))}
     sent, weights = cases.strings_of(rng, n, kind, many.get(kind, 1))
@@ -206,14 +227,40 @@ def wide(seed: int) -> Case:
         weights = np.full(len(sent), 1 / len(sent))
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
-    bits = sent[rng.choice(len(sent), shots, p=weights)]
+    bits = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    ideal = Distribution(sent, weights)
+    return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
+
+
+def _product(rng: np.random.Generator) -> Case:
+    """Draw a wide register whose qubits are turned each by a small angle of its own, or by one angle."""
+    n = int(noise.log_uniform(rng, 17, 61))
+    shots = int(rng.choice(_SHOTS))
+    most = float(rng.uniform(0.05, 0.8))
+    chance = np.sin(most * (np.ones(n) if rng.random() < 0.3 else rng.normal(0, 1, n))) ** 2
+    chance *= rng.random(n) < rng.choice([0.3, 1.0])
+    base = _runs(rng, n, 5.0)
+    named, told = told_of(rng, base)
+    mode = rng.random(n) < 0.5
+    turned = rng.random((shots, n)) < chance
+    counts = Distribution(_noisy(rng, mode ^ turned, base), np.ones(shots))
+    # What is no candidate's string needs no name: one string, which was not read, has all of its weight.
+    known = np.unique(np.vstack([unpack(counts.words, n), mode[None]]), axis=0)
+    weights = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
+    other = rng.random((1, n)) < 0.5
+    ideal = Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
+    return Case(counts, ideal, "wide-smooth", named, None, False, told)
+
+
+def _noisy(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:
+    """Read shots ``(shots, n_bits)`` through the faults of a wide circuit, with some of them lost."""
+    shots, n = bits.shape
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):
         bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
     bits = bits ^ (rng.random(bits.shape) < base.readout[:, 0])
     gone = rng.random(shots) < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0)
     bits[gone] = rng.random((int(gone.sum()), n)) < 0.5
-    ideal = Distribution(sent, weights)
-    return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
+    return bits
 
 
 def recorded(path: Path) -> Iterator[Case]:

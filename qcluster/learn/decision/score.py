@@ -26,9 +26,12 @@ strings, and are what people run."""
 _OFTEN = {"right": 14.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
-_OF_TAILS = 4.0
-"""How many times more weight few strings with true tails have than others, where the circuit is known: a calibration
-that is too bad passes the tails for noise, and nothing else warns of it."""
+_OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0}
+"""The same for families of a table of circuits: few strings with true tails, which a calibration that is too bad passes
+for noise, and smooth outputs of 12 to 16 bits, which look like one string. Both are rare in it, and nothing else warns
+of them."""
+_WIDE_CIRCUITS = 2.5
+"""The same for wide registers of such a table."""
 
 
 class Score(NamedTuple):
@@ -117,7 +120,9 @@ def balanced(table: Table, recorded: float) -> Floats:
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
     if table.names == circuit_candidates.NAMES:
-        weight[table.group == "tails"] *= _OF_TAILS
+        for family, times in _OF_CIRCUITS.items():
+            weight[table.group == family] *= times
+        weight[np.char.startswith(table.group, "wide-")] *= _WIDE_CIRCUITS
         for kind, times in _OFTEN.items():
             weight[table.kind == kind] *= times
     return weight if weight.any() else np.ones(len(table))

@@ -36,6 +36,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-sharp": circuits.sharp,
     "circuit-tails": circuits.tails,
     "circuit-own": circuits.own,
+    "circuit-smooth": circuits.smooth,
     "circuit-foreign": circuits.foreign,
 }
 """Where drawn cases come from: seeds to cases."""
@@ -76,7 +77,7 @@ class Table:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
-        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own"])
+        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth"])
         return np.asarray(alone | np.char.startswith(self.group, "wide-") | np.char.startswith(self.group, "foreign-"))
 
     @property

@@ -217,3 +217,18 @@ def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away(n
     assert _trusting(weights, found, deep)[place] == pytest.approx(0.1 / 1.1)
     sure = np.eye(len(found.roots))[STRINGS]
     assert np.array_equal(_trusting(sure[: len(NAMES)], found, faults), sure)
+
+
+@pytest.mark.parametrize("n", [13, 16, 20])
+def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n):
+    """Its counts are those of one string under 10% flips; but the circuit has a tenth of that noise."""
+    rng = np.random.default_rng(n)
+    bits = (rng.random((4096, n)) < 0.1) ^ (rng.random((4096, n)) < 0.01)
+    d = Distribution(bits, np.ones(4096))
+    faults = FaultMasks(n, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0, np.uint8), np.full((n, 2), 0.01))
+
+    def fidelity(answer):
+        ideal = np.prod(np.where(unpack(answer.words, n), 0.1, 0.9), axis=1)
+        return float(np.sqrt(answer.probabilities * ideal).sum() ** 2)
+
+    assert fidelity(decide_circuit(d, faults).distribution) > fidelity(d) - 0.05, "one string reaches .25 at most"
