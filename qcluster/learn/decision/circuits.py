@@ -95,14 +95,18 @@ def own(seed: int) -> Case:
     n = int(rng.choice(_SMALL if rng.random() < 0.5 else WIDTHS))
     for _ in range(3):  # most circuits spread over all strings, of which there is little to learn
         base, x, z = circuit(rng, n, working=0.6)
-        turned = rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5])  # by a Hadamard gate at the start
-        p = _affine(rng, np.where(turned, z, x))
+        p = _affine(rng, _after_hadamards(rng, x, z))
         if not p.all():
             break
     p = _rotated(rng, p, base)
     kind, told = told_of(rng, base)
     noisy = Kernel.of(_true(rng, base)).forward(p)
     return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "own", kind, told)
+
+
+def _after_hadamards(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Give where what is read has an X at the start, before Hadamard gates on some qubits, or one, or none."""
+    return np.where(rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5]), z, x)
 
 
 def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
@@ -145,8 +149,8 @@ def smooth(seed: int) -> Case:
         return _product(rng)
     n = int(rng.integers(WIDTHS[-1] + 1, 17))
     base, x, z = circuit(rng, n)
-    turned = rng.random(x.shape[1]) < rng.choice([0.0, 1 / x.shape[1], 0.5])
-    p = _rotated(rng, _affine(rng, np.where(turned, z, x)), base) if rng.random() < 0.5 else ideals.tailed(rng, n)
+    spread = _after_hadamards(rng, x, z)
+    p = _rotated(rng, _affine(rng, spread), base) if rng.random() < 0.5 else ideals.tailed(rng, n)
     kind, told = told_of(rng, base)
     noisy = Kernel.of(_true(rng, base)).forward(p)
     return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "smooth", kind, told)
@@ -246,7 +250,7 @@ def _product(rng: np.random.Generator) -> Case:
     counts = Distribution(_noisy(rng, mode ^ turned, base), np.ones(shots))
     # What is no candidate's string needs no name: one string, which was not read, has all of its weight.
     known = np.unique(np.vstack([unpack(counts.words, n), mode[None]]), axis=0)
-    weights = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
+    weights: Floats = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
     other = rng.random((1, n)) < 0.5
     ideal = Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
     return Case(counts, ideal, "wide-smooth", named, None, False, told)
@@ -258,8 +262,9 @@ def _noisy(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) 
     for pattern, rate in zip(unpack(base.masks, n), base.rates, strict=True):
         bits = bits ^ (pattern & (rng.poisson(rate, shots) % 2 == 1)[:, None])
     bits = bits ^ (rng.random(bits.shape) < base.readout[:, 0])
-    gone = rng.random(shots) < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0)
-    bits[gone] = rng.random((int(gone.sum()), n)) < 0.5
+    drawn = rng.random(shots)
+    gone = np.flatnonzero(drawn < (float(rng.beta(0.5, 6)) if rng.random() < 0.4 else 0.0))
+    bits[gone] = rng.random((len(gone), n)) < 0.5
     return bits
 
 
