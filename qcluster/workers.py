@@ -10,7 +10,7 @@ _LOOK = 0.5
 
 
 def parallel(workers: int, **options: Any) -> Any:
-    """Make a `joblib.Parallel` whose worker processes do not outlive this one.
+    """Make a `joblib.Parallel` whose worker processes do not outlive this one, and work in its folder.
 
     Joblib's own stay for minutes where the parent is killed, by SIGKILL or SIGTERM, and hold its standard output:
     whoever reads that waits for them. Threads, Dask and whatever else ``joblib.parallel_config`` has chosen are left
@@ -25,8 +25,14 @@ def parallel(workers: int, **options: Any) -> Any:
 
     backend, _ = get_active_backend()
     if type(backend).__name__ == "LokyBackend":
-        options |= {"initializer": end_with, "initargs": (os.getpid(),)}
+        options |= {"initializer": begin, "initargs": (os.getpid(), os.getcwd())}  # others start where these change
     return Parallel(n_jobs=workers, **options)
+
+
+def begin(parent: int, folder: str) -> None:
+    """Work in a folder, where modules of the user's are looked for, and end with the parent."""
+    os.chdir(folder)
+    end_with(parent)
 
 
 def end_with(parent: int) -> None:

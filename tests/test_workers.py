@@ -7,6 +7,9 @@ import sys
 import time
 
 import pytest
+from joblib import delayed
+
+from qcluster.workers import parallel
 
 MANY = """
 import time, qcluster as qc
@@ -50,3 +53,13 @@ def test_workers_end_with_their_parent(tmp_path, code, how):
     finally:
         process.kill()
         process.wait()
+
+
+def test_workers_that_are_still_there_work_in_the_folder_of_the_call(tmp_path, monkeypatch):
+    """Modules of the user's are looked for there."""
+    for name in ("one", "other"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        found = parallel(2)(delayed(os.getcwd)() for _ in range(4))
+        assert set(found) == {str(folder)}
