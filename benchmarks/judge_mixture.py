@@ -1,10 +1,8 @@
 """Judge the guarded mixture against raw counts, the paper's method and HAMMER, on recorded and synthetic counts.
 
 Run from the repository: python -m benchmarks.judge_mixture [--sets brussels lrqaoa synthetic] [--every 1] [--each 40]
-                         python -m benchmarks.judge_mixture --ablations
-                         python -m benchmarks.judge_mixture --leave-out
-Writes benchmarks/results/judge_mixture.csv, one row a record, judge_ablations.csv or judge_left_out.csv. All methods
-get the same shots.
+Writes benchmarks/results/judge_mixture.csv, one row a record. All methods get the same shots. What each part of the
+decision is worth is in benchmarks.ablations.
 """
 
 import argparse

@@ -138,7 +138,7 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
     found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
     multiples = found.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
-    few = read_off(kernel, multiples, (fits,), counts, _words_of(d, kernel))
+    few = read_off(kernel, multiples, fits, counts, _words_of(d, kernel))
     alone = decide(d)
     support = _support(d, kernel, alone)
     model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,32 +28,26 @@ _GAP = 2.5
 _TINY = 1e-300
 
 
-def read_off(
-    kernel: Kernel, found: Deconvolved, places: Sequence[int], counts: Floats, words: Words | None = None
-) -> Few:
-    """Read strings off deconvolutions, and describe the counts by as few of them as explain these best.
+def read_off(kernel: Kernel, found: Deconvolved, place: int, counts: Floats, words: Words | None = None) -> Few:
+    """Read strings off a deconvolution, and describe the counts by as few of them as explain these best.
 
-    For every scale the heaviest strings are weighed, 1 to 40 of them, by expectation maximisation beside a uniform
-    share, and the scale and number are taken that describe the shots best: each further string costs its weight and
-    its distance to the nearest heavier one. For this list, and for shorter ones, the rates of the places are learned,
-    held by the calibration. Of those that then describe the shots best, or nearly and end at a visible step in weight,
-    the shortest list is kept.
+    The heaviest strings are weighed, 1 to 40 of them, by expectation maximisation beside a uniform share, and the
+    number is taken that describes the shots best: each further string costs its weight and its distance to the nearest
+    heavier one. For this list, and for shorter ones, the rates of the places are learned, held by the calibration. Of
+    those that then describe the shots best, or nearly and end at a visible step in weight, the shortest list is kept.
 
     Args:
         kernel: of the calibration.
         found: deconvolutions under it.
-        places: of the scales to look at.
+        place: which of them, each at a multiple of the noise.
         counts: ``(2^m,)`` shots.
         words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
     """
-    rows, tried = np.flatnonzero(counts), []
-    for place in sorted(set(places)):
-        sent = np.argsort(-found.ideals[place], kind="stable")[:_MOST]
-        meant = sent.astype(np.uint64)[:, None] if words is None else words[sent]
-        scale, flat = float(found.kernels.scales[place]), np.ones(len(sent))
-        scaled = kernel.scaled(scale)
-        tried.append(weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale))
-    weighed = max(tried, key=lambda of_scale: max(map(_net, of_scale)))
+    rows, scale = np.flatnonzero(counts), float(found.kernels.scales[place])
+    sent = np.argsort(-found.ideals[place], kind="stable")[:_MOST]
+    meant, flat = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
+    scaled = kernel.scaled(scale)
+    weighed = weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale)
     longest = max(weighed, key=_net)
     shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
     fits = [_learned(few, counts) for few in [*shorter, longest]]
