@@ -87,19 +87,20 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         0.0 if fit is None else np.log(fit.perplexity) / uniform,
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
-    blind = [*_blindness(kernel, faults, found.counts), *_blindness(found.few.kernel, faults, found.counts)]
+    shown = np.abs(walsh(found.counts)) / found.counts.sum()
+    blind = [part for one in (kernel, found.few.kernel) for part in _blindness(one, faults, shown, found.counts.sum())]
     overlaps = found.gram[_UPPER] ** 2
     return bounded(np.concatenate([general, scales, strings, by_counts, blind, overlaps]))
 
 
-def _blindness(kernel: Kernel, faults: FaultMasks, counts: Floats) -> list[float]:
+def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) -> list[float]:
     """Describe what counts cannot tell of an ideal that went through a kernel, and what they show where none is left.
 
     In the Walsh domain noise multiplies the ideal by the spectrum of its flips, and no coefficient of an ideal exceeds
-    one: below the noise of the shots the ideal is unseen, and counts above the spectrum refute it.
+    one: below the noise of the shots the ideal is unseen, and counts above the spectrum refute it. What is `shown` are
+    the sizes of the coefficients of the counts.
     """
-    shots, flips, spectrum = counts.sum(), np.sort(kernel.flips(faults))[::-1], np.abs(kernel.spectrum)
-    shown = np.abs(walsh(counts)) / shots
+    flips, spectrum = np.sort(kernel.flips(faults))[::-1], np.abs(kernel.spectrum)
     above = (shown - spectrum)[1:].max() * np.sqrt(shots)
     unseen = 1 / (1 + shots * spectrum**2)
     beyond = unseen @ (shots * shown**2 - 1) / np.sqrt(2 * (unseen @ unseen))

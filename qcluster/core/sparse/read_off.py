@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from operator import attrgetter
 
 import numpy as np
 
@@ -48,10 +49,10 @@ def read_off(kernel: Kernel, found: Deconvolved, place: int, counts: Floats, wor
     meant, flat = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     scaled = kernel.scaled(scale)
     weighed = weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale)
-    longest = max(weighed, key=_net)
+    longest = max(weighed, key=attrgetter("explained"))
     shorter = [few for few in weighed if len(few.weights) < len(longest.weights) and len(few.weights) in SHORTER]
     fits = [_learned(few, counts) for few in [*shorter, longest]]
-    shortest = max(fits, key=_net)
+    shortest = max(fits, key=attrgetter("explained"))
     weights = shortest.weights
     nearly = [
         few
@@ -61,10 +62,6 @@ def read_off(kernel: Kernel, found: Deconvolved, place: int, counts: Floats, wor
         and weights[len(few.weights) - 1] >= _GAP * weights[len(few.weights)]
     ]
     return nearly[0] if nearly else shortest  # from the shortest list on
-
-
-def _net(few: Few) -> float:
-    return few.explained
 
 
 def _learned(few: Few, counts: Floats) -> Few:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,7 @@ def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case
     rng = np.random.default_rng([2030, seed])
     n, family, p = _ideal(rng, families)
     base = faults(rng, n)
-    kind, told = told_of(rng, base)
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
+    return _told(rng, base, p, family, *told_of(rng, base))
 
 
 def clean(seed: int) -> Case:
@@ -79,9 +77,7 @@ def sharp(seed: int) -> Case:
         p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
     else:
         p = ideals.draw(rng, n, family)
-    kind, told = told_of(rng, base)
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
+    return _told(rng, base, p, family, *told_of(rng, base))
 
 
 def own(seed: int) -> Case:
@@ -99,9 +95,7 @@ def own(seed: int) -> Case:
         if not p.all():
             break
     p = _rotated(rng, p, base)
-    kind, told = told_of(rng, base)
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "own", kind, told)
+    return _told(rng, base, p, "own", *told_of(rng, base))
 
 
 def _after_hadamards(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -151,9 +145,7 @@ def smooth(seed: int) -> Case:
     base, x, z = circuit(rng, n)
     spread = _after_hadamards(rng, x, z)
     p = _rotated(rng, _affine(rng, spread), base) if rng.random() < 0.5 else ideals.tailed(rng, n)
-    kind, told = told_of(rng, base)
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "smooth", kind, told)
+    return _told(rng, base, p, "smooth", *told_of(rng, base))
 
 
 def tails(seed: int) -> Case:
@@ -168,8 +160,7 @@ def tails(seed: int) -> Case:
     kind, told = told_of(rng, base)
     if rng.random() < 0.3:
         kind, told = "off", base.scaled(float(rng.uniform(1.5, 4)))
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, n, _beyond(rng, noisy / noisy.sum()), p, "tails", kind, told)
+    return _told(rng, base, p, "tails", kind, told)
 
 
 def foreign(seed: int) -> Case:
@@ -199,13 +190,17 @@ def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
 
 
-def _ideal(
-    rng: np.random.Generator, families: tuple[str, ...], widths: Sequence[int] = WIDTHS
-) -> tuple[int, str, Floats]:
-    n = int(rng.choice(widths))
+def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, str, Floats]:
+    n = int(rng.choice(WIDTHS))
     odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
     family = str(rng.choice(families, p=odds / odds.sum()))
     return n, family, ideals.draw(rng, n, family)
+
+
+def _told(rng: np.random.Generator, base: FaultMasks, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
+    """Read an ideal through faults, and what no calibration lists, under what a calibration says of them."""
+    noisy = Kernel.of(_true(rng, base)).forward(p)
+    return _case(rng, base.n_bits, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
 
 
 def _case(rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
