@@ -48,7 +48,9 @@ def build(
         "sharp": sharp,
         "loose": wide // 3,
         "deep": wide // 4,
-        "smooth": wide // 24,
+        "smooth": wide // 8,
+        "turned": wide * 5 // 24,
+        "chains": wide // 4,
         "faint": full // 10,
         "tails": full // 20,
     }

@@ -18,8 +18,9 @@ _MOST = 40
 """Heaviest strings that are looked at."""
 SHORTER = (1, 2, 3, 4, 6, 8, 12)
 """Shorter lists of which rates are learned, too: rates that are off at some places look like strings else."""
-_WEIGHING, _LEARNING, _WEIGHED = 16, 4, 4
-"""Rounds of weighing strings, of learning rates with them, and of weighing in each of these."""
+_WEIGHING, _LEARNING, _WEIGHED = 64, 4, 4
+"""Rounds of weighing strings, of learning rates with them, and of weighing in each of these. Strings that faults flip
+nearly half of the time into each other are told apart slowly: 16 rounds leave them alike."""
 _STRENGTH = 0.002
 """Weight of the calibration against the counts, in faults per shot."""
 _SLACK = 0.01

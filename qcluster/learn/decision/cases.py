@@ -18,6 +18,8 @@ WIDE = (13, 127)
 """Fewest and most bits of wide registers."""
 DEEP = (13, 40)
 """Fewest and most bits of registers of which few strings are read through strong noise."""
+TURNED = (13, 60)
+"""Fewest and most bits of registers of turned qubits; of more, hardly a string is read twice."""
 _SMOOTH = ("loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
 """Families of which most outputs of many bits have no few strings. A hot Ising magnet is not among them: its bits,
 alike and nearly independent, are what one string becomes at a quarter of flips, and for strings people do run circuits.
@@ -115,7 +117,7 @@ def tails(seed: int) -> Case:
 def wide(seed: int) -> Case:
     """Draw a case of 13 to 127 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])
-    n = _width(rng, *WIDE)
+    n = draw_width(rng, *WIDE)
     shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
@@ -125,7 +127,7 @@ def wide(seed: int) -> Case:
     ideal = Distribution(sent, weights)
     if kind == "noise":  # nothing is known of the ideal but that it is as wide as this
         ideal = Distribution(read, np.ones(shots))
-    known = _known(rng, made.known)
+    known = draw_known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
 
 
@@ -135,7 +137,7 @@ def deep(seed: int) -> Case:
     Each bit is flipped in 6 to 40 % of the shots on average; errors come together in some shots, or at several bits.
     """
     rng = np.random.default_rng([2041, seed])
-    n = _width(rng, *DEEP)
+    n = draw_width(rng, *DEEP)
     shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.5, 0.3, 0.2]))
     sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
@@ -143,7 +145,7 @@ def deep(seed: int) -> Case:
     level = noise.log_uniform(rng, 0.06, 0.4) / max(float(made.known.mean()), 1e-6)
     made = replace(made, rates=np.clip(made.rates * level, 0, 0.6))
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    known = _known(rng, made.known)
+    known = draw_known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
 
 
@@ -159,10 +161,45 @@ def smooth(seed: int) -> Case:
     return _read(rng, p, p, noise.draw(rng, n, kind), "wide-smooth", "wide", False)
 
 
+def turned(seed: int) -> Case:
+    """Draw a wide register whose qubits are turned each by a small angle of its own, or by one angle.
+
+    Such a product of bits looks like one string whose bits noise has flipped. That its flips never come together, and
+    known rates that are far too small for them, are all there is against it.
+    """
+    rng = np.random.default_rng([2042, seed])
+    n = draw_width(rng, *TURNED)
+    shots = int(rng.choice([1000, 2000, 4096, 8192]))
+    mode, chance = small_angles(rng, n)
+    made = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
+    read = _through(rng, mode ^ (rng.random((shots, n)) < chance), made, made.lost)
+    counts = Distribution(read, np.ones(shots))
+    known = draw_known(rng, made.known)
+    return Case(counts, product_of(rng, counts, mode, chance), "wide-smooth", "wide", known, False)
+
+
+def small_angles(rng: np.random.Generator, n: int) -> tuple[NDArray[np.bool_], Floats]:
+    """Draw the likeliest string of a register of turned qubits, ``(n,)``, and how likely each bit differs from it."""
+    most = float(rng.uniform(0.05, 0.8))
+    chance = np.sin(most * (np.ones(n) if rng.random() < 0.3 else rng.normal(0, 1, n))) ** 2
+    return rng.random(n) < 0.5, chance * (rng.random(n) < rng.choice([0.3, 1.0]))
+
+
+def product_of(rng: np.random.Generator, counts: Distribution, mode: NDArray[np.bool_], chance: Floats) -> Distribution:
+    """Give such a product's probabilities of the strings that were read, and of its likeliest one.
+
+    What is no candidate's string needs no name: one string, which was not read, has all of the rest.
+    """
+    known = np.unique(np.vstack([counts.bits, mode[None]]), axis=0)
+    weights: Floats = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
+    other = rng.random((1, counts.n_bits)) < 0.5
+    return Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
+
+
 def loose(seed: int) -> Case:
     """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 127 bits."""
     rng = np.random.default_rng([2029, seed])
-    n, free = _width(rng, *WIDE), int(rng.integers(1, 11))
+    n, free = draw_width(rng, *WIDE), int(rng.integers(1, 11))
     shots = int(rng.choice([200, 1000, 4096, 8192]))
     where = rng.choice(n, free, replace=False)
     chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
@@ -173,7 +210,7 @@ def loose(seed: int) -> Case:
     weights = np.where(inner, chance, 1 - chance).prod(axis=1)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.4, 0.1, 0.5])))
     read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    few, known = few_strings(weights, n), _known(rng, made.known)
+    few, known = few_strings(weights, n), draw_known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
 
 
@@ -189,7 +226,7 @@ def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[
     return sent, weights
 
 
-def _width(rng: np.random.Generator, fewest: int, most: int) -> int:
+def draw_width(rng: np.random.Generator, fewest: int, most: int) -> int:
     """Draw the width of a wide register: each doubling as often as the next."""
     return int(noise.log_uniform(rng, fewest, most + 1))
 
@@ -209,7 +246,7 @@ def _read(
     """Read what was sent ``(2^n,)`` through noise, where an ideal ``(2^n,)`` was meant."""
     n = len(p).bit_length() - 1
     counts = rng.multinomial(noise.shots(rng), noise.read(rng, sent, made))
-    return Case(of_vector(counts, n), of_vector(p, n), family, kind, _known(rng, made.known), few)
+    return Case(of_vector(counts, n), of_vector(p, n), family, kind, draw_known(rng, made.known), few)
 
 
 def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: float) -> Bits:
@@ -223,7 +260,7 @@ def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: floa
     return np.asarray(np.where(gone[:, None], rng.random(read.shape) < made.bias, read))
 
 
-def _known(rng: np.random.Generator, rates: Floats) -> Floats | None:
+def draw_known(rng: np.random.Generator, rates: Floats) -> Floats | None:
     if rng.random() > _KNOWN:
         return None
     return np.asarray(np.clip(rates * rng.lognormal(0, _AGED) * rng.lognormal(0, 0.2, rates.shape), 0, 0.49))

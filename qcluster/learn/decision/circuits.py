@@ -231,24 +231,41 @@ def wide(seed: int) -> Case:
     return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
 
 
+def chains(seed: int) -> Case:
+    """Draw counts of 13 to 40 bits, of which no circuit is known but whose noise is that of one: it flips runs of bits.
+
+    Few strings, or qubits turned by small angles; as in chains of two-qubit gates, a fault flips all that follows it.
+    """
+    rng = np.random.default_rng([2043, seed])
+    n = cases.draw_width(rng, *cases.DEEP)
+    shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
+    base = _runs(rng, n, 5.0)
+    patterns = unpack(base.masks, n)
+    flipped = -0.5 * np.expm1(-2 * (base.rates @ patterns)) + base.readout[:, 0]
+    known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
+    kind = str(rng.choice(["one", "few", "ghz", "turned"], p=[0.4, 0.2, 0.15, 0.25]))
+    if kind == "turned":
+        return Case(*_turned(rng, n, shots, base), "wide-smooth", "wide", known, False)
+    sent, weights = cases.strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    read = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    ideal = Distribution(sent, weights)
+    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, True)
+
+
 def _product(rng: np.random.Generator) -> Case:
     """Draw a wide register whose qubits are turned each by a small angle of its own, or by one angle."""
     n = int(noise.log_uniform(rng, 17, 61))
     shots = int(rng.choice(_SHOTS))
-    most = float(rng.uniform(0.05, 0.8))
-    chance = np.sin(most * (np.ones(n) if rng.random() < 0.3 else rng.normal(0, 1, n))) ** 2
-    chance *= rng.random(n) < rng.choice([0.3, 1.0])
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
-    mode = rng.random(n) < 0.5
-    turned = rng.random((shots, n)) < chance
-    counts = Distribution(_noisy(rng, mode ^ turned, base), np.ones(shots))
-    # What is no candidate's string needs no name: one string, which was not read, has all of its weight.
-    known = np.unique(np.vstack([unpack(counts.words, n), mode[None]]), axis=0)
-    weights: Floats = np.prod(np.where(known ^ mode, chance, 1 - chance), axis=1)
-    other = rng.random((1, n)) < 0.5
-    ideal = Distribution(np.vstack([known, other]), np.append(weights, max(0.0, 1 - weights.sum())))
-    return Case(counts, ideal, "wide-smooth", named, None, False, told)
+    return Case(*_turned(rng, n, shots, base), "wide-smooth", named, None, False, told)
+
+
+def _turned(rng: np.random.Generator, n: int, shots: int, base: FaultMasks) -> tuple[Distribution, Distribution]:
+    """Read a register of qubits turned by small angles through the faults of a circuit: counts, and their ideal."""
+    mode, chance = cases.small_angles(rng, n)
+    counts = Distribution(_noisy(rng, mode ^ (rng.random((shots, n)) < chance), base), np.ones(shots))
+    return counts, cases.product_of(rng, counts, mode, chance)
 
 
 def _noisy(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) -> NDArray[np.bool_]:

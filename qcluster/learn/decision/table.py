@@ -27,6 +27,8 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "loose": cases.loose,
     "deep": cases.deep,
     "smooth": cases.smooth,
+    "turned": cases.turned,
+    "chains": circuits.chains,
     "faint": cases.faint,
     "tails": cases.tails,
     "circuit": circuits.drawn,
