@@ -49,6 +49,7 @@ def build(
         "loose": wide // 3,
         "deep": wide // 4,
         "smooth": wide // 8,
+        "plain": wide // 4,
         "turned": wide * 5 // 24,
         "chains": wide // 4,
         "faint": full // 10,

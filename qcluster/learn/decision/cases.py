@@ -178,10 +178,31 @@ def turned(seed: int) -> Case:
     return Case(counts, product_of(rng, counts, mode, chance), "wide-smooth", "wide", known, False)
 
 
+def plain(seed: int) -> Case:
+    """Draw few strings on 13 to 60 bits under flips of every bit alone, as readout errors are, and little else.
+
+    What most users have who run Bernstein-Vazirani or adders, and what a product of turned qubits looks like.
+    """
+    rng = np.random.default_rng([2044, seed])
+    n = draw_width(rng, *TURNED)
+    shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
+    kind = str(rng.choice(["one", "few", "ghz"], p=[0.7, 0.2, 0.1]))
+    sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    level = noise.log_uniform(rng, 0.002, 0.2)
+    rates = level * np.exp(rng.normal(0, rng.choice([0, 0.2, 0.4, 0.6]), (n, 1)) + rng.normal(0, 0.1, (n, 2)))
+    lost = float(rng.uniform(0, 0.1)) * (rng.random() < 0.5)
+    made = noise.Noise(
+        np.minimum(rates, 0.45)[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0
+    )
+    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, lost)
+    known = draw_known(rng, made.known)
+    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
+
+
 def small_angles(rng: np.random.Generator, n: int) -> tuple[NDArray[np.bool_], Floats]:
     """Draw the likeliest string of a register of turned qubits, ``(n,)``, and how likely each bit differs from it."""
     most = float(rng.uniform(0.05, 0.8))
-    chance = np.sin(most * (np.ones(n) if rng.random() < 0.3 else rng.normal(0, 1, n))) ** 2
+    chance = np.sin(most * (np.ones(n) if rng.random() < 0.15 else rng.normal(0, 1, n))) ** 2
     return rng.random(n) < 0.5, chance * (rng.random(n) < rng.choice([0.3, 1.0]))
 
 

@@ -27,6 +27,7 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "loose": cases.loose,
     "deep": cases.deep,
     "smooth": cases.smooth,
+    "plain": cases.plain,
     "turned": cases.turned,
     "chains": circuits.chains,
     "faint": cases.faint,
