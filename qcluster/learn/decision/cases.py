@@ -188,7 +188,7 @@ def plain(seed: int) -> Case:
     shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.7, 0.2, 0.1]))
     sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
-    level = noise.log_uniform(rng, 0.002, 0.2)
+    level = noise.log_uniform(rng, 0.002, 0.06)
     rates = level * np.exp(rng.normal(0, rng.choice([0, 0.2, 0.4, 0.6]), (n, 1)) + rng.normal(0, 0.1, (n, 2)))
     lost = float(rng.uniform(0, 0.1)) * (rng.random() < 0.5)
     made = noise.Noise(

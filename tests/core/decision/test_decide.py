@@ -231,9 +231,9 @@ def test_every_family_but_few_strings_is_kept_from_some_networks():
             np.testing.assert_array_equal(blind.mean, gate.mean)
 
 
-@pytest.mark.parametrize(("known", "lost"), [(None, 0.3), (0.005, 0.1)])
+@pytest.mark.parametrize("known", [None, 0.005])
 @pytest.mark.parametrize("n", [13, 16, 20])
-def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n, known, lost):
+def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n, known):
     """Its counts are those of one string under 10% flips; but such flips come together, and known rates are smaller."""
     bits = np.random.default_rng(n).random((4096, n)) < 0.1
     d = Distribution(bits, np.ones(4096))
@@ -243,7 +243,7 @@ def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n, known, lost):
         ideal = np.prod(np.where(answer.bits, 0.1, 0.9), axis=1)
         return float(np.sqrt(answer.probabilities * ideal).sum() ** 2)
 
-    assert fidelity(decide(d, rates).answer.distribution) > fidelity(d) - lost, "one string has 12 to 25%"
+    assert fidelity(decide(d, rates).answer.distribution) > fidelity(d) - 0.1, "one string has 12 to 25%"
 
 
 @pytest.mark.parametrize("n", [13, 20, 30, 50])
