@@ -108,3 +108,8 @@ def test_many_strings_are_drawn_by_rank_unless_bars_are_asked_for():
     assert said(figure) == "No few strings stand out among 128: all are drawn, by rank"
     assert len(qc.plot(flat, top=5).axes[0].patches) == 5
     assert qc.plot(flat, {"0000000": 1}).axes[0].patches  # one has its weight in few strings
+
+
+def test_nothing_cannot_be_drawn():
+    with pytest.raises(ValueError, match=r"there must be something to draw: .* got nothing"):
+        qc.plot()

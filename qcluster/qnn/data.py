@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_real
+from qcluster.core.checks import check_real, make_rng
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def subset_parity(
         >>> subset_parity(3, 2, subset=[1, 1, 0], seed=1).y.shape
         (2,)
     """
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
     bits = rng.integers(0, 2, (n_samples, n_bits))
     return _noisy(bits, bits[:, chosen].sum(axis=1) % 2, label_noise, rng)
@@ -151,7 +151,7 @@ def subset_majority(
         >>> bool(((data.X[:, :3].sum(axis=1) >= 2) == data.y).all())
         True
     """
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
     if subset is None and chosen.sum() % 2 == 0:
         chosen[rng.choice(np.flatnonzero(chosen))] = False
