@@ -398,7 +398,7 @@ def decode_saved(text: str, path: str) -> Any:
     except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} must be JSON; {error}") from error
+        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON; {error}") from error
     if not types:
         return content
     strange = sorted(types - _RESULT_TYPES)

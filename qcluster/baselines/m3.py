@@ -74,8 +74,18 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
 
     Returns:
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
+
+    Raises:
+        ValueError: a qubit that the backend does not have.
+        TypeError: what is no backend.
+        MissingExtra: mthree is not installed (it comes with the extra ``bench``).
     """
     check_whole("shots", shots, 1)
+    if not hasattr(backend, "target"):
+        raise TypeError(f"backend must be a Qiskit backend; got {type(backend).__name__}")
+    wrong = [qubit for qubit in qubits if not 0 <= qubit < backend.num_qubits]
+    if wrong:
+        raise ValueError(f"qubits must lie in 0..{backend.num_qubits - 1}; got {wrong[0]}")
     with of_extra("bench"):
         import mthree
 

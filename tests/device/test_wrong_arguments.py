@@ -10,6 +10,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 import qcluster as qc
 from qcluster.device import Calibration, fault_masks, read_profile
 from qcluster.device.circuits.timeline import check_calibration
+from qcluster.device.noise.faults import run_faults
 
 BACKEND = GenericBackendV2(2, seed=1)
 IDEAL = Calibration.ideal(2)
@@ -139,3 +140,29 @@ def test_a_calibration_file_is_named_with_what_is_wrong_in_it(tmp_path):
     for kind in (Calibration, type(read_profile(bell()))):
         with pytest.raises(ValueError, match=f"{place}: expected a qcluster-"):
             kind.load(place)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: fault_masks(bell(), IDEAL, draws=0), ValueError, "draws must be a whole number of at least 1; got 0"),
+        (lambda: fault_masks(bell(), IDEAL, dt=-1), ValueError, "dt must be a finite number of at least 0; got -1"),
+        (
+            lambda: fault_masks(bell(), IDEAL, counts={"0": 5}),
+            ValueError,
+            "counts must have the circuit's 2 bits; got 1",
+        ),
+        (lambda: run_faults({"00": 5}), TypeError, "run must be a Run; got dict"),
+        (lambda: qc.twirl(bell(), 2).undo([{"00": 5}]), ValueError, "counts of each of the 2 circuits; got 1"),
+        (lambda: Calibration.ideal("2"), ValueError, "n_qubits must be a whole number of at least 0; got '2'"),
+        (lambda: qc.baselines.measure_readout("fake_manila", [0]), TypeError, "must be a Qiskit backend; got str"),
+        (lambda: qc.baselines.measure_readout(BACKEND, [0, 2]), ValueError, r"qubits must lie in 0\.\.1; got 2"),
+    ],
+)
+def test_what_does_not_go_together_is_named(call, error, said):
+    with pytest.raises(error, match=said):
+        call()
+
+
+def test_counts_of_a_circuit_may_be_of_any_kind():
+    assert fault_masks(bell(), IDEAL, counts={"00": 5, "11": 4}).n_bits == 2

@@ -61,12 +61,15 @@ class Twirls(Frozen):
 
         Returns:
             One distribution per circuit; they add up (`+`) to that of the untwirled circuit.
+
+        Raises:
+            ValueError, TypeError: not as many counts as circuits, counts of another width, or what is no counts.
         """
-        n_bits = self.flips.shape[1]
-        return tuple(
-            Distribution(read.bits ^ flip, read.weights)
-            for read, flip in zip((Distribution.of(c, num_bits=n_bits) for c in counts), self.flips, strict=True)
-        )
+        many, n_bits = self.flips.shape
+        found = [Distribution.of(one, num_bits=n_bits) for one in counts]
+        if len(found) != many:
+            raise ValueError(f"there must be counts of each of the {many} circuits; got {len(found)}")
+        return tuple(Distribution(read.bits ^ flip, read.weights) for read, flip in zip(found, self.flips, strict=True))
 
 
 def twirl(

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.core.frozen import Frozen
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
@@ -127,7 +128,7 @@ class Calibration(Frozen):
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
         """Describe a machine without errors, such as a plain simulator: no gate is listed, every error is 0."""
-        n = int(n_qubits)
+        n = check_whole("n_qubits", n_qubits, 0)
         none = np.zeros((0, n))
         return cls(
             backend=backend, snapshot="", date="",

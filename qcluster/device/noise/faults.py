@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import make_rng
+from qcluster.core.checks import check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
@@ -29,7 +30,6 @@ from qcluster.errors import QClusterError
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-    from qcluster.core.counts.distribution import Distribution
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
@@ -190,8 +190,12 @@ def _go_back(
     """Carry what is read back through a circuit, past all its faults."""
     check_circuit(circuit)
     check_calibration(calibration)
-    if counts is not None and counts.n_bits != circuit.num_clbits:
-        raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
+    draws = check_whole("draws", draws, 1)
+    dt = None if dt is None else check_real("dt", dt, 0)
+    if counts is not None:
+        counts = Distribution.of(counts)
+        if counts.n_bits != circuit.num_clbits:
+            raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
     if circuit.num_qubits > calibration.n_qubits:
         raise ValueError(
             f"the circuit must fit the calibration's {calibration.n_qubits} qubits; it has {circuit.num_qubits}"
@@ -230,6 +234,8 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         >>> run_faults(run).readout.shape
         (2, 2)
     """
+    if not hasattr(run, "profile"):
+        raise TypeError(f"run must be a Run; got {type(run).__name__}: of a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
     faults = fault_masks(
