@@ -331,8 +331,6 @@ def reference_circuits(
 
 
 def _check(circuit: QuantumCircuit) -> None:
-    if not any(item.name == "measure" for item in circuit.data):
-        raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
     known = _VIRTUAL | _HALF | _FLIP | _STILL | _COUPLING | {"measure", "reset"}
     for item in circuit.data:
         if has_blocks(item):
@@ -342,6 +340,8 @@ def _check(circuit: QuantumCircuit) -> None:
                 f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
                 f"got {item.name!r}: compile it for an IBM machine"
             )
+    if not any(item.name == "measure" for item in circuit.data):
+        raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
 
 
 @dataclass(frozen=True)
