@@ -26,8 +26,6 @@ from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
 from qcluster.core.stats.special import perplexity
 
-_HELD = 1 << 20
-"""Numbers held at once to compare strings."""
 _RATES_TRIED = (0.02, 0.06, 0.15, 0.28, 0.4)
 """Flip rates at which forward selection starts, from a good device to one near its end."""
 _POOL = 96
@@ -244,13 +242,11 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     tilted = model.odds[None] * TILTS[used, None, None]
     flip = tilted / (1 + tilted)
     reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
-    reads_one = reads_one.reshape(-1, rows.n_bits)
+    signs = 1 - 2 * reads_one.reshape(-1, rows.n_bits)
     share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
-    apart, step = np.zeros((len(share), len(share))), max(1, _HELD // len(share) ** 2)
-    for start in range(0, rows.n_bits, step):
-        one = reads_one.T[start : start + step]
-        apart += np.log(1 - one[:, :, None] - one[:, None] + 2 * one[:, :, None] * one[:, None]).sum(axis=0)
-    overlap = np.exp(apart)
+    overlap = np.full((len(share), len(share)), 0.5**rows.n_bits)
+    for sign in signs.T:  # both read a bit alike with probability (1 + product of their signs) / 2
+        overlap *= 1 + sign[:, None] * sign
     b = model.background
     own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
     cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform
