@@ -62,13 +62,12 @@ def exp_digamma(a: Floats) -> Floats:
     series *= i
     i = a + 1
     square = i * i
-    lowered = 3 * square
-    lowered -= 1
+    lowered = -3 * square
+    lowered += 1
     square -= 1
     square *= i
     lowered /= square
-    lowered += series
-    np.negative(lowered, out=lowered)
+    lowered -= series
     np.exp(lowered, out=lowered)
     lowered *= x
     return lowered
@@ -101,7 +100,8 @@ def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
         [0.0, 0.193]
     """
     whole, k = shape.sum(axis=1, keepdims=True), shape.shape[1]
-    normaliser = (log_gamma(whole) - log_gamma(prior * k) + k * log_gamma(prior))[:, 0] - log_gamma(shape).sum(axis=1)
+    of_whole, of_prior_whole, of_prior = log_gamma(np.hstack(np.broadcast_arrays(whole, prior * k, prior))).T
+    normaliser = of_whole - of_prior_whole + k * of_prior - log_gamma(shape).sum(axis=1)
     return np.asarray(normaliser + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1))
 
 
