@@ -12,6 +12,7 @@ from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
+    OF_SIZE,
     Selection,
     backward_elimination,
     by_weight,
@@ -30,8 +31,6 @@ _RATES_TRIED = (0.02, 0.06, 0.15, 0.28, 0.4)
 """Flip rates at which forward selection starts, from a good device to one near its end."""
 _POOL = 96
 """Most frequent strings from which forward selection picks."""
-_OF_SIZE = 2
-"""Mixtures of each number of strings that are refitted with free rates."""
 _OBVIOUS = 10.0
 """Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
 _REFIT = 8
@@ -194,7 +193,7 @@ def _likeliest(models: list[Model]) -> list[Model]:
     kept: dict[int, dict[bytes, Model]] = {}
     for model in sorted(models, key=lambda model: -model.log_likelihood):
         of_size = kept.setdefault(len(model.weights), {})
-        if len(of_size) < _OF_SIZE:
+        if len(of_size) < OF_SIZE:
             of_size.setdefault(b"".join(sorted(row.tobytes() for row in model.centroids)), model)
     return [model for of_size in kept.values() for model in of_size.values()]
 
