@@ -117,8 +117,8 @@ class Model:
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
-        tilted = self.odds[None] * TILTS[:, None, None]
-        return np.asarray(np.tensordot(self.regimes, tilted / (1 + tilted), 1))
+        tilted = self.odds.ravel() * _TILTS
+        return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
