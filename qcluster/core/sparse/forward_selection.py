@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Singles
-from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
+from qcluster.core.counts.bits import Bits, distinct, hamming, index_bits, pack
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
@@ -291,10 +291,8 @@ def backward_elimination(rows: Rows, model: Model) -> list[Model]:
 
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     """Pool equal centroids; the result is in ascending order of bits."""
-    distinct, which = np.unique(centroids, axis=0, return_inverse=True)
-    pooled = np.zeros(len(distinct))
-    np.add.at(pooled, which.ravel(), weights)
-    return distinct, pooled
+    strings, which = distinct(centroids)
+    return strings, np.bincount(which, weights)
 
 
 def by_weight(model: Model) -> Model:
