@@ -184,8 +184,13 @@ class Ascent:
 
         With `settle`, fit the bias of the background's bits as well: a product as large as that with the noise.
         """
-        sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        means = exp_digamma(np.concatenate([self.total - lost, whole, lost], axis=1))
+        whole = shape.sum(axis=1, keepdims=True, dtype=np.float64)
+        parts = np.concatenate([self.total - lost, whole, lost], axis=1)
+        if shape.dtype == parts.dtype:  # one call for all: short vectors take no longer than three numbers
+            every = exp_digamma(np.concatenate([parts, shape], axis=1))
+            means, sent = every[:, :3], every[:, 3:]
+        else:
+            means, sent = exp_digamma(parts), exp_digamma(shape)
         sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
         unsent = means[:, 2:].astype(sent.dtype)
         shares: Any = 0
