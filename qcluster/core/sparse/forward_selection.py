@@ -46,7 +46,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way: of every number the likeliest, at most `OF_SIZE` of different strings."""
+    """The mixtures of a few strings on the way: of every number the `OF_SIZE` likeliest that differ in strings."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -209,7 +209,10 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
 
 
 def _largest_gap(gains: Floats) -> Floats:
-    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least; ``(..., k)``."""
+    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least.
+
+    From ``(..., k)`` gains; ``(...)``.
+    """
     gains = np.maximum(gains, CHANCE_GAIN)
     behind = np.maximum.accumulate(gains[..., ::-1], axis=-1)[..., ::-1]
     return np.asarray((np.minimum.accumulate(gains, axis=-1)[..., :-1] / behind[..., 1:]).max(axis=-1))
@@ -292,7 +295,7 @@ def backward_elimination(rows: Rows, model: Model) -> list[Model]:
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     """Pool equal centroids; the result is in ascending order of bits."""
     strings, which = distinct(centroids)
-    return strings, np.bincount(which, weights)
+    return strings, np.bincount(which, weights).astype(np.float64, copy=False)
 
 
 def by_weight(model: Model) -> Model:
