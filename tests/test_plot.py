@@ -30,7 +30,7 @@ def test_any_counts_are_drawn_side_by_side():
     ("shown", "options", "error", "said"),
     [
         ([{"0": 1}], {"labels": ["a", "b"]}, ValueError, "a label for each"),
-        ([], {}, ValueError, "a label for each"),
+        ([], {}, ValueError, "must be something to draw"),
         ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),
         ([{"0": 1}], {"top": 0}, ValueError, "top must be at least 1; got 0"),
         ([{"0": 1}, {"00": 1}], {}, ValueError, "equal widths"),

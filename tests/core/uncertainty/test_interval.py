@@ -153,7 +153,7 @@ def test_the_same_answer_on_any_hash_seed():
         ({"level": 0.0}, "level must lie between 0 and 1; got 0.0"),
         ({"level": 95}, "got 95"),
         ({"level": float("nan")}, "got nan"),
-        ({"samples": 1}, "samples must be at least 2"),
+        ({"samples": 1}, "samples must be a whole number of at least 2"),
         ({"observable": "XII"}, "diagonal"),
     ],
 )
