@@ -1,7 +1,8 @@
 """`mitigate_many`: mitigation of many sets of counts, side by side on several cores."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from itertools import repeat
+from contextlib import contextmanager
+from itertools import count, repeat
 from numbers import Integral
 from typing import Any
 
@@ -32,7 +33,7 @@ def mitigate_many(
 
     Raises:
         ValueError, TypeError: bad counts or options, as in `mitigate`; one set of counts in place of several; not as
-            many entries of noise as sets of counts; or no number of workers.
+            many entries of noise as sets of counts; or no number of workers. A note on the error says which set.
 
     Example:
         >>> [fixed.distribution.shots for fixed in mitigate_many([{"00": 60, "11": 40}, {"01": 9, "10": 8}], workers=1)]
@@ -56,16 +57,31 @@ def _mitigated(
 
     # Packed shots travel to the workers, not dicts of text. What is more than text, such as a Run, goes as it is:
     # only `mitigate` decides what of it counts.
-    held = (Distribution.of(item) if isinstance(item, (Mapping, list, tuple)) else item for item in many)
-    jobs = zip(held, repeat(None) if noise is None else noise, strict=False)
+    jobs = zip(map(_packed, count(), many), repeat(None) if noise is None else noise, strict=False)
     # A method that the caller registered is not known to another process.
     method = None if options.get("method") is None else find(options["method"])
     yield from parallel(workers, return_as="generator")(
-        delayed(_mitigate)(method, counts, known, options) for counts, known in jobs
+        delayed(_mitigate)(number, method, counts, known, options) for number, (counts, known) in enumerate(jobs)
     )
 
 
-def _mitigate(method: Method | None, counts: Any, noise: Any, options: dict[str, Any]) -> Mitigation:
+def _packed(number: int, counts: Any) -> Any:
+    with _naming(number):
+        return Distribution.of(counts) if isinstance(counts, (Mapping, list, tuple)) else counts
+
+
+def _mitigate(number: int, method: Method | None, counts: Any, noise: Any, options: dict[str, Any]) -> Mitigation:
     if method is not None:
         register(method)
-    return mitigate(counts, noise, **options)
+    with _naming(number):
+        return mitigate(counts, noise, **options)
+
+
+@contextmanager
+def _naming(number: int) -> Iterator[None]:
+    """Note on an error which set of counts it is about."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        error.add_note(f"This is about set {number} of the counts, the first being 0.")
+        raise

@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.uncertainty.interval import Interval
@@ -179,6 +180,8 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     """
     content = read_saved(path)
     _refuse_part(content, path)
+    if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
+        raise ValueError(f"{path} must hold counts; got a file of the format {content['format']}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
         content = content["results"]
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
@@ -313,9 +316,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
         content: bytes, or text, which is written as UTF-8.
 
     Raises:
+        ValueError: the path is ``-``, which elsewhere means standard output.
         StorageError: it cannot be written, or is a link that another user has put there; what stood there before is
             as it was, and nothing half-written is left.
     """
+    if path == Path("-"):
+        raise ValueError("a file to write must have a name; got '-': standard output is /dev/stdout")
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         end = _end_of_links(path)
@@ -392,7 +398,7 @@ def decode_saved(text: str, path: str) -> Any:
     except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
-        raise StorageError(f"{path} must be JSON; {error}") from error
+        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON; {error}") from error
     if not types:
         return content
     strange = sorted(types - _RESULT_TYPES)

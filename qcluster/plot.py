@@ -130,7 +130,9 @@ def _series(
             distributions.append(Distribution.of(one))
             found.append(None)
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
-    if not distributions or len(names) != len(distributions):
+    if not distributions:
+        raise ValueError("there must be something to draw: counts, a distribution or a Mitigation; got nothing")
+    if len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
     bars = list(errors) if errors is not None else found
     if len(bars) != len(distributions):

@@ -93,3 +93,19 @@ def test_sets_may_come_from_a_generator():
 
 def test_none_give_none():
     assert list(qc.mitigate_many([], workers=1)) == []
+
+
+@pytest.mark.parametrize(
+    ("workers", "wrong"),
+    [
+        (1, {"00": -1}),
+        (1, ["00", "0"]),
+        (1, SimpleNamespace(counts={"00": -1})),
+        (2, SimpleNamespace(counts={"00": -1})),
+    ],
+)
+def test_an_error_tells_which_set_it_is_about(workers, wrong):
+    good = {"00": 50, "11": 40}
+    with pytest.raises(ValueError, match="must") as caught:
+        list(qc.mitigate_many([good, good, wrong, good], workers=workers))
+    assert caught.value.__notes__ == ["This is about set 2 of the counts, the first being 0."]

@@ -89,3 +89,17 @@ def test_nothing_is_coloured_or_changed(capsys):
     open_console().print(text)
     open_console(stderr=True).print(text)
     assert capsys.readouterr() == (text + "\n", text + "\n")
+
+
+@pytest.mark.parametrize(
+    ("closed", "code", "said"), [(">&-", 0, ""), ("<&-", 2, "standard input must be JSON"), ("2>&-", 2, "")]
+)
+def test_a_closed_stream_is_no_traceback(tmp_path, closed, code, said):
+    (tmp_path / "counts.json").write_text('{"00": 60, "01": 4, "11": 40}')
+    source = "counts.json" if code == 0 else "-" if said else "missing.json"
+    line = f"exec {sys.executable} -m qcluster mitigate {source} --json fixed.json {closed}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "fixed.json").exists() == (code == 0)

@@ -4,11 +4,13 @@ import json
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit_ibm_runtime import RuntimeEncoder
 
+import qcluster as qc
 from qcluster.errors import StorageError
 from qcluster.files import read_counts, write_whole
 from qcluster.folders import write_once
@@ -128,3 +130,21 @@ def test_registers_whose_order_is_not_told_are_refused(tmp_path, names, said):
     path.write_text(json.dumps(content))
     with pytest.raises(StorageError, match=said):
         read_counts(str(path))
+
+
+def test_an_answer_is_not_taken_for_counts(tmp_path):
+    counts = {"00": 60, "01": 4, "11": 40}
+    answer = tmp_path / "fixed.json"
+    answer.write_text(qc.mitigate(counts).to_json())
+    with pytest.raises(ValueError, match=r"fixed\.json must hold counts; got a file of the format qcluster-mitigation"):
+        read_counts(str(answer))
+    plain = tmp_path / "counts.json"
+    plain.write_text(qc.Distribution.of(counts).to_json())
+    assert read_counts(str(plain)).to_counts() == counts
+
+
+def test_a_dash_is_no_name_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="got '-': standard output is /dev/stdout"):
+        write_whole(Path("-"), "text")
+    assert not list(tmp_path.iterdir())

@@ -30,7 +30,7 @@ def test_any_counts_are_drawn_side_by_side():
     ("shown", "options", "error", "said"),
     [
         ([{"0": 1}], {"labels": ["a", "b"]}, ValueError, "a label for each"),
-        ([], {}, ValueError, "a label for each"),
+        ([], {}, ValueError, "must be something to draw"),
         ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),
         ([{"0": 1}], {"top": 0}, ValueError, "top must be at least 1; got 0"),
         ([{"0": 1}, {"00": 1}], {}, ValueError, "equal widths"),
@@ -108,3 +108,8 @@ def test_many_strings_are_drawn_by_rank_unless_bars_are_asked_for():
     assert said(figure) == "No few strings stand out among 128: all are drawn, by rank"
     assert len(qc.plot(flat, top=5).axes[0].patches) == 5
     assert qc.plot(flat, {"0000000": 1}).axes[0].patches  # one has its weight in few strings
+
+
+def test_nothing_cannot_be_drawn():
+    with pytest.raises(ValueError, match=r"there must be something to draw: .* got nothing"):
+        qc.plot()

@@ -1,6 +1,6 @@
 """Try everything that may go wrong, and write down what happened.
 
-Run from the repository: python -m benchmarks.robustness [--only PART_OF_A_NAME]
+Run from the repository: [QCLUSTER_FUZZ=INPUTS] python -m benchmarks.robustness [--only PART_OF_A_NAME]
 Writes benchmarks/results/robustness.csv, each row as soon as it is there; with --only, the other rows stay. Each row
 runs in a process of its own: processor time and peak memory are those of it and its children (the largest of them).
 Exit code 1 where something did not hold.

@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks.robustness.row import Row
 from tests.fuzz.inputs import PATHS
 
-FUZZED, SEED = 10_000, 31
+FUZZED, SEED = int(os.environ.get("QCLUSTER_FUZZ", "10000")), 31
 
 JOBS, FAULTS = "tests/device/test_jobs.py", "tests/device/test_job_faults.py"
 CAMPAIGN, CAMPAIGN_FAULTS = "tests/bench/test_campaign.py", "tests/bench/test_campaign_faults.py"

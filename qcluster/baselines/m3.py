@@ -14,6 +14,9 @@ from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import of_extra
 
+_SINGULAR = 1e-6
+"""Distance of the sum of a bit's readout errors from 1 below which single precision, mthree's, cannot invert them."""
+
 
 @own_errstate
 def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distribution:
@@ -71,8 +74,18 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
 
     Returns:
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
+
+    Raises:
+        ValueError: a qubit that the backend does not have.
+        TypeError: what is no backend.
+        MissingExtra: mthree is not installed (it comes with the extra ``bench``).
     """
     check_whole("shots", shots, 1)
+    if not hasattr(backend, "target"):
+        raise TypeError(f"backend must be a Qiskit backend; got {type(backend).__name__}")
+    wrong = [qubit for qubit in qubits if not 0 <= qubit < backend.num_qubits]
+    if wrong:
+        raise ValueError(f"qubits must lie in 0..{backend.num_qubits - 1}; got {wrong[0]}")
     with of_extra("bench"):
         import mthree
 
@@ -90,6 +103,13 @@ def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
         raise ValueError(f"readout must have shape ({n_bits},) or ({n_bits}, 2); got {rates.shape}")
     if not ((rates >= 0) & (rates <= 1)).all():
         raise ValueError(f"readout errors must lie in [0, 1]; got {rates[~((rates >= 0) & (rates <= 1))][0]}")
+    useless = np.abs(1 - rates.sum(axis=1)) < _SINGULAR
+    if useless.any():
+        bit = int(np.flatnonzero(useless)[0])
+        raise ValueError(
+            "the two readout errors of a bit must not sum to 1, where what is read says nothing; got "
+            f"{tuple(rates[bit].tolist())} for bit {bit}"
+        )
     return rates
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from qcluster.bench.machines import run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
-from qcluster.bench.sample import Sample, pack_sample
+from qcluster.bench.sample import Sample, fingerprint, pack_sample
 from qcluster.bench.scores import judge
 from qcluster.bench.store import Outcome, Store, load_sample, missing, read_tasks
 from qcluster.bench.tasks import Campaign, Task
@@ -119,18 +119,26 @@ def score_samples(
         again: as in `rescore`.
         drawn: whether the likeliest strings are kept for the report's drawings; they are part of the counts, which a
             licence may forbid to pass on.
+
+    Raises:
+        ValueError: two samples have one identity, or a method is unknown.
+        StorageError: a sample is not the one that was scored here by the same identity.
     """
     check_methods(methods)
     with Store(folder) as store:
-        if again:
-            store.forget_scores(methods)
-        scored, jobs, total = store.scored(), list[Job](), 0
+        scored, jobs, prints = store.scored(), list[Job](), dict[str, str]()
+        known = {identity for identity, _ in scored}
         for sample in samples:
-            names = tuple(name for name in methods if (sample.identity, name) not in scored)
-            total += 1
+            if sample.identity in prints:
+                raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
+            prints[sample.identity] = fingerprint(sample)
+            names = tuple(name for name in methods if again or (sample.identity, name) not in scored)
             if names:
                 jobs.append((_judge, (sample, names, drawn)))
-        yield from _drive(store, jobs, total, workers, dask)
+        store.recognise(prints, known)
+        if again:
+            store.forget_scores(methods)
+        yield from _drive(store, jobs, len(prints), workers, dask)
 
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:

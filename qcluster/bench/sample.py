@@ -1,6 +1,7 @@
 """Shots with all that is known about them: what methods work on, from a campaign or from recorded hardware."""
 
 import gzip
+import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,6 +79,23 @@ class Sample:
     def calibration(self) -> "Calibration | None":
         """The machine's figures on the day."""
         return None if self.run is None else self.run.calibration
+
+
+def fingerprint(sample: Sample) -> str:
+    """Give a hash of what was measured and what should have been: counts and ideal.
+
+    Figures of a calibration are left out, since what is derived from one may move with a new version.
+
+    Example:
+        >>> one = Sample("bell/1", "bell", "bell", "ibm_torino", Distribution.of({"00": 5, "11": 6}))
+        >>> len(fingerprint(one)), fingerprint(one) == fingerprint(one)
+        (32, True)
+    """
+    found = hashlib.sha256(f"{sample.n_bits} {sample.edges}".encode())
+    for one in (sample.counts, sample.ideal):
+        if one is not None:
+            found.update(one.words.tobytes() + one.weights.tobytes())
+    return found.hexdigest()[:32]
 
 
 def pack_sample(sample: Sample) -> bytes:

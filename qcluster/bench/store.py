@@ -1,6 +1,6 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
 )
 JOB_COLUMNS = ("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "submitted")
+RECORD_COLUMNS = ("task", "fingerprint")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Store:
 
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
     ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
-    ``jobs.csv`` what was sent to real machines. Shots are written whole before their row: a row always has its shots.
+    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples from elsewhere. Shots are
+    written whole before their row: a row always has its shots.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -63,6 +65,7 @@ class Store:
             self.scores = Table(self.folder / "scores.csv", SCORE_COLUMNS)
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
             self.jobs = Table(self.folder / "jobs.csv", JOB_COLUMNS)
+            self.records = Table(self.folder / "records.csv", RECORD_COLUMNS)
         except StorageError:
             self._lock.close()
             raise
@@ -88,6 +91,19 @@ class Store:
     def scored(self) -> set[tuple[str, str]]:
         """Give the pairs of task and method that have a score."""
         return {(row["task"], row["method"]) for row in self.scores.rows()}
+
+    def recognise(self, prints: Mapping[str, str], scored: Container[str]) -> None:
+        """Write down what samples from elsewhere are, by identity; StorageError where a scored one was another."""
+        before = {row["task"]: row["fingerprint"] for row in self.records.rows()}
+        for identity, new in prints.items():
+            if identity in scored and before.get(identity, new) != new:
+                raise StorageError(
+                    f"record {identity!r} is not the one that {self.folder} has scores of: counts or ideal differ; "
+                    "take another folder"
+                )
+        rows = [{"task": one, "fingerprint": new} for one, new in prints.items() if before.get(one) != new]
+        if rows:
+            self.records.append(rows)
 
     def forget_scores(self, methods: Container[str]) -> None:
         """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them."""

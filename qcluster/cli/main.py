@@ -1,5 +1,6 @@
 """The command `qcluster`: its groups, and the commands that stand alone."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -206,6 +207,9 @@ add_examples(app)
 
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us, as some daemons do
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open as long as we run)
     if not sys.stderr.isatty():
         app.rich_markup_mode = None  # no boxes around errors: they break lines after 80 characters
     try:

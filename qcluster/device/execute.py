@@ -104,7 +104,7 @@ def execute(
         True if reused is not None else reference, group, strategy, runtime or {}, reference_share,  # type: ignore[arg-type]
     )  # fmt: skip
     machine = find_machine(backend)
-    check_request(circuits, machine, options)
+    circuits = check_request(circuits, machine, options)
     request = jobs.saved_request(circuits, machine, options, seed, directory, reused=reused)
     if request is None:
         request = prepare(circuits, machine, options, seed, reused=reused)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.folder import RunFolder
 from qcluster.device.parts import FAILED as FAILED
@@ -109,7 +110,7 @@ def saved_request(
         return None
     request = folder.request
     if not isinstance(seed, np.random.Generator):
-        given = None if seed is None else int(seed)
+        given = None if seed is None else check_whole("seed", seed, 0)
         if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
             return request
     asked = {"backend": machine.name, **vars(options)}

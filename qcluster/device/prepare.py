@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cache
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qcluster.core.checks import make_rng
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
@@ -64,10 +65,10 @@ def prepare(
         TypeError: circuits is not a sequence of circuits.
     """
     given = int(seed) if isinstance(seed, (int, np.integer)) else None
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     root = int(rng.integers(2**31)) if given is None else given
     rng = np.random.default_rng(root)
-    check_request(circuits, machine, options)
+    circuits = check_request(circuits, machine, options)
     compiler_seed, simulator_seed = (int(s) for s in rng.integers(2**31, size=2))
     ready = list(circuits) if compiled else compile_circuits(circuits, machine, options, compiler_seed)
     prepared = [
@@ -98,11 +99,17 @@ def prepare(
     )
 
 
-def check_request(circuits: Sequence[QuantumCircuit], machine: Machine, options: Options) -> None:
-    """Check that circuits can be asked for at all, before anything is compiled; see `prepare` for what it raises."""
+def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options: Options) -> list[QuantumCircuit]:
+    """Check that circuits can be asked for at all, before anything is compiled, and give them as a list.
+
+    See `prepare` for what it raises.
+    """
     if hasattr(circuits, "num_qubits") or isinstance(circuits, str):
         raise TypeError("circuits must be a sequence of circuits; got a single one: write execute([circuit], ...)")
-    for circuit in circuits:
+    if not isinstance(circuits, Iterable):
+        raise TypeError(f"circuits must be a sequence of circuits; got {type(circuits).__name__}")
+    asked = list(circuits)
+    for circuit in asked:
         name = getattr(circuit, "name", None)
         if not hasattr(circuit, "num_clbits"):
             raise TypeError(f"circuits must be QuantumCircuits; got {type(circuit).__name__}")
@@ -131,6 +138,7 @@ def check_request(circuits: Sequence[QuantumCircuit], machine: Machine, options:
         raise ValueError(f"mode={options.mode!r} opens a {options.mode} of its own; one that is open is given already")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
+    return asked
 
 
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
@@ -234,8 +242,7 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
             notes += ("not scheduled (control flow, or gates of unknown length): qubits do not decohere while waiting",)
     profile = read_profile(plain, machine.calibration, dt=machine.clock)
     noiseless = machine.noiseless and not any(item.name in _CHANNELS for item, *_ in steps(circuit))
-    if options.runtime and machine.kind != "hardware":
-        notes += (f"runtime options are for IBM's machines and not used: {', '.join(sorted(options.runtime))}",)
+    notes += _unused(options, machine)
     if not machine.noiseless:
         notes += _note_dead(circuit, dead_parts(profile, machine.calibration), machine)
     shots = split_shots(options.shots, len(dressed))
@@ -243,6 +250,20 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
     if machine.kind == "hardware":
         shots = [-(-options.shots // len(dressed))] * len(dressed)
     return Prepared(profile, twirls.flips, tuple(shots), method, notes + note, tuple(dressed), noiseless)
+
+
+def _unused(options: Options, machine: Machine) -> tuple[str, ...]:
+    """Note the options that were given and change nothing."""
+    notes: tuple[str, ...] = ()
+    if machine.kind != "hardware":
+        if options.runtime:
+            notes += (f"runtime options are for IBM's machines and not used: {', '.join(sorted(options.runtime))}",)
+        if options.mode != "job":
+            notes += (f"mode={options.mode!r} is for IBM's machines and not used",)
+    if options.twirls == 1 and options.twirling == "client":
+        given = {"group": options.group != "pauli", "strategy": options.strategy is not None}
+        notes += tuple(f"{name} is of twirls, and there are none with twirls=1" for name, used in given.items() if used)
+    return notes
 
 
 def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine) -> tuple[str, ...]:

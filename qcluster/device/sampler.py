@@ -16,6 +16,7 @@ import numpy.typing as npt
 from qiskit.primitives import BaseSamplerV2, BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
+from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_choice, every
 from qcluster.core.mitigate import mitigate
@@ -144,7 +145,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                     UserWarning,
                     stacklevel=2,
                 )
-        compiler, order, *seeds = np.random.default_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
+        compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
         circuits = {
             i: self._bind(pub, options, int(compiler.integers(2**31)))
             for i, pub in enumerate(asked)
@@ -179,7 +180,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 del self._compiled[next(iter(self._compiled))]
             check_program(pub.circuit, self._machine)
             (self._compiled[key],) = compile_circuits([pub.circuit], self._machine, options, seed)
-        bound = np.asarray(pub.parameter_values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
+        values = pub.parameter_values
+        if not all(np.isfinite(array).all() for array in values.data.values()):
+            raise ValueError(f"parameter values must be finite; some of {pub.circuit.name!r} are not")
+        bound = np.asarray(values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
         for circuit in bound.ravel():
             circuit.name = pub.circuit.name
         return bound

@@ -28,6 +28,15 @@ def load_text(path: Path) -> str:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
 
 
+@contextlib.contextmanager
+def of_file(path: str | Path) -> Iterator[None]:
+    """Put the name of the file before what is wrong with what it holds."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def encode_floats(values: Iterable[float]) -> list[float | str | None]:
     """Turn floats into JSON: NaN (unknown) becomes null, infinities "inf" and "-inf", which JSON itself lacks."""
     return [None if math.isnan(v) else v if math.isfinite(v) else str(float(v)) for v in map(float, values)]

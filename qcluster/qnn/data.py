@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_real
+from qcluster.core.checks import check_real, check_whole, make_rng
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,9 @@ def load_digits_4x4(
     """
     from sklearn.datasets import load_digits
 
+    a, b = check_whole("a", a, 0, 9), check_whole("b", b, 0, 9)
+    if a == b:
+        raise ValueError(f"a and b must be two digits; got {a} twice")
     images, labels = load_digits(return_X_y=True)
     chosen = np.isin(labels, [a, b])
     return images_to_bits(
@@ -123,8 +126,8 @@ def subset_parity(
         >>> subset_parity(3, 2, subset=[1, 1, 0], seed=1).y.shape
         (2,)
     """
-    rng = np.random.default_rng(seed)
-    chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
+    n_bits, n_samples, rng = check_whole("n_bits", n_bits, 1), check_whole("n_samples", n_samples, 0), make_rng(seed)
+    chosen = _drawn(n_bits, rng) if subset is None else _given(subset, n_bits)
     bits = rng.integers(0, 2, (n_samples, n_bits))
     return _noisy(bits, bits[:, chosen].sum(axis=1) % 2, label_noise, rng)
 
@@ -151,15 +154,22 @@ def subset_majority(
         >>> bool(((data.X[:, :3].sum(axis=1) >= 2) == data.y).all())
         True
     """
-    rng = np.random.default_rng(seed)
-    chosen = _subset(n_bits, rng) if subset is None else np.asarray(subset, dtype=bool)
+    n_bits, n_samples, rng = check_whole("n_bits", n_bits, 1), check_whole("n_samples", n_samples, 0), make_rng(seed)
+    chosen = _drawn(n_bits, rng) if subset is None else _given(subset, n_bits)
     if subset is None and chosen.sum() % 2 == 0:
         chosen[rng.choice(np.flatnonzero(chosen))] = False
     bits = rng.integers(0, 2, (n_samples, n_bits))
     return _noisy(bits, (2 * bits[:, chosen].sum(axis=1) > chosen.sum()).astype(np.int64), label_noise, rng)
 
 
-def _subset(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def _given(subset: npt.ArrayLike, n_bits: int) -> npt.NDArray[np.bool_]:
+    array = np.asarray(subset)
+    if array.shape != (n_bits,) or not np.isin(array, (0, 1)).all():
+        raise ValueError(f"subset must be ({n_bits},) of True and False, one for each bit; got {subset!r:.60}")
+    return array.astype(bool)
+
+
+def _drawn(n_bits: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     chosen = rng.random(n_bits) < 0.5
     chosen[rng.integers(n_bits)] = True
     return chosen

@@ -176,6 +176,7 @@ def test_plurality_takes_the_lowest_of_equals():
         (lambda: em_uniform({"0": 1}, -0.1), "rate"),
         (lambda: m3({"00": 1}, [0.1]), "shape"),
         (lambda: m3({"00": 1}, [0.1, 1.2]), r"\[0, 1\]"),
+        (lambda: m3({"00": 1, "11": 1}, [0.1, 0.5]), r"must not sum to 1, .* got \(0.5, 0.5\) for bit 1"),
     ],
 )
 def test_callers_mistakes_are_named(call, message):

@@ -160,3 +160,36 @@ def test_hammer_reaches_its_known_figures_on_hardware(tmp_path):
     for name, (raw, hammer) in known.items():
         assert found[name, "identity"] == pytest.approx(raw, abs=0.001)
         assert found[name, "hammer"] == pytest.approx(hammer, abs=0.006)
+
+
+def test_scores_of_another_record_are_not_kept_for_this_one(tmp_path):
+    path, out = tmp_path / "mine.jsonl", tmp_path / "out"
+
+    def score(*records, again=False):
+        path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        list(score_samples(read_records(path), out, ("identity",), again=again))
+        return {row["task"]: float(row["success_probability"]) for row in read_scores(out)}
+
+    first = {"id": "a", "counts": {"00": 9, "01": 1}, "ideal": {"00": 1}, "readout": [[0.1, 0.1], [0.1, 0.1]]}
+    assert score(first) == {"a": 0.9}
+    assert score(first | {"readout": None}, first | {"id": "b"}) == {"a": 0.9, "b": 0.9}
+    for change in ({"counts": {"00": 5, "01": 5}}, {"ideal": {"01": 1}}):
+        for again in (False, True):
+            with pytest.raises(StorageError, match=r"record 'a' is not the one that .* has scores of: counts or ideal"):
+                score(first | change, again=again)
+    assert score(first) == {"a": 0.9, "b": 0.9}
+    with pytest.raises(ValueError, match="each record must have an id of its own; 'c' came twice"):
+        score(first | {"id": "c"}, first | {"id": "c"})
+    (out / "records.csv").unlink()  # a folder of an earlier version has none
+    assert score(first) == {"a": 0.9, "b": 0.9}
+
+
+def test_a_record_that_was_never_scored_may_change(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"id": "a", "counts": {"00": 9, "01": 1}, "ideal": {"00": 1}}\n')
+    steps = score_samples(read_records(path), tmp_path / "out", ("identity",))
+    next(steps)  # killed before the first score
+    steps.close()
+    path.write_text('{"id": "a", "counts": {"00": 5, "01": 5}, "ideal": {"00": 1}}\n')
+    list(score_samples(read_records(path), tmp_path / "out", ("identity",)))
+    assert [float(row["success_probability"]) for row in read_scores(tmp_path / "out")] == [0.5]

@@ -142,6 +142,7 @@ def test_without_the_guard_the_strings_alone_answer():
         ({"noise": [0.1, 0.1]}, ValueError, r"\(3,\) or \(3, 2\); got shape \(2,\)"),
         ({"noise": "much"}, TypeError, r"noise must be flip rates .*, or fault patterns \(FaultMasks\); got a str"),
         ({"noise": {"a": 1}}, TypeError, "got a dict"),
+        ({"noise": False}, TypeError, "noise must be flip rates .* got a bool"),
         ({"noise": object()}, TypeError, "got a object"),
         ({"settings": qc.PaperSettings()}, TypeError, "method='mixture' must be MixtureSettings; got PaperSettings"),
         ({"method": "hammer", "settings": qc.PaperSettings()}, TypeError, "must be None; got PaperSettings"),

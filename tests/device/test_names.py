@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from qcluster.cli.main import app
 from qcluster.device import Calibration, read_calibration
-from qcluster.device.machines import machine as module
+from qcluster.device.machines import names as module
 from qcluster.device.machines.machine import find_machine
 from qcluster.errors import AccountError, StorageError
 

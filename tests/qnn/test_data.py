@@ -175,3 +175,27 @@ def test_noise_of_the_labels_leaves_the_strings():
         assert (clean.y != noisy.y).mean() == pytest.approx(0.2, abs=0.025)
         with pytest.raises(ValueError, match=r"label_noise must be a finite number in \[0, 0.5\]"):
             draw(5, 10, label_noise=0.6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"n_bits": 0}, "n_bits must be a whole number of at least 1; got 0"),
+        ({"n_samples": -5}, "n_samples must be a whole number of at least 0; got -5"),
+        ({"subset": [0, 2]}, r"subset must be \(3,\) of True and False, one for each bit; got \[0, 2\]"),
+        ({"subset": [0, 1, 2]}, r"subset must be \(3,\) of True and False"),
+        ({"seed": "x"}, "seed must be a whole number"),
+    ],
+)
+def test_what_no_strings_can_be_drawn_from_is_named(wrong, said):
+    for draw in (subset_parity, subset_majority):
+        with pytest.raises(ValueError, match=said):
+            draw(**{"n_bits": 3, "n_samples": 5} | wrong)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"), [(3, 3, "two digits; got 3 twice"), ("3", 6, "a must be"), (3, 10, "b must be")]
+)
+def test_digits_are_two(a, b, said):
+    with pytest.raises(ValueError, match=said):
+        load_digits_4x4(a, b)

@@ -154,6 +154,9 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         The order of rows that sorts them, the highest classical bit first, and the places in that order at which
         a new string starts. Cost: one sort, or one pass where rows are distinct and sorted already.
     """
+    if len(words) < _MANY:
+        order = ordered(words)
+        return order, np.flatnonzero(_changes(words[order]))
     if _ascending(words):
         everything = np.arange(len(words))
         return everything, everything
@@ -175,6 +178,18 @@ def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.searchsorted(starts, np.arange(len(order)), side="right") - 1
     return words[order[starts]], place
+
+
+def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
+    """Give the distinct strings, ascending by bit 0, then by bit 1 and so on, and the place of each row among them.
+
+    Example:
+        >>> strings, place = distinct(np.array([[True, False], [False, True], [True, False]]))
+        >>> strings.astype(int).tolist(), place.tolist()
+        ([[0, 1], [1, 0]], [1, 0, 1])
+    """
+    words, place = numbered(pack(bits[:, ::-1]))
+    return unpack(words, bits.shape[1])[:, ::-1], place
 
 
 def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
@@ -226,7 +241,9 @@ def _hashed(words: Words) -> Words:
 
 
 def _changes(words: Words) -> NDArray[np.bool_]:
-    return np.asarray(np.r_[True, (words[1:] != words[:-1]).any(axis=1)])
+    new = np.ones(len(words), dtype=bool)
+    new[1:] = (words[1:] != words[:-1]).any(axis=1)
+    return new
 
 
 def _distinct_by_hash(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

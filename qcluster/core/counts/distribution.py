@@ -1,9 +1,10 @@
 """`Distribution`: distinct bitstrings, each with a weight in shots. Counts and results are the same type."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.counts.observables import diagonal
@@ -118,7 +120,8 @@ class Distribution(Mapping[str, float]):
                 ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
                 or several registers (the first is least significant, as in ``join_data``); a ``Result`` of one
                 circuit, or its ``to_dict()``; what IBM's REST interface gives of a Sampler job; counts under
-                ``"counts"`` or ``"data"``; an object with ``counts``; or another Distribution.
+                ``"counts"`` or ``"data"``; a pandas Series of shots over bitstrings; an object with ``counts``; or
+                another Distribution.
             num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
 
         Raises:
@@ -211,10 +214,9 @@ class Distribution(Mapping[str, float]):
         """Give the k most probable bitstrings with their probabilities, heaviest first (ties: lower first).
 
         Raises:
-            ValueError: k is negative.
+            ValueError: k is negative, or no whole number.
         """
-        if k < 0:
-            raise ValueError(f"k must not be negative; got {k}")
+        k = check_whole("k", k, 0)
         rows = np.argsort(-self.weights, kind="stable")[:k]
         return dict(zip(format_bitstrings(self.bits[rows]), self.probabilities[rows].tolist(), strict=True))
 
@@ -223,12 +225,18 @@ class Distribution(Mapping[str, float]):
 
         Raises:
             ValueError: a bit is outside the register or named twice.
+            TypeError: what is no number of a bit; a mask is none.
 
         Example:
             >>> Distribution.of({"10": 3, "11": 1}).marginal([0]).to_probs()
             {'0': 0.75, '1': 0.25}
         """
-        columns = [int(bit) for bit in bits]
+        if not isinstance(bits, Iterable):
+            raise TypeError(f"bits must be a list of numbers of bits; got {bits!r}")
+        columns = list(bits)
+        wrong = [bit for bit in columns if not isinstance(bit, Integral) or isinstance(bit, bool)]
+        if wrong:
+            raise TypeError(f"bits must be whole numbers, one for each bit that is kept; got {wrong[0]!r}")
         outside = [bit for bit in columns if not 0 <= bit < self.n_bits]
         if outside:
             raise ValueError(f"bits must lie in 0..{self.n_bits - 1}; got {outside[0]}")

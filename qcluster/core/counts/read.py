@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 from qcluster.core.counts.nested import is_wrapped, unwrap
 
@@ -28,6 +29,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         ``(words, weights, n_bits)``, packed rows ``(n, n_words)`` that need not be distinct and their weights
         ``(n,)``; or what an object's ``counts`` gave when that is a Distribution already.
     """
+    if num_bits is not None:
+        num_bits = check_whole("num_bits", num_bits, 1)
     if hasattr(type(source), "from_words"):  # a Distribution, which is a mapping of probabilities as well
         check_width(source.n_bits, num_bits)
         return source
@@ -37,6 +40,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_mapping(source, num_bits)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
         return _read_shots(source, num_bits)
+    if getattr(source, "ndim", None) == 1 and hasattr(source, "to_dict"):
+        return _read_series(source, num_bits)
     if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
         return _read_registers(dict(source.items()), num_bits)
     if hasattr(source, "array") and hasattr(source, "num_bits"):
@@ -70,6 +75,14 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     return read(inner.counts, num_bits)
 
 
+def _read_series(source: Any, num_bits: int | None) -> Rows:
+    """Read a pandas Series of shots over bitstrings."""
+    counts = source.to_dict()
+    if len(counts) < len(source):
+        raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
+    return _read_mapping(counts, num_bits)
+
+
 def _describe(source: Any) -> str:
     """Name what cannot be read, and the way for what nearly can."""
     if isinstance(source, (list, tuple)):
@@ -77,7 +90,12 @@ def _describe(source: Any) -> str:
         return f"a {type(source).__name__} {items}"
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
-    return type(source).__name__
+    kind = type(source).__name__
+    if hasattr(source, "distribution") and hasattr(source, "raw"):
+        return f"a {kind}: give its distribution, or raw, the counts that it was made of"
+    if callable(getattr(source, "result", None)):
+        return f"a {kind}: give one of its results, such as job.result()[0]"
+    return kind
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:

@@ -6,6 +6,7 @@ the candidates only through their Gram matrix G and their overlaps g with sqrt(q
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -80,7 +81,7 @@ class Candidates:
     places: Indices | None
     """Rows of the counts among which deconvolutions looked; None: among all strings."""
 
-    @property
+    @cached_property
     def gram(self) -> Floats:
         """``(c, c)`` overlaps of the candidates."""
         return np.asarray(self.roots @ self.roots.T)

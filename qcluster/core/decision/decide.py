@@ -97,7 +97,7 @@ def decide(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place)),
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), (RAW, SMOOTH)),
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -150,12 +150,20 @@ def _blend(d: Distribution, found: Candidates, weights: Floats) -> Blend:
     )
 
 
-def name_heaviest(weights: Floats, first_dense: int, sentence: Callable[[int], str]) -> str:
-    """Name the one or two candidates of most weight; deconvolutions, the last ones, count as one, their first."""
+def name_heaviest(
+    weights: Floats, first_dense: int, sentence: Callable[[int], str], kept: tuple[int, ...] = (RAW,)
+) -> str:
+    """Name the one or two candidates of most weight; deconvolutions, the last ones, count as one, their first.
+
+    So do candidates that keep the counts as they are, `kept`; beside them what was changed is named in any case.
+    """
     parts = weights.copy()
     parts[first_dense], parts[first_dense + 1 :] = weights[first_dense:].sum(), 0.0
+    counts = max(kept, key=lambda place: float(weights[place]))
+    parts[[*kept]], parts[counts] = 0.0, weights[[*kept]].sum()
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
-    beside = f", with {parts[second]:.0%} of {sentence(second)}" if parts[second] > _NAMED else ""
+    told = first == counts or parts[second] > _NAMED
+    beside = f", with {parts[second]:.0%} of {sentence(second)}" if told else ""
     return sentence(first) + beside
 
 

@@ -80,11 +80,10 @@ def smooth(counts: Floats) -> Floats:
         array([0.5, 0. , 0. , 0.5])
     """
     n_strings = len(counts)
-    tried = np.geomspace(1 / n_strings, 30.0, 14)[:, None]
+    tried = np.exp(np.linspace(-np.log(n_strings), np.log(30.0), 14))[:, None]
     seen = counts[counts > 0]
-    evidence = (log_gamma(tried * n_strings) - log_gamma(tried * n_strings + counts.sum()))[:, 0] + (
-        log_gamma(seen + tried) - log_gamma(tried)
-    ).sum(axis=1)
+    whole, counted, each = log_gamma(np.hstack([tried * n_strings, tried * n_strings + counts.sum(), tried])).T
+    evidence = whole - counted + log_gamma(seen + tried).sum(axis=1) - len(seen) * each
     root = mean_root(counts + tried[int(np.argmax(evidence))])
     unit: Floats = root / np.sqrt(root @ root)
     return unit
@@ -149,6 +148,7 @@ class Ascent:
             replace(block, counts=np.broadcast_to(block.counts, (n_hypotheses, block.counts.shape[-1])))
             for block in blocks
         ]
+        self.tiny = np.finfo(self.dtype).tiny
         self.prior = concentration[:, None].astype(self.dtype)
         shots = sum(float(block.counts[0].sum(dtype=np.float64)) for block in self.blocks)
         self.total = shots + 2.0
@@ -184,25 +184,28 @@ class Ascent:
 
         With `settle`, fit the bias of the background's bits as well: a product as large as that with the noise.
         """
-        sent, whole = exp_digamma(shape), shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        means = exp_digamma(np.concatenate([self.total - lost, whole, lost], axis=1))
+        whole = shape.sum(axis=1, keepdims=True, dtype=np.float64)
+        parts = np.concatenate([self.total - lost, whole, lost], axis=1)
+        if shape.dtype == parts.dtype:  # one call for all: short vectors take no longer than three numbers
+            every = exp_digamma(np.concatenate([parts, shape], axis=1))
+            means, sent = every[:, :3], every[:, 3:]
+        else:
+            means, sent = exp_digamma(parts), exp_digamma(shape)
         sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
         unsent = means[:, 2:].astype(sent.dtype)
-        shares, wasted, ones = (
-            np.zeros(sent.shape, sent.dtype),
-            np.zeros(lost.shape),
-            np.zeros(self.bias.shape, self.dtype),
-        )
+        shares: Any = 0
+        wasted: Any = 0
+        ones: Any = 0
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             stray = unsent * background
             expected = block.noise.forward(sent)
             expected += stray
-            ratio = block.counts / np.maximum(expected, np.finfo(expected.dtype).tiny, out=expected)
-            shares += block.noise.adjoint(ratio)
+            ratio = np.divide(block.counts, np.maximum(expected, self.tiny, out=expected), out=expected)
+            shares = shares + block.noise.adjoint(ratio)
             stray *= ratio
-            wasted += stray.sum(axis=1, keepdims=True, dtype=np.float64)
+            wasted = wasted + stray.sum(axis=1, keepdims=True, dtype=np.float64)
             if settle:
-                ones += stray @ self.numbers(block.bits)
+                ones = ones + stray @ self.numbers(block.bits)
         shares *= sent
         shares += self.prior
         if settle:
@@ -264,11 +267,12 @@ class Ascent:
     def evidence(self) -> Floats:
         """Give the variational bound of the log evidence, in nats, with the prior of the bias as a penalty."""
         shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
-        lost, total = self.lost, np.array([[self.total]])
+        lost = self.lost
         kept = self.total - lost
         whole = shape.sum(axis=1, keepdims=True)
-        sent = exp_digamma(shape) * exp_digamma(kept) / exp_digamma(total) / exp_digamma(whole)
-        unsent, fit = exp_digamma(lost) / exp_digamma(total), np.zeros(len(shape))
+        means = exp_digamma(np.hstack([kept, lost, np.full_like(lost, self.total), whole]))
+        sent = exp_digamma(shape) * (means[:, :1] / (means[:, 2:3] * means[:, 3:]))
+        unsent, fit = means[:, 1:2] / means[:, 2:3], np.zeros(len(shape))
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             expected = block.noise.forward(sent.astype(self.dtype)) + unsent * background
             fit += (np.log(np.maximum(expected, 1e-300)) * block.counts).sum(axis=1, dtype=np.float64)

@@ -6,6 +6,8 @@ holds it. Which method is the default for it stands in `qcluster.core.mitigate.D
 
 from typing import Any
 
+import numpy as np
+
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
@@ -58,6 +60,8 @@ def read_noise(noise: Any, n_bits: int) -> Any:
             raise ValueError(f"counts and {WORDS[kind]} must have one width; got {n_bits} and {noise.n_bits} bits")
         return noise
     try:
+        if isinstance(noise, (bool, np.bool_)):
+            raise TypeError("True and False are no rates")
         return as_rates(noise, n_bits)
     except TypeError:
         models = "".join(f", or {WORDS[kind]}" for kind in KINDS)

@@ -6,6 +6,7 @@ under another.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from qcluster.core.sparse.model import (
     Prior,
     Rows,
     component_shares,
+    distance_tables,
     likelihoods,
     log_likelihood,
     marginal,
@@ -109,32 +111,35 @@ def _batches(models: Sequence[Model], most: int) -> Iterator[list[Model]]:
 def _fit_batch(rows: Rows, models: list[Model], prior: Prior, rounds: int, hold_weights: bool) -> list[Model]:
     """The EM loop. A mixture that has converged leaves the batch, and the others go on."""
     layout, theta = stacked(rows, models), parameters(models, prior.common)
-    fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
+    fitted, active, previous = list(models), list(range(len(models))), [-np.inf] * len(models)
     columns = np.empty(layout.lookup.shape, np.float32)
     scratch = np.empty_like(columns)
     for iteration in range(rounds + 1):
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
-        level = log_likelihood(rows, total)
-        done = np.abs(level - previous) < np.maximum(_RELATIVE * np.abs(level), _TOLERANCE)
-        done |= iteration == rounds
-        for m in np.flatnonzero(done).tolist():
-            fitted[active[m]] = _model(layout, theta, m, float(level[m]), columns, total, float(level[m] - previous[m]))
-        if done.all():
+        levels = log_likelihood(rows, total).tolist()
+        goes_on = [iteration < rounds and not _converged(*pair) for pair in zip(levels, previous, strict=True)]
+        for m in [m for m, going in enumerate(goes_on) if not going]:
+            fitted[active[m]] = _model(layout, theta, m, levels[m], columns, total, levels[m] - previous[m])
+        if not any(goes_on):
             break
-        if done.any():
-            stay = ~done[layout.owner]
-            active, level, total = active[~done], level[~done], total[~done]
+        if not all(goes_on):
+            active, levels, left = list(compress(active, goes_on)), list(compress(levels, goes_on)), np.array(goes_on)
+            stay = left[layout.owner]
             columns, regime_shares, scratch = columns[stay], regime_shares[stay], np.empty_like(columns[stay])
-            layout = _layout(rows, layout.sent[stay], layout.sizes[~done])
-            theta = Parameters(theta.weights[stay], theta.background[~done], theta.odds[~done], theta.regimes[~done])
-        previous = level
+            layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
+            theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
+        previous = levels
         expected = e_step(rows, layout, theta, columns, total, regime_shares, scratch)
         inverted, updated = m_step(rows, layout, theta, prior, expected)
         theta = replace(updated, weights=theta.weights) if hold_weights else updated
         if inverted.any():
             layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     return fitted
+
+
+def _converged(level: float, previous: float) -> bool:
+    return abs(level - previous) < max(_RELATIVE * abs(level), _TOLERANCE)
 
 
 def _layout(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
@@ -186,7 +191,7 @@ def e_step(
     one_rate = theta.odds.shape[1] == 1
     return Statistics(
         mass=by_distance.sum(axis=1),
-        flips=by_distance @ np.arange(n + 1.0),
+        flips=by_distance @ distance_tables(n)[0],
         ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
         regimes=np.matmul(regime_shares, by_distance[:, :, None])[:, :, 0],
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),

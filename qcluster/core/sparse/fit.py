@@ -12,6 +12,7 @@ from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
+    OF_SIZE,
     Selection,
     backward_elimination,
     by_weight,
@@ -26,14 +27,10 @@ from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
 from qcluster.core.stats.special import perplexity
 
-_HELD = 1 << 20
-"""Numbers held at once to compare strings."""
 _RATES_TRIED = (0.02, 0.06, 0.15, 0.28, 0.4)
 """Flip rates at which forward selection starts, from a good device to one near its end."""
 _POOL = 96
 """Most frequent strings from which forward selection picks."""
-_OF_SIZE = 2
-"""Mixtures of each number of strings that are refitted with free rates."""
 _OBVIOUS = 10.0
 """Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
 _REFIT = 8
@@ -196,7 +193,7 @@ def _likeliest(models: list[Model]) -> list[Model]:
     kept: dict[int, dict[bytes, Model]] = {}
     for model in sorted(models, key=lambda model: -model.log_likelihood):
         of_size = kept.setdefault(len(model.weights), {})
-        if len(of_size) < _OF_SIZE:
+        if len(of_size) < OF_SIZE:
             of_size.setdefault(b"".join(sorted(row.tobytes() for row in model.centroids)), model)
     return [model for of_size in kept.values() for model in of_size.values()]
 
@@ -244,13 +241,11 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     tilted = model.odds[None] * TILTS[used, None, None]
     flip = tilted / (1 + tilted)
     reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
-    reads_one = reads_one.reshape(-1, rows.n_bits)
+    signs = 1 - 2 * reads_one.reshape(-1, rows.n_bits)
     share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
-    apart, step = np.zeros((len(share), len(share))), max(1, _HELD // len(share) ** 2)
-    for start in range(0, rows.n_bits, step):
-        one = reads_one.T[start : start + step]
-        apart += np.log(1 - one[:, :, None] - one[:, None] + 2 * one[:, :, None] * one[:, None]).sum(axis=0)
-    overlap = np.exp(apart)
+    overlap = np.full((len(share), len(share)), 0.5**rows.n_bits)
+    for sign in signs.T:  # both read a bit alike with probability (1 + product of their signs) / 2
+        overlap *= 1 + sign[:, None] * sign
     b = model.background
     own = float(share @ overlap @ share) + (2 * b * (1 - b) + b * b - 1) * uniform
     cross = float(rows.weights @ model.total) * np.exp(-rows.unit) / shots - uniform

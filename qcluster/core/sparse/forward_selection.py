@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Singles
-from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
+from qcluster.core.counts.bits import Bits, distinct, hamming, index_bits, pack
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
@@ -31,6 +31,8 @@ SHORTLIST = 4
 """Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
 """From so many strings on, how many flip rates go on: those of least description length."""
+OF_SIZE = 2
+"""Mixtures of each number of strings that are refitted with free rates."""
 _PATIENCE = 6
 """Strings after which selection ends where gains decline steadily and the counts fill the register: they are dense."""
 _STEP, _DECLINE = 2.1, 3.0
@@ -44,7 +46,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way, at every rate that was not pruned."""
+    """The mixtures of a few strings on the way: of every number the `OF_SIZE` likeliest that differ in strings."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -156,7 +158,7 @@ def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[f
         best, new_share, net = _best_candidates(rows, columns, total, nearest, costs if k else 0 * costs)
         active = net > 0 if k < most else np.zeros(len(odds), dtype=bool)
         if k >= _PATIENCE and filled:
-            steady = np.array([_largest_gap(row) < _STEP for row in gains])
+            steady = _largest_gap(gains) < _STEP
             active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~active).tolist() if k else []:
             finished.append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
@@ -177,11 +179,19 @@ def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[f
         nearest = np.minimum(nearest, hamming(packed, packed[best]).T)
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:
-            prefixes += [model(m) for m in range(len(odds))]
+            prefixes += [model(m) for m in _likeliest(log_likelihoods, chosen)]
     first, *others = sorted(finished, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
-    gap = _largest_gap(first[2]) if models else 1.0
+    gap = float(_largest_gap(first[2])) if models else 1.0
     return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
+
+
+def _likeliest(levels: Floats, chosen: Indices) -> list[int]:
+    """Give the places of the `OF_SIZE` mixtures of highest level, one a set of strings; ``(g,)`` and ``(g, k)``."""
+    places: dict[frozenset[int], int] = {}
+    for m in np.argsort(-levels, kind="stable").tolist():
+        places.setdefault(frozenset(chosen[m].tolist()), m)
+    return list(places.values())[:OF_SIZE]
 
 
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
@@ -198,11 +208,14 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
-def _largest_gap(gains: Floats) -> float:
-    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least."""
+def _largest_gap(gains: Floats) -> Floats:
+    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least.
+
+    From ``(..., k)`` gains; ``(...)``.
+    """
     gains = np.maximum(gains, CHANCE_GAIN)
-    behind = np.maximum.accumulate(gains[::-1])[::-1]
-    return float((np.minimum.accumulate(gains)[:-1] / behind[1:]).max())
+    behind = np.maximum.accumulate(gains[..., ::-1], axis=-1)[..., ::-1]
+    return np.asarray((np.minimum.accumulate(gains, axis=-1)[..., :-1] / behind[..., 1:]).max(axis=-1))
 
 
 def _best_candidates(
@@ -281,10 +294,8 @@ def backward_elimination(rows: Rows, model: Model) -> list[Model]:
 
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     """Pool equal centroids; the result is in ascending order of bits."""
-    distinct, which = np.unique(centroids, axis=0, return_inverse=True)
-    pooled = np.zeros(len(distinct))
-    np.add.at(pooled, which.ravel(), weights)
-    return distinct, pooled
+    strings, which = distinct(centroids)
+    return strings, np.bincount(which, weights).astype(np.float64, copy=False)
 
 
 def by_weight(model: Model) -> Model:

@@ -8,7 +8,7 @@ number of regimes costs the same.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import log
 from typing import TypeVar
 
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=np.generic)
 
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
-_LOG_TILTS = np.log(TILTS)[:, None]
+_TILTS = TILTS[:, None]
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class Model:
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
-        tilted = self.odds[None] * TILTS[:, None, None]
-        return np.asarray(np.tensordot(self.regimes, tilted / (1 + tilted), 1))
+        tilted = self.odds.ravel() * _TILTS
+        return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
 
 
 @dataclass(frozen=True)
@@ -211,11 +211,14 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Singles | No
     """
     n, odds, regimes = rows.n_bits, theta.odds, theta.regimes
     logs = np.log(odds)
-    towards = np.log1p(odds[:, None] * TILTS[:, None])
+    towards = np.log1p(odds[:, None] * _TILTS)
     if odds.shape[1] == 1:
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
-        level = np.exp(table + logs * np.arange(n + 1) + rows.unit).astype(np.float32) + _FAINT
-        return np.take(level[layout.owner].ravel(), layout.lookup, out=out, mode="clip"), regime_shares[layout.owner]
+        table += logs * distance_tables(n)[0]
+        table += rows.unit
+        level = np.exp(table, out=table).astype(np.float32)
+        level += _FAINT
+        return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
         normaliser = layout.design @ towards[0].T
     else:  # one product for all mixtures, of which each centroid takes its own
@@ -236,12 +239,23 @@ def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Sin
     return likelihoods(rows, Layout(sent, np.array([len(sent)]), lookup), parameters([model]))[0]
 
 
+@lru_cache(maxsize=64)
+def distance_tables(n: int) -> tuple[Floats, Floats]:
+    """Give the distances d from 0 to n, ``(n + 1,)``, and ``d ln t_s``, ``(s, n + 1)``; read-only."""
+    apart = np.arange(n + 1.0)
+    tables = apart, np.log(_TILTS) * apart
+    for table in tables:
+        table.flags.writeable = False
+    return tables
+
+
 def _sum_regimes(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:
     """Sum ``r_s t_s^d / Z_s`` over regimes: the logarithm by distance ``(k, n + 1)``, and the shares ``(k, s, n + 1)``.
 
     From ``(k, s)`` log Z and ``(k, s)`` shares of the regimes.
     """
-    parts = np.exp(_LOG_TILTS * np.arange(n + 1) - normaliser[:, :, None])
+    parts = distance_tables(n)[1] - normaliser[:, :, None]
+    np.exp(parts, out=parts)
     parts *= regimes[:, :, None]
     np.maximum(parts, 1e-280, out=parts)
     whole = parts.sum(axis=1)

@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits
+from qcluster.core.counts.bits import Bits, distinct
 from qcluster.core.noise.prior import INDEPENDENT
 from qcluster.core.sparse.description_length import (
     description_length,
@@ -278,12 +278,12 @@ def average(models: list[Model], posterior: Floats) -> tuple[Bits, Floats]:
         Distinct strings, heaviest first, and their weights, which sum to 1.
     """
     every = np.vstack([model.centroids for model in models])
-    distinct, which = np.unique(every, axis=0, return_inverse=True)
+    strings, which = distinct(every)
     owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
-    shares = np.zeros((len(models), len(distinct)))
-    np.add.at(shares, (owner, which.ravel()), np.concatenate([model.weights for model in models]))
+    shares = np.zeros((len(models), len(strings)))
+    np.add.at(shares, (owner, which), np.concatenate([model.weights for model in models]))
     _, _, top = np.linalg.svd(np.sqrt(shares * posterior[:, None]), full_matrices=False)
     weights = top[0] ** 2
     order = np.argsort(-weights.round(12), kind="stable")
     order = order[weights[order] > 1e-9]
-    return distinct[order], weights[order] / weights[order].sum()
+    return strings[order], weights[order] / weights[order].sum()

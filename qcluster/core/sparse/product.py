@@ -44,7 +44,8 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
     """
     ones = weight_of_ones(bits, weights)
     zeros = weights.sum() - ones
-    evidence = (log_gamma(ones + 1) + log_gamma(zeros + 1) - log_gamma(ones + zeros + 2)).sum()
+    of_ones, of_zeros, of_both = log_gamma(np.stack([ones + 1, zeros + 1, ones + zeros + 2]))
+    evidence = (of_ones + of_zeros - of_both).sum()
     chance = np.clip(ones / max(float(weights.sum()), 1e-300), 1e-300, 1 - 1e-16)
     likelihood = (ones * np.log(chance) + zeros * np.log1p(-chance)).sum()
     return Product(float(evidence), float(likelihood))
@@ -68,7 +69,7 @@ def beyond_product(counts: Floats) -> float:
     expected = np.full(1, shots)
     for bit in range(n_bits):
         pairs = counts.reshape(-1, 2, 1 << bit).sum(axis=(0, 2)) + 0.5
-        expected = np.kron(pairs / pairs.sum(), expected)
+        expected = ((pairs / pairs.sum())[:, None] * expected).ravel()
     freedom = n_strings - 1 - n_bits
     if freedom < 1:
         return 0.0
@@ -136,59 +137,91 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     shots, n_bits = float(weights.sum()), bits.shape[1]
     counted = np.minimum(weight_of_ones(bits, weights), shots)
     ones, zeros = (counted + 0.5) / (shots + 1), (shots - counted + 0.5) / (shots + 1)
-    order = np.argsort(-ones, kind="stable")
-    places = [k for k in range(n_bits + 1) if k in (0, n_bits) or ones[order[k - 1]] > ones[order[k]]]
-    logs = [_one_string(zeros[order[:k]], ones[order[k:]], shots) for k in places]
+    flips = np.minimum(zeros, ones)
+    order, surest = np.argsort(-ones, kind="stable"), np.argsort(flips, kind="stable")
+    down, up, fixed = _first(np.stack([zeros[order], ones[order[::-1]], flips[surest]]), shots)
+    up = up[..., ::-1]  # of the last n - k
+    of_ones, of_zeros, of_all, of_fixed = _alike(np.stack([down, up, down + up, fixed]))
+    logs = _one_string(zeros[order], ones[order], of_ones, of_zeros, of_all)
     best = int(np.argmax(logs))
     string = np.zeros(n_bits, dtype=bool)
-    string[order[: places[best]]] = True
+    string[order[:best]] = True
     decayed = n_bits * np.log(2) if (ones < 0.5).all() else 0.0
-    return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - _some_free(zeros, ones, shots))
+    free = _some_free(ones[surest], of_fixed, shots)
+    return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - free)
 
 
-def _some_free(zeros: Floats, ones: Floats, shots: float) -> float:
+def _one_string(zeros: Floats, ones: Floats, of_ones: Floats, of_zeros: Floats, of_all: Floats) -> Floats:
+    """Give the log density of the biases where the first k bits were sent as 1 and the others as 0, ``(n + 1,)``.
+
+    Bits go by P(1), the highest first. Bits that are read alike must be sent alike, no flip rate may be too large, nor
+    their mean.
+
+    Args:
+        zeros: ``(n,)`` P(0).
+        ones: ``(n,)`` P(1).
+        of_ones: ``(n + 1,)`` log density of the flip rates of the first k bits; `_alike`.
+        of_zeros: of the others.
+        of_all: of both together.
+    """
+    n_bits = len(ones)
+    sent = np.arange(1.0, n_bits)  # ones, where there are zeros as well
+    falls, rises = np.cumsum(zeros), np.cumsum(ones[::-1])[::-1]
+    ratio = (falls[:-1] / sent) / np.maximum(rises[1:] / sent[::-1], LEVELS[0])
+    apart = np.logaddexp(of_ones[1:-1], -sent * np.log(LARGEST)) - np.log(2) + of_zeros[1:-1]
+    apart -= 0.5 * (np.log(ratio) / ASYMMETRY) ** 2
+    logs = of_all.copy()
+    logs[1:-1] = np.logaddexp(apart, of_all[1:-1]) - np.log(2)
+    fits = np.append(0.0, falls) + np.append(rises, 0.0) <= _DECOHERED * n_bits
+    fits[1:] &= zeros < LARGEST
+    fits[:-1] &= ones < 0.5
+    fits[1:-1] &= ones[:-1] > ones[1:]
+    return np.where(fits, logs, -np.inf)
+
+
+def _some_free(ones: Floats, of_fixed: Floats, shots: float) -> float:
     """Give the log density of the biases where some bits, at least one, are free and the others fixed.
 
     Every number of free bits is equally probable, and so is every choice of them; that of those read least surely is
     the one that counts.
+
+    Args:
+        ones: ``(n,)`` P(1), of the bit that is read most surely first.
+        of_fixed: ``(n + 1,)`` log density of the flip rates of the first k bits.
+        shots: how many.
     """
     n_bits = len(ones)
-    flips = np.minimum(zeros, ones)
-    surest = np.argsort(flips, kind="stable")
     variance = _NOISE[:, None] ** 2 + 0.25 / shots
     even = -0.5 * (ones - 0.5) ** 2 / variance - 0.5 * np.log(2 * np.pi * variance)
     free = np.logaddexp(np.log1p(-_EVEN), np.log(_EVEN) + even)  # each anywhere in [0, 1], or near 1/2
-    logs = np.zeros(n_bits)
-    for k in range(n_bits):  # the k surest are fixed
-        fixed, rest = surest[:k], surest[k:]
-        bias = np.logaddexp.reduce(free[:, rest].sum(axis=1)) - np.log(len(_NOISE))
-        logs[k] = bias + _alike(flips[fixed], shots) - k * np.log(2) - log(comb(n_bits, k))
-    return float(np.logaddexp.reduce(logs) - np.log(n_bits))
+    bias = np.logaddexp.reduce(np.cumsum(free[:, ::-1], axis=1)[:, ::-1], axis=0) - np.log(len(_NOISE))
+    choices = [k * log(2) + log(comb(n_bits, k)) for k in range(n_bits)]
+    return float(np.logaddexp.reduce(bias + of_fixed[:-1] - choices) - np.log(n_bits))
 
 
-def _one_string(down: Floats, up: Floats, shots: float) -> float:
-    """Give the log density of the flip rates of the ones and of the zeros of a string."""
-    if (down >= LARGEST).any() or (up >= 0.5).any() or np.r_[down, up].mean() > _DECOHERED:
-        return -np.inf
-    alike = _alike(np.r_[down, up], shots)
-    if not (len(down) and len(up)):
-        return alike
-    apart = np.logaddexp(_alike(down, shots), -len(down) * np.log(LARGEST)) - np.log(2) + _alike(up, shots)
-    apart -= 0.5 * (float(np.log(down.mean() / max(up.mean(), LEVELS[0]))) / ASYMMETRY) ** 2
-    return float(np.logaddexp(apart, alike) - np.log(2))
+def _first(rates: Floats, shots: float) -> Floats:
+    """Give what `_alike` must know of the first k of some rates, for k from 0 to all of them.
 
-
-def _alike(rates: Floats, shots: float) -> float:
-    """Give the log density of rates that scatter about one level, both level and spread unknown.
-
-    The level has a flat prior in ln(rate) and is integrated in closed form; spreads are averaged.
+    Of ``(r, n)`` rates: four sums over them for each of s spreads, ``(r, 4, s, n + 1)``.
     """
-    if not len(rates):
-        return 0.0
-    logs = np.log(rates)
-    precision = 1 / (SPREADS[:, None] ** 2 + (1 - rates) / (rates * shots))
-    total = precision.sum(axis=1)
-    scatter = (precision * logs**2).sum(axis=1) - (precision @ logs) ** 2 / total
+    logs = np.log(rates)[:, None]
+    precision = 1 / (SPREADS[:, None] ** 2 + ((1 - rates) / (rates * shots))[:, None])
+    sums = np.zeros((len(rates), 4, len(SPREADS), rates.shape[1] + 1))
+    terms = precision, precision * logs, precision * logs**2, 0.5 * np.log(precision / (2 * np.pi)) - logs
+    for i, term in enumerate(terms):
+        sums[:, i, :, 1:] = term
+    return np.asarray(np.cumsum(sums, axis=-1, out=sums))
+
+
+def _alike(sums: Floats) -> Floats:
+    """Give the log density of rates that scatter about one level, both level and spread unknown; of none, 0.
+
+    The level has a flat prior in ln(rate) and is integrated in closed form; spreads are averaged. From ``(r, 4, s, k)``
+    sums, see `_first`; ``(r, k)``.
+    """
+    precision, first, second, density = sums.swapaxes(0, 1)
+    some = precision[:, 0] > 0
+    total = np.where(some[:, None], precision, 1.0)
     level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVELS[1] / LEVELS[0]))
-    density = 0.5 * np.log(precision / (2 * np.pi)).sum(axis=1) - 0.5 * scatter + level - logs.sum()
-    return float(np.logaddexp.reduce(density) - np.log(len(SPREADS)))
+    each = density - 0.5 * (second - first**2 / total) + level
+    return np.where(some, np.logaddexp.reduce(each, axis=1) - np.log(len(SPREADS)), 0.0)

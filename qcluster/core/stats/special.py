@@ -62,13 +62,12 @@ def exp_digamma(a: Floats) -> Floats:
     series *= i
     i = a + 1
     square = i * i
-    lowered = 3 * square
-    lowered -= 1
+    lowered = -3 * square
+    lowered += 1
     square -= 1
     square *= i
     lowered /= square
-    lowered += series
-    np.negative(lowered, out=lowered)
+    lowered -= series
     np.exp(lowered, out=lowered)
     lowered *= x
     return lowered
@@ -100,9 +99,10 @@ def dirichlet_divergence(shape: Floats, prior: Floats) -> Floats:
         >>> dirichlet_divergence(np.array([[1.0, 1.0], [2.0, 1.0]]), np.ones((2, 1))).round(3).tolist()
         [0.0, 0.193]
     """
-    whole, k = shape.sum(axis=1, keepdims=True), shape.shape[1]
-    normaliser = (log_gamma(whole) - log_gamma(prior * k) + k * log_gamma(prior))[:, 0] - log_gamma(shape).sum(axis=1)
-    return np.asarray(normaliser + ((shape - prior) * (digamma(shape) - digamma(whole))).sum(axis=1))
+    k, every = shape.shape[1], np.hstack([shape, shape.sum(axis=1, keepdims=True)])
+    logs, slopes, of_prior = log_gamma(every), digamma(every), log_gamma(np.hstack([prior * k, prior]))
+    normaliser = logs[:, -1] - of_prior[:, 0] + k * of_prior[:, 1] - logs[:, :-1].sum(axis=1)
+    return np.asarray(normaliser + ((shape - prior) * (slopes[:, :-1] - slopes[:, -1:])).sum(axis=1))
 
 
 def softmax(log: Floats) -> Floats:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.observables import diagonal
@@ -73,10 +75,9 @@ def intervals(
 
     if isinstance(observables, str):
         raise TypeError(f"observables must be a list of them; got {observables!r}: of one alone, ask `interval`")
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie between 0 and 1; got {level}")
-    if samples < 2:
-        raise ValueError(f"samples must be at least 2; got {samples}")
+    if not isinstance(level, Real) or not 0 < level < 1:
+        raise ValueError(f"level must lie between 0 and 1; got {level!r}")
+    samples = check_whole("samples", samples, 2)
     read = [diagonal(observable, raw.n_bits) for observable in observables]
     if not raw.n_outcomes:
         raise ValueError("an interval needs counts of at least one shot; got none")
@@ -88,7 +89,7 @@ def intervals(
     if response is None:
         spread = np.sqrt(answer.probabilities @ (values(answer.words) - means) ** 2 / raw.shots)
     else:
-        redrawn = _redraw(raw, response, values, samples, np.random.default_rng(seed))
+        redrawn = _redraw(raw, response, values, samples, make_rng(seed))
         spread = np.sqrt(((redrawn - means) ** 2).mean(axis=0))
     z = -NormalDist().inv_cdf((1 - level) / 2)
     found = []

@@ -26,6 +26,7 @@ from qcluster.device.storage import (
     freeze_arrays,
     load_circuits,
     load_text,
+    of_file,
     reading,
 )
 from qcluster.files import write_whole
@@ -159,7 +160,8 @@ class Profile(Frozen):
     @classmethod
     def load(cls, path: str | Path) -> Profile:
         """Read a file that `save` wrote; ValueError where it is none, StorageError where it cannot be read."""
-        return cls.from_json(load_text(Path(path)))
+        with of_file(path):
+            return cls.from_json(load_text(Path(path)))
 
 
 @own_errstate
@@ -178,6 +180,7 @@ def read_profile(
 
     Raises:
         ValueError: two branches of control flow write one bit from different qubits, or dt is missing.
+        TypeError: what is no circuit, or no calibration.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -187,6 +190,9 @@ def read_profile(
         >>> profile.measured.tolist(), profile.active.tolist(), profile.n_two_qubit
         ([2], [0, 2], 1)
     """
+    timeline.check_circuit(circuit)
+    if calibration is not None:
+        timeline.check_calibration(calibration)
     measured, mid = timeline.measurements(circuit)
     gates, used, depth = timeline.census(circuit)
     lengths = timeline.lengths(circuit, calibration, dt)

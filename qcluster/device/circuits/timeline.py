@@ -21,6 +21,23 @@ Step = tuple[Any, tuple[int, ...], tuple[int, ...], bool]
 """An instruction, its qubits, its classical bits (of a `store`: those it writes), and whether it is in a block."""
 
 
+def check_circuit(circuit: Any) -> None:
+    """Raise TypeError for what is no circuit, such as a list of them."""
+    if not (hasattr(circuit, "num_clbits") and hasattr(circuit, "data")):
+        raise TypeError(f"circuit must be a QuantumCircuit; got {_kind(circuit)}")
+
+
+def check_calibration(calibration: Any) -> None:
+    """Raise TypeError for what is no calibration, such as the backend that publishes it."""
+    if not hasattr(calibration, "readout"):
+        came = _kind(calibration)
+        raise TypeError(f"calibration must be a Calibration; got {came}: make it by qcluster.read_calibration(backend)")
+
+
+def _kind(came: Any) -> str:
+    return f"a list of {len(came)}" if isinstance(came, list) else type(came).__name__
+
+
 def steps(circuit: QuantumCircuit) -> Iterator[Step]:
     """Go through all operations in order, into the blocks of control flow as well (each block once)."""
     qubits = {bit: i for i, bit in enumerate(circuit.qubits)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_choice
+from qcluster.core.checks import check_choice, check_flag, check_whole, make_rng
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.frames import (
@@ -24,7 +24,7 @@ from qcluster.device.circuits.frames import (
     is_quarter_turn,
 )
 from qcluster.device.circuits.layers import STRATEGIES
-from qcluster.device.circuits.timeline import classical_bits, has_blocks
+from qcluster.device.circuits.timeline import check_circuit, classical_bits, has_blocks
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -61,12 +61,15 @@ class Twirls(Frozen):
 
         Returns:
             One distribution per circuit; they add up (`+`) to that of the untwirled circuit.
+
+        Raises:
+            ValueError, TypeError: not as many counts as circuits, counts of another width, or what is no counts.
         """
-        n_bits = self.flips.shape[1]
-        return tuple(
-            Distribution(read.bits ^ flip, read.weights)
-            for read, flip in zip((Distribution.of(c, num_bits=n_bits) for c in counts), self.flips, strict=True)
-        )
+        many, n_bits = self.flips.shape
+        found = [Distribution.of(one, num_bits=n_bits) for one in counts]
+        if len(found) != many:
+            raise ValueError(f"there must be counts of each of the {many} circuits; got {len(found)}")
+        return tuple(Distribution(read.bits ^ flip, read.weights) for read, flip in zip(found, self.flips, strict=True))
 
 
 def twirl(
@@ -108,6 +111,7 @@ def twirl(
         The circuits and their flips. Some 2 ms a twirl of 200 two-qubit gates (`python -m benchmarks.twirls`).
 
     Raises:
+        TypeError: what is no circuit, or no target.
         ValueError: n_twirls is below 1, strategy or group is unknown, the circuit is already scheduled, or the target
             has no gate to flip with.
 
@@ -119,9 +123,11 @@ def twirl(
         >>> len(twirls.circuits), twirls.flips.sum(axis=0).tolist()
         (4, [2, 2])
     """
-    rng = np.random.default_rng(seed)
-    if n_twirls < 1:
-        raise ValueError(f"n_twirls must be at least 1; got {n_twirls}")
+    rng = make_rng(seed)
+    check_circuit(circuit)
+    n_twirls, measure = check_whole("n_twirls", n_twirls, 1), check_flag("measure", measure)
+    if target is not None and not hasattr(target, "instruction_supported"):
+        raise TypeError(f"target must be a Qiskit Target; got {type(target).__name__}: give backend.target")
     check_choice("group", group, GROUPS)
     check_choice("strategy", strategy, STRATEGIES)
     if getattr(circuit, "_op_start_times", None) is not None:

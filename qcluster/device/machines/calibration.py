@@ -21,15 +21,18 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.core.frozen import Frozen
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
+from qcluster.device.machines.names import check_backend, open_named
 from qcluster.device.storage import (
     check_format,
     decode_floats,
     encode_floats,
     freeze_arrays,
     load_text,
+    of_file,
     reading,
 )
 from qcluster.errors import CalibrationError
@@ -125,7 +128,7 @@ class Calibration(Frozen):
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
         """Describe a machine without errors, such as a plain simulator: no gate is listed, every error is 0."""
-        n = int(n_qubits)
+        n = check_whole("n_qubits", n_qubits, 0)
         none = np.zeros((0, n))
         return cls(
             backend=backend, snapshot="", date="",
@@ -342,14 +345,15 @@ class Calibration(Frozen):
             ValueError: it is none of these, or damaged.
             StorageError: it cannot be read.
         """
-        text = load_text(Path(path))
-        if ibm_files.is_csv(text):
-            with reading("calibration in CSV"):
-                return cls(**ibm_files.from_csv(text, Path(path).stem))
-        if '"backend_name"' in text and ibm_files.is_properties(content := parse_json(text)):
-            with reading("BackendProperties document"):
-                return cls(**ibm_files.from_properties(content))
-        return cls.from_json(text)
+        with of_file(path):
+            text = load_text(Path(path))
+            if ibm_files.is_csv(text):
+                with reading("calibration in CSV"):
+                    return cls(**ibm_files.from_csv(text, Path(path).stem))
+            if '"backend_name"' in text and ibm_files.is_properties(content := parse_json(text)):
+                with reading("BackendProperties document"):
+                    return cls(**ibm_files.from_properties(content))
+            return cls.from_json(text)
 
 
 def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -> float:
@@ -366,10 +370,12 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
     readout errors, and the average infidelity of the channel behind each gate.
 
     Args:
-        backend: a Qiskit `BackendV2`.
+        backend: a Qiskit `BackendV2`, or a name as `qcluster.execute` takes it, such as "fake_torino".
         at: of a real machine: what it had published at this moment; by default now.
 
     Raises:
+        TypeError, ValueError: what is no backend, or no name of one.
+        AccountError: the machine is a real one, and cannot be asked.
         CalibrationError: the machine does not tell what it had published then.
 
     Returns:
@@ -377,10 +383,11 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
 
     Example:
         >>> from qcluster.device import read_calibration
-        >>> from qiskit.providers.fake_provider import GenericBackendV2
-        >>> read_calibration(GenericBackendV2(3, seed=1)).readout.shape
-        (3, 2)
+        >>> read_calibration("fake_manila").readout.shape
+        (5, 2)
     """
+    backend = open_named(backend) if isinstance(backend, str) else backend
+    check_backend(backend)
     when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
     target = backend.target_history(**when) if when else backend.target
     name = str(backend.name)

@@ -1,15 +1,14 @@
-"""Names become backends; a backend becomes a `Machine`: what it is, and what was known about it."""
+"""A backend, by name or by itself, becomes a `Machine`: what it is, and what was known about it."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from qcluster.device.circuits.dead import living_target
-from qcluster.device.machines.account import open_backend
 from qcluster.device.machines.calibration import Calibration, read_calibration
+from qcluster.device.machines.names import check_backend, is_real, open_named
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -100,7 +99,7 @@ def find_machine(backend: Any, *, instance: str | None = None) -> Machine:
         >>> machine.kind, machine.calibration.readout.shape
         ('model', (5, 2))
     """
-    if instance is not None and not (isinstance(backend, str) and _is_real(backend)):
+    if instance is not None and not (isinstance(backend, str) and is_real(backend)):
         raise ValueError(f"instance goes with the name of a real machine; got {instance!r} for {backend!r:.60}")
     if isinstance(backend, str):
         backend = open_named(backend, instance)
@@ -108,8 +107,7 @@ def find_machine(backend: Any, *, instance: str | None = None) -> Machine:
     if session is not None:
         # Publicly a session tells no more than the name of its backend, by which a local one is not found again.
         backend = getattr(session, "_backend", None) or session.service.backend(session.backend())
-    if not hasattr(backend, "target"):
-        raise TypeError(f"backend must be a Qiskit backend or its name; got {type(backend).__name__}")
+    check_backend(backend)
     kind = _kind(backend)
     return Machine(backend, kind, read_calibration(backend), session if kind == "hardware" else None)
 
@@ -121,49 +119,3 @@ def _kind(backend: Any) -> Kind:
     if "qiskit_ibm_runtime.IBMBackend" in names or hasattr(backend, "service"):
         return "hardware"
     return "model" if names & _RECORDED else "backend"
-
-
-_NOISELESS = ("aer", "aer_simulator")
-
-
-def _is_real(name: str) -> bool:
-    return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
-
-
-def open_named(name: str, instance: str | None = None) -> Any:
-    """Open a backend by name; only names that may be those of real machines need an account.
-
-    Raises:
-        ValueError: it can only be meant for a simulator or a recorded machine, and there is none of this name.
-        AccountError: as in `find_machine`.
-    """
-    if name in _NOISELESS:
-        from qiskit_aer import AerSimulator
-
-        return AerSimulator()
-    if name == "basic_simulator":
-        from qiskit.providers.basic_provider import BasicSimulator
-
-        return BasicSimulator()
-    from qiskit_ibm_runtime import fake_provider
-
-    known = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
-    plain = name.replace("_", "").lower()
-    if plain.startswith("fake"):
-        cls = known.get(plain) or known.get(plain.removesuffix("v2"))
-        if cls is not None:
-            return getattr(fake_provider, cls)()
-    elif _is_real(name):
-        return open_backend(name, instance=instance)
-    names = [f"fake_{other.removeprefix('fake')}" for other in known]
-    if "simulator" in plain or plain.startswith(("aer", "statevector")):
-        near = ["aer"]
-    elif f"fake_{plain}" in names:
-        near = [f"fake_{plain}", f"ibm_{plain}"]
-    else:
-        near = difflib.get_close_matches(name if plain.startswith("fake") else f"fake_{plain}", names, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise ValueError(
-        "backend must name a simulator ('aer'), a recorded machine such as 'fake_torino', or a real one such as "
-        f"'ibm_torino' or 'least_busy'; got {name!r}{hint}"
-    )

@@ -17,9 +17,11 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.device.circuits.timeline import measurements
+from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
 from qcluster.device.noise.walk import walk
 from qcluster.device.runtime_options import flips_served
@@ -28,7 +30,6 @@ from qcluster.errors import QClusterError
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-    from qcluster.core.counts.distribution import Distribution
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
@@ -113,6 +114,7 @@ def fault_masks(
     Raises:
         ValueError: gates on more than two qubits, free parameters, a qubit outside the calibration, counts of another
             width, a classical program that cannot be read (see `qcluster.device.circuits.conditions`).
+        TypeError: what is no circuit, or no calibration.
         CalibrationError: the calibration lists no such gate there.
 
     Example:
@@ -123,7 +125,7 @@ def fault_masks(
         >>> fault_masks(circuit, Calibration.ideal(2)).expected_faults
         0.0
     """
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
     masks, rates, kind = back.collect(_neighbours(circuit, calibration))
     return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout)
@@ -159,7 +161,7 @@ def located_faults(
     counts: Distribution | None = None,
 ) -> Located:
     """Find what `fault_masks` finds, place by place; arguments, errors and cost as there."""
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
     found = [(place, *part[:2]) for place, part in zip(back.places, back.found, strict=True)]
     for i, j in _neighbours(circuit, calibration):
@@ -186,8 +188,14 @@ def _go_back(
     rng: np.random.Generator, counts: Distribution | None,
 ) -> Backward:  # fmt: skip
     """Carry what is read back through a circuit, past all its faults."""
-    if counts is not None and counts.n_bits != circuit.num_clbits:
-        raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
+    check_circuit(circuit)
+    check_calibration(calibration)
+    draws = check_whole("draws", draws, 1)
+    dt = None if dt is None else check_real("dt", dt, 0)
+    if counts is not None:
+        counts = Distribution.of(counts)
+        if counts.n_bits != circuit.num_clbits:
+            raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
     if circuit.num_qubits > calibration.n_qubits:
         raise ValueError(
             f"the circuit must fit the calibration's {calibration.n_qubits} qubits; it has {circuit.num_qubits}"
@@ -226,6 +234,8 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         >>> run_faults(run).readout.shape
         (2, 2)
     """
+    if not hasattr(run, "profile"):
+        raise TypeError(f"run must be a Run; got {type(run).__name__}: of a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
     faults = fault_masks(

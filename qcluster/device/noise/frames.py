@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 from qcluster.device.noise.aer import figures, pauli_shares
@@ -64,7 +65,7 @@ def sample_clifford(
     Returns:
         Counts of each circuit. Cost: some 30 us per gate and circuit for 8192 shots, whatever the width.
     """
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
     references = _reference_shots(circuits, seed)
     counts = []
     for circuit, amount, reference, child in zip(circuits, shots, references, rng.spawn(len(circuits)), strict=True):

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.device.circuits.profile import Profile
-from qcluster.device.circuits.timeline import has_blocks, steps
+from qcluster.device.circuits.timeline import check_calibration, check_circuit, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.storage import check_format, reading
@@ -269,7 +269,8 @@ def reference_circuit(
         Reference. Cost: some 30 microseconds a gate and try, up to 24 tries; with a calibration a millisecond.
 
     Raises:
-        ValueError: control flow, or a gate that is none of these.
+        ValueError: control flow, a gate that is none of these, or nothing measured.
+        TypeError: what is no circuit, or no calibration.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -306,7 +307,10 @@ def reference_circuits(
         2
     """
     many = check_whole("many", many, 1)
-    rng = np.random.default_rng(seed)
+    rng = make_rng(seed)
+    check_circuit(circuit)
+    if calibration is not None:
+        check_calibration(calibration)
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
@@ -336,6 +340,8 @@ def _check(circuit: QuantumCircuit) -> None:
                 f"a reference needs a compiled circuit of the gates {', '.join(sorted(known - {'measure', 'reset'}))}; "
                 f"got {item.name!r}: compile it for an IBM machine"
             )
+    if not any(item.name == "measure" for item in circuit.data):
+        raise ValueError(f"a reference needs a circuit that measures; {circuit.name!r} does not")
 
 
 @dataclass(frozen=True)

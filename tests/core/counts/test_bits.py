@@ -106,3 +106,12 @@ def test_columns_of_many_rows_are_packed_chunk_by_chunk(monkeypatch):
     monkeypatch.setattr(b, "_ROWS", 7)
     bits = np.random.default_rng(1).random((30, 70)) < 0.5
     assert (b.pack_columns(bits, np.arange(70)[::-1]) == b.pack(bits[:, ::-1])).all()
+
+
+@given(st.integers(1, 70), st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_distinct_strings_are_those_of_numpy(n_bits, many, seed):
+    bits = np.random.default_rng(seed).random((many, n_bits)) < 0.05
+    strings, place = b.distinct(bits)
+    wanted, which = np.unique(bits, axis=0, return_inverse=True)
+    assert strings.tolist() == wanted.tolist()
+    assert place.tolist() == which.ravel().tolist()

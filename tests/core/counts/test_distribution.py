@@ -72,9 +72,19 @@ def test_marginal_takes_bits_in_the_order_asked():
     held = Distribution.of({"001": 5, "100": 3, "110": 2})
     assert held.marginal([0]).to_counts() == {"0": 5, "1": 5}
     assert held.marginal([2, 1]).to_counts() == {"00": 5, "01": 3, "11": 2}
+    assert held.marginal(np.array([2, 1])) == held.marginal(bit for bit in (2, 1)) == held.marginal([2, 1])
     for wrong, said in (([3], "got 3"), ([-1], "got -1"), ([0, 0], "named once")):
         with pytest.raises(ValueError, match=said):
             held.marginal(wrong)
+
+
+@pytest.mark.parametrize(
+    ("bits", "came"),
+    [([0.7], "0.7"), ("01", "'0'"), ([False, True], "False"), (np.array([False, True]), "False"), (0, "0")],
+)
+def test_a_marginal_takes_numbers_of_bits_and_no_mask(bits, came):
+    with pytest.raises(TypeError, match=f"bits must be .* got .*{came}"):
+        Distribution.of({"011": 3, "111": 2}).marginal(bits)
 
 
 @given(counts(max_bits=5), st.data())
@@ -126,8 +136,9 @@ def test_align_keeps_both_supports(one, other):
 
 def test_top_orders_by_weight_then_value():
     assert list(Distribution.of({"11": 2, "00": 2, "01": 5, "10": 1}).top(3)) == ["01", "00", "11"]
-    with pytest.raises(ValueError, match="k must not be negative; got -1"):
-        Distribution.of({"11": 2}).top(-1)
+    for wrong in (-1, 2.0, "2", True):
+        with pytest.raises(ValueError, match=f"k must be a whole number of at least 0; got {wrong!r}"):
+            Distribution.of({"11": 2}).top(wrong)
 
 
 def test_equality_and_text():

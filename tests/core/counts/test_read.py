@@ -5,6 +5,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -192,3 +193,34 @@ def test_unequal_bytes_are_refused():
     broken = SimpleNamespace(array=np.zeros((4, 3), dtype=np.uint8), num_bits=9)
     with pytest.raises(ValueError, match="2 bytes a shot; got 3"):
         Distribution.of(broken)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 4.0, "4", True])
+def test_a_width_is_a_whole_number(wrong):
+    with pytest.raises(ValueError, match=f"num_bits must be a whole number of at least 1; got {wrong!r}"):
+        Distribution.of({"0x1": 3}, num_bits=wrong)
+
+
+def test_a_series_is_shots_over_bitstrings():
+    counted = {"00": 6, "01": 1, "11": 3}
+    assert Distribution.of(pandas.Series(counted)) == Distribution.of(counted)
+    assert Distribution.of(pandas.Series([3, 1], index=[1, 2]), num_bits=3).to_counts() == {"001": 3, "010": 1}
+    shots = pandas.Series(["00", "11", "11"])
+    assert Distribution.of(shots.value_counts()).to_counts() == {"00": 1, "11": 2}
+    with pytest.raises(TypeError, match="weights must be real numbers; got '00' for key 0"):
+        Distribution.of(shots)
+    with pytest.raises(ValueError, match="keys must be distinct; got 1 among 2"):
+        Distribution.of(pandas.Series([3, 1], index=["00", "00"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "cure"),
+    [
+        (SimpleNamespace(distribution=1, raw=2), "give its distribution, or raw, the counts that it was made of"),
+        (SimpleNamespace(result=lambda: None), r"give one of its results, such as job.result\(\)\[0\]"),
+    ],
+    ids=["mitigation", "job"],
+)
+def test_what_has_counts_within_reach_is_told_how(source, cure):
+    with pytest.raises(TypeError, match=f"got a SimpleNamespace: {cure}"):
+        Distribution.of(source)

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import qcluster as qc
-from qcluster.core.counts.bits import format_bitstrings
+from qcluster.core.counts.bits import format_bitstrings, index_bits
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.em import fit
-from qcluster.core.sparse.fit import fit_mixture
+from qcluster.core.sparse.fit import _agreement, fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.conftest import read_records
 from tests.strategies import counts
@@ -252,3 +252,19 @@ def test_bits_that_decay_more_often_than_not_are_turned():
             majority += bool(((read.weights @ read.bits > read.shots / 2) == string).all())
     assert right >= 12
     assert majority <= 2
+
+
+@given(st.integers(1, 7), st.integers(1, 5), st.integers(0, 2**32 - 1))
+def test_agreement_is_the_cosine_of_the_two_vectors(n_bits, k, seed):
+    """Over all strings, one by one, uniform noise taken off both."""
+    rng = np.random.default_rng(seed)
+    every = index_bits(np.arange(1 << n_bits), n_bits)
+    rows = lay_out(every, rng.multinomial(5000, rng.dirichlet(np.ones(1 << n_bits))) + 1.0)
+    model = fit(rows, model_of(n_bits, k, seed), Prior(30.0), 0)
+    predicted = model.total.astype(np.float64) / 2**n_bits
+    measured, uniform = rows.weights / rows.shots, 0.5**n_bits
+    own = predicted @ predicted - uniform
+    beyond = rows.weights @ (rows.weights - 1) / (rows.shots * (rows.shots - 1)) - uniform
+    if beyond > 0 and own > 1e-4 * uniform:
+        wanted = (measured @ predicted - uniform) / np.sqrt(beyond * own)
+        assert _agreement(rows, model)[0] == pytest.approx(wanted, rel=1e-3, abs=1e-3)

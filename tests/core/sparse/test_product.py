@@ -1,5 +1,7 @@
 """The product of biased bits, and the single string that it may be, against integrals and known origins."""
 
+from math import comb
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
 from qcluster.core.sparse.product import beyond_product, product_evidence, single_string
 
 
@@ -53,3 +56,54 @@ def test_structure_beyond_a_product_is_measured_in_standard_deviations() -> None
     assert abs(np.mean(scores)) < 0.5
     assert 0.7 < np.std(scores) < 1.5
     assert beyond_product(4000 * (0.8 * product + 0.2 * np.eye(128)[5])) > 5
+
+
+def alike(rates: np.ndarray, shots: float) -> float:
+    """Log density of rates about one level, spread by spread and term by term."""
+    if not len(rates):
+        return 0.0
+    levels = []
+    for spread_of_logs in SPREADS:
+        variance = spread_of_logs**2 + (1 - rates) / (rates * shots)
+        total, centre = (1 / variance).sum(), (np.log(rates) / variance).sum() / (1 / variance).sum()
+        scatter = ((np.log(rates) - centre) ** 2 / variance).sum()
+        level = 0.5 * np.log(2 * np.pi / total) - np.log(np.log(LEVELS[1] / LEVELS[0]))
+        levels.append(-0.5 * np.log(2 * np.pi * variance).sum() - 0.5 * scatter + level - np.log(rates).sum())
+    return float(np.logaddexp.reduce(levels) - np.log(len(SPREADS)))
+
+
+@given(st.integers(1, 9), st.integers(20, 5000), st.integers(0, 2**32 - 1))
+def test_the_odds_of_a_string_are_those_of_every_threshold_by_itself(n: int, shots: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ones = rng.binomial(shots, rng.random(n) ** rng.choice([1, 3]))
+    bits = np.arange(shots)[:, None] < ones
+    up, down = (ones + 0.5) / (shots + 1), (shots - ones + 0.5) / (shots + 1)
+    order = np.argsort(-up, kind="stable")
+    logs, strings = [], []
+    for k in range(n + 1):
+        falls, rises = down[order[:k]], up[order[k:]]
+        both = np.append(falls, rises)
+        alike_read = 0 < k < n and up[order[k - 1]] == up[order[k]]
+        if alike_read or (falls >= LARGEST).any() or (rises >= 0.5).any() or both.mean() > 0.45:
+            continue
+        log = alike(both, shots)
+        if 0 < k < n:
+            apart = np.logaddexp(alike(falls, shots), -k * np.log(LARGEST)) - np.log(2) + alike(rises, shots)
+            apart -= 0.5 * (np.log(falls.mean() / max(rises.mean(), LEVELS[0])) / ASYMMETRY) ** 2
+            log = np.logaddexp(apart, log) - np.log(2)
+        logs.append(log)
+        strings.append(np.isin(np.arange(n), order[:k]))
+    free, flips = [], np.minimum(up, down)
+    surest = np.argsort(flips, kind="stable")
+    for k in range(n):
+        widths = np.array([0.007, 0.02, 0.06])[:, None] ** 2 + 0.25 / shots
+        near_even = np.exp(-0.5 * (up[surest[k:]] - 0.5) ** 2 / widths) / np.sqrt(2 * np.pi * widths)
+        bias = np.log(np.mean(np.prod(0.8 + 0.2 * near_even, axis=1)))
+        free.append(bias + alike(flips[surest[:k]], shots) - k * np.log(2) - np.log(comb(n, k)))
+    against = n * np.log(2) + np.logaddexp.reduce(free) - np.log(n) + n * np.log(2) * bool((up < 0.5).all())
+    string, odds = single_string(bits, np.ones(shots))
+    if logs:
+        assert odds == pytest.approx(np.logaddexp.reduce(logs) - against, rel=1e-6, abs=1e-6)
+        assert string.tolist() == strings[int(np.argmax(logs))].tolist()
+    else:
+        assert odds == -np.inf

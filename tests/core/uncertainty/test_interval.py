@@ -153,7 +153,7 @@ def test_the_same_answer_on_any_hash_seed():
         ({"level": 0.0}, "level must lie between 0 and 1; got 0.0"),
         ({"level": 95}, "got 95"),
         ({"level": float("nan")}, "got nan"),
-        ({"samples": 1}, "samples must be at least 2"),
+        ({"samples": 1}, "samples must be a whole number of at least 2"),
         ({"observable": "XII"}, "diagonal"),
     ],
 )
@@ -199,3 +199,17 @@ def test_outputs_too_wide_for_the_full_vector_are_deconvolved_again():
     found = fixed.interval(string, samples=50)
     assert found.low < share < found.high
     assert 0.3 < found.standard_error / np.sqrt(share * (1 - share) / 3000) < 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"level": 95}, "level must lie between 0 and 1; got 95"),
+        ({"level": "0.9"}, "level must lie between 0 and 1; got '0.9'"),
+        ({"samples": 1}, "samples must be a whole number of at least 2; got 1"),
+        ({"samples": 20.0}, "samples must be a whole number of at least 2; got 20.0"),
+    ],
+)
+def test_what_an_interval_cannot_be_made_with_is_named(options, said):
+    with pytest.raises(ValueError, match=said):
+        qc.mitigate({"00": 60, "01": 4, "11": 40}).interval("ZZ", **options)

@@ -1,0 +1,62 @@
+"""Names of machines become backends."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from qcluster.device.machines.account import open_backend
+
+_NOISELESS = ("aer", "aer_simulator")
+
+
+def is_real(name: str) -> bool:
+    """Tell whether a name may be that of a real machine, so that an account is needed."""
+    return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
+
+
+def open_named(name: str, instance: str | None = None) -> Any:
+    """Open a backend by name; only names that may be those of real machines need an account.
+
+    Raises:
+        ValueError: it can only be meant for a simulator or a recorded machine, and there is none of this name.
+        AccountError: as in `find_machine`.
+    """
+    if name in _NOISELESS:
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator()
+    if name == "basic_simulator":
+        from qiskit.providers.basic_provider import BasicSimulator
+
+        return BasicSimulator()
+    from qiskit_ibm_runtime import fake_provider
+
+    known = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
+    plain = name.replace("_", "").lower()
+    if plain.startswith("fake"):
+        cls = known.get(plain) or known.get(plain.removesuffix("v2"))
+        if cls is not None:
+            return getattr(fake_provider, cls)()
+    elif is_real(name):
+        return open_backend(name, instance=instance)
+    names = [f"fake_{other.removeprefix('fake')}" for other in known]
+    if "simulator" in plain or plain.startswith(("aer", "statevector")):
+        near = ["aer"]
+    elif f"fake_{plain}" in names:
+        near = [f"fake_{plain}", f"ibm_{plain}"]
+    else:
+        near = difflib.get_close_matches(name if plain.startswith("fake") else f"fake_{plain}", names, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise ValueError(
+        "backend must name a simulator ('aer'), a recorded machine such as 'fake_torino', or a real one such as "
+        f"'ibm_torino' or 'least_busy'; got {name!r}{hint}"
+    )
+
+
+def check_backend(backend: Any) -> None:
+    """Raise TypeError for what is no backend, such as the class of one."""
+    if isinstance(backend, type):
+        raise TypeError(f"backend must be a Qiskit backend or its name; got a class: write {backend.__name__}()")
+    if not hasattr(backend, "target"):
+        raise TypeError(f"backend must be a Qiskit backend or its name; got {type(backend).__name__}")
