@@ -383,10 +383,11 @@ FAMILIES = tuple(dict.fromkeys(family.__name__ for family, _ in CASES))
 
 def cases() -> list[Case]:
     """Build every circuit; a name is its family and what it was given: ``dicke-6-2``."""
-    return [_case(family, given) for family, given in CASES]
+    return [named(family, given) for family, given in CASES]
 
 
-def _case(family: Callable[..., QuantumCircuit], given: tuple[object, ...]) -> Case:
+def named(family: Callable[..., QuantumCircuit], given: tuple[object, ...]) -> Case:
+    """Build a circuit with its exact ideal output, named by its family and what it was given."""
     circuit = family(*given)
     if not circuit.num_clbits:
         circuit.measure_all()

@@ -4,35 +4,47 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import qcluster as qc
-from benchmarks.outside_circuits import cases
+from benchmarks import outside_circuits, rates_circuits
 from benchmarks.rates_scores import bootstrap, mae, r2
-from qcluster.bench.circuits import Case
+from qcluster.bench.circuits import Case, make_case
+from qcluster.bench.circuits.suites import SUITES
 from qcluster.bench.rate_plan import Job
-from qcluster.bench.rate_table import Simulated, simulate_runs, target
+from qcluster.bench.rate_runs import Simulated, simulate_runs
+from qcluster.bench.rate_table import target
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.features import NAMES, features
+from qcluster.learn.kernels import lost, seen_through
 from qcluster.learn.label import effective_rate
 from qcluster.learn.physics import COLUMNS
-from qcluster.learn.rates import HIGHEST, divide, flip_shares, learned, rate_model
+from qcluster.learn.rates import HIGHEST, divide, flip_shares, looks_uniform, rate_model
 from qcluster.learn.table import read_table
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-rates" / "fresh.jsonl"
-MACHINES = ("fake_kawasaki", "fake_boston", "fake_miami", "fake_peekskill")
-"""An Eagle, a Heron, a Nighthawk and a Falcon, none of them in the table."""
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-rates"
 SHOTS = 4096
-ROWS = 2
-"""Of each circuit: noise of half, once or twice the calibration, with or without drift, as in the table."""
 PARTS = ("peaked", "spread")
+SPREAD = 0.6
+"""Ideal entropy, in units of the number of bits, beyond which an output is spread: the published cut."""
 HARM = 0.02
 """A run is harmed when its fidelity falls by more than this."""
 TABLED = ("dicke",)
-"""Families that the table has too."""
+"""Families of the first set that the table has too."""
+WIDEST = 8
+"""Most qubits of a circuit of the second set: the density matrix of more takes long."""
+MORE_SPREAD = (
+    *("annealing:6:seed=2", "bayesian_network:5:seed=3", "blockade:5:steps=1", "boolean_oracle:3:seed=2"),
+    *("key_exchange:6:seed=2", "mermin:6:angle=0.7", "purification:4:angle=0.9", "signal_processing:3:degree=4"),
+    *("valence_bonds:4:angle=0.9", "state_transfer:6:steps=2"),
+)
+"""Other circuits of these families with a spread output: the suite has few."""
 
 
 @dataclass(frozen=True)
@@ -52,65 +64,136 @@ class Fresh:
     """``(n_bits,)`` flip rates of the bits, of which only the ratios count."""
     facts: dict[str, Any]
     """Scale, drift, ideal entropy, whether the label is saturated."""
+    oracles: dict[str, float]
+    """See `oracles`."""
 
     @property
     def spread(self) -> bool:
         """Beyond the published cut on the ideal entropy."""
-        return float(self.facts["ideal_entropy"]) > 0.6
+        return float(self.facts["ideal_entropy"]) > SPREAD
 
     def per_bit(self, value: float) -> np.ndarray:
         """Divide a rate over the bits."""
         return divide(value, self.shares)
 
 
-def fresh_cases() -> list[Case]:
-    """Give the circuits of `benchmarks.outside_circuits` without feed-forward, of families that the table lacks."""
-    return [
-        case
-        for case in cases()
-        if case.family not in TABLED and not {"if_else", "reset"} & set(case.circuit.count_ops())
-    ]
+@dataclass(frozen=True)
+class FreshSet:
+    """Circuits that are run on machines, none of which the table has."""
+
+    name: str
+    """Of the set, and of the file that holds its runs."""
+    machines: tuple[str, ...]
+    """Circuits take turns on them."""
+    seed: int
+    """Of the first circuit's job; those of the others follow."""
+    cases: Callable[[], list[tuple[Case, int]]]
+    """Circuits, and how many runs there are of each: noise of half, once or twice the calibration, with or without
+    drift, as in the table."""
+
+    def jobs(self) -> list[tuple[Case, Job]]:
+        """Give each circuit with its job."""
+        return [
+            (case, Job(case.name, self.machines[number % len(self.machines)], 0, rows, SHOTS, self.seed + number))
+            for number, (case, rows) in enumerate(self.cases())
+        ]
+
+    @property
+    def path(self) -> Path:
+        """Where the runs are kept."""
+        return CACHE / f"{self.name}.jsonl"
 
 
-def simulate_fresh(path: Path = CACHE) -> Iterator[str]:
-    """Simulate what the file does not hold yet, a line a run; yields the circuits' names."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = {run.circuit for run in read_fresh(path)} if path.exists() else set()
-    for number, case in enumerate(fresh_cases()):
+def _first() -> list[tuple[Case, int]]:
+    """Take the circuits of `benchmarks.outside_circuits` without feed-forward, of families that the table lacks."""
+    plain = [case for case in outside_circuits.cases() if not {"if_else", "reset"} & set(case.circuit.count_ops())]
+    return [(case, 2) for case in plain if case.family not in TABLED]
+
+
+def _second() -> list[tuple[Case, int]]:
+    """Take the suite ``broad``: a run of each peaked output, two of each spread one."""
+    every = [make_case(name) for name in (*SUITES["broad"], *MORE_SPREAD)]
+    return [(case, 1 + (case.ideal_entropy > SPREAD)) for case in every if case.n_qubits <= WIDEST]
+
+
+def _third() -> list[tuple[Case, int]]:
+    """Take the circuits of `benchmarks.rates_circuits`, twice each: rather more than half of them are spread."""
+    return [(case, 2) for case in rates_circuits.cases()]
+
+
+SETS = (
+    FreshSet("first", ("fake_kawasaki", "fake_boston", "fake_miami", "fake_peekskill"), 900_000, _first),
+    FreshSet("second", ("fake_toronto", "fake_quebec", "fake_berlin", "fake_cusco"), 1_700_000, _second),
+    FreshSet("third", ("fake_geneva", "fake_washington", "fake_prague", "fake_algiers"), 2_600_000, _third),
+)
+"""The first was looked at while an early model was made. The second was unseen until two later ones were fixed. The
+third was run once, for the model that ships."""
+
+
+def simulate_fresh(one: FreshSet) -> Iterator[str]:
+    """Simulate what the file of a set does not hold yet, a line a run; yields the circuits' names."""
+    one.path.parent.mkdir(parents=True, exist_ok=True)
+    there = one.path.read_text().splitlines() if one.path.exists() else []
+    done = {json.loads(line)["circuit"] for line in there}
+    for case, job in one.jobs():
         if case.name not in done:
-            job = Job(case.name, MACHINES[number % len(MACHINES)], 0, ROWS, SHOTS, 900_000 + number)
             lines = [json.dumps(_record(job, run)) + "\n" for run in simulate_runs(job, case)]
-            with path.open("a") as file:
+            with one.path.open("a") as file:
                 file.write("".join(lines))
             yield case.name
 
 
 def _record(job: Job, run: Simulated) -> dict[str, Any]:
-    row, ideal = features(run.profile, run.calibration, run.counts, run.faults), run.case.ideal
+    ideal = run.case.ideal
     assert ideal is not None, f"{run.case.name} has no ideal output"
-    facts = {"scale": run.scale, "drift": int(run.drift)} | target(run.counts, ideal)
     return {
         "circuit": run.case.name,
         "family": run.case.family,
         "machine": job.machine,
         "rate": effective_rate(run.counts, ideal),
-        "facts": facts,
-        "row": [None if np.isnan(value) else value for value in row.tolist()],
+        "facts": {"scale": run.scale, "drift": int(run.drift)} | target(run.counts, ideal),
+        "known": dict(zip(NAMES, features(run.profile, run.calibration).tolist(), strict=True)),
+        "faults": None if run.faults is None else _plain(run.faults),
+        "oracles": oracles(run, ideal),
         "shares": flip_shares(run.counts.n_bits, run.profile, run.calibration, run.faults).tolist(),
         "counts": run.counts.to_counts(),
         "ideal": ideal.to_probs(),
     }
 
 
-def read_fresh(path: Path = CACHE) -> list[Fresh]:
-    """Read what `simulate_fresh` wrote."""
+def _plain(faults: FaultMasks) -> dict[str, Any]:
+    parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
+    return {"n_bits": faults.n_bits} | parts
+
+
+def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
+    """Give the rate to who knows the ideal output, the noise as it was, or both, and shots without end: what is left is
+    the error of who does not know that. Empty where the circuit cannot be read."""
+    if run.faults is None or run.hidden is None:
+        return {}
+    n, shots, kernel = ideal.n_bits, run.counts.shots, Kernel.of(run.faults)
+    sent = np.bincount(kernel.locate(ideal.words), ideal.probabilities, kernel.size)
+    return {
+        "ideal known": lost(kernel.forward(sent), sent, n, shots),
+        "noise known": seen_through(run.counts, run.hidden)["kernel_rate"],
+        "both known": lost(Kernel.of(run.hidden).forward(sent), sent, n, shots),
+    }
+
+
+@lru_cache
+def read_fresh(one: FreshSet) -> list[Fresh]:
+    """Read what `simulate_fresh` wrote, and describe the counts by what mitigation makes of them now."""
     found = []
-    for line in path.read_text().splitlines():
+    for line in one.path.read_text().splitlines():
         record = json.loads(line)
-        record["row"] = np.array([np.nan if value is None else value for value in record["row"]])
+        counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
+        faults, known = record.pop("faults"), record.pop("known")
+        if faults is not None:
+            faults = FaultMasks(**{name: np.array(part) if name != "n_bits" else part for name, part in faults.items()})
+        told, read = np.array([known.get(name, np.nan) for name in NAMES]), features(counts=counts, faults=faults)
+        row = np.where(np.isnan(read), told, read)
         record["shares"] = np.array(record["shares"])
-        counts, ideal = record.pop("counts"), record.pop("ideal")
-        found.append(Fresh(counts=qc.Distribution.of(counts), ideal=qc.Distribution.of(ideal), **record))
+        found.append(Fresh(counts=counts, ideal=ideal, row=row, **record))
     return found
 
 
@@ -119,18 +202,21 @@ def predictions(runs: list[Fresh], model: Any = None) -> dict[str, np.ndarray]:
     rows = np.stack([run.row for run in runs])
     model = rate_model() if model is None else model
     columns = dict(zip(COLUMNS, model[:-1].transform(rows).T, strict=True))
-    constant = float(learned(read_table()).rates.mean())
+    constant = float(read_table().rates.mean())
     esp = 1 - rows[:, NAMES.index("esp")] ** (1 / rows[:, NAMES.index("n_measured")])
     plug_in = rows[:, NAMES.index("answer_rate")]
     return {
-        "estimate": model.predict(rows),
+        "estimate": np.clip(model.predict(rows), 0.0, HIGHEST),
         "constant": np.full(len(runs), constant),
         "1-esp^(1/m)": esp,
         "closed form with idling": columns["closed_form"],
         "plug-in": plug_in,
         "mean of plug-in and 1-esp^(1/m)": (plug_in + esp) / 2,
-        "plug-in under the circuit's faults": np.nan_to_num(rows[:, NAMES.index("fault_rate")], nan=0.0),
-        "untrained best form": columns["best_form"],
+        "untrained kernel speckle": columns["kernel_speckle"],
+        "untrained kernel best": columns["kernel_best"],
+    } | {
+        f"oracle: {name}": np.array([run.oracles.get(name, np.nan) for run in runs])
+        for name in ("ideal known", "noise known", "both known")
     }
 
 
@@ -146,27 +232,38 @@ def parts(runs: list[Fresh]) -> dict[str, np.ndarray]:
 
 
 def fresh() -> list[dict[str, Any]]:
-    """R2, error, bias and coverage on runs outside the table, of the estimate and the baselines."""
-    for name in simulate_fresh():
-        print(name, flush=True)
-    runs = read_fresh()
+    """R2, error, bias and coverage on runs outside the table, of the estimate, the baselines and the oracles."""
+    lines = []
+    for one in SETS:
+        for name in simulate_fresh(one):
+            print(name, flush=True)
+        lines += [{"set": one.name} | line for line in judged(read_fresh(one))]
+    return lines
+
+
+def judged(runs: list[Fresh]) -> list[dict[str, Any]]:
+    """Score the runs of a set, in all and by part."""
     truth, groups = np.array([run.rate for run in runs]), np.array([run.circuit for run in runs])
     model, lines = rate_model(), []
     columns = model[:-1].transform(np.stack([run.row for run in runs]))
-    low, high = model[-1].predict_interval(columns, 0.8)[1:]
-    held, near = (truth >= low) & (truth <= high), model[-1].in_range(columns)
+    low, high = np.clip(model[-1].predict_interval(columns, 0.8)[1:], 0.0, HIGHEST)
+    high = np.where([looks_uniform(run.counts) for run in runs], HIGHEST, high)  # as `predict_rates` does
+    can = np.clip(truth, 0.0, HIGHEST)
+    held, near = (can >= low) & (can <= high), model[-1].in_range(columns)
+    every = predictions(runs, model)
     for part, chosen in parts(runs).items():
-        for name, said in predictions(runs, model).items():
-            line = {"part": part, "rates": name, "runs": int(chosen.sum())}
-            line |= {"r2": round(r2(truth[chosen], said[chosen]), 3), "mae": round(mae(truth[chosen], said[chosen]), 4)}
-            line["bias"] = round(float((said - truth)[chosen].mean()), 4)
+        for name, said in every.items():
+            some = chosen & ~np.isnan(said)
+            line = {"part": part, "rates": name, "runs": int(some.sum())}
+            line |= {"r2": round(r2(truth[some], said[some]), 3), "mae": round(mae(truth[some], said[some]), 4)}
+            line["bias"] = round(float((said - truth)[some].mean()), 4)
             if name == "estimate":
                 line["r2_low"], line["r2_high"] = (
-                    round(value, 3) for value in bootstrap(scored(truth[chosen], said[chosen]), groups[chosen])
+                    round(value, 3) for value in bootstrap(scored(truth[some], said[some]), groups[some])
                 )
-                line |= {"coverage_of_80": round(float(held[chosen].mean()), 3)}
-                line |= {"width": round(float(np.median((high - low)[chosen])), 4)}
-                line |= {"in_range": round(float(near[chosen].mean()), 3)}
+                line |= {"coverage_of_80": round(float(held[some].mean()), 3)}
+                line |= {"width": round(float(np.median((high - low)[some])), 4)}
+                line |= {"in_range": round(float(near[some].mean()), 3)}
             lines.append(line)
     return lines
 
@@ -178,7 +275,12 @@ def scored(truth: np.ndarray, said: np.ndarray) -> Callable[[np.ndarray], float]
 
 def use() -> list[dict[str, Any]]:
     """Fidelity of `paper` and of the default, and how often they harm, with each kind of rate."""
-    runs = read_fresh()
+    return [line for one in SETS for line in used(one)]
+
+
+def used(one: FreshSet) -> list[dict[str, Any]]:
+    """Do this for the runs of a set."""
+    runs = read_fresh(one)
     said, lines = predictions(runs), []
     for place, run in enumerate(runs):
         estimate = float(np.clip(said["estimate"][place], 0.001, HIGHEST))
@@ -190,6 +292,7 @@ def use() -> list[dict[str, Any]]:
             "constant .12": 0.12,
         }
         line: dict[str, Any] = {
+            "set": one.name,
             "run": f"{run.circuit} {run.machine} x{run.facts['scale']:g}",
             "part": PARTS[run.spread],
         }
@@ -207,14 +310,14 @@ def use() -> list[dict[str, Any]]:
 
 def means(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Mean fidelity, and the share of runs that lose more than `HARM`, by part."""
-    labels, found = [name for name in lines[0] if name not in ("run", "part")], []
+    labels, found = [name for name in lines[0] if name not in ("set", "run", "part")], []
     for part in ("all", *PARTS):
         some = [line for line in lines if part in ("all", line["part"])]
         table = np.array([[line[name] for name in labels] for line in some])
         harm = (table < table[:, :1] - HARM).mean(axis=0)
         for name, values in (("mean", table.mean(axis=0)), ("harmed", harm)):
             found.append(
-                {"run": f"{name} of {len(some)}", "part": part}
+                {"set": lines[0]["set"], "run": f"{name} of {len(some)}", "part": part}
                 | dict(zip(labels, values.round(4).tolist(), strict=True))
             )
     return found

@@ -10,7 +10,7 @@ from benchmarks.rates_scores import EIGHT, SEEDS, blind, figures, five_folds, le
 from qcluster.device.noise.rates import estimate_rates
 from qcluster.learn.features import NAMES
 from qcluster.learn.physics import closed_form
-from qcluster.learn.rates import learned, new_model
+from qcluster.learn.rates import new_model
 from qcluster.learn.table import read_table
 
 
@@ -52,7 +52,7 @@ def published() -> list[dict[str, Any]]:
 
 def transfer() -> list[dict[str, Any]]:
     """Trained on simulations only, scored on the real rows; rates_transfer_first.csv holds the first look, see docs."""
-    simulated, real = learned(blind(read_table())), real_rows()
+    simulated, real = blind(read_table()), real_rows()
     y, circuits = real.rates, twins(real.facts["circuit"])
     models = [
         new_model(seed).fit(simulated.features, simulated.rates, forest__groups=simulated.groups) for seed in SEEDS

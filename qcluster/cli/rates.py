@@ -113,15 +113,13 @@ def add(
 
 def _model(path: Path | None) -> tuple[Any, str]:
     """Fit a model to the shipped rows and those of a file; None and no words without a file."""
-    from qcluster.learn.rates import learned, rate_model
+    from qcluster.learn.rates import rate_model
     from qcluster.learn.table import read_table
 
     if path is None:
         return None, ""
     mine = read_table(path)
-    left = len(mine) - len(learned(mine))
-    told = f"{len(mine)} rows of {path}" + (f", {left} of them saturated and left out" if left else "")
-    return rate_model(read_table() + mine), told
+    return rate_model(read_table() + mine), f"{len(mine)} rows of {path}"
 
 
 def _circuit(path: Path | None) -> Any:

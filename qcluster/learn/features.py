@@ -1,8 +1,9 @@
 """What is known about a run, as one row of numbers: the input of the rate model.
 
 Four parts, each of which may be missing: the compiled circuit (a Profile), the machine (a Calibration), the counts, and
-the patterns that the circuit's faults flip (FaultMasks). Nothing here looks at the ideal distribution; what `mitigate`
-makes of the counts stands in for it. What is unknown is NaN; the model deals with it, not the caller.
+the patterns that the circuit's faults flip (FaultMasks). Nothing here looks at the ideal distribution; what
+`mitigate` and the circuit's kernel make of the counts stands in for it. What is unknown is NaN; the model deals with
+it, not the caller.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.learn.kernels import seen_through
 from qcluster.learn.label import answered
 
 TYPICAL_ERROR = {1: 0.0003, 2: 0.01}
@@ -69,6 +71,25 @@ FEATURES = (
     Feature("fault_rate", "1", "effective rate of the counts against `mitigate(counts, faults)`"),
     Feature("fault_entropy", "1", "entropy of that answer over its largest value"),
     Feature("fault_top", "1", "largest probability of that answer"),
+    Feature("kernel_flip", "1", "effective rate of a single string under the circuit's noise kernel"),
+    Feature("kernel_flip_2", "1", "the same at twice the noise"),
+    Feature("kernel_loss", "1", "effective rate of the kernel's deconvolution when sent through the kernel again"),
+    Feature("kernel_rate", "1", "effective rate of the counts against that deconvolution"),
+    Feature("kernel_rate_2", "1", "the same at twice the noise"),
+    Feature("kernel_rate_3", "1", "the same at three times the noise"),
+    Feature("kernel_entropy", "1", "entropy of the deconvolution over its largest value"),
+    Feature("kernel_entropy_2", "1", "the same at twice the noise"),
+    Feature("kernel_misfit_2", "1", "deviance per shot that it leaves at twice the noise, beyond shot noise"),
+    Feature("few_rate", "1", "effective rate of the counts against few strings read off under the kernel"),
+    Feature("few_rate_2", "1", "the same at twice the noise"),
+    Feature("few_rate_3", "1", "the same at three times the noise"),
+    Feature("few_loss", "1", "effective rate of these few strings when sent through the kernel"),
+    Feature("few_misfit", "1", "deviance per shot that few strings leave, beyond shot noise"),
+    Feature("few_misfit_2", "1", "the same at twice the noise"),
+    Feature("few_misfit_3", "1", "the same at three times the noise"),
+    Feature("few_strings", "1", "logarithm of their number over its largest value"),
+    Feature("few_strings_2", "1", "the same at twice the noise"),
+    Feature("few_uniform_2", "1", "uniform share beside the few strings at twice the noise"),
 )  # fmt: skip
 """The columns, in order. None comes from the ideal distribution."""
 
@@ -110,6 +131,8 @@ def features(
     calibration: CalibrationLike | None = None,
     counts: Any = None,
     faults: FaultMasks | None = None,
+    *,
+    alone: bool = True,
 ) -> Floats:
     """Describe a run as one row of the training table.
 
@@ -119,10 +142,11 @@ def features(
             a coin; what has no figure counts with the median of the living ones of its kind.
         counts: anything that `Distribution.of` takes, or None.
         faults: flip patterns of the circuit's faults (`Run.faults`), or None.
+        alone: whether the counts are mitigated without the faults, too; a model that has these has no use for that.
 
     Returns:
-        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds, and with counts as
-        long as it takes to mitigate them, twice with faults.
+        ``(n_features,) float64`` in the order of `FEATURES`, NaN where unknown. Some milliseconds, with faults 20 more,
+        and as long as it takes to mitigate the counts with and without them.
 
     Raises:
         ValueError: the counts have another number of bits than the profile or the faults.
@@ -148,10 +172,13 @@ def features(
             )
         known.setdefault("n_measured", float(held.n_bits))
         known |= _counts(held)
+        if alone:
+            known |= _answer(held, "answer")
     if faults is not None:
         known |= {"faults": faults.expected_faults, "fault_flip": float(fault_flips(faults).mean())}
         if counts is not None:
-            known |= _answer(Distribution.of(counts), "fault", faults)
+            held = Distribution.of(counts)
+            known |= _answer(held, "fault", faults) | seen_through(held, faults)
     return np.array([known.get(name, np.nan) for name in NAMES])
 
 
@@ -293,4 +320,4 @@ def _counts(counts: Distribution) -> dict[str, float]:
         "near_weight": float(weights[distance == 1].sum() / shots),
         "mean_distance": float((weights * distance).sum() / shots / counts.n_bits),
         "collision": float((weights * (weights - 1)).clip(0).sum() / pairs) if pairs > 0 else float("nan"),
-    } | _answer(counts, "answer")
+    }

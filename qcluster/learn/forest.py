@@ -20,8 +20,8 @@ LEAST_ERROR = 0.01
 """Added to every expected error, on the root scale: labels scatter by shot noise even where all is known."""
 ERROR_LEAF = 10
 """Fewest rows in a leaf of the trees that predict errors: a mean error needs several."""
-CORRECTION = 0.5
-"""Share of the learned correction that is made to a base: with families left out, all of it goes too far."""
+BASE_TRIED = 0.5
+"""Share of the columns that are tried at a split, where there is a base."""
 STRATUM = 40
 """Fewest rows from which an interval is learned; a smaller stratum uses all rows."""
 NEIGHBOURS = 5
@@ -50,7 +50,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     not see it. A second forest learns from its columns how far off a row is likely to be (normalised conformal
     prediction, Papadopoulos et al., 2011), and the reach in units of that is the quantile over the training rows of
     the same stratum (Mondrian conformal prediction, Vovk et al., 2003), where every group has the same weight: it holds
-    for peaked and for flat outputs alike, and by group, not on the average of rows.
+    by group, not on the average of rows.
 
     Rows may lack columns (NaN). Rows that lack the same ones are answered by trees grown on the columns that they do
     have; those are grown when first needed, and kept. A training row serves all runs of which no more is known than of
@@ -59,7 +59,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         rising: columns in which the prediction of the monotone trees can only rise.
         spares: pairs (column, better): a column that is used only for rows that lack the better one.
-        strata: a column and the values at which it is cut: the strata of the interval. None: one for all.
+        strata: a column and the values at which it is cut: the strata of the interval, where that column is used. None:
+            one for all.
         base: a column that is a rate already: where it is known all trees are free, and learn how far the root of the
             rate is from the root of it. None: there is none.
         trees: number of trees of each kind.
@@ -82,7 +83,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         trees: int = 50,
         folds: int = 8,
         leaf: int = 1,
-        base_leaf: int = 15,
+        base_leaf: int = 5,
         seed: int = 0,
     ) -> None:
         self.rising = rising
@@ -95,13 +96,15 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.base_leaf = base_leaf
         self.seed = seed
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, judged: ArrayLike | None = None) -> Self:
         """Grow the trees for the columns that the rows have.
 
         Args:
             X: ``(n_rows, n_columns)``, NaN where unknown.
             y: ``(n_rows,)`` rates.
             groups: ``(n_rows,)``, such as families of circuits: a fold leaves out whole groups. Rows by default.
+            judged: ``(n_rows,) bool``, rows that are like those to come: intervals are learned on them alone.
+                All by default.
 
         Raises:
             ValueError: shapes that do not fit, fewer than two groups, or trees, folds or a leaf out of range.
@@ -117,6 +120,9 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = rows.shape[1]
         folds = np.random.default_rng(self.seed).permutation(names.max() + 1) % self.folds
         self._rows, self._rates, self._group, self._fold = rows, rates, names, folds[names]
+        self._judged = np.ones(len(rows), dtype=bool) if judged is None else np.asarray(judged, dtype=bool)
+        if self._judged.shape != rates.shape:
+            raise ValueError(f"judged must have shape {rates.shape}; got {self._judged.shape}")
         self._grown: dict[Key, list[Any]] = {}
         self._learned: dict[Key, Learned] = {}
         self._near: dict[Key, Any] = {}
@@ -147,7 +153,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             known = self._interval(columns)
             part = rows[chosen][:, columns]
             mean = self._look(known.trees, columns, rows[chosen])
-            reach = np.array([quantile(*misses, coverage) for misses in known.misses])[self._stratum(rows[chosen])]
+            stratum = self._stratum(columns, rows[chosen])
+            reach = np.array([quantile(*misses, coverage) for misses in known.misses])[stratum]
             reach *= _mean(known.errors, part) + LEAST_ERROR
             answers[:, chosen] = rate(np.stack([mean, mean - reach, mean + reach]))
         return answers[0], answers[1], answers[2]
@@ -204,12 +211,11 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             known[:, column] &= ~known[:, better]
         return known
 
-    def _stratum(self, rows: Floats) -> NDArray[np.intp]:
-        """Give the stratum of each row, ``(n_rows,)``: 0 where the column is unknown, and for all without strata."""
-        if self.strata is None:
+    def _stratum(self, columns: Key, rows: Floats) -> NDArray[np.intp]:
+        """Give the stratum of each row, ``(n_rows,)``: 0 for all without strata, or without a column for them."""
+        if self.strata is None or self.strata[0] not in columns:
             return np.zeros(len(rows), dtype=np.intp)
-        column, cuts = self.strata
-        return np.asarray(np.where(np.isnan(rows[:, column]), 0, 1 + np.searchsorted(cuts, rows[:, column])))
+        return np.asarray(np.searchsorted(self.strata[1], rows[:, self.strata[0]]))
 
     def _data(self, columns: Key) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
         """Give the training rows that have these columns: columns, roots of the rates, of the base; and which rows."""
@@ -225,8 +231,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _look(self, trees: list[Any], columns: Key, rows: Floats) -> Floats:
         """Predict roots of rates, ``(n_rows,)``, from all columns of rows."""
-        correction = _mean(trees, rows[:, columns])
-        return self._start(columns, rows) + (CORRECTION if self.base in columns else 1.0) * correction
+        return self._start(columns, rows) + _mean(trees, rows[:, columns])
 
     def _trees(self, columns: Key) -> list[Any]:
         """Give the trees for rows that have these columns, grown when first asked for."""
@@ -248,9 +253,10 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             for out in parts:
                 expected[out] = _mean(self._doubt(rows[~out], missed[~out], few), rows[out])
             known = ~np.isnan(expected)
-            ratio = missed[known] / (expected[known] + LEAST_ERROR)
-            stratum = self._stratum(self._rows[whole])[known]
-            group, count = self._group[whole][known], 2 + len(self.strata[1]) if self.strata else 1
+            like = known & self._judged[whole] if (known & self._judged[whole]).sum() >= STRATUM else known
+            ratio = missed[like] / (expected[like] + LEAST_ERROR)
+            stratum = self._stratum(columns, self._rows[whole])[like]
+            group, count = self._group[whole][like], 1 + len(self.strata[1]) if self.strata else 1
             each = [stratum == number for number in range(count)]
             each = [part if part.sum() >= STRATUM else np.ones(len(ratio), dtype=bool) for part in each]
             misses = [(ratio[part], weight(group[part])) for part in each]
@@ -261,10 +267,12 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Grow `each` free trees and as many monotone ones; free ones only where there is a base."""
         based = self.base in columns
         rising = None if based else np.isin(columns, self.rising).astype(int)
-        leaf = self.base_leaf if based else self.leaf
+        leaf, tried = (self.base_leaf, BASE_TRIED) if based else (self.leaf, 1.0)
         trees: list[Any] = []
         for seed, constraint in ((self.seed, None), (self.seed + based, rising)):
-            forest = ExtraTreesRegressor(each, min_samples_leaf=leaf, monotonic_cst=constraint, random_state=seed)
+            forest = ExtraTreesRegressor(
+                each, min_samples_leaf=leaf, max_features=tried, monotonic_cst=constraint, random_state=seed
+            )
             trees += [tree.tree_ for tree in forest.fit(rows, target).estimators_]
         return trees
 

@@ -14,6 +14,12 @@ from qcluster.learn.features import NAMES, TYPICAL_ERROR, TYPICAL_READOUT
 EULER = 0.5772
 """The largest of 2^m exponential variables is m ln 2 + this on the mean, in units of their mean."""
 
+KERNEL = tuple(name for name in NAMES if name.startswith(("kernel_", "few_")))
+"""What the circuit's kernel tells, see `qcluster.learn.kernels`; as it is."""
+
+FAULT = ("fault_rate", "fault_entropy", "fault_peak", "fault_gain")
+"""What the answer of `mitigate` under the circuit's faults tells."""
+
 COLUMNS = (
     "closed_form",
     "entropy_flip",
@@ -30,12 +36,13 @@ COLUMNS = (
     "answer_entropy",
     "answer_peak",
     "answer_gain",
-    "fault_rate",
-    "fault_entropy",
-    "fault_peak",
-    "fault_gain",
     "flat_form",
-    "best_form",
+    "entropy",
+    "kernel_speckle",
+    *KERNEL,
+    *FAULT,
+    "kernel_flat",
+    "kernel_best",
 )
 """What the forests see."""
 
@@ -43,27 +50,22 @@ RISING = ("closed_form", "entropy_flip", "speckle_form", "answer_rate", "flat_fo
 """Columns in which the rate can only rise, other things equal: more failures, and flatter counts. The other statistics
 of the counts are flat also where the ideal output is."""
 
-BASE = "best_form"
+BASE = "kernel_best"
 """Where it is known, the forests learn how far the rate is from it, and not the rate."""
 
-_POOR = (
-    "closed_form",
-    "entropy_flip",
-    "neighbour_flip",
-    "collision_flip",
-    "mean_distance",
-    "local_flip",
-    "readout_mean",
-)
+RICH = ("n_measured", "entropy", "kernel_speckle", *KERNEL, *FAULT, "kernel_flat", BASE)
+"""What is used where the kernel is known: with all columns the trees tell circuits apart rather than noise."""
+
 SPARES = (
+    *((name, "kernel_rate") for name in COLUMNS if name not in RICH),
     ("typical_form", "closed_form"),
-    *((name, "fault_rate") for name in (*_POOR, "speckle_form", "answer_rate", "answer_entropy", "answer_peak")),
-    ("answer_gain", "fault_rate"),
+    ("entropy", "entropy_flip"),
 )
 """Columns that are used only where a better one is unknown: without a calibration, without fault patterns."""
 
 STRATA = "answer_entropy", (0.3, 0.6)
-"""Column and cuts of the strata in which intervals are learned: how spread the output looks."""
+"""Column and cuts of the strata in which intervals are learned where the kernel is not known: how spread the output
+looks. Where it is known, the expected errors already hold for peaked and spread outputs alike."""
 
 FLAT = 0.5, 0.7
 """Between these entropies of the answer (in units of the number of bits) an output turns from a few strings into a
@@ -73,12 +75,9 @@ SHARPER = 0.3, 0.02
 """The answer is taken at its word where its entropy is lower by this share, times the expected rate over 0.3 (at least
 the second): a guard that leaves counts alone leaves a rate of nothing."""
 
-DENSE_BITS = 12
-"""Most bits at which the circuit's kernel is undone over all strings; beyond, the sharper of two answers is taken."""
-
 LIKELY = 2.2
-"""So many times the closed form is the most that 98 % of the simulated runs with drift reach: an answer that asks for
-more is sharper than the output."""
+"""The most that is taken from an answer, in units of the closed form: of the simulated runs with drift 88 % stay below,
+and an answer that asks for more is likely to be sharper than the output."""
 
 TYPICAL = {
     "two_qubit": TYPICAL_ERROR[2],
@@ -101,10 +100,11 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     - top_flip: 1 - top^(1/m); neighbour_flip: t / (t + m), t = weight at distance one over weight of the top string;
     - speckle_form: as closed_form, for an ideal output spread over all strings as that of a random circuit is;
     - flat_form: closed_form where the answer is a few strings, speckle_form where it is spread, between them else;
-    - best_form: the rate against the answer under the circuit's faults where this is sharper than the counts, else
-      flat_form; beyond 12 bits against the plain answer, where that is the sharper;
     - answer_peak, fault_peak: 1 - (largest probability of the answer)^(1/m); answer_gain, fault_gain: how much sharper
       the answer is than the counts, entropy less entropy;
+    - kernel_speckle, kernel_flat: speckle_form and flat_form with the probability that no measured bit is flipped, from
+      the circuit's kernel, and the answer under its faults;
+    - kernel_best: the rate against the answer under the faults where this is sharper than the counts, else kernel_flat;
     - the others as they are.
 
     Args:
@@ -151,21 +151,26 @@ class PhysicalColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             made[f"{name}_rate"], made[f"{name}_entropy"] = column[f"{name}_rate"], column[f"{name}_entropy"]
             made[f"{name}_peak"] = 1 - column[f"{name}_top"] ** (1 / m)
             made[f"{name}_gain"] = column["entropy"] - column[f"{name}_entropy"]
-        plain = np.isnan(column["fault_entropy"])
-        plain |= (m > DENSE_BITS) & (column["answer_entropy"] < column["fault_entropy"])
-        shape = np.where(plain, column["answer_entropy"], column["fault_entropy"])
-        taken = np.where(plain & ~np.isnan(column["fault_rate"]), column["answer_rate"], column["fault_rate"])
-        flat = np.clip((shape - FLAT[0]) / (FLAT[1] - FLAT[0]), 0, 1)
-        made["flat_form"] = (1 - flat) * made["closed_form"] + flat * made["speckle_form"]
-        needed = SHARPER[0] * np.maximum(column["entropy"], 1e-9) * np.clip(made["flat_form"] / 0.3, SHARPER[1], 1)
-        trust = np.nan_to_num(np.clip((column["entropy"] - shape) / needed * ~np.isnan(taken), 0, 1))
-        found = np.minimum(np.nan_to_num(taken), LIKELY * made["closed_form"])
-        made["best_form"] = trust * found + (1 - trust) * made["flat_form"]
+        made["flat_form"] = _between(made["answer_entropy"], made["closed_form"], made["speckle_form"])
+        made |= {name: column[name] for name in ("entropy", *KERNEL)}
+        whole = (1 - column["kernel_flip"]) ** m
+        made["kernel_speckle"], closed = speckle_form(whole, m), closed_form(whole, m)
+        made["kernel_flat"] = _between(made["fault_entropy"], closed, made["kernel_speckle"])
+        needed = SHARPER[0] * np.maximum(column["entropy"], 1e-9) * np.clip(made["kernel_flat"] / 0.3, SHARPER[1], 1)
+        trust = np.clip(made["fault_gain"] / needed, 0, 1)
+        found = np.minimum(made["fault_rate"], LIKELY * closed)
+        made["kernel_best"] = trust * found + (1 - trust) * made["kernel_flat"]
         return np.column_stack([made[name] for name in COLUMNS])
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Name the columns of `transform`."""
         return np.array(COLUMNS, dtype=object)
+
+
+def _between(shape: Floats, peaked: Floats, spread: Floats) -> Floats:
+    """Take one form or the other, by the entropy of an answer."""
+    flat = np.clip((shape - FLAT[0]) / (FLAT[1] - FLAT[0]), 0, 1)
+    return np.asarray((1 - flat) * peaked + flat * spread)
 
 
 def closed_form(success: ArrayLike, n_measured: ArrayLike) -> Floats:

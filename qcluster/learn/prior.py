@@ -30,7 +30,8 @@ def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
     ``ln(largest / mean)`` grows with s, for each number of qubits; the spread of a row is where it meets the row's own.
 
     Args:
-        table: rows with rates; those of one qubit, or without readout errors, tell nothing of the spread.
+        table: rows with rates; those of one qubit, or without readout errors, tell nothing of the spread. Drawn outputs
+            are left out.
         seed: of the draws by which the mean is computed.
 
     Raises:
@@ -41,6 +42,7 @@ def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
         >>> fit_prior(read_table()).levels.round(2).tolist()
         [0.0, 0.02, 0.06, 0.15, 0.37]
     """
+    table = table[table.facts["drawn"] == ""]
     column = {name: table.features[:, place] for place, name in enumerate(NAMES)}
     qubits, largest, mean = column["n_measured"], column["readout_worst"], column["readout_mean"]
     known = (qubits > 1) & (largest > 0) & (mean > 0)

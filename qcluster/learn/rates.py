@@ -33,7 +33,8 @@ class Rates:
     """Whether the model was trained on runs like this one; if not, trust it less than the interval says."""
     saturated: bool = False
     """Whether the counts cannot be told from uniform noise: the output is flat or the noise has mixed it, and no count
-    says which. Then the rate rests on the circuit alone, and `in_range` is False."""
+    says which. Then the rate is a compromise between the two, nothing bounds it from above (`high` is 0.49), and
+    `in_range` is False."""
     coverage: float = 0.8
     """Share of runs of unseen circuits whose rate such an interval is to hold."""
     rows: int = 0
@@ -62,8 +63,10 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
     """
     if table is None:
         return _shipped(seed)
-    rows = learned(table)
-    return new_model(seed).fit(rows.features, rows.rates, forest__groups=rows.groups)
+    if np.isnan(table.rates).any():
+        raise ValueError("every row of a training table must have a rate")
+    runs = table.facts["drawn"] == ""
+    return new_model(seed).fit(table.features, table.rates, forest__groups=table.groups, forest__judged=runs)
 
 
 def new_model(seed: int = 0, **forest: Any) -> Any:
@@ -84,13 +87,6 @@ def new_model(seed: int = 0, **forest: Any) -> Any:
     strata = place(STRATA[0]), STRATA[1]
     trees = RateForest(rising, spares, strata, place(BASE), seed=seed, **forest)
     return Pipeline([("physics", PhysicalColumns()), ("forest", trees)])
-
-
-def learned(table: RateTable) -> RateTable:
-    """Give the rows that a model learns from: all but those marked as saturated, whose label says too little."""
-    if np.isnan(table.rates).any():
-        raise ValueError("every row of a training table must have a rate")
-    return table[table.facts["saturated"] != "1"]
 
 
 @lru_cache(maxsize=4)
@@ -121,7 +117,7 @@ def predict_rates(
         ValueError: parts of different widths, or a model without rows that have what is known here.
     """
     read = None if counts is None else Distribution.of(counts)
-    row = features(profile, calibration, read, faults)
+    row = features(profile, calibration, read, faults, alone=faults is None)
     model = rate_model() if model is None else model
     columns = model[:-1].transform(row[None, :])
     value, low, high = (
@@ -132,7 +128,7 @@ def predict_rates(
     return Rates(
         value=value,
         low=low,
-        high=high,
+        high=HIGHEST if mixed else high,
         per_bit=divide(value, flip_shares(n_bits, profile, calibration, faults)),
         in_range=bool(model[-1].in_range(columns)[0]) and not mixed,
         saturated=mixed,

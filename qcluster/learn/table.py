@@ -33,6 +33,7 @@ FACTS = (
     "seed",
     "ideal_entropy",
     "saturated",
+    "drawn",
 )
 """What a row tells besides `FEATURES` and its rate: where it comes from."""
 
@@ -78,7 +79,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     Example:
         >>> table = read_table()
         >>> len(table), table.features.shape
-        (3882, (3882, 29))
+        (5106, (5106, 48))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:

@@ -3,10 +3,25 @@ import pytest
 
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import CASES, MACHINES, PEAKED, SCALES, SPREAD, Job, plan
-from qcluster.bench.rate_table import DRIFT, _region, add_runs, build, drifted, scaled, simulate_job
+from qcluster.bench.rate_runs import (
+    DRAWN,
+    DRAWN_BITS,
+    DRIFT,
+    STRENGTHS,
+    _region,
+    drifted,
+    redrawn,
+    scaled,
+    simulate_runs,
+)
+from qcluster.bench.rate_table import add_runs, build, simulate_job
+from qcluster.core.counts.distribution import Distribution
 from qcluster.learn.features import NAMES
+from qcluster.learn.kernels import seen_through
+from qcluster.learn.label import effective_rate
 from qcluster.learn.table import read_table
 
+MARK = ("circuit", "machine", "layout", "seed")
 SMALL = [Job("ghz:3", "fake_mumbai", 0, 2, 512, 5), Job("bv:3", "fake_mumbai", 17, 1, 512, 6)]
 
 
@@ -54,15 +69,20 @@ def test_drift_has_the_medians_that_are_declared():
 
 
 def test_the_shipped_table_is_the_plan_s():
-    """Rows with mitigated answers tell where they come from, and the job that made them is in the plan, once."""
+    """Rows with a kernel tell where they come from, and the job that made them is in the plan, once; so do drawn."""
     whole, jobs = read_table(), {job.mark for job in plan()}
-    table = whole[~np.isnan(whole.features[:, NAMES.index("answer_rate")])]
+    known = whole[~np.isnan(whole.features[:, NAMES.index("kernel_rate")])]
+    drawn = known.facts["drawn"] != ""
+    table, other = known[~drawn], known[drawn]
+    assert len(other) > 400
+    assert set(zip(*(other.facts[n].tolist() for n in MARK), strict=True)) <= jobs
+    assert np.isnan(other.features[:, [NAMES.index(name) for name in ("answer_rate", "esp")]]).all()
     facts = table.facts
     assert len(table) > 400
-    assert all((facts[name] != "").all() for name in facts)
+    assert all((facts[name] != "").all() for name in facts if name != "drawn")
     assert set(facts["drift"]) == {"0", "1"}
     assert set(whole.facts["drift"]) == {"0", "1"}
-    marks = list(zip(*(facts[name].tolist() for name in ("circuit", "machine", "layout", "seed")), strict=True))
+    marks = list(zip(*(facts[name].tolist() for name in MARK), strict=True))
     assert set(marks) <= jobs
     rows = {(*mark, scale) for mark, scale in zip(marks, facts["scale"].tolist(), strict=True)}
     assert len(rows) == len(table)
@@ -71,11 +91,47 @@ def test_the_shipped_table_is_the_plan_s():
 @pytest.mark.slow
 def test_a_shipped_row_can_be_made_again():
     table = read_table()
+    table = table[table.facts["drawn"] == ""]
     known = dict(zip(zip(*(table.facts[n].tolist() for n in ("circuit", "machine", "layout", "seed", "scale")),
                          strict=True), table.rates.tolist(), strict=True))  # fmt: skip
     job = next(job for job in plan() if job.case == "ghz:9" and (*job.mark, "1.0") in known)
-    for row in simulate_job(job):
+    for row in simulate_job(job)[:: 1 + DRAWN]:
         assert float(str(row["rate"])) == pytest.approx(known[(*job.mark, str(row["scale"]))], abs=0.02)
+
+
+def test_other_outputs_are_drawn_through_the_noise_of_a_circuit():
+    """Without noise the counts of a drawn output are of its own strings; the same seed draws the same."""
+    run = next(simulate_runs(Job("ghz:4", "fake_mumbai", 0, 1, 512, 5)))
+    quiet = run._replace(calibration=scaled(run.calibration, 1e-9))
+    found = [pair for seed in range(8) for pair in redrawn(quiet, (seed,))]
+    assert len(found) == 8 * DRAWN
+    kinds = [kind for kind, _ in found]
+    assert len(set(kinds)) > 5
+    for kind, other in found:
+        assert set(other.counts.to_counts()) <= set(other.case.ideal.to_probs())
+        assert (other.case.ideal == run.case.ideal) == (kind == "own")
+        assert STRENGTHS[0] <= other.scale / run.scale <= STRENGTHS[1]
+        assert other.drift == (other.hidden is not other.faults)
+    once, twice = ([other.counts.to_counts() for _, other in redrawn(run, (5,))] for _ in range(2))
+    assert once == twice
+    assert not list(redrawn(run._replace(faults=None), (0,)))
+    wide = Distribution(np.zeros((1, DRAWN_BITS + 1), bool), np.ones(1))
+    assert not list(redrawn(run._replace(counts=wide), (0,)))
+
+
+def test_stronger_noise_of_a_drawn_output_is_told_and_made():
+    run = next(simulate_runs(Job("ghz:4", "fake_mumbai", 0, 1, 512, 5)))
+    others = [other for seed in range(6) for _, other in redrawn(run, (seed,))]
+    faults, scales = (
+        np.array(found) for found in zip(*((o.faults.expected_faults, o.scale) for o in others), strict=True)
+    )
+    assert np.corrcoef(faults, scales)[0, 1] > 0.95
+    steady = [other for other in others if not other.drift and max(other.case.ideal.probabilities) > 0.9]
+    assert steady
+    for other in steady:
+        assert effective_rate(other.counts, other.case.ideal) == pytest.approx(
+            seen_through(other.counts, other.faults)["kernel_flip"], abs=0.05
+        )
 
 
 def test_regions_are_connected_and_live():
@@ -93,7 +149,8 @@ def test_regions_are_connected_and_live():
 def test_rows_make_sense_and_repeat_themselves():
     rows = simulate_job(Job("ghz:4", "fake_mumbai", 0, 3, 4096, 11))
     assert rows == simulate_job(Job("ghz:4", "fake_mumbai", 0, 3, 4096, 11))
-    by_scale = {row["scale"]: float(row["rate"]) for row in rows}
+    assert len(rows) == 3 * (1 + DRAWN)
+    by_scale = {row["scale"]: float(row["rate"]) for row in rows if not row["drawn"]}
     assert set(by_scale) == set(SCALES)
     assert by_scale[0.5] < by_scale[2.0]
     assert all(float(row["idle_loss"]) > 0 for row in rows)
@@ -108,7 +165,7 @@ def test_a_build_goes_on_where_it_stopped(tmp_path):
         stream.write("torn,li")
     again = list(build(SMALL, tmp_path))
     assert [step.done for step in again] == [1, 2]
-    assert len(read_table(tmp_path / "rates.csv")) == 3
+    assert len(read_table(tmp_path / "rates.csv")) == 3 * (1 + DRAWN)
     assert [step.done for step in build(SMALL, tmp_path)] == [2]
 
 

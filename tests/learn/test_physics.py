@@ -67,7 +67,7 @@ def test_a_speckle_loses_less_to_uniform_noise_than_a_peak():
 
 
 def test_the_answer_under_faults_counts_where_it_is_sharper_and_likely():
-    facts = {"n_measured": 5, "n_qubits": 5, "two_qubit": 8, "esp": 0.7, "idle_loss": 0.1, "entropy": 0.6}
+    facts = {"n_measured": 5, "entropy": 0.6, "kernel_flip": 0.06}
     facts |= {"fault_entropy": 0.1, "fault_top": 0.9, "fault_rate": 0.09}
 
     def best(**changes):
@@ -76,10 +76,12 @@ def test_the_answer_under_faults_counts_where_it_is_sharper_and_likely():
             row[0, NAMES.index(name)] = value
         return dict(zip(COLUMNS, PhysicalColumns().fit_transform(row)[0], strict=True))
 
-    assert best()["best_form"] == pytest.approx(0.09)
+    assert best()["kernel_best"] == pytest.approx(0.09)
     left = best(fault_entropy=0.6, fault_rate=0.0)
-    assert left["best_form"] == pytest.approx(left["flat_form"])
-    assert best(fault_rate=0.4)["best_form"] == pytest.approx(LIKELY * best()["closed_form"])
+    assert left["kernel_best"] == pytest.approx(left["kernel_flat"])
+    assert best(fault_entropy=0.9, entropy=0.9)["kernel_flat"] == pytest.approx(best()["kernel_speckle"])
+    assert best(fault_rate=0.4)["kernel_best"] == pytest.approx(LIKELY * closed_form(0.94**5, 5))
+    assert np.isnan(best(kernel_flip=np.nan)["kernel_best"])
 
 
 def test_wrong_width_is_named():

@@ -1,4 +1,4 @@
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 import qcluster as qc
 from qcluster import estimate_rates
 from qcluster.learn.features import features
-from qcluster.learn.rates import Rates, learned, looks_uniform, new_model, rate_model
+from qcluster.learn.rates import HIGHEST, Rates, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
 from tests.learn.test_features import Machine, profile
 
@@ -51,15 +51,15 @@ def test_rates_go_straight_into_mitigation():
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
 
 
-def test_saturated_rows_are_marked_and_not_learned():
-    table = read_table()
-    assert (table.facts["saturated"] == "1").any()
-    assert (learned(table).facts["saturated"] != "1").all()
+def test_mixed_counts_are_marked_and_bound_nothing_from_above():
+    assert (read_table().facts["saturated"] == "1").any()
     mixed = noisy(0.5, bits=4)
     assert looks_uniform(mixed)
     rates = estimate_rates(mixed)
     assert rates.saturated
     assert not rates.in_range
+    assert rates.high == HIGHEST
+    assert rates.high > rates.value > rates.low
     assert not estimate_rates(noisy(0.1, bits=4)).saturated
 
 
@@ -123,14 +123,14 @@ def test_it_is_a_scikit_learn_pipeline():
 
 
 def test_it_is_quick():
-    """Generous against a loaded machine; `python -m benchmarks.rates speed` measures."""
-    start = perf_counter()
+    """In processor time, since others may use the machine; `python -m benchmarks.rates speed` measures."""
+    start = process_time()
     model = rate_model(read_table())
-    fitted = perf_counter() - start
+    fitted = process_time() - start
     row = features(counts=noisy(0.05))[None]
     model.predict(row)
-    start = perf_counter()
+    start = process_time()
     for _ in range(5):
         model.predict(row)
     assert fitted < 15
-    assert (perf_counter() - start) / 5 < 0.2
+    assert (process_time() - start) / 5 < 0.2

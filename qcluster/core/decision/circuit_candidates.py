@@ -131,14 +131,14 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
     Returns:
         The candidates. Cost: as much again as the decision without a circuit, and 200 Walsh transforms.
     """
-    kernel = _kernel(d, faults)
+    kernel = kernel_of(d, faults)
     counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
     found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
     multiples = found.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
-    few = read_off(kernel, multiples, fits, counts, _words_of(d, kernel))
+    few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
     alone = decide(d)
     support = _support(d, kernel, alone)
     model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None
@@ -157,7 +157,8 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
     return made
 
 
-def _kernel(d: Distribution, faults: FaultMasks) -> Kernel:
+def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
+    """Give the kernel of a circuit; strings beyond `WIDEST` bits are hashed, as many numbers as the counts need."""
     if d.n_bits <= WIDEST:
         return Kernel.of(faults)
     width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
@@ -176,7 +177,7 @@ def _kernels(kernel: Kernel, scales: tuple[int, ...]) -> ScaledKernels:
     )
 
 
-def _words_of(d: Distribution, kernel: Kernel) -> Words | None:
+def words_of(d: Distribution, kernel: Kernel) -> Words | None:
     """Give the most frequent string of each number, ``(2^k, n_words)``; None where a number is its string."""
     if kernel.index.exact:
         return None
