@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from itertools import count, repeat
+from itertools import repeat
 from numbers import Integral
 from typing import Any
 
@@ -57,11 +57,11 @@ def _mitigated(
 
     # Packed shots travel to the workers, not dicts of text. What is more than text, such as a Run, goes as it is:
     # only `mitigate` decides what of it counts.
-    jobs = zip(map(_packed, count(), many), repeat(None) if noise is None else noise, strict=False)
+    jobs = enumerate(zip(many, repeat(None) if noise is None else noise, strict=False))
     # A method that the caller registered is not known to another process.
     method = None if options.get("method") is None else find(options["method"])
     yield from parallel(workers, return_as="generator")(
-        delayed(_mitigate)(number, method, counts, known, options) for number, (counts, known) in enumerate(jobs)
+        delayed(_mitigate)(number, method, _packed(number, counts), known, options) for number, (counts, known) in jobs
     )
 
 

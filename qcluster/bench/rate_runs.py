@@ -144,10 +144,7 @@ def _kind(rng: np.random.Generator, n: int) -> tuple[str, Floats]:
     if rng.random() < 0.2:
         return "tailed", ideals.tailed(rng, n)
     if rng.random() < 0.25:
-        many = min(1 if rng.random() < 0.4 else int(log_uniform(rng, 2, 16)), 1 << (n - 1))
-        strings = np.zeros(1 << n)
-        strings[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
-        return "sharp", strings
+        return "sharp", ideals.sharp(rng, n, 0.4, 1 << (n - 1))
     odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in DRAWN_FAMILIES])
     family = str(rng.choice(DRAWN_FAMILIES, p=odds / odds.sum()))
     return family, ideals.draw(rng, n, family)

@@ -253,7 +253,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             for out in parts:
                 expected[out] = _mean(self._doubt(rows[~out], missed[~out], few), rows[out])
             known = ~np.isnan(expected)
-            like = known & self._judged[whole] if (known & self._judged[whole]).sum() >= STRATUM else known
+            judged = known & self._judged[whole]
+            like = judged if judged.sum() >= STRATUM else known
             ratio = missed[like] / (expected[like] + LEAST_ERROR)
             stratum = self._stratum(columns, self._rows[whole])[like]
             group, count = self._group[whole][like], 1 + len(self.strata[1]) if self.strata else 1

@@ -47,10 +47,10 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     kernel, n, shots = kernel_of(counts, faults), counts.n_bits, counts.shots
     read = np.bincount(kernel.locate(counts.words), counts.weights, kernel.size).astype(np.float64)
     found = deconvolve(ScaledKernels.of(kernel, SCALES), read, ROUNDS, None if kernel.index.exact else read > 0)
-    known: dict[str, float] = {}
+    words, known = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):
         ideal = found.ideals[place]
-        few = read_off(kernel, found, place, read, words_of(counts, kernel))
+        few = read_off(kernel, found, place, read, words)
         strings = np.zeros(kernel.size)
         np.add.at(strings, few.strings, few.weights)
         known |= {

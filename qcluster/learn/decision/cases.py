@@ -76,16 +76,13 @@ def sharp(seed: int) -> Case:
     rng = np.random.default_rng([2028, seed])
     n = int(rng.integers(3, 13))
     if rng.random() < 0.75:
-        many = min(1 if rng.random() < 0.4 else int(noise.log_uniform(rng, 2, 16)), 1 << (n - 2))
-        p = np.zeros(1 << n)
-        p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
+        p = ideals.sharp(rng, n, 0.4, 1 << (n - 2))
     else:
         p = ideals.draw(rng, n, str(rng.choice(["ghz", "dicke"])))
     level = noise.log_uniform(rng, 0.005, 0.4)
     rates = np.clip(level * np.exp(rng.normal(0, rng.choice([0, 0, 0.2, 0.4]), (n, 1))) * np.ones((n, 2)), 0, 0.5)
     lost = float(rng.beta(0.5, 1.5)) * (rng.random() < 0.4)
-    made = noise.Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0)
-    return _read(rng, p, p, made, "sharp", "even", True)
+    return _read(rng, p, p, noise.alone(rates, lost), "sharp", "even", True)
 
 
 def faint(seed: int) -> Case:
@@ -140,13 +137,10 @@ def deep(seed: int) -> Case:
     n = draw_width(rng, *DEEP)
     shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.5, 0.3, 0.2]))
-    sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    sent, weights = few_of(rng, n, kind)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep"], p=[0.7, 0.3])))
     level = noise.log_uniform(rng, 0.06, 0.4) / max(float(made.known.mean()), 1e-6)
-    made = replace(made, rates=np.clip(made.rates * level, 0, 0.6))
-    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    known = draw_known(rng, made.known)
-    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
+    return _few_read(rng, sent, weights, shots, replace(made, rates=np.clip(made.rates * level, 0, 0.6)), kind)
 
 
 def smooth(seed: int) -> Case:
@@ -187,14 +181,16 @@ def plain(seed: int) -> Case:
     n = draw_width(rng, *TURNED)
     shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.7, 0.2, 0.1]))
-    sent, weights = strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    sent, weights = few_of(rng, n, kind)
     level = noise.log_uniform(rng, 0.002, 0.06)
     rates = level * np.exp(rng.normal(0, rng.choice([0, 0.2, 0.4, 0.6]), (n, 1)) + rng.normal(0, 0.1, (n, 2)))
     lost = float(rng.uniform(0, 0.1)) * (rng.random() < 0.5)
-    made = noise.Noise(
-        np.minimum(rates, 0.45)[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0
-    )
-    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, lost)
+    return _few_read(rng, sent, weights, shots, noise.alone(np.minimum(rates, 0.45), lost), kind)
+
+
+def _few_read(rng: np.random.Generator, sent: Bits, weights: Floats, shots: int, made: noise.Noise, kind: str) -> Case:
+    """Read few strings of a wide register through noise."""
+    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
     known = draw_known(rng, made.known)
     return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
 
@@ -247,6 +243,11 @@ def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[
     return sent, weights
 
 
+def few_of(rng: np.random.Generator, n: int, kind: str) -> tuple[Bits, Floats]:
+    """Draw one string, two opposite ones (``"ghz"``), or 2 to 16 (``"few"``), as `strings_of` does."""
+    return strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+
+
 def draw_width(rng: np.random.Generator, fewest: int, most: int) -> int:
     """Draw the width of a wide register: each doubling as often as the next."""
     return int(noise.log_uniform(rng, fewest, most + 1))
@@ -282,6 +283,7 @@ def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: floa
 
 
 def draw_known(rng: np.random.Generator, rates: Floats) -> Floats | None:
+    """Draw what a calibration would say of flip rates ``(n, 2)``: it is off by its age, or says nothing."""
     if rng.random() > _KNOWN:
         return None
     return np.asarray(np.clip(rates * rng.lognormal(0, _AGED) * rng.lognormal(0, 0.2, rates.shape), 0, 0.49))

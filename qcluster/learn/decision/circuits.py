@@ -71,12 +71,7 @@ def sharp(seed: int) -> Case:
     base = faults(rng, int(rng.integers(3, 12)))
     n = base.n_bits
     family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
-    if family == "strings":
-        many = min(1 if rng.random() < 0.3 else int(noise.log_uniform(rng, 2, 16)), 1 << (n - 2))
-        p = np.zeros(1 << n)
-        p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
-    else:
-        p = ideals.draw(rng, n, family)
+    p = ideals.sharp(rng, n, 0.3, 1 << (n - 2)) if family == "strings" else ideals.draw(rng, n, family)
     return _told(rng, base, p, family, *told_of(rng, base))
 
 
@@ -246,7 +241,7 @@ def chains(seed: int) -> Case:
     kind = str(rng.choice(["one", "few", "ghz", "turned"], p=[0.4, 0.2, 0.15, 0.25]))
     if kind == "turned":
         return Case(*_turned(rng, n, shots, base), "wide-smooth", "wide", known, False)
-    sent, weights = cases.strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    sent, weights = cases.few_of(rng, n, kind)
     read = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
     ideal = Distribution(sent, weights)
     return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, True)

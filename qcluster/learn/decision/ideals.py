@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
+from qcluster.learn.decision.noise import log_uniform
 
 Complexes = NDArray[np.complex128]
 Family = Callable[[np.random.Generator, int], Floats]
@@ -68,6 +69,14 @@ def strings(rng: np.random.Generator, n: int) -> Floats:
     many = int(min(1 << n, np.exp(rng.uniform(0, np.log(48)))))
     p: Floats = np.zeros(1 << n)
     p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([0.5, 1, 3, 50])))
+    return p
+
+
+def sharp(rng: np.random.Generator, n: int, single: float, most: int) -> Floats:
+    """One string, this often, or 2 to 16 but at most so many, of weights that are like, unlike or even."""
+    many = min(1 if rng.random() < single else int(log_uniform(rng, 2, 16)), most)
+    p = np.zeros(1 << n)
+    p[rng.choice(1 << n, many, replace=False)] = rng.dirichlet(np.full(many, rng.choice([1, 3, 1000])))
     return p
 
 

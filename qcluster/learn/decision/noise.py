@@ -81,9 +81,13 @@ def _clean(rng: np.random.Generator, n: int) -> Noise:
     """No noise, or next to none."""
     level = float(rng.choice([0, 0, 0.001, 0.005, 0.01, 0.02, 0.04]))
     rates = np.clip(level * _scattered(rng, n), 0, 0.3)
-    none = np.zeros((0, n), bool)
-    lost = level * rng.uniform(0, 3)
-    return Noise(rates[None], np.ones(1), none, np.zeros(0), lost, np.full(n, 0.5), 0.0)
+    return alone(rates, level * rng.uniform(0, 3))
+
+
+def alone(rates: Floats, lost: float) -> Noise:
+    """Make noise that flips every bit by itself, at rates ``(n, 2)``, and makes a share of the shots uniform."""
+    n = len(rates)
+    return Noise(rates[None], np.ones(1), np.zeros((0, n), bool), np.zeros(0), lost, np.full(n, 0.5), 0.0)
 
 
 def _scattered(rng: np.random.Generator, n: int) -> Floats:
