@@ -44,7 +44,7 @@ from qcluster.device.parts import (
     read_part,
 )
 from qcluster.device.parts import Part as Part
-from qcluster.device.request import what_is_asked
+from qcluster.device.request import Request, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import RuntimeService, Service
 from qcluster.errors import JobError, StorageError
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
     from qcluster.device.noise.reference import MeasuredReference
-    from qcluster.device.request import Options, Request
+    from qcluster.device.request import Options
 
 
 def submit(
@@ -78,9 +78,13 @@ def submit(
         The directory. If this fails or is killed, `collect` on the directory goes on where it stopped.
 
     Raises:
+        TypeError: what is no request.
         StorageError: the directory holds another request or cannot be written.
         AccountError, JobError: the service refuses; what was submitted before is safe in the directory.
     """
+    if not isinstance(request, Request):
+        given = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
+        raise TypeError(given + ": circuits run by qcluster.execute")
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)

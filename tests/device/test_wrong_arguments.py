@@ -8,7 +8,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 import qcluster as qc
-from qcluster.device import Calibration, fault_masks, read_profile
+from qcluster.device import Calibration, fault_masks, jobs, read_profile
 from qcluster.device.circuits.timeline import check_calibration
 from qcluster.device.noise.faults import run_faults
 
@@ -166,3 +166,20 @@ def test_what_does_not_go_together_is_named(call, error, said):
 
 def test_counts_of_a_circuit_may_be_of_any_kind():
     assert fault_masks(bell(), IDEAL, counts={"00": 5, "11": 4}).n_bits == 2
+
+
+@pytest.mark.parametrize("wrong", ["x", [bell()]])
+def test_what_is_no_request_is_not_submitted(wrong):
+    with pytest.raises(TypeError, match=r"request must be a Request, .*; got (str|list): circuits run by"):
+        jobs.submit(wrong)
+
+
+@pytest.mark.parametrize("coverage", ["0.8", 0, 1, 1.2, float("nan")])
+def test_a_coverage_is_a_share(coverage):
+    with pytest.raises(ValueError, match=r"coverage must (be a finite number|lie) in"):
+        qc.estimate_rates({"00": 90, "01": 10}, coverage=coverage)
+
+
+def test_what_is_no_model_is_named():
+    with pytest.raises(TypeError, match=r"model must be a fitted one, .* got str"):
+        qc.estimate_rates({"00": 90, "01": 10}, model="forest")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_real
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.machines.calibration import Calibration
@@ -47,8 +48,9 @@ def estimate_rates(
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
-        ValueError: neither a circuit nor counts, counts of another width than the circuit, or counts given twice.
-        TypeError: something that is none of these.
+        ValueError: neither a circuit nor counts, counts of another width than the circuit, counts given twice, or a
+            coverage that is no number between 0 and 1.
+        TypeError: something that is none of these, or a model that is none.
         AccountError: the machine is a real one, and cannot be asked.
 
     Example:
@@ -58,6 +60,9 @@ def estimate_rates(
     """
     from qiskit.circuit import QuantumCircuit
 
+    coverage = check_real("coverage", coverage, 0, 1)
+    if model is not None and not hasattr(model, "transform"):
+        raise TypeError(f"model must be a fitted one, from qcluster.learn.rates.rate_model; got {type(model).__name__}")
     if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
         if machine is not None or counts is not None:
             raise ValueError("a run has its machine and its counts: give the run alone, or its parts")
