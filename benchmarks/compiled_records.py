@@ -3,8 +3,10 @@
     python -m benchmarks.compiled_records --out compiled.jsonl.gz
     python -m benchmarks.compiled_records --out hardware.jsonl.gz --recorded
     qcluster decision build --out table --records compiled.jsonl.gz
+    python -m benchmarks.compiled_records --rotations compiled.jsonl.gz
 
-With ``--recorded``, what real machines returned for circuits that are known, with calibrations of other days.
+With ``--recorded``, what real machines returned for circuits that are known, with calibrations of other days; with
+``--rotations``, how many rotations off Clifford gates circuits have, for outputs as uneven as theirs.
 None of the circuits of `benchmarks.outside`, on which the decision is judged, is among them, and none of its machines.
 """
 
@@ -17,11 +19,16 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import qcluster as qc
 from benchmarks.data import runs
 from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.stats.special import unevenness
 from qcluster.device.machines.machine import find_machine
+from qcluster.files import read_lines
+from qcluster.learn.decision.circuits import EVEN
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
 MORE = (
@@ -78,6 +85,26 @@ def recorded() -> Iterator[dict[str, Any]]:
             yield known | outputs | {"faults": written(sample.run.faults)}
 
 
+def rotations(paths: Sequence[Path]) -> str:
+    """Fit how the rotations of circuits go with their outputs: each circuit counts once, whatever the machine."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for path in paths:
+        for record in read_lines(path, lambda _, line: line):
+            turned = record.get("faults", {}).get("rotations")
+            if turned is not None and record.get("ideal"):
+                far = float(unevenness(np.array(list(record["ideal"].values()))))
+                found.setdefault(record["circuit"], []).append((turned, far))
+    turned, far = np.array([np.mean(several, axis=0) for several in found.values()]).T
+    even, some = far < EVEN, turned > EVEN
+    free = np.log(turned[even & some])
+    beyond = np.log(np.maximum(turned[~even] / far[~even] - 1, 0.01))
+    return (
+        f"{len(far)} circuits, {even.sum()} with even outputs, of which {(~some[even]).mean():.2f} are Clifford; "
+        f"ln(rotations) of the others {free.mean():.2f} +- {free.std():.2f}; where outputs are uneven, "
+        f"ln(rotations / unevenness - 1) {beyond.mean():.2f} +- {beyond.std():.2f}"
+    )
+
+
 def another(spec: str, seed: int) -> str:
     """Give another circuit of the same family, where it is drawn from a seed."""
     family, _, rest = spec.partition(":")
@@ -96,13 +123,15 @@ def written(faults: FaultMasks) -> dict[str, Any]:
         "rates": [float(f"{rate:.6g}") for rate in faults.rates],
         "kind": faults.kind.tolist(),
         "readout": faults.readout.round(7).tolist(),
+        "rotations": None if faults.rotations is None else float(f"{faults.rotations:.6g}"),
     }
 
 
 def main() -> None:
     """Write the records, one a line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="file to write")
+    parser.add_argument("--rotations", type=Path, nargs="+", help="files of such records, to fit rotations to")
     parser.add_argument("--seed", type=int, default=0, help="0 for the circuits as listed, others draw them anew")
     parser.add_argument(
         "--widest", type=int, default=16, help="most qubits of a circuit; simulation takes minutes beyond 10"
@@ -110,6 +139,10 @@ def main() -> None:
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     parser.add_argument("--recorded", action="store_true", help="what real machines returned instead")
     given = parser.parse_args()
+    if given.rotations:
+        print(rotations(given.rotations))
+    if given.out is None:
+        return
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:
         for record in recorded() if given.recorded else records(given.seed, given.widest, given.machines):
             lines.write(json.dumps(record) + "\n")

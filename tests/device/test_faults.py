@@ -285,3 +285,45 @@ def test_a_program_that_writes_a_bit_hides_what_was_read():
     faults = fault_masks(circuit, line(3, "cx", np.random.default_rng(0)))
     assert faults.expected_faults == 0
     assert not faults.readout.any()
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("angle", [0.0, 0.2, -0.7, 0.78])
+@pytest.mark.parametrize("clifford", range(3))
+def test_what_is_off_a_clifford_gate_is_a_rotation_about_its_axis(axis, angle, clifford):
+    turn = expm(-0.5j * angle * pauli.PAULIS[axis]) @ expm(-0.25j * np.pi * pauli.PAULIS[clifford])
+    assert pauli.off_clifford(rotation(turn) ** 2) == pytest.approx(np.sin(angle / 2) ** 2 * np.eye(3)[axis], abs=1e-9)
+
+
+def off_clifford_in(build, n: int = 2) -> float:
+    from qiskit import QuantumCircuit
+
+    circuit, calibration = QuantumCircuit(n), line(n, "cz", np.random.default_rng(0))
+    build(circuit)
+    circuit.measure_all()
+    found = fault_masks(compiled(circuit, calibration), calibration).rotations
+    assert found is not None
+    return found
+
+
+def test_rotations_are_those_that_can_move_what_is_read():
+    eighth = np.sin(np.pi / 8) ** 2
+    assert off_clifford_in(lambda c: c.ry(0.3, 0)) == pytest.approx(np.sin(0.15) ** 2)
+    assert off_clifford_in(lambda c: c.ry(np.pi / 2 + 0.3, 0)) == pytest.approx(np.sin(0.15) ** 2)
+    assert off_clifford_in(lambda c: (c.h(0), c.t(0), c.h(0))) == pytest.approx(eighth)
+    assert off_clifford_in(lambda c: (c.h(0), c.t(0))) == pytest.approx(0, abs=1e-9), "a phase that nothing reads"
+    assert off_clifford_in(lambda c: (c.h([0, 1]), c.rzz(0.4, 0, 1), c.h([0, 1]))) == pytest.approx(np.sin(0.2) ** 2)
+    assert off_clifford_in(lambda c: (c.ry(0.3, 0), c.cx(0, 1), c.ry(-0.2, 1))) == pytest.approx(
+        np.sin(0.15) ** 2 + np.sin(0.1) ** 2
+    )
+
+
+@pytest.mark.parametrize("gate", ["cx", "cz", "ecr"])
+@pytest.mark.parametrize("seed", range(3))
+def test_compiled_clifford_circuits_have_no_rotations(gate, seed):
+    from qiskit.quantum_info import random_clifford
+
+    calibration = line(4, gate, np.random.default_rng(seed))
+    circuit = random_clifford(4, seed=seed).to_circuit()
+    circuit.measure_all()
+    assert fault_masks(compiled(circuit, calibration), calibration).rotations == pytest.approx(0, abs=1e-6)

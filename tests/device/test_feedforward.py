@@ -439,3 +439,16 @@ def test_what_is_beyond_the_tables_is_said():
         long.x(0)
     with pytest.raises(ValueError, match="at most 100 passes; got 1000"):
         fault_masks(long, calibration)
+
+
+def test_rotations_in_a_body_count_as_often_as_it_runs():
+    circuit = QuantumCircuit(2, 2)
+    circuit.ry(np.pi / 2, 0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.ry(0.4, 1)
+    circuit.measure(1, 1)
+    always = fault_masks(circuit, Calibration.ideal(2), counts=qc.Distribution.of({"01": 1000})).rotations
+    some = fault_masks(circuit, Calibration.ideal(2), counts=qc.Distribution.of({"00": 750, "01": 250})).rotations
+    assert always == pytest.approx(np.sin(0.2) ** 2)
+    assert some == pytest.approx(0.25 * np.sin(0.2) ** 2)

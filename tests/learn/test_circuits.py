@@ -1,10 +1,12 @@
 """Cases with circuits that the decision is trained on."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from benchmarks.compiled_records import written
 from qcluster.core.counts.bits import unpack
 from qcluster.core.decision.circuit_candidates import NAMES
 from qcluster.core.noise.faults import FaultMasks
@@ -63,7 +65,11 @@ def test_rotations_flip_what_faults_flip():
     rng = np.random.default_rng(3)
     start = np.eye(16)[5]
     base = FaultMasks(4, np.array([[3]], np.uint64), np.array([0.1]), np.array([0]), np.zeros((4, 2)))
-    turned = [circuits._rotated(rng, start, base) for _ in range(20)]
+    turned, much = zip(*(circuits._rotated(rng, start, base) for _ in range(20)), strict=True)
+    assert [p[5] == 1 for p in turned] == [weight is None for weight in much]
+    single = [(p[5 ^ 3], weight) for p, weight in zip(turned, much, strict=True) if p[5] < 1 and p[5 ^ 3] < 0.05]
+    assert single
+    assert all(chance <= weight * (1 + 1e-9) for chance, weight in single), "a tail is no more than what turned it"
     assert all(set(np.flatnonzero(p)) <= {5, 5 ^ 3} for p in turned)
     assert np.sum(turned, axis=1) == pytest.approx(1)
     assert 3 < sum(p[5] == 1 for p in turned) < 17, "some circuits have rotations, and some have none"
@@ -100,6 +106,27 @@ def test_patterns_of_two_bits_are_all_that_there_are():
     seen = [circuits.faults(rng, 2) for _ in range(20)]
     patterns = {tuple(row) for one in seen for row in unpack(one.masks, 2).tolist()}
     assert patterns == {(True, False), (False, True), (True, True)}
+
+
+def test_drawn_circuits_have_the_rotations_that_their_outputs_take():
+    rng = np.random.default_rng(6)
+    told = circuits.faults(rng, 3)
+    even, uneven = (
+        [circuits._turned_by(rng, told, p).rotations for _ in range(300)]
+        for p in (np.repeat(0.25, 4), np.array([0.9, 0.1]))
+    )
+    known = [[one for one in rotations if one is not None] for rotations in (even, uneven)]
+    assert all(250 < len(rotations) < 290 for rotations in known), "of some circuits nothing is known"
+    assert 0.4 < np.mean(np.array(known[0]) == 0) < 0.65, "what is even is often of a Clifford circuit"
+    assert min(known[1]) >= -np.log(0.9) - 1e-9, "and what is not, never"
+
+
+def test_rotations_are_read_back_from_records():
+    rng = np.random.default_rng(7)
+    faults = replace(circuits.faults(rng, 3), rotations=0.25)
+    assert circuits.read_faults(written(faults)).rotations == 0.25
+    old = {name: part for name, part in written(faults).items() if name != "rotations"}
+    assert circuits.read_faults(old).rotations is None
 
 
 def test_what_a_calibration_says():

@@ -10,11 +10,14 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.stats.goodness import collisions, deviance, shot_noise
-from qcluster.core.stats.special import perplexity
+from qcluster.core.stats.special import perplexity, unevenness
 from qcluster.core.stats.walsh import walsh
 
 _UPPER = np.triu_indices(len(NAMES), 1)
 _FAINT = 1e-4
+_EVEN = 1e-3
+_TYPICAL = 0.5
+"""Rotations of a circuit that nothing is known of."""
 
 
 def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
@@ -29,7 +32,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; what the
         calibration expects; for every multiple of the noise how surprising the counts are, how much raw fidelity it
         predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; what
-        remains unseen under the calibration and under the strings' noise; squared overlaps of all pairs of candidates.
+        remains unseen under the calibration and under the strings' noise; the circuit's rotations, and how uneven the
+        answers are, which only rotations make them; squared overlaps of all pairs of candidates.
     """
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
@@ -89,8 +93,12 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     ]
     shown = np.abs(walsh(found.counts)) / found.counts.sum()
     blind = [part for one in (kernel, found.few.kernel) for part in _blindness(one, faults, shown, found.counts.sum())]
+    turned = _TYPICAL if faults.rotations is None else faults.rotations
+    answers = alone.distribution.probabilities, found.few.weights, p
+    uneven = np.append(unevenness(deep.ideals)[every], [unevenness(one) for one in answers])
+    turns = [np.log(turned + _EVEN), 2 * np.exp(-turned), float(faults.rotations is None), *np.log(uneven + _EVEN)]
     overlaps = found.gram[_UPPER] ** 2
-    return bounded(np.concatenate([general, scales, strings, by_counts, blind, overlaps]))
+    return bounded(np.concatenate([general, scales, strings, by_counts, blind, turns, overlaps]))
 
 
 def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) -> list[float]:

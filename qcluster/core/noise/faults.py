@@ -44,6 +44,10 @@ class FaultMasks(Frozen):
     """(n_masks,) index into `KINDS`."""
     readout: Floats
     """(n_bits, 2): P(read 1|0), P(read 0|1), with the decay between the last gate and the measurement."""
+    rotations: float | None = None
+    """Sum of ``sin^2(angle / 2)`` over the circuit's rotations that reach a read bit, ``angle`` from the nearest
+    Clifford gate. A Clifford circuit has 0, and puts out equal weights; small angles leave weights of about so much
+    beside them. None where the circuit is unknown."""
 
     def __post_init__(self) -> None:
         words = np.array(self.masks, dtype=np.uint64)
@@ -56,6 +60,8 @@ class FaultMasks(Frozen):
             )
         if not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
+        if self.rotations is not None and not 0 <= self.rotations < np.inf:
+            raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
         readout = np.array(as_rates(np.asarray(self.readout, dtype=np.float64).reshape(self.n_bits, 2), self.n_bits))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind), ("readout", readout)):
             array.flags.writeable = False

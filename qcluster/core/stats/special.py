@@ -117,6 +117,20 @@ def softmax(log: Floats) -> Floats:
     return weights
 
 
+def unevenness(shares: NDArray[Any]) -> Floats:
+    """Tell how far shares along the last axis are from even ones: ``-ln F``, F the largest Hellinger fidelity with even
+    shares of 1, 2, 4, ... of them. What a Clifford circuit puts out has 0.
+
+    Example:
+        >>> unevenness(np.array([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])).round(3).tolist()
+        [-0.0, 0.105]
+    """
+    falling = np.sqrt(np.maximum(-np.sort(-shares, axis=-1), 0))
+    many = 1 << np.arange(falling.shape[-1].bit_length())
+    best = (np.cumsum(falling, axis=-1)[..., many - 1] ** 2 / many).max(axis=-1)
+    return np.asarray(-np.log(np.maximum(best / shares.sum(axis=-1), 1e-12)), dtype=np.float64)
+
+
 def perplexity(shares: NDArray[Any]) -> Floats:
     """Give the effective number of shares along the last axis: the exponential of their entropy in nats.
 

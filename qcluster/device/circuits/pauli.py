@@ -84,6 +84,29 @@ def branches(squares: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
     return np.array(chosen), np.array(shares) / np.sum(shares)
 
 
+def off_quarter(angles: Floats) -> Floats:
+    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, a Clifford gate."""
+    quarter = np.pi / 2
+    return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
+
+
+def off_clifford(squares: Floats) -> Floats:
+    """Tell how far a one-qubit gate is from the nearest Clifford gate: as if Paulis struck with probabilities ``(3,)``.
+
+    What is left after that gate is a rotation by some angle about some axis, ``sin^2(angle / 2)`` in all, divided by
+    the squares of the axis.
+
+    Args:
+        squares: (3, 3) of the elements of its rotation of the Bloch sphere.
+    """
+    kept = np.sqrt(np.maximum(squares, 0))[PERMUTATIONS, [0, 1, 2]]
+    nearest = int(kept.sum(axis=1).argmax())
+    cosine = float(np.clip((kept[nearest].sum() - 1) / 2, -1, 1))
+    axis = np.zeros(3)
+    axis[PERMUTATIONS[nearest]] = np.maximum(kept[nearest] - cosine, 0)
+    return np.asarray((1 - cosine) / 2 * axis / max(float(axis.sum()), 1e-12))
+
+
 Parts = tuple[tuple[float, float, float], Matrix, Matrix, Matrix, Matrix]
 
 

@@ -58,6 +58,7 @@ class Backward:
         self.rewritten: set[int] = set()
         self.weight = 1.0
         self.readout = np.zeros((n_bits, 2))
+        self.rotations = 0.0
         self.found: list[tuple[Words, Floats, int]] = []
         self.places: list[tuple[Any, ...]] = []
 
@@ -91,11 +92,15 @@ class Backward:
         """Go back past one event."""
         match event:
             case Turn(qubit, squares):
+                if not is_clifford(event):
+                    self._rotate(pauli.off_clifford(squares), self.of(qubit))
                 permutations, shares = pauli.branches(squares)
                 become = permutations[self.pick(shares)].T
                 self.flips[qubit] = np.take_along_axis(self.of(qubit), become[:, :, None], axis=0)
             case Coupling(a, b, axis, angle):
-                turned = (self.of(a)[axis] ^ self.of(b)[axis]) * (self.uniforms() < np.sin(angle) ** 2)[:, None]
+                both = self.of(a)[axis] ^ self.of(b)[axis]
+                self._rotate(pauli.off_quarter(np.array([angle])), both[None])
+                turned = both * (self.uniforms() < np.sin(angle) ** 2)[:, None]
                 others = [p for p in range(3) if p != axis]
                 for qubit in (a, b):
                     self.flips[qubit] = self.flips[qubit].copy()
@@ -122,6 +127,10 @@ class Backward:
                         self.values[bit] = self.value(bit) ^ pattern * flipped[:, None]
             case Branch():
                 self.branch(event)
+
+    def _rotate(self, weights: Floats, patterns: Patterns) -> None:
+        """Note rotations off Clifford gates, as Paulis with weights (n,) and patterns (n, draws, n_words)."""
+        self.rotations += float(self.weight * weights @ patterns.any(axis=2).mean(axis=1))
 
     def measure(self, event: Measure) -> None:
         """X and Y before a measurement flip what it writes, and Z does nothing; misreading flips the same.

@@ -128,7 +128,7 @@ def fault_masks(
     rng = make_rng(seed)
     back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
     masks, rates, kind = back.collect(_neighbours(circuit, calibration))
-    return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout)
+    return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout, back.rotations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +148,8 @@ class Located:
     """(n_bits, 2) as in `FaultMasks`."""
     n_bits: int
     """Number of classical bits."""
+    rotations: float
+    """As in `FaultMasks`."""
 
 
 def located_faults(
@@ -180,7 +182,8 @@ def located_faults(
     keep = masks.any(axis=1)
     keys, slot = np.unique(np.column_stack([at, masks])[keep], axis=0, return_inverse=True)
     total = np.bincount(slot.ravel(), rates[keep], len(keys)).astype(np.float64)
-    return Located(places, keys[:, 0].astype(np.int64), keys[:, 1:], total, back.readout, circuit.num_clbits)
+    what = keys[:, 1:], total, back.readout, circuit.num_clbits, back.rotations
+    return Located(places, keys[:, 0].astype(np.int64), *what)
 
 
 def _go_back(

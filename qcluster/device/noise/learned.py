@@ -259,5 +259,5 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
     read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
     readout = np.minimum(known.readout * read[:, None], 0.49)
-    faults = FaultMasks(known.n_bits, masks, rates, kind, readout)
+    faults = FaultMasks(known.n_bits, masks, rates, kind, readout, known.rotations)
     return as_twirled(faults, run)

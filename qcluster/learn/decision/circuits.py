@@ -15,6 +15,8 @@ from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.stats.special import unevenness
+from qcluster.device.circuits.pauli import off_quarter
 from qcluster.files import read_lines
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_vector
@@ -27,6 +29,17 @@ _SHOTS = (500, 1000, 2000, 4096, 8192)
 """Of wide registers."""
 _WORKING, _FAULTS = 0.25, 6.0
 """How often circuits have qubits that are not read, and most faults a shot at their two-qubit gates."""
+EVEN = 1e-3
+"""Largest unevenness of an output that is called even."""
+_CLIFFORD = 0.52
+"""Share of circuits that are Clifford, of those with even outputs; this and the next two are fitted by
+``python -m benchmarks.compiled_records --rotations``."""
+_EVEN = (0.09, 1.39)
+"""Mean and standard deviation of the logarithm of the rotations of the others."""
+_UNEVEN = (0.67, 1.75)
+"""The same of ``rotations / unevenness - 1`` where outputs are uneven: what rotations do, others undo in part."""
+_UNTOLD = 0.1
+"""How often nothing is known of a circuit's rotations."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """What a calibration says of a recorded circuit's noise, each a case of its own."""
 
@@ -89,8 +102,8 @@ def own(seed: int) -> Case:
         p = _affine(rng, _after_hadamards(rng, x, z))
         if not p.all():
             break
-    p = _rotated(rng, p, base)
-    return _told(rng, base, p, "own", *told_of(rng, base))
+    p, rotations = _rotated(rng, p, base)
+    return _told(rng, base, p, "own", *told_of(rng, base), rotations)
 
 
 def _after_hadamards(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -114,17 +127,17 @@ def _affine(rng: np.random.Generator, spread: NDArray[np.bool_]) -> Floats:
     return p
 
 
-def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> Floats:
-    """Turn qubits at some places of a circuit, which flips what a fault there flips."""
+def _rotated(rng: np.random.Generator, p: Floats, base: FaultMasks) -> tuple[Floats, float | None]:
+    """Turn qubits at some places of a circuit, which flips what a fault there flips; how much, see `FaultMasks`."""
     if not len(base.masks) or rng.random() < 0.3:
-        return p
+        return p, None
     many = int(noise.log_uniform(rng, 1, 3 * base.n_bits))
     size = float(rng.choice([np.pi / 8, noise.log_uniform(rng, 0.03, 1.0)]))
     angles = size * (np.ones(many) if rng.random() < 0.5 else rng.normal(0, 1, many))
     index = np.arange(len(p))
     for shift, angle in zip(rng.choice(base.masks[:, 0], many).astype(int), angles, strict=True):
         p = np.cos(angle) ** 2 * p + np.sin(angle) ** 2 * p[index ^ shift]
-    return p
+    return p, float(off_quarter(2 * angles).sum())
 
 
 def smooth(seed: int) -> Case:
@@ -138,9 +151,9 @@ def smooth(seed: int) -> Case:
         return _product(rng)
     n = int(rng.integers(WIDTHS[-1] + 1, 17))
     base, x, z = circuit(rng, n)
-    spread = _after_hadamards(rng, x, z)
-    p = _rotated(rng, _affine(rng, spread), base) if rng.random() < 0.5 else ideals.tailed(rng, n)
-    return _told(rng, base, p, "smooth", *told_of(rng, base))
+    even = _affine(rng, _after_hadamards(rng, x, z))
+    p, rotations = _rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n), None)
+    return _told(rng, base, p, "smooth", *told_of(rng, base), rotations)
 
 
 def tails(seed: int) -> Case:
@@ -169,6 +182,7 @@ def foreign(seed: int) -> Case:
     n = case.counts.n_bits
     told = faults(rng, n) if n <= WIDTHS[-1] + 1 else _runs(rng, n)
     told = _scattered(rng, told, 0.3, float(np.exp(rng.uniform(-1, 1.5))), float(np.exp(rng.uniform(-0.5, 1))))
+    told = _turned_by(rng, told, case.ideal.probabilities)
     return case._replace(family=f"foreign-{case.family}", kind="foreign", known=None, faults=told)
 
 
@@ -192,15 +206,36 @@ def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, st
     return n, family, ideals.draw(rng, n, family)
 
 
-def _told(rng: np.random.Generator, base: FaultMasks, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
+def _told(
+    rng: np.random.Generator, base: FaultMasks, p: Floats, family: str, kind: str, told: FaultMasks,
+    rotations: float | None = None,
+) -> Case:  # fmt: skip
     """Read an ideal through faults, and what no calibration lists, under what a calibration says of them."""
     noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, base.n_bits, _beyond(rng, noisy / noisy.sum()), p, family, kind, told)
+    return _case(rng, base.n_bits, _beyond(rng, noisy / noisy.sum()), p, family, kind, told, rotations)
 
 
-def _case(rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks) -> Case:
+def _case(
+    rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks,
+    rotations: float | None = None,
+) -> Case:  # fmt: skip
     counts = rng.multinomial(noise.shots(rng), noisy)
+    told = _turned_by(rng, told, p, rotations)
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), told)
+
+
+def _turned_by(rng: np.random.Generator, told: FaultMasks, p: Floats, rotations: float | None = None) -> FaultMasks:
+    """Tell of the rotations of a circuit, or nothing: of those given and others that undo each other, or of as many as
+    circuits have that put out something as uneven."""
+    if rng.random() < _UNTOLD:
+        return told
+    if rotations is not None:
+        others = 1 + np.exp(rng.normal(*_UNEVEN)) if rng.random() < 0.5 else 1.0
+        return replace(told, rotations=float(rotations * others))
+    far = float(unevenness(p))
+    if far < EVEN:
+        return replace(told, rotations=0.0 if rng.random() < _CLIFFORD else float(np.exp(rng.normal(*_EVEN))))
+    return replace(told, rotations=far * float(1 + np.exp(rng.normal(*_UNEVEN))))
 
 
 def wide(seed: int) -> Case:
@@ -222,7 +257,7 @@ def wide(seed: int) -> Case:
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
     bits = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
-    ideal = Distribution(sent, weights)
+    ideal, told = Distribution(sent, weights), _turned_by(rng, told, weights)
     return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
 
 
@@ -240,7 +275,7 @@ def chains(seed: int) -> Case:
     known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
     kind = str(rng.choice(["one", "few", "ghz", "turned"], p=[0.4, 0.2, 0.15, 0.25]))
     if kind == "turned":
-        return Case(*_turned(rng, n, shots, base), "wide-smooth", "wide", known, False)
+        return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "wide-smooth", "wide", known, False)
     sent, weights = cases.few_of(rng, n, kind)
     read = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
     ideal = Distribution(sent, weights)
@@ -253,13 +288,18 @@ def _product(rng: np.random.Generator) -> Case:
     shots = int(rng.choice(_SHOTS))
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
-    return Case(*_turned(rng, n, shots, base), "wide-smooth", named, None, False, told)
-
-
-def _turned(rng: np.random.Generator, n: int, shots: int, base: FaultMasks) -> tuple[Distribution, Distribution]:
-    """Read a register of qubits turned by small angles through the faults of a circuit: counts, and their ideal."""
     mode, chance = cases.small_angles(rng, n)
-    counts = Distribution(_noisy(rng, mode ^ (rng.random((shots, n)) < chance), base), np.ones(shots))
+    counts, ideal = _turned(rng, mode, chance, shots, base)
+    rotations = float(off_quarter(2 * np.arcsin(np.sqrt(np.broadcast_to(chance, n)))).sum())
+    told = _turned_by(rng, told, ideal.probabilities, rotations)
+    return Case(counts, ideal, "wide-smooth", named, None, False, told)
+
+
+def _turned(
+    rng: np.random.Generator, mode: NDArray[np.bool_], chance: Floats, shots: int, base: FaultMasks
+) -> tuple[Distribution, Distribution]:
+    """Read a register of qubits turned by small angles through the faults of a circuit: counts, and their ideal."""
+    counts = Distribution(_noisy(rng, mode ^ (rng.random((shots, len(mode))) < chance), base), np.ones(shots))
     return counts, cases.product_of(rng, counts, mode, chance)
 
 
@@ -305,7 +345,8 @@ def read_faults(record: dict[str, Any]) -> FaultMasks:
     texts = [[(mask >> bit) & 1 == 1 for bit in range(n)] for mask in record["masks"]]
     masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
     kind = np.array(record["kind"], dtype=np.uint8)
-    return FaultMasks(n, masks, np.array(record["rates"], dtype=float), kind, np.array(record["readout"]))
+    rates, readout = np.array(record["rates"], dtype=float), np.array(record["readout"])
+    return FaultMasks(n, masks, rates, kind, readout, record.get("rotations"))
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:

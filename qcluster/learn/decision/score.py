@@ -23,10 +23,10 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
-_OFTEN = {"right": 20.0, "near": 3.0}
+_OFTEN = {"right": 12.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
-_OF_CIRCUITS = {"tails": 2.0, "smooth": 3.0}
+_OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0}
 """The same for families of a table of circuits: few strings with true tails, which a calibration that is too bad passes
 for noise, and smooth outputs of 12 to 16 bits, which look like one string. Both are rare in it, and nothing else warns
 of them."""

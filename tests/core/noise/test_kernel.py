@@ -97,6 +97,8 @@ def test_equal_masks_of_a_kind_are_merged():
         ({"rates": np.array([-0.1])}, "rates must be finite and not negative"),
         ({"masks": np.zeros((1, 2), dtype=np.uint64)}, "masks must be"),
         ({"readout": np.array([[0.7, 0.4]])}, "sum to less than 1"),
+        ({"rotations": -0.1}, "rotations must be a finite number and not negative"),
+        ({"rotations": float("nan")}, "rotations must be a finite number and not negative"),
     ],
 )
 def test_fault_masks_say_what_is_wrong(change, words):

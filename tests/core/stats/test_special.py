@@ -1,5 +1,7 @@
 """Special functions against those of the standard library and of scipy."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy import special as scipy_special
@@ -43,3 +45,13 @@ def test_perplexity_is_the_number_of_equal_shares_and_two_to_the_entropy_in_bits
     wanted = [2 ** entropy(dict(zip(strings, row.tolist(), strict=True))) for row in shares]
     np.testing.assert_allclose(special.perplexity(shares), wanted)
     assert special.perplexity(np.array([0.25, 0, 0.25, 0.25, 0.25])) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_unevenness_is_that_of_the_nearest_even_shares(seed):
+    """Against every choice of 1, 2, 4 or 8 of eight places."""
+    shares = np.random.default_rng(seed).dirichlet(np.full(8, 0.5))
+    sets = [np.array(one) for size in (1, 2, 4, 8) for one in combinations(range(8), size)]
+    best = max(np.sqrt(shares[one] / len(one)).sum() ** 2 for one in sets)
+    assert special.unevenness(shares) == pytest.approx(-np.log(best))
+    assert special.unevenness(np.stack([shares * 7, np.eye(8)[3]])) == pytest.approx([-np.log(best), 0.0])
