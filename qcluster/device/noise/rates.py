@@ -61,7 +61,7 @@ def estimate_rates(
     from qiskit.circuit import QuantumCircuit
 
     coverage = check_real("coverage", coverage, 0, 1)
-    if model is not None and not hasattr(model, "transform"):
+    if model is not None and not hasattr(model, "predict"):
         raise TypeError(f"model must be a fitted one, from qcluster.learn.rates.rate_model; got {type(model).__name__}")
     if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
         if machine is not None or counts is not None:
