@@ -6,6 +6,7 @@ itself, before that also all that the program does differently because of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,14 +33,16 @@ from qcluster.device.noise.events import (
 )  # fmt: skip
 
 Patterns = npt.NDArray[np.uint64]
+_EXACT = 1e-6
+"""Smallest square, or sine, that tells a gate from a Clifford gate."""
 
 
 def is_clifford(event: Event | None) -> bool:
     """Tell whether an event turns every Pauli into one, so that there is nothing to average over."""
     if isinstance(event, Turn):
-        return bool(np.allclose(event.squares, event.squares.round(), atol=1e-6))
+        return float(np.abs(event.squares - np.rint(event.squares)).max()) < _EXACT
     if isinstance(event, Coupling):
-        return bool(np.isclose(np.sin(2 * event.angle), 0, atol=1e-6))
+        return abs(math.sin(2 * event.angle)) < _EXACT
     return not isinstance(event, (Branch, Store))
 
 
