@@ -81,6 +81,12 @@ class FaultMasks(Frozen):
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
 
 
+def off_quarter(angles: Floats) -> Floats:
+    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, a Clifford gate; see `FaultMasks`."""
+    quarter = np.pi / 2
+    return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
+
+
 def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[Words, Floats, NDArray[np.uint8]]:
     """Add up the rates of equal masks of one kind, and drop masks that flip nothing.
 

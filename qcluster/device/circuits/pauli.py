@@ -84,12 +84,6 @@ def branches(squares: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
     return np.array(chosen), np.array(shares) / np.sum(shares)
 
 
-def off_quarter(angles: Floats) -> Floats:
-    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, a Clifford gate."""
-    quarter = np.pi / 2
-    return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
-
-
 def off_clifford(squares: Floats) -> Floats:
     """Tell how far a one-qubit gate is from the nearest Clifford gate: as if Paulis struck with probabilities ``(3,)``.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, READOUT, merge_masks
+from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, READOUT, merge_masks, off_quarter
 from qcluster.device.circuits import pauli
 from qcluster.device.noise.events import (
     Branch,
@@ -102,7 +102,7 @@ class Backward:
                 self.flips[qubit] = np.take_along_axis(self.of(qubit), become[:, :, None], axis=0)
             case Coupling(a, b, axis, angle):
                 both = self.of(a)[axis] ^ self.of(b)[axis]
-                self._rotate(pauli.off_quarter(np.array([angle])), both[None])
+                self._rotate(off_quarter(np.array([angle])), both[None])
                 turned = both * (self.uniforms() < np.sin(angle) ** 2)[:, None]
                 others = [p for p in range(3) if p != axis]
                 for qubit in (a, b):

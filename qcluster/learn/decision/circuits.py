@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import FaultMasks, merge_masks
+from qcluster.core.noise.faults import FaultMasks, merge_masks, off_quarter
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
-from qcluster.device.circuits.pauli import off_quarter
 from qcluster.files import read_lines
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_vector
