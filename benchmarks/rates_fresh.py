@@ -25,7 +25,7 @@ from qcluster.learn.features import NAMES, features
 from qcluster.learn.kernels import lost, seen_through
 from qcluster.learn.label import effective_rate
 from qcluster.learn.physics import COLUMNS
-from qcluster.learn.rates import HIGHEST, divide, flip_shares, looks_uniform, rate_model
+from qcluster.learn.rates import HIGHEST, clustering_rate, divide, flip_shares, looks_uniform, rate_model
 from qcluster.learn.table import read_table
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-rates"
@@ -302,6 +302,10 @@ def used(one: FreshSet) -> list[dict[str, Any]]:
                 qc.mitigate(run.counts, rate, method="paper").distribution, run.ideal
             )
             line[f"default: {name}"] = hellinger_fidelity(qc.mitigate(run.counts, rate).distribution, run.ideal)
+        clusters = clustering_rate(float(np.clip(said["estimate"][place], 0.0, HIGHEST)), run.row)
+        line["paper: estimated, for clusters"] = hellinger_fidelity(
+            qc.mitigate(run.counts, clusters, method="paper").distribution, run.ideal
+        )
         line["default: none"] = hellinger_fidelity(qc.mitigate(run.counts).distribution, run.ideal)
         print(line["run"], flush=True)
         lines.append({name: round(value, 4) if isinstance(value, float) else value for name, value in line.items()})

@@ -90,6 +90,12 @@ def dealt(groups: np.ndarray, folds: int = 10) -> np.ndarray:
     return np.random.default_rng(0).permutation(places.max() + 1)[places] % folds
 
 
+def others(table: RateTable, out: np.ndarray) -> np.ndarray:
+    """Tell which rows are left to train on, ``(n_rows,) bool``: outputs that were drawn of the kinds of the families
+    that are left out go with them."""
+    return np.asarray(~out & ~np.isin(table.facts["drawn"], np.unique(table.facts["family"][out])))
+
+
 def five_folds(n: int, seed: int) -> Iterator[np.ndarray]:
     order = np.random.default_rng(seed).permutation(n)
     for part in np.array_split(order, 5):
