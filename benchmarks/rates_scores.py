@@ -30,6 +30,7 @@ def real_rows() -> RateTable:
         "circuit": circuits,
         "family": np.array([name.rsplit("_", 1)[0] for name in circuits.tolist()]),
         "machine": np.array([row["machine"] for row in rows]),
+        "ideal_entropy": np.array([row["ideal_entropy"] for row in rows]),
     }
     return RateTable(table, np.array([float(row["target"]) for row in rows]), facts)
 
