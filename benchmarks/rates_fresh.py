@@ -163,7 +163,7 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
 
 def _plain(faults: FaultMasks) -> dict[str, Any]:
     parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
-    return {"n_bits": faults.n_bits} | parts
+    return {"n_bits": faults.n_bits, "rotations": faults.rotations} | parts
 
 
 def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
@@ -189,7 +189,9 @@ def read_fresh(one: FreshSet) -> list[Fresh]:
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
         if faults is not None:
-            faults = FaultMasks(**{name: np.array(part) if name != "n_bits" else part for name, part in faults.items()})
+            faults = FaultMasks(
+                **{name: np.array(part) if type(part) is list else part for name, part in faults.items()}
+            )
         told, read = np.array([known.get(name, np.nan) for name in NAMES]), features(counts=counts, faults=faults)
         row = np.where(np.isnan(read), told, read)
         record["shares"] = np.array(record["shares"])
