@@ -9,6 +9,7 @@ Run from the repository, in this order or any of them:
     python -m benchmarks.rates brussels     # six real records: predicted beside published rates
     python -m benchmarks.rates fidelity     # method="paper" with estimated, true and wrong rates (minutes)
     python -m benchmarks.rates saturated    # labels of mixed counts left out, learned as they are, or as bounds
+    python -m benchmarks.rates clusters     # the rate to give the published method (simulates the table once: hours)
     python -m benchmarks.rates fresh        # circuits and machines outside the table, beside honest baselines (minutes)
     python -m benchmarks.rates use          # the same runs: what the rates are worth to `paper` and to the default
     python -m benchmarks.rates speed        # fit from CSV, and one prediction
@@ -25,6 +26,7 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks.data import brussels, write_rows
+from benchmarks.rates_clusters import clusters
 from benchmarks.rates_fresh import fresh, use
 from benchmarks.rates_real import brussels_rates, described, published, transfer
 from benchmarks.rates_simulated import importance, own, saturated, unseen
@@ -107,7 +109,8 @@ def speed() -> list[dict[str, Any]]:
 
 
 RUNS = {"published": published, "own": own, "importance": importance, "transfer": transfer, "brussels": brussels_rates,
-        "fidelity": fidelity, "saturated": saturated, "fresh": fresh, "use": use, "speed": speed}  # fmt: skip
+        "fidelity": fidelity, "saturated": saturated, "clusters": clusters, "fresh": fresh, "use": use,
+        "speed": speed}  # fmt: skip
 
 
 def main(names: list[str]) -> None:

@@ -25,7 +25,7 @@ from qcluster.learn.features import NAMES, features
 from qcluster.learn.kernels import lost, seen_through
 from qcluster.learn.label import effective_rate
 from qcluster.learn.physics import COLUMNS
-from qcluster.learn.rates import HIGHEST, divide, flip_shares, looks_uniform, rate_model
+from qcluster.learn.rates import HIGHEST, clustering_rate, divide, flip_shares, looks_uniform, rate_model
 from qcluster.learn.table import read_table
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "qcluster-rates"
@@ -163,7 +163,7 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
 
 def _plain(faults: FaultMasks) -> dict[str, Any]:
     parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
-    return {"n_bits": faults.n_bits} | parts
+    return {"n_bits": faults.n_bits, "rotations": faults.rotations} | parts
 
 
 def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
@@ -189,7 +189,9 @@ def read_fresh(one: FreshSet) -> list[Fresh]:
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
         if faults is not None:
-            faults = FaultMasks(**{name: np.array(part) if name != "n_bits" else part for name, part in faults.items()})
+            faults = FaultMasks(
+                **{name: np.array(part) if type(part) is list else part for name, part in faults.items()}
+            )
         told, read = np.array([known.get(name, np.nan) for name in NAMES]), features(counts=counts, faults=faults)
         row = np.where(np.isnan(read), told, read)
         record["shares"] = np.array(record["shares"])
@@ -302,6 +304,10 @@ def used(one: FreshSet) -> list[dict[str, Any]]:
                 qc.mitigate(run.counts, rate, method="paper").distribution, run.ideal
             )
             line[f"default: {name}"] = hellinger_fidelity(qc.mitigate(run.counts, rate).distribution, run.ideal)
+        clusters = clustering_rate(float(np.clip(said["estimate"][place], 0.0, HIGHEST)), run.row)
+        line["paper: estimated, for clusters"] = hellinger_fidelity(
+            qc.mitigate(run.counts, clusters, method="paper").distribution, run.ideal
+        )
         line["default: none"] = hellinger_fidelity(qc.mitigate(run.counts).distribution, run.ideal)
         print(line["run"], flush=True)
         lines.append({name: round(value, 4) if isinstance(value, float) else value for name, value in line.items()})

@@ -30,6 +30,7 @@ def real_rows() -> RateTable:
         "circuit": circuits,
         "family": np.array([name.rsplit("_", 1)[0] for name in circuits.tolist()]),
         "machine": np.array([row["machine"] for row in rows]),
+        "ideal_entropy": np.array([row["ideal_entropy"] for row in rows]),
     }
     return RateTable(table, np.array([float(row["target"]) for row in rows]), facts)
 
@@ -88,6 +89,12 @@ def dealt(groups: np.ndarray, folds: int = 10) -> np.ndarray:
     """Deal groups into folds."""
     places = np.unique(groups, return_inverse=True)[1]
     return np.random.default_rng(0).permutation(places.max() + 1)[places] % folds
+
+
+def others(table: RateTable, out: np.ndarray) -> np.ndarray:
+    """Tell which rows are left to train on, ``(n_rows,) bool``: outputs that were drawn of the kinds of the families
+    that are left out go with them."""
+    return np.asarray(~out & ~np.isin(table.facts["drawn"], np.unique(table.facts["family"][out])))
 
 
 def five_folds(n: int, seed: int) -> Iterator[np.ndarray]:

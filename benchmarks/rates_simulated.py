@@ -25,7 +25,10 @@ MACHINES = ("fake_brisbane", "fake_torino", "fake_mumbai")
 COVERAGES = (0.5, 0.8, 0.95)
 BANDS = ("<.02", ".02-.05", ".05-.1", ".1-.2", ".2-.3", ">.3")
 CIRCUIT = ("n_qubits", "n_measured", "rz", "sx", "x", "two_qubit", "two_qubit_depth")
-COUNTS = ("n_measured", "shots", "entropy", "top_weight", "near_weight", "mean_distance", "collision")
+COUNTS = (
+    *("n_measured", "shots", "entropy", "top_weight", "near_weight", "mean_distance", "collision"),
+    *("answer_rate", "answer_entropy", "answer_top"),
+)
 MACHINE = tuple(name for name in NAMES if name not in (*CIRCUIT, *COUNTS))
 TOLD = {
     "before the run": CIRCUIT + MACHINE,

@@ -126,12 +126,17 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
         if faults is None or hidden is None:  # no calibration makes what could be read unreadable
             return
         kind, ideal = ("own", run.case.ideal) if rng.random() < OWN else _ideal(rng, n)
+        if kind != "own":  # a circuit's rotations tell of its own output alone
+            faults = dataclasses.replace(faults, rotations=None)
         kernel, shots = Kernel.of(hidden), int(rng.choice(SHOTS))
         sent = np.bincount(kernel.locate(ideal.words).astype(np.intp), ideal.probabilities, kernel.size)
         noisy = np.maximum(kernel.forward(sent.astype(np.float64)), 0.0)
         counts = of_vector(rng.multinomial(shots, noisy / noisy.sum()), n)
         case = dataclasses.replace(run.case, ideal_source=ideal)
-        yield kind, Simulated(case, run.profile, told, counts, faults, factor * run.scale, drift, hidden)
+        yield (
+            kind,
+            Simulated(case, run.profile, told, counts, faults, factor * run.scale, drift, hidden if drift else faults),
+        )
 
 
 def _ideal(rng: np.random.Generator, n: int) -> tuple[str, Distribution]:

@@ -31,7 +31,8 @@ def mitigate(
         counts: anything that `Distribution.of` takes, or a `Run`, which brings the fault patterns of its circuit and,
             if it ran with a reference, what this measured.
         noise: what is known of the noise. Flip rates: one number, ``(n_bits,)``, or ``(n_bits, 2)`` = P(read 1|0),
-            P(read 0|1), or the answer of `qcluster.estimate_rates`; a prior for ``"mixture"``, which never needs them.
+            P(read 0|1), or the answer of `qcluster.estimate_rates`, of which ``"paper"`` takes the figure `clustering`
+            and others the rates by bit; a prior for ``"mixture"``, which never needs them.
             Or `MeasuredNoise`, what a reference circuit measured. Or `FaultMasks`, the fault patterns of the compiled
             circuit, from `qcluster.device.fault_masks`.
         method: name of a method: ``"mixture"``, a few strings or deconvolution, weighed by a trained decision;
@@ -65,7 +66,7 @@ def mitigate(
         return left(raw, "none", "the simulator that made these counts has no noise")
     chosen = _default(counts, noise, guard, expect, settings) if method is None else find(method)
     used = chosen.check_options(guard, settings, expect)
-    known = read_noise(noise, raw.n_bits)
+    known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
             known = brought(counts, kind)

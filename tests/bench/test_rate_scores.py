@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, r2
+from benchmarks.rates_clusters import by_job
+from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, others, r2
+from qcluster.bench.rate_plan import plan
 from qcluster.learn.features import NAMES
 from qcluster.learn.table import read_table
 
@@ -24,6 +26,28 @@ def test_every_row_is_left_out_once_and_with_its_whole_group():
         assert (np.sum(split, axis=0) == 1).all()
     for out in left_out(dealt(groups, 2)):
         assert not set(groups[out]) & set(groups[~out])
+
+
+def test_drawn_outputs_leave_with_families_of_their_kind():
+    table = read_table()
+    out = table.facts["family"] == "dicke"
+    train = table[others(table, out)]
+    assert "dicke" not in train.facts["family"]
+    assert "dicke" not in train.facts["drawn"]
+    assert (table.facts["drawn"][~out] == "dicke").any(), "drawn on circuits of other families"
+    assert len(train) == (~out & (table.facts["drawn"] != "dicke")).sum()
+
+
+def test_rows_of_a_job_are_listed_in_the_order_in_which_they_are_made():
+    table = read_table()
+    jobs = by_job(table)
+    assert sum(map(len, jobs.values())) == (~np.isnan(table.features[:, NAMES.index("kernel_rate")])).sum()
+    plans = {job.mark: job for job in plan()}
+    for mark, rows in jobs.items():
+        assert [len(set(table.facts[name][rows])) for name in ("circuit", "machine", "seed")] == [1, 1, 1]
+        drawn = table.facts["drawn"][rows] != ""
+        assert not drawn[: plans[mark].rows].any()
+        assert drawn[plans[mark].rows :].all()
 
 
 def test_scores_average_seeds_and_have_intervals_over_groups():

@@ -219,7 +219,9 @@ def test_estimated_rates_are_noise():
     rates = qc.estimate_rates(counts=counts)
     for method in ("paper", "hammr_l", "m3", "mixture"):
         assert qc.mitigate(counts, rates, method=method).rates.shape == (5, 2)
-    assert qc.mitigate(counts, rates, method="paper").rates[:, 0] == pytest.approx(rates.per_bit)
+    assert qc.mitigate(counts, rates, method="hammr_l").rates[:, 0] == pytest.approx(rates.per_bit)
+    assert qc.mitigate(counts, rates, method="paper").rates[:, 0] == pytest.approx(rates.clustering)
+    assert qc.mitigate(counts, rates.per_bit, method="paper").rates[:, 0] == pytest.approx(rates.per_bit)
 
 
 def test_confidence_is_a_probability_or_none():

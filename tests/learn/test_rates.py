@@ -6,7 +6,7 @@ import pytest
 import qcluster as qc
 from qcluster import estimate_rates
 from qcluster.learn.features import features
-from qcluster.learn.rates import HIGHEST, Rates, looks_uniform, new_model, rate_model
+from qcluster.learn.rates import HIGHEST, REACH, Rates, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
 from tests.learn.test_features import Machine, profile
 
@@ -47,8 +47,24 @@ def test_rates_go_straight_into_mitigation():
     counts = noisy(0.05, bits=5)
     rates = estimate_rates(counts=counts)
     fixed = qc.mitigate(counts, rates, method="paper")
-    assert np.allclose(fixed.rates, rates.per_bit[:, None])
+    assert np.allclose(fixed.rates, rates.clustering[:, None])
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
+    plain = qc.mitigate(counts, rates.value, method="paper")
+    assert np.allclose(plain.rates, rates.value)
+    assert fixed.distribution.probabilities.max() > plain.distribution.probabilities.max()
+
+
+def test_clusters_reach_farther_than_one_flip_and_leave_spread_outputs_alone():
+    few = estimate_rates(noisy(0.05, bits=5))
+    assert few.clustering == pytest.approx(np.full(5, REACH * few.value))
+    spread = estimate_rates(noisy(0.5, bits=5))
+    assert not spread.clustering.any()
+    fixed = qc.mitigate(noisy(0.5, bits=5), spread, method="paper")
+    assert np.allclose(fixed.distribution.probabilities, noisy(0.5, bits=5).probabilities)
+    before = estimate_rates(profile(), Machine(), None)
+    assert before.clustering == pytest.approx(np.full(2, before.value))
+    part = estimate_rates(profile(measured=np.array([1, 2, -1])), Machine(), {"001": 900, "000": 100})
+    assert part.clustering[2] == 0 < part.clustering[0] <= HIGHEST
 
 
 def test_mixed_counts_are_marked_and_bound_nothing_from_above():

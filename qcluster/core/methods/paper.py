@@ -37,6 +37,7 @@ register(
         summary="Q-Cluster as published (arXiv:2504.10801): clusters of shots around the most frequent strings.",
         function=mitigate,
         needs="rates",
+        estimate="clustering",
         settings=PaperSettings,
     )
 )

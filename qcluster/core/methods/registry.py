@@ -47,6 +47,9 @@ class Method:
     """What is done instead of `function` where the method was chosen by what is known of the noise, and not by name:
     ``unasked(counts, noise, guard, settings, brought)``, of which ``brought(kind)`` gives noise of another kind that a
     Run brings along, or None. Noise that users give stands alone: nothing is brought beside it."""
+    estimate: str | None = None
+    """Name of a figure that estimated rates (`Rates` of `qcluster.estimate_rates`) have for this method, and that it
+    takes in place of their rates by bit; rates that are plain numbers mean what they say. None: there is none."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.isidentifier():
@@ -63,6 +66,10 @@ class Method:
     def takes(self) -> tuple[str, ...]:
         """All kinds of noise that it can use."""
         return (*([self.needs] if self.needs else []), *self.uses)
+
+    def figure(self, noise: Any) -> Any:
+        """Give the figure that estimated rates have for this method; any other noise as it is."""
+        return noise if self.estimate is None else getattr(noise, self.estimate, noise)
 
     def check_noise(self, kind: str | None) -> None:
         """Raise ValueError where the method cannot use noise of a kind, or lacks what it needs."""
