@@ -82,7 +82,7 @@ class FaultMasks(Frozen):
 
 
 def off_quarter(angles: Floats) -> Floats:
-    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, which is a Clifford gate."""
+    """Give ``sin^2(x / 2)`` for rotations whose angles are x from the nearest quarter turn, a Clifford gate."""
     quarter = np.pi / 2
     return np.asarray(np.sin((angles - quarter * np.round(angles / quarter)) / 2) ** 2)
 
