@@ -1,5 +1,6 @@
 """`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import KINDS, brought, kind_of, offered, read_noise
@@ -61,6 +63,25 @@ def mitigate(
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """
+    return alone(mitigating(counts, noise, method=method, guard=guard, expect=expect, settings=settings))
+
+
+@own_errstate
+def mitigate_together(many: Sequence[Any], noise: Sequence[Any], **options: Any) -> list[Mitigation]:
+    """Mitigate several sets of counts, what takes arrays for all of them at once; see `qcluster.mitigate_many`."""
+    return together([mitigating(counts, known, **options) for counts, known in zip(many, noise, strict=True)])
+
+
+def mitigating(
+    counts: Any,
+    noise: Any = None,
+    *,
+    method: str | None = None,
+    guard: bool = True,
+    expect: str | None = None,
+    settings: Any = None,
+) -> Stepwise[Mitigation]:
+    """Do as `mitigate` does, step by step, so that many sets of counts share the work."""
     raw = Distribution.of(counts)
     if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
@@ -76,14 +97,19 @@ def mitigate(
     word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)
-        return chosen.unasked(raw, known, guard, used, beside, **word)
-    fixed = chosen.function(raw, known, guard, used, **word)
+        return (yield from _steps(chosen.unasked(raw, known, guard, used, beside, **word)))
+    fixed = yield from _steps(chosen.function(raw, known, guard, used, **word))
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing:
         return replace(
             fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
         )
     return fixed
+
+
+def _steps(answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
+    """Take the steps to an answer, if it is not there yet."""
+    return answer if isinstance(answer, Mitigation) else (yield from answer)
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.dense.bitflips import Posterior, deconvolve, smooth
+from qcluster.core.dense.bitflips import Deconvolution, Posterior, smooth
 from qcluster.core.dense.observed import deconvolve_observed
-from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fit_mixture
+from qcluster.core.lockstep import Stepwise, alone
+from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fitting
 from qcluster.core.sparse.product import single_string
 
 GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
@@ -98,10 +99,15 @@ def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettin
     Returns:
         The candidates. Cost: one mixture and one batch of deconvolutions.
     """
-    fit = fit_mixture(d.bits, d.weights, rates=known, settings=settings)
+    return alone(gathering(d, known, settings))
+
+
+def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None) -> Stepwise[Candidates]:
+    """Do so step by step, so that many sets of counts share the work."""
+    fit = yield from fitting(d.bits, d.weights, known, settings or MixtureSettings())
     string, odds = single_string(d.bits, d.weights)
     full = d.n_bits <= WIDEST
-    posterior, rates, slots, places = _on_all(d, fit, known) if full else _on_observed(d)
+    posterior, rates, slots, places = (yield from _on_all(d, fit, known)) if full else _on_observed(d)
     sets = d.words, pack(fit.centroids), pack(string[None])
     if full:
         words = np.arange(1 << d.n_bits, dtype=np.uint64)[:, None]
@@ -128,7 +134,9 @@ def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettin
     )
 
 
-def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> tuple[Posterior, Floats, Indices, None]:
+def _on_all(
+    d: Distribution, fit: MixtureFit, known: Floats | None
+) -> Stepwise[tuple[Posterior, Floats, Indices, None]]:
     """Deconvolve the full vector at every flip rate tried, at the mixture's rates, and at those known."""
     n = d.n_bits
     pairs = [(np.full((n, 2), flips), density) for flips, density in GRID]
@@ -140,7 +148,7 @@ def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> tuple[Pos
     concentration = np.array([density or 0.5**n for _, density in pairs])
     vector = np.zeros(1 << n)
     vector[d.words[:, 0].astype(np.intp)] = d.weights
-    return deconvolve(vector, rates, concentration, steps=_STEPS), rates, slots, None
+    return (yield Deconvolution(vector, rates, concentration, _STEPS)), rates, slots, None
 
 
 def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:

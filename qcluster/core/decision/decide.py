@@ -17,10 +17,11 @@ from qcluster.core.decision.candidates import (
     SMOOTH,
     STRING,
     Candidates,
-    gather,
+    gathering,
 )
 from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import beyond_uniform
@@ -77,10 +78,21 @@ def decide(
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
+    return alone(deciding(d, known, expect, settings, gate))
+
+
+def deciding(
+    d: Distribution,
+    known: Floats | None,
+    expect: str | None,
+    settings: MixtureSettings | None,
+    gate: Gate | None = None,
+) -> Stepwise[Decided]:
+    """Do so step by step, so that many sets of counts share the work."""
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
-    found = gather(d, known, settings)
+    found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
     weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])

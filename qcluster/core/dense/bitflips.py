@@ -12,7 +12,7 @@ means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
 
@@ -35,6 +35,8 @@ _WARM_UP = 6
 _STRIDE = 12.0
 """Longest extrapolation, in steps."""
 
+_TOGETHER = 1 << 15
+"""Probabilities, of strings under hypotheses, that are deconvolved at once."""
 _LONG = 8
 """Bits from which single precision is used: half the time, and errors of 1e-5 in a root."""
 
@@ -55,6 +57,10 @@ class Posterior:
     """``(n_hypotheses,)``: share of the shots that the product of biased bits sent."""
     shapes: NDArray[Any]
     """``(n_hypotheses, 2**n)``: the posterior of the ideal is Dirichlet with these parameters."""
+
+    def take(self, which: slice) -> "Posterior":
+        """Keep some of the hypotheses."""
+        return Posterior(*(getattr(self, field.name)[which] for field in fields(self)))
 
     def strings(self) -> Floats:
         """Give ``(n_hypotheses,)``: the effective number of strings, by the entropy of the mean."""
@@ -95,7 +101,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
 
     Args:
         counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
-            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis, all of one total.
+            ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
         concentration: ``(n_hypotheses,)``, positive.
         steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
@@ -120,6 +126,44 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     state = Ascent([read], concentration)
     state.run(steps)
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
+
+
+@dataclass(frozen=True, eq=False)
+class Deconvolution:
+    """A deconvolution that a computation asks for: see `deconvolve`."""
+
+    counts: Floats
+    """``(2**n,)``."""
+    rates: Floats
+    """``(n_hypotheses, n_bits, 2)``."""
+    concentration: Floats
+    """``(n_hypotheses,)``."""
+    steps: int
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Strings and steps."""
+        return len(self.counts), self.steps
+
+    def answers(self, alike: "Sequence[Deconvolution]") -> list[Posterior]:
+        """Deconvolve several sets of counts, as many at once as stay in cache."""
+        found: list[Posterior] = []
+        many = max(1, _TOGETHER // (len(self.concentration) * len(self.counts)))
+        for start in range(0, len(alike), many):
+            some = alike[start : start + many]
+            sizes = [len(one.concentration) for one in some]
+            counts = np.repeat(np.stack([one.counts for one in some]), sizes, axis=0)
+            rates = np.concatenate([one.rates for one in some])
+            concentration = np.concatenate([one.concentration for one in some])
+            every = deconvolve(counts, rates, concentration, steps=self.steps)
+            ends = np.cumsum(sizes).tolist()
+            found += [every.take(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+        return found
+
+
+def _row_by_row(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
+    """Multiply matrices so that no row's rounding depends on the other rows."""
+    return np.asarray((left[:, None] @ right)[:, 0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,11 +194,11 @@ class Ascent:
         ]
         self.tiny = np.finfo(self.dtype).tiny
         self.prior = concentration[:, None].astype(self.dtype)
-        shots = sum(float(block.counts[0].sum(dtype=np.float64)) for block in self.blocks)
+        shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.lost = np.full((n_hypotheses, 1), 1 + 0.3 * shots)
+        self.lost = 1 + 0.3 * shots
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
-        self.shape = self.prior + self.dtype.type(0.5) * (self.dtype.type(shots / sent.shape[1]) + sent)
+        self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
         self.backgrounds = [np.full(block.counts.shape, 0.5**n_bits, self.dtype) for block in self.blocks]
         longest = max(len(block.bits) * (block.bits.dtype != self.dtype) for block in self.blocks)
@@ -205,7 +249,7 @@ class Ascent:
             stray *= ratio
             wasted = wasted + stray.sum(axis=1, keepdims=True, dtype=np.float64)
             if settle:
-                ones = ones + stray @ self.numbers(block.bits)
+                ones = ones + _row_by_row(stray, self.numbers(block.bits))
         shares *= sent
         shares += self.prior
         if settle:
@@ -236,7 +280,7 @@ class Ascent:
         start += change
         np.minimum(np.maximum(start, -80, out=start), 80, out=start)
         odds = np.exp(start, out=start)
-        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.dtype.type(self.total))
+        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.total.astype(self.dtype))
         lost = odds[:, -1:].astype(np.float64)
         self.lost = np.minimum(np.maximum(self.total * lost / (1 + lost), 1.0), self.total - 1.0)
 
@@ -260,7 +304,7 @@ class Ascent:
         unset = np.log1p(-self.bias)
         slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
-            exponent = slopes.astype(self.dtype) @ self.numbers(block.bits).T
+            exponent = _row_by_row(slopes.astype(self.dtype), self.numbers(block.bits).T)
             exponent += level.astype(exponent.dtype)
             np.exp(exponent, out=background)
 
@@ -270,7 +314,7 @@ class Ascent:
         lost = self.lost
         kept = self.total - lost
         whole = shape.sum(axis=1, keepdims=True)
-        means = exp_digamma(np.hstack([kept, lost, np.full_like(lost, self.total), whole]))
+        means = exp_digamma(np.hstack([kept, lost, self.total, whole]))
         sent = exp_digamma(shape) * (means[:, :1] / (means[:, 2:3] * means[:, 3:]))
         unsent, fit = means[:, 1:2] / means[:, 2:3], np.zeros(len(shape))
         for block, background in zip(self.blocks, self.backgrounds, strict=True):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import decide, in_words
+from qcluster.core.decision.decide import deciding, in_words
+from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
@@ -16,11 +17,11 @@ _HEARD = 0.25
 
 def mitigate(
     raw: Distribution, rates: Floats | None, guard: bool, settings: MixtureSettings, expect: str | None = None
-) -> Mitigation:
+) -> Stepwise[Mitigation]:
     """Decide between candidate answers, or give the strings alone without a guard; see `Method.function`."""
     if not guard:
         return _bare(raw, rates, settings)
-    found = decide(raw, rates, expect, settings)
+    found = yield from deciding(raw, rates, expect, settings)
     if found.fit is None or found.blend is None or found.blend.mixture_part <= _HEARD:
         return found.answer
     return replace(found.answer, reason=found.answer.reason + _unconverged(found.fit))

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from qcluster.core.checks import EXPECT
+from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.given import WORDS, kind_of
 
-Function = Callable[..., Mitigation]
-"""What a method does: counts, noise, guard and settings to a `Mitigation`."""
+Function = Callable[..., Mitigation | Stepwise[Mitigation]]
+"""What a method does: counts, noise, guard and settings to a `Mitigation`, at once or step by step."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Method:
     summary: str
     """What it does, one sentence."""
     function: Function
-    """``function(counts, noise, guard, settings)`` gives the Mitigation. The noise is ``(n_bits, 2)`` rates, a noise
+    """``function(counts, noise, guard, settings)`` gives the Mitigation, or the steps to it, which many sets of counts
+    take together (`qcluster.core.lockstep`). The noise is ``(n_bits, 2)`` rates, a noise
     model, or None; the guard True or False; the settings are of the class below, or None. A guarded method, and what it
     does unasked, is also given ``expect=``, what the user expects of the ideal."""
     needs: str | None = None

@@ -6,7 +6,7 @@ from math import lgamma, log
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words, hamming, pack
+from qcluster.core.counts.bits import Words, hamming
 from qcluster.core.sparse.model import Model, Rows
 
 
@@ -18,8 +18,9 @@ def _log_binomials(n: int) -> Floats:
     return table
 
 
+@lru_cache(maxsize=256)
 def joining_costs(n_bits: int, shots: float) -> Floats:
-    """Give what one more string costs, by its distance d to the nearest earlier one, ``(n_bits + 1,)`` nats.
+    """Give what one more string costs, by its distance d to the nearest earlier one, ``(n_bits + 1,)`` nats, read-only.
 
     ``0.5 ln N + ln C(n, d) + ln n``: a weight to the precision that N shots give it (Schwarz, 1978), the bits in which
     the string differs, and their number.
@@ -28,7 +29,9 @@ def joining_costs(n_bits: int, shots: float) -> Floats:
         >>> joining_costs(2, 100.0).round(2).tolist()
         [3.0, 3.69, 3.0]
     """
-    return 0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits)
+    costs = 0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits)
+    costs.flags.writeable = False
+    return costs
 
 
 def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
@@ -40,6 +43,7 @@ def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
         shots: N, whose number sets how exactly weights are stated.
 
     Example:
+        >>> from qcluster.core.counts.bits import pack
         >>> (string_costs(pack(np.array([[False, False], [True, True]])), 2, 100.0) / log(2)).round(2).tolist()
         [2.0, 4.32]
     """
@@ -52,13 +56,16 @@ def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
 
 def description_length(rows: Rows, model: Model) -> float:
     """Give the description length of the shots, strings and weights included: lower is better."""
-    heaviest_first = pack(model.centroids[np.argsort(-model.weights, kind="stable")])
-    return float(string_costs(heaviest_first, rows.n_bits, rows.shots).sum()) - model.log_likelihood
+    strings = rows.n_bits * log(2)
+    if len(model.weights) > 1:
+        strings += float(joining_costs(rows.n_bits, rows.shots)[model.apart].sum())
+    return strings - model.log_likelihood
 
 
 def shortest_length(rows: Rows, k: int) -> float:
     """Give what no mixture of k strings falls below: its probabilities the frequencies, its strings the cheapest."""
-    likeliest = float(rows.weights @ np.log(rows.weights / rows.shots))
+    shots = rows.weights[rows.seen]
+    likeliest = float(shots @ np.log(shots / rows.shots))
     return rows.n_bits * log(2) + (k - 1) * float(joining_costs(rows.n_bits, rows.shots).min()) - likeliest
 
 
@@ -72,7 +79,7 @@ def negative_log_evidence(rows: Rows, model: Model) -> float:
     assert model.likelihoods is not None
     assert model.total is not None
     k = len(model.weights)
-    slopes = ((model.likelihoods - np.float32(1)) / model.total).astype(np.float64)
+    slopes = ((model.likelihoods - np.float32(1)) / model.total).astype(np.float64, copy=False)
     curvature = (slopes * rows.weights) @ slopes.T + np.eye(k)
     volume = 0.5 * float(np.linalg.slogdet(curvature / (2 * np.pi))[1])
     return k * rows.n_bits * log(2) - 2 * lgamma(k + 1) + volume - model.log_likelihood

@@ -1,18 +1,19 @@
 """Expectation maximisation (Dempster, Laird & Rubin, 1977) of the sparse mixture.
 
 With few strings the time goes into calls, not arithmetic. So several mixtures are fitted at once, their centroids one
-under another.
+under another: those of one set of counts, and on small registers those of many sets.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Singles
+from qcluster.core.arrays import Floats, Indices, Reals
 from qcluster.core.counts.bits import Bits
+from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
     Layout,
@@ -23,7 +24,6 @@ from qcluster.core.sparse.model import (
     component_shares,
     distance_tables,
     likelihoods,
-    log_likelihood,
     marginal,
     parameters,
     table_indices,
@@ -35,7 +35,7 @@ _LEAST_ODDS = 1e-4
 _TOLERANCE, _RELATIVE = 0.02, 1e-6
 """Gain in log-likelihood below which EM has converged: in nats, since no choice hangs on less, or, where that is more,
 as a part of the log-likelihood."""
-_TOGETHER = 1 << 15
+_TOGETHER = 1 << 16
 """Pairs of centroid and string up to which mixtures are fitted at once: beyond, it saves nothing."""
 _INVERTED = 2.0
 """Product of the two odds of a bit above which it reads inverted. Nearer 1 the label is anybody's guess, and error
@@ -65,13 +65,101 @@ class Statistics:
     """``(m,)`` shots of the uniform noise."""
 
 
-def fit(rows: Rows, model: Model, prior: Prior, rounds: int, hold_weights: bool = False) -> Model:
+@dataclass(frozen=True)
+class Fitting:
+    """EM that a search asks for: see `fit_all`."""
+
+    rows: Rows
+    models: Sequence[Model]
+    prior: Prior
+    rounds: int
+    hold_weights: bool
+
+    @property
+    def key(self) -> Hashable:
+        """The strings, and what shapes the parameters."""
+        strings = self.rows.n_bits if self.rows.whole else id(self.rows)
+        return strings, self.prior.common, self.prior.rates is None
+
+    def answers(self, alike: "Sequence[Fitting]") -> list[list[Model]]:
+        """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
+        wanted = [(place, model) for place, one in enumerate(alike) for model in one.models]
+        fitted: list[list[Model]] = [[] for _ in alike]
+        for batch in _batches(wanted, _TOGETHER // len(self.rows.weights)):
+            own = [(alike[place], len(list(held))) for place, held in groupby(place for place, _ in batch)]
+            for (place, _), model in zip(batch, _fit_batch(own, [model for _, model in batch]), strict=True):
+                fitted[place].append(model)
+        return fitted
+
+
+@dataclass(frozen=True)
+class Given:
+    """What each of m mixtures is fitted to; the first axis is 1 where that is the same for all."""
+
+    rows: Rows
+    """The strings."""
+    weights: Floats
+    """``(m, u)`` shots of each."""
+    shares: Reals
+    """``(m, u)`` share of the shots."""
+    shots: Floats
+    """``(m, 1)`` their number."""
+    strength: Floats
+    """``(m, 1)`` of the prior of the flip rates, as a share of the shots."""
+    rates: Floats | None
+    """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
+    largest: Floats
+    """``(m, 1)`` largest odds of a flip."""
+    held: NDArray[np.bool_]
+    """``(m, 1)`` True where weights stay."""
+
+    @classmethod
+    def of(cls, tasks: Sequence[tuple[Fitting, int]]) -> "Given":
+        """Put what tasks give under one another, each as often as it has mixtures."""
+        sets, priors = [task.rows for task, _ in tasks], [task.prior for task, _ in tasks]
+        numbers = np.array([[t.rows.shots, t.prior.shots, t.prior.largest_odds] for t, _ in tasks])
+        held = np.array([[task.hold_weights] for task, _ in tasks])
+        rates = None if priors[0].rates is None else np.stack([_ordered(prior) for prior in priors])
+        if len(tasks) == 1:
+            weights, shares = sets[0].weights[None], sets[0].shares[None]
+        else:
+            place = np.repeat(np.arange(len(tasks)), [count for _, count in tasks])
+            weights = np.stack([rows.weights for rows in sets])[place]
+            shares = np.stack([rows.shares for rows in sets])[place]
+            numbers, held, rates = numbers[place], held[place], None if rates is None else rates[place]
+        shots = numbers[:, :1]
+        return cls(sets[0], weights, shares, shots, numbers[:, 1:2] / shots, rates, numbers[:, 2:], held)
+
+    def take(self, which: NDArray[np.bool_]) -> "Given":
+        """Keep some of the mixtures."""
+        if len(self.weights) == 1:
+            return self
+        parts = self.weights, self.shares, self.shots, self.strength, self.rates, self.largest, self.held
+        return Given(self.rows, *(part if part is None else part[which] for part in parts))
+
+    def log_likelihood(self, total: Reals) -> Floats:
+        """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(m, u)``; ``(m,)``."""
+        logs = np.log(total.astype(np.float64, copy=False))
+        levels = logs @ self.weights[0] if len(self.weights) == 1 else np.einsum("mu,mu->m", logs, self.weights)
+        return np.asarray(levels - self.shots[:, 0] * self.rows.unit)
+
+
+def _ordered(prior: Prior) -> Floats:
+    """Give the rates that a prior expects, of 0 and then of 1."""
+    assert prior.rates is not None
+    rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
+    return rates.mean(keepdims=True)[0] if prior.common else rates.T.ravel()
+
+
+def fit(rows: Rows, model: Model, prior: Prior, rounds: int, hold_weights: bool = False) -> Stepwise[Model]:
     """Raise the likelihood of one mixture: see `fit_all`."""
-    (fitted,) = fit_all(rows, [model], prior, rounds, hold_weights)
+    (fitted,) = yield from fit_all(rows, [model], prior, rounds, hold_weights)
     return fitted
 
 
-def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold_weights: bool = False) -> list[Model]:
+def fit_all(
+    rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold_weights: bool = False
+) -> Stepwise[list[Model]]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
@@ -87,59 +175,57 @@ def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold
         hold_weights: leave the weights of the centroids as they are.
 
     Returns:
-        The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a pair of
-        centroid and string; with one rate for all bits a look-up and a histogram.
+        The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
+        pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
-    fitted: list[Model] = []
-    for batch in _batches(models, _TOGETHER // len(rows.weights)):
-        fitted += _fit_batch(rows, batch, prior, rounds, hold_weights)
-    return fitted
+    return (yield Fitting(rows, models, prior, rounds, hold_weights)) if models else []
 
 
-def _batches(models: Sequence[Model], most: int) -> Iterator[list[Model]]:
+def _batches(wanted: Sequence[tuple[int, Model]], most: int) -> Iterator[list[tuple[int, Model]]]:
     """Part models, in their order, into batches of at most so many centroids, or of one model."""
-    batch: list[Model] = []
-    for model in models:
-        if batch and sum(len(one.weights) for one in [*batch, model]) > most:
+    batch: list[tuple[int, Model]] = []
+    held = 0
+    for one in wanted:
+        size = len(one[1].weights)
+        if batch and held + size > most:
             yield batch
-            batch = []
-        batch.append(model)
+            batch, held = [], 0
+        batch.append(one)
+        held += size
     if batch:
         yield batch
 
 
-def _fit_batch(rows: Rows, models: list[Model], prior: Prior, rounds: int, hold_weights: bool) -> list[Model]:
-    """The EM loop. A mixture that has converged leaves the batch, and the others go on."""
-    layout, theta = stacked(rows, models), parameters(models, prior.common)
-    fitted, active, previous = list(models), list(range(len(models))), [-np.inf] * len(models)
-    columns = np.empty(layout.lookup.shape, np.float32)
+def _fit_batch(tasks: Sequence[tuple[Fitting, int]], models: list[Model]) -> list[Model]:
+    """The EM loop for some mixtures of each task. One that has converged leaves the batch, and the others go on."""
+    given, rows = Given.of(tasks), tasks[0][0].rows
+    rounds = np.repeat([task.rounds for task, _ in tasks], [count for _, count in tasks])
+    layout, theta = stacked(rows, models), parameters(models, tasks[0][0].prior.common)
+    fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
+    columns = np.empty(layout.lookup.shape, rows.kind)
     scratch = np.empty_like(columns)
-    for iteration in range(rounds + 1):
+    for iteration in range(int(rounds.max()) + 1):
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
-        levels = log_likelihood(rows, total).tolist()
-        goes_on = [iteration < rounds and not _converged(*pair) for pair in zip(levels, previous, strict=True)]
-        for m in [m for m, going in enumerate(goes_on) if not going]:
-            fitted[active[m]] = _model(layout, theta, m, levels[m], columns, total, levels[m] - previous[m])
-        if not any(goes_on):
-            break
-        if not all(goes_on):
-            active, levels, left = list(compress(active, goes_on)), list(compress(levels, goes_on)), np.array(goes_on)
-            stay = left[layout.owner]
+        levels = given.log_likelihood(total)
+        gains = levels - previous
+        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (iteration < rounds)
+        if not left.all():
+            for m in np.flatnonzero(~left).tolist():
+                fitted[active[m]] = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
+            if not left.any():
+                break
+            active, levels, rounds = active[left], levels[left], rounds[left]
+            stay, given = left[layout.owner], given.take(left)
             columns, regime_shares, scratch = columns[stay], regime_shares[stay], np.empty_like(columns[stay])
             layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous = levels
-        expected = e_step(rows, layout, theta, columns, total, regime_shares, scratch)
-        inverted, updated = m_step(rows, layout, theta, prior, expected)
-        theta = replace(updated, weights=theta.weights) if hold_weights else updated
+        expected = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+        inverted, theta = m_step(given, layout, theta, expected)
         if inverted.any():
             layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     return fitted
-
-
-def _converged(level: float, previous: float) -> bool:
-    return abs(level - previous) < max(_RELATIVE * abs(level), _TOLERANCE)
 
 
 def _layout(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
@@ -151,9 +237,7 @@ def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
     return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
 
 
-def _model(
-    layout: Layout, theta: Parameters, m: int, level: float, columns: Singles, total: Singles, gain: float
-) -> Model:
+def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Reals, total: Reals, gain: float) -> Model:
     own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
         layout.sent[own],
@@ -169,21 +253,21 @@ def _model(
 
 
 def e_step(
-    rows: Rows,
+    given: Given,
     layout: Layout,
     theta: Parameters,
-    columns: Singles,
-    total: Singles,
+    columns: Reals,
+    total: Reals,
     regime_shares: Floats,
-    scratch: Singles,
+    scratch: Reals,
 ) -> Statistics:
     """Take the E step, from what `likelihoods` and `marginal` give.
 
     A shot's responsibility is ``P(y|c_k) w_k / P(y)``. Summed by distance, one histogram gives the mass, the flips and
     the regimes of every centroid, since in a regime P(y|c) depends on y through its flipped bits and their number.
     """
-    n, share = rows.n_bits, component_shares(layout, theta)[:, None]
-    ratio = rows.shares / total
+    n, share = given.rows.n_bits, component_shares(layout, theta)[:, None]
+    ratio = given.shares / total
     joint = np.multiply(columns, layout.of_component(ratio), out=scratch)
     joint += np.float32(1e-30)  # denormal products would slow the histogram down
     size = len(columns) * (n + 1)
@@ -192,13 +276,13 @@ def e_step(
     return Statistics(
         mass=by_distance.sum(axis=1),
         flips=by_distance @ distance_tables(n)[0],
-        ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
+        ones=np.zeros((0, n)) if one_rate else _ones(joint, given.rows.columns) * share,
         regimes=np.matmul(regime_shares, by_distance[:, :, None])[:, :, 0],
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),
     )
 
 
-def _ones(joint: Singles, columns: Singles) -> Singles:
+def _ones(joint: Reals, columns: Reals) -> Reals:
     """Give ``joint @ columns.T``, by blocks of strings that stay in cache: two to three times as fast."""
     read = joint[:, :_BLOCK] @ columns[:, :_BLOCK].T
     for start in range(_BLOCK, columns.shape[1], _BLOCK):
@@ -207,34 +291,41 @@ def _ones(joint: Singles, columns: Singles) -> Singles:
 
 
 def m_step(
-    rows: Rows, layout: Layout, theta: Parameters, prior: Prior, expected: Statistics
+    given: Given, layout: Layout, theta: Parameters, expected: Statistics
 ) -> tuple[NDArray[np.bool_], Parameters]:
     """Take the M step, in closed form but for the odds; also tell, ``(m, n)``, which bits read inverted."""
-    n, members = rows.n_bits, layout.members
-    mass, in_regime = members @ expected.mass, members @ expected.regimes
+    n = given.rows.n_bits
+    of_mass = expected.mass[:, None]
     if theta.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
-        flips = (members @ expected.flips)[:, None] / (2 * n)
+        every = layout.summed(np.hstack([of_mass, expected.regimes, expected.flips[:, None]]))
+        mass, in_regime, flips = every[:, 0], every[:, 1:-1], every[:, -1:] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
-        read = np.hstack([expected.ones, expected.mass[:, None] - expected.ones]) * layout.design
-        flips = np.maximum(members @ read, 0)
-        by_regime = members[:, None] * expected.regimes.T
-        sent = (by_regime.reshape(-1, len(read)) @ layout.design).reshape(*in_regime.shape, -1)
-    odds = np.minimum(solve_odds(flips, sent, theta.odds, prior, rows.shots), prior.largest_odds)
+        read = np.hstack([expected.ones, of_mass - expected.ones]) * layout.design
+        by_regime = (expected.regimes[:, :, None] * layout.design[:, None]).reshape(len(read), -1)
+        every = layout.summed(np.hstack([of_mass, expected.regimes, read, by_regime]))
+        counted = 1 + len(TILTS)
+        mass, in_regime, flips = every[:, 0], every[:, 1:counted], np.maximum(every[:, counted : counted + 2 * n], 0)
+        sent = every[:, counted + 2 * n :].reshape(len(every), len(TILTS), -1)
+    odds = np.minimum(solve_odds(flips, sent, theta.odds, given.strength, given.rates), given.largest)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
+    weights = expected.mass / layout.of_component(mass)
+    if given.held.any():
+        held = given.held[:, 0] if len(given.held) == 1 else given.held[layout.owner, 0]
+        weights = np.where(held, theta.weights, weights)
     return inverted, Parameters(
-        weights=expected.mass / layout.of_component(mass),
+        weights=weights,
         background=np.maximum(expected.background / (expected.background + mass), FAINT),
         odds=np.maximum(odds, _LEAST_ODDS),
         regimes=in_regime / in_regime.sum(axis=1, keepdims=True),
     )
 
 
-def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: float) -> Floats:
+def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rates: Floats | None) -> Floats:
     """Step towards the odds whose expected flips match the counted ones.
 
     One Newton step on the logit of the share of flips: ``ln o += (logit F/S - logit E/S) E (S - E) / (S V)``, F the
@@ -244,13 +335,13 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
         flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.
         sent: ``(m, s, 2n)`` share of the shots in each regime that were sent with that value; or ``(m, s, 1)``.
         start: odds to start from, shaped as the flips.
-        prior: of the rates, as if that many shots had been seen.
-        shots: number of shots.
+        strength: of the prior of the rates, as in `Given`.
+        rates: that it expects, likewise.
     """
-    strength, whole = prior.shots / shots, sent.sum(axis=1)
+    whole = sent.sum(axis=1)
     turned = start[:, None] * _TILTS
     turned /= 1 + turned
-    counted = flips + strength * _prior_rates(flips, whole, prior)
+    counted = flips + strength * (_mean_rates(flips, whole) if rates is None else rates)
     sent = sent.copy()
     sent[:, _PLAIN] += strength
     flipped = sent * turned
@@ -263,11 +354,8 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, prior: Prior, shots: 
     return np.asarray(start * np.exp(np.minimum(np.maximum(step, -1.5), 1.5)))
 
 
-def _prior_rates(flips: Floats, sent: Floats, prior: Prior) -> Floats:
-    """Give the flip rates that the prior expects: those given, or the mean over bits, of 0 and of 1 apart."""
-    if prior.rates is not None:
-        rates = np.minimum(np.maximum(prior.rates, 1e-4), 0.8)
-        return np.asarray(rates.mean(keepdims=True) if flips.shape[1] == 1 else rates.T.reshape(1, -1))
+def _mean_rates(flips: Floats, sent: Floats) -> Floats:
+    """Give the mean flip rate over bits, of 0 and of 1 apart."""
     if flips.shape[1] == 1:
         return flips / np.maximum(sent, 1e-12)
     flipped = flips.reshape(len(flips), 2, -1).sum(axis=2)
@@ -276,14 +364,14 @@ def _prior_rates(flips: Floats, sent: Floats, prior: Prior) -> Floats:
     return np.repeat((flipped + 0.3 * common) / (of_bit + 0.3), flips.shape[1] // 2, axis=1)
 
 
-def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> list[Model]:
+def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
     """Refit mixtures with free rates; drop centroids that hold less than a shot."""
-    fitted = fit_all(rows, models, prior, rounds)
+    fitted = yield from fit_all(rows, models, prior, rounds)
     kept = [model.weights * (1 - model.background) * rows.shots > 1 for model in fitted]
     for model, which in zip(fitted, kept, strict=True):
         which[np.argmax(model.weights)] = True
     pruned = [i for i, which in enumerate(kept) if not which.all()]
-    again = fit_all(rows, [subset(fitted[i], kept[i]) for i in pruned], prior, 2)
+    again = yield from fit_all(rows, [subset(fitted[i], kept[i]) for i in pruned], prior, 2)
     for i, model in zip(pruned, again, strict=True):
         fitted[i] = model
     return fitted
@@ -296,8 +384,33 @@ def subset(model: Model, which: NDArray[np.bool_]) -> Model:
     return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
 
 
-def statistics(rows: Rows, model: Model) -> Statistics:
+@dataclass(frozen=True)
+class Expecting:
+    """An E step that a search asks for: see `statistics`."""
+
+    rows: Rows
+    model: Model
+
+    @property
+    def key(self) -> Hashable:
+        """The strings."""
+        return self.rows.n_bits if self.rows.whole else id(self.rows)
+
+    def answers(self, alike: "Sequence[Expecting]") -> list[Statistics]:
+        """Take the E step for models of several sets of counts."""
+        models, rows = [one.model for one in alike], self.rows
+        layout, theta = stacked(rows, models), parameters(models)
+        columns, regime_shares = likelihoods(rows, layout, theta)
+        given, total = Given.of([one._fitting() for one in alike]), marginal(layout, theta, columns)
+        every = e_step(given, layout, theta, columns, total, regime_shares, np.empty_like(columns))
+        parts = every.mass, every.flips, every.ones, every.regimes
+        owned = [slice(a, a + k) for a, k in zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)]
+        return [Statistics(*(part[own] for part in parts), every.background[m : m + 1]) for m, own in enumerate(owned)]
+
+    def _fitting(self) -> tuple[Fitting, int]:
+        return Fitting(self.rows, [self.model], Prior(1.0), 0, False), 1
+
+
+def statistics(rows: Rows, model: Model) -> Stepwise[Statistics]:
     """Give what each centroid is expected to have sent."""
-    layout, theta = stacked(rows, [model]), parameters([model])
-    columns, regime_shares = likelihoods(rows, layout, theta)
-    return e_step(rows, layout, theta, columns, marginal(layout, theta, columns), regime_shares, np.empty_like(columns))
+    return (yield Expecting(rows, model))

@@ -8,17 +8,17 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, by_contents, ordered, pack_columns, unpack
+from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
+from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
     OF_SIZE,
     Selection,
-    backward_elimination,
     by_weight,
     candidates,
     forward_selection,
-    reweigh,
 )
 from qcluster.core.sparse.local_search import local_search
 from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
@@ -98,8 +98,6 @@ class MixtureFit:
     0.5 ln N nats of N shots (Schwarz, 1978): it needs more rounds, or goes in circles. Less decides nothing."""
 
 
-# OpenBLAS raises the flag, now and then, for lanes beyond short rows: the results are finite.
-@np.errstate(invalid="ignore")
 def fit_mixture(
     bits: Bits, weights: Floats, *, rates: Floats | None = None, settings: MixtureSettings | None = None
 ) -> MixtureFit:
@@ -128,7 +126,11 @@ def fit_mixture(
         >>> sorted(found.centroids.astype(int).tolist())
         [[0, 0, 0], [1, 1, 1]]
     """
-    settings = settings or MixtureSettings()
+    return alone(fitting(bits, weights, rates, settings or MixtureSettings()))
+
+
+def fitting(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings) -> Stepwise[MixtureFit]:
+    """Do so step by step, so that many sets of counts share the work."""
     weights = np.asarray(weights, dtype=np.float64)
     if bits.ndim != 2 or weights.shape != bits.shape[:1]:
         raise ValueError(f"bits must be (u, n) and weights (u,); got {bits.shape} and {weights.shape}")
@@ -136,26 +138,26 @@ def fit_mixture(
         raise ValueError(f"a mixture takes at most {MOST_BITS} bits; got {bits.shape[1]}")
     if not weights.sum() > 0 or not bits.shape[1]:
         raise ValueError("a mixture needs shots on at least one bit; got none")
-    columns = by_contents(bits, weights)  # sums in single precision depend on their order: answers must not
+    columns = by_contents(bits, weights)  # sums depend on their order, if little: answers must not
     words = pack_columns(bits, columns)
     order = ordered(words)
     own = None if rates is None else np.asarray(rates)[columns]
-    found = _fit(unpack(words[order], len(columns)), weights[order], own, settings)
+    found = yield from _fit(unpack(words[order], len(columns)), weights[order], own, settings)
     back = np.argsort(columns)
     return replace(found, centroids=found.centroids[:, back], rates=found.rates[back])
 
 
-def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings) -> MixtureFit:
+def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSettings) -> Stepwise[MixtureFit]:
     """Fit a mixture to strings in an order that does not depend on the names of bits; see `fit_mixture`."""
     rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
     pool, lookup = candidates(rows, _POOL)
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
-    selected = forward_selection(rows, pool, lookup, _RATES_TRIED, most)
+    selected = yield from forward_selection(rows, pool, lookup, _RATES_TRIED, most)
     if selected.dense:
         found = Chosen([_deconvolved(rows, pool, lookup, selected, settings)], np.ones(1), 1.0)
     else:
-        found = _few(rows, pool, lookup, selected, prior, settings)
+        found = yield from _few(rows, pool, lookup, selected, prior, settings)
     if rows.shots < weights.sum():
         rows, rounds = Rows(bits, weights), 0 if found.ring else _WEIGHED
         found = replace(found, models=[on_all_strings(bits, weights, model, rounds) for model in found.models])
@@ -164,28 +166,33 @@ def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSet
 
 def _few(
     rows: Rows, pool: Bits, lookup: Indices, selected: Selection, prior: Prior, settings: MixtureSettings
-) -> Chosen:
+) -> Stepwise[Chosen]:
     """Refit what forward selection found, and choose how many strings."""
-    tried = _likeliest(
-        selected.prefixes + [model for one in selected.models for model in backward_elimination(rows, one)]
-    )
+    reached = list(selected.prefixes)
+    for model in selected.models:
+        reached += yield from backward_elimination(rows, model)
+    tried = _likeliest(reached)
     if not tried:
-        tried = [Model(rows.bits[:1], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
+        tried = [Model(rows.bits[rows.seen[:1]], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
     most = settings.max_clusters
-    simple = by_marginal_likelihood(rows, tried, pool, lookup, prior, most) if selected.models else None
-    if simple is not None:
-        return simple
+    if selected.models:
+        simple = yield from by_marginal_likelihood(rows, tried, pool, lookup, prior, most)
+        if simple is not None:
+            return simple
     path: Path = [None] * most
-    for model in refit(rows, tried, prior, _REFIT):
+    for model in (yield from refit(rows, tried, prior, _REFIT)):
         known = path[len(model.weights) - 1]
         if known is None or description_length(rows, model) < description_length(rows, known):
             path[len(model.weights) - 1] = model
     found = [model for model in path if model is not None]
     best = min(found, key=lambda model: description_length(rows, model))
     if selected.gap < _OBVIOUS or best.rates().mean() > HEAVY:
-        best = local_search(rows, best, pool, lookup, prior, most)
-    simple = by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most) if is_heavy(rows, best) else None
-    return simple or by_gap(rows, path, by_weight(best), prior, settings.rounds)
+        best = yield from local_search(rows, best, pool, lookup, prior, most)
+    if is_heavy(rows, best):
+        simple = yield from by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most)
+        if simple is not None:
+            return simple
+    return (yield from by_gap(rows, path, by_weight(best), prior, settings.rounds))
 
 
 def _likeliest(models: list[Model]) -> list[Model]:

@@ -1,25 +1,28 @@
-"""Which strings: forward selection at frozen flip rates, and backward elimination to every smaller number.
+"""Which strings: forward selection at frozen flip rates.
 
 Gains are in nats of log-likelihood; a string must gain more than it adds to the description length.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices, Singles
+from qcluster.core.arrays import Floats, Indices, Reals
 from qcluster.core.counts.bits import Bits, distinct, hamming, index_bits, pack
+from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
-from qcluster.core.sparse.model import Model, Rows, log_likelihood, table_indices
+from qcluster.core.sparse.model import Model, Rows, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
 _PAIRS = 100_000
 """Pairs of candidate and string held at once."""
+_TOGETHER = 1 << 16
+"""Strings, for each set of counts and each rate, for which strings are selected at once."""
 CHANCE_GAIN = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
 _STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
@@ -63,7 +66,7 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
         ``(m, n)`` strings, and ``(m, u)`` their `table_indices`.
     """
     m = max(32, min(most, _PAIRS // len(rows.weights)))
-    found = rows.bits[:m]
+    found = rows.bits[rows.seen[:m]]
     if rows.n_bits <= _SMOOTHED:
         peaks = _peaks(rows)
         found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
@@ -73,8 +76,8 @@ def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
 def _peaks(rows: Rows) -> Bits:
     """Give the strings at which counts smoothed by heavy flips are highest among their neighbours."""
     n = rows.n_bits
-    counts, every = np.zeros(1 << n), np.arange(1 << n)
-    counts[rows.bits @ (1 << np.arange(n))] = rows.weights
+    every = np.arange(1 << n)
+    counts = rows.weights if rows.whole else np.bincount(values(rows.bits), rows.weights, 1 << n)
     fades = (1 - 2 * np.array(_SMOOTHING)[:, None]) ** np.bitwise_count(every)
     smooth = walsh(walsh(counts) * fades)
     around = smooth[:, every[:, None] ^ (1 << np.arange(n))].max(axis=2)
@@ -83,39 +86,61 @@ def _peaks(rows: Rows) -> Bits:
     return index_bits(np.unique(highest[np.take_along_axis(height, highest, 1) > 0]), n)
 
 
-def best_share(
-    columns: Singles, total: Singles, shares: Singles, start: float, rounds: int = 2
-) -> tuple[Floats, Floats]:
+def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
     """Find the share e of each new component that raises ``sum_y W ln(1 + e (P(y|c) / P(y) - 1))`` most.
 
     Args:
         columns: ``(m, s, u)`` P(y|c) of s components for each of m mixtures.
         total: ``(m, u)`` P(y) of the mixtures.
-        shares: ``(u,)`` W, the share of the shots.
+        shares: ``(u,)`` or ``(m, u)`` W, the share of the shots.
         start: share to start from.
         rounds: safeguarded Newton steps.
 
     Returns:
         ``(m, s)`` shares and ``(m, s)`` gains, in nats a shot.
     """
-    lift = (columns / total[:, None]).reshape(-1, columns.shape[2])
+    lift = columns / total[:, None]
     lift -= 1
-    share, slope, below = np.full(len(lift), start, np.float32), np.empty_like(lift), np.empty_like(lift)
+    share, slope, below = np.full(lift.shape[:2], start, lift.dtype), np.empty_like(lift), np.empty_like(lift)
+    each = shares[..., None]  # (m, u, 1) or (u, 1)
     for _ in range(rounds):
-        np.multiply(lift, share[:, None], out=below)
+        np.multiply(lift, share[:, :, None], out=below)
         below += 1
         np.divide(lift, below, out=slope)
-        first = slope @ shares
+        first = (slope @ each)[:, :, 0]
         slope *= slope
-        step = first / np.maximum(slope @ shares, 1e-30)
+        step = first / np.maximum((slope @ each)[:, :, 0], 1e-30)
         share = np.minimum(np.maximum(share + np.minimum(np.maximum(step, -0.5 * share), 2 * share + 0.02), 1e-5), 0.97)
-        share = share.astype(np.float32)
-    np.multiply(lift, share[:, None], out=below)
-    gain = np.log1p(below, out=below) @ shares
-    return share.reshape(columns.shape[:2]).astype(np.float64), gain.reshape(columns.shape[:2]).astype(np.float64)
+        share = share.astype(lift.dtype, copy=False)
+    np.multiply(lift, share[:, :, None], out=below)
+    gain = (np.log1p(below, out=below) @ each)[:, :, 0]
+    return share.astype(np.float64), gain.astype(np.float64)
 
 
-def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int) -> Selection:
+@dataclass(frozen=True, eq=False)
+class Selecting:
+    """A forward selection that a search asks for: see `forward_selection`."""
+
+    rows: Rows
+    pool: Bits
+    lookup: Indices
+    rates: tuple[float, ...]
+    most: int
+
+    @property
+    def key(self) -> Hashable:
+        """The strings, the rates, and how many at most."""
+        return self.rows.n_bits if self.rows.whole else id(self.rows), self.rates, self.most
+
+    def answers(self, alike: "Sequence[Selecting]") -> list[Selection]:
+        """Select for several sets of counts, as many at once as stay in cache."""
+        many = max(1, _TOGETHER // (len(self.rates) * len(self.rows.weights)))
+        return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
+
+
+def forward_selection(
+    rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int
+) -> Stepwise[Selection]:
     """Add strings to a mixture at each flip rate, the largest net gain first, until none pays for its description.
 
     A frozen rate keeps one centroid from explaining everything by a rate that inflates. P(y|c) then depends on the
@@ -128,24 +153,81 @@ def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[f
         rates: flips per bit.
         most: most centroids.
     """
-    n, u, shots, packed = rows.n_bits, len(rows.weights), rows.shots, pack(pool)
-    odds = np.array(rates) / (1 - np.array(rates))
-    columns = _likelihood_by_distance(rows, odds)[:, lookup - np.arange(len(pool))[:, None] * (n + 1)]
-    likelihoods = np.empty((len(odds), most, u), np.float32)
-    share, background = np.zeros((len(odds), 0), np.float32), np.ones(len(odds))
-    total, nearest = np.ones((len(odds), u), np.float32), np.full((len(odds), len(pool)), n)
-    chosen, gains = np.zeros((len(odds), 0), np.intp), np.zeros((len(odds), 0))
-    costs = joining_costs(n, shots)
-    filled = u * 4 >= 1 << min(n, 60)
-    prefixes: list[Model] = []
-    finished: list[tuple[float, Model | None, Floats]] = []
+    return (yield Selecting(rows, pool, lookup, tuple(rates), most))
+
+
+class _Listed:
+    """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for r rates."""
+
+    def __init__(self, asked: Selecting, levels: Reals) -> None:
+        self.bits, rows = asked.pool, asked.rows
+        self.packed, self.allowed = pack(asked.pool), np.ones((1, len(asked.pool)), dtype=bool)
+        self.columns = levels[:, asked.lookup - np.arange(len(asked.pool))[:, None] * (rows.n_bits + 1)]
+
+    def slopes(self, rate: Indices, ratio: Reals) -> Reals:
+        """Give the sums of P(y|c) times ``(g, u)`` numbers, for g rates, ``(g, m)``."""
+        columns = self.columns if len(rate) == len(self.columns) else self.columns[rate]
+        return np.asarray(np.matmul(columns, ratio[:, :, None])[:, :, 0])
+
+    def likelihoods(self, rate: Indices, which: Indices) -> Reals:
+        """Give P(y|c) of candidates ``(g, ...)`` under g rates, ``(g, ..., u)``."""
+        return np.asarray(self.columns[rate.reshape(-1, *[1] * (which.ndim - 1)), which])
+
+    def distances(self, which: Indices) -> Indices:
+        """Give the distances of all candidates from ``(g,)`` of them, ``(g, m)``."""
+        return hamming(self.packed[which], self.packed)
+
+
+class _Register:
+    """All strings of a register as candidates: P(y|c) depends on y xor c, so that sums over y are Walsh transforms."""
+
+    def __init__(self, asked: Sequence[Selecting], levels: Reals) -> None:
+        rows = asked[0].rows
+        self.bits, self.apart, self.levels = rows.bits, table_indices(rows, rows.bits), levels
+        self.apart = self.apart - self.apart.min(axis=1, keepdims=True)
+        self.spectra = walsh(levels[:, self.apart[0]]) / len(self.bits)
+        self.allowed = np.zeros((len(asked), len(self.bits)), dtype=bool)
+        for able, one in zip(self.allowed, asked, strict=True):
+            able[values(one.pool)] = True
+
+    def slopes(self, rate: Indices, ratio: Reals) -> Reals:
+        """See `_Listed`. In single precision, so that what is equal stays equal whatever else is transformed."""
+        return walsh(walsh(ratio) * self.spectra[rate]).astype(np.float32)
+
+    def likelihoods(self, rate: Indices, which: Indices) -> Reals:
+        """See `_Listed`."""
+        return np.asarray(self.levels[rate.reshape(-1, *[1] * which.ndim), self.apart[which]])
+
+    def distances(self, which: Indices) -> Indices:
+        """See `_Listed`."""
+        return self.apart[which]
+
+
+def _select(asked: Sequence[Selecting]) -> list[Selection]:
+    """Select for sets of counts on the same strings; the first axis of arrays is every rate of every set."""
+    first, rows, every = asked[0], asked[0].rows, range(len(asked))
+    n, most, of_rates = rows.n_bits, first.most, np.array(first.rates) / (1 - np.array(first.rates))
+    levels = _likelihood_by_distance(rows, of_rates)
+    source = _Register(asked, levels) if rows.whole else _Listed(first, levels)
+    owner, rate = np.repeat(every, len(of_rates)), np.tile(np.arange(len(of_rates)), len(asked))
+    shares, shots = np.stack([one.rows.shares for one in asked]), np.array([one.rows.shots for one in asked])
+    costs = np.stack([joining_costs(n, float(number)) for number in shots])
+    filled = np.array([len(one.rows.seen) * 4 >= 1 << min(n, 60) for one in asked])
+    prefixes: list[list[Model]] = [[] for _ in asked]
+    finished: list[list[tuple[float, Model | None, Floats]]] = [[] for _ in asked]
+    g, u = len(owner), len(rows.weights)
+    likelihoods = np.empty((g, most, u), rows.kind)
+    share, background = np.zeros((g, 0), rows.kind), np.ones(g)
+    total, nearest = np.ones((g, u), rows.kind), np.where(source.allowed, n, 0)[owner]
+    chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
+    read = shares[owner]
 
     def model(m: int) -> Model:
         weights = share[m].astype(np.float64)
         return Model(
-            pool[chosen[m]],
+            source.bits[chosen[m]],
             weights / weights.sum(),
-            np.full((n, 2), odds[m]),
+            np.full((n, 2), of_rates[rate[m]]),
             REGIMES,
             float(background[m]),
             float(log_likelihoods[m]),
@@ -153,33 +235,52 @@ def forward_selection(rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[f
             total=total[m],
         )
 
-    log_likelihoods = np.zeros(len(odds))
-    for k in range(most + 1):  # all rates at once, the first axis of every array
-        best, new_share, net = _best_candidates(rows, columns, total, nearest, costs if k else 0 * costs)
-        active = net > 0 if k < most else np.zeros(len(odds), dtype=bool)
-        if k >= _PATIENCE and filled:
-            steady = _largest_gap(gains) < _STEP
+    for k in range(most + 1):
+        found = _best_candidates(source, rate, total, read, nearest, costs[owner], shots[owner], k)
+        best, column, new_share, net = found
+        active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
+        if k >= _PATIENCE and filled.any():
+            steady = filled[owner] & (_largest_gap(gains) < _STEP)
             active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~active).tolist() if k else []:
-            finished.append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
-        if k in _PRUNED_TO and active.sum() > _PRUNED_TO[k]:
-            active[np.argsort(-np.where(active, gains.sum(axis=1), -np.inf), kind="stable")[_PRUNED_TO[k] :]] = False
+            finished[owner[m]].append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
+        if k in _PRUNED_TO:
+            active &= _ranks(owner, np.where(active, gains.sum(axis=1), -np.inf)) < _PRUNED_TO[k]
         if not active.any():
             break
         if not active.all():
-            columns, likelihoods, share = columns[active], likelihoods[active], share[active]
-            background, odds, new_share, net = background[active], odds[active], new_share[active], net[active]
-            best, nearest, chosen, gains = best[active], nearest[active], chosen[active], gains[active]
-        likelihoods[:, k] = columns[np.arange(len(odds)), best]
-        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(np.float32)
-        kept = (background * (1 - new_share))[:, None]
-        fitted = fit_weights(likelihoods[:, : k + 1], rows.shares, share[:, None], kept, 3)
+            kept = np.empty((int(active.sum()), most, u), rows.kind)
+            kept[:, :k], likelihoods = likelihoods[active, :k], kept
+            owner, rate, read, share = owner[active], rate[active], read[active], share[active]
+            best, column, new_share, net = best[active], column[active], new_share[active], net[active]
+            background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
+        likelihoods[:, k] = column
+        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.kind)
+        left = (background * (1 - new_share))[:, None]
+        fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
-        log_likelihoods = log_likelihood(rows, total)
-        nearest = np.minimum(nearest, hamming(packed, packed[best]).T)
+        logs = np.log(total.astype(np.float64, copy=False))
+        log_likelihoods = shots[owner] * ((logs[:, None] @ read[:, :, None].astype(np.float64))[:, 0, 0] - rows.unit)
+        nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:
-            prefixes += [model(m) for m in _likeliest(log_likelihoods, chosen)]
+            for held in np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1):
+                likeliest = _likeliest(log_likelihoods[held], chosen[held])
+                prefixes[owner[held[0]]] += [model(int(held[m])) for m in likeliest]
+    return [_selected(asked[s].rows, finished[s], prefixes[s], bool(filled[s])) for s in every]
+
+
+def _ranks(owner: Indices, scores: Floats) -> Indices:
+    """Give the rank of each score among those of its set, the highest first."""
+    order = np.lexsort((-scores, owner))
+    ranks = np.empty(len(owner), np.intp)
+    ranks[order] = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    return ranks
+
+
+def _selected(
+    rows: Rows, finished: list[tuple[float, Model | None, Floats]], prefixes: list[Model], filled: bool
+) -> Selection:
     first, *others = sorted(finished, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
     gap = float(_largest_gap(first[2])) if models else 1.0
@@ -219,77 +320,52 @@ def _largest_gap(gains: Floats) -> Floats:
 
 
 def _best_candidates(
-    rows: Rows, columns: Singles, total: Singles, nearest: Indices, costs: Floats
-) -> tuple[Indices, Floats, Floats]:
-    """Find the candidate that lowers the description length of each mixture most: which, its share, its net gain.
+    source: _Listed | _Register,
+    rate: Indices,
+    total: Reals,
+    read: Reals,
+    nearest: Indices,
+    costs: Floats,
+    shots: Floats,
+    k: int,
+) -> tuple[Indices, Reals, Floats, Floats]:
+    """Find the candidate that lowers the description length of each mixture most.
 
     Args:
-        rows: the strings.
-        columns: ``(g, m, u)`` P(y|c) of the candidates under each mixture's rate.
+        source: candidates.
+        rate: ``(g,)`` the rate of each mixture.
         total: ``(g, u)`` P(y).
-        nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen.
-        costs: ``(n + 1,)`` cost of a string by that distance.
+        read: ``(g, u)`` shares of the shots.
+        nearest: ``(g, m)`` distance of each candidate to the nearest centroid; 0 for one that is chosen, or is none.
+        costs: ``(g, n + 1)`` cost of a string by that distance; the first one costs nothing.
+        shots: ``(g,)``.
+        k: strings that there are.
+
+    Returns:
+        Which, ``(g,)``; its P(y|c), ``(g, u)``; its share, and its net gain.
     """
-    each = np.arange(len(columns))
-    slope = np.matmul(columns, (rows.shares / total)[:, :, None])[:, :, 0]
+    each = np.arange(len(rate))
+    slope = source.slopes(rate, read / total)
     slope[nearest == 0] = 0
-    short = np.argsort(-slope, axis=1, kind="stable")[:, :SHORTLIST]
+    short, rest = np.empty((len(each), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
+    for place in range(short.shape[1]):
+        short[:, place] = rest.argmax(axis=1)
+        rest[each, short[:, place]] = -np.inf
     at = each[:, None], short
-    new_share, gain = best_share(columns[at], total, rows.shares, 0.02 if costs.any() else 0.3)
-    net = gain * rows.shots - costs[nearest[at]]
+    columns = source.likelihoods(rate, short)
+    new_share, gain = best_share(columns, total, read, 0.02 if k else 0.3)
+    net = gain * shots[:, None] - (costs[each[:, None], nearest[at]] if k else 0.0)
     net[slope[at] <= 1] = -np.inf
     best = net.argmax(axis=1)
-    return short[each, best], new_share[each, best], net[each, best]
+    return short[each, best], columns[each, best], new_share[each, best], net[each, best]
 
 
-def _likelihood_by_distance(rows: Rows, odds: Floats) -> Singles:
+def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
     """Give P(y|c) by distance where all bits have one rate, ``(g, n + 1)`` for g rates."""
     tilted, n = odds[:, None] * TILTS, rows.n_bits
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
     level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
-    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=np.float32)
-
-
-def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
-    """Raise the likelihood of a mixture by EM over weights and background alone: see `fit_weights`."""
-    assert model.likelihoods is not None
-    share = (model.weights * (1 - model.background)).astype(np.float32)
-    (share,), (background,), (total,) = fit_weights(
-        model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
-    )
-    weights = share.astype(np.float64)
-    return replace(
-        model,
-        weights=weights / weights.sum(),
-        background=float(background),
-        log_likelihood=float(log_likelihood(rows, total)),
-        total=total,
-    )
-
-
-def deletion_losses(rows: Rows, model: Model) -> Floats:
-    """Give the log-likelihood lost when one centroid is taken out and nothing refitted, ``(k,)`` nats."""
-    assert model.likelihoods is not None
-    assert model.total is not None
-    rest = model.likelihoods * ((1 - model.background) * model.weights).astype(np.float32)[:, None]
-    rest /= model.total
-    np.subtract(1, rest, out=rest)
-    return np.asarray(-(np.log(np.maximum(rest, 1e-6)) @ rows.shares).astype(np.float64) * rows.shots)
-
-
-def backward_elimination(rows: Rows, model: Model) -> list[Model]:
-    """Take centroids out, the least needed first, the channel kept, down to one: the best mixture of every size.
-
-    Returns:
-        All mixtures on the way, that given first. Above ten centroids a fourth goes at a time.
-    """
-    path = [model]
-    while (k := len(model.weights)) > 1:
-        stay = np.ones(k, dtype=bool)
-        stay[np.argsort(deletion_losses(rows, model), kind="stable")[: 1 if k <= 10 else k // 4]] = False
-        model = reweigh(rows, subset(model, stay), 2)
-        path.append(model)
-    return path
+    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.kind)
 
 
 def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
@@ -315,6 +391,6 @@ def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
     background = np.maximum(1 - share.sum(axis=2), 1e-3)
-    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(np.float32), background, rounds)
+    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.kind), background, rounds)
     levels = np.log(total[:, 0].astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

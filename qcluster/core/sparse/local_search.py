@@ -7,6 +7,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
@@ -33,13 +34,13 @@ _SLACK = 20.0
 """Nats that turned bits may cost: correlated errors make the likelihood unsure by as much."""
 
 
-def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
+def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
     """Move centroids to where their shots say, as long as the description length falls.
 
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
     for _ in range(_TRIES):
-        expected, logs = statistics(rows, model), np.log(model.odds)
+        expected, logs = (yield from statistics(rows, model)), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
         as_zero = expected.ones * logs[:, 0] - expected.regimes @ normaliser[:, :, 0]
         as_one = (expected.mass[:, None] - expected.ones) * logs[:, 1] - expected.regimes @ normaliser[:, :, 1]
@@ -47,14 +48,14 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
         if (moved == model.centroids).all():
             break
         distinct, weights = merged(moved, model.weights)
-        trial = fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
+        trial = yield from fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
         if description_length(rows, trial) >= description_length(rows, model):
             break
         model = trial
     return model
 
 
-def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Model:
+def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Stepwise[Model]:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
     A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
@@ -71,13 +72,13 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
     shortest = description_length(rows, model)
     for _ in range(_TRIES):
         moves = _moves(rows, model, pool, lookup, most)
-        screened = fit_all(rows, moves, prior, _SCREENING)
+        screened = yield from fit_all(rows, moves, prior, _SCREENING)
         if not screened:
             break
         best = min(screened, key=lambda one: description_length(rows, one))
         if description_length(rows, best) > shortest + _NEARLY:
             break
-        best = fit(rows, best, prior, _SCREENING)
+        best = yield from fit(rows, best, prior, _SCREENING)
         if (length := description_length(rows, best)) >= shortest - 1e-6 * abs(shortest):
             break
         shortest, model = length, best
@@ -86,7 +87,7 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
 
 def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
     assert model.likelihoods is not None
-    share = (model.weights * (1 - model.background)).astype(np.float32)
+    share = (model.weights * (1 - model.background)).astype(rows.kind)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
     kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
@@ -169,27 +170,27 @@ def _scatter(centred: Floats, noise: Floats, spread: float) -> float:
     return 0.5 * (float(np.log(precision).sum()) - log(total) - quadratic - len(centred) * log(2 * np.pi))
 
 
-def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model:
+def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
     """Turn bits of a single centroid whose shots mostly decayed, and refit, where posterior odds favour it.
 
     The log odds: what the log-likelihood gains or loses, and the log evidence of `split_bits` for rates that scatter
     less. On wide registers the most frequent string is a decayed one: of six recorded outputs of ibm_brussels, two (19
     and 27 bits) are lost without this step.
     """
-    expected = statistics(rows, model)
+    expected = yield from statistics(rows, model)
     ones, precision = expected.ones[0] / expected.mass[0], np.full(rows.n_bits, expected.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
     if not turned.any():
         return model
     odds = np.where(turned[:, None], np.minimum(1 / model.odds[:, ::-1], 2.0), model.odds)
-    trial = fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
+    trial = yield from fit(rows, replace(model, centroids=sent[None], odds=odds), prior, rounds)
     logit, noise = _logits(ones, precision)
     gain = _log_evidence(logit, noise, sent) - _log_evidence(logit, noise, model.centroids[0])
     return trial if trial.log_likelihood + gain > model.log_likelihood - _SLACK else model
 
 
-def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
+def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model | None]:
     """Fit the alternative to a single centre: all strings at distance 1 from it or from a neighbour of it, equally.
 
     A W state reads as a cloud around a string that is never sent. One weight for all members, so that the
@@ -210,10 +211,10 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Model | None:
     start = Model(centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), REGIMES, model.background)
     # A ring whose members all decay is its centre: more than half of them must survive.
     surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
-    circle = fit(rows, start, surviving, screening, hold_weights=True)
+    circle = yield from fit(rows, start, surviving, screening, hold_weights=True)
     if ring_gain(rows, model, circle, centre) < -2 * _PRUNED:
         return None
-    circle = fit(rows, circle, surviving, rounds - screening, hold_weights=True)
+    circle = yield from fit(rows, circle, surviving, rounds - screening, hold_weights=True)
     if circle.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
@@ -230,7 +231,7 @@ def ring_gain(rows: Rows, model: Model, circle: Model, centre: Bits) -> float:
         return -np.inf
     shots, ball = float(rows.weights[near].sum()), within_two(centre)
     gain = level_within(rows, circle, near) - level_within(rows, model, near)
-    for sign, one in ((-1, circle), (1, model)):  # in wide registers most of these strings are never read
+    for sign, one in () if rows.whole else ((-1, circle), (1, model)):  # most of these strings are never read
         gain += sign * shots * log(_mass(one, ball) / _mass(one, rows.bits[near]))
     return gain - log(rows.n_bits + 1) - 0.5 * log(max(shots, 1.0))
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Singles
-from qcluster.core.counts.bits import Bits
+from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
 from qcluster.core.noise.prior import TILTS
 
 T = TypeVar("T", bound=np.generic)
@@ -24,31 +24,48 @@ T = TypeVar("T", bound=np.generic)
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
 _TILTS = TILTS[:, None]
+_BLOCK = 32
+"""Centroids whose sums over mixtures are one product."""
+WHOLE = 8
+"""Widest register on which all strings are laid out, and in double precision: many sets of counts are then fitted at
+once, and rounding, which depends on what is fitted together, stays far below what answers hang on."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Observed strings, laid out for matrix products."""
+    """Observed strings, laid out for matrix products; of a small register all strings, those not read with weight 0."""
 
     bits: Bits
     """``(u, n)``."""
     weights: Floats
     """``(u,)`` shots."""
+    whole: bool = False
+    """True where these are all strings of a register, by value."""
 
     @cached_property
-    def columns(self) -> Singles:
+    def columns(self) -> Reals:
         """``(n, u)``, the same transposed: made when first asked for."""
-        return np.ascontiguousarray(self.bits.T, dtype=np.float32)
+        return _register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=np.float32)
 
     @cached_property
-    def ones(self) -> Singles:
+    def ones(self) -> Reals:
         """``(u,)`` number of ones."""
         return np.asarray(self.columns.sum(axis=0))
 
     @cached_property
-    def shares(self) -> Singles:
+    def shares(self) -> Reals:
         """``(u,)`` share of the shots."""
-        return np.asarray(self.weights / self.weights.sum(), dtype=np.float32)
+        return np.asarray(self.weights / self.weights.sum(), dtype=self.kind)
+
+    @cached_property
+    def seen(self) -> Indices:
+        """``(r,)`` places of the strings that were read, the most frequent first; ties in their order."""
+        return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
+
+    @property
+    def kind(self) -> type[np.floating[Any]]:
+        """Precision of likelihoods."""
+        return np.float64 if self.whole else np.float32
 
     @cached_property
     def shots(self) -> float:
@@ -70,12 +87,32 @@ class Rows:
 
 
 def lay_out(bits: Bits, weights: Floats) -> Rows:
-    """Prepare observed strings, the most frequent first; ties in the order given."""
+    """Prepare observed strings: all of a small register, else the most frequent first, ties in the order given."""
+    n = bits.shape[1]
+    if n <= WHOLE:
+        return Rows(_register(n)[0], np.bincount(values(bits), weights, 1 << n), whole=True)
     order = np.argsort(-weights, kind="stable")
     return Rows(bits[order], weights[order])
 
 
-def distances(rows: Rows, sent: Bits) -> Singles:
+def values(bits: Bits) -> Indices:
+    """Give the places of ``(k, n)`` strings in a small register."""
+    return np.asarray(bits @ (1 << np.arange(bits.shape[1])))
+
+
+@lru_cache(maxsize=WHOLE)
+def _register(n: int) -> tuple[Bits, Floats, Indices]:
+    """All strings of a register, ``(2^n, n)``; transposed, as numbers; their distances, ``(2^n, 2^n)``; read-only."""
+    every = np.arange(1 << n)
+    bits = index_bits(every, n)
+    apart = np.bitwise_count(every[:, None] ^ every).astype(np.intp)
+    tables = bits, np.ascontiguousarray(bits.T, dtype=np.float64), apart
+    for table in tables:
+        table.flags.writeable = False
+    return tables
+
+
+def distances(rows: Rows, sent: Bits) -> Reals:
     """Give the Hamming distance of every centroid to every string, ``(k, u)``."""
     c = sent.astype(np.float32)
     apart = np.asarray((-2 * c) @ rows.columns)
@@ -86,6 +123,8 @@ def distances(rows: Rows, sent: Bits) -> Singles:
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
     """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
+    if rows.whole:
+        return _register(rows.n_bits)[2][values(sent)] + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
     apart = distances(rows, sent)
     apart += np.arange(len(sent), dtype=np.float32)[:, None] * np.float32(rows.n_bits + 1) + np.float32(0.25)
     return apart.astype(np.intp)
@@ -107,13 +146,20 @@ class Model:
     """Share b of uniform noise."""
     log_likelihood: float = -np.inf
     """Of all shots."""
-    likelihoods: Singles | None = None
+    likelihoods: Reals | None = None
     """``(k, u)`` P(y|c), in the unit of the rows."""
-    total: Singles | None = None
+    total: Reals | None = None
     """``(u,)`` P(y), likewise."""
     last_gain: float = 0.0
     """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
     circles, since a round takes one Newton step towards the odds, and swaps the labels of bits that read inverted."""
+
+    @cached_property
+    def apart(self) -> Indices:
+        """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
+        n, words = self.centroids.shape[1], pack(self.centroids[np.argsort(-self.weights, kind="stable")])
+        distances = hamming(words[1:], words[:-1])
+        return np.where(np.tri(len(distances), dtype=bool), distances, n).min(axis=1, initial=n)
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
@@ -157,9 +203,24 @@ class Layout:
         return np.cumsum(self.sizes) - self.sizes
 
     @cached_property
-    def members(self) -> Floats:
-        """``(m, k)``: 1 where a centroid belongs to a mixture, so that products sum over centroids."""
-        return np.asarray(self.owner == np.arange(len(self.sizes))[:, None], dtype=np.float64)
+    def _blocks(self) -> list[tuple[slice, Floats]]:
+        """Centroids of a few mixtures in a row, and ``(m', k')``: 1 where one belongs to one of them."""
+        ends = np.searchsorted(self.first, np.arange(_BLOCK, self.first[-1] + _BLOCK + 1, _BLOCK))
+        start, blocks = 0, []
+        for end in np.unique(np.append(ends, len(self.sizes))).tolist():
+            own = np.arange(start, end)
+            held = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
+            blocks.append((held, np.asarray(self.owner[held] == own[:, None], dtype=np.float64)))
+            start = end
+        return blocks
+
+    def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
+        """Add up the centroids of each mixture, times ``(k,)`` factors: ``(k, ...)`` becomes ``(m, ...)``."""
+        flat, parts = values.reshape(len(values), -1), []
+        for held, members in self._blocks:
+            own = members if factors is None else members * factors[held]
+            parts.append(own.astype(flat.dtype, copy=False) @ flat[held])
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(-1, *values.shape[1:])
 
     @cached_property
     def design(self) -> Floats:
@@ -196,7 +257,7 @@ def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
     )
 
 
-def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Singles | None = None) -> tuple[Singles, Floats]:
+def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None = None) -> tuple[Reals, Floats]:
     """Give P(y|c) for every centroid and string.
 
     Args:
@@ -216,25 +277,24 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Singles | No
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
         table += rows.unit
-        level = np.exp(table, out=table).astype(np.float32)
+        level = np.exp(table, out=table).astype(rows.kind)
         level += _FAINT
         return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
         normaliser = layout.design @ towards[0].T
-    else:  # one product for all mixtures, of which each centroid takes its own
-        every = (layout.design @ towards.reshape(-1, 2 * n).T).reshape(-1, *regimes.shape)
-        normaliser = every[np.arange(len(every)), layout.owner]
+    else:
+        normaliser = np.einsum("ksb,kb->ks", towards[layout.owner], layout.design)
     table, regime_shares = _sum_regimes(normaliser, layout.of_component(regimes), n)
     own = layout.design * layout.of_component(logs)
     table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
-    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(np.float32), rows.columns, out=out)
-    exponent += np.take(table.astype(np.float32).ravel(), layout.lookup)
+    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.kind), rows.columns, out=out)
+    exponent += np.take(table.astype(rows.kind).ravel(), layout.lookup)
     np.exp(exponent, out=exponent)
     exponent += _FAINT
     return exponent, regime_shares
 
 
-def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Singles:
+def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Reals:
     """Give P(y|c) under the channel of a mixture: see `likelihoods`."""
     return likelihoods(rows, Layout(sent, np.array([len(sent)]), lookup), parameters([model]))[0]
 
@@ -268,13 +328,13 @@ def component_shares(layout: Layout, theta: Parameters) -> Floats:
     return layout.of_component(1 - theta.background) * theta.weights
 
 
-def marginal(layout: Layout, theta: Parameters, columns: Singles) -> Singles:
+def marginal(layout: Layout, theta: Parameters, columns: Reals) -> Reals:
     """Give P(y) of every mixture, ``(m, u)``, from what `likelihoods` gives."""
-    total = (layout.members * component_shares(layout, theta)).astype(np.float32) @ columns
-    total += theta.background.astype(np.float32)[:, None]
-    return np.asarray(total)
+    total = layout.summed(columns, component_shares(layout, theta))
+    total += theta.background.astype(columns.dtype)[:, None]
+    return total
 
 
-def log_likelihood(rows: Rows, total: Singles) -> Floats:
+def log_likelihood(rows: Rows, total: Reals) -> Floats:
     """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(u,)`` or ``(m, u)``."""
     return np.asarray(np.log(total.astype(np.float64)) @ rows.weights - rows.shots * rows.unit)

@@ -7,7 +7,9 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, distinct
-from qcluster.core.noise.prior import INDEPENDENT
+from qcluster.core.lockstep import Stepwise
+from qcluster.core.noise.prior import INDEPENDENT, TILTS
+from qcluster.core.sparse.backward_elimination import backward_elimination
 from qcluster.core.sparse.description_length import (
     description_length,
     joining_costs,
@@ -15,7 +17,7 @@ from qcluster.core.sparse.description_length import (
     shortest_length,
 )
 from qcluster.core.sparse.em import fit_all
-from qcluster.core.sparse.forward_selection import CHANCE_GAIN, backward_elimination, heaviest, joining_gains
+from qcluster.core.sparse.forward_selection import CHANCE_GAIN, heaviest, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
 from qcluster.core.sparse.model import Model, Prior, Rows, distances
 from qcluster.core.stats.goodness import pearson_misfit
@@ -67,7 +69,7 @@ class Chosen:
 
 def by_marginal_likelihood(
     rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int
-) -> Chosen | None:
+) -> Stepwise[Chosen | None]:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
@@ -87,24 +89,28 @@ def by_marginal_likelihood(
         The plausible mixtures, their gap the odds of the first; None where the noise is not simple.
     """
     one_rate = replace(prior, common=True)
-    quick = fit_all(rows, [_independent(model) for model in models], one_rate, _QUICK)
+    quick = yield from fit_all(rows, _independent(models), one_rate, _QUICK)
     lengths = np.array([description_length(rows, model) for model in quick])
     likely = [quick[i] for i in np.argsort(lengths, kind="stable")[:_LIKELY] if lengths[i] <= lengths.min() + _FAR]
     heavy = is_heavy(rows, likely[0])
     if not heavy and _misfit(rows, likely[0]) > _FAR_OFF:
         return None
     if heavy:
-        likely += backward_elimination(rows, local_search(rows, likely[0], pool, lookup, one_rate, most))
-        moved = [relocate(rows, model, one_rate, _QUICK) for model in fit_all(rows, likely, one_rate, _QUICK)]
+        searched = yield from local_search(rows, likely[0], pool, lookup, one_rate, most)
+        likely += yield from backward_elimination(rows, searched)
+        fitted = yield from fit_all(rows, likely, one_rate, _QUICK)
+        moved = []
+        for model in fitted:
+            moved.append((yield from relocate(rows, model, one_rate, _QUICK)))
         likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
-    kept = fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
+    kept = yield from fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
     found = np.array([negative_log_evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
     best = kept[order[0]]
     reach = description_length(rows, best) + _REACH * rows.shots
     few = [quick[i] for i in np.argsort(lengths, kind="stable") if lengths[i] < reach]
     smaller = [model for model in few if len(model.weights) < len(best.weights)][:_LIKELY]
-    if _misfit(rows, best) > _SIMPLE or _rates_differ(rows, best, smaller, prior):
+    if _misfit(rows, best) > _SIMPLE or (yield from _rates_differ(rows, best, smaller, prior)):
         return None
     order = order[found[order] - found.min() < 7.0]
     posterior = softmax(-found[order])
@@ -116,13 +122,19 @@ def is_heavy(rows: Rows, model: Model) -> bool:
     return bool(model.rates().mean() > HEAVY) and rows.shots >= _FILL * 2.0**rows.n_bits
 
 
-def _independent(model: Model) -> Model:
+def _independent(models: list[Model]) -> list[Model]:
     """Start from independent flips at the mean rate."""
-    rate = min(max(float(model.rates().mean()), 1e-3), 0.45)
-    return replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=INDEPENDENT)
+    tilted = np.stack([model.odds.ravel() for model in models])[:, None] * TILTS[:, None]
+    of_regime = (tilted / (1 + tilted)).mean(axis=2)
+    means = (of_regime * np.stack([model.regimes for model in models])).sum(axis=1)
+    rates = np.minimum(np.maximum(means, 1e-3), 0.45).tolist()
+    return [
+        replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=INDEPENDENT)
+        for model, rate in zip(models, rates, strict=True)
+    ]
 
 
-def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> bool:
+def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -> Stepwise[bool]:
     """Tell whether rates of their own for all bits describe the shots in less: with the same strings, or with fewer.
 
     Their description costs ``(2n - 1) / 2 ln F`` nats (Schwarz, 1978), F the flips that an average one of them counts.
@@ -130,16 +142,18 @@ def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -
     flips = rows.shots * (1 - best.background) * float(best.rates().mean()) / 2
     limit = description_length(rows, best) - (rows.n_bits - 0.5) * log(max(flips, 2.0))
     able = [model for model in (best, *smaller) if shortest_length(rows, len(model.weights)) < limit]
-    return any(description_length(rows, model) < limit for model in fit_all(rows, able, prior, _FREE))
+    free = yield from fit_all(rows, able, prior, _FREE)
+    return any(description_length(rows, model) < limit for model in free)
 
 
 def _misfit(rows: Rows, model: Model) -> float:
     """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
     assert model.total is not None
-    return pearson_misfit(model.total.astype(np.float64) * rows.shots * np.exp(-rows.unit), rows.weights)
+    expected = model.total[rows.seen].astype(np.float64) * rows.shots * np.exp(-rows.unit)
+    return pearson_misfit(expected, rows.weights[rows.seen])
 
 
-def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -> Chosen:
+def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -> Stepwise[Chosen]:
     """Weigh numbers of strings by the gap in likelihood gains behind them.
 
     Errors that the channel does not know (correlated ones) ask for ever more strings, so that likelihood alone never
@@ -150,21 +164,24 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     """
     posterior, gaps = gap_posterior(rows, path, complete)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
-    mixtures, is_ring = _refitted(rows, plausible, path, complete, prior, rounds), False
+    mixtures, is_ring = (yield from _refitted(rows, plausible, path, complete, prior, rounds)), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
-            model = relocate(rows, undo_decay(rows, model, prior, rounds), prior, rounds // 2)
-            circle = ring(rows, model, prior, rounds)
+            undone = yield from undo_decay(rows, model, prior, rounds)
+            model = yield from relocate(rows, undone, prior, rounds // 2)
+            circle = yield from ring(rows, model, prior, rounds)
             if circle is not None:
                 model, is_ring = circle, is_ring or i == 0
         else:
-            model = relocate(rows, model, prior, rounds // 2)
+            model = yield from relocate(rows, model, prior, rounds // 2)
         mixtures[i] = model
     share = posterior[plausible]
     return Chosen(mixtures, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
 
 
-def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int) -> list[Model]:
+def _refitted(
+    rows: Rows, plausible: list[int], path: Path, complete: Model, prior: Prior, rounds: int
+) -> Stepwise[list[Model]]:
     """Give, for each number of strings less one, the better of the path's mixture and the complete one cut there.
 
     Better is what describes the shots near its strings better: far from all strings, bursts of errors decide, which
@@ -175,7 +192,7 @@ def _refitted(rows: Rows, plausible: list[int], path: Path, complete: Model, pri
         known, cut = path[k], k < len(complete.weights)
         offers += ([] if known is None else [(i, known)]) + ([(i, heaviest(complete, k + 1))] if cut else [])
     better: dict[int, Model] = {}
-    fitted = fit_all(rows, [model for _, model in offers], prior, rounds)
+    fitted = yield from fit_all(rows, [model for _, model in offers], prior, rounds)
     for (i, _), model in zip(offers, fitted, strict=True):
         better[i] = _nearer(rows, better[i], model) if i in better else model
     return [better[i] for i in range(len(plausible))]
@@ -185,6 +202,7 @@ def _nearer(rows: Rows, one: Model, other: Model) -> Model:
     near = np.zeros(len(rows.weights), dtype=bool)
     for model in (one, other):
         near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)
+    near &= rows.weights > 0
     return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
 
 
@@ -282,8 +300,10 @@ def average(models: list[Model], posterior: Floats) -> tuple[Bits, Floats]:
     owner = np.repeat(np.arange(len(models)), [len(model.weights) for model in models])
     shares = np.zeros((len(models), len(strings)))
     np.add.at(shares, (owner, which), np.concatenate([model.weights for model in models]))
-    _, _, top = np.linalg.svd(np.sqrt(shares * posterior[:, None]), full_matrices=False)
-    weights = top[0] ** 2
+    weights = shares[0]
+    if len(models) > 1:
+        _, _, top = np.linalg.svd(np.sqrt(shares * posterior[:, None]), full_matrices=False)
+        weights = top[0] ** 2
     order = np.argsort(-weights.round(12), kind="stable")
     order = order[weights[order] > 1e-9]
     return strings[order], weights[order] / weights[order].sum()

@@ -6,7 +6,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
-from qcluster.core.sparse.forward_selection import reweigh
+from qcluster.core.sparse.backward_elimination import reweigh
 from qcluster.core.sparse.model import Model, Rows, likelihoods_of, table_indices
 
 _CHUNK = 1 << 14

@@ -15,8 +15,8 @@ from qcluster.core.sparse.description_length import (
     shortest_length,
     string_costs,
 )
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.model import Model, Prior, lay_out
+from tests.core.sparse.at_once import fit
 
 INDEPENDENT = np.array([0.0, 0.0, 1.0, 0.0])
 

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 import qcluster as qc
 from qcluster.core.counts.bits import format_bitstrings, index_bits
 from qcluster.core.noise.prior import REGIMES, TILTS
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import _agreement, fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.conftest import read_records
+from tests.core.sparse.at_once import fit
 from tests.strategies import counts
 
 

@@ -7,19 +7,17 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.backward_elimination import deletion_losses, reweigh
 from qcluster.core.sparse.em import subset
 from qcluster.core.sparse.forward_selection import (
-    backward_elimination,
     best_share,
     by_weight,
     candidates,
-    deletion_losses,
-    forward_selection,
     joining_gains,
     merged,
-    reweigh,
 )
 from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
+from tests.core.sparse.at_once import backward_elimination, select
 from tests.core.sparse.test_fit import flipped
 
 N = 8
@@ -55,7 +53,9 @@ def test_the_best_share_is_that_of_a_grid(rows):
 def test_a_deletion_loses_what_the_likelihood_says(rows):
     model = fitted(rows, 5)
     held = (model.weights * (1 - model.background))[:, None] * model.likelihoods
-    for k, loss in enumerate(deletion_losses(rows, model)):
+    weights = (model.weights * (1 - model.background))[None]
+    (losses,) = deletion_losses(model.likelihoods[None], weights, model.total[None], rows.shares[None, None])
+    for k, loss in enumerate(losses * rows.shots):
         without = np.log(np.maximum(1 - held[k] / model.total, 1e-6)) @ rows.weights
         assert loss == pytest.approx(-without, rel=1e-3, abs=1e-2)
 
@@ -71,7 +71,7 @@ def test_joining_gains_add_up_to_the_likelihood(rows):
 
 def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     pool, lookup = candidates(rows, 40)
-    found = forward_selection(rows, pool, lookup, (0.02, 0.06, 0.15), 16)
+    found = select(rows, pool, lookup, (0.02, 0.06, 0.15), 16)
     best = found.models[0]
     assert {tuple(row) for row in SENT.tolist()} <= {tuple(row) for row in best.centroids.tolist()}
     assert not found.dense
@@ -86,7 +86,7 @@ def test_porter_thomas_counts_are_dense():
     shots = rng.multinomial(5000, rng.dirichlet(np.ones(1 << N))).astype(float)
     read = lay_out(index_bits(np.flatnonzero(shots), N), shots[shots > 0])
     pool, lookup = candidates(read, 40)
-    assert forward_selection(read, pool, lookup, (0.02, 0.06, 0.15), 16).dense
+    assert select(read, pool, lookup, (0.02, 0.06, 0.15), 16).dense
 
 
 def test_heavy_noise_leaves_what_was_sent_among_the_candidates():

@@ -6,10 +6,10 @@ import pytest
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.forward_selection import candidates
-from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, split_bits, within_two
+from qcluster.core.sparse.local_search import level_within, split_bits, within_two
 from qcluster.core.sparse.model import Model, Prior, lay_out
+from tests.core.sparse.at_once import fit, local_search, relocate, ring
 from tests.core.sparse.test_fit import flipped, model_of
 
 PRIOR = Prior(30.0)

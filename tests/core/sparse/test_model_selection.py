@@ -8,10 +8,10 @@ from scipy.stats import poisson
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from qcluster.core.sparse.model_selection import _at_most, average, concave_steps
+from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
 
 

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Prior, lay_out
 from qcluster.core.sparse.thinning import on_all_strings, thinned
+from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped, model_of
 
 

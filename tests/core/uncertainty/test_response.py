@@ -8,11 +8,11 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.estimators.q_cluster import PaperSettings, clustered, q_cluster
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.em import fit
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from qcluster.core.uncertainty.response import Strings, Weighed, sampled_hypotheses
 from tests.core.noise.oracle_circuit import random_faults
+from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
 
 N = 6

@@ -1,0 +1,137 @@
+"""Computations in lockstep: one answers as many do, and what is alike is worked out at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from qcluster.core.counts.bits import index_bits
+from qcluster.core.dense.bitflips import Deconvolution
+from qcluster.core.lockstep import alone, together
+from qcluster.core.noise.prior import REGIMES
+from qcluster.core.sparse.backward_elimination import backward_elimination
+from qcluster.core.sparse.em import fit_all, statistics
+from qcluster.core.sparse.forward_selection import candidates, forward_selection
+from qcluster.core.sparse.model import WHOLE, Model, Prior, lay_out
+from tests.core.sparse.test_fit import flipped, model_of
+
+RATES = (0.02, 0.06, 0.15)
+
+
+@dataclass
+class Doubled:
+    x: int
+    seen: list
+
+    @property
+    def key(self):
+        return self.x % 2
+
+    def answers(self, alike):
+        self.seen.append(sorted(one.x for one in alike))
+        return [2 * one.x for one in alike]
+
+
+def steps(x, many, seen):
+    for _ in range(many):
+        x = yield Doubled(x, seen)
+    return x
+
+
+def test_results_are_in_order_and_requests_of_one_key_are_answered_at_once():
+    seen = []
+    assert together([steps(x, many, seen) for x, many in ((1, 2), (5, 0), (3, 1), (4, 2))]) == [4, 5, 6, 16]
+    assert seen == [[1, 3], [2, 4], [8]]
+    assert together([]) == []
+
+
+def test_an_error_in_one_is_raised():
+    def wrong():
+        yield Doubled(1, [])
+        raise ValueError("must not be")
+
+    with pytest.raises(ValueError, match="must not be"):
+        together([steps(1, 2, []), wrong()])
+
+
+def sets(n: int, many: int) -> list:
+    """Counts of one to three strings, with rates of their own."""
+    found = []
+    for seed in range(many):
+        rng = np.random.default_rng([n, seed])
+        sent = index_bits(rng.choice(1 << n, 1 + seed % 3, replace=False), n)
+        read = flipped(sent, np.full(len(sent), 1 / len(sent)), 1500, *rng.uniform(0.02, 0.2, 2), seed)
+        found.append(lay_out(read.bits, read.weights))
+    return found
+
+
+def same(one: Model, other: Model) -> None:
+    assert (one.centroids == other.centroids).all()
+    for name in ("weights", "odds", "regimes", "background", "log_likelihood", "total", "likelihoods"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("n", [4, WHOLE, WHOLE + 1])
+def test_em_of_many_sets_is_that_of_each(n):
+    """With priors, rounds and held weights of their own; wider than a small register, nothing is shared."""
+    asked = []
+    for i, rows in enumerate(sets(n, 6)):
+        prior = Prior(5.0 + i, None if i % 2 else np.full((n, 2), 0.1))
+        asked.append((rows, [model_of(n, k, k) for k in (1, 3)], prior, 3 + i, i == 2))
+    for one, many in zip(asked, together([fit_all(*one) for one in asked]), strict=True):
+        for model, other in zip(many, alone(fit_all(*one)), strict=True):
+            same(model, other)
+
+
+def test_an_e_step_of_many_sets_is_that_of_each():
+    asked = [(rows, model_of(5, 1 + i, i)) for i, rows in enumerate(sets(5, 4))]
+    for one, many in zip(asked, together([statistics(*one) for one in asked]), strict=True):
+        single = alone(statistics(*one))
+        for name in ("mass", "flips", "ones", "regimes", "background"):
+            np.testing.assert_allclose(getattr(many, name), getattr(single, name), rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("n", [3, 6, WHOLE + 1])
+def test_selection_and_elimination_of_many_sets_are_those_of_each(n):
+    asked = [(rows, *candidates(rows, 20), RATES, 6) for rows in sets(n, 7)]
+    selections = together([forward_selection(*one) for one in asked])
+    for one, many in zip(asked, selections, strict=True):
+        single = alone(forward_selection(*one))
+        assert (many.dense, len(many.models), len(many.prefixes)) == (
+            single.dense,
+            len(single.models),
+            len(single.prefixes),
+        )
+        assert many.gap == pytest.approx(single.gap, rel=1e-9)
+        for model, other in zip(many.models + many.prefixes, single.models + single.prefixes, strict=True):
+            same(model, other)
+    begun = [(one[0], selected.models[0]) for one, selected in zip(asked, selections, strict=True)]
+    assert len({len(model.weights) for _, model in begun}) > 1
+    for one, path in zip(begun, together([backward_elimination(*one) for one in begun]), strict=True):
+        single = alone(backward_elimination(*one))
+        assert [len(model.weights) for model in path] == [len(model.weights) for model in single]
+        for model, other in zip(path, single, strict=True):
+            same(model, other)
+
+
+@pytest.mark.parametrize("n", [3, WHOLE])
+def test_deconvolutions_together_are_those_alone(n):
+    rng = np.random.default_rng(n)
+    asked = []
+    for many in (2, 3, 1):
+        counts = rng.multinomial(1000 * many, rng.dirichlet(np.ones(1 << n))).astype(float)
+        asked.append(Deconvolution(counts, rng.uniform(0.01, 0.2, (many, n, 2)), rng.uniform(0.1, 1, many), 12))
+    for one, found in zip(asked, asked[0].answers(asked), strict=True):
+        (single,) = one.answers([one])
+        for name in ("roots", "evidence", "background", "shapes", "concentration"):
+            np.testing.assert_allclose(getattr(found, name), getattr(single, name), rtol=1e-10, atol=1e-13)
+
+
+def test_a_small_register_is_laid_out_whole():
+    bits = index_bits(np.array([6, 1, 3]), 3)
+    rows = lay_out(bits, np.array([5.0, 9.0, 5.0]))
+    assert rows.weights.tolist() == [0, 9, 0, 5, 0, 0, 5, 0]
+    assert rows.seen.tolist() == [1, 3, 6]
+    assert (rows.shots, len(rows.bits)) == (19, 8)
+    model = Model(bits[:1], np.ones(1), np.full((3, 2), 0.1), REGIMES, 0.1)
+    assert float((alone(fit_all(rows, [model], Prior(30.0), 5))[0].total).sum()) == pytest.approx(8)
