@@ -42,7 +42,7 @@ class Eliminating:
     @property
     def key(self) -> Hashable:
         """The strings."""
-        return self.rows.n_bits if self.rows.whole else id(self.rows)
+        return self.rows.key
 
     def answers(self, alike: "Sequence[Eliminating]") -> list[list[Model]]:
         """Eliminate for several mixtures, the largest first, as many at once as stay in cache."""
@@ -63,7 +63,8 @@ def backward_elimination(rows: Rows, model: Model) -> Stepwise[list[Model]]:
     Returns:
         All mixtures on the way, that given first. Above ten centroids a fourth goes at a time.
     """
-    return (yield Eliminating(rows, model))
+    path: list[Model] = yield Eliminating(rows, model)
+    return path
 
 
 def _eliminate(asked: Sequence[Eliminating]) -> list[list[Model]]:

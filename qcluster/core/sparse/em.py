@@ -78,8 +78,7 @@ class Fitting:
     @property
     def key(self) -> Hashable:
         """The strings, and what shapes the parameters."""
-        strings = self.rows.n_bits if self.rows.whole else id(self.rows)
-        return strings, self.prior.common, self.prior.rates is None
+        return self.rows.key, self.prior.common, self.prior.rates is None
 
     def answers(self, alike: "Sequence[Fitting]") -> list[list[Model]]:
         """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
@@ -134,8 +133,11 @@ class Given:
         """Keep some of the mixtures."""
         if len(self.weights) == 1:
             return self
-        parts = self.weights, self.shares, self.shots, self.strength, self.rates, self.largest, self.held
-        return Given(self.rows, *(part if part is None else part[which] for part in parts))
+        rates = None if self.rates is None else self.rates[which]
+        weights, shares, shots = self.weights[which], self.shares[which], self.shots[which]
+        return Given(
+            self.rows, weights, shares, shots, self.strength[which], rates, self.largest[which], self.held[which]
+        )
 
     def log_likelihood(self, total: Reals) -> Floats:
         """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(m, u)``; ``(m,)``."""
@@ -178,7 +180,8 @@ def fit_all(
         The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
         pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
-    return (yield Fitting(rows, models, prior, rounds, hold_weights)) if models else []
+    fitted: list[Model] = (yield Fitting(rows, models, prior, rounds, hold_weights)) if models else []
+    return fitted
 
 
 def _batches(wanted: Sequence[tuple[int, Model]], most: int) -> Iterator[list[tuple[int, Model]]]:
@@ -394,23 +397,25 @@ class Expecting:
     @property
     def key(self) -> Hashable:
         """The strings."""
-        return self.rows.n_bits if self.rows.whole else id(self.rows)
+        return self.rows.key
 
     def answers(self, alike: "Sequence[Expecting]") -> list[Statistics]:
-        """Take the E step for models of several sets of counts."""
+        """Take the E step for mixtures of several sets of counts."""
         models, rows = [one.model for one in alike], self.rows
         layout, theta = stacked(rows, models), parameters(models)
         columns, regime_shares = likelihoods(rows, layout, theta)
-        given, total = Given.of([one._fitting() for one in alike]), marginal(layout, theta, columns)
-        every = e_step(given, layout, theta, columns, total, regime_shares, np.empty_like(columns))
-        parts = every.mass, every.flips, every.ones, every.regimes
-        owned = [slice(a, a + k) for a, k in zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)]
-        return [Statistics(*(part[own] for part in parts), every.background[m : m + 1]) for m, own in enumerate(owned)]
-
-    def _fitting(self) -> tuple[Fitting, int]:
-        return Fitting(self.rows, [self.model], Prior(1.0), 0, False), 1
+        given = Given.of([(Fitting(one.rows, [one.model], Prior(1.0), 0, False), 1) for one in alike])
+        total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
+        every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+        found = []
+        for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
+            parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))
+            mass, flips, ones, regimes = parts
+            found.append(Statistics(mass, flips, ones, regimes, every.background[m : m + 1]))
+        return found
 
 
 def statistics(rows: Rows, model: Model) -> Stepwise[Statistics]:
     """Give what each centroid is expected to have sent."""
-    return (yield Expecting(rows, model))
+    found: Statistics = yield Expecting(rows, model)
+    return found

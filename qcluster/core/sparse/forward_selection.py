@@ -77,7 +77,7 @@ def _peaks(rows: Rows) -> Bits:
     """Give the strings at which counts smoothed by heavy flips are highest among their neighbours."""
     n = rows.n_bits
     every = np.arange(1 << n)
-    counts = rows.weights if rows.whole else np.bincount(values(rows.bits), rows.weights, 1 << n)
+    counts: Floats = np.bincount(values(rows.bits), rows.weights, 1 << n).astype(np.float64, copy=False)
     fades = (1 - 2 * np.array(_SMOOTHING)[:, None]) ** np.bitwise_count(every)
     smooth = walsh(walsh(counts) * fades)
     around = smooth[:, every[:, None] ^ (1 << np.arange(n))].max(axis=2)
@@ -130,7 +130,7 @@ class Selecting:
     @property
     def key(self) -> Hashable:
         """The strings, the rates, and how many at most."""
-        return self.rows.n_bits if self.rows.whole else id(self.rows), self.rates, self.most
+        return self.rows.key, self.rates, self.most
 
     def answers(self, alike: "Sequence[Selecting]") -> list[Selection]:
         """Select for several sets of counts, as many at once as stay in cache."""
@@ -153,7 +153,8 @@ def forward_selection(
         rates: flips per bit.
         most: most centroids.
     """
-    return (yield Selecting(rows, pool, lookup, tuple(rates), most))
+    selected: Selection = yield Selecting(rows, pool, lookup, tuple(rates), most)
+    return selected
 
 
 class _Listed:
@@ -185,14 +186,14 @@ class _Register:
         rows = asked[0].rows
         self.bits, self.apart, self.levels = rows.bits, table_indices(rows, rows.bits), levels
         self.apart = self.apart - self.apart.min(axis=1, keepdims=True)
-        self.spectra = walsh(levels[:, self.apart[0]]) / len(self.bits)
+        self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
         self.allowed = np.zeros((len(asked), len(self.bits)), dtype=bool)
         for able, one in zip(self.allowed, asked, strict=True):
             able[values(one.pool)] = True
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """See `_Listed`. In single precision, so that what is equal stays equal whatever else is transformed."""
-        return walsh(walsh(ratio) * self.spectra[rate]).astype(np.float32)
+        return walsh(walsh(ratio.astype(np.float64)) * self.spectra[rate]).astype(np.float32)
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
         """See `_Listed`."""

@@ -78,6 +78,11 @@ class Rows:
         return int(self.bits.shape[1])
 
     @property
+    def key(self) -> int:
+        """The same for sets of counts on the same strings, which are worked out together: whole registers."""
+        return -self.n_bits if self.whole else id(self)
+
+    @property
     def unit(self) -> float:
         """Logarithm of what probabilities are multiplied by, 1 being uniform noise, to stay in single precision.
 
@@ -90,7 +95,9 @@ def lay_out(bits: Bits, weights: Floats) -> Rows:
     """Prepare observed strings: all of a small register, else the most frequent first, ties in the order given."""
     n = bits.shape[1]
     if n <= WHOLE:
-        return Rows(_register(n)[0], np.bincount(values(bits), weights, 1 << n), whole=True)
+        return Rows(
+            _register(n)[0], np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False), whole=True
+        )
     order = np.argsort(-weights, kind="stable")
     return Rows(bits[order], weights[order])
 
@@ -159,7 +166,7 @@ class Model:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
         n, words = self.centroids.shape[1], pack(self.centroids[np.argsort(-self.weights, kind="stable")])
         distances = hamming(words[1:], words[:-1])
-        return np.where(np.tri(len(distances), dtype=bool), distances, n).min(axis=1, initial=n)
+        return np.asarray(np.where(np.tri(len(distances), dtype=bool), distances, n).min(axis=1, initial=n))
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
