@@ -6,6 +6,7 @@ import pytest
 from qiskit import QuantumCircuit
 
 import qcluster as qc
+from benchmarks.speed.many import drawn
 
 
 def sets(many: int) -> list[qc.Distribution]:
@@ -22,30 +23,6 @@ def test_many_are_mitigated_as_one_by_one_and_in_order(workers):
         assert fixed.reason == alone.reason
 
 
-def small(many: int) -> list[dict[str, int]]:
-    """Counts of 3 to 8 bits: two strings, a ring, one string, a random state, a product; flips and decay on all."""
-    rng, found = np.random.default_rng(11), []
-    for i in range(many):
-        n = 3 + i % 6
-        ideal = np.zeros(1 << n)
-        if i % 5 == 0:
-            ideal[[0, -1]] = 0.5
-        elif i % 5 == 1:
-            ideal[1 << np.arange(n)] = 1 / n
-        elif i % 5 == 2:
-            ideal[rng.integers(1 << n)] = 1
-        elif i % 5 == 3:
-            ideal = rng.dirichlet(np.ones(1 << n))
-        else:
-            chance = rng.random(n)
-            bits = np.arange(1 << n)[:, None] >> np.arange(n) & 1
-            ideal = np.where(bits, chance, 1 - chance).prod(axis=1)
-        sent = rng.choice(1 << n, 4096, p=ideal)[:, None] >> np.arange(n) & 1 > 0
-        flips = rng.random(sent.shape) < np.where(sent, rng.uniform(0.02, 0.1, n), rng.uniform(0.01, 0.06, n))
-        found.append(qc.Distribution(sent ^ flips, np.ones(4096)).to_counts())
-    return found
-
-
 def apart(one: qc.Mitigation, other: qc.Mitigation) -> float:
     assert (one.reason, one.applied) == (other.reason, other.applied)
     assert (one.centroids == other.centroids).all()
@@ -56,7 +33,7 @@ def apart(one: qc.Mitigation, other: qc.Mitigation) -> float:
 
 
 def test_small_counts_together_are_as_alone_whatever_else_there_is():
-    many = small(30)
+    many = drawn(30)
     together = list(qc.mitigate_many(many, workers=1))
     assert len({fixed.reason for fixed in together}) > 10
     assert max(apart(fixed, qc.mitigate(counts)) for fixed, counts in zip(together, many, strict=True)) < 1e-9
@@ -66,7 +43,7 @@ def test_small_counts_together_are_as_alone_whatever_else_there_is():
 
 
 def test_small_counts_have_rates_and_words_of_their_own():
-    many, rates = small(6), [0.02, None, np.full((5, 2), 0.03), 0.05, None, 0.1]
+    many, rates = drawn(6), [0.02, None, np.full((3, 2), 0.03), 0.05, None, 0.1]
     for options in ({}, {"expect": "sparse"}, {"guard": False}):
         found = qc.mitigate_many(many, rates, workers=1, **options)
         for fixed, counts, known in zip(found, many, rates, strict=True):

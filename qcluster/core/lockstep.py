@@ -21,7 +21,10 @@ class Request(Protocol):
         """Requests of one key are answered at once."""
 
     def answers(self, alike: Sequence[Any]) -> Sequence[Any]:
-        """Answer requests of this one's key, itself among them; an answer must not depend on the others."""
+        """Answer requests of this one's key, itself among them; an answer must not depend on the others.
+
+        In place of an answer may come the request for what is left to do; of a single request it may not.
+        """
 
 
 Stepwise = Generator[Request, Any, T]
@@ -50,7 +53,7 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
     while replies:
         for place, reply in replies.items():
             try:
-                asked = computations[place].send(reply)
+                asked = reply if hasattr(reply, "answers") else computations[place].send(reply)
                 waiting.setdefault((type(asked), asked.key), {})[place] = asked
             except StopIteration as end:
                 ended[place] = end.value

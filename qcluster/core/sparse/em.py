@@ -6,7 +6,6 @@ under another: those of one set of counts, and on small registers those of many 
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,13 +65,24 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Fitted:
+    """A mixture on its way through EM."""
+
+    model: Model
+    """As it is."""
+    rounds: int
+    """EM rounds that are left; -1 where it is done."""
+    level: float = -np.inf
+    """Its log-likelihood a round ago."""
+
+
+@dataclass(frozen=True)
 class Fitting:
     """EM that a search asks for: see `fit_all`."""
 
     rows: Rows
-    models: Sequence[Model]
+    fitted: Sequence[Fitted]
     prior: Prior
-    rounds: int
     hold_weights: bool
 
     @property
@@ -80,15 +90,24 @@ class Fitting:
         """The strings, and what shapes the parameters."""
         return self.rows.key, self.prior.common, self.prior.rates is None
 
-    def answers(self, alike: "Sequence[Fitting]") -> list[list[Model]]:
-        """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
-        wanted = [(place, model) for place, one in enumerate(alike) for model in one.models]
-        fitted: list[list[Model]] = [[] for _ in alike]
-        for batch in _batches(wanted, _TOGETHER // len(self.rows.weights)):
-            own = [(alike[place], len(list(held))) for place, held in groupby(place for place, _ in batch)]
-            for (place, _), model in zip(batch, _fit_batch(own, [model for _, model in batch]), strict=True):
-                fitted[place].append(model)
-        return fitted
+    def answers(self, alike: "Sequence[Fitting]") -> "list[list[Model] | Fitting]":
+        """Fit the mixtures of several sets of counts, as many at once as stay in cache, until most are done.
+
+        EM of a few mixtures takes as many calls as that of many: what is not done waits for what comes.
+        """
+        found = [list(one.fitted) for one in alike]
+        going = [(place, i) for place, every in enumerate(found) for i, one in enumerate(every) if one.rounds >= 0]
+        sizes = [len(found[place][i].model.weights) for place, i in going]
+        for part in _batches(sizes, _TOGETHER // len(self.rows.weights)):
+            batch = going[part]
+            owner = [place for place, _ in batch]
+            fitted = _fit_batch(alike, owner, [found[place][i] for place, i in batch])
+            for (place, i), one in zip(batch, fitted, strict=True):
+                found[place][i] = one
+        return [
+            replace(one, fitted=every) if any(each.rounds >= 0 for each in every) else [each.model for each in every]
+            for one, every in zip(alike, found, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -113,21 +132,22 @@ class Given:
     """``(m, 1)`` True where weights stay."""
 
     @classmethod
-    def of(cls, tasks: Sequence[tuple[Fitting, int]]) -> "Given":
-        """Put what tasks give under one another, each as often as it has mixtures."""
-        sets, priors = [task.rows for task, _ in tasks], [task.prior for task, _ in tasks]
-        numbers = np.array([[t.rows.shots, t.prior.shots, t.prior.largest_odds] for t, _ in tasks])
-        held = np.array([[task.hold_weights] for task, _ in tasks])
-        rates = None if priors[0].rates is None else np.stack([_ordered(prior) for prior in priors])
-        if len(tasks) == 1:
-            weights, shares = sets[0].weights[None], sets[0].shares[None]
-        else:
-            place = np.repeat(np.arange(len(tasks)), [count for _, count in tasks])
-            weights = np.stack([rows.weights for rows in sets])[place]
-            shares = np.stack([rows.shares for rows in sets])[place]
-            numbers, held, rates = numbers[place], held[place], None if rates is None else rates[place]
-        shots = numbers[:, :1]
-        return cls(sets[0], weights, shares, shots, numbers[:, 1:2] / shots, rates, numbers[:, 2:], held)
+    def of(cls, every: Sequence[Fitting], owner: Sequence[int]) -> "Given":
+        """Put what is given under one another, for each mixture that of its owner."""
+        if len(every) == 1:
+            owner = [0]
+        own = [every[place] for place in owner]
+        shots = np.array([[one.rows.shots] for one in own])
+        return cls(
+            rows=own[0].rows,
+            weights=np.stack([one.rows.weights for one in own]),
+            shares=np.stack([one.rows.shares for one in own]),
+            shots=shots,
+            strength=np.array([[one.prior.shots] for one in own]) / shots,
+            rates=None if own[0].prior.rates is None else np.stack([_ordered(one.prior) for one in own]),
+            largest=np.array([[one.prior.largest_odds] for one in own]),
+            held=np.array([[one.hold_weights] for one in own]),
+        )
 
     def take(self, which: NDArray[np.bool_]) -> "Given":
         """Keep some of the mixtures."""
@@ -180,54 +200,57 @@ def fit_all(
         The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
         pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
-    fitted: list[Model] = (yield Fitting(rows, models, prior, rounds, hold_weights)) if models else []
+    begun = [Fitted(model, rounds) for model in models]
+    fitted: list[Model] = (yield Fitting(rows, begun, prior, hold_weights)) if begun else []
     return fitted
 
 
-def _batches(wanted: Sequence[tuple[int, Model]], most: int) -> Iterator[list[tuple[int, Model]]]:
-    """Part models, in their order, into batches of at most so many centroids, or of one model."""
-    batch: list[tuple[int, Model]] = []
-    held = 0
-    for one in wanted:
-        size = len(one[1].weights)
-        if batch and held + size > most:
-            yield batch
-            batch, held = [], 0
-        batch.append(one)
+def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
+    """Part mixtures, in their order, into batches of at most so many centroids, or of one mixture."""
+    start, held = 0, 0
+    for place, size in enumerate(sizes):
+        if place > start and held + size > most:
+            yield slice(start, place)
+            start, held = place, 0
         held += size
-    if batch:
-        yield batch
+    if held:
+        yield slice(start, len(sizes))
 
 
-def _fit_batch(tasks: Sequence[tuple[Fitting, int]], models: list[Model]) -> list[Model]:
-    """The EM loop for some mixtures of each task. One that has converged leaves the batch, and the others go on."""
-    given, rows = Given.of(tasks), tasks[0][0].rows
-    rounds = np.repeat([task.rounds for task, _ in tasks], [count for _, count in tasks])
-    layout, theta = stacked(rows, models), parameters(models, tasks[0][0].prior.common)
-    fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
+def _fit_batch(every: Sequence[Fitting], owner: list[int], begun: Sequence[Fitted]) -> list[Fitted]:
+    """The EM loop. A mixture that is done leaves the batch; of those of several sets, the last half may go on later."""
+    given, rows, models = Given.of(every, owner), every[0].rows, [one.model for one in begun]
+    layout, theta = stacked(rows, models), parameters(models, every[0].prior.common)
+    fitted, active, least = list(begun), np.arange(len(begun)), len(begun) // 2 if len(every) > 1 else 0
+    rounds, previous = np.array([one.rounds for one in begun]), np.array([one.level for one in begun])
     columns = np.empty(layout.lookup.shape, rows.kind)
     scratch = np.empty_like(columns)
-    for iteration in range(int(rounds.max()) + 1):
+    while True:
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
         levels = given.log_likelihood(total)
         gains = levels - previous
-        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (iteration < rounds)
+        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (rounds > 0)
         if not left.all():
             for m in np.flatnonzero(~left).tolist():
-                fitted[active[m]] = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
+                model = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
+                fitted[active[m]] = Fitted(model, -1)
             if not left.any():
-                break
+                return fitted
             active, levels, rounds = active[left], levels[left], rounds[left]
             stay, given = left[layout.owner], given.take(left)
             columns, regime_shares, scratch = columns[stay], regime_shares[stay], np.empty_like(columns[stay])
             layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
-        previous = levels
+        previous, rounds = levels, rounds - 1
         expected = e_step(given, layout, theta, columns, total, regime_shares, scratch)
         inverted, theta = m_step(given, layout, theta, expected)
         if inverted.any():
             layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
+        if len(active) <= least:
+            break
+    for m, (place, left) in enumerate(zip(active.tolist(), rounds.tolist(), strict=True)):
+        fitted[place] = Fitted(_model(layout, theta, m), left, float(previous[m]))
     return fitted
 
 
@@ -240,7 +263,16 @@ def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
     return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
 
 
-def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Reals, total: Reals, gain: float) -> Model:
+def _model(
+    layout: Layout,
+    theta: Parameters,
+    m: int,
+    level: float = -np.inf,
+    columns: Reals | None = None,
+    total: Reals | None = None,
+    gain: float = 0.0,
+) -> Model:
+    """Give a mixture of a batch, with what was worked out of it."""
     own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
         layout.sent[own],
@@ -249,8 +281,8 @@ def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Rea
         theta.regimes[m],
         float(theta.background[m]),
         level,
-        columns[own] if len(layout.sizes) == 1 else columns[own].copy(),
-        total[m],
+        columns if columns is None or len(layout.sizes) == 1 else columns[own].copy(),
+        total if total is None else total[m],
         gain,
     )
 
@@ -404,7 +436,7 @@ class Expecting:
         models, rows = [one.model for one in alike], self.rows
         layout, theta = stacked(rows, models), parameters(models)
         columns, regime_shares = likelihoods(rows, layout, theta)
-        given = Given.of([(Fitting(one.rows, [one.model], Prior(1.0), 0, False), 1) for one in alike])
+        given = Given.of([Fitting(one.rows, (), Prior(1.0), False) for one in alike], range(len(alike)))
         total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
         every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
         found = []

@@ -197,11 +197,11 @@ def _few(
 
 def _likeliest(models: list[Model]) -> list[Model]:
     """Keep, of each number of strings, the likeliest models that do not share their centroids."""
-    kept: dict[int, dict[bytes, Model]] = {}
+    kept: dict[int, dict[frozenset[bytes], Model]] = {}
     for model in sorted(models, key=lambda model: -model.log_likelihood):
         of_size = kept.setdefault(len(model.weights), {})
         if len(of_size) < OF_SIZE:
-            of_size.setdefault(b"".join(sorted(row.tobytes() for row in model.centroids)), model)
+            of_size.setdefault(model.strings, model)
     return [model for of_size in kept.values() for model in of_size.values()]
 
 

@@ -161,6 +161,11 @@ class Model:
     """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
     circles, since a round takes one Newton step towards the odds, and swaps the labels of bits that read inverted."""
 
+    @property
+    def strings(self) -> frozenset[bytes]:
+        """The centroids, whatever their order."""
+        return frozenset(row.tobytes() for row in self.centroids)
+
     @cached_property
     def apart(self) -> Indices:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""

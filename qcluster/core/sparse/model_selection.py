@@ -102,7 +102,7 @@ def by_marginal_likelihood(
         moved = []
         for model in fitted:
             moved.append((yield from relocate(rows, model, one_rate, _QUICK)))
-        likely = list({np.unique(model.centroids, axis=0).tobytes(): model for model in moved}.values())
+        likely = list({model.strings: model for model in moved}.values())
     kept = yield from fit_all(rows, likely, one_rate, _ONE_RATE if not heavy else _ONE_HEAVY_RATE)
     found = np.array([negative_log_evidence(rows, model) for model in kept])
     order = np.argsort(found, kind="stable")
