@@ -312,7 +312,7 @@ def e_step(
         mass=by_distance.sum(axis=1),
         flips=by_distance @ distance_tables(n)[0],
         ones=np.zeros((0, n)) if one_rate else _ones(joint, given.rows.columns) * share,
-        regimes=np.matmul(regime_shares, by_distance[:, :, None])[:, :, 0],
+        regimes=np.einsum("ksd,kd->ks", regime_shares, by_distance),
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),
     )
 
