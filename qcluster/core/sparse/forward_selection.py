@@ -14,7 +14,7 @@ from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
-from qcluster.core.sparse.model import Model, Rows, table_indices, values
+from qcluster.core.sparse.model import Model, Rows, distances, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -167,12 +167,11 @@ class _Listed:
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """Give the sums of P(y|c) times ``(g, u)`` numbers, for g rates, ``(g, m)``."""
-        columns = self.columns if len(rate) == len(self.columns) else self.columns[rate]
-        return np.asarray(np.matmul(columns, ratio[:, :, None])[:, :, 0])
+        return np.stack([self.columns[one] @ numbers for one, numbers in zip(rate, ratio, strict=True)])
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
-        """Give P(y|c) of candidates ``(g, ...)`` under g rates, ``(g, ..., u)``."""
-        return np.asarray(self.columns[rate.reshape(-1, *[1] * (which.ndim - 1)), which])
+        """Give P(y|c) of ``(g, s)`` candidates under g rates, ``(g, s, u)``."""
+        return np.asarray(self.columns[rate[:, None], which])
 
     def distances(self, which: Indices) -> Indices:
         """Give the distances of all candidates from ``(g,)`` of them, ``(g, m)``."""
@@ -184,8 +183,7 @@ class _Register:
 
     def __init__(self, asked: Sequence[Selecting], levels: Reals) -> None:
         rows = asked[0].rows
-        self.bits, self.apart, self.levels = rows.bits, table_indices(rows, rows.bits), levels
-        self.apart = self.apart - self.apart.min(axis=1, keepdims=True)
+        self.bits, self.apart, self.levels = rows.bits, distances(rows, rows.bits), levels
         self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
         self.allowed = np.zeros((len(asked), len(self.bits)), dtype=bool)
         for able, one in zip(self.allowed, asked, strict=True):
@@ -197,11 +195,11 @@ class _Register:
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
         """See `_Listed`."""
-        return np.asarray(self.levels[rate.reshape(-1, *[1] * which.ndim), self.apart[which]])
+        return np.asarray(self.levels[rate[:, None, None], self.apart[which]])
 
     def distances(self, which: Indices) -> Indices:
         """See `_Listed`."""
-        return self.apart[which]
+        return np.asarray(self.apart[which])
 
 
 def _select(asked: Sequence[Selecting]) -> list[Selection]:
@@ -212,6 +210,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
     source = _Register(asked, levels) if rows.whole else _Listed(first, levels)
     owner, rate = np.repeat(every, len(of_rates)), np.tile(np.arange(len(of_rates)), len(asked))
     shares, shots = np.stack([one.rows.shares for one in asked]), np.array([one.rows.shots for one in asked])
+    weights = np.stack([one.rows.weights for one in asked])
     costs = np.stack([joining_costs(n, float(number)) for number in shots])
     filled = np.array([len(one.rows.seen) * 4 >= 1 << min(n, 60) for one in asked])
     prefixes: list[list[Model]] = [[] for _ in asked]
@@ -224,10 +223,10 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
     read = shares[owner]
 
     def model(m: int) -> Model:
-        weights = share[m].astype(np.float64)
+        held = share[m].astype(np.float64)
         return Model(
             source.bits[chosen[m]],
-            weights / weights.sum(),
+            held / held.sum(),
             np.full((n, 2), of_rates[rate[m]]),
             REGIMES,
             float(background[m]),
@@ -261,7 +260,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
         logs = np.log(total.astype(np.float64, copy=False))
-        log_likelihoods = shots[owner] * ((logs[:, None] @ read[:, :, None].astype(np.float64))[:, 0, 0] - rows.unit)
+        log_likelihoods = np.einsum("gu,gu->g", logs, weights[owner]) - shots[owner] * rows.unit
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:

@@ -119,8 +119,10 @@ def _register(n: int) -> tuple[Bits, Floats, Indices]:
     return tables
 
 
-def distances(rows: Rows, sent: Bits) -> Reals:
+def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
     """Give the Hamming distance of every centroid to every string, ``(k, u)``."""
+    if rows.whole:
+        return np.asarray(_register(rows.n_bits)[2][values(sent)])
     c = sent.astype(np.float32)
     apart = np.asarray((-2 * c) @ rows.columns)
     apart += rows.ones
@@ -130,9 +132,9 @@ def distances(rows: Rows, sent: Bits) -> Reals:
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
     """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
-    if rows.whole:
-        return _register(rows.n_bits)[2][values(sent)] + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
     apart = distances(rows, sent)
+    if rows.whole:
+        return np.asarray(apart + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None])
     apart += np.arange(len(sent), dtype=np.float32)[:, None] * np.float32(rows.n_bits + 1) + np.float32(0.25)
     return apart.astype(np.intp)
 
