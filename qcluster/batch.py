@@ -13,8 +13,8 @@ from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.model import WHOLE
 from qcluster.workers import parallel
 
-_TOGETHER = 256
-"""Sets of counts that are mitigated at once, at most: twice as many save little, and take twice the memory."""
+_TOGETHER = 512
+"""Sets of counts that are mitigated at once, at most: more save little, and the first answers would come later."""
 
 
 def mitigate_many(
@@ -23,7 +23,7 @@ def mitigate_many(
     """Mitigate sets of counts: small ones many at once, which is faster than one by one, and in parallel, by joblib.
 
     Results come in order, as soon as those before them are there, so that a caller may show how far it is; those of up
-    to 8 bits come up to 256 at a time. Within
+    to 8 bits come up to 512 at a time. Within
     ``joblib.parallel_config(backend="dask")`` the work goes to the Dask cluster that is connected.
 
     Args:

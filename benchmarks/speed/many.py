@@ -2,7 +2,7 @@
 
 Run from the repository: OMP_NUM_THREADS=1 python -m benchmarks.speed.many [--sets 1000]
 Writes benchmarks/results/speed_many.csv, a row as soon as it is there; a minute and a half of one core. Times are
-processor time of one thread, from dicts of text to answers, by 250 sets in turn.
+processor time of one thread, from dicts of text to answers, by 500 sets in turn.
 """
 
 import argparse
@@ -24,7 +24,7 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
     "GHZ, 8 bits": (("ghz",), (8,)),
     "dense, 8 bits": (("dense",), (8,)),
 }
-_TURN = 250
+_TURN = 500
 
 
 def ideal(kind: str, n: int, rng: np.random.Generator) -> Any:

@@ -1,6 +1,6 @@
 """`mitigate`: reads counts, picks a method from the registry, checks what it is given, returns its `Mitigation`."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -109,7 +109,7 @@ def mitigating(
 
 def _steps(answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
     """Take the steps to an answer, if it is not there yet."""
-    return answer if isinstance(answer, Mitigation) else (yield from answer)
+    return (yield from answer) if isinstance(answer, Generator) else answer
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

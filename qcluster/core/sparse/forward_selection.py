@@ -231,7 +231,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
             REGIMES,
             float(background[m]),
             float(log_likelihoods[m]),
-            likelihoods=likelihoods[m, : share.shape[1]],
+            likelihoods=likelihoods[m, : share.shape[1]].copy(),  # a view would keep those of all others
             total=total[m],
         )
 

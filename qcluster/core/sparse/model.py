@@ -173,12 +173,21 @@ class Model:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
         n, words = self.centroids.shape[1], pack(self.centroids[np.argsort(-self.weights, kind="stable")])
         distances = hamming(words[1:], words[:-1])
-        return np.asarray(np.where(np.tri(len(distances), dtype=bool), distances, n).min(axis=1, initial=n))
+        distances[_later(len(distances))] = n
+        return np.asarray(distances.min(axis=1, initial=n))
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
         tilted = self.odds.ravel() * _TILTS
         return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
+
+
+@lru_cache(maxsize=64)
+def _later(k: int) -> Bits:
+    """Mark, for each of k strings that follow a first one, which of those before the last come after, read-only."""
+    later = ~np.tri(k, dtype=bool)
+    later.flags.writeable = False
+    return later
 
 
 @dataclass(frozen=True)
