@@ -34,10 +34,10 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
 
 @dataclass(frozen=True, eq=False)
 class Eliminating:
-    """A backward elimination that a search asks for: see `backward_elimination`."""
+    """Backward eliminations that a search asks for: see `backward_elimination`."""
 
     rows: Rows
-    model: Model
+    models: Sequence[Model]
 
     @property
     def key(self) -> Hashable:
@@ -45,68 +45,67 @@ class Eliminating:
         return self.rows.key
 
     def answers(self, alike: "Sequence[Eliminating]") -> list[list[Model]]:
-        """Eliminate for several mixtures, the largest first, as many at once as stay in cache."""
-        order = sorted(range(len(alike)), key=lambda place: -len(alike[place].model.weights))
-        paths: dict[int, list[Model]] = {}
+        """Eliminate for several sets of counts, the largest mixtures first, as many at once as stay in cache."""
+        wanted = [(place, model) for place, one in enumerate(alike) for model in one.models]
+        order = sorted(range(len(wanted)), key=lambda i: -len(wanted[i][1].weights))
+        paths: list[list[Model]] = [[model] for _, model in wanted]
         while order:
-            pairs = len(alike[order[0]].model.weights) * len(self.rows.weights)
-            some, order = order[: max(1, _PAIRS // pairs)], order[max(1, _PAIRS // pairs) :]
-            paths.update(zip(some, _eliminate([alike[place] for place in some]), strict=True))
-        return [paths[place] for place in range(len(alike))]
+            many = max(1, _PAIRS // (len(wanted[order[0]][1].weights) * len(self.rows.weights)))
+            some, order = order[:many], order[many:]
+            _eliminate([alike[wanted[i][0]].rows for i in some], [paths[i] for i in some])
+        found: list[list[Model]] = [[] for _ in alike]
+        for (place, _), path in zip(wanted, paths, strict=True):
+            found[place] += path
+        return found
 
 
-def backward_elimination(rows: Rows, model: Model) -> Stepwise[list[Model]]:
-    """Take centroids out, the least needed first, the channel kept, down to one: the best mixture of every size.
+def backward_elimination(rows: Rows, models: Sequence[Model]) -> Stepwise[list[Model]]:
+    """Take centroids out, the least needed first, the channel kept, down to one: the best mixtures of every size.
 
     Least needed is the one without which the log-likelihood loses least, nothing refitted.
 
     Returns:
-        All mixtures on the way, that given first. Above ten centroids a fourth goes at a time.
+        Of each of the mixtures all on the way, itself first. Above ten centroids a fourth goes at a time.
     """
-    path: list[Model] = yield Eliminating(rows, model)
+    path: list[Model] = yield Eliminating(rows, models)
     return path
 
 
-def _eliminate(asked: Sequence[Eliminating]) -> list[list[Model]]:
-    """Eliminate for mixtures on the same strings; the first axis of arrays is mixtures, the second their centroids.
+def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
+    """Continue paths, each on its set of counts; the first axis of arrays is mixtures, the second their centroids.
 
     Mixtures of fewer centroids than the largest have some of weight 0 at the end, which stay so.
     """
-    paths, every = [[one.model] for one in asked], [one.rows for one in asked]
-    left = list(range(len(asked)))
+    left = list(range(len(paths)))
     while left := [place for place in left if len(paths[place][-1].weights) > 1]:
-        models = [paths[place][-1] for place in left]
+        models, each = [paths[place][-1] for place in left], np.arange(len(left))[:, None]
         shares = np.stack([every[place].shares for place in left])[:, None]
         weights, columns = _padded(models, every[0].kind)
         background = np.array([model.background for model in models])[:, None]
         total = np.stack([model.total for model in models if model.total is not None])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
-        for losing, model in zip(losses, models, strict=True):
+        stay = np.zeros(losses.shape, dtype=bool)
+        for staying, losing, model in zip(stay, losses, models, strict=True):
             k = len(model.weights)
-            losing[np.argsort(losing[:k], kind="stable")[: 1 if k <= 10 else k // 4]] = -np.inf
-            losing[k:] = -np.inf
-        stay = losses > -np.inf
-        most = int(stay.sum(axis=1).max())
-        order = np.argsort(~stay, axis=1, kind="stable")[:, :most]
-        columns = np.take_along_axis(columns, order[:, :, None], axis=1)
-        weights = np.take_along_axis(np.where(stay, weights, 0.0), order, axis=1)
+            staying[np.argsort(losing[:k], kind="stable")[1 if k <= 10 else k // 4 :]] = True
+        sizes = stay.sum(axis=1)
+        order = np.argsort(~stay, axis=1, kind="stable")[:, : int(sizes.max())]
+        columns, weights = columns[each, order], np.where(stay, weights, 0.0)[each, order]
         share = (weights / weights.sum(axis=1, keepdims=True) * (1 - background)).astype(columns.dtype)[:, None]
         share, uniform, total = (part[:, 0] for part in fit_weights(columns, shares, share, background, 2))
-        for m, (place, model) in enumerate(zip(left, models, strict=True)):
-            which, rows = order[m, : int(stay[m].sum())], every[place]
-            found = share[m, : len(which)].astype(np.float64)
+        for m, (place, model, k) in enumerate(zip(left, models, sizes.tolist(), strict=True)):
+            found = share[m, :k].astype(np.float64)
             paths[place].append(
                 replace(
                     model,
-                    centroids=model.centroids[which],
+                    centroids=model.centroids[order[m, :k]],
                     weights=found / found.sum(),
                     background=float(uniform[m]),
-                    log_likelihood=float(log_likelihood(rows, total[m])),
-                    likelihoods=columns[m, : len(which)],
+                    log_likelihood=float(log_likelihood(every[place], total[m])),
+                    likelihoods=columns[m, :k],
                     total=total[m],
                 )
             )
-    return paths
 
 
 def _padded(models: Sequence[Model], kind: Any) -> tuple[Floats, Reals]:

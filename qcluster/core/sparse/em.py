@@ -20,6 +20,7 @@ from qcluster.core.sparse.model import (
     Parameters,
     Prior,
     Rows,
+    T,
     component_shares,
     distance_tables,
     likelihoods,
@@ -128,42 +129,44 @@ class Given:
     """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
-    held: NDArray[np.bool_]
-    """``(m, 1)`` True where weights stay."""
+    held: NDArray[np.bool_] | None
+    """``(m, 1)`` True where weights stay; None: nowhere."""
 
     @classmethod
     def of(cls, every: Sequence[Fitting], owner: Sequence[int]) -> "Given":
         """Put what is given under one another, for each mixture that of its owner."""
-        if len(every) == 1:
-            owner = [0]
-        own = [every[place] for place in owner]
-        shots = np.array([[one.rows.shots] for one in own])
+        own = every if len(every) == 1 else [every[place] for place in owner]
+        numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
         return cls(
             rows=own[0].rows,
-            weights=np.stack([one.rows.weights for one in own]),
-            shares=np.stack([one.rows.shares for one in own]),
-            shots=shots,
-            strength=np.array([[one.prior.shots] for one in own]) / shots,
-            rates=None if own[0].prior.rates is None else np.stack([_ordered(one.prior) for one in own]),
-            largest=np.array([[one.prior.largest_odds] for one in own]),
-            held=np.array([[one.hold_weights] for one in own]),
+            weights=_under([one.rows.weights for one in own]),
+            shares=_under([one.rows.shares for one in own]),
+            shots=numbers[:, :1],
+            strength=numbers[:, 1:2] / numbers[:, :1],
+            rates=None if own[0].prior.rates is None else _under([_ordered(one.prior) for one in own]),
+            largest=numbers[:, 2:],
+            held=np.array([[one.hold_weights] for one in own]) if any(one.hold_weights for one in own) else None,
         )
 
     def take(self, which: NDArray[np.bool_]) -> "Given":
         """Keep some of the mixtures."""
         if len(self.weights) == 1:
             return self
-        rates = None if self.rates is None else self.rates[which]
         weights, shares, shots = self.weights[which], self.shares[which], self.shots[which]
-        return Given(
-            self.rows, weights, shares, shots, self.strength[which], rates, self.largest[which], self.held[which]
-        )
+        rates = None if self.rates is None else self.rates[which]
+        held = None if self.held is None else self.held[which]
+        return Given(self.rows, weights, shares, shots, self.strength[which], rates, self.largest[which], held)
 
     def log_likelihood(self, total: Reals) -> Floats:
         """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(m, u)``; ``(m,)``."""
         logs = np.log(total.astype(np.float64, copy=False))
         levels = logs @ self.weights[0] if len(self.weights) == 1 else np.einsum("mu,mu->m", logs, self.weights)
         return np.asarray(levels - self.shots[:, 0] * self.rows.unit)
+
+
+def _under(parts: Sequence[NDArray[T]]) -> NDArray[T]:
+    """Put arrays under one another; one needs no copy."""
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
 
 def _ordered(prior: Prior) -> Floats:
@@ -349,8 +352,8 @@ def m_step(
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
     weights = expected.mass / layout.of_component(mass)
-    if given.held.any():
-        held = given.held[:, 0] if len(given.held) == 1 else given.held[layout.owner, 0]
+    if given.held is not None:
+        held = np.broadcast_to(given.held[:, 0], len(layout.sizes))[layout.owner]
         weights = np.where(held, theta.weights, weights)
     return inverted, Parameters(
         weights=weights,

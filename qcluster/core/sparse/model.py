@@ -228,6 +228,8 @@ class Layout:
     @cached_property
     def _blocks(self) -> list[tuple[slice, Floats]]:
         """Centroids of a few mixtures in a row, and ``(m', k')``: 1 where one belongs to one of them."""
+        if len(self.sent) <= _BLOCK or len(self.sizes) == 1:
+            return [(slice(None), np.asarray(self.owner == np.arange(len(self.sizes))[:, None], dtype=np.float64))]
         ends = np.searchsorted(self.first, np.arange(_BLOCK, self.first[-1] + _BLOCK + 1, _BLOCK))
         start, blocks = 0, []
         for end in np.unique(np.append(ends, len(self.sizes))).tolist():

@@ -75,7 +75,7 @@ def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     best = found.models[0]
     assert {tuple(row) for row in SENT.tolist()} <= {tuple(row) for row in best.centroids.tolist()}
     assert not found.dense
-    path = backward_elimination(rows, best)
+    path = backward_elimination(rows, [best])
     assert [len(model.weights) for model in path][-1] == 1
     (three,) = [model for model in path if len(model.weights) == 3] or [by_weight(path[0])]
     assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
