@@ -191,6 +191,13 @@ PLAIN = {
         "now, ms": "now_ms",
         "now / 0.1.0": "now/before",
     },
+    "speed_many": {
+        "counts": "counts",
+        "sets": "sets",
+        "one by one, ms a set": "loop_ms",
+        "together, ms a set": "many_ms",
+        "ratio": "loop/many",
+    },
     "qnn_rescale": {
         "machine": "backend",
         "layers": "layers",

@@ -108,14 +108,14 @@ def _mitigate(
     if len(job) > 1:
         try:
             return [*mitigate_together(*zip(*((counts, known) for _, counts, known in job), strict=True), **options)]
-        except (ValueError, TypeError):
+        except Exception:
             pass  # one by one, so that what comes before the set that is wrong is answered
     answers: list[Mitigation | Exception] = []
     for number, counts, known in job:
         try:
             with _naming(number):
                 answers.append(mitigate(counts, known, **options))
-        except (ValueError, TypeError) as error:
+        except Exception as error:
             return [*answers, error]
     return answers
 

@@ -81,6 +81,21 @@ def test_other_processes_know_the_methods_of_the_caller(apart, workers):
     assert [fixed.method for fixed in found] == ["mine", "mine"]
 
 
+def test_what_came_before_an_error_of_a_method_is_answered(apart):
+    """Small sets are one job; any error of one set is raised where it stands."""
+
+    def picky(raw, *_):
+        if raw.shots > 1000:
+            raise RuntimeError("too many")
+        return left(raw, "picky", "as asked")
+
+    register(Method("picky", "Takes few shots.", picky))
+    found = qc.mitigate_many([COUNTS, {"0": 9000}, COUNTS], method="picky", workers=1)
+    assert next(found).method == "picky"
+    with pytest.raises(RuntimeError, match="too many"):
+        next(found)
+
+
 def test_a_name_belongs_to_the_module_that_took_it(apart):
     register(Method("mine", "Does nothing.", nothing))
     again = register(Method("mine", "Does nothing, again.", nothing))
