@@ -153,7 +153,9 @@ class Deconvolution:
         for start in range(0, len(alike), many):
             some = alike[start : start + many]
             sizes = [len(one.concentration) for one in some]
-            counts = np.repeat(np.stack([one.counts for one in some]), sizes, axis=0)
+            counts = some[0].counts  # of one set, the same for all hypotheses
+            if len(some) > 1:
+                counts = np.repeat(np.stack([one.counts for one in some]), sizes, axis=0)
             rates = np.concatenate([one.rates for one in some])
             concentration = np.concatenate([one.concentration for one in some])
             every = deconvolve(counts, rates, concentration, steps=self.steps)

@@ -242,7 +242,8 @@ def _fit_batch(every: Sequence[Fitting], owner: list[int], begun: Sequence[Fitte
                 return fitted
             active, levels, rounds = active[left], levels[left], rounds[left]
             stay, given = left[layout.owner], given.take(left)
-            columns, regime_shares, scratch = columns[stay], regime_shares[stay], np.empty_like(columns[stay])
+            columns, regime_shares = columns[stay], regime_shares[stay]
+            scratch = scratch[: len(columns)]
             layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous, rounds = levels, rounds - 1

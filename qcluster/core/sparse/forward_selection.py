@@ -14,7 +14,7 @@ from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
-from qcluster.core.sparse.model import Model, Rows, distances, table_indices, values
+from qcluster.core.sparse.model import Model, Rows, register, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -182,8 +182,8 @@ class _Register:
     """All strings of a register as candidates: P(y|c) depends on y xor c, so that sums over y are Walsh transforms."""
 
     def __init__(self, asked: Sequence[Selecting], levels: Reals) -> None:
-        rows = asked[0].rows
-        self.bits, self.apart, self.levels = rows.bits, distances(rows, rows.bits), levels
+        self.bits, _, self.apart = register(asked[0].rows.n_bits)
+        self.levels = levels
         self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
         self.allowed = np.zeros((len(asked), len(self.bits)), dtype=bool)
         for able, one in zip(self.allowed, asked, strict=True):

@@ -45,7 +45,7 @@ class Rows:
     @cached_property
     def columns(self) -> Reals:
         """``(n, u)``, the same transposed: made when first asked for."""
-        return _register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=np.float32)
+        return register(self.n_bits)[1] if self.whole else np.ascontiguousarray(self.bits.T, dtype=np.float32)
 
     @cached_property
     def ones(self) -> Reals:
@@ -96,7 +96,7 @@ def lay_out(bits: Bits, weights: Floats) -> Rows:
     n = bits.shape[1]
     if n <= WHOLE:
         return Rows(
-            _register(n)[0], np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False), whole=True
+            register(n)[0], np.bincount(values(bits), weights, 1 << n).astype(np.float64, copy=False), whole=True
         )
     order = np.argsort(-weights, kind="stable")
     return Rows(bits[order], weights[order])
@@ -108,8 +108,11 @@ def values(bits: Bits) -> Indices:
 
 
 @lru_cache(maxsize=WHOLE)
-def _register(n: int) -> tuple[Bits, Floats, Indices]:
-    """All strings of a register, ``(2^n, n)``; transposed, as numbers; their distances, ``(2^n, 2^n)``; read-only."""
+def register(n: int) -> tuple[Bits, Floats, Indices]:
+    """Give all strings of a register, ``(2^n, n)``; transposed, as numbers; and their distances, ``(2^n, 2^n)``.
+
+    Kept, and read-only.
+    """
     every = np.arange(1 << n)
     bits = index_bits(every, n)
     apart = np.bitwise_count(every[:, None] ^ every).astype(np.intp)
@@ -122,7 +125,7 @@ def _register(n: int) -> tuple[Bits, Floats, Indices]:
 def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
     """Give the Hamming distance of every centroid to every string, ``(k, u)``."""
     if rows.whole:
-        return np.asarray(_register(rows.n_bits)[2][values(sent)])
+        return np.asarray(register(rows.n_bits)[2][values(sent)])
     c = sent.astype(np.float32)
     apart = np.asarray((-2 * c) @ rows.columns)
     apart += rows.ones
