@@ -158,20 +158,22 @@ def forward_selection(
 
 
 class _Listed:
-    """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for r rates."""
+    """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for the rates that go on."""
 
     def __init__(self, asked: Selecting, levels: Reals) -> None:
-        self.bits, rows = asked.pool, asked.rows
+        self.bits, self.rate, rows = asked.pool, np.arange(len(levels)), asked.rows
         self.packed, self.allowed = pack(asked.pool), np.ones((1, len(asked.pool)), dtype=bool)
         self.columns = levels[:, asked.lookup - np.arange(len(asked.pool))[:, None] * (rows.n_bits + 1)]
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """Give the sums of P(y|c) times ``(g, u)`` numbers, for g rates, ``(g, m)``."""
-        return np.stack([self.columns[one] @ numbers for one, numbers in zip(rate, ratio, strict=True)])
+        if len(rate) < len(self.rate):  # what was pruned does not come back
+            self.rate, self.columns = rate, self.columns[np.isin(self.rate, rate)]
+        return np.asarray(np.matmul(self.columns, ratio[:, :, None])[:, :, 0])
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
         """Give P(y|c) of ``(g, s)`` candidates under g rates, ``(g, s, u)``."""
-        return np.asarray(self.columns[rate[:, None], which])
+        return np.asarray(self.columns[np.arange(len(rate))[:, None], which])
 
     def distances(self, which: Indices) -> Indices:
         """Give the distances of all candidates from ``(g,)`` of them, ``(g, m)``."""
