@@ -64,11 +64,21 @@ def _mitigated(
     method = None if options.get("method") is None else find(options["method"])
     most = min(_TOGETHER, -(-len(many) // effective_n_jobs(workers)))
     jobs = _jobs(many, repeat(None) if noise is None else noise, most)
-    for outcomes in parallel(workers, return_as="generator")(delayed(_mitigate)(job, method, options) for job in jobs):
-        for outcome in outcomes:
-            if isinstance(outcome, Exception):
-                raise outcome
-            yield outcome
+    try:
+        for answers in parallel(workers, return_as="generator")(
+            delayed(_mitigate)(job, method, options) for job in jobs
+        ):
+            yield from answers
+    except _Stopped as stopped:
+        answers, error = stopped.args
+    else:
+        return
+    yield from answers
+    raise error
+
+
+class _Stopped(Exception):
+    """An error in a job, ``(answers, error)``: what came before it, and what it was."""
 
 
 def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list[tuple[int, Any, Any]]]:
@@ -99,10 +109,8 @@ def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list
         yield job
 
 
-def _mitigate(
-    job: list[tuple[int, Any, Any]], method: Method | None, options: dict[str, Any]
-) -> list[Mitigation | Exception]:
-    """Answer a job; an error ends the list."""
+def _mitigate(job: list[tuple[int, Any, Any]], method: Method | None, options: dict[str, Any]) -> list[Mitigation]:
+    """Answer a job; raises `_Stopped`."""
     if method is not None:
         register(method)
     if len(job) > 1:
@@ -110,13 +118,13 @@ def _mitigate(
             return [*mitigate_together(*zip(*((counts, known) for _, counts, known in job), strict=True), **options)]
         except Exception:
             pass  # one by one, so that what comes before the set that is wrong is answered
-    answers: list[Mitigation | Exception] = []
+    answers: list[Mitigation] = []
     for number, counts, known in job:
         try:
             with _naming(number):
                 answers.append(mitigate(counts, known, **options))
         except Exception as error:
-            return [*answers, error]
+            raise _Stopped(answers, error) from None
     return answers
 
 
