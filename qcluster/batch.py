@@ -23,8 +23,8 @@ def mitigate_many(
     """Mitigate sets of counts: small ones many at once, which is faster than one by one, and in parallel, by joblib.
 
     Results come in order, as soon as those before them are there, so that a caller may show how far it is; those of up
-    to 8 bits come up to 512 at a time. Within
-    ``joblib.parallel_config(backend="dask")`` the work goes to the Dask cluster that is connected.
+    to 8 bits come up to 512 at a time. Within ``joblib.parallel_config(backend="dask")`` the work goes to the Dask
+    cluster that is connected.
 
     Args:
         many: sets of counts, each anything that `mitigate` takes: a `Run` brings the faults of its circuit here too.

@@ -8,6 +8,7 @@ Three forms of the same bitstrings:
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -299,6 +300,30 @@ def hamming(left: Words, right: Words) -> NDArray[np.int64]:
             total += np.bitwise_count(part[:, None, word] ^ right[None, :, word])
         distances[start : start + step] = total
     return distances
+
+
+def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
+    """Give the distance of each of some strings but the first to the nearest before it, ``(k - 1,)``.
+
+    Args:
+        words: ``(k, n_words)``, packed.
+        n_bits: their width, the largest distance.
+
+    Example:
+        >>> nearest_earlier(pack(np.array([[True, True], [False, False], [False, True]])), 2).tolist()
+        [2, 1]
+    """
+    distances = hamming(words[1:], words[:-1])
+    distances[_later(len(distances))] = n_bits
+    return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
+
+
+@lru_cache(maxsize=64)
+def _later(k: int) -> Bits:
+    """Mark, for each of k strings that follow a first one, which of those before the last come after, read-only."""
+    later = ~np.tri(k, dtype=bool)
+    later.flags.writeable = False
+    return later
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ from math import lgamma, log
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words, hamming
+from qcluster.core.counts.bits import Words, nearest_earlier
 from qcluster.core.sparse.model import Model, Rows
 
 
@@ -47,11 +47,7 @@ def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
         >>> (string_costs(pack(np.array([[False, False], [True, True]])), 2, 100.0) / log(2)).round(2).tolist()
         [2.0, 4.32]
     """
-    distances = hamming(words, words)
-    distances[np.tri(len(words), dtype=bool).T] = n_bits
-    costs = joining_costs(n_bits, shots)[distances.min(axis=1)]
-    costs[0] = n_bits * log(2)
-    return np.asarray(costs)
+    return np.append(n_bits * log(2), joining_costs(n_bits, shots)[nearest_earlier(words, n_bits)])
 
 
 def description_length(rows: Rows, model: Model) -> float:

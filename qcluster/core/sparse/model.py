@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, hamming, index_bits, pack
+from qcluster.core.counts.bits import Bits, index_bits, nearest_earlier, pack
 from qcluster.core.noise.prior import TILTS
 
 T = TypeVar("T", bound=np.generic)
@@ -174,23 +174,13 @@ class Model:
     @cached_property
     def apart(self) -> Indices:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
-        n, words = self.centroids.shape[1], pack(self.centroids[np.argsort(-self.weights, kind="stable")])
-        distances = hamming(words[1:], words[:-1])
-        distances[_later(len(distances))] = n
-        return np.asarray(distances.min(axis=1, initial=n))
+        heaviest_first = self.centroids[np.argsort(-self.weights, kind="stable")]
+        return nearest_earlier(pack(heaviest_first), heaviest_first.shape[1])
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
         tilted = self.odds.ravel() * _TILTS
         return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
-
-
-@lru_cache(maxsize=64)
-def _later(k: int) -> Bits:
-    """Mark, for each of k strings that follow a first one, which of those before the last come after, read-only."""
-    later = ~np.tri(k, dtype=bool)
-    later.flags.writeable = False
-    return later
 
 
 @dataclass(frozen=True)

@@ -115,3 +115,10 @@ def test_distinct_strings_are_those_of_numpy(n_bits, many, seed):
     wanted, which = np.unique(bits, axis=0, return_inverse=True)
     assert strings.tolist() == wanted.tolist()
     assert place.tolist() == which.ravel().tolist()
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 3), (2, 3), (12, 5), (30, 90)])
+def test_the_nearest_earlier_string_is_found(k, n):
+    strings = np.random.default_rng(k).random((k, n)) < 0.5
+    expected = [min(int((strings[i] ^ strings[j]).sum()) for j in range(i)) for i in range(1, k)]
+    assert b.nearest_earlier(b.pack(strings), n).tolist() == expected
