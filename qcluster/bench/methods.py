@@ -45,13 +45,11 @@ def _given_rate(sample: Sample) -> float:
     return sample.rate
 
 
-def _estimated_rate(sample: Sample) -> float:
+def _estimated_rates(sample: Sample) -> Any:
+    """Estimate rates as a user does, of whatever is known; the method takes the figure that it is made for."""
     from qcluster.device.noise.rates import estimate_rates
 
-    run = sample.run
-    if run is None:
-        return estimate_rates(sample.counts).value
-    return estimate_rates(run.profile, run.calibration, sample.counts).value
+    return estimate_rates(sample.counts if sample.run is None else sample.run)
 
 
 def _faults(sample: Sample) -> Any:
@@ -73,7 +71,7 @@ def _reference(sample: Sample) -> Mitigation:
     return mitigate(sample.run)
 
 
-_SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rate, "measured": _measured, "faults": _faults}
+_SOURCES: dict[str, Callable[[Sample], Any]] = {"rates": _estimated_rates, "measured": _measured, "faults": _faults}
 """Where the noise that a method needs comes from, by its kind."""
 
 
@@ -99,11 +97,12 @@ METHODS: dict[str, Method] = {
 """Name and function: every method of the registry, and variants. A method gets counts and what an experimenter would
 have: never the ideal output.
 
-A method that needs a flip rate gets the one that `qcluster.estimate_rates` makes of circuit, calibration and counts;
-``paper_given`` and ``hammr_l`` get the sample's own, which follows from the calibration in closed form (a recorded
-sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the compiled
-circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers by these.
-``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the run as it is.
+A method that needs flip rates gets the answer of `qcluster.estimate_rates` to the run, or to the counts where there is
+none; ``paper_given`` and ``hammr_l`` get the sample's own rate, which follows from the calibration in closed form (a
+recorded sample may bring another); ``m3`` and ``qbeep`` get what their authors have them get. ``circuit`` needs the
+compiled circuit, and takes the faults that its calibration predicts; where they do not explain the counts, it answers
+by these. ``measured``, ``dem`` and ``reference`` need the counts of a reference circuit; ``reference`` gets the run as
+it is.
 """
 
 

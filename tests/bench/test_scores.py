@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from qcluster.bench.scores import SCORE_COLUMNS, approximation_ratio, judge, sco
 from qcluster.bench.tasks import Task, find_case
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.mitigate import mitigate
+from qcluster.device.noise.rates import estimate_rates
 from qcluster.errors import StorageError
 
 
@@ -72,6 +74,15 @@ def test_every_method_scores_a_sample_that_has_everything(complete, method):
     if method not in {"identity", "plurality"}:
         raw, _ = score(complete, "identity")
         assert row["hellinger_fidelity"] > raw["hellinger_fidelity"] + 0.01
+
+
+@pytest.mark.parametrize("run_is_known", [True, False])
+def test_a_method_that_needs_rates_gets_the_estimate_that_a_user_would_hand_over(complete, run_is_known):
+    given = complete if run_is_known else replace(complete, run=None)
+    rates = estimate_rates(given.run if run_is_known else given.counts)
+    _, result = score(given, "paper")
+    assert result == mitigate(given.counts, rates, method="paper").distribution
+    assert result != mitigate(given.counts, rates.value, method="paper").distribution
 
 
 @pytest.mark.parametrize("method", ["measured", "dem", "reference"])
