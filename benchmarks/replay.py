@@ -26,12 +26,12 @@ import qcluster as qc
 from benchmarks.data import DATA, RESULTS, write_rows
 from qcluster.baselines.qbeep import poisson
 from qcluster.bench.circuits import make_case
-from qcluster.bench.machines import run_task
+from qcluster.bench.machines import machine_name, run_task
 from qcluster.bench.records import read_records
 from qcluster.bench.reports.summary import LOW_ENTROPY
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import read_scores
-from qcluster.bench.tasks import Task
+from qcluster.bench.tasks import REFERENCE, Task
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.machines.machine import find_machine
@@ -96,7 +96,7 @@ def at_simulated_rates() -> Iterator[Output]:
     """Flips at the rates of the simulated machines, by the published formula, on the raw counts of the campaign."""
     expected = {(row["circuit"], row["machine"]): -log(float(row["esp"])) for row in published()}
     for score in read_scores(RESULTS / "paper"):
-        circuit, machine = score["case"].removeprefix("paper/"), score["machine"].replace("Fake", "ibm_").lower()
+        circuit, machine = score["case"].removeprefix("paper/"), machine_name(score["machine"]).replace("fake", "ibm")
         if score["method"] == "identity" and (circuit, machine) in expected:
             rate = 1 - float(score["success_probability"]) ** (1 / int(score["n_bits"]))
             yield flipped(circuit, machine, min(rate, 0.499), expected[circuit, machine], SHOTS)
@@ -203,13 +203,16 @@ from `BASE` in the method they name."""
 
 
 def stored() -> Iterator[dict[str, object]]:
-    """Scores of the campaign ``paper``: machines simulated from their calibrations, eight twirls."""
+    """Scores of the campaign ``paper``: machines simulated from their calibrations, eight twirls.
+
+    Its method ``paper`` gets a rate that was learned, ``paper_given`` the one of the noise.
+    """
+    names = {"identity": "raw", "paper_given": "paper", "hammer": "hammer", "qbeep": "qbeep"}
     for score in read_scores(RESULTS / "paper"):
-        name = "raw" if score["method"] == "identity" else score["method"]
         low = score["ideal_entropy"] and float(score["ideal_entropy"]) <= LOW_ENTROPY
-        if low and name in METHODS and score["status"] == "ok":
-            where = {"circuit": score["case"].removeprefix("paper/"), "machine": score["machine"]}
-            yield row(STORED, where["circuit"], where["machine"], name, float(score["hellinger_fidelity"]))
+        if low and score["method"] in names and score["status"] == "ok":
+            circuit, machine = score["case"].removeprefix("paper/"), score["machine"].removesuffix(REFERENCE)
+            yield row(STORED, circuit, machine, names[score["method"]], float(score["hellinger_fidelity"]))
 
 
 def row(setting: str, circuit: str, machine: str, method: str, fidelity: float) -> dict[str, object]:

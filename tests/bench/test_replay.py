@@ -82,3 +82,16 @@ def test_replayed_counts_have_the_published_share_of_the_likeliest_string():
             kept = (1 - made.rate) ** made.counts.n_bits
             assert found >= kept * likeliest[1] - 0.015
             assert found == pytest.approx(kept * likeliest[1], abs=0.03 + (1 - kept) / 8)
+
+
+def test_stored_scores_are_of_the_rate_of_the_noise_and_machines_have_one_name(monkeypatch):
+    known = {"case": "paper/bv_n14", "machine": "FakeTorino+reference", "ideal_entropy": "0.0", "status": "ok"}
+    names = {"identity": 0.1, "paper": 0.2, "paper_given": 0.3, "reference": 0.9}
+    scores = [known | {"method": name, "hellinger_fidelity": str(value)} for name, value in names.items()]
+    monkeypatch.setattr(replay, "read_scores", lambda _: scores)
+    found = {(row["machine"], row["method"]): row["fidelity"] for row in replay.stored()}
+    assert found == {("FakeTorino", "raw"): 0.1, ("FakeTorino", "paper"): 0.3}
+    same = [score | {"n_bits": "13", "success_probability": str(0.9**13)} for score in scores]
+    monkeypatch.setattr(replay, "read_scores", lambda _: same)
+    (drawn,) = replay.at_simulated_rates()
+    assert (drawn.circuit, drawn.machine, drawn.rate) == ("bv_n14", "ibm_torino", pytest.approx(0.1))
