@@ -19,9 +19,9 @@ from qcluster.folders import write_own
 
 Rows = Sequence[Mapping[str, str]]
 
-OURS = ("mixture", "circuit", "paper", "paper_given")
+OURS = ("mixture", "circuit", "reference", "paper", "paper_given")
 """Methods that are compared with each of `OTHERS`."""
-OTHERS = (RAW, "m3", "hammer", "qbeep", "hammr_l", "em_uniform", "plurality")
+OTHERS = (RAW, "m3", "hammer", "qbeep", "hammr_l", "em_uniform", "dem", "plurality")
 """What they are compared with."""
 
 _DUELS = (
