@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.data import RESULTS
 from qcluster.bench.reports.report import OURS, compare_pairs, factor, gain, harm, latest, mean, short
-from qcluster.bench.reports.summary import Summary, few_circuits, group_rows, summarise
+from qcluster.bench.reports.summary import TIE, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.store import read_scores
+from qcluster.bench.tasks import REFERENCE
 
 CLAIMS = {"identity": "1.46", "m3": "1.29", "hammer": "1.47", "qbeep": "2.65"}
 """Factors of Q-Cluster over other methods in arXiv:2504.10801, outputs low in entropy, five machines."""
@@ -54,6 +55,31 @@ def harms(folder: Path) -> list[str]:
     return lines
 
 
+def run_by_run(folder: Path) -> list[str]:
+    """Tell in how many runs a method is ahead of a run with reference, in how many behind, and name the first."""
+    held = {
+        (row["case"], row["machine"].removesuffix(REFERENCE), row["method"]): float(row["hellinger_fidelity"])
+        for row in latest(read_scores(folder))
+        if row["hellinger_fidelity"]
+    }
+    runs = [run[:2] for run in held if run[2] == "reference"]
+    lines = (
+        ["", row("against `reference`", "ahead", "behind", "of", "where it is ahead"), row(*["---"] * 5)]
+        if runs
+        else []
+    )
+    for method in ("circuit", "hammer", "dem") if runs else ():
+        lead = {run: held[*run, method] - held[*run, "reference"] for run in runs if (*run, method) in held}
+        ahead = [run for run, by in lead.items() if by > TIE]
+        named = (
+            f"{case} on {machine}: {held[case, machine, method]:.3f}, {held[case, machine, 'reference']:.3f}"
+            for case, machine in ahead
+        )
+        behind = sum(by < -TIE for by in lead.values())
+        lines.append(row(f"`{method}`", str(len(ahead)), str(behind), str(len(lead)), "; ".join(named)))
+    return lines
+
+
 def beside(folders: list[Path]) -> list[str]:
     """Put mean fidelity, gain and harm of several campaigns side by side."""
     found = {place.name: {one.method: one for one in summarise(latest(read_scores(place)), "all")} for place in folders}
@@ -69,6 +95,6 @@ def beside(folders: list[Path]) -> list[str]:
 if __name__ == "__main__":
     places = [Path(text) for text in sys.argv[1:]] or [RESULTS / "paper"]
     for place in places:
-        print("\n".join([*claims(place), *harms(place)]))
+        print("\n".join([*claims(place), *harms(place), *run_by_run(place)]))
     if len(places) > 1:
         print("\n".join(beside(places)))

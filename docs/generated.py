@@ -116,6 +116,29 @@ def family_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
+BESIDE = ("hammer", "dem", "mixture", "circuit", "measured", "reference")
+"""Methods that `machine_table` puts side by side."""
+
+
+def machine_table(folder: Path) -> str:
+    """Write mean fidelity and harm of a campaign's methods on each machine, low and high entropy apart, as Markdown."""
+    from qcluster.bench.reports.report import latest
+    from qcluster.bench.reports.summary import group_rows, summarise
+    from qcluster.bench.store import read_scores
+    from qcluster.bench.tasks import REFERENCE
+
+    text = ["| output | machine | n | raw | " + " | ".join(f"`{name}`" for name in BESIDE) + " |"]
+    text.append("|---" * (4 + len(BESIDE)) + "|")
+    for level, part in reversed(group_rows(latest(read_scores(folder)), "entropy").items()):
+        for machine, rows in (group_rows(part, "machine") | {"all": part}).items():
+            found = {one.method: one for one in summarise(rows, machine)}
+            cells = [level.split()[0], machine.removesuffix(REFERENCE), str(found["identity"].n)]
+            cells.append(f"{found['identity'].mean:.3f}")
+            cells += [f"{found[name].mean:.3f}, {found[name].harm:.0%}" for name in BESIDE]
+            text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text).replace("| all |", "| *all* |") + "\n"
+
+
 def ahead_list() -> str:
     """Write where others are ahead, as benchmarks/ahead.py finds it in the tables of results."""
     from benchmarks.ahead import markdown
@@ -274,6 +297,7 @@ def write(_: Any = None) -> None:
         "unseen.md": unseen_table(RESULTS / "decision.csv"),
         "replay.md": replay_table(),
         "paper_wide.md": family_table(RESULTS / "paper_wide" / "summary.csv"),
+        "paper_machines.md": machine_table(RESULTS / "paper"),
         "ahead.md": ahead_list(),
         "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),

@@ -1,5 +1,6 @@
 """Pages that are written at every build."""
 
+import csv
 import importlib.util
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
         "unseen",
         "paper_low",
         "paper_high",
+        "paper_machines",
         "paper_wide",
         "low_entropy_low",
         "guard_high",
@@ -58,6 +60,19 @@ def test_the_results_page_holds_every_recorded_set_and_what_the_decision_does_wi
         "broad_high",
     ):
         assert f"_generated/{name}.md" in text
+
+
+def test_the_table_by_machine_holds_every_output_once_and_agrees_with_the_summary(generated):
+    lines = generated.machine_table(generated.RESULTS / "broad").splitlines()
+    head, *cells = ([cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in (lines[0], *lines[2:]))
+    held = [dict(zip(head, row, strict=True)) for row in cells]
+    assert sum(int(row["n"]) for row in held if row["machine"] != "*all*") == 384
+    with (generated.RESULTS / "broad" / "summary.csv").open(encoding="utf-8", newline="") as rows:
+        known = {(row["group"], row["method"]): row for row in csv.DictReader(rows)}
+    for row in held:
+        if row["machine"] == "*all*":
+            one = known[f"entropy={'low (H/n <= 0.6)' if row['output'] == 'low' else 'high (H/n > 0.6)'}", "reference"]
+            assert row["reference"] == f"{float(one['mean']):.3f}, {float(one['harm']):.0%}"
 
 
 def test_the_page_on_uncertainty_shows_every_case_of_its_benchmark(generated, tmp_path):
