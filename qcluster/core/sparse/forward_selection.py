@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, distinct, hamming, index_bits, pack
+from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
@@ -28,8 +28,6 @@ CHANCE_GAIN = 5.0
 _STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
 """Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
 deviance which few strings must explain where it is, and where it is not."""
-_SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
-"""Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
 SHORTLIST = 4
 """Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
@@ -57,33 +55,10 @@ class Selection:
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
-    """Pick the most frequent strings as candidates, and the peaks of the smoothed counts.
-
-    Under heavy noise the frequent strings are no guide; counts convolved with the noise (a matched filter) peak near
-    what was sent. On registers that a vector over all strings holds.
-
-    Returns:
-        ``(m, n)`` strings, and ``(m, u)`` their `table_indices`.
-    """
+    """Pick the most frequent strings as candidates: ``(m, n)``, and ``(m, u)`` their `table_indices`."""
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[rows.seen[:m]]
-    if rows.n_bits <= _SMOOTHED:
-        peaks = _peaks(rows)
-        found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
     return found, table_indices(rows, found)
-
-
-def _peaks(rows: Rows) -> Bits:
-    """Give the strings at which counts smoothed by heavy flips are highest among their neighbours."""
-    n = rows.n_bits
-    every = np.arange(1 << n)
-    counts: Floats = np.bincount(values(rows.bits), rows.weights, 1 << n).astype(np.float64, copy=False)
-    fades = (1 - 2 * np.array(_SMOOTHING)[:, None]) ** np.bitwise_count(every)
-    smooth = walsh(walsh(counts) * fades)
-    around = smooth[:, every[:, None] ^ (1 << np.arange(n))].max(axis=2)
-    height = np.where(smooth > around, smooth, 0)
-    highest = np.argsort(-height, axis=1, kind="stable")[:, :_PEAKS]
-    return index_bits(np.unique(highest[np.take_along_axis(height, highest, 1) > 0]), n)
 
 
 def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
