@@ -35,7 +35,7 @@ def measure(k: int, n: int, u: int) -> str:
     layout, now, one = stacked(rows, models), parameters(models), parameters(models, common=True)
     columns, parts = likelihoods(rows, layout, now)
     total, scratch = marginal(layout, now, columns), np.empty_like(columns)
-    given = Given.of([Fitting(rows, (), Prior(30.0), False)], [0])
+    given = Given.of([Fitting(rows, (), Prior(30.0))], [0])
     slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)
     logs, pairs = np.log(columns), columns.size
     parts_of_it = [

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.dense.bitflips import Deconvolution, Posterior, smooth
+from qcluster.core.dense.bitflips import Posterior, deconvolving, smooth
 from qcluster.core.dense.observed import deconvolve_observed
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fitting
@@ -148,7 +148,7 @@ def _on_all(
     concentration = np.array([density or 0.5**n for _, density in pairs])
     vector = np.zeros(1 << n)
     vector[d.words[:, 0].astype(np.intp)] = d.weights
-    return (yield Deconvolution(vector, rates, concentration, _STEPS)), rates, slots, None
+    return (yield from deconvolving(vector, rates, concentration, _STEPS)), rates, slots, None
 
 
 def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:

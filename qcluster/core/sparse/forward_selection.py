@@ -3,14 +3,14 @@
 Gains are in nats of log-likelihood; a string must gain more than it adds to the description length.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
 from qcluster.core.counts.bits import Bits, distinct, hamming, pack
-from qcluster.core.lockstep import Stepwise
+from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.em import subset
@@ -94,23 +94,13 @@ def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds
 
 @dataclass(frozen=True, eq=False)
 class Selecting:
-    """A forward selection that a search asks for: see `forward_selection`."""
+    """What strings are selected from: see `forward_selection`."""
 
     rows: Rows
     pool: Bits
     lookup: Indices
     rates: tuple[float, ...]
     most: int
-
-    @property
-    def key(self) -> Hashable:
-        """The strings, the rates, and how many at most."""
-        return self.rows.key, self.rates, self.most
-
-    def answers(self, alike: "Sequence[Selecting]") -> list[Selection]:
-        """Select for several sets of counts, as many at once as stay in cache."""
-        many = max(1, _TOGETHER // (len(self.rates) * len(self.rows.weights)))
-        return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
 
 
 def forward_selection(
@@ -128,8 +118,15 @@ def forward_selection(
         rates: flips per bit.
         most: most centroids.
     """
-    selected: Selection = yield Selecting(rows, pool, lookup, tuple(rates), most)
+    asked = Selecting(rows, pool, lookup, tuple(rates), most)
+    selected: Selection = yield Request(_select_together, (rows.key, asked.rates, most), asked)
     return selected
+
+
+def _select_together(alike: Sequence[Selecting]) -> list[Selection]:
+    """Select for several sets of counts, as many at once as stay in cache."""
+    many = max(1, _TOGETHER // (len(alike[0].rates) * len(alike[0].rows.weights)))
+    return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
 
 
 class _Listed:
