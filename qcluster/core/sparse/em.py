@@ -410,17 +410,10 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
     for model, which in zip(fitted, kept, strict=True):
         which[np.argmax(model.weights)] = True
     pruned = [i for i, which in enumerate(kept) if not which.all()]
-    again = yield from fit_all(rows, [subset(fitted[i], kept[i]) for i in pruned], prior, 2)
+    again = yield from fit_all(rows, [fitted[i].take(kept[i]) for i in pruned], prior, 2)
     for i, model in zip(pruned, again, strict=True):
         fitted[i] = model
     return fitted
-
-
-def subset(model: Model, which: NDArray[np.bool_]) -> Model:
-    """Keep some of the centroids."""
-    weights = model.weights[which]
-    columns = model.likelihoods[which] if model.likelihoods is not None else None
-    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
 
 
 def statistics(rows: Rows, model: Model) -> Stepwise[Statistics]:

@@ -4,7 +4,7 @@ Gains are in nats of log-likelihood; a string must gain more than it adds to the
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.em import subset
 from qcluster.core.sparse.model import Model, Rows, register, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
@@ -346,18 +345,6 @@ def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     """Pool equal centroids; the result is in ascending order of bits."""
     strings, which = distinct(centroids)
     return strings, np.bincount(which, weights).astype(np.float64, copy=False)
-
-
-def by_weight(model: Model) -> Model:
-    """Order the centroids by weight, heaviest first."""
-    order = np.argsort(-model.weights, kind="stable")
-    columns = model.likelihoods[order] if model.likelihoods is not None else None
-    return replace(model, centroids=model.centroids[order], weights=model.weights[order], likelihoods=columns)
-
-
-def heaviest(model: Model, k: int) -> Model:
-    """Keep the first k centroids."""
-    return subset(model, np.arange(len(model.weights)) < k)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
