@@ -18,8 +18,6 @@ Bits = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-"""Multiplier that spreads low bits upwards (Fibonacci hashing)."""
 _CHUNK = 1 << 22
 """Pairs of strings whose distances are held in memory at once."""
 _ROWS = 1 << 11
@@ -161,9 +159,6 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if _ascending(words):
         everything = np.arange(len(words))
         return everything, everything
-    some = _hashed(words[:: len(words) // 4096 + 1])
-    if 4 * len(np.unique(some)) < 3 * len(some):
-        return _distinct_by_hash(words)
     order, new = _sorted(words)
     return order, np.flatnonzero(new)
 
@@ -193,12 +188,11 @@ def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
     return unpack(words, bits.shape[1])[:, ::-1], place
 
 
-def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _sorted(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Sort packed strings by value, equal ones in their order; tell where a new value begins.
 
     The highest bits are sorted first; then, among strings that agree in these, the next ones, and so on. The place of a
-    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``. With `once`
-    the highest bits are all that count.
+    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``.
     """
     low = (len(words) - 1).bit_length()
     left = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
@@ -216,8 +210,6 @@ def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray
         key >>= np.uint64(low)
         begins = np.r_[True, key[1:] != key[:-1]]
         new[slots] |= begins
-        if once:
-            break
         tied = ~(begins & np.r_[begins[1:], True])
         slots, begins = slots[tied], begins[tied]
         group = (np.cumsum(begins) - 1).astype(np.uint64)
@@ -234,30 +226,10 @@ def _bits(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
     return np.asarray(value & np.uint64((1 << width) - 1))
 
 
-def _hashed(words: Words) -> Words:
-    mixed = words[:, 0] * _ODD
-    for word in range(1, words.shape[1]):
-        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[:, word]) * _ODD
-    return mixed
-
-
 def _changes(words: Words) -> NDArray[np.bool_]:
     new = np.ones(len(words), dtype=bool)
     new[1:] = (words[1:] != words[:-1]).any(axis=1)
     return new
-
-
-def _distinct_by_hash(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find equal rows by a hash, and sort only the distinct ones: for many equal rows."""
-    order, new = _sorted(_hashed(words)[:, None], once=True)
-    starts, ranked = np.flatnonzero(new), words[order]
-    if not (_changes(ranked) == new).all():  # different strings of one hash
-        order, new = _sorted(words)
-        return order, np.flatnonzero(new)
-    rank, _ = _sorted(ranked[starts])
-    sizes = np.diff(starts, append=len(words))[rank]
-    placed = np.cumsum(sizes) - sizes
-    return order[np.repeat(starts[rank] - placed, sizes) + np.arange(len(words))], placed
 
 
 def _ascending(words: Words) -> bool:
