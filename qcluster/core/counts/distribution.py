@@ -332,6 +332,16 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     return counts
 
 
+def histogram(d: Distribution) -> Floats:
+    """Give the shots of every string, ``(2**n_bits,)``: entry y belongs to the one whose bits are the digits of y.
+
+    Example:
+        >>> histogram(Distribution.of({"00": 3, "10": 1})).tolist()
+        [3.0, 0.0, 1.0, 0.0]
+    """
+    return np.bincount(d.words[:, 0].astype(np.intp), d.weights, 1 << d.n_bits).astype(np.float64, copy=False)
+
+
 def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:
     """Put two distributions of one width on their joint support.
 

@@ -56,7 +56,7 @@ class CircuitBlend:
         kept = weights[RAW] + (weights[ALONE] if alone is None else 0.0)
         roots[:, support.places(self.raw.words)] = kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
         if alone is not None and weights[ALONE]:
-            roots[:, support.places(alone.words)] += weights[ALONE] * alone.roots(draws, levels)
+            roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
             words = support.words[found.strings]
             strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights, words)

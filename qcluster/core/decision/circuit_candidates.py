@@ -56,7 +56,7 @@ class Support:
     """Strings that may be part of an answer: all up to `WIDEST` bits, else those observed and those found."""
 
     words: Words
-    """``(m, n_words)``."""
+    """``(m, n_words)``, sorted by value."""
     numbers: Indices
     """``(m,)`` of the strings, see `Kernel.locate`."""
     shares: Floats
@@ -74,9 +74,7 @@ class Support:
         if self.exact:
             return words[:, 0].astype(np.intp)
         _, place = numbered(np.vstack([self.words, words]))
-        where = np.zeros(int(place.max()) + 1, dtype=np.intp)
-        where[place[: len(self.words)]] = np.arange(len(self.words))
-        return np.asarray(where[place[len(self.words) :]])
+        return np.asarray(place[len(self.words) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +118,13 @@ class Candidates:
         return np.asarray(order[first])
 
 
-def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Candidates:
+def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *, measured: bool = False) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         faults: of the circuit.
+        alone: what is answered without knowing it, where that is known; see `decide`.
         measured: whether a reference measured their rates; up to `BROAD` bits a log-linear model relies on them.
 
     Returns:
@@ -139,7 +138,7 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
     multiples = found.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
     few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
-    alone = decide(d)
+    alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None
     many = len(NAMES) + (model is not None)
@@ -191,7 +190,7 @@ def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
-    more = [] if alone.blend is None else [alone.blend.words]
+    more = [] if alone.blend is None else [alone.blend.support.words]
     words, place = numbered(np.vstack([d.words, *more]))
     seen = np.zeros(len(words))
     seen[place[: d.n_outcomes]] = d.weights

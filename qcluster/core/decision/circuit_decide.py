@@ -24,7 +24,7 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, name_heaviest, screened_out
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, decide, name_heaviest
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
@@ -87,10 +87,11 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    if guard and (why := screened_out(d)) is not None:
-        return left(d, "circuit", why, flip_rates(Kernel.of(faults, WIDEST), faults))
+    by_counts = decide(d)
+    if guard and by_counts.fit is None:  # nothing was looked for
+        return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
-    found = gather(d, faults, measured=trusted)
+    found = gather(d, faults, by_counts, measured=trusted)
     calibrated = flip_rates(found.kernel, faults)
     if trusted and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))

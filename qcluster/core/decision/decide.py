@@ -26,7 +26,6 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import beyond_uniform
 from qcluster.core.stats.special import perplexity
-from qcluster.core.uncertainty.response import Strings
 
 _STRUCTURE = 4.0
 """Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
@@ -101,9 +100,9 @@ def deciding(
         why = "what looks like noise is as likely the ideal"
         kept = left(d, "mixture", why, fit.rates, confidence)
         return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
-    blend = _blend(d, found, weights)
+    blend = Blend(d, found.support, fit, found.hypotheses, weights)
     answer = Mitigation(
-        distribution=blended(d, found.words, weights @ found.roots),
+        distribution=blended(d, found.support.words, weights @ found.roots),
         raw=d,
         method="mixture",
         applied=True,
@@ -126,13 +125,9 @@ def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
     return Distribution.from_words(words[kept], shots, d.n_bits)
 
 
-def screened_out(d: Distribution) -> str | None:
-    """Give the reason why counts are left before any candidate is looked for; None where they are not."""
-    return screened(d)[0]
-
-
 def screened(d: Distribution) -> tuple[str | None, float]:
-    """Give this reason, and by how much the counts differ from uniform noise: 0 where they were not looked at."""
+    """Give the reason why counts are left before any candidate is looked for, None where they are not; and by how much
+    they differ from uniform noise, 0 where this was not looked at."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
@@ -141,25 +136,6 @@ def screened(d: Distribution) -> tuple[str | None, float]:
         return f"{d.shots:g} shots are too few to tell errors from the ideal", 0.0
     structure = beyond_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
-
-
-def _blend(d: Distribution, found: Candidates, weights: Floats) -> Blend:
-    fit, dense = found.fit, weights[found.slots]
-    return Blend(
-        words=found.words,
-        seen=found.seen,
-        raw_part=float(weights[RAW] + weights[SMOOTH]),
-        mixture=Strings(d, fit.centroids, fit.weights, fit.background, fit.rates),
-        centroids=found.centroids,
-        mixture_part=float(weights[MIXTURE]),
-        singles=found.singles,
-        single_parts=weights[[STRING, HEAVIEST]],
-        dense_part=float(dense.sum()),
-        shares=dense / dense.sum() if dense.sum() > 0 else dense,
-        rates=found.rates,
-        concentration=found.posterior.concentration,
-        places=found.places,
-    )
 
 
 def name_heaviest(
@@ -202,6 +178,7 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
-    dense = weights[found.slots] / weights[found.slots].sum()
+    dense = weights[found.hypotheses.slots]
+    dense = dense / dense.sum()
     undone, uniform = float(dense @ found.posterior.flips), float(dense @ found.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

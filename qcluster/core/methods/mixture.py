@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.candidates import MIXTURE
 from qcluster.core.decision.decide import deciding, in_words
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
@@ -22,7 +23,7 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = yield from deciding(raw, rates, expect, settings)
-    if found.fit is None or found.blend is None or found.blend.mixture_part <= _HEARD:
+    if found.fit is None or found.blend is None or found.blend.weights[MIXTURE] <= _HEARD:
         return found.answer
     return replace(found.answer, reason=found.answer.reason + _unconverged(found.fit))
 
