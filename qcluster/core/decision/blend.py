@@ -10,7 +10,7 @@ from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, RAW, SMOOTH, ST
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
 from qcluster.core.sparse.fit import MixtureFit
-from qcluster.core.uncertainty.response import Observables, Strings, sampled_hypotheses
+from qcluster.core.uncertainty.response import Observables, sampled_hypotheses, under_flips
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Blend:
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots = np.where(observed > 0, roots * smoothed, kept * smoothed)
         if weights[MIXTURE]:
-            strings = Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates)
+            strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates)
             roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
         for place, part in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
             roots[:, place] += part

@@ -10,7 +10,7 @@ from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
-from qcluster.core.uncertainty.response import Strings
+from qcluster.core.uncertainty.response import under_flips
 
 _HEARD = 0.25
 """Weight in the answer from which it matters whether the strings' EM has converged."""
@@ -41,7 +41,7 @@ def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) ->
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
-        response=Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
+        response=under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
     )
 
 

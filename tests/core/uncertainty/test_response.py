@@ -10,7 +10,7 @@ from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
-from qcluster.core.uncertainty.response import Strings, Weighed, sampled_hypotheses
+from qcluster.core.uncertainty.response import sampled_hypotheses, under_columns, under_flips
 from tests.core.noise.oracle_circuit import random_faults
 from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
@@ -27,7 +27,7 @@ def test_one_newton_step_moves_as_refits_do(read):
     """Weights, rates and background are refitted by EM for each resample; a step must scatter alike and together."""
     found = fit_mixture(read.bits, read.weights)
     assert len(found.weights) == 3
-    strings = Strings(read, found.centroids, found.weights, found.background, found.rates)
+    strings = under_flips(read, found.centroids, found.weights, found.background, found.rates)
     rng = np.random.default_rng(1)
     draws = rng.multinomial(3000, read.probabilities, 60).astype(float)
     stepped = strings.reweighted(draws)
@@ -57,7 +57,7 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
             shares = shares * (columns.T @ (counts / (columns @ shares))) / counts.sum()
         return shares
 
-    response = Weighed(read.weights, columns, weigh(read.weights), pack(sent))
+    response = under_columns(pack(sent), weigh(read.weights), read.weights, columns)
     draws = rng.multinomial(3000, read.probabilities, 80).astype(float)
     stepped = response.redo(draws, np.zeros(80), lambda words: np.eye(len(words)))
     refitted = np.array([weigh(draw)[:3] / weigh(draw)[:3].sum() for draw in draws])
