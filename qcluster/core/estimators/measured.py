@@ -9,14 +9,14 @@ as likely noise as output, and is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, index_bits, unpack
+from qcluster.core.counts.bits import index_bits, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
@@ -26,13 +26,11 @@ from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.sparse.under_kernel import LENGTHS, Few, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
-from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
 """Strings wider than this are hashed to so many bits (see `qcluster.core.stats.walsh`): the first width with so many
-numbers for each distinct string, at which one string in six or seven shares its number; or the last."""
-_WIDEST = 20
-"""Most bits of a broad output: a vector over all strings is too long beyond."""
+numbers for each distinct string, at which one string in six or seven shares its number; or the last. Broad outputs are
+looked for where no strings are hashed."""
 _ROUNDS = 30
 """Of Richardson-Lucy, accelerated."""
 _SCALES, _SMALL = (1.0, 0.7, 0.5, 0.35, 0.25), 12
@@ -70,27 +68,20 @@ _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredFit:
-    """The outcome of `mitigate_measured`."""
-
-    answer: Mitigation
-    """With doubts about the reference in its reason; its rates are how often the reference had each bit flipped,
-    whichever way."""
-    certain: bool = False
-    """True for a few strings that explain the counts under the measured noise, or are clear without: see `_clear`."""
-
-
-def mitigate_measured(counts: Distribution, noise: MeasuredNoise) -> MeasuredFit:
+def mitigate_measured(
+    counts: Distribution, noise: MeasuredNoise, instead: Callable[[], Mitigation | None] = lambda: None
+) -> Mitigation:
     """Estimate the ideal distribution from counts and the noise that a reference circuit measured.
 
     Args:
         counts: measured, twirls undone.
         noise: of the reference; with it, the counts need no knowledge of the circuit.
+        instead: gives another answer, or None, and is asked where no few strings certainly are the output: see `_few`.
 
     Returns:
-        MeasuredFit. Cost: some hundred Walsh transforms of 2^n_bits numbers up to 16 bits, of at most 2^20 above:
-        milliseconds for 10 bits, some 10 s for wide counts of 100,000 distinct strings; memory some 300 MB.
+        The answer, with doubts about the reference in its reason; its rates are how often the reference had each bit
+        flipped, whichever way. Cost: some hundred Walsh transforms of 2^n_bits numbers up to 16 bits, of at most 2^20
+        above: milliseconds for 10 bits, some 10 s for wide counts of 100,000 distinct strings; memory some 300 MB.
 
     Raises:
         ValueError: the widths differ, there are no counts, or another string than the expected one is the reference's
@@ -98,9 +89,9 @@ def mitigate_measured(counts: Distribution, noise: MeasuredNoise) -> MeasuredFit
 
     Example:
         >>> noise = MeasuredNoise({"01": 820, "00": 90, "11": 82, "10": 8}, "01")
-        >>> fit = mitigate_measured(Distribution.of({"00": 410, "11": 405, "01": 90, "10": 95}), noise)
-        >>> fit.certain, sorted(fit.answer.distribution.to_probs())
-        (True, ['00', '11'])
+        >>> fixed = mitigate_measured(Distribution.of({"00": 410, "11": 405, "01": 90, "10": 95}), noise)
+        >>> sorted(fixed.distribution.to_probs())
+        ['00', '11']
     """
     if counts.n_bits != noise.n_bits:
         raise ValueError(
@@ -113,20 +104,45 @@ def mitigate_measured(counts: Distribution, noise: MeasuredNoise) -> MeasuredFit
         raise ValueError(noise.refusal)
     seen = _Seen(counts, noise, _kernel(counts, noise))
     found = _allowed(seen)
+    few, certain = _few(found, seen) if noise.clear else (None, False)
+    if not certain and (other := instead()) is not None:
+        return other
     remarks = _remarks(noise, found)
-    if not noise.clear:
-        return MeasuredFit(_left(seen, f"the reference is drowned in noise; {remarks}"))
-    few, explained = _few(found, seen)
-    if few is not None:
-        certain = explained or _clear(few.weights, float(found.ideal[few.strings].sum()))
-        return MeasuredFit(_sparse(seen, few, remarks), certain)
-    if seen.kernel.index.exact and counts.n_bits <= _WIDEST:
-        return MeasuredFit(_dense(seen, found.kernel, remarks))
-    many = (
-        f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
-        "broad output"
+    answer = partial(
+        Mitigation, raw=counts, method="measured", applied=True, share=1.0, confidence=None, rates=noise.rates
     )
-    return MeasuredFit(_left(seen, f"{many}; {remarks}"))
+    if few is not None:
+        many = len(few.weights) > 1
+        bits = unpack(few.words, counts.n_bits)
+        return answer(
+            distribution=Distribution(bits, few.weights * counts.shots),
+            reason=f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise "
+            f"explain{'' if many else 's'} the counts; {remarks}",
+            centroids=bits,
+            weights=few.weights,
+            response=few.response(seen.rows, counts.weights, few.words),
+        )
+    if not noise.clear:
+        why = "the reference is drowned in noise"
+    elif not seen.kernel.index.exact:
+        why = (
+            f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
+            "broad output"
+        )
+    else:
+        broad = variational(found.kernel, seen.histogram)
+        if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME:
+            rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)
+            kept = broad.ideal[rows] / broad.ideal[rows].sum()
+            return answer(
+                distribution=Distribution(index_bits(rows, counts.n_bits), kept * counts.shots),
+                reason=f"deconvolution under the measured noise; {remarks}",
+                centroids=counts.bits[:0],
+                weights=kept[:0],
+                response=Redrawn(found.kernel, seen.rows, broad),
+            )
+        why = "undoing the measured noise changes nothing"
+    return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
 
 def _kernel(counts: Distribution, noise: MeasuredNoise) -> Kernel:
@@ -208,7 +224,11 @@ def _allowed(seen: _Seen) -> _Explained:
 
 
 def _few(found: _Explained, seen: _Seen) -> tuple[Few | None, bool]:
-    """Find the strings that replace Richardson-Lucy's answer, if any do, and whether the answer explains the counts."""
+    """Find the strings that replace Richardson-Lucy's answer, if any do.
+
+    They are certain to be the output where they explain the counts under the measured noise, or are clear without: see
+    `_clear`.
+    """
     places = seen.by_probability(found.ideal)[: _MOST + 1]
     heights, bootstrap = found.ideal[seen.rows[places]], _Bootstrap(found.kernel, seen)
     most = int(min(_MOST, max(4.0, 2.0**seen.counts.n_bits / 4), len(places)))
@@ -226,7 +246,9 @@ def _few(found: _Explained, seen: _Seen) -> tuple[Few | None, bool]:
         (few,) = _weighed(found, seen, places[:k], None, lengths=())
     if few is not None and noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
         few = None
-    return few, not (unlike or (stepped and few is not None))
+    if few is None:
+        return None, False
+    return few, not (unlike or stepped) or _clear(few.weights, float(found.ideal[few.strings].sum()))
 
 
 def _clear(weights: Floats, held: float) -> bool:
@@ -288,45 +310,3 @@ def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
             f"the counts allow only {found.scale:g} times its noise: has it the two-qubit gates of this circuit?"
         )
     return "; ".join([*words, *noise.doubts])
-
-
-def _left(seen: _Seen, why: str) -> Mitigation:
-    return left(seen.counts, "measured", why, seen.noise.rates)
-
-
-def _sparse(seen: _Seen, few: Few, remarks: str) -> Mitigation:
-    counts, many = seen.counts, len(few.weights) > 1
-    strings = f"{len(few.weights)} string{'s' if many else ''}"
-    reason = f"{strings} seen through the measured noise explain{'' if many else 's'} the counts; {remarks}"
-    bits = unpack(few.words, counts.n_bits)
-    response = few.response(seen.rows, counts.weights, few.words)
-    return _answer(seen, bits, few.weights, reason, response, strings=True)
-
-
-def _dense(seen: _Seen, kernel: Kernel, remarks: str) -> Mitigation:
-    counts = seen.counts
-    broad = variational(kernel, seen.histogram)
-    if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 >= _SAME:
-        return _left(seen, f"undoing the measured noise changes nothing; {remarks}")
-    rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)
-    kept = broad.ideal[rows] / broad.ideal[rows].sum()
-    reason = f"deconvolution under the measured noise; {remarks}"
-    return _answer(seen, index_bits(rows, counts.n_bits), kept, reason, Redrawn(kernel, seen.rows, broad))
-
-
-def _answer(
-    seen: _Seen, bits: Bits, weights: Floats, reason: str, response: Response, strings: bool = False
-) -> Mitigation:
-    return Mitigation(
-        distribution=Distribution(bits, weights * seen.counts.shots),
-        raw=seen.counts,
-        method="measured",
-        applied=True,
-        share=1.0,
-        confidence=None,
-        reason=reason,
-        centroids=bits if strings else bits[:0],
-        weights=weights if strings else weights[:0],
-        rates=seen.noise.rates,
-        response=response,
-    )
