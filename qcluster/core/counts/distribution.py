@@ -131,9 +131,6 @@ class Distribution(Mapping[str, float]):
             >>> Distribution.of({"0x1": 3, "0x2": 1}, num_bits=3).to_probs()
             {'001': 0.75, '010': 0.25}
         """
-        if isinstance(source, cls):
-            intake.check_width(source.n_bits, num_bits)
-            return source
         read = intake.read(source, num_bits)
         return read if isinstance(read, cls) else cls.from_words(*read)
 
