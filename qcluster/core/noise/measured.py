@@ -110,12 +110,8 @@ class MeasuredNoise:
     @cached_property
     def _rival(self) -> tuple[str, float]:
         """The most frequent string but the expected one, and its shots."""
-        moved = np.flatnonzero(self.patterns.words.any(axis=1))
-        if not len(moved):
-            return "", 0.0
-        row = moved[int(np.argmax(self.patterns.weights[moved]))]
-        bits = self.patterns.bits[row] ^ parse_bitstrings([self.expected])[0]
-        return format_bitstrings(bits[None])[0], float(self.patterns.weights[row])
+        others = [pair for pair in self.reference_counts.top(2).items() if pair[0] != self.expected]
+        return (others[0][0], others[0][1] * self.shots) if others else ("", 0.0)
 
     @cached_property
     def refusal(self) -> str:
