@@ -170,7 +170,7 @@ def every() -> tuple[Method, ...]:
     return tuple(_known.values())
 
 
-def check_choice(name: str, noise: Any, guard: Any = True, settings: Any = None) -> None:
+def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None) -> None:
     """Check what would be given to a method beside counts, as far as it can be known without them.
 
     Fault patterns may still come with a Run, so that only rates can be told to be missing; and of a function that makes
