@@ -63,7 +63,7 @@ def mitigate(
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """
-    return alone(mitigating(counts, noise, method=method, guard=guard, expect=expect, settings=settings))
+    return alone(mitigating(counts, noise, method, guard, expect, settings))
 
 
 @own_errstate
@@ -74,8 +74,7 @@ def mitigate_together(many: Sequence[Any], noise: Sequence[Any], **options: Any)
 
 def mitigating(
     counts: Any,
-    noise: Any = None,
-    *,
+    noise: Any,
     method: str | None = None,
     guard: bool = True,
     expect: str | None = None,

@@ -106,22 +106,21 @@ class Candidates:
         return np.asarray(self.roots @ self.roots.T)
 
 
-def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettings | None = None) -> Candidates:
+def gather(d: Distribution, known: Floats | None = None) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         known: ``(n, 2)`` flip rates known beforehand.
-        settings: of the mixture.
 
     Returns:
         The candidates. Cost: one mixture and one batch of deconvolutions.
     """
-    return alone(gathering(d, known, settings))
+    return alone(gathering(d, known))
 
 
-def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None) -> Stepwise[Candidates]:
-    """Do so step by step, so that many sets of counts share the work."""
+def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None = None) -> Stepwise[Candidates]:
+    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     fit = yield from fitting(d.bits, d.weights, known, settings or MixtureSettings())
     string, odds = single_string(d.bits, d.weights)
     full = d.n_bits <= WIDEST

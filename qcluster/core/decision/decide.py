@@ -57,11 +57,7 @@ class Decided:
 
 
 def decide(
-    d: Distribution,
-    known: Floats | None = None,
-    expect: str | None = None,
-    settings: MixtureSettings | None = None,
-    gate: Gate | None = None,
+    d: Distribution, known: Floats | None = None, expect: str | None = None, gate: Gate | None = None
 ) -> Decided:
     """Answer counts, or leave them as they are.
 
@@ -69,7 +65,6 @@ def decide(
         d: the counts.
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        settings: of the mixture.
         gate: that weighs the candidates; the one that ships by default.
 
     Example:
@@ -77,7 +72,7 @@ def decide(
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, known, expect, settings, gate))
+    return alone(deciding(d, known, expect, None, gate))
 
 
 def deciding(
@@ -87,7 +82,7 @@ def deciding(
     settings: MixtureSettings | None,
     gate: Gate | None = None,
 ) -> Stepwise[Decided]:
-    """Do so step by step, so that many sets of counts share the work."""
+    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)

@@ -23,9 +23,9 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = yield from deciding(raw, rates, expect, settings)
-    if found.fit is None or found.blend is None or found.blend.weights[MIXTURE] <= _HEARD:
+    if found.blend is None or found.blend.weights[MIXTURE] <= _HEARD:
         return found.answer
-    return replace(found.answer, reason=found.answer.reason + _unconverged(found.fit))
+    return replace(found.answer, reason=found.answer.reason + _unconverged(found.blend.fit))
 
 
 def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
