@@ -151,21 +151,19 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
     Returns:
         The order of rows that sorts them, the highest classical bit first, and the places in that order at which
-        a new string starts. Cost: one sort, or one pass where rows are distinct and sorted already.
+        a new string starts.
     """
-    if len(words) < _MANY:
-        order = ordered(words)
-        return order, np.flatnonzero(_changes(words[order]))
-    if _ascending(words):
-        everything = np.arange(len(words))
-        return everything, everything
-    order, new = _sorted(words)
+    if len(words) >= _MANY:
+        order, new = _sorted(words)
+    else:
+        order, new = np.lexsort(words.T), np.ones(len(words), dtype=bool)
+        new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
     return order, np.flatnonzero(new)
 
 
 def ordered(words: Words) -> NDArray[np.intp]:
     """Give the order of rows that sorts packed strings by value, equal ones in their order."""
-    return np.lexsort(words.T) if len(words) < _MANY else _sorted(words)[0]
+    return distinct_rows(words)[0]
 
 
 def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
@@ -224,22 +222,6 @@ def _bits(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
     if shift + width > 64:
         value |= words[rows, word + 1] << np.uint64(64 - shift)
     return np.asarray(value & np.uint64((1 << width) - 1))
-
-
-def _changes(words: Words) -> NDArray[np.bool_]:
-    new = np.ones(len(words), dtype=bool)
-    new[1:] = (words[1:] != words[:-1]).any(axis=1)
-    return new
-
-
-def _ascending(words: Words) -> bool:
-    """Tell whether rows are distinct and sorted by value."""
-    above = np.zeros(max(0, len(words) - 1), dtype=bool)
-    level = np.ones_like(above)
-    for word in range(words.shape[1] - 1, -1, -1):
-        above |= level & (words[1:, word] > words[:-1, word])
-        level &= words[1:, word] == words[:-1, word]
-    return bool(above.all())
 
 
 def _words_of_little_bytes(packed: Bytes) -> Words:
