@@ -68,8 +68,8 @@ class CircuitBlend:
         if deep.sum() > 0:
             seen = self._numbered(draws)
             which = sampled_hypotheses(deep / deep.sum(), levels)
-            kernels = found.found.kernels.take(which)
-            start = 0.5 * (found.found.ideals[which] + seen)
+            kernels = found.deconvolved.kernels.take(which)
+            start = 0.5 * (found.deconvolved.ideals[which] + seen)
             roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +91,7 @@ class Candidates:
     """``(c,)`` False for a candidate that was not looked for."""
     counts: Floats
     """``(2^k,)`` shots of each number."""
-    found: Deconvolved
+    deconvolved: Deconvolved
     """At the scales that were looked at, and last the readout errors alone."""
     scales: tuple[int, ...]
     """Places in `SCALES` of those looked at."""
@@ -134,8 +134,9 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *,
     counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
-    found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
-    multiples = found.take(slice(0, len(scales)))
+    kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)
+    deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
+    multiples = deconvolved.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
     few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
@@ -148,10 +149,10 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *,
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
     slots = [SCALED + place for place in scales]
-    roots[READOUT] = support.spread(found.ideals[-1])
-    roots[slots] = support.spread(found.ideals[:-1])
+    roots[READOUT] = support.spread(deconvolved.ideals[-1])
+    roots[slots] = support.spread(deconvolved.ideals[:-1])
     present[[RAW, ALONE, STRINGS, READOUT, *slots]] = True
-    made = Candidates(kernel, support, roots, present, counts, found, scales, alone, model, few, scales[fits])
+    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, model, few, scales[fits])
     roots[STRINGS, made.strings] = np.sqrt(few.weights)
     return made
 
@@ -162,18 +163,6 @@ def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
         return Kernel.of(faults)
     width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
     return Kernel.of(faults, width)
-
-
-def _kernels(kernel: Kernel, scales: tuple[int, ...]) -> ScaledKernels:
-    """Give the kernel at every scale, and last its readout errors alone."""
-    many, bits = ScaledKernels.of(kernel, [SCALES[place] for place in scales]), kernel.index.n_bits
-    last = np.arange(len(kernel.rates)) >= len(kernel.rates) - bits
-    readout = ScaledKernels.of(replace(kernel, rates=kernel.rates * last), (1.0,))
-    return ScaledKernels(
-        np.append(many.scales, 0.0),
-        np.vstack([many.spectra, readout.spectra]),
-        tuple((at, np.concatenate([a, b])) for (at, a), (_, b) in zip(many.decays, readout.decays, strict=True)),
-    )
 
 
 def words_of(d: Distribution, kernel: Kernel) -> Words | None:

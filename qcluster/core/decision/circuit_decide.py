@@ -24,7 +24,7 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, decide, name_heaviest
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, decide, distributed, name_heaviest
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
@@ -119,7 +119,7 @@ def decide_circuit(
     scale = _UNDONE[int(np.argmax(weights[SCALED:]))]
     reason = name_heaviest(weights, SCALED, lambda place: _sentence(found, weights, place))
     return Mitigation(
-        distribution=blended(d, found.support.words, root),
+        distribution=distributed(d, found.support.words, root * root),
         raw=d,
         method="circuit",
         applied=True,
@@ -196,9 +196,9 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
 def _agreement(found: Candidates) -> str:
     """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
     place = found.scales.index(SCALES.index(1.0))
-    ideal, noisy = found.found.ideals[place], found.found.noisy[place]
+    ideal, noisy = found.deconvolved.ideals[place], found.deconvolved.noisy[place]
     predicted = float(np.sqrt(np.maximum(noisy * ideal, 0)).sum() ** 2 / noisy.sum())
     shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(ideal)) ** 2
-    if found.found.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
+    if found.deconvolved.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
         return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
     return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"

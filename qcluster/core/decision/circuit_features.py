@@ -41,7 +41,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     spread = np.log(perplexity(p))
     top = np.zeros(4)
     top[: min(4, len(p))] = p[:4]
-    kernel, deep = found.kernel, found.found
+    kernel, deep = found.kernel, found.deconvolved
     looked = np.array(found.scales)
     nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
     every = np.append(nearest, len(looked))

@@ -97,7 +97,7 @@ def deciding(
         return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
     blend = Blend(d, found.support, fit, found.hypotheses, weights)
     answer = Mitigation(
-        distribution=blended(d, found.support.words, weights @ found.roots),
+        distribution=distributed(d, found.support.words, (weights @ found.roots) ** 2),
         raw=d,
         method="mixture",
         applied=True,
@@ -112,9 +112,8 @@ def deciding(
     return Decided(answer, fit, blend)
 
 
-def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
-    """Square a sum of roots, ``(m,)`` over packed strings ``(m, n_words)``, into a distribution of as many shots."""
-    probabilities = root * root
+def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distribution:
+    """Give the shots of counts to packed strings ``(m, n_words)``, by weights ``(m,)`` of any sum; faint ones go."""
     kept = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
     shots = probabilities[kept] * (d.shots / probabilities[kept].sum())
     return Distribution.from_words(words[kept], shots, d.n_bits)
