@@ -16,8 +16,9 @@ from functools import cached_property, partial
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import index_bits, unpack
+from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.decide import distributed
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -58,8 +59,6 @@ MOST_NOISE = 1.5
 has the same gates: recorded outputs need 1.05 to 1.3 times as much."""
 _MOSTLY = 0.9
 """Share of Richardson-Lucy's answer that strings must hold to be certain where they do not quite explain the counts."""
-_NEGLIGIBLE = 1e-9
-"""Probability below which a string of a broad output is left out."""
 _ALL_NOISE = 1e-3
 """Share of uniform noise where the measured noise explains the counts: it holds all noise there is."""
 _TINY = 1e-15
@@ -132,13 +131,12 @@ def mitigate_measured(
     else:
         broad = variational(found.kernel, seen.histogram)
         if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME:
-            rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)
-            kept = broad.ideal[rows] / broad.ideal[rows].sum()
+            words = np.arange(len(broad.ideal), dtype=np.uint64)[:, None]
             return answer(
-                distribution=Distribution(index_bits(rows, counts.n_bits), kept * counts.shots),
+                distribution=distributed(counts, words, broad.ideal),
                 reason=f"deconvolution under the measured noise; {remarks}",
                 centroids=counts.bits[:0],
-                weights=kept[:0],
+                weights=np.zeros(0),
                 response=Redrawn(found.kernel, seen.rows, broad),
             )
         why = "undoing the measured noise changes nothing"
