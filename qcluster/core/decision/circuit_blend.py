@@ -61,12 +61,12 @@ class CircuitBlend:
             words = support.words[found.strings]
             strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights, words)
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
+        seen = self._numbered(draws)
         if found.model is not None:
-            again = found.model.again(found.kernel, self._numbered(draws) * self.raw.shots)
+            again = found.model.again(found.kernel, seen * self.raw.shots)
             roots += weights[LOG_LINEAR] * np.sqrt(again)
         deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
         if deep.sum() > 0:
-            seen = self._numbered(draws)
             which = sampled_hypotheses(deep / deep.sum(), levels)
             kernels = found.deconvolved.kernels.take(which)
             start = 0.5 * (found.deconvolved.ideals[which] + seen)

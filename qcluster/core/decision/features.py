@@ -35,7 +35,6 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     uniform = n * np.log(2)
     structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
-    spread = np.log(perplexity(p))
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
     product = product_evidence(d.bits, d.weights)
@@ -46,11 +45,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         n / 4,
         np.log(shots),
         np.log(d.n_outcomes),
-        np.log(d.n_outcomes / shots),
-        np.log(shots) - uniform,
-        spread / uniform,
-        spread,
-        np.log(max(collisions(d.weights), 1e-12)) + uniform,
+        *of_counts(d),
         np.arcsinh(structure),
         np.arcsinh(beyond_product(histogram(d))) if n <= WIDEST else -1.0,
         *top,
@@ -90,6 +85,13 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     overlaps = found.gram[_UPPER] ** 2
     every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
     return bounded(every)
+
+
+def of_counts(d: Distribution) -> list[float]:
+    """Describe counts to either gate: strings and shots, effective number of strings, collisions."""
+    uniform, spread = d.n_bits * np.log(2), np.log(perplexity(d.probabilities))
+    alike = np.log(max(collisions(d.weights), 1e-12))
+    return [np.log(d.n_outcomes / d.shots), np.log(d.shots) - uniform, spread / uniform, spread, alike + uniform]
 
 
 def bounded(features: Floats) -> Floats:
