@@ -89,7 +89,7 @@ def mitigating(
     known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
-            known = brought(counts, kind)
+            known = read_noise(brought(counts, kind), raw.n_bits)
     chosen.check_noise(kind_of(known))
     if chosen.widest is not None and raw.n_bits > chosen.widest:
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")

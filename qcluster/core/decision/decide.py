@@ -9,16 +9,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
-from qcluster.core.decision.candidates import (
-    DENSE,
-    HEAVIEST,
-    MIXTURE,
-    RAW,
-    SMOOTH,
-    STRING,
-    Candidates,
-    gathering,
-)
+from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
 from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, alone

@@ -74,7 +74,7 @@ def mitigate_measured(
 
     Args:
         counts: measured, twirls undone.
-        noise: of the reference; with it, the counts need no knowledge of the circuit.
+        noise: of the reference, of the width of the counts, which then need no knowledge of the circuit.
         instead: gives another answer, or None, and is asked where no few strings certainly are the output: see `_few`.
 
     Returns:
@@ -83,8 +83,7 @@ def mitigate_measured(
         above: milliseconds for 10 bits, some 10 s for wide counts of 100,000 distinct strings; memory some 300 MB.
 
     Raises:
-        ValueError: the widths differ, there are no counts, or another string than the expected one is the reference's
-            most frequent.
+        ValueError: there are no counts, or another string than the expected one is the reference's most frequent.
 
     Example:
         >>> noise = MeasuredNoise({"01": 820, "00": 90, "11": 82, "10": 8}, "01")
@@ -92,11 +91,6 @@ def mitigate_measured(
         >>> sorted(fixed.distribution.to_probs())
         ['00', '11']
     """
-    if counts.n_bits != noise.n_bits:
-        raise ValueError(
-            f"counts and reference must have one width; got {counts.n_bits} and {noise.n_bits} bits: measure the same "
-            "qubits in both"
-        )
     if not counts.n_outcomes or not counts.shots:
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:

@@ -157,9 +157,9 @@ def find(name: Any) -> Method:
         (None, 'rates')
     """
     if not isinstance(name, str) or name not in _known:
-        known = {method.name: method for method in every()}
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(f"method must be one of {', '.join(known)}; got {name!r}")
+        every()  # has them loaded
+    if not isinstance(name, str) or name not in _known:
+        raise ValueError(f"method must be one of {', '.join(_known)}; got {name!r}")
     return _known[name]
 
 
