@@ -111,6 +111,15 @@ class Candidates:
         return np.asarray(self.roots @ self.roots.T)
 
     @property
+    def slots(self) -> list[int]:
+        """Candidates that the deconvolutions make, in their order."""
+        return [*(SCALED + place for place in self.scales), READOUT]
+
+    def kept(self, weights: Floats) -> float:
+        """Give the weight of the counts as they came; what counts alone leave as it is, is the counts."""
+        return float(weights[RAW] + (0.0 if self.alone.answer.applied else weights[ALONE]))
+
+    @property
     def strings(self) -> Indices:
         """``(k,)`` places of `few` in the support: of one number the most frequent string is meant."""
         order = np.lexsort((-self.support.shares, self.support.numbers))
@@ -148,12 +157,10 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *,
         roots[LOG_LINEAR], present[LOG_LINEAR] = np.sqrt(model.ideal), True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
-    slots = [SCALED + place for place in scales]
-    roots[READOUT] = support.spread(deconvolved.ideals[-1])
-    roots[slots] = support.spread(deconvolved.ideals[:-1])
-    present[[RAW, ALONE, STRINGS, READOUT, *slots]] = True
     made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, model, few, scales[fits])
     roots[STRINGS, made.strings] = np.sqrt(few.weights)
+    roots[made.slots] = support.spread(deconvolved.ideals)
+    present[[RAW, ALONE, STRINGS, *made.slots]] = True
     return made
 
 

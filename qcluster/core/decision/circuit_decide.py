@@ -101,11 +101,9 @@ def decide_circuit(
         weights, confidence = shipped(NAMES)(described, found.present[:weighed], found.gram[:weighed, :weighed])
         if trusted:
             weights = _trusting(weights, found, faults)
-        # What counts alone leave as it is, is the counts.
-        alone = found.alone.answer.applied
-        share = float(1 - weights[RAW] - (0.0 if alone else weights[ALONE]))
+        share = 1 - found.kept(weights)
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
-        drowned = credible and _whole(faults) < _HARDLY_ANY and not alone
+        drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
             why = _why(faults, "what the circuit's faults explain is as likely the ideal")
             return left(d, "circuit", why, calibrated, confidence)

@@ -4,7 +4,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
+from qcluster.core.decision.circuit_candidates import NAMES, SCALES, Candidates
 from qcluster.core.decision.features import bounded, of_counts
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
@@ -44,7 +44,6 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     looked = np.array(found.scales)
     nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
     every = np.append(nearest, len(looked))
-    kept = np.array([SCALED + place for place in looked] + [READOUT])
     flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
     general = [
         n / 4,
@@ -60,7 +59,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         found.fits / 4,
     ]
     excess = (deep.deviance - deep.usual) / shots
-    shown = found.roots[kept] @ found.roots[0]
+    shown = found.roots[found.slots] @ found.roots[0]
     fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
     predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
     broad = perplexity(deep.ideals)

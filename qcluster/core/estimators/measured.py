@@ -113,7 +113,7 @@ def mitigate_measured(
             f"explain{'' if many else 's'} the counts; {remarks}",
             centroids=bits,
             weights=few.weights,
-            response=few.response(seen.rows, counts.weights, few.words),
+            response=few.response(seen.rows, counts.weights),
         )
     if not noise.clear:
         why = "the reference is drowned in noise"

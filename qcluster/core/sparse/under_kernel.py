@@ -71,17 +71,16 @@ class Few:
         """Give the Hellinger fidelity of the strings alone to what was read, ``(2^m,)`` of any sum."""
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
-    def response(self, rows: Indices, shots: Floats, words: Words) -> Strings:
+    def response(self, rows: Indices, shots: Floats) -> Strings:
         """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots.
 
         Args:
             rows: ``(n_rows,)`` numbers that were read.
             shots: ``(n_rows,)`` how often.
-            words: ``(k, n_words)`` the strings that the numbers mean.
         """
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
-        return under_columns(words, self.shares, shots, np.hstack([columns, flat]))
+        return under_columns(self.words, self.shares, shots, np.hstack([columns, flat]))
 
 
 def weigh_prefixes(
