@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
 from qcluster.core.decision.features import expectation, features
-from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
@@ -47,31 +47,24 @@ class Decided:
     """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
 
 
-def decide(
-    d: Distribution, known: Floats | None = None, expect: str | None = None, gate: Gate | None = None
-) -> Decided:
+def decide(d: Distribution, known: Floats | None = None, expect: str | None = None) -> Decided:
     """Answer counts, or leave them as they are.
 
     Args:
         d: the counts.
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        gate: that weighs the candidates; the one that ships by default.
 
     Example:
         >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, known, expect, None, gate))
+    return alone(deciding(d, known, expect, None))
 
 
 def deciding(
-    d: Distribution,
-    known: Floats | None,
-    expect: str | None,
-    settings: MixtureSettings | None,
-    gate: Gate | None = None,
+    d: Distribution, known: Floats | None, expect: str | None, settings: MixtureSettings | None
 ) -> Stepwise[Decided]:
     """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     why, structure = screened(d)
@@ -79,7 +72,7 @@ def deciding(
         return Decided(left(d, "mixture", why, known), None, None)
     found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = (gate or shipped())(described, found.present, found.gram)
+    weights, confidence = shipped()(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:

@@ -110,8 +110,10 @@ class MeasuredNoise:
     @cached_property
     def _rival(self) -> tuple[str, float]:
         """The most frequent string but the expected one, and its shots."""
-        others = [pair for pair in self.reference_counts.top(2).items() if pair[0] != self.expected]
-        return (others[0][0], others[0][1] * self.shots) if others else ("", 0.0)
+        counts = self.reference_counts
+        rows = np.argsort(-counts.weights, kind="stable")[:2]
+        first = zip(format_bitstrings(counts.bits[rows]), counts.weights[rows].tolist(), strict=True)
+        return next((pair for pair in first if pair[0] != self.expected), ("", 0.0))
 
     @cached_property
     def refusal(self) -> str:
