@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import KINDS, brought, kind_of, offered, read_noise
+from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
 """The method for each kind of noise that is known, where none is named."""
@@ -116,10 +116,10 @@ def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) ->
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:
-        default = find(DEFAULTS[kind])
-        if not default.guarded and not (guard is True and expect is None):
+        default, held = find(DEFAULTS[kind]), brought(counts, kind)
+        if held is None or bool(getattr(held, "refusal", "")):  # or it says itself that it is of no use
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
-        if fits and offered(counts, kind) is not None:
+        if fits and (default.guarded or (guard is True and expect is None)):
             return default
     return find(DEFAULTS[None])
