@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import unpack
+from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import distributed
 from qcluster.core.dense.richardson_lucy import richardson_lucy
@@ -27,6 +27,7 @@ from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.sparse.under_kernel import LENGTHS, Few, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
 from qcluster.core.stats.walsh import walsh
+from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
 """Strings wider than this are hashed to so many bits (see `qcluster.core.stats.walsh`): the first width with so many
@@ -101,20 +102,8 @@ def mitigate_measured(
     if not certain and (other := instead()) is not None:
         return other
     remarks = _remarks(noise, found)
-    answer = partial(
-        Mitigation, raw=counts, method="measured", applied=True, share=1.0, confidence=None, rates=noise.rates
-    )
     if few is not None:
-        many = len(few.weights) > 1
-        bits = unpack(few.words, counts.n_bits)
-        return answer(
-            distribution=Distribution(bits, few.weights * counts.shots),
-            reason=f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise "
-            f"explain{'' if many else 's'} the counts; {remarks}",
-            centroids=bits,
-            weights=few.weights,
-            response=few.response(seen.rows, counts.weights),
-        )
+        return _strings(seen, few, remarks)
     if not noise.clear:
         why = "the reference is drowned in noise"
     elif not seen.kernel.index.exact:
@@ -125,14 +114,7 @@ def mitigate_measured(
     else:
         broad = variational(found.kernel, seen.histogram)
         if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME:
-            words = np.arange(len(broad.ideal), dtype=np.uint64)[:, None]
-            return answer(
-                distribution=distributed(counts, words, broad.ideal),
-                reason=f"deconvolution under the measured noise; {remarks}",
-                centroids=counts.bits[:0],
-                weights=np.zeros(0),
-                response=Redrawn(found.kernel, seen.rows, broad),
-            )
+            return _broad(seen, Redrawn(found.kernel, seen.rows, broad), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
@@ -302,3 +284,37 @@ def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
             f"the counts allow only {found.scale:g} times its noise: has it the two-qubit gates of this circuit?"
         )
     return "; ".join([*words, *noise.doubts])
+
+
+def _strings(seen: _Seen, few: Few, remarks: str) -> Mitigation:
+    bits, many = unpack(few.words, seen.counts.n_bits), len(few.weights) > 1
+    reason = (
+        f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise explain{'' if many else 's'}"
+    )
+    answer = Distribution(bits, few.weights * seen.counts.shots)
+    response = few.response(seen.rows, seen.counts.weights)
+    return _answer(seen, answer, f"{reason} the counts; {remarks}", response, bits, few.weights)
+
+
+def _broad(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:
+    ideal, none = redrawn.found.ideal, seen.counts.bits[:0]
+    answer = distributed(seen.counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
+    return _answer(seen, answer, f"deconvolution under the measured noise; {remarks}", redrawn, none, np.zeros(0))
+
+
+def _answer(
+    seen: _Seen, answer: Distribution, reason: str, response: Response, centroids: Bits, weights: Floats
+) -> Mitigation:
+    return Mitigation(
+        distribution=answer,
+        raw=seen.counts,
+        method="measured",
+        applied=True,
+        share=1.0,
+        confidence=None,
+        reason=reason,
+        centroids=centroids,
+        weights=weights,
+        rates=seen.noise.rates,
+        response=response,
+    )
