@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,7 +106,7 @@ class Candidates:
     fits: int
     """Place in `SCALES` of the noise nearest to the calibrated under which counts are no surprise; see `allowed`."""
 
-    @property
+    @cached_property
     def gram(self) -> Floats:
         """``(c, c)`` overlaps of the candidates."""
         return np.asarray(self.roots @ self.roots.T)
