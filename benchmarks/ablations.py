@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
-from qcluster.core.decision.decide import screened_out
+from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
 from qcluster.learn.decision.score import HARM, answers, balanced, raw, weighed
 from qcluster.learn.decision.table import Table, read_all
@@ -49,15 +49,15 @@ def applied(table: Table, gate: Gate) -> Floats:
     return weighed(table, gate)[0]
 
 
-def screened() -> NDArray[np.bool_]:
+def unweighed() -> NDArray[np.bool_]:
     """Tell which of the fresh cases are left as they came before anything is weighed."""
-    return np.array([screened_out(case.counts) is not None for case in fresh_cases()])
+    return np.array([screened(case.counts)[0] is not None for case in fresh_cases()])
 
 
 def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[tuple[str, str, int, Floats, Floats]]:
     """Train without each part, and give its name, what it is judged on, and the fidelities before and after."""
     judged = {"fresh draws": fresh(), "circuits outside": outside}
-    left = {"fresh draws": screened(), "circuits outside": np.zeros(len(outside), bool)}
+    left = {"fresh draws": unweighed(), "circuits outside": np.zeros(len(outside), bool)}
 
     def scored(
         name: str,

@@ -18,7 +18,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
-from qcluster.core.methods.registry import check_choice, every
+from qcluster.core.methods.registry import check_given, every
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.device.machines.machine import Machine, find_machine
@@ -101,7 +101,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         elif method is not None:
             if method not in (names := [known.name for known in every()]):
                 raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-            check_choice(method, noise, **chosen)
+            check_given(method, noise, **chosen)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed

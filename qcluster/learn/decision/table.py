@@ -128,11 +128,11 @@ def _row(case: Case) -> tuple[Any, ...]:
     found: candidates.Candidates | circuit_candidates.Candidates
     if case.faults is None:
         names, found = candidates.NAMES, candidates.gather(case.counts, case.known)
-        x, words = features(case.counts, found, case.known), found.words
+        x = features(case.counts, found, case.known)
     else:
         names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults)
         x = circuit_features.features(case.counts, case.faults, found)
-        words = found.support.words
+    words = found.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
     gram[:-1, :-1] = found.gram
     _, place = numbered(np.vstack([words, case.ideal.words]))
