@@ -9,10 +9,10 @@ figures of the calibration times a lognormal factor of width 0.5. "Noiseless": t
 python -m benchmarks.circuit_machines table     prints means: share of the loss to noise that is won back, and harm.
 """
 
-import csv
 import dataclasses
 import sys
 from collections.abc import Iterator
+from itertools import product
 from time import process_time
 
 import numpy as np
@@ -21,7 +21,8 @@ from qiskit.quantum_info import Statevector
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeFez, FakeTorino
 
 import qcluster as qc
-from benchmarks.data import RESULTS
+from benchmarks.data import RESULTS, read_rows
+from qcluster.bench.table import Table
 from qcluster.device import Calibration
 from qcluster.device.execute import execute
 
@@ -166,34 +167,21 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
         }
 
 
-def rows() -> list[dict[str, str]]:
-    """What was measured so far."""
-    if not FILE.exists():
-        return []
-    with FILE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def measure(sizes: list[int], machines: list[str]) -> None:
     """Run what is missing, and write each row as it comes."""
-    done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in rows()}
-    with FILE.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if not file.tell():
-            writer.writeheader()
-        for n in sizes:
-            for machine in machines:
-                backend = MACHINES[machine]()
-                for name, bare in circuits(n).items():
-                    if (machine, n, name) in done or (n > 8 and name in ("ghz", "bv", "w")):
-                        continue
-                    circuit = bare.copy(name=name)
-                    circuit.measure_all()
-                    (run,) = execute([circuit], backend, shots=max(SHOTS), twirls=4 if n <= 8 else 2, seed=n)
-                    ideal = Statevector(bare).probabilities()
-                    found = [row for shots in SHOTS for row in judge(run, ideal, shots)]
-                    writer.writerows({"machine": machine, "qubits": n, "circuit": name, **row} for row in found)
-                    file.flush()
+    table = Table(FILE, COLUMNS)
+    done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in table.rows()}
+    for n, machine in product(sizes, machines):
+        backend = MACHINES[machine]()
+        for name, bare in circuits(n).items():
+            if (machine, n, name) in done or (n > 8 and name in ("ghz", "bv", "w")):
+                continue
+            circuit = bare.copy(name=name)
+            circuit.measure_all()
+            (run,) = execute([circuit], backend, shots=max(SHOTS), twirls=4 if n <= 8 else 2, seed=n)
+            ideal = Statevector(bare).probabilities()
+            found = [row for shots in SHOTS for row in judge(run, ideal, shots)]
+            table.append([{"machine": machine, "qubits": n, "circuit": name, **row} for row in found])
 
 
 def table() -> None:
@@ -201,7 +189,7 @@ def table() -> None:
     print("| qubits | shots | calibration | outputs | noiseless | raw |", " | ".join(METHODS), "|")
     print("|" + "---|" * (6 + len(METHODS)))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in rows():
+    for row in read_rows(FILE):
         kind = "GHZ, BV, W" if row["circuit"] in ("ghz", "bv", "w") else "broad"
         groups.setdefault((row["qubits"], row["shots"], row["calibration"], kind), []).append(row)
     for group, members in groups.items():

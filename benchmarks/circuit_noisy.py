@@ -7,7 +7,6 @@ shots in 8 dresses. "Stale": all figures of the calibration times a lognormal fa
 those of one fresh `mitigate`, finding the fault patterns included.
 """
 
-import csv
 import dataclasses
 import tracemalloc
 from collections.abc import Iterator
@@ -20,16 +19,11 @@ from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeTorino
 
 import qcluster as qc
 from benchmarks.circuit_machines import stale, structured
-from benchmarks.data import RESULTS
+from benchmarks.data import write_as_they_come
 from qcluster.device import Calibration
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
-
-COLUMNS = (
-    "machine", "noise", "circuit", "qubits", "outcomes", "raw", "mitigate", "stale", "counts_alone", "method",
-    "cpu_seconds", "peak_mb", "reason",
-)  # fmt: skip
 
 
 def random_cx(n: int, superposed: int, rng: np.random.Generator) -> QuantumCircuit:
@@ -113,17 +107,13 @@ def judge(name: str, noise: float, circuit: QuantumCircuit, backend: object) -> 
     }
 
 
-def main() -> None:
-    with (RESULTS / "circuit_noisy.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for backend in (FakeTorino(), FakeBrisbane()):
-            for name, noise, bare in cases():
-                circuit = bare.copy(name=name)
-                circuit.measure_all()
-                writer.writerow(judge(name, noise, circuit, backend))
-                file.flush()
+def rows() -> Iterator[dict[str, object]]:
+    for backend in (FakeTorino(), FakeBrisbane()):
+        for name, noise, bare in cases():
+            circuit = bare.copy(name=name)
+            circuit.measure_all()
+            yield judge(name, noise, circuit, backend)
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("circuit_noisy.csv", rows())

@@ -6,15 +6,16 @@ decision is worth is in benchmarks.ablations.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from benchmarks.data import records, write_rows
+from benchmarks.data import records, write_as_they_come
 from benchmarks.synthetic import cases
+from qcluster.baselines.hammer import hammer
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity
 from qcluster.core.decision.decide import decide
@@ -68,16 +69,7 @@ def everything(sets: list[str], every: int, each: int) -> Iterator[Record]:
             yield Record(name, f"synthetic {case.group}", "synthetic", case.counts, case.ideal)
 
 
-def hammer_or_none() -> Callable[[Distribution], Distribution] | None:
-    """Find HAMMER where the baselines are built."""
-    try:
-        from qcluster.baselines.hammer import hammer
-    except ImportError:
-        return None
-    return hammer
-
-
-def judge(record: Record, hammer: Callable[[Distribution], Distribution] | None) -> dict[str, Any]:
+def judge(record: Record) -> dict[str, Any]:
     """Score every method on one record."""
     counts, ideal = record.counts, record.ideal
     start = perf_counter()
@@ -93,7 +85,7 @@ def judge(record: Record, hammer: Callable[[Distribution], Distribution] | None)
         "machine": record.machine,
         "raw": hellinger_fidelity(counts, ideal),
         "paper": hellinger_fidelity(q_cluster(counts, rate, None)[0], ideal),
-        "hammer": hellinger_fidelity(hammer(counts), ideal) if hammer else float("nan"),
+        "hammer": hellinger_fidelity(hammer(counts), ideal),
         "bare": hellinger_fidelity(bare, ideal),
         "mixture": hellinger_fidelity(answer.distribution, ideal),
         "applied": int(answer.applied),
@@ -106,22 +98,22 @@ def judge(record: Record, hammer: Callable[[Distribution], Distribution] | None)
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def summary(rows: list[dict[str, Any]], methods: tuple[str, ...]) -> None:
+def summary(rows: list[Mapping[str, Any]]) -> None:
     """Print means, harm and worst loss of each group, then of each machine, then the calibration of confidence."""
     for key in ("group", "machine"):
         for name in dict.fromkeys(row[key] for row in rows):
             held = [row for row in rows if row[key] == name]
             raw = np.array([row["raw"] for row in held])
             line = f"{name:42} n={len(held):4d} raw {raw.mean():.3f}"
-            for method in methods:
+            for method in ("paper", "hammer", "bare", "mixture"):
                 got = np.array([row[method] for row in held])
                 change = got - raw
                 line += f" | {method} {got.mean():.3f} ({np.median(got):.3f})"
                 line += f" harm {(change < -HARM).mean():5.1%} worst {min(change.min(), 0):+.2f}"
-            if "fit_ms" in held[0]:
-                line += " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in held]) for k in ("fit_ms", "decide_ms")))
-            print(line)
-    used = [row for row in rows if row.get("applied")]
+            print(
+                line + " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in held]) for k in ("fit_ms", "decide_ms")))
+            )
+    used = [row for row in rows if row["applied"]]
     for low, high in ((0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         won = [row["mixture"] > row["raw"] for row in used if low <= row["confidence"] < high]
         if won:
@@ -134,11 +126,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take each such pair of LR-QAOA lines")
     parser.add_argument("--each", type=int, default=40, help="synthetic cases a group")
     options = parser.parse_args()
-    held = list(everything(options.sets, options.every, options.each))
-    hammer = hammer_or_none()
-    rows = [judge(record, hammer) for record in held]
-    write_rows("judge_mixture.csv", rows)
-    summary(rows, ("paper", "hammer", "bare", "mixture") if hammer else ("paper", "bare", "mixture"))
+    held = everything(options.sets, options.every, options.each)
+    summary(write_as_they_come("judge_mixture.csv", map(judge, held)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ test; "grouped" ones do not. All models see the same splits; the paper
 preset, slow by its one-sample steps, runs on the random ones only. Not MNIST.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.svm import SVC
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.qnn import LabelledBits, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
 
 SPLITS = 20
@@ -40,19 +41,14 @@ ANGLES: dict[str, Callable[[], Any]] = {
 }
 
 
-def main() -> None:
+def digits() -> Iterator[dict[str, Any]]:
     bits, grey = load_digits_4x4(3, 6), load_digits_4x4(3, 6, threshold=None)
-    rows = []
     for models, data in ((MODELS, bits), (ANGLES, grey)):
         for name, make in models.items():
             for kind, splits in (("random", random_splits(bits)), ("grouped", grouped_splits(bits))):
                 if name.startswith("paper") and kind == "grouped":
                     continue
-                rows.append({"model": name, "split": kind} | scores(make, data, splits))
-                print(rows[-1], flush=True)
-    write_rows("qnn_digits.csv", rows)
-    rows = [boolean(task, n) for task in ("majority", "parity") for n in (6, 8, 10, 12, 16)]
-    write_rows("qnn_boolean.csv", rows)
+                yield {"model": name, "split": kind} | scores(make, data, splits)
 
 
 def random_splits(data: LabelledBits) -> list[Any]:
@@ -96,7 +92,7 @@ def boolean(task: str, n: int) -> dict[str, Any]:
         model.fit(train.X, train.y)
         seconds.append(perf_counter() - start)
         reached.append(model.score(test.X, test.y))
-    row = {
+    return {
         "task": task,
         "bits": n,
         "mean": round(float(np.mean(reached)), 4),
@@ -104,9 +100,10 @@ def boolean(task: str, n: int) -> dict[str, Any]:
         "solved": f"{sum(score == 1.0 for score in reached)}/{SUBSETS}",
         "fit_seconds_best": round(min(seconds), 3),
     }
-    print(row, flush=True)
-    return row
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("qnn_digits.csv", digits())
+    write_as_they_come(
+        "qnn_boolean.csv", (boolean(*one) for one in product(("majority", "parity"), (6, 8, 10, 12, 16)))
+    )

@@ -18,7 +18,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.qnn import QNNClassifier, images_to_bits
 
 SPLITS = 3
@@ -52,14 +52,12 @@ def cross_validated() -> Iterator[dict[str, Any]]:
             found = cross_val_score(quantum("softmax").set_params(sharpness=sharpness), X[train], y[train], cv=folds)
             error = found.reshape(REPEATS, -1).mean(axis=1).std(ddof=1) / np.sqrt(REPEATS)
             row = {"data": name, "sharpness": sharpness, "accuracy": round(float(found.mean()), 4)}
-            print(row | {"error": round(float(error), 4)}, flush=True)
             yield row | {"error": round(float(error), 4)}
 
 
-def main() -> None:
-    warnings.simplefilter("ignore", ConvergenceWarning)
+def compared() -> Iterator[dict[str, Any]]:
+    """Score every model on the same splits."""
     pixels, y = load_digits(return_X_y=True)
-    rows = []
     for name, size in SIZES:
         X = images_to_bits(pixels.reshape(-1, 8, 8) / 16, y, size=size).X
         for model, make in MODELS.items():
@@ -72,12 +70,10 @@ def main() -> None:
                 chosen.append(fitted.best_params_["sharpness"] if model.endswith("searched") else "")
             row = {"data": name, "model": model, "mean": round(float(np.mean(scores)), 4)}
             row |= {"min": round(min(scores), 4), "fit_seconds_best": round(min(seconds), 2)}
-            row["sharpness"] = " ".join(str(value) for value in chosen).strip()
-            rows.append(row)
-            print(row, flush=True)
-    write_rows("qnn_multiclass.csv", rows)
-    write_rows("qnn_sharpness.csv", list(cross_validated()))
+            yield row | {"sharpness": " ".join(str(value) for value in chosen).strip()}
 
 
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    write_as_they_come("qnn_multiclass.csv", compared())
+    write_as_they_come("qnn_sharpness.csv", cross_validated())

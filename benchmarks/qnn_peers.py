@@ -30,7 +30,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.qnn import QNNClassifier, circuits, images_to_bits
 from qcluster.qnn.ansatz import build
 
@@ -179,18 +179,11 @@ FEATURED: dict[str, Make] = {
 
 
 def main() -> None:
-    rows = [features(name, make) for name, make in FEATURED.items()]
-    for row in rows:
-        print(row, flush=True)
-    write_rows("qnn_peers_features.csv", rows)
+    write_as_they_come("qnn_peers_features.csv", (features(name, make) for name, make in FEATURED.items()))
     pixels, y = load_digits(return_X_y=True)
     kept = np.isin(y, (3, 6))
     data = images_to_bits(pixels[kept].reshape(-1, 8, 8) / 16, y[kept], size=3, threshold=None)
-    rows = []
-    for name, make in MODELS.items():
-        rows.append(scores(name, make, data.X, data.y))
-        print(rows[-1], flush=True)
-        write_rows("qnn_peers.csv", rows)
+    write_as_they_come("qnn_peers.csv", (scores(name, make, data.X, data.y) for name, make in MODELS.items()))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ Writes benchmarks/results/torino.csv. GHZ-10, Bernstein-Vazirani-10 and W-5, 819
 `qc.mitigate(run)` knows the compiled circuit and the machine's calibration, `qc.mitigate(run.counts)` the counts alone.
 """
 
+from collections.abc import Iterator
 from math import acos, sqrt
+from typing import Any
 
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.device.execute import execute
 
 SHOTS, TWIRLS, SEEDS = 8192, 8, range(5)
@@ -53,27 +55,22 @@ def w_state(n: int) -> tuple[QuantumCircuit, dict[str, float]]:
     return circuit, {format(1 << i, f"0{n}b"): 1 / n for i in range(n)}
 
 
-def main() -> None:
+def rows() -> Iterator[dict[str, Any]]:
     torino = FakeTorino()
-    rows = []
     for circuit, ideal in (ghz(10), bernstein_vazirani(SECRET), w_state(5)):
         for seed in SEEDS:
             (run,) = execute([circuit], torino, shots=SHOTS, twirls=TWIRLS, seed=seed)
             fixed, alone = qc.mitigate(run), qc.mitigate(run.counts)
-            rows.append(
-                {
-                    "circuit": circuit.name,
-                    "seed": seed,
-                    "method": fixed.method,
-                    "applied": fixed.applied,
-                    "raw": round(qc.metrics.hellinger_fidelity(run.counts, ideal), 4),
-                    "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
-                    "mitigated": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
-                }
-            )
-            print(*(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    write_rows("torino.csv", rows)
+            yield {
+                "circuit": circuit.name,
+                "seed": seed,
+                "method": fixed.method,
+                "applied": fixed.applied,
+                "raw": round(qc.metrics.hellinger_fidelity(run.counts, ideal), 4),
+                "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
+                "mitigated": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
+            }
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("torino.csv", rows())

@@ -8,39 +8,24 @@ is `mitigate` from the BitArray on.
 """
 
 import argparse
-import csv
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from time import process_time
+from typing import Any
 
-from benchmarks.data import RESULTS, write_rows
+from benchmarks.data import read_rows, write_rows
 from benchmarks.speed.works import Load, Work, loads, works
 
 METHODS = (
-    "unique",
-    "get_counts",
-    "intake",
-    "paper",
-    "mixture",
-    "strings",
-    "all",
-    "circuit",
-    "hammer",
-    "mthree",
-    "naive",
+    *("unique", "get_counts", "intake", "paper", "mixture", "strings", "all", "circuit", "hammer", "mthree", "naive"),
 )
 RATIOS = (
-    ("mthree", "mixture"),
-    ("mthree", "strings"),
-    ("mthree", "paper"),
-    ("naive", "paper"),
-    ("hammer", "mixture"),
-    ("get_counts", "intake"),
-    ("all", "unique"),
+    *(("mthree", "mixture"), ("mthree", "strings"), ("mthree", "paper"), ("naive", "paper"), ("hammer", "mixture")),
+    *(("get_counts", "intake"), ("all", "unique")),
 )
-FILE, TOTAL = RESULTS / "speed.csv", "six ibm_brussels records"
+FILE, TOTAL = "speed.csv", "six ibm_brussels records"
 SLOW = 2.0
 """Seconds from which a method is run once."""
 
@@ -77,15 +62,12 @@ def total(rows: list[dict[str, object]]) -> dict[str, object]:
 
 def keep(new: dict[str, object]) -> None:
     """Put a row into the file, in the place of the one of its name."""
-    rows = {new["counts"]: new}
-    if FILE.exists():
-        with FILE.open(newline="") as file:
-            rows = {old["counts"]: old for old in csv.DictReader(file)} | rows
+    rows: dict[object, dict[str, Any]] = {old["counts"]: old for old in read_rows(FILE)} | {new["counts"]: new}
     rows.pop(TOTAL, None)
     recorded = [held for name, held in rows.items() if str(name).startswith("brussels")]
     if len(recorded) == 6:
         rows[TOTAL] = total(recorded)
-    write_rows(FILE.name, rows.values())
+    write_rows(FILE, rows.values())
 
 
 def show(held: dict[str, object]) -> None:
@@ -104,10 +86,9 @@ def main() -> None:
             new = row(load.name, (held.n_bits, int(held.shots), held.n_outcomes), measure(load, options.repeats))
             keep(new)
             show(new)
-    with FILE.open(newline="") as file:
-        for held in csv.DictReader(file):
-            if held["counts"] == TOTAL:
-                show(held)
+    for held in read_rows(FILE):
+        if held["counts"] == TOTAL:
+            show(held)
 
 
 if __name__ == "__main__":

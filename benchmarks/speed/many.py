@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 
 KINDS = ("ghz", "bv", "w", "dense", "product")
 """Two strings, one string, the ring of a W state, a random state, a product of turned qubits."""
@@ -76,12 +76,9 @@ def compare(name: str, sets: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=1000)
-    sets, rows = parser.parse_args().sets, []
+    sets = parser.parse_args().sets
     list(qc.mitigate_many(drawn(10), workers=1))  # what is read and compiled once
-    for name in CASES:
-        rows.append(compare(name, sets))
-        print(rows[-1], flush=True)
-        write_rows("speed_many.csv", rows)
+    write_as_they_come("speed_many.csv", (compare(name, sets) for name in CASES))
 
 
 if __name__ == "__main__":

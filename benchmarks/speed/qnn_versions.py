@@ -59,7 +59,7 @@ def compare(case: str, before: Callable[[str], float], now: Callable[[str], floa
 
 
 def main() -> None:
-    from benchmarks.data import write_rows  # not above: it imports of the package what another commit may lack
+    from benchmarks.data import write_as_they_come  # not above: it imports of the package what another commit may lack
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default=FIRST)
@@ -67,11 +67,7 @@ def main() -> None:
     chosen = parser.parse_args()
     module = "benchmarks.speed.qnn_versions"
     with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
-        rows = []
-        for case in CASES:
-            rows.append(compare(case, before, now, chosen.rounds))
-            print(rows[-1], flush=True)
-    write_rows("speed_qnn_versions.csv", rows)
+        write_as_they_come("speed_qnn_versions.csv", (compare(case, before, now, chosen.rounds) for case in CASES))
 
 
 if __name__ == "__main__":

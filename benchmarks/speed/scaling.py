@@ -7,7 +7,6 @@ three repeats (of one, above ten thousand strings). Three strings, sent through 
 shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
 """
 
-import csv
 import os
 import resource
 import subprocess
@@ -19,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import qcluster as qc
-from benchmarks.data import RESULTS, write_rows
+from benchmarks.data import RESULTS, read_rows, write_rows
 from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
 from qcluster.plot import COLOURS
@@ -95,11 +94,10 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     if sys.argv[1:] == ["draw"]:
-        with (RESULTS / "speed_scaling.csv").open(newline="") as lines:
-            rows = [
-                {key: value if key == "axis" else float(value) for key, value in row.items()}
-                for row in csv.DictReader(lines)
-            ]
+        rows = [
+            {key: value if key == "axis" else float(value) for key, value in row.items()}
+            for row in read_rows("speed_scaling.csv")
+        ]
         draw(rows, fit(rows))
         return
     rows = [measured("distinct", synthetic(100, many, 0.1)) for many in STRINGS]

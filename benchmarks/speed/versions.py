@@ -9,7 +9,6 @@ once.
 """
 
 import argparse
-import csv
 import io
 import json
 import subprocess
@@ -160,14 +159,9 @@ def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]
 
 def keep(row: dict[str, Any]) -> None:
     """Put a row into the table as soon as it is there, in the place of the one of its name; rows in their order."""
-    from benchmarks.data import RESULTS, write_rows  # not above: they import of the package what another commit lacks
+    from benchmarks.data import read_rows, write_rows  # not above: they import of the package what another commit lacks
 
-    table = RESULTS / FILE
-    rows = {}
-    if table.exists():
-        with table.open(encoding="utf-8", newline="") as lines:
-            rows = {held["counts"]: held for held in csv.DictReader(lines)}
-    rows[row["counts"]] = row
+    rows = {held["counts"]: held for held in read_rows(FILE)} | {row["counts"]: row}
     write_rows(FILE, [rows[name] for name in CASES if name in rows])
 
 
