@@ -336,6 +336,12 @@ FREQUENCY = {"strings": 3.0, "affine": 2.0, "qaoa": 3.0, "ansatz": 3.0, "fixed":
 """How often a family is drawn, where it is not 1."""
 
 
+def draw_family(rng: np.random.Generator, families: tuple[str, ...]) -> str:
+    """Draw one of some families, each as often as `FREQUENCY` says."""
+    odds = np.array([FREQUENCY.get(name, 1.0) for name in families])
+    return str(rng.choice(families, p=odds / odds.sum()))
+
+
 def draw(rng: np.random.Generator, n: int, family: str) -> Floats:
     """Draw an ideal distribution of a family, normalised.
 
