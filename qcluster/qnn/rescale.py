@@ -11,21 +11,20 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import Readouts, Slope
 from qcluster.qnn.simulation.exact import exact_form
 
-Vector = npt.NDArray[np.float64]
 ROWS = 6
 """Training rows kept for the slope. At 2048 shots six of them fix it to about one percent where f is contracted to
 half."""
 
 
-def calibration_rows(inputs: Inputs, exact: Vector, rng: np.random.Generator, size: int = ROWS) -> Inputs:
+def calibration_rows(inputs: Inputs, exact: Floats, rng: np.random.Generator, size: int = ROWS) -> Inputs:
     """Choose the inputs that the slope will be measured on: large |f|, both signs, otherwise at random.
 
     The error of the slope falls with the sum of f**2, so the half of larger |f| is drawn from. Among those the draw is
@@ -47,7 +46,7 @@ def calibration_rows(inputs: Inputs, exact: Vector, rng: np.random.Generator, si
     return inputs.take(np.array(sorted(chosen), dtype=np.int64))
 
 
-def drawn_rows(ansatz: Ansatz, theta: Vector, kind: Kind, rng: np.random.Generator, size: int = ROWS) -> Inputs:
+def drawn_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generator, size: int = ROWS) -> Inputs:
     """Choose inputs for the slope where there are no training rows of this kind: the best of some random bit strings.
 
     Args:
@@ -65,7 +64,7 @@ def drawn_rows(ansatz: Ansatz, theta: Vector, kind: Kind, rng: np.random.Generat
     return calibration_rows(strings, exact, rng, size)
 
 
-def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Slope:
+def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Slope:
     """Fit measured = slope * exact through the origin by least squares.
 
     The variance is that of the shots, widened by chi2 / dof where the rows scatter more than their shots explain (the
@@ -106,7 +105,7 @@ def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Sl
     return Slope(value, error, (value - reach, value + reach), rms, p_value, len(exact))
 
 
-def rescale(found: Readouts, exact: Vector, shots: int) -> Readouts:
+def rescale(found: Readouts, exact: Floats, shots: int) -> Readouts:
     """Divide measured values by the slope of the first rows, whose exact values are known, and drop those rows.
 
     Standard errors take up the slope's. If the interval of the slope reaches zero the machine's values carry nothing

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training.losses import LOSSES
-
-Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class ClassesProblem:
     """(samples,) the input of each sample."""
     targets: npt.NDArray[np.int64]
     """(samples,) the class of each sample, 0..k-1."""
-    weights: Vector
+    weights: Floats
     """(samples,) positive."""
     n_classes: int
     """k, also where a part of the samples lacks some class."""
@@ -34,7 +33,7 @@ class ClassesProblem:
     """softmax: the cross-entropy of the classes; or a loss of `LOSSES`, summed over one-vs-rest margins."""
     sharpness: float
     """Factor of the decision values in the softmax, which end at 1."""
-    totals: Vector = field(init=False)
+    totals: Floats = field(init=False)
     """(k, unique): the share of the weight on each input with each label."""
 
     def __post_init__(self) -> None:
@@ -50,16 +49,16 @@ class ClassesProblem:
             self.n_classes, self.loss, self.sharpness,
         )  # fmt: skip
 
-    def value(self, theta: Vector) -> float:
+    def value(self, theta: Floats) -> float:
         """Return the mean loss."""
         found = [self.form.forward(own, self.inputs, gradient=False)[0] for own in self._split(theta)]
         return self._loss(np.stack(found), self.totals)[0]
 
-    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+    def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Return the mean loss and its gradient."""
         return self._gradient(theta, self.inputs, self.totals)
 
-    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+    def sampled_gradient(self, theta: Floats, samples: npt.NDArray[np.int64]) -> tuple[float, Floats]:
         """Return the mean loss over some samples and its gradient."""
         totals = np.zeros((self.n_classes, len(samples)))
         totals[self.targets[samples], np.arange(len(samples))] = self.weights[samples]
@@ -67,15 +66,15 @@ class ClassesProblem:
             theta, self.inputs.take(self.rows[samples]), totals / (self.weights.mean() * len(samples))
         )
 
-    def _gradient(self, theta: Vector, inputs: Inputs, totals: Vector) -> tuple[float, Vector]:
+    def _gradient(self, theta: Floats, inputs: Inputs, totals: Floats) -> tuple[float, Floats]:
         found = [self.form.forward(own, inputs) for own in self._split(theta)]
         loss, slopes = self._loss(np.stack([f for f, _ in found]), totals)
         return loss, np.concatenate([pullback(row) for (_, pullback), row in zip(found, slopes, strict=True)])
 
-    def _split(self, theta: Vector) -> Vector:
+    def _split(self, theta: Floats) -> Floats:
         return theta.reshape(self.n_classes, -1)
 
-    def _loss(self, f: Vector, totals: Vector) -> tuple[float, Vector]:
+    def _loss(self, f: Floats, totals: Floats) -> tuple[float, Floats]:
         """Give the loss and its slopes, (k, batch), for values f, (k, batch)."""
         weight = totals.sum(axis=0)
         if self.loss == "softmax":

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm
@@ -17,7 +18,6 @@ from qcluster.qnn.simulation.compress import phases
 from qcluster.qnn.simulation.exact import Form, exact_form
 from qcluster.qnn.training.train import Outcome
 
-Vector = npt.NDArray[np.float64]
 _KINDS: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
 _KEPT = (
     *("classes_", "threshold_", "n_features_in_", "loss_curve_", "validation_curve_", "n_iter_"),
@@ -82,7 +82,7 @@ def set_angles(
     describe(model)
 
 
-def pass_on(model: Classifier, other: Classifier, ansatz: Ansatz, theta: Vector) -> None:
+def pass_on(model: Classifier, other: Classifier, ansatz: Ansatz, theta: Floats) -> None:
     """Hand what was learnt to another model, which has a circuit and angles of its own."""
     for name in _KEPT:
         if hasattr(model, name):
@@ -104,13 +104,13 @@ def exact(model: Classifier, kind: Kind) -> Form:
     return exact_form(model.ansatz_, kind, "adjoint" if model.gradient == "adjoint" else "auto")
 
 
-def exact_values(model: Classifier, inputs: Inputs) -> Vector:
+def exact_values(model: Classifier, inputs: Inputs) -> Floats:
     """Compute the decision values of every readout, (readouts, batch); one readout for two classes."""
     form = exact(model, inputs.kind)
     return np.array([form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(model.theta_)])
 
 
-def angles_of(model: Classifier, label: Any) -> Vector:
+def angles_of(model: Classifier, label: Any) -> Floats:
     """Return the angles of the readout of one class, (n_parameters,).
 
     Raises:

@@ -8,11 +8,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training.losses import Loss
-
-Vector = npt.NDArray[np.float64]
 
 
 class Objective(Protocol):
@@ -22,13 +21,13 @@ class Objective(Protocol):
     def rows(self) -> npt.NDArray[np.int64]:
         """(samples,) the input of each sample."""
 
-    def value(self, theta: Vector) -> float:
+    def value(self, theta: Floats) -> float:
         """Return the mean loss."""
 
-    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+    def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Return the mean loss and its gradient."""
 
-    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+    def sampled_gradient(self, theta: Floats, samples: npt.NDArray[np.int64]) -> tuple[float, Floats]:
         """Return the mean loss over some samples and its gradient."""
 
 
@@ -42,13 +41,13 @@ class Problem:
     """(unique,) distinct inputs."""
     rows: npt.NDArray[np.int64]
     """(samples,) the input of each sample."""
-    signs: Vector
+    signs: Floats
     """(samples,) +1 or -1."""
-    weights: Vector
+    weights: Floats
     """(samples,) positive."""
     loss: Loss
     """Loss of the margin."""
-    totals: Vector = field(init=False)
+    totals: Floats = field(init=False)
     """(2, unique): the share of the weight on each input with label +1 and -1."""
 
     def __post_init__(self) -> None:
@@ -62,25 +61,25 @@ class Problem:
         inputs = self.inputs.take(kept)
         return Problem(self.form, inputs, rows.reshape(-1), self.signs[chosen], self.weights[chosen], self.loss)
 
-    def value(self, theta: Vector) -> float:
+    def value(self, theta: Floats) -> float:
         """Return the mean loss."""
         f, _ = self.form.forward(theta, self.inputs, gradient=False)
         return self._full(f)[0]
 
-    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+    def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Return the mean loss and its gradient."""
         f, pullback = self.form.forward(theta, self.inputs)
         loss, slope = self._full(f)
         return loss, pullback(slope)
 
-    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+    def sampled_gradient(self, theta: Floats, samples: npt.NDArray[np.int64]) -> tuple[float, Floats]:
         """Return the mean loss over some samples and its gradient."""
         f, pullback = self.form.forward(theta, self.inputs.take(self.rows[samples]))
         losses, slopes = self.loss(self.signs[samples] * f)
         share = self.weights[samples] / (self.weights.mean() * len(samples))
         return float(share @ losses), pullback(share * self.signs[samples] * slopes)
 
-    def _full(self, f: Vector) -> tuple[float, Vector]:
+    def _full(self, f: Floats) -> tuple[float, Floats]:
         up, up_slope = self.loss(f)
         down, down_slope = self.loss(-f)
         plus, minus = self.totals

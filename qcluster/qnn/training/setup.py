@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import samples
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
@@ -15,8 +15,6 @@ from qcluster.qnn.training.losses import LOSSES, softmax
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
 from qcluster.qnn.training.train import Patience
-
-Vector = npt.NDArray[np.float64]
 
 
 def count_angles(model: samples.Classifier) -> int:
@@ -30,7 +28,7 @@ def make_problem(
     inputs: Inputs,
     rows: samples.Places,
     targets: samples.Places,
-    weights: Vector,
+    weights: Floats,
 ) -> Problem | ClassesProblem:
     """Bind the loss to the data: one readout for two classes, one each for more."""
     if len(model.classes_) == 2:
@@ -71,7 +69,7 @@ def choose_solver(model: samples.Classifier, name: str = "") -> tuple[Solver, Se
     return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
 
 
-def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Vector]:
+def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Floats]:
     """Draw the starting points; training on a backend starts once."""
     size = count_angles(model)
     count = 1 if model.train_on == "backend" else model.n_init
