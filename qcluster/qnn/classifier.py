@@ -229,7 +229,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
         form: Form = measured or fitted.exact(self, inputs.kind)
-        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), targets, rng)
+        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), rng)
         training = Training(
             problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
         )

@@ -17,8 +17,8 @@ from qcluster.qnn import (
 )
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.training.classes import ClassesProblem
-from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.losses import LOSSES, cross_entropy, one_vs_rest
+from qcluster.qnn.training.problem import Problem
 
 PIXELS, LABELS = load_digits(return_X_y=True)
 
@@ -34,7 +34,8 @@ def problem(loss, seed=0):
     inputs = encoding.basis((np.arange(8)[:, None] >> np.arange(3)) & 1)
     form = exact_form(build("zx-xx", 3), "basis")
     rows, targets = rng.integers(0, 8, 20), rng.integers(0, 3, 20)
-    return ClassesProblem(form, inputs, rows, targets, rng.random(20) + 0.1, 3, loss, 2.5), rng.normal(size=21)
+    mean = cross_entropy(2.5) if loss == "softmax" else one_vs_rest(LOSSES[loss])
+    return Problem(form, inputs, rows, targets, rng.random(20) + 0.1, 3, mean), rng.normal(size=21)
 
 
 @pytest.mark.parametrize("loss", ["softmax", *LOSSES])

@@ -6,7 +6,7 @@ import pytest
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.training.losses import LOSSES, softmax
+from qcluster.qnn.training.losses import LOSSES, one_vs_rest, softmax
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS
 from qcluster.qnn.training.train import Training
@@ -15,9 +15,9 @@ from qcluster.qnn.training.train import Training
 def xor(loss="squared", weights=(1.0, 2.0, 1.0, 1.0, 0.5)):
     """Parity of two bits, one string twice."""
     bits = encoding.basis([[0, 0], [0, 1], [1, 0], [1, 1]])
-    rows, signs = np.array([0, 1, 2, 3, 3]), np.array([-1.0, 1, 1, -1, -1])
+    rows, targets = np.array([0, 1, 2, 3, 3]), np.array([0, 1, 1, 0, 0])
     form = exact_form(build("zx", 2), "basis")
-    return Problem(form, bits, rows, signs, np.array(weights), LOSSES[loss])
+    return Problem(form, bits, rows, targets, np.array(weights), 2, one_vs_rest(LOSSES[loss]))
 
 
 @pytest.mark.parametrize("loss", [*LOSSES.values(), softmax(3.0)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
-from qcluster.qnn.training.problem import Objective
+from qcluster.qnn.training.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Settings:
             check_whole("batch_size", self.batch_size, 1)
 
 
-Solver = Callable[[Objective, Floats, Settings, np.random.Generator], Iterator[Step]]
+Solver = Callable[[Problem, Floats, Settings, np.random.Generator], Iterator[Step]]
 
 
-def lbfgs(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def lbfgs(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run L-BFGS-B on exact gradients; scipy owns the loop, so the iterations are yielded when it has ended."""
     from scipy.optimize import OptimizeResult, minimize
 
@@ -65,7 +65,7 @@ def lbfgs(problem: Objective, theta: Floats, settings: Settings, rng: np.random.
     yield from _replay(seen, settings.max_iter, converged=found.status != 1)
 
 
-def cobyla(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
     from scipy.optimize import minimize
 
@@ -88,12 +88,12 @@ def _replay(seen: list[tuple[Floats, float]], total: int, converged: bool) -> It
         yield Step(theta, loss, done, total, converged and done == len(seen))
 
 
-def sgd(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def sgd(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step against the gradient of a few samples: theta - rate g."""
     return _descend(problem, theta, settings, rng, lambda loss, g: -settings.learning_rate * g)
 
 
-def paper(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def paper(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step by theta - rate (loss / |g|**2) g: as far as a linear loss would need to vanish, times the rate."""
 
     def step(loss: float, g: Floats) -> Floats:
@@ -103,7 +103,7 @@ def paper(problem: Objective, theta: Floats, settings: Settings, rng: np.random.
     return _descend(problem, theta, settings, rng, step)
 
 
-def adam(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def adam(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run Adam (arXiv:1412.6980) with its usual decay rates 0.9 and 0.999."""
     mean, square, count = np.zeros_like(theta), np.zeros_like(theta), 0
 
@@ -118,7 +118,7 @@ def adam(problem: Objective, theta: Floats, settings: Settings, rng: np.random.G
     return _descend(problem, theta, settings, rng, step)
 
 
-def spsa(problem: Objective, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def spsa(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step along a random direction by two losses (Spall 1998: exponents 0.602 and 0.101, shift 0.1)."""
     for k in range(settings.max_iter):
         width = 0.1 / (k + 1) ** 0.101
@@ -130,7 +130,7 @@ def spsa(problem: Objective, theta: Floats, settings: Settings, rng: np.random.G
 
 
 def _descend(
-    problem: Objective,
+    problem: Problem,
     theta: Floats,
     settings: Settings,
     rng: np.random.Generator,

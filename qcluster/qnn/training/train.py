@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.qnn.training.problem import Objective
+from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import Settings, Solver, Step
 
 
@@ -60,7 +60,7 @@ class _Rounds:
 class Patience:
     """Say when to stop early."""
 
-    problem: Objective
+    problem: Problem
     """The rows set aside."""
     rounds: int
     """Rounds without improvement after which a start ends."""
@@ -76,7 +76,7 @@ class Training:
 
     def __init__(
         self,
-        problem: Objective,
+        problem: Problem,
         starts: Sequence[Floats],
         solver: Solver,
         settings: Settings,
