@@ -76,16 +76,22 @@ def scores(make: Callable[[], Any], data: LabelledBits, splits: list[Any]) -> di
     }
 
 
+def drawn_subset(task: str, n: int, rng: np.random.Generator) -> Any:
+    """Draw which bits count: not none, and for a majority an odd number."""
+    subset = rng.random(n) < 0.5
+    subset[rng.integers(n)] = True
+    if task == "majority" and subset.sum() % 2 == 0:
+        subset[np.flatnonzero(subset)[0]] = False
+    return subset
+
+
 def boolean(task: str, n: int) -> dict[str, Any]:
     """Train on 500 strings for each of 8 random subsets of the bits, test on 2000 others, best of 10 starts."""
     draw = subset_majority if task == "majority" else subset_parity
     reached, seconds = [], []
     for seed in range(SUBSETS):
         rng = np.random.default_rng([n, seed])
-        subset = rng.random(n) < 0.5
-        subset[rng.integers(n)] = True
-        if task == "majority" and subset.sum() % 2 == 0:
-            subset[np.flatnonzero(subset)[0]] = False
+        subset = drawn_subset(task, n, rng)
         train, test = (draw(n, size, subset=subset, seed=rng) for size in (500, 2000))
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
         start = perf_counter()

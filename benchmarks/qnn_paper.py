@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupShuffleSplit
 
 from benchmarks.data import write_as_they_come
+from benchmarks.qnn_accuracy import drawn_subset
 from qcluster.qnn import (
     Ansatz,
     QNNClassifier,
@@ -77,10 +78,7 @@ def learned(task: str, n: int, noise: float) -> dict[str, Any]:
     draw, scores = (subset_majority if task == "majority" else subset_parity), []
     for seed in range(REPEATS):
         rng = np.random.default_rng([n, seed])
-        subset = rng.random(n) < 0.5
-        subset[rng.integers(n)] = True
-        if task == "majority" and subset.sum() % 2 == 0:
-            subset[np.flatnonzero(subset)[0]] = False
+        subset = drawn_subset(task, n, rng)
         train = draw(n, 500, subset=subset, label_noise=noise, seed=rng)
         test = draw(n, 2000, subset=subset, seed=rng)
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
