@@ -7,11 +7,11 @@ FakeBrussels is a calibration of the same machine a year later: the figures show
 
 import sys
 from collections.abc import Iterator
-from time import process_time
 from typing import Any
 
 import qcluster as qc
 from benchmarks.data import runs, write_as_they_come
+from benchmarks.timing import timed
 
 
 def rows(parts: list[str]) -> Iterator[dict[str, Any]]:
@@ -20,10 +20,7 @@ def rows(parts: list[str]) -> Iterator[dict[str, Any]]:
             continue
         assert sample.run is not None
         counts, ideal = sample.counts, sample.ideal
-        start = process_time()
-        faults = sample.run.faults
-        fixed = qc.mitigate(counts, faults)
-        seconds = process_time() - start
+        fixed, seconds = timed(lambda: qc.mitigate(counts, sample.run.faults))  # noqa: B023
         alone = qc.mitigate(counts, method="mixture")
         yield {
             "record": sample.identity,

@@ -8,6 +8,7 @@ decision is worth is in benchmarks.ablations.
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from benchmarks.data import records, write_as_they_come
 from benchmarks.synthetic import cases
+from benchmarks.timing import timed
 from qcluster.baselines.hammer import hammer
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity
@@ -72,11 +74,8 @@ def everything(sets: list[str], every: int, each: int) -> Iterator[Record]:
 def judge(record: Record) -> dict[str, Any]:
     """Score every method on one record."""
     counts, ideal = record.counts, record.ideal
-    start = perf_counter()
-    fit = fit_mixture(counts.bits, counts.weights)
-    fitted = perf_counter()
-    answer = decide(counts).answer
-    done = perf_counter()
+    fit, fit_seconds = timed(partial(fit_mixture, counts.bits, counts.weights), perf_counter)
+    answer, seconds = timed(lambda: decide(counts).answer, perf_counter)
     rate = np.full((counts.n_bits, 2), float(np.clip(fit.flip_rate, 0.005, 0.45)))
     bare = Distribution(fit.centroids, fit.weights * counts.shots)
     row = {
@@ -91,8 +90,8 @@ def judge(record: Record) -> dict[str, Any]:
         "applied": int(answer.applied),
         "share": answer.share,
         "confidence": float("nan") if answer.confidence is None else answer.confidence,
-        "fit_ms": 1e3 * (fitted - start),
-        "decide_ms": 1e3 * (done - fitted),
+        "fit_ms": 1e3 * fit_seconds,
+        "decide_ms": 1e3 * seconds,
         "reason": answer.reason,
     }
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}

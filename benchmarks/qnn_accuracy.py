@@ -8,6 +8,7 @@ preset, slow by its one-sample steps, runs on the random ones only. Not MNIST.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from time import perf_counter
 from typing import Any
@@ -18,6 +19,7 @@ from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.svm import SVC
 
 from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import LabelledBits, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
 
 SPLITS = 20
@@ -62,10 +64,8 @@ def grouped_splits(data: LabelledBits) -> list[Any]:
 def scores(make: Callable[[], Any], data: LabelledBits, splits: list[Any]) -> dict[str, float]:
     reached, seconds = [], []
     for train, test in splits:
-        model = make()
-        start = perf_counter()
-        model.fit(data.X[train], data.y[train])
-        seconds.append(perf_counter() - start)
+        model, spent = timed(partial(make().fit, data.X[train], data.y[train]), perf_counter)
+        seconds.append(spent)
         reached.append(model.score(data.X[test], data.y[test]))
     return {
         "mean": round(float(np.mean(reached)), 4),
@@ -94,9 +94,7 @@ def boolean(task: str, n: int) -> dict[str, Any]:
         subset = drawn_subset(task, n, rng)
         train, test = (draw(n, size, subset=subset, seed=rng) for size in (500, 2000))
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
-        start = perf_counter()
-        model.fit(train.X, train.y)
-        seconds.append(perf_counter() - start)
+        seconds.append(timed(partial(model.fit, train.X, train.y), perf_counter)[1])
         reached.append(model.score(test.X, test.y))
     return {
         "task": task,

@@ -9,7 +9,7 @@ best mean over both sizes of image. "Searched" chooses it anew within the traini
 
 import warnings
 from collections.abc import Callable, Iterator
-from time import process_time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, StratifiedShuffleSplit, cross_val_score
 
 from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, images_to_bits
 
 SPLITS = 3
@@ -63,9 +64,8 @@ def compared() -> Iterator[dict[str, Any]]:
         for model, make in MODELS.items():
             scores, seconds, chosen = [], [], []
             for train, test in StratifiedShuffleSplit(SPLITS, test_size=0.3, random_state=0).split(X, y):
-                start = process_time()
-                fitted = make().fit(X[train], y[train])
-                seconds.append(process_time() - start)
+                fitted, spent = timed(partial(make().fit, X[train], y[train]))
+                seconds.append(spent)
                 scores.append(fitted.score(X[test], y[test]))
                 chosen.append(fitted.best_params_["sharpness"] if model.endswith("searched") else "")
             row = {"data": name, "model": model, "mean": round(float(np.mean(scores)), 4)}

@@ -14,7 +14,7 @@ what the VQC tutorials use; its default SLSQP measures 73 circuits per row and s
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import process_time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
 from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, circuits, images_to_bits
 from qcluster.qnn.ansatz import build
 
@@ -100,12 +101,11 @@ def scores(name: str, make: Make, X: Any, y: Any) -> dict[str, Any]:
     # EstimatorQNN knows labels -1 and 1 only.
     labels = np.where(y == 6, 1, -1)
     ((train, test),) = StratifiedShuffleSplit(1, train_size=TRAIN, random_state=0).split(X, labels)
-    model, start = make(X.shape[1]), process_time()
-    model.fit(X[train], labels[train])
-    row: dict[str, Any] = {"model": name, "fit_seconds": float(f"{process_time() - start:.3g}")}
-    start = process_time()
-    row["test"] = round(accuracy(model, X[test], labels[test]), 4)
-    row["predict_seconds"] = float(f"{process_time() - start:.3g}")
+    model = make(X.shape[1])
+    _, fitting = timed(partial(model.fit, X[train], labels[train]))
+    test, predicting = timed(partial(accuracy, model, X[test], labels[test]))
+    row: dict[str, Any] = {"model": name, "fit_seconds": float(f"{fitting:.3g}"), "test": round(test, 4)}
+    row["predict_seconds"] = float(f"{predicting:.3g}")
     return row | {"train": round(accuracy(model, X[train], labels[train]), 4)}
 
 

@@ -23,6 +23,7 @@ from qiskit.quantum_info import Statevector
 from qiskit.synthesis.qft import synth_qft_full
 
 import qcluster as qc
+from benchmarks.chain import ghz
 from benchmarks.data import read_rows, records, write_as_they_come
 from qcluster.core.counts.bits import index_bits
 from qcluster.device.circuits.timeline import census
@@ -51,14 +52,6 @@ def measured(run: Run) -> qc.Distribution:
     """By the counts of circuit and reference alone; the counts where the reference is refused."""
     noise = run.reference.noise
     return run.counts if noise.refusal else qc.mitigate(run.counts, noise=noise).distribution
-
-
-def ghz(n: int) -> QuantumCircuit:
-    circuit = QuantumCircuit(n)
-    circuit.h(0)
-    for i in range(n - 1):
-        circuit.cx(i, i + 1)
-    return circuit
 
 
 def bv(n: int) -> QuantumCircuit:

@@ -12,11 +12,11 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from time import process_time
 from typing import Any
 
 from benchmarks.data import read_rows, write_rows
-from benchmarks.speed.works import Load, Work, loads, works
+from benchmarks.speed.works import Load, loads, works
+from benchmarks.timing import timed
 
 METHODS = (
     *("unique", "get_counts", "intake", "paper", "mixture", "strings", "all", "circuit", "hammer", "mthree", "naive"),
@@ -30,19 +30,13 @@ SLOW = 2.0
 """Seconds from which a method is run once."""
 
 
-def timed(work: Work) -> float:
-    start = process_time()
-    work()
-    return process_time() - start
-
-
 def measure(load: Load, repeats: int) -> dict[str, float]:
     """Give the fastest time of each method, in seconds."""
     ready, best = works(load), {}
     for _ in range(repeats):
         for name, work in ready.items():
             if best.get(name, 0.0) < SLOW:
-                best[name] = min(best.get(name, float("inf")), timed(work))
+                best[name] = min(best.get(name, float("inf")), timed(work)[1])
     return best
 
 

@@ -8,25 +8,17 @@ BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repea
 
 from time import perf_counter
 
-from qiskit import QuantumCircuit, generate_preset_pass_manager
+from qiskit import generate_preset_pass_manager
 from qiskit.primitives import BackendSamplerV2
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
+from benchmarks.chain import ghz
 from benchmarks.data import write_as_they_come
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
 
 BITS, SHOTS, REPEATS = 10, 4096, 5
-
-
-def ghz() -> QuantumCircuit:
-    circuit = QuantumCircuit(BITS)
-    circuit.h(0)
-    for i in range(BITS - 1):
-        circuit.cx(i, i + 1)
-    circuit.measure_all()
-    return circuit
 
 
 class Player(AerSimulator):
@@ -39,13 +31,13 @@ class Player(AerSimulator):
         key = len(many), shots, memory
         if key not in self.recorded:
             ideal = AerSimulator(method="stabilizer")
-            self.recorded[key] = ideal.run([ghz()] * len(many), shots=shots, memory=memory).result()
+            self.recorded[key] = ideal.run([ghz(BITS, measured=True)] * len(many), shots=shots, memory=memory).result()
         result = self.recorded[key]
         return type("Job", (), {"result": lambda self: result})()
 
 
 def main() -> None:
-    circuit, torino = ghz(), FakeTorino()
+    circuit, torino = ghz(BITS, measured=True), FakeTorino()
     player = Player.from_backend(torino, noise_model=None)
     compiled = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1).run(circuit)
     kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, noise=0.02, method="paper", seed=1) for k in (1, 16)}

@@ -11,11 +11,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from statistics import quantiles
-from time import process_time
 from typing import Any
 
 from benchmarks.speed.versions import FIRST, REPOSITORY, started, unpacked
+from benchmarks.timing import timed
 
 CASES: dict[str, dict[str, Any]] = {
     "zx": {},
@@ -40,9 +41,7 @@ def work() -> None:
         knobs = CASES[json.loads(line)]
         data = grey if knobs.get("encoding") == "angle" else bits
         model = QNNClassifier(random_state=0, **knobs)
-        start = process_time()
-        model.fit(data.X, data.y)
-        print(process_time() - start, flush=True)
+        print(timed(partial(model.fit, data.X, data.y))[1], flush=True)
 
 
 def compare(case: str, before: Callable[[str], float], now: Callable[[str], float], rounds: int) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 import qcluster as qc
 from benchmarks.data import RESULTS, read_rows, write_rows
-from benchmarks.speed.compare import timed
 from benchmarks.speed.works import synthetic
+from benchmarks.timing import timed
 from qcluster.plot import COLOURS
 
 STRINGS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
@@ -36,7 +36,7 @@ def measured(axis: str, counts: qc.Distribution) -> dict[str, float | str]:
     found: dict[str, float | str] = {"axis": axis, "bits": counts.n_bits, "distinct": counts.n_outcomes}
     for name, options in METHODS.items():
         work = lambda options=options: qc.mitigate(counts, **options)  # noqa: E731
-        found[f"{name}_ms"] = round(1e3 * min(timed(work) for _ in range(repeats)), 2)
+        found[f"{name}_ms"] = round(1e3 * min(timed(work)[1] for _ in range(repeats)), 2)
     print(*(f"{key} {value}" for key, value in found.items()), flush=True)
     return found
 
