@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def timed(work: Callable[[], T], clock: Callable[[], float] = process_time) -> tuple[T, float]:
-    """Give what a call returns, and its seconds, by default of processor time, which a busy machine hardly stretches."""
+    """Give what a call returns, and its seconds; processor time is what a busy machine stretches least."""
     start = clock()
     answer = work()
     return answer, clock() - start

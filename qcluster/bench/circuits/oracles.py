@@ -15,9 +15,8 @@ def bv(n: int, secret: str = "") -> Case:
     circuit = QuantumCircuit(n + 1, n)
     circuit.x(n)
     circuit.h(range(n + 1))
-    for qubit, bit in enumerate(reversed(secret)):
-        if bit == "1":
-            circuit.cx(qubit, n)
+    for qubit in _places(secret):
+        circuit.cx(qubit, n)
     circuit.h(range(n))
     return case("bv", n, circuit, certain(secret))
 
@@ -46,7 +45,7 @@ def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
     """
     marked = _secret(marked, n, "1" * n)
     rounds = rounds or max(1, floor(pi / 4 * sqrt(2**n)))
-    zeros = [qubit for qubit, bit in enumerate(reversed(marked)) if bit == "0"]
+    zeros = _places(marked, "0")
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
     for _ in range(rounds):
@@ -77,10 +76,9 @@ def hidden_shift(n: int, shift: str = "") -> Case:
     if n % 2:
         raise ValueError(f"hidden_shift needs an even number of bits; got {n}")
     shift = _secret(shift, n, "01" * (n // 2))
-    ones = [qubit for qubit, bit in enumerate(reversed(shift)) if bit == "1"]
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
-    _shifted_bent(circuit, ones)
+    _shifted_bent(circuit, _places(shift))
     circuit.h(range(n))
     _shifted_bent(circuit, [])
     circuit.h(range(n))
@@ -104,7 +102,7 @@ def lpn(n: int, secret: str = "") -> Case:
     data = [qubit for qubit in range(n) if qubit != answer]
     circuit = QuantumCircuit(n, n)
     circuit.h(data)
-    used = [data[place] for place, bit in enumerate(reversed(secret)) if bit == "1"]
+    used = [data[place] for place in _places(secret)]
     for qubit in used:
         circuit.cx(qubit, answer)
     circuit.h(range(n))
@@ -117,7 +115,7 @@ def simon(n: int, period: str = "") -> Case:
     period = _secret(period, n, "1" + "0" * (n - 2) + "1" if n > 1 else "1")
     if "1" not in period:
         raise ValueError("period must not be zero")
-    places = [qubit for qubit, bit in enumerate(reversed(period)) if bit == "1"]
+    places = _places(period)
     circuit = QuantumCircuit(2 * n, n)
     circuit.h(range(n))
     for qubit in range(n):
@@ -171,6 +169,11 @@ def sat(n: int = 7) -> Case:
     circuit.h([answer, left, right])
     circuit.measure([left, right], [0, 1])
     return case("sat", n, circuit)
+
+
+def _places(text: str, bit: str = "1") -> list[int]:
+    """Give the bits of a string that are 1, or 0, the rightmost first."""
+    return [place for place, one in enumerate(reversed(text)) if one == bit]
 
 
 def _secret(given: str, n: int, default: str) -> str:
