@@ -5,7 +5,7 @@ Prints the Markdown that docs/results.md shows; docs/generated.py makes it anew 
 counts is benchmarks/results. A method is held against the best of ours that knows no more than a user of it would.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import mean
 
@@ -130,14 +130,8 @@ def unseen() -> Iterator[Contest]:
         value, harm = (sum(int(row["cases"]) * float(row[key]) for row in held) / cases for key in ("answer", "harmed"))
         others = {method: float(scored[method]["mean"]) for method in KNOWN["counts"][1] if method in scored}
         harms = {method: float(scored[method]["harm"]) for method in others if method != "identity"}
-        yield Contest(
-            f"{name} ({cases})",
-            "counts, trained without the set",
-            FIDELITY,
-            {"mixture": value},
-            others,
-            harms | {"mixture": harm},
-        )
+        known, ours = "counts, trained without the set", {"mixture": value}
+        yield Contest(f"{name} ({cases})", known, FIDELITY, ours, others, harms | {"mixture": harm})
 
 
 def means(
@@ -202,7 +196,7 @@ def classifiers() -> Iterator[Contest]:
     for name, parts, method, figures in tables:
         for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in figures.items():
-                yield compared(f"{name}{group}", "", figure, rows, method, column, lambda model: model.startswith(mine))
+                yield compared(f"{name}{group}", figure, rows, method, column, mine)
 
 
 def rates() -> Iterator[Contest]:
@@ -215,15 +209,7 @@ def rates() -> Iterator[Contest]:
     for name, parts, method in tables:
         for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in {"r2": EXPLAINED, "mae": ERROR}.items():
-                yield compared(
-                    f"{name}{group}",
-                    "",
-                    figure,
-                    rows,
-                    method,
-                    column,
-                    lambda model: model.startswith(("ours", "estimate")),
-                )
+                yield compared(f"{name}{group}", figure, rows, method, column, ("ours", "estimate"))
 
 
 def speed() -> Iterator[Contest]:
@@ -242,12 +228,12 @@ def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, li
 
 
 def compared(
-    place: str, known: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: Callable[[str], bool]
+    place: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: tuple[str, ...]
 ) -> Contest:
-    """Compare the rows of a table, one a method."""
+    """Compare the rows of a table, one a method; names of ours begin with one of `mine`."""
     value = {row[method]: float(row[column]) for row in rows if row[column]}
-    told = ({name: one for name, one in value.items() if mine(name) == ours} for ours in (True, False))
-    return Contest(place, known, figure, *told)
+    told = ({name: one for name, one in value.items() if name.startswith(mine) == ours} for ours in (True, False))
+    return Contest(place, "", figure, *told)
 
 
 PARTS = {

@@ -44,7 +44,7 @@ def test_only_a_lead_on_all_samples_counts():
 
 def test_less_error_is_better_and_harm_is_counted():
     rows = [{"model": name, "mae": str(value)} for name, value in (("ours", 0.02), ("theirs", 0.0195), ("best", 0.01))]
-    found = compared("set", "", ERROR, rows, "model", "mae", lambda name: name == "ours")
+    found = compared("set", ERROR, rows, "model", "mae", ("ours",))
     assert list(found.lost()) == [("best 0.0100", "ours 0.0200")]
     assert not list(Contest("set", "", ERROR, {"ours": 0.02}, {"theirs": 0.0195}).lost())
     table = [{"raw": "0.5", "ours": "0.6", "theirs": value} for value in ("0.99", "0.47")]

@@ -38,18 +38,6 @@ def test_losses_beyond_the_margin_stay_finite():
     assert np.isfinite(LOSSES["log"](np.array([-1.1]))[0]).all()
 
 
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_gradient_is_that_of_the_value(name):
-    problem, theta = xor(name), np.array([0.3, -0.2, 0.1])
-    loss, g = problem.gradient(theta)
-    assert loss == pytest.approx(problem.value(theta))
-    steps = 1e-6 * np.eye(3)
-    assert g == pytest.approx([(problem.value(theta + s) - problem.value(theta - s)) / 2e-6 for s in steps], abs=1e-6)
-    sampled = problem.sampled_gradient(theta, np.arange(5))
-    assert sampled[0] == pytest.approx(loss)
-    assert sampled[1] == pytest.approx(g)
-
-
 @pytest.mark.parametrize("name", SOLVERS)
 def test_solvers_lower_the_loss(name):
     problem, rng = xor(), np.random.default_rng(2)
