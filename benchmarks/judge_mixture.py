@@ -7,17 +7,19 @@ decision is worth is in benchmarks.ablations.
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from benchmarks.data import records, write_as_they_come
+from benchmarks.data import DATA, write_as_they_come
 from benchmarks.synthetic import cases
 from benchmarks.timing import timed
 from qcluster.baselines.hammer import hammer
+from qcluster.bench.records import read_records
+from qcluster.bench.sample import Sample
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity
 from qcluster.core.decision.decide import decide
@@ -28,60 +30,35 @@ HARM = 0.02
 """A record is harmed when its fidelity falls by more than this."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """One judged record."""
+def everything(sets: list[str], every: int, each: int) -> Iterator[Sample]:
+    """Give all records of the chosen sets; their family is what they are averaged with.
 
-    name: str
-    """What it is called."""
-    group: str
-    """What it is averaged with."""
-    machine: str
-    """Where it ran."""
-    counts: Distribution
-    """What was read."""
-    ideal: Distribution
-    """What should have been read."""
-
-
-def lrqaoa(every: int) -> Iterator[Record]:
-    """Read the LR-QAOA records, even and odd lines apart, by entropy of the ideal."""
-    ideals = {record["ideal_id"]: record["ideal"] for record in records("lrqaoa_ibm_dev_ideals.jsonl.gz")}
-    for line, record in enumerate(records("lrqaoa_ibm_dev.jsonl.gz")):
-        if line // 2 % every:
-            continue
-        ideal = Distribution.of(ideals[record["ideal_id"]])
-        share = entropy(ideal, normalised=True)
-        level = "low" if share < 0.4 else "mid" if share <= 0.7 else "high"
-        group = f"lrqaoa {('even', 'odd')[line % 2]} {level}"
-        yield Record(record["id"], group, record["machine"], Distribution.of(record["counts"]), ideal)
-
-
-def everything(sets: list[str], every: int, each: int) -> Iterator[Record]:
-    """Give all records of the chosen sets."""
+    LR-QAOA records are told apart by even and odd lines, and by the entropy of the ideal.
+    """
     if "brussels" in sets:
-        for record in records("ibm_brussels_2025.jsonl.gz"):
-            ideal = Distribution.of(record["ideal"])
-            yield Record(record["id"], record["id"], "ibm_brussels", Distribution.of(record["counts"]), ideal)
-    if "lrqaoa" in sets:
-        yield from lrqaoa(every)
-    if "synthetic" in sets:
-        for number, case in enumerate(cases(20251, each)):
-            name = f"{number} " + " ".join(f"{key}={value}" for key, value in case.note.items())
-            yield Record(name, f"synthetic {case.group}", "synthetic", case.counts, case.ideal)
+        for sample in read_records(DATA / "ibm_brussels_2025.jsonl.gz"):
+            yield replace(sample, family=sample.identity)
+    for line, sample in enumerate(read_records(DATA / "lrqaoa_ibm_dev.jsonl.gz") if "lrqaoa" in sets else ()):
+        if line // 2 % every == 0 and sample.ideal is not None:
+            share = entropy(sample.ideal, normalised=True)
+            level = "low" if share < 0.4 else "mid" if share <= 0.7 else "high"
+            yield replace(sample, family=f"lrqaoa {('even', 'odd')[line % 2]} {level}")
+    for number, case in enumerate(cases(20251, each) if "synthetic" in sets else ()):
+        name = f"{number} " + " ".join(f"{key}={value}" for key, value in case.note.items())
+        yield Sample(name, name, f"synthetic {case.group}", "synthetic", case.counts, case.ideal)
 
 
-def judge(record: Record) -> dict[str, Any]:
+def judge(sample: Sample) -> dict[str, Any]:
     """Score every method on one record."""
-    counts, ideal = record.counts, record.ideal
+    counts, ideal = sample.counts, sample.ideal
     fit, fit_seconds = timed(partial(fit_mixture, counts.bits, counts.weights), perf_counter)
     answer, seconds = timed(lambda: decide(counts).answer, perf_counter)
     rate = np.full((counts.n_bits, 2), float(np.clip(fit.flip_rate, 0.005, 0.45)))
     bare = Distribution(fit.centroids, fit.weights * counts.shots)
     row = {
-        "record": record.name,
-        "group": record.group,
-        "machine": record.machine,
+        "record": sample.identity,
+        "group": sample.family,
+        "machine": sample.machine,
         "raw": hellinger_fidelity(counts, ideal),
         "paper": hellinger_fidelity(q_cluster(counts, rate, None)[0], ideal),
         "hammer": hellinger_fidelity(hammer(counts), ideal),

@@ -12,8 +12,8 @@ Aer's primitives, which trained VQC some 8 times as fast here as the reference o
 what the VQC tutorials use; its default SLSQP measures 73 circuits per row and step here.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -113,16 +113,6 @@ def accuracy(model: Any, X: Any, y: Any) -> float:
     return float((np.asarray(model.predict(X)).ravel() == y).mean())
 
 
-@contextmanager
-def refused() -> Iterator[list[bool]]:
-    """Note in the list whether the body was left by an exception."""
-    found: list[bool] = []
-    try:
-        yield found
-    except Exception:  # what a peer raises for what it does not know is its own affair
-        found.append(True)
-
-
 def features(name: str, make: Make) -> dict[str, Any]:
     """Try on 24 rows of two features what a scikit-learn user asks of a classifier; "yes" is what ran and was right."""
     rng = np.random.default_rng(0)
@@ -162,12 +152,10 @@ def features(name: str, make: Make) -> dict[str, Any]:
         "partial_fit": lambda: make(2).partial_fit(X, y, classes=[-1, 1]) is not None,
         "callback stops": stops,
     }
-    row: dict[str, Any] = {"model": name}
+    row: dict[str, Any] = {"model": name} | dict.fromkeys(probes, "no")
     for what, probe in probes.items():
-        with refused() as failed:
+        with suppress(Exception):  # what a peer raises for what it does not know is its own affair
             row[what] = "yes" if probe() else "no"
-        if failed:
-            row[what] = "no"
     return row
 
 

@@ -126,7 +126,6 @@ class MeasuredForm:
     def __init__(
         self, ansatz: Ansatz, source: ReadoutSource, shots: int, rng: np.random.Generator, shared: bool
     ) -> None:
-        """Choose the shared shift or the shift of every parameter."""
         if shared and not ansatz.is_zx_with_bias:
             raise ValueError("the shared shift needs one ZX gate per data qubit and a bias gate")
         self._ansatz, self._source, self._shots, self._rng, self._shared = ansatz, source, shots, rng, shared

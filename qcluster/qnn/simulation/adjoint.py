@@ -32,7 +32,6 @@ class Adjoint:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Take the ansatz."""
         self._ansatz = ansatz
 
     def forward(

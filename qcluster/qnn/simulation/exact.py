@@ -49,7 +49,6 @@ class Diagonal:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Prepare the terms of one ansatz."""
         if not ansatz.is_standard or not all(term.is_diagonal for term in ansatz.terms):
             raise ValueError("the diagonal form needs diagonal gates about X, from state 1, with Y measured")
         self._terms = [(list(term.qubits), "1" in term.data) for term in ansatz.terms]

@@ -26,7 +26,6 @@ class OneAxis:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Sort the gates by data qubit."""
         if not has_one_axis(ansatz):
             raise ValueError("the one-axis form needs a sine ansatz with one Pauli letter per data qubit")
         self._n = ansatz.n_data

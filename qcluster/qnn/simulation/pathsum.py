@@ -44,7 +44,6 @@ class PathSum:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Sort the gates by data qubit and list the pairs of paths."""
         if not ansatz.is_one_body:
             raise ValueError("the path sum needs gates on at most one data qubit each")
         self._n_parameters = ansatz.n_parameters

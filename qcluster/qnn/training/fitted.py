@@ -29,15 +29,7 @@ _KEPT = (
 def take(
     model: Classifier, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator
 ) -> None:
-    """Set on a model what training found.
-
-    Args:
-        model: The estimator.
-        outcome: Of the training.
-        inputs: (unique,) distinct training inputs.
-        measured: What measured them; None where training was exact.
-        rng: Draws the calibration rows.
-    """
+    """Set on a model what training found on its (unique,) distinct inputs; `measured` is None where it was exact."""
     many = len(model.classes_) > 2
     model.theta_ = outcome.theta.reshape(len(model.classes_), -1) if many else outcome.theta
     model.loss_curve_, model.validation_curve_, model.n_iter_ = outcome.losses, outcome.validation, outcome.n_iter
@@ -55,14 +47,7 @@ def take(
 def set_angles(
     model: Classifier, ansatz: Ansatz, theta: npt.ArrayLike, classes: npt.ArrayLike, rng: np.random.Generator
 ) -> None:
-    """Set given angles on a model, as if training had found them.
-
-    Args:
-        model: The estimator.
-        ansatz: The gates.
-        theta: (n_parameters,) their angles.
-        classes: (2,) labels of negative and positive f.
-        rng: Draws the calibration rows.
+    """Set angles (n_parameters,) and the labels of negative and positive f on a model, as if training had found them.
 
     Raises:
         ValueError: The angles are not finite or not as many as the ansatz has, or the labels are not two in order.

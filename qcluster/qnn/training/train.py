@@ -85,7 +85,6 @@ class Training:
         patience: Patience | None = None,
         callback: Callable[[Progress], object] | None = None,
     ) -> None:
-        """Take the problem, where to start, the solver, and what may stop it."""
         if not starts:
             raise ValueError("training needs at least one start")
         self._problem, self._starts, self._rng = problem, starts, rng
