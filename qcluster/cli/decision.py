@@ -38,7 +38,7 @@ def build(
     from rich.progress import track
 
     from qcluster.errors import of_extra
-    from qcluster.learn.decision.build import build as start
+    from qcluster.learn.decision.table import build as start
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from qcluster.files import read_lines, reading
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
+from qcluster.workers import spread
 
 SOURCES: dict[str, Callable[[int], Case]] = {
     "full": cases.full,
@@ -209,6 +210,25 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
     return [part for _, part in sorted(parts, key=lambda one: one[0]) if not part[-1].exists()]
+
+
+def build(
+    folder: Path, many: Mapping[str, int], records: Sequence[Path], *, workers: int = 1, dask: str | None = None
+) -> Iterator[Path]:
+    """Build the missing parts of a table, and give each file as it is there.
+
+    Args:
+        folder: where the parts are.
+        many: drawn cases by source, see `SOURCES`; ``"circuit"`` makes a table of circuits, all others one of counts.
+        records: files of recorded counts, for a table of circuits with fault patterns.
+        workers: processes on this machine.
+        dask: address of a scheduler instead; its workers must see the same folder.
+
+    Raises:
+        StorageError: as `build_part` does.
+        QClusterError: the worker processes died, or no scheduler answers.
+    """
+    return spread(build_part, plan(folder, many, records), workers=workers, dask=dask)
 
 
 def build_part(part: tuple[str, Any, int, Path]) -> Path:
