@@ -12,7 +12,7 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.device import jobs
 from qcluster.device.local import simulate_request
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, check_request, prepare
 from qcluster.device.run import Run, read_runs
 

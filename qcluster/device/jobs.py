@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
-    from qcluster.device.noise.reference import MeasuredReference
+    from qcluster.device.noise.measured import MeasuredReference
     from qcluster.device.request import Options
 
 

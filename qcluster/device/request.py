@@ -20,10 +20,10 @@ from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
-from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
-from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
+from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading, write_document
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -174,26 +174,11 @@ class Request(Frozen):
 
     def to_json(self) -> str:
         """Write everything, circuits included, as JSON text."""
-        content = {"format": FORMAT, "version": VERSION}
-        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content["calibration"] = json.loads(self.calibration.to_json())
-        content["prepared"] = [
-            {
-                "profile": json.loads(p.profile.to_json()),
-                "flips": format_flips(p.flips),
-                "shots": p.shots,
-                "method": p.method,
-                "notes": p.notes,
-                "noiseless": p.noiseless,
-                "serves": p.serves,
-                "expected": p.expected,
-                "skeleton": p.skeleton,
-                "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
-            }
-            for p in self.prepared
-        ]
-        content["reused"] = None if self.reused is None else json.loads(self.reused.to_json())
-        return json.dumps(content, allow_nan=False)
+        prepared = []
+        for one in self.prepared:
+            facts = {name: value for name, value in vars(one).items() if name != "circuits"}
+            prepared.append(facts | {"flips": format_flips(one.flips), "qpy": dump_circuits(one.circuits)})
+        return write_document(self, FORMAT, VERSION, prepared=prepared)
 
     @classmethod
     @reading(FORMAT)

@@ -17,10 +17,10 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
-from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.request import Prepared, Request, format_flips, parse_flips
 from qcluster.device.runtime_options import flips_served
-from qcluster.device.storage import check_format, reading
+from qcluster.device.storage import check_format, reading, write_document
 
 if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
@@ -98,14 +98,7 @@ class Run(Frozen):
 
     def to_json(self) -> str:
         """Write everything, circuit and calibration included, as JSON text."""
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        content |= {field.name: getattr(self, field.name) for field in fields(self) if field.name != "counts"}
-        content["twirl_counts"] = [json.loads(counts.to_json()) for counts in self.twirl_counts]
-        content["flips"] = format_flips(self.flips)
-        content["profile"] = json.loads(self.profile.to_json())
-        content["calibration"] = json.loads(self.calibration.to_json())
-        content["reference"] = None if self.reference is None else json.loads(self.reference.to_json())
-        return json.dumps(content, allow_nan=False)
+        return write_document(self, FORMAT, VERSION, leave={"counts"}, flips=format_flips(self.flips))
 
     @classmethod
     @reading(FORMAT)

@@ -11,7 +11,8 @@ import qcluster as qc
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect, submit
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.reference import MeasuredReference, reference_circuit, reference_circuits, skeleton
+from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.device.run import Run

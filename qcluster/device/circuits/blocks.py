@@ -8,7 +8,7 @@ pair, while neither qubit meets another, is one unitary here; faults inside are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -126,8 +126,3 @@ def pass_on(
     else:
         return before, after
     return before, {"a": after["a"] @ moved["b"], "b": after["b"] @ moved["a"]}
-
-
-def matrix_of(operation: Any) -> pauli.Matrix:
-    """Read the matrix of a gate."""
-    return np.asarray(operation.to_matrix(), dtype=complex)

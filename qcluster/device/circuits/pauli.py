@@ -33,6 +33,24 @@ def x_rotation(angle: float) -> Matrix:
     return np.asarray(np.cos(angle / 2) * np.eye(2) - 1j * np.sin(angle / 2) * PAULIS[0])
 
 
+@lru_cache(maxsize=32)
+def images(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Tell what each Pauli on two qubits becomes behind a Clifford gate, up to a phase: 0, 1, 2, 3 for I, X, Y, Z.
+
+    "rzz" is meant by a quarter turn, of either sign: a Pauli passes it as it is, or times ZZ.
+    """
+    from qiskit.circuit.library import RZZGate, get_standard_gate_name_mapping
+    from qiskit.quantum_info import Clifford, Pauli
+
+    clifford = Clifford(RZZGate(np.pi / 2) if name == "rzz" else get_standard_gate_name_mapping()[name])
+    table = {}
+    for before in np.ndindex(4, 4):
+        x, z = ([p in kinds for p in before] for kinds in ((1, 2), (2, 3)))
+        behind = Pauli((z, x)).evolve(clifford, frame="s")
+        table[before] = tuple((0, 3, 1, 2)[2 * int(a) + int(b)] for a, b in zip(behind.x, behind.z, strict=True))
+    return table
+
+
 def split_x(local: Matrix, *, from_zero: bool) -> tuple[Matrix, float]:
     """Split a one-qubit gate into what must stay and an X rotation after it that may wait.
 

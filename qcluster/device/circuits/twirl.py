@@ -16,7 +16,7 @@ import numpy.typing as npt
 from qcluster.core.checks import check_choice, check_flag, check_whole, make_rng
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.circuits.frames import (
+from qcluster.device.circuits.dresses import (
     bare_layers,
     draw_dresses,
     dress_quarter_turns,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
-from qcluster.core.frozen import Frozen
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
 from qcluster.device.machines.names import check_backend, open_named
@@ -30,10 +29,10 @@ from qcluster.device.storage import (
     check_format,
     decode_floats,
     encode_floats,
-    freeze_arrays,
     load_text,
     of_file,
     reading,
+    write_document,
 )
 from qcluster.errors import CalibrationError
 from qcluster.files import parse_json, write_whole
@@ -299,16 +298,9 @@ class Calibration(Frozen):
 
     def to_json(self) -> str:
         """Write everything as JSON text, floats exactly (shortest text that reads back to the same number)."""
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in _FLOATS:
-                content[field.name] = {"shape": list(value.shape), "values": encode_floats(value.ravel())}
-            elif isinstance(value, np.ndarray):
-                content[field.name] = value.tolist()
-            else:
-                content[field.name] = list(value) if isinstance(value, tuple) else value
-        return json.dumps(content, allow_nan=False)
+        floats = {name: getattr(self, name) for name in _FLOATS}
+        written = {name: {"shape": v.shape, "values": encode_floats(v.ravel())} for name, v in floats.items()}
+        return write_document(self, FORMAT, VERSION, **written)
 
     @classmethod
     @reading(FORMAT)

@@ -17,7 +17,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
-from qcluster.device.circuits.blocks import Block, find_blocks, matrix_of, pass_on
+from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
 from qcluster.device.circuits.conditions import Memory, Table
 from qcluster.device.noise.events import (
     Branch,
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
     from qcluster.device.machines.calibration import Calibration
 
+_STILL = np.eye(2, dtype=complex)
+"""A frame in which nothing is pending."""
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
 _SILENT = {"barrier", "delay", "break_loop", "continue_loop"}
@@ -185,7 +187,7 @@ class Walk:
         inside = []
         for body in bodies:
             inner = Walk(self.calibration, self.idle, self.dt)
-            inner.frames = {q: np.eye(2, dtype=complex) for q in qubits if q in self.frames}
+            inner.frames = {q: _STILL for q in qubits if q in self.frames}
             if body is not None:
                 inner.read(*body)
                 if again > 0:
@@ -195,7 +197,7 @@ class Walk:
         changes = _changes(table, bodies, signs)
         self.events.append(Branch(table, tuple(tuple(one.events) for one in inside), changes, again >= 0))
         for q in {q for one in inside for q in one.frames}:
-            self.frames[q] = np.eye(2, dtype=complex)
+            self.frames[q] = _STILL
             self.tails[q] = []
 
     def _settle(self, qubits: Sequence[int]) -> None:
@@ -203,7 +205,7 @@ class Walk:
         for q in qubits:
             if q in self.frames:
                 self.events.append(Turn(q, pauli.rotation(self.frames[q]) ** 2))
-                self.frames[q] = np.eye(2, dtype=complex)
+                self.frames[q] = _STILL
                 self.fresh.discard(q)
 
     def _sign(self, qubit: int) -> int:
@@ -215,13 +217,17 @@ class Walk:
             return 0
         return 1 if frame[0, 0] > frame[0, 1] else -1
 
-    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
-        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
+    def _touch(self, qubits: Sequence[int]) -> None:
+        """Begin the frames of qubits that were in |0> so far."""
         for q in qubits:
             if q not in self.frames:
-                self.frames[q] = np.eye(2, dtype=complex)
+                self.frames[q] = _STILL
                 self.fresh.add(q)
-        matrix = matrix_of(operation)
+
+    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
+        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
+        self._touch(qubits)
+        matrix = np.asarray(operation.to_matrix(), dtype=complex)
         block = self.blocks.get(qubits[0])
         if block is not None:
             block.gate(matrix, qubits)
@@ -253,10 +259,7 @@ class Walk:
     def open_block(self, qubits: tuple[int, ...], last: int) -> None:
         """Take the gates on a pair, up to the operation at position `last`, for one."""
         a, b = qubits
-        for q in qubits:
-            if q not in self.frames:
-                self.frames[q] = np.eye(2, dtype=complex)
-                self.fresh.add(q)
+        self._touch(qubits)
         pending = np.asarray(np.kron(self.frames[b], self.frames[a]), dtype=complex)
         self.blocks[a] = self.blocks[b] = Block(a, b, last, pending)
 
@@ -264,7 +267,7 @@ class Walk:
         """Write the gates of a block down as one, and its faults at its end."""
         a, b = block.a, block.b
         del self.blocks[a], self.blocks[b]
-        self.frames[a] = self.frames[b] = np.eye(2, dtype=complex)
+        self.frames[a] = self.frames[b] = _STILL
         self._couple(block.unitary, a, b)
         rates = block.faults_at_end(self.frames[a], self.frames[b])
         rates[0, 0] = 0.0
@@ -314,7 +317,7 @@ class Walk:
         Where the qubit goes on or the program reads the bit (`last` is False), decay stays a fault: it changes more
         than what is read.
         """
-        frame = self.frames.get(qubit, np.eye(2, dtype=complex))
+        frame = self.frames.get(qubit, _STILL)
         decay = 0.0
         for index, share in self.tails.pop(qubit, []) if last else ():
             self.events[index] = None
@@ -325,7 +328,7 @@ class Walk:
         errors = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
         self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
         self.events.append(Measure(qubit, bit, errors))
-        self.frames[qubit] = np.eye(2, dtype=complex)
+        self.frames[qubit] = _STILL
         self.fresh.discard(qubit)
 
     def reset(self, qubit: int) -> None:

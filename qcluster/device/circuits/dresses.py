@@ -4,13 +4,13 @@ idle qubits."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcluster.device.circuits.layers import Layer, Plan, plan_gates, plan_layers, turning_qubits
+from qcluster.device.circuits.pauli import images
 from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _write_layer(circuit: Any, layer: Layer, paulis: Iterator[int]) -> None:
     if layer.closed:
         circuit.barrier(layer.qubits)
     for gate, drawn in zip(layer.gates, before, strict=True):
-        _append(circuit, gate.qubits, _behind(str(gate.name))[drawn])
+        _append(circuit, gate.qubits, images(str(gate.name))[drawn])
     _append(circuit, layer.idle, idle)
 
 
@@ -154,24 +154,3 @@ def _append(circuit: Any, qubits: Any, paulis: tuple[int, ...]) -> None:
     for qubit, pauli in zip(qubits, paulis, strict=True):
         if pauli:
             circuit.append(kinds[pauli](), [qubit])
-
-
-@lru_cache(maxsize=32)
-def _behind(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """The Pauli that undoes, behind a gate, each one before it, up to a phase.
-
-    "rzz" is meant by a quarter turn, of either sign: a Pauli passes it as it is, or times ZZ.
-    """
-    from qiskit.circuit.library import RZZGate, get_standard_gate_name_mapping
-    from qiskit.quantum_info import Clifford, Pauli
-
-    gate = RZZGate(np.pi / 2) if name == "rzz" else get_standard_gate_name_mapping()[name]
-    clifford = Clifford(gate)
-    table = {}
-    for before in np.ndindex(4, 4):
-        x, z = ([p in kinds for p in before] for kinds in ((1, 2), (2, 3)))
-        behind = Pauli((z, x)).evolve(clifford, frame="s")
-        table[before] = tuple(
-            (0, 3, 1, 2)[2 * int(has_x) + int(has_z)] for has_x, has_z in zip(behind.x, behind.z, strict=True)
-        )
-    return table
