@@ -47,7 +47,7 @@ from qcluster.device.parts import Part as Part
 from qcluster.device.request import Request, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import RuntimeService, Service
-from qcluster.errors import JobError, StorageError
+from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -161,10 +161,10 @@ def collect(
     service = open_jobs(service)
     with folder.lock(existing=True):
         failed = [part.number for part in bring_in(folder, service) if part.status in FAILED] if resubmit else []
-        refusal = None
+        refusal: QClusterError | None = None
         try:
             advance(folder, None, service, failed)
-        except JobError as error:  # of a job that is not taken now; those that were are brought in all the same
+        except (JobError, AccountError) as error:  # a job is not taken now: those that were are brought in all the same
             refusal = error
         parts = bring_in(folder, service)
         while wait and any(part.status not in {"DONE", "UNKNOWN", "NOT SUBMITTED", *FAILED} for part in parts):

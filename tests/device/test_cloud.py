@@ -42,6 +42,17 @@ def test_jobs_are_collected_with_the_account_that_sent_them(cloud, backend, mode
     assert cloud.jobs["c001"]["owner"] == "mine"
 
 
+@pytest.mark.parametrize("mode", ["batch", "session"])
+def test_a_session_that_cannot_be_closed_loses_no_job(cloud, backend, monkeypatch, caplog, mode):
+    def refuse(self, session_id):
+        raise RequestsApiError("503 Service Unavailable", 503)
+
+    monkeypatch.setattr(Client, "close_session", refuse)
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, mode=mode)
+    assert run.counts.to_counts() == {"01": 30}
+    assert "was not closed: 503 Service Unavailable" in caplog.text
+
+
 def test_a_run_has_the_calibration_of_the_time_when_its_job_ran(cloud, backend, tmp_path):
     folder = submitted(backend, tmp_path)
     cloud.jobs["c003"]["running"] = "2026-11-26T09:00:00Z"
@@ -180,6 +191,20 @@ def test_a_refused_submission_keeps_results_that_came(cloud, backend, tmp_path, 
         patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("no route")))
         with pytest.raises(AccountError, match="reaches no machine"):
             jobs.collect(folder, service=service, resubmit=True)
+    assert len(list((folder / "results").iterdir())) == 2
+    right(jobs.collect(folder, service=service))
+
+
+def test_results_are_brought_in_although_the_machine_is_gone_for_the_rest(cloud, backend, tmp_path, monkeypatch):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    log = folder / "log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(line for line in lines if json.loads(line).get("part") != 2))  # as if killed before it
+    cloud.delete("c003")
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("retired")))
+        with pytest.raises(AccountError, match="reaches no machine"):
+            jobs.collect(folder, service=service)
     assert len(list((folder / "results").iterdir())) == 2
     right(jobs.collect(folder, service=service))
 
