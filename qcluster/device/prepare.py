@@ -89,7 +89,7 @@ def prepare(
         seed=root,
         simulator_seed=simulator_seed,
         dt=machine.clock,
-        options={name: getattr(options, name) for name in Options.__dataclass_fields__},
+        options=dict(vars(options)),
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),

@@ -3,56 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qiskit.primitives import PrimitiveJob
 from qiskit.providers import JobStatus
 
 from qcluster.device import jobs
-from qcluster.device.local import simulate_request
-from qcluster.device.run import Run, read_runs
-from qcluster.device.runtime import Service
-
-if TYPE_CHECKING:
-    from qcluster.device.machines.machine import Machine
-    from qcluster.device.request import Request
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Hold a request that is on its way."""
-
-    request: Request
-    machine: Machine
-    directory: Path | None
-    """Where it is kept; None for a simulation that is kept nowhere, and begins when its runs are asked for."""
-    service: Service | None = None
-    """The account it was sent with; None for a simulation."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of its jobs at the service, in the order of its parts."""
-        return jobs.job_ids(self.directory) if self.directory is not None and self.service is not None else ()
-
-    def runs(self) -> list[Run]:
-        """Wait for the results, and give the runs."""
-        if self.directory is None:
-            return read_runs(self.request, simulate_request(self.request, self.machine))
-        if self.service is None:
-            jobs.submit(self.request, self.machine, self.directory)
-            return jobs.read(self.directory)
-        return jobs.collect(self.directory, wait=True, service=self.service)
-
-
-def send(request: Request, machine: Machine, directory: Path | None) -> Sent:
-    """Send a request to its machine, and come back before it has run; a simulation begins when it is asked for."""
-    if machine.kind != "hardware":
-        return Sent(request, machine, directory)
-    service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
-    return Sent(request, machine, jobs.submit(request, machine, directory, service=service), service)
-
+from qcluster.device.execute import Sent
 
 _STATES = {"QUEUED": JobStatus.QUEUED, "INITIALIZING": JobStatus.INITIALIZING, "RUNNING": JobStatus.RUNNING}
 
