@@ -77,7 +77,7 @@ _GONE = {404, 410}
 
 
 class RuntimeService:
-    """Speak to IBM Quantum with the account of a backend or service, else the saved one, opened on first use.
+    """Speak to IBM Quantum, as a `Service`, by the account of a backend or service; else the saved one, when needed.
 
     Args:
         backend: the machine, where it is at hand; else it is opened by the name that the request gives.
@@ -96,7 +96,6 @@ class RuntimeService:
         return self._given or getattr(self._backend, "service", None) or open_service()
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
-        """Send circuits as one job of the client-side Sampler."""
         backend = self._backend or open_backend(request.backend, self._service)
         with _asking(f"{request.backend} did not take the job", ""):
             job = sampler_job(self._mode(request, backend), request, circuits, shots, (request.id, tag))
@@ -126,13 +125,11 @@ class RuntimeService:
                 _log.warning("the batch or session of %s was not closed: %s", name, _words(error))
 
     def find(self, tag: str) -> str | None:
-        """Find a job by its tag."""
         with _asking("the service did not list its jobs"):
             jobs = self._service.jobs(job_tags=[tag], limit=1)
         return str(jobs[0].job_id()) if jobs else None
 
     def state(self, job_id: str) -> JobState:
-        """Look at a job."""
         job = self._job(job_id)
         with _asking(f"the state of job {job_id} cannot be had"):
             status = job.status()
@@ -140,7 +137,6 @@ class RuntimeService:
             return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
 
     def result(self, job_id: str) -> Any:
-        """Fetch the result of a job that is done."""
         job = self._job(job_id)
         with _asking(f"the result of job {job_id} cannot be had"):
             try:
@@ -154,7 +150,6 @@ class RuntimeService:
         return result
 
     def calibration(self, job_id: str) -> Calibration | None:
-        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
         try:
             job = self._job(job_id)
             began = ((job.metrics() or {}).get("timestamps") or {}).get("running")
@@ -176,11 +171,9 @@ class RuntimeService:
                     raise
 
     def tags(self, job_id: str) -> list[str]:
-        """Tags that a job carries."""
         return [str(tag) for tag in self._job(job_id).tags or ()]
 
     def usage(self, job_id: str) -> float:
-        """Seconds that a job was charged with."""
         job = self._job(job_id)
         with _asking(f"the usage of job {job_id} cannot be had"):
             return float(job.usage() or 0.0)

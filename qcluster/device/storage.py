@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
 from qcluster.files import FaultyContent, parse_json, read_whole
 
@@ -44,7 +44,7 @@ def encode_floats(values: Iterable[float]) -> list[float | str | None]:
     return [None if math.isnan(v) else v if math.isfinite(v) else str(float(v)) for v in map(float, values)]
 
 
-def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float64]:
+def decode_floats(values: Iterable[float | str | None]) -> Floats:
     """Read what `encode_floats` wrote."""
     return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
 

@@ -151,8 +151,8 @@ def relaxation_rates(seconds: float, t1: float, t2: float) -> Floats:
     return np.array([flips, flips, max(0.0, seconds / (2 * t2) - flips)])
 
 
-def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
-    """Give the rate of each of the ``4^k - 1`` Paulis that brings a gate's error to the published one.
+def depolarising_strength(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
+    """Give the depolarising strength that brings a gate's error to the published one; not above 0 where it is less.
 
     Published errors are average infidelities and contain the decoherence during the gate; what decoherence does not
     explain is taken as depolarising: ``p = d (error - r) / (d (1 - r) - 1)``, r the infidelity of the decoherence
@@ -167,5 +167,10 @@ def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> f
     kept = np.prod((1 + np.exp(-seconds / t1) + 2 * np.exp(-seconds / t2)) / 4)
     fidelity = (dim * kept + 1) / (dim + 1)
     excess = min(error, dim / (dim + 1)) - (1 - fidelity)
-    strength = min(max(0.0, dim * excess / (dim * fidelity - 1)), _LARGEST)
-    return float(-np.log1p(-strength) / dim**2)
+    return float(dim * excess / (dim * fidelity - 1))
+
+
+def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
+    """Give the rate of each of the ``4^k - 1`` Paulis that makes up `depolarising_strength`."""
+    strength = min(max(0.0, depolarising_strength(error, seconds, t1, t2)), _LARGEST)
+    return float(-np.log1p(-strength) / 4.0 ** len(t1))

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits import timeline
 from qcluster.device.circuits.timeline import Place
@@ -71,9 +72,9 @@ class Profile(Frozen):
     """How often each gate sits at each place; no measurements, delays or barriers."""
     active: npt.NDArray[np.int64]
     """(n_active,) sorted physical qubits that carry a gate or a measurement."""
-    busy: npt.NDArray[np.float64]
+    busy: Floats
     """(n_qubits,) seconds under gates and measurements."""
-    idle: npt.NDArray[np.float64]
+    idle: Floats
     """(n_qubits,) seconds of waiting between a qubit's first and last operation, delays included."""
     duration: float
     """Seconds from the first operation to the end of the last; 0 where no lengths are known."""

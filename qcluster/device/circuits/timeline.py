@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
@@ -165,9 +167,7 @@ def delay_seconds(operation: Any, dt: float | None) -> float:
     return float(operation.duration) * unit
 
 
-def occupation(
-    circuit: QuantumCircuit, seconds: Sequence[float]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+def occupation(circuit: QuantumCircuit, seconds: Sequence[float]) -> tuple[Floats, Floats, float]:
     """Sum up the time that each qubit works and waits, each operation starting as soon as its qubits are free.
 
     Args:

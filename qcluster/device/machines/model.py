@@ -13,26 +13,8 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-
-
-class ModelFigures(NamedTuple):
-    """Figures of a noise model; gates that it gives no error have none."""
-
-    readout: Floats
-    """(n_qubits, 2): P(read 1|0), P(read 0|1)."""
-    gates_1q: tuple[str, ...]
-    """Names of the one-qubit gates."""
-    errors_1q: Floats
-    """(n_gates_1q, n_qubits) average infidelity."""
-    couplings: npt.NDArray[np.int64]
-    """(n_couplings, 2): every pair in rising order, and in falling order where it has an error of its own."""
-    gates_2q: tuple[str, ...]
-    """Names of the two-qubit gates."""
-    errors_2q: Floats
-    """(n_gates_2q, n_couplings) average infidelity."""
 
 
 class _Error(NamedTuple):
@@ -43,12 +25,10 @@ class _Error(NamedTuple):
     content: dict[str, Any]
 
 
-def read_model(noise: Any, n_qubits: int) -> ModelFigures:
-    """Read a noise model.
+def read_model(noise: Any, n_qubits: int) -> dict[str, Any]:
+    """Read a Qiskit Aer `NoiseModel`: readout and gates of a `Calibration`; gates without an error have 0.
 
-    Args:
-        noise: a Qiskit Aer `NoiseModel`.
-        n_qubits: of the simulator.
+    Couplings are every pair in rising order, and in falling order where it has an error of its own.
     """
     errors = sorted(_errors(noise), key=lambda error: error.places is not None)  # those of a place overrule the others
     gates = [error for error in errors if error.content["type"] == "qerror" and error.name != "measure"]
@@ -56,14 +36,14 @@ def read_model(noise: Any, n_qubits: int) -> ModelFigures:
     own = {place for error in gates for place in error.places or () if n_qubits > place[0] > place[-1]}
     pairs: list[tuple[int, ...]] = sorted({*combinations(range(n_qubits), 2), *own}) if names[2] else []
     singles: list[tuple[int, ...]] = [(q,) for q in range(n_qubits)]
-    return ModelFigures(
-        readout=_readout(errors, n_qubits),
-        gates_1q=names[1],
-        errors_1q=_table(names[1], singles, gates),
-        couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2),
-        gates_2q=names[2],
-        errors_2q=_table(names[2], pairs, gates),
-    )
+    one, two = _table(names[1], singles, gates), _table(names[2], pairs, gates)
+    return {
+        "readout": _readout(errors, n_qubits),
+        "gates_1q": names[1], "errors_1q": one, "durations_1q": np.full(one.shape, np.nan),
+        "couplings": np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        "gates_2q": names[2], "errors_2q": two, "durations_2q": np.full(two.shape, np.nan),
+        "dead_couplings": np.zeros(len(pairs), dtype=bool),
+    }  # fmt: skip
 
 
 def _errors(noise: Any) -> Iterator[_Error]:

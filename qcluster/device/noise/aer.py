@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+from qcluster.device.circuits import pauli
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 
 if TYPE_CHECKING:
@@ -109,12 +110,12 @@ def gate_channel(error: float, seconds: float, times: tuple[tuple[float, float],
 
 
 @lru_cache(maxsize=8192)
-def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
+def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> Floats:
     """Give the Pauli twirl of `gate_channel`: the probability of each Pauli error.
 
     The channel's transfer matrix has the diagonal f = (1, e^(-t/T2), e^(-t/T2), e^(-t/T1)) for I, X, Y, Z on each
-    qubit, all but the identity times 1 - p for the depolarising part; p brings the average fidelity to the published
-    one, as in Aer. Then P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
+    qubit, all but the identity times 1 - p for the depolarising part (`pauli.depolarising_strength`). Then
+    P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
 
     Args:
         error, seconds, times: as for `gate_channel`.
@@ -122,22 +123,19 @@ def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float],
     Returns:
         (4,) or (4, 4): axis 0 is the first qubit, order I, X, Y, Z. Sums to 1.
     """
-    dim = 2 ** len(times)
+    t1, t2 = np.array(times).T
+    t2 = np.minimum(t2, 2 * t1)
     diagonal = np.ones(())
-    for t1, t2 in times:
-        f2, f1 = np.exp(-seconds / min(t2, 2 * t1)), np.exp(-seconds / t1)
+    for f1, f2 in zip(np.exp(-seconds / t1), np.exp(-seconds / t2), strict=True):
         diagonal = np.multiply.outer(diagonal, np.array([1.0, f2, f2, f1]))
-    fidelity = (diagonal.sum() / dim + 1) / (dim + 1)
-    if error > 1 - fidelity:
-        error = min(error, dim / (dim + 1))
-        p = dim * (error - (1 - fidelity)) / (dim * fidelity - 1)
-        kept = 1 - min(p, dim**2 / (dim**2 - 1))
-        diagonal = diagonal * kept
+    strength = pauli.depolarising_strength(error, seconds, t1, t2)
+    if strength > 0:
+        diagonal = diagonal * (1 - min(strength, 1 / (1 - 1 / diagonal.size)))
         diagonal[(0,) * len(times)] = 1.0
     signs = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]])
     for axis in range(len(times)):
         diagonal = np.moveaxis(np.tensordot(signs, diagonal, axes=(1, axis)), 0, axis)
-    shares: npt.NDArray[np.float64] = np.clip(diagonal, 0.0, None)
+    shares: Floats = np.clip(diagonal, 0.0, None)
     shares /= shares.sum()
     shares.flags.writeable = False
     return shares

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.bits import integers_to_bits
 from qcluster.core.counts.distribution import Distribution
@@ -166,7 +167,7 @@ class _Frames:
             z[a] ^= turned
             x[b] ^= turned
 
-    def _measure(self, qubit: int, reference: bool, errors: npt.NDArray[np.float64]) -> Rows:
+    def _measure(self, qubit: int, reference: bool, errors: Floats) -> Rows:
         outcome: Rows = self.x[qubit] ^ reference
         self._scramble(qubit)
         if errors.any():
@@ -176,7 +177,7 @@ class _Frames:
     def _scramble(self, qubit: int) -> None:
         self.z[qubit] ^= self.rng.integers(2, size=self.shots, dtype=np.uint8).astype(bool)
 
-    def _noise(self, qubits: tuple[int, ...], shares: npt.NDArray[np.float64]) -> None:
+    def _noise(self, qubits: tuple[int, ...], shares: Floats) -> None:
         """Draw the shots that err, then their Pauli; flat index of (..., 4) is one digit I, X, Y, Z per qubit."""
         flat = shares.ravel()
         n_errors = self.rng.binomial(self.shots, 1 - flat[0]) if flat[0] < 1 else 0

@@ -161,7 +161,7 @@ def reference_circuits(
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
-    plans = sorted((_Planner(circuit, rng).plan() for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
+    plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
     target = None if calibration is None else _faults(circuit, calibration)
     if calibration is None or target is None:
@@ -204,17 +204,6 @@ class _Op:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """A reference in the making."""
-
-    ops: tuple[_Op, ...]
-    halved: int
-    """How many sx became x."""
-    inserted: int
-    """How many pulses there are more."""
-
-
-@dataclass(frozen=True)
 class _Option:
     """A way to bring the qubits of an operation to states that suit it."""
 
@@ -225,8 +214,9 @@ class _Option:
     price: float
 
 
-class _Planner:
-    """Walk over a circuit with an axis for each qubit's state, choosing at random where there is a choice."""
+class _Plan:
+    """A reference in the making: a walk over a circuit with an axis for each qubit's state, choosing at random where
+    there is a choice."""
 
     def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
         index = {bit: i for i, bit in enumerate(circuit.qubits)}
@@ -234,12 +224,16 @@ class _Planner:
         self.rng = rng
         self.axes = [Z] * circuit.num_qubits
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
-        self.halved = self.inserted = 0
+        self.halved = 0
+        """How many sx became x."""
+        self.inserted = 0
+        """How many pulses there are more."""
         self.pulses: dict[int, tuple[int, bool]] = {}
         """By position: quarter turns before the pulse, and whether it turns by a half."""
         self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
         """By position and qubit: quarter turns just before an operation, a pulse between any two."""
         self.ahead = self._look_ahead(circuit.num_qubits)
+        self._choose()
 
     def _look_ahead(self, n_qubits: int) -> dict[tuple[int, int], str]:
         """By position and qubit, what comes after a coupling before any pulse: a "measure", a "gate", or ""."""
@@ -256,8 +250,7 @@ class _Planner:
                     coming[q] = ""
         return ahead
 
-    def plan(self) -> _Plan:
-        """Choose everything, then write it down."""
+    def _choose(self) -> None:
         for place, (name, qubits) in enumerate(self.items):
             if name in _HALF | _FLIP:
                 self.pending[qubits[0]].append(place)
@@ -267,7 +260,6 @@ class _Planner:
                 self._bring(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
             elif name == "reset":
                 self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
-        return _Plan(tuple(self._write()), self.halved, self.inserted)
 
     def _couple(self, place: int, name: str, qubits: tuple[int, ...]) -> None:
         table = _suitable(name)
@@ -327,7 +319,8 @@ class _Planner:
                 self.turns[place, q] = (last,)
             self.axes[q], self.pending[q] = goal, []
 
-    def _write(self) -> Iterator[_Op]:
+    def ops(self) -> Iterator[_Op]:
+        """Write down what was chosen."""
         for place, (name, qubits) in enumerate(self.items):
             if name in _VIRTUAL:
                 continue
@@ -398,7 +391,7 @@ def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
     made.global_phase = 0.0
     keep_labels(circuit, made)
     made.name = f"reference of {circuit.name}"
-    for op in plan.ops:
+    for op in plan.ops():
         item = circuit.data[op.place] if op.place >= 0 else None
         if item is None or op.name != item.name or op.name in ("rx", "rzz"):
             gate = _gate(op.name, 1 if op.name == "rzz" else op.quarters)
