@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import refuse
 from qcluster.errors import StorageError
 
@@ -153,14 +153,13 @@ def _one_place(context: typer.Context, dask: str | None) -> None:
 
 def _follow(steps: Iterable["Progress"], title: str) -> int:
     """Draw a bar with the time left; give how many tasks failed."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import MofNCompleteColumn, TextColumn
 
     failed, console, steps = 0, open_console(stderr=True), iter(steps)
     first = next(steps, None)  # whatever is wrong with the request comes up here, and leaves no empty bar behind
     if first is None:
         return 0
-    name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
-    with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
+    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)) as bar:
         line = bar.add_task(title, total=None, left="")
         for step in chain([first], steps):
             ahead = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import refuse
 
 
@@ -73,7 +73,7 @@ def build(
     seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
 ) -> None:
     """Simulate the training table: benchmark circuits on recorded machines (a quarter of an hour on one core)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from qcluster.bench.rate_plan import plan
     from qcluster.bench.rate_table import build as start
@@ -81,8 +81,7 @@ def build(
     if dask is not None:
         refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
     failed = 0
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=open_console(stderr=True)) as bar:
+    with open_bar(open_console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("rates")
         for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
             bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")
