@@ -1,8 +1,18 @@
-"""Options that were given and would have no effect are errors, not ignored."""
+"""Options of several commands. Those that were given and would have no effect are errors, not ignored."""
 
 from collections.abc import Collection
+from typing import Annotated
 
 import typer
+
+Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
+
+
+def one_place(context: typer.Context, dask: str | None) -> None:
+    """Refuse workers here where the work is done elsewhere."""
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
 
 
 def refuse(context: typer.Context, names: Collection[str], why: str) -> None:

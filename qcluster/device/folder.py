@@ -102,7 +102,8 @@ class RunFolder:
 
     def append(self, event: str, **facts: Any) -> None:
         """Write one event behind the last whole line, down to the disk, before going on."""
-        line = (json.dumps({"event": event, "time": _now(), **facts}) + "\n").encode()
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        line = (json.dumps({"event": event, "time": now, **facts}) + "\n").encode()
         try:
             with open_own(self._log, "ab+") as file:
                 file.seek(0)
@@ -146,11 +147,7 @@ class RunFolder:
         self.append("calibrated", part=part, sha256=_hash(text.encode()))
 
     def read_calibration(self, part: int) -> Calibration | None:
-        """Read what the machine had published when a part ran; None where that is not known.
-
-        Raises:
-            StorageError: it cannot be read, or is not what was stored.
-        """
+        """Read what the machine had published when a part ran; None where that is not known."""
         known, path = self._hash_of("calibrated", part), self._calibration_path(part)
         if known is None:
             return None
@@ -189,11 +186,7 @@ class RunFolder:
     def lock(self, *, existing: bool = False) -> Iterator[None]:
         """Keep other processes out while this one submits or collects; a killed process lets go by itself.
 
-        Args:
-            existing: whether there must be a request already.
-
-        Raises:
-            StorageError: another process is at it, or there is no request.
+        StorageError where another one is at it, or there is no request although there must be an `existing` one.
         """
         if existing:
             _ = self.request
@@ -221,7 +214,3 @@ def _event(line: Any) -> dict[str, Any]:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

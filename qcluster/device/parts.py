@@ -155,14 +155,8 @@ def bring_in(folder: RunFolder, service: Service) -> list[Part]:
         if part.status == "DONE":
             part = _keep(folder, service, part)
         if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in known.get(part.number, {}):
-            folder.append(
-                "failed",
-                part=part.number,
-                attempt=part.attempt,
-                job_id=part.job_id,
-                status=part.status,
-                reason=part.reason,
-            )
+            facts = {"attempt": part.attempt, "job_id": part.job_id, "status": part.status, "reason": part.reason}
+            folder.append("failed", part=part.number, **facts)
         parts.append(part)
     return parts
 

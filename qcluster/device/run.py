@@ -135,13 +135,9 @@ def read_runs(
     job_ids: Sequence[Sequence[str]] | None = None,
     calibrations: Sequence[Calibration | None] | None = None,
 ) -> list[Run]:
-    """Make runs of a request and what was counted.
+    """Make runs of a request and what was counted, per circuit and twirl, references behind.
 
-    Args:
-        request: what was run.
-        counts: per circuit and twirl, those of references behind; anything that `Distribution.of` takes.
-        job_ids: per circuit, where they came from.
-        calibrations: per circuit, of the time when its job (the first, of several) ran, where that is known.
+    Job ids are per circuit, as are calibrations: of the time when its job (the first, of several) ran, where known.
     """
     known = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []

@@ -24,10 +24,7 @@ SERVED_GROUPS = ("local_c1", "local_pauli")
 
 
 def check_runtime(given: Any) -> dict[str, Any]:
-    """Check options as the runtime's Sampler takes them, and give them as a plain nested dict of what was set.
-
-    Args:
-        given: a nested mapping, such as ``{"execution": {"rep_delay": 1e-4}}``, or the runtime's ``SamplerOptions``.
+    """Check options as the runtime's Sampler takes them, or its own, and give what was set as a plain nested dict.
 
     Raises:
         TypeError: neither of these.

@@ -24,7 +24,7 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
     def __init__(self, finish: Callable[[], Any], sent: Sequence[Sent]) -> None:
         super().__init__(finish)
         self.job_ids: tuple[str, ...] = tuple(job_id for one in sent for job_id in one.ids)
-        self._sent = tuple(sent)
+        self._places = tuple((one.directory, one.service) for one in sent if one.directory and one.service)
         self._submit()
 
     def job_id(self) -> str:
@@ -37,9 +37,8 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         Raises:
             JobError: the service does not answer, or no longer lets them be cancelled.
         """
-        for one in self._sent:
-            if one.service is not None and one.directory is not None:
-                jobs.cancel(one.directory, service=one.service)
+        for place, service in self._places:
+            jobs.cancel(place, service=service)
         return bool(super().cancel()) or bool(self.job_ids)
 
     def status(self) -> Any:
@@ -47,7 +46,7 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         own = super().status()
         if own in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
             return own
-        parts = [p for one in self._sent if one.directory for p in jobs.status(one.directory, service=one.service)]
+        parts = [part for place, service in self._places for part in jobs.status(place, service=service)]
         if own == JobStatus.ERROR:
             return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else own
         states = [_STATES[part.status] for part in parts if part.status in _STATES]
@@ -55,13 +54,9 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return state | {"_function": None, "_sent": ()}
+        return state | {"_function": None, "_places": ()}
 
     def usage(self) -> float:
         """Seconds of the machine that its jobs were charged with so far; 0 for a simulation."""
-        return sum(
-            seconds
-            for one in self._sent
-            if one.directory is not None and one.service is not None
-            for seconds in jobs.usage(one.directory, service=one.service).values()
-        )
+        charged = [jobs.usage(place, service=service) for place, service in self._places]
+        return sum(seconds for each in charged for seconds in each.values())

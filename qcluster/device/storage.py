@@ -96,11 +96,8 @@ def reading(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn whatever Qiskit or Aer raise into an error of ours: they have no common base, and parts in Rust may panic.
-
-    Args:
-        say: makes the error from the first line of what was raised.
-    """
+    """Turn whatever Qiskit or Aer raise into an error of ours, made by `say` from the first line of what was raised:
+    they have no common base, and parts in Rust may panic."""
     try:
         yield
     except BaseException as err:  # a panic is no Exception, and its type has no module to import it from

@@ -66,13 +66,7 @@ def draw_dresses(
     independently, so that over all seeds each Pauli of them together is as likely as with independent draws: the twirl
     is the same on average, with less scatter between few dresses.
 
-    Args:
-        circuit: not scheduled.
-        n_twirls: number of dresses; the first k do not depend on it.
-        target: the machine, into whose gates the Paulis are merged.
-        rng: where the draws come from.
-        strategy: which qubits are twirled around a layer, one of `STRATEGIES`.
-        balanced: whether each qubit has each Pauli equally often.
+    The first k dresses do not depend on `n_twirls`. Paulis are merged into the gates of the target.
     """
     plan = _plan(circuit, strategy, target)
     many = _count(plan, is_twirled)

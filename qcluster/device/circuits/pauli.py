@@ -125,11 +125,7 @@ Parts = tuple[tuple[float, float, float], Matrix, Matrix, Matrix, Matrix]
 def decompose(matrix: Matrix) -> Parts:
     """Decompose a two-qubit gate: ``(K1b x K1a) exp(i (a XX + b YY + c ZZ)) (K2b x K2a)``, qubit a being the first.
 
-    Args:
-        matrix: (4, 4) unitary.
-
-    Returns:
-        (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
+    Gives (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
     """
     return _decompose(np.ascontiguousarray(matrix, dtype=complex).tobytes())
 

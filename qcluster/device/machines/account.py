@@ -36,10 +36,8 @@ def open_service() -> Any:
 def open_backend(name: str, service: Any = None, *, instance: str | None = None) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
 
-    Args:
-        name: of the machine.
-        service: a `QiskitRuntimeService`; else the saved account is opened.
-        instance: name or CRN of an instance of the account; else any that reaches the machine.
+    Without a `QiskitRuntimeService` the saved account is opened, and without an instance of it (by name or CRN) any
+    that reaches the machine will do.
 
     Raises:
         AccountError: as in `open_service`, or the account reaches no such machine.

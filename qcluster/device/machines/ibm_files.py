@@ -44,18 +44,9 @@ def is_properties(content: Any) -> bool:
 
 
 def from_csv(text: str, name: str) -> dict[str, Any]:
-    """Read the CSV of the platform's page.
+    """Read the CSV of the platform's page as fields of a `Calibration`; ValueError where a column or line is wrong.
 
-    Args:
-        text: the file.
-        name: its name without the ending, such as "ibm_hanoi_calibrations_2023-07-13T10_00_00Z", which alone tells the
-            machine and the date.
-
-    Returns:
-        The fields of a `Calibration`.
-
-    Raises:
-        ValueError: a column or a line is not what it should be.
+    The name of the file alone tells the machine and the date: "ibm_hanoi_calibrations_2023-07-13T10_00_00Z".
     """
     lines = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))
     header = [title.strip().lower() for title in lines[0]]

@@ -8,6 +8,7 @@ calibration and are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
@@ -89,44 +90,49 @@ def _infidelity(error: _Error) -> float:
     The process fidelity of a mixture is the mean of its terms', which many channels share.
     """
     terms = zip(error.content["instructions"], error.content["probabilities"], strict=True)
-    kept = sum(share * _process_fidelity(_Term(term)) for term, share in terms)
+    kept = sum(share * _process_fidelity(_term(term)) for term, share in terms)
     dim = 2**error.width
     return float(np.clip(1 - (dim * kept + 1) / (dim + 1), 0.0, 1.0))
 
 
+@dataclass(frozen=True)
 class _Term:
-    """A list of instructions that can be looked up."""
+    """A list of instructions that can be looked up by its key."""
 
-    def __init__(self, instructions: list[dict[str, Any]]) -> None:
-        self.instructions = instructions
-        self.key = tuple((one["name"], *one["qubits"], *map(_key, one.get("params", ()))) for one in instructions)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Term) and self.key == other.key
+    key: tuple[Any, ...]
+    instructions: list[dict[str, Any]] = field(compare=False)
 
 
-def _key(parameter: Any) -> Any:
+def _term(instructions: list[dict[str, Any]]) -> _Term:
+    names = ((one["name"], *one["qubits"], *map(_plain, one.get("params", ()))) for one in instructions)
+    return _Term(tuple(names), instructions)
+
+
+def _plain(parameter: Any) -> Any:
     return np.asarray(parameter).tobytes() if isinstance(parameter, (np.ndarray, list)) else parameter
 
 
 @lru_cache(maxsize=4096)
 def _process_fidelity(term: _Term) -> float:
-    """Process fidelity with the identity; NaN for instructions that Aer writes to a dictionary but does not read."""
+    """Process fidelity with the identity; NaN where it cannot be read."""
     from qiskit.quantum_info import process_fidelity
-    from qiskit_aer.noise import QuantumError
-    from qiskit_aer.noise.noiseerror import NoiseError
 
     if not term.instructions:
         return 1.0
     alone = {"type": "qerror", "id": "", "operations": [], "instructions": [term.instructions], "probabilities": [1.0]}
+    channel = _channel(alone)
+    return float("nan") if channel is None else float(process_fidelity(channel))
+
+
+def _channel(content: dict[str, Any]) -> Any:
+    """Read a channel; None of instructions that Aer writes to a dictionary but does not read, or of none."""
+    from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
+
     try:
-        channel = QuantumError.from_dict(alone).to_quantumchannel()
-    except NoiseError:
-        return float("nan")
-    return float(process_fidelity(channel))
+        return QuantumError.from_dict(content).to_quantumchannel()
+    except (NoiseError, ValueError):  # the latter of a term without instructions
+        return None
 
 
 def _readout(errors: list[_Error], n_qubits: int) -> Floats:
@@ -145,11 +151,8 @@ def _readout(errors: list[_Error], n_qubits: int) -> Floats:
 def _populations(content: dict[str, Any]) -> Floats:
     """(2, 2) probabilities of |0> and |1> (columns) after the error, from |0> and |1> (rows)."""
     from qiskit.quantum_info import DensityMatrix
-    from qiskit_aer.noise import QuantumError
-    from qiskit_aer.noise.noiseerror import NoiseError
 
-    try:
-        channel = QuantumError.from_dict(content).to_quantumchannel()
-    except (NoiseError, ValueError):  # the latter of a term without instructions
+    channel = _channel(content)
+    if channel is None:
         return np.full((2, 2), np.nan)
     return np.array([DensityMatrix.from_label(label).evolve(channel).probabilities() for label in "01"])

@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 
 def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) -> Any:
-    """Build the noise of the gates and readouts that some compiled circuits use; waiting is `wait_noise`.
-
-    Args:
-        circuits: compiled, on physical qubits.
-        calibration: figures of the machine.
-
-    Returns:
-        A Qiskit Aer `NoiseModel`.
-    """
+    """Build Aer's `NoiseModel` of the gates and readouts that compiled circuits use; waiting is `wait_noise`."""
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
     places = {(item.name, qubits) for circuit in circuits for item, qubits, _, _ in steps(circuit)}
@@ -50,13 +42,7 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
 
 
 def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> QuantumCircuit:
-    """Write relaxation behind every delay of the qubits in use.
-
-    Args:
-        circuit: scheduled, on physical qubits.
-        calibration: T1 and T2.
-        dt: seconds per unit of a delay given in "dt".
-    """
+    """Write relaxation behind every delay of the qubits in use of a scheduled circuit."""
     from qiskit.circuit import Delay
     from qiskit_aer.noise.passes import LocalNoisePass
 
@@ -81,11 +67,8 @@ def figures(
     times = tuple(calibration.coherence(q) for q in qubits)
     if name == "delay":
         return 0.0, wait, times
-    return _known(calibration.assumed_error(name, qubits), 0.0), _known(calibration.duration(name, qubits), 0.0), times
-
-
-def _known(value: float, otherwise: float) -> float:
-    return otherwise if np.isnan(value) else float(value)
+    error, seconds = calibration.assumed_error(name, qubits), calibration.duration(name, qubits)
+    return 0.0 if np.isnan(error) else error, 0.0 if np.isnan(seconds) else seconds, times
 
 
 @lru_cache(maxsize=8192)

@@ -55,17 +55,10 @@ def is_clifford(circuit: QuantumCircuit) -> bool:
 def sample_clifford(
     circuits: Sequence[QuantumCircuit], shots: Sequence[int], calibration: Calibration, *, dt: float | None, seed: int
 ) -> list[Distribution]:
-    """Sample Clifford circuits under the Pauli twirl of a machine's noise.
+    """Sample circuits of which `is_clifford` holds under the Pauli twirl of a machine's noise.
 
-    Args:
-        circuits: compiled, on physical qubits; scheduled for noise while waiting. `is_clifford` holds.
-        shots: (n_circuits,) shots of each.
-        calibration: the machine.
-        dt: seconds per unit of a delay given in "dt".
-        seed: below 2**31.
-
-    Returns:
-        Counts of each circuit. Cost: some 30 us per gate and circuit for 8192 shots, whatever the width.
+    Arguments as of `qcluster.device.noise.simulate.simulate`. Cost: some 30 us per gate and circuit for 8192 shots,
+    whatever the width.
     """
     rng = make_rng(seed)
     references = noiseless_outcomes(circuits, 1, seed)

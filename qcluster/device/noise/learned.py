@@ -176,16 +176,9 @@ def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Flo
 
 
 def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-    """Find the fault masks of a run, with the rates that a reference measured.
+    """Find the fault masks of a run, with the rates that a reference of the same gates at the same places measured.
 
-    Args:
-        run: whose circuit has the gates of the reference, at the same places.
-        learned: from the reference.
-        dt: seconds per unit of delay, where the run's own profile does not say.
-        draws: as in `qcluster.device.noise.faults.fault_masks`.
-
-    Raises:
-        ValueError, CalibrationError: as `fault_masks` does.
+    Arguments and errors as of `qcluster.device.noise.faults.run_faults`.
     """
     factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
     known = located_faults(**facts_of(run, dt, draws))

@@ -146,11 +146,7 @@ class MeasuredReference(Frozen):
 
 
 def check_reusable(reference: MeasuredReference, circuits: Sequence[QuantumCircuit], backend: str) -> tuple[str, ...]:
-    """Check that an earlier reference serves compiled circuits; notes about it.
-
-    Raises:
-        ValueError: it is from another machine, or of another skeleton or layout.
-    """
+    """Note the age of an earlier reference; ValueError where it is of another machine, skeleton or layout."""
     if reference.backend != backend:
         raise ValueError(
             f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"

@@ -402,11 +402,7 @@ def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
 
 
 def output(circuit: QuantumCircuit) -> str:
-    """Find the one string that a Clifford circuit reads, by a stabilizer simulation.
-
-    Raises:
-        ValueError: it reads several, or is not Clifford.
-    """
+    """Find the one string that a Clifford circuit reads, by simulation; ValueError where there are more, or no such."""
     flat = _flat(circuit)
     if not is_clifford(flat):
         raise ValueError(f"only a Clifford circuit can be checked; {circuit.name!r} is not one")

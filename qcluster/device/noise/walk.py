@@ -19,18 +19,7 @@ from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
 from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
 from qcluster.device.circuits.conditions import Memory, Table
-from qcluster.device.noise.events import (
-    Branch,
-    Change,
-    Coupling,
-    Event,
-    Fault,
-    Measure,
-    PairFault,
-    Reset,
-    Store,
-    Turn,
-)
+from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 from qcluster.device.noise.feedforward import Body, change
 from qcluster.errors import CalibrationError
 
@@ -52,17 +41,10 @@ _PASSES = 4
 
 
 def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
-    """Find how long each qubit waits after each operation, everything running as late as possible.
+    """Find how long each qubit waits after each operation, ``{qubit: seconds}``, all running as late as possible.
 
     What the program does with a bit waits for the measurement that wrote it, and so do the qubits that it acts on.
-
-    Args:
-        circuit: compiled; its delays count as waiting.
-        seconds: length of each operation.
-        idle: False to count explicit delays only.
-
-    Returns:
-        One ``{qubit: seconds}`` per operation.
+    Delays count as waiting; without `idle`, nothing else does.
     """
     index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
     clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
@@ -109,14 +91,7 @@ class Walk:
     """The run of gates that each qubit is in, if any."""
 
     def read(self, circuit: QuantumCircuit, qubits: Sequence[int], memory: Memory, last: Container[int] = ()) -> None:
-        """Go through a circuit, or a block of one.
-
-        Args:
-            circuit: the circuit or block.
-            qubits: (n_qubits,) physical.
-            memory: numbers of its classical bits.
-            last: positions of the measurements that nothing follows.
-        """
+        """Go through a circuit or a block on physical qubits; `last` are the measurements that nothing follows."""
         seconds = self._lengths(circuit, qubits)
         waits = waiting_times(circuit, seconds, idle=self.idle)
         runs = find_blocks(circuit)
@@ -276,11 +251,8 @@ class Walk:
 
     def _couple(self, matrix: pauli.Matrix, a: int, b: int) -> None:
         angles, before_a, before_b, after_a, after_b = pauli.decompose(matrix)
-        before, after = pass_on(
-            angles,
-            {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]},
-            {"a": after_a, "b": after_b},
-        )
+        pending = {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]}
+        before, after = pass_on(angles, pending, {"a": after_a, "b": after_b})
         for q, side in ((a, "a"), (b, "b")):
             angle = 0.0
             rest = before[side]
@@ -403,11 +375,7 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     """Go through a compiled circuit and list its events; None where a fault was moved into the readout.
 
     Loops are unrolled, those of unknown length for a few passes, and one that may be left early runs to its end.
-
-    Raises:
-        ValueError: a gate on more than two qubits or with free parameters, a program that is not read here, or a delay
-            in "dt" without `dt`.
-        CalibrationError: the machine has no such gate there.
+    Arguments and errors as of `qcluster.device.noise.faults.fault_masks`.
     """
     walked = Walk(calibration, idle, dt)
     walked.read(circuit, range(circuit.num_qubits), Memory.of(circuit), _last_measurements(circuit))
