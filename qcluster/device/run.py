@@ -18,7 +18,7 @@ from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.measured import MeasuredReference
-from qcluster.device.request import Prepared, Request, format_flips, parse_flips
+from qcluster.device.request import Request, format_flips, parse_flips
 from qcluster.device.runtime_options import flips_served
 from qcluster.device.storage import check_format, reading, write_document
 
@@ -142,10 +142,23 @@ def read_runs(
     known = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []
     for i, (prepared, read, of_job) in enumerate(zip(request.prepared, counts, known, strict=True)):
-        calibration = request.calibration if of_job is None else of_job
         undone = Twirls((), prepared.flips).undo(read)
+        facts: dict[str, Any] = {
+            "counts": reduce(add, undone),
+            "profile": prepared.profile,
+            "calibration": request.calibration if of_job is None else of_job,
+            "backend": request.backend,
+            "method": prepared.method,
+            "notes": prepared.notes,
+        }
         if prepared.serves:
-            reference = _reference(request, prepared, reduce(add, undone), calibration)
+            reference = MeasuredReference(
+                **facts,
+                expected=prepared.expected,
+                created=request.created,
+                skeleton=prepared.skeleton,
+                symmetric=bool(prepared.flips.any() or flips_served(request.options)),
+            )
             for number in prepared.serves:
                 first = runs[number].reference  # of several references, the further ones belong to the first
                 whole = reference if first is None else replace(first, more=(*first.more, reference))
@@ -153,16 +166,11 @@ def read_runs(
             continue
         runs.append(
             Run(
-                counts=reduce(add, undone),
+                **facts,
                 twirl_counts=undone,
                 flips=prepared.flips,
-                profile=prepared.profile,
-                calibration=calibration,
                 calibration_of="request" if of_job is None else "job",
-                backend=request.backend,
-                method=prepared.method,
                 approximate=prepared.method == "stabilizer",
-                notes=prepared.notes,
                 job_ids=tuple(job_ids[i]) if job_ids is not None else (),
                 seed=request.seed,
                 options=dict(request.options),
@@ -172,20 +180,3 @@ def read_runs(
             )
         )
     return runs
-
-
-def _reference(
-    request: Request, prepared: Prepared, counts: Distribution, calibration: Calibration
-) -> MeasuredReference:
-    return MeasuredReference(
-        counts=counts,
-        expected=prepared.expected,
-        profile=prepared.profile,
-        calibration=calibration,
-        backend=request.backend,
-        method=prepared.method,
-        created=request.created,
-        skeleton=prepared.skeleton,
-        symmetric=bool(prepared.flips.any() or flips_served(request.options)),
-        notes=prepared.notes,
-    )
