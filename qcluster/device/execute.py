@@ -70,11 +70,12 @@ def execute(
             same call with the same directory goes on with the request that is there: what has come is read, what is
             under way is waited for, and nothing is sent twice.
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
-        reference: True runs a reference circuit in the same jobs, twirled alike, with as many shots as one of the
+        reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
             Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
-        reference_share: shots of each reference, as a multiple of those of one circuit.
+        reference_share: shots of each reference, as a multiple of those of one circuit. On hardware references are in
+            the same jobs as the circuits, but for another share than 1, since all circuits of a job have equal shots.
         group: "pauli" draws the Paulis of twirls independently, "balanced_pauli" so that each qubit has I, X, Y and Z
             before each gate equally often, once in every four. With twirling="server" also "local_c1" and
             "local_pauli", see the runtime's ``TwirlingOptions``.

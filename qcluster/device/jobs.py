@@ -33,9 +33,9 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.folder import RunFolder
 from qcluster.device.parts import FAILED as FAILED
-from qcluster.device.parts import OWN_TAG, advance, bring_in, complain, divide, last_attempts, look, read_part
+from qcluster.device.parts import OWN_TAG, advance, bring_in, complain, last_attempts, look, read_part
 from qcluster.device.parts import Part as Part
-from qcluster.device.request import Request, what_is_asked
+from qcluster.device.request import Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import RuntimeService, Service
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -193,6 +194,19 @@ class Request(Frozen):
         return cls(**fields)
 
 
+def divide(request: Request) -> list[list[tuple[int, int]]]:
+    """Divide a request over jobs: lists of (circuit, twirl); a simulation is one.
+
+    A job takes at most max_circuits, and all with the same shots: with a reference_share references are jobs apart.
+    """
+    places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
+    if request.kind != "hardware":
+        return [places] if places else []
+    alike = [list(same) for _, same in groupby(places, lambda place: request.prepared[place[0]].shots[place[1]])]
+    size = request.options["max_circuits"]
+    return [same[start : start + size] for same in alike for start in range(0, len(same), size)]
+
+
 def what_is_asked(
     circuits: Sequence[QuantumCircuit],
     backend: str,
@@ -318,11 +332,9 @@ def estimate_usage(request: Request) -> float:
     Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
     runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
     """
-    n_circuits = sum(len(p.shots) for p in request.prepared)
-    n_jobs = -(-n_circuits // request.options["max_circuits"])
     served = served_shots(request.options)
     amounts = [sum(p.shots) if served is None else served for p in request.prepared]
-    return float(2 * n_jobs) + _running(request, request.prepared, amounts)
+    return float(2 * len(divide(request))) + _running(request, request.prepared, amounts)
 
 
 def _running(request: Request, prepared: Sequence[Prepared], amounts: Sequence[int]) -> float:

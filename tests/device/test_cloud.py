@@ -11,6 +11,7 @@ from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.request import estimate_usage
 from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
 from tests.device.cloud import Client, instance_of
@@ -108,6 +109,17 @@ def test_a_sampler_collects_with_the_account_of_its_backend(cloud, backend, anot
 def test_the_runtimes_own_twirling_rounds_shots_up(cloud, backend):
     (run,) = execute([flip()], backend, shots=100, twirls=3, twirling="server", seed=1)
     assert run.counts.to_counts() == {"01": 102}
+
+
+def test_references_of_another_share_of_the_shots_are_jobs_apart(cloud, backend):
+    """A job gives all its circuits the same shots."""
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, reference=True, reference_share=2)
+    assert (run.counts.shots, run.reference.counts.shots) == (30, 60)
+    assert run.counts.to_counts() == {"01": 30}
+    assert list(cloud.jobs) == ["c001", "c002"]
+    machine = find_machine(backend)
+    once, twice = (Options(shots=30, twirls=3, reference=True, reference_share=share) for share in (1, 2))
+    assert estimate_usage(prepare([flip()], machine, twice)) > estimate_usage(prepare([flip()], machine, once)) + 2
 
 
 def submitted(backend, tmp_path):

@@ -18,19 +18,7 @@ from qcluster.core.counts.bits import Words, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import GATE, KINDS, READOUT, off_quarter
 from qcluster.device.circuits import pauli
-from qcluster.device.noise.events import (
-    Branch,
-    Change,
-    Coupling,
-    Event,
-    Fault,
-    Group,
-    Measure,
-    PairFault,
-    Reset,
-    Store,
-    Turn,
-)  # fmt: skip
+from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 
 Patterns = npt.NDArray[np.uint64]
 _EXACT = 1e-6
@@ -210,20 +198,13 @@ class Backward:
         for (low, high), what in changes.items():
             here = ((np.minimum(taken, other) == low) & (np.maximum(taken, other) == high))[:, None]
             pattern = self.nothing()
-            for group in what.groups:
-                pattern ^= self._struck(group)
+            for qubits, paulis, shares in what.groups:
+                for qubit, codes in zip(qubits, paulis[self.pick(shares)].T, strict=True):
+                    pattern ^= np.concatenate([self.nothing()[None], self.of(qubit)])[codes, np.arange(self.draws)]
             for bit in what.bits:
                 pattern ^= self.value(bit) * (self.uniforms() < 0.5).astype(np.uint64)[:, None]
             total ^= pattern * here.astype(np.uint64)
         return total
-
-    def _struck(self, group: Group) -> Patterns:
-        """(draws, n_words) patterns of one Pauli of a group in each draw."""
-        pattern, drawn = self.nothing(), group.paulis[self.pick(group.shares)]
-        for qubit, codes in zip(group.qubits, drawn.T, strict=True):
-            four = np.concatenate([self.nothing()[None], self.of(qubit)])
-            pattern ^= four[codes, np.arange(self.draws)]
-        return pattern
 
     def add(self, patterns: Patterns, rates: Floats, kind: int, place: tuple[Any, ...]) -> None:
         """Note faults at a place, patterns (n, draws, n_words), with a share of their rates (n,) for each draw."""
