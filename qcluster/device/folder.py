@@ -102,8 +102,7 @@ class RunFolder:
 
     def append(self, event: str, **facts: Any) -> None:
         """Write one event behind the last whole line, down to the disk, before going on."""
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        line = (json.dumps({"event": event, "time": now, **facts}) + "\n").encode()
+        line = (json.dumps({"event": event, "time": _now(), **facts}) + "\n").encode()
         try:
             with open_own(self._log, "ab+") as file:
                 file.seek(0)
@@ -214,3 +213,7 @@ def _event(line: Any) -> dict[str, Any]:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
