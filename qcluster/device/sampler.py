@@ -202,13 +202,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         data = {
             register.name: _bit_array(bits[..., [places[bit] for bit in register]]) for register in pub.circuit.cregs
         }
-        metadata = {
-            "shots": pub.shots,
-            "circuit_metadata": pub.circuit.metadata,
-            "mitigations": mitigations,
-            "runs": kept,
-        }
-        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
+        told = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata, "mitigations": mitigations, "runs": kept}
+        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=told)
 
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":

@@ -67,8 +67,7 @@ def _scheduled(passes: Any, circuit: QuantumCircuit) -> QuantumCircuit:
         result: QuantumCircuit = passes.run(circuit)
         return result
     stand_in = ClassicalRegister(circuit.num_clbits, "bits")
-    bare = _rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in])
-    found = passes.run(bare)
+    found = passes.run(_rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in]))
     return _rewired(found, found.qubits, found.qregs, circuit.clbits, circuit.cregs)
 
 
