@@ -121,13 +121,19 @@ def _third() -> list[tuple[Case, int]]:
     return [(case, 2) for case in rates_circuits.cases()]
 
 
+def _fourth() -> list[tuple[Case, int]]:
+    """Take families of the first and the third again, at other sizes, twice each."""
+    return [(case, 2) for case in rates_circuits.cases(rates_circuits.AGAIN)]
+
+
 SETS = (
     FreshSet("first", ("fake_kawasaki", "fake_boston", "fake_miami", "fake_peekskill"), 900_000, _first),
     FreshSet("second", ("fake_toronto", "fake_quebec", "fake_berlin", "fake_cusco"), 1_700_000, _second),
     FreshSet("third", ("fake_geneva", "fake_washington", "fake_prague", "fake_algiers"), 2_600_000, _third),
+    FreshSet("fourth", ("fake_paris", "fake_sydney", "fake_brooklyn", "fake_guadalupe"), 3_500_000, _fourth),
 )
-"""The first was looked at while an early model was made. The second was unseen until two later ones were fixed. The
-third was run once, for the model that ships."""
+"""The first was looked at while an early model was made, the second and the third between later ones. The fourth was
+run once, for the model that ships."""
 
 
 def simulate_fresh(one: FreshSet) -> Iterator[str]:
