@@ -62,6 +62,8 @@ class Fresh:
     """``(n_features,)``."""
     shares: np.ndarray
     """``(n_bits,)`` flip rates of the bits, of which only the ratios count."""
+    faults: FaultMasks | None
+    """Flip patterns of the circuit's faults, as published."""
     facts: dict[str, Any]
     """Scale, drift, ideal entropy, whether the label is saturated."""
     oracles: dict[str, float]
@@ -159,7 +161,7 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
         "rate": effective_rate(run.counts, ideal),
         "facts": {"scale": run.scale, "drift": int(run.drift)} | target(run.counts, ideal),
         "known": dict(zip(NAMES, features(run.profile, run.calibration).tolist(), strict=True)),
-        "faults": None if run.faults is None else _plain(run.faults),
+        "faults": None if run.faults is None else plain(run.faults),
         "oracles": oracles(run, ideal),
         "shares": flip_shares(run.counts.n_bits, run.profile, run.calibration, run.faults).tolist(),
         "counts": run.counts.to_counts(),
@@ -167,9 +169,15 @@ def _record(job: Job, run: Simulated) -> dict[str, Any]:
     }
 
 
-def _plain(faults: FaultMasks) -> dict[str, Any]:
+def plain(faults: FaultMasks) -> dict[str, Any]:
+    """Write fault patterns as JSON can hold them."""
     parts = {name: getattr(faults, name).tolist() for name in ("masks", "rates", "kind", "readout")}
     return {"n_bits": faults.n_bits, "rotations": faults.rotations} | parts
+
+
+def read_faults(record: dict[str, Any]) -> FaultMasks:
+    """Read what `plain` wrote."""
+    return FaultMasks(**{name: np.array(part) if type(part) is list else part for name, part in record.items()})
 
 
 def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
@@ -194,14 +202,11 @@ def read_fresh(one: FreshSet) -> list[Fresh]:
         record = json.loads(line)
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
-        if faults is not None:
-            faults = FaultMasks(
-                **{name: np.array(part) if type(part) is list else part for name, part in faults.items()}
-            )
+        faults = faults and read_faults(faults)
         told, read = np.array([known.get(name, np.nan) for name in NAMES]), features(counts=counts, faults=faults)
         row = np.where(np.isnan(read), told, read)
         record["shares"] = np.array(record["shares"])
-        found.append(Fresh(counts=counts, ideal=ideal, row=row, **record))
+        found.append(Fresh(counts=counts, ideal=ideal, row=row, faults=faults, **record))
     return found
 
 
@@ -310,7 +315,8 @@ def used(one: FreshSet) -> list[dict[str, Any]]:
                 qc.mitigate(run.counts, rate, method="paper").distribution, run.ideal
             )
             line[f"default: {name}"] = hellinger_fidelity(qc.mitigate(run.counts, rate).distribution, run.ideal)
-        clusters = clustering_rate(float(np.clip(said["estimate"][place], 0.0, HIGHEST)), run.row)
+        answer = qc.mitigate(run.counts, run.per_bit(estimate) if run.faults is None else run.faults).distribution
+        clusters = clustering_rate(run.counts, answer, run.shares > 0)
         line["paper: estimated, for clusters"] = hellinger_fidelity(
             qc.mitigate(run.counts, clusters, method="paper").distribution, run.ideal
         )
