@@ -1,4 +1,4 @@
-"""What rate Q-Cluster as published should be given: its fidelity on the rows of the training table."""
+"""What rate Q-Cluster as published should be given: its fidelity on the runs behind the training table."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from benchmarks.rates_scores import dealt, left_out, others
 from benchmarks.rates_simulated import COUNTS
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import Job, plan
-from qcluster.bench.rate_runs import redrawn, simulate_runs
+from qcluster.bench.rate_runs import simulate_runs
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.learn.features import NAMES
@@ -35,7 +35,7 @@ class Tabled:
 
 
 def simulate_table(table: RateTable) -> Iterator[str]:
-    """Simulate what the file does not hold yet of the rows that have counts, a line a job; yields the jobs' names.
+    """Simulate what the file does not hold yet of the runs behind the table, a line a job; yields the jobs' names.
 
     The figures of the table are of these very shots: the labels are compared.
     """
@@ -44,7 +44,7 @@ def simulate_table(table: RateTable) -> Iterator[str]:
     rows = by_job(table)
     for job in plan():
         if job.mark in rows and job.mark not in done:
-            every = list(_shots(job, bool((table.facts["drawn"][rows[job.mark]] != "").any())))
+            every = list(_shots(job))
             labels = [effective_rate(one["counts"], one["ideal"]) for one in every]
             if not np.allclose(labels, table.rates[rows[job.mark]], atol=1e-6):
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
@@ -54,22 +54,20 @@ def simulate_table(table: RateTable) -> Iterator[str]:
 
 
 def by_job(table: RateTable) -> dict[tuple[str, ...], list[int]]:
-    """Give the rows of each job, simulated and drawn, in the order in which they were made."""
-    known = ~np.isnan(table.features[:, NAMES.index("kernel_rate")])
+    """Give the rows of each job's runs, in the order in which they were made; drawn outputs are left out."""
+    known = ~np.isnan(table.features[:, NAMES.index("kernel_rate")]) & (table.facts["drawn"] == "")
     found: dict[tuple[str, ...], list[int]] = {}
-    for row in sorted(np.flatnonzero(known).tolist(), key=lambda row: table.facts["drawn"][row] != ""):
+    for row in np.flatnonzero(known).tolist():
         mark = tuple(str(table.facts[name][row]) for name in ("circuit", "machine", "layout", "seed"))
         found.setdefault(mark, []).append(row)
     return found
 
 
-def _shots(job: Job, drawn: bool) -> Iterator[dict[str, Any]]:
-    runs = list(simulate_runs(job, make_case(job.case)))
-    others = [other for number, run in enumerate(runs) for _, other in redrawn(run, (job.seed, number))]
-    for one in (*runs, *(others if drawn else ())):
-        assert one.case.ideal is not None
-        assert one.faults is not None
-        yield {"counts": one.counts.to_counts(), "ideal": one.case.ideal.to_probs(), "faults": plain(one.faults)}
+def _shots(job: Job) -> Iterator[dict[str, Any]]:
+    for run in simulate_runs(job, make_case(job.case)):
+        assert run.case.ideal is not None
+        assert run.faults is not None
+        yield {"counts": run.counts.to_counts(), "ideal": run.case.ideal.to_probs(), "faults": plain(run.faults)}
 
 
 def read_tabled(table: RateTable) -> dict[int, Tabled]:
@@ -112,9 +110,7 @@ def clusters() -> list[dict[str, Any]]:
             _nearest(kept[row], qc.mitigate(kept[row].counts, known(row)).distribution) for row in order
         ])  # fmt: skip
     ways["nearest to the ideal output"] = np.array([_nearest(kept[row], kept[row].ideal) for row in order])
-    drawn = np.where(table.facts["drawn"][order] == "", "", "drawn, ")
-    spread = table.facts["ideal_entropy"][order].astype(float) > SPREAD
-    parts = np.char.add(drawn, np.array(PARTS)[spread.astype(int)])
+    parts = np.array(PARTS)[(table.facts["ideal_entropy"][order].astype(float) > SPREAD).astype(int)]
     raw = np.array([hellinger_fidelity(kept[row].counts, kept[row].ideal) for row in order])
     lines = []
     for way, rates in {"raw": None, **ways}.items():

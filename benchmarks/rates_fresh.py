@@ -264,7 +264,7 @@ def judged(runs: list[Fresh]) -> list[dict[str, Any]]:
     can = np.clip(truth, 0.0, HIGHEST)
     held, near = (can >= low) & (can <= high), model[-1].in_range(columns)
     every = predictions(runs, model)
-    for part, chosen in parts(runs).items():
+    for part, chosen in (parts(runs) | {"in range": near}).items():
         for name, said in every.items():
             some = chosen & ~np.isnan(said)
             line = {"part": part, "rates": name, "runs": int(some.sum())}
@@ -274,11 +274,18 @@ def judged(runs: list[Fresh]) -> list[dict[str, Any]]:
                 line["r2_low"], line["r2_high"] = (
                     round(value, 3) for value in bootstrap(scored(truth[some], said[some]), groups[some])
                 )
+                line["share_of_three"] = round(share_of_three((said - truth)[some] ** 2, groups[some]), 3)
                 line |= {"coverage_of_80": round(float(held[some].mean()), 3)}
                 line |= {"width": round(float(np.median((high - low)[some])), 4)}
                 line |= {"in_range": round(float(near[some].mean()), 3)}
             lines.append(line)
     return lines
+
+
+def share_of_three(errors: np.ndarray, circuits: np.ndarray) -> float:
+    """Give the share of the squared error that the three worst circuits have."""
+    each = np.bincount(np.unique(circuits, return_inverse=True)[1], errors)
+    return float(np.sort(each)[-3:].sum() / each.sum())
 
 
 def scored(truth: np.ndarray, said: np.ndarray) -> Callable[[np.ndarray], float]:
