@@ -31,7 +31,7 @@ Two-qubit errors are larger than published because gates run side by side (layer
 waiting is shorter than the published echo of a qubit alone, because neighbours shift the phase, and decoupling undoes
 part of that (arXiv:2108.04530). The rest scatters by the day."""
 
-DRAWN, DRAWN_BITS = 4, 10
+DRAWN, DRAWN_BITS = 12, 10
 """Outputs that are drawn through the noise of a run, and most bits of one."""
 
 STRENGTHS = 0.5, 2.0

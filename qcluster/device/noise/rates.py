@@ -44,7 +44,7 @@ def estimate_rates(
 
     Returns:
         Rates. The more is known the narrower the interval: a run, or a circuit with its machine and counts, is best;
-        counts alone cannot tell a flat ideal output from heavy noise. It takes as long as mitigating the counts; the
+        counts alone cannot tell a flat ideal output from heavy noise. The counts are mitigated two or three times; the
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
