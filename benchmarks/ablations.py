@@ -9,23 +9,23 @@ weighed that cannot be told from uniform noise.
 """
 
 import argparse
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.data import write_as_they_come
 from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
-from qcluster.core.decision.decide import screened_out
+from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
 from qcluster.learn.decision.score import HARM, answers, balanced, raw, weighed
 from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
-OUT = Path(__file__).parent / "results" / "ablations.csv"
 FEW = Training(members=4, missed=1)
 """Half as many networks as ship: the same for all rows of the result."""
 Judge = Callable[[Table, Gate], Floats]
@@ -49,15 +49,15 @@ def applied(table: Table, gate: Gate) -> Floats:
     return weighed(table, gate)[0]
 
 
-def screened() -> NDArray[np.bool_]:
+def unweighed() -> NDArray[np.bool_]:
     """Tell which of the fresh cases are left as they came before anything is weighed."""
-    return np.array([screened_out(case.counts) is not None for case in fresh_cases()])
+    return np.array([screened(case.counts)[0] is not None for case in fresh_cases()])
 
 
-def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[tuple[str, str, int, Floats, Floats]]:
+def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterator[dict[str, Any]]:
     """Train without each part, and give its name, what it is judged on, and the fidelities before and after."""
     judged = {"fresh draws": fresh(), "circuits outside": outside}
-    left = {"fresh draws": screened(), "circuits outside": np.zeros(len(outside), bool)}
+    left = {"fresh draws": unweighed(), "circuits outside": np.zeros(len(outside), bool)}
 
     def scored(
         name: str,
@@ -65,11 +65,19 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
         judge: Judge = decided,
         screen: bool = True,
         change: Callable[[Table], Table] | None = None,
-    ) -> Iterator[tuple[str, str, int, Floats, Floats]]:
+    ) -> Iterator[dict[str, Any]]:
         for where, cases_there in judged.items():
             before = raw(cases_there)
-            after = judge(change(cases_there) if change else cases_there, gate)
-            yield name, where, len(before), before, np.where(left[where] & screen, before, after)
+            after = np.where(left[where] & screen, before, judge(change(cases_there) if change else cases_there, gate))
+            gain = after - before
+            figures = {
+                "raw": before.mean(),
+                "answer": after.mean(),
+                "harmed": (gain < -HARM).mean(),
+                "worst": gain.min(),
+            }
+            row = {"left_out": name, "judged_on": where, "cases": len(before)}
+            yield row | {key: f"{value:.4f}" for key, value in figures.items()}
 
     def trained(some: Table, settings: Training = FEW) -> Gate:
         return train(some, settings, balanced(some, recorded), workers=workers)
@@ -91,15 +99,8 @@ def main() -> None:
     parser.add_argument("--recorded", type=float, default=0.25, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
-    with OUT.open("w", encoding="utf-8", newline="") as stream:
-        lines = csv.writer(stream, lineterminator="\n")
-        lines.writerow(("left_out", "judged_on", "cases", "raw", "answer", "harmed", "worst"))
-        found = rows(read_all(given.table), read_all(given.outside), given.recorded, given.workers)
-        for name, where, many, before, after in found:
-            gain = after - before
-            figures = before.mean(), after.mean(), (gain < -HARM).mean(), gain.min()
-            lines.writerow((name, where, many, *(f"{value:.4f}" for value in figures)))
-            print(name, where, many, *(f"{value:.4f}" for value in figures), flush=True)
+    found = rows(read_all(given.table), read_all(given.outside), given.recorded, given.workers)
+    write_as_they_come("ablations.csv", found)
 
 
 if __name__ == "__main__":

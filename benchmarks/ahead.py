@@ -5,12 +5,11 @@ Prints the Markdown that docs/results.md shows; docs/generated.py makes it anew 
 counts is benchmarks/results. A method is held against the best of ours that knows no more than a user of it would.
 """
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from statistics import mean
 
-from benchmarks.data import RESULTS
+from benchmarks.data import read_rows
 from benchmarks.real import SETS
 
 Row = Mapping[str, str]
@@ -86,17 +85,11 @@ class Contest:
         return f"{'raw' if name == 'identity' else name} {value:{self.figure.form}}{harm}"
 
 
-def read(name: str) -> list[dict[str, str]]:
-    """Read a table of results."""
-    with (RESULTS / name).open(encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
 def campaigns() -> Iterator[Contest]:
     """Suites of simulated circuits and recorded sets: all, by entropy, by family of circuits."""
     for place in (*(f"real/{name}" for name in SETS), *SUITES):
         groups: dict[str, list[Row]] = {}
-        for row in read(f"{place}/summary.csv"):
+        for row in read_rows(f"{place}/summary.csv"):
             if row["group"].partition("=")[0] in ("all", "entropy", "family"):
                 groups.setdefault(row["group"], []).append(row)
         for group, rows in groups.items():
@@ -126,25 +119,19 @@ def summaries(place: str, rows: Iterable[Row]) -> Iterator[Contest]:
 
 def unseen() -> Iterator[Contest]:
     """Recorded sets, by a decision that was trained without them."""
-    rows = [row for row in read("decision.csv") if row["left_out"] == "the set"]
+    rows = [row for row in read_rows("decision.csv") if row["left_out"] == "the set"]
     for name in SETS:
         held = [row for row in rows if (row["group"].split()[0].split("/")[0] == "lrqaoa") == name.startswith("lrqaoa")]
         held = [row for row in held if name.startswith("lrqaoa") or row["group"] == name]
-        scored = {row["method"]: row for row in read(f"real/{name}/summary.csv") if row["group"] == "all"}
+        scored = {row["method"]: row for row in read_rows(f"real/{name}/summary.csv") if row["group"] == "all"}
         cases = sum(int(row["cases"]) for row in held)
         if not held or cases != int(scored["identity"]["n"]):
             continue
         value, harm = (sum(int(row["cases"]) * float(row[key]) for row in held) / cases for key in ("answer", "harmed"))
         others = {method: float(scored[method]["mean"]) for method in KNOWN["counts"][1] if method in scored}
         harms = {method: float(scored[method]["harm"]) for method in others if method != "identity"}
-        yield Contest(
-            f"{name} ({cases})",
-            "counts, trained without the set",
-            FIDELITY,
-            {"mixture": value},
-            others,
-            harms | {"mixture": harm},
-        )
+        known, ours = "counts, trained without the set", {"mixture": value}
+        yield Contest(f"{name} ({cases})", known, FIDELITY, ours, others, harms | {"mixture": harm})
 
 
 def means(
@@ -163,7 +150,7 @@ def runs() -> Iterator[Contest]:
     """Runs of circuits that no suite holds, under right and wrong calibrations."""
     table: dict[str, dict[tuple[str, str], str]] = {}
     family: dict[str, str] = {}
-    for row in read("outside.csv"):
+    for row in read_rows("outside.csv"):
         identity = f"{row['circuit']} {row['machine']} {row['bits']} {row['shots']}"
         table.setdefault(identity, {})[row["condition"], row["method"]] = row["fidelity"]
         family[identity] = row["family"]
@@ -176,7 +163,7 @@ def runs() -> Iterator[Contest]:
             ours = ("mitigate(counts)",) if condition == "any" else ("mitigate(counts)", "mitigate(run)")
             others = ("raw", "hammer") if condition == "any" else ("raw", "hammer", "m3", "richardson_lucy")
             yield means(f"outside{': ' + group if group else ''}", told, rows, ours, others)
-    machines = read("circuit_machines.csv")
+    machines = read_rows("circuit_machines.csv")
     for told in dict.fromkeys(row["calibration"] for row in machines):
         rows = [row for row in machines if row["calibration"] == told]
         yield means(
@@ -186,10 +173,10 @@ def runs() -> Iterator[Contest]:
 
 def references() -> Iterator[Contest]:
     """Runs with a reference circuit: recorded ones, and simulated machines whose noise no calibration shows."""
-    recorded = read("reference_recorded.csv")
+    recorded = read_rows("reference_recorded.csv")
     for row in recorded:
         yield means(row["experiment"], "reference", [row], ("counts", "measured"), ("raw", "hammer", "dem"))
-    hidden = read("reference_hidden.csv")
+    hidden = read_rows("reference_hidden.csv")
     ours = ("counts", "run", "measured", "reference")
     for name in ("", *dict.fromkeys(row["family"] for row in hidden)):
         rows = [row for row in hidden if name in ("", row["family"])]
@@ -207,9 +194,9 @@ def classifiers() -> Iterator[Contest]:
         ("qnn_multiclass", ("data",), "model", {"mean": ACCURACY, "fit_seconds_best": SECONDS}),
     )
     for name, parts, method, figures in tables:
-        for group, rows in split(read(f"{name}.csv"), parts):
+        for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in figures.items():
-                yield compared(f"{name}{group}", "", figure, rows, method, column, lambda model: model.startswith(mine))
+                yield compared(f"{name}{group}", figure, rows, method, column, mine)
 
 
 def rates() -> Iterator[Contest]:
@@ -220,22 +207,14 @@ def rates() -> Iterator[Contest]:
         ("rates_fresh", ("part",), "rates"),
     )
     for name, parts, method in tables:
-        for group, rows in split(read(f"{name}.csv"), parts):
+        for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in {"r2": EXPLAINED, "mae": ERROR}.items():
-                yield compared(
-                    f"{name}{group}",
-                    "",
-                    figure,
-                    rows,
-                    method,
-                    column,
-                    lambda model: model.startswith(("ours", "estimate")),
-                )
+                yield compared(f"{name}{group}", figure, rows, method, column, ("ours", "estimate"))
 
 
 def speed() -> Iterator[Contest]:
     """Processor time on the same counts."""
-    for row in read("speed.csv"):
+    for row in read_rows("speed.csv"):
         others = {name: float(row[f"{name}_ms"]) for name in ("hammer", "mthree") if row[f"{name}_ms"]}
         yield Contest(row["counts"], "counts", SPEED, {"mixture": float(row["mixture_ms"])}, others)
 
@@ -249,12 +228,12 @@ def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, li
 
 
 def compared(
-    place: str, known: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: Callable[[str], bool]
+    place: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: tuple[str, ...]
 ) -> Contest:
-    """Compare the rows of a table, one a method."""
+    """Compare the rows of a table, one a method; names of ours begin with one of `mine`."""
     value = {row[method]: float(row[column]) for row in rows if row[column]}
-    told = ({name: one for name, one in value.items() if mine(name) == ours} for ours in (True, False))
-    return Contest(place, known, figure, *told)
+    told = ({name: one for name, one in value.items() if name.startswith(mine) == ours} for ours in (True, False))
+    return Contest(place, "", figure, *told)
 
 
 PARTS = {

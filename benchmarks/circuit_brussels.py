@@ -6,40 +6,34 @@ FakeBrussels is a calibration of the same machine a year later: the figures show
 """
 
 import sys
-from time import process_time
+from collections.abc import Iterator
+from typing import Any
 
 import qcluster as qc
-from benchmarks.data import runs, write_rows
+from benchmarks.data import runs, write_as_they_come
+from benchmarks.timing import timed
 
 
-def main() -> None:
-    rows = []
+def rows(parts: list[str]) -> Iterator[dict[str, Any]]:
     for sample in runs("ibm_brussels_2025"):
-        if sys.argv[1:] and not any(part in sample.identity for part in sys.argv[1:]):
+        if parts and not any(part in sample.identity for part in parts):
             continue
         assert sample.run is not None
         counts, ideal = sample.counts, sample.ideal
-        start = process_time()
-        faults = sample.run.faults
-        fixed = qc.mitigate(counts, faults)
-        seconds = process_time() - start
+        fixed, seconds = timed(lambda: qc.mitigate(counts, sample.run.faults))  # noqa: B023
         alone = qc.mitigate(counts, method="mixture")
-        rows.append(
-            {
-                "record": sample.identity,
-                "bits": counts.n_bits,
-                "shots": int(counts.shots),
-                "raw": round(qc.metrics.hellinger_fidelity(counts, ideal), 4),
-                "mitigate": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
-                "method": fixed.method,
-                "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
-                "cpu_seconds": round(seconds, 1),
-                "reason": fixed.reason,
-            }
-        )
-        print(*(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    write_rows("circuit_brussels.csv", rows)
+        yield {
+            "record": sample.identity,
+            "bits": counts.n_bits,
+            "shots": int(counts.shots),
+            "raw": round(qc.metrics.hellinger_fidelity(counts, ideal), 4),
+            "mitigate": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
+            "method": fixed.method,
+            "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
+            "cpu_seconds": round(seconds, 1),
+            "reason": fixed.reason,
+        }
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("circuit_brussels.csv", rows(sys.argv[1:]))

@@ -9,11 +9,11 @@ figures of the calibration times a lognormal factor of width 0.5. "Noiseless": t
 python -m benchmarks.circuit_machines table     prints means: share of the loss to noise that is won back, and harm.
 """
 
-import csv
 import dataclasses
 import sys
 from collections.abc import Iterator
-from time import process_time
+from functools import partial
+from itertools import product
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -21,7 +21,10 @@ from qiskit.quantum_info import Statevector
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeFez, FakeTorino
 
 import qcluster as qc
-from benchmarks.data import RESULTS
+from benchmarks.chain import ghz
+from benchmarks.data import RESULTS, read_rows
+from benchmarks.timing import timed
+from qcluster.bench.table import Table
 from qcluster.device import Calibration
 from qcluster.device.execute import execute
 
@@ -87,24 +90,24 @@ def dense(n: int, depth: int, rng: np.random.Generator) -> QuantumCircuit:
     return circuit
 
 
-def structured(kind: str, n: int, rng: np.random.Generator) -> QuantumCircuit:
-    """GHZ, Bernstein-Vazirani (ancilla measured, back in |1>) or W."""
+def bernstein_vazirani(n: int, rng: np.random.Generator) -> QuantumCircuit:
+    """A random secret; the ancilla is measured, back in |1>."""
     circuit = QuantumCircuit(n)
-    if kind == "ghz":
-        circuit.h(0)
-        for i in range(n - 1):
-            circuit.cx(i, i + 1)
-    elif kind == "bv":
-        circuit.x(n - 1)
-        circuit.h(range(n))
-        for i in np.flatnonzero(rng.random(n - 1) < 0.6):
-            circuit.cx(int(i), n - 1)
-        circuit.h(range(n))
-    else:
-        circuit.x(0)
-        for i in range(n - 1):
-            circuit.cry(2 * np.arccos(np.sqrt(1 / (n - i))), i, i + 1)
-            circuit.cx(i + 1, i)
+    circuit.x(n - 1)
+    circuit.h(range(n))
+    for i in np.flatnonzero(rng.random(n - 1) < 0.6):
+        circuit.cx(int(i), n - 1)
+    circuit.h(range(n))
+    return circuit
+
+
+def w_state(n: int) -> QuantumCircuit:
+    """One excitation shared by n qubits."""
+    circuit = QuantumCircuit(n)
+    circuit.x(0)
+    for i in range(n - 1):
+        circuit.cry(2 * np.arccos(np.sqrt(1 / (n - i))), i, i + 1)
+        circuit.cx(i + 1, i)
     return circuit
 
 
@@ -113,7 +116,7 @@ def circuits(n: int, seed: int = 0) -> dict[str, QuantumCircuit]:
     rng = np.random.default_rng([n, seed])
     made = {f"qaoa{p}": qaoa(n, p, rng) for p in (1, 2, 3)}
     made |= {"trotter": trotter(n), "vqe": vqe(n, rng), "dense3": dense(n, 3, rng), "dense6": dense(n, 6, rng)}
-    return made | {kind: structured(kind, n, rng) for kind in ("ghz", "bv", "w")}
+    return made | {"ghz": ghz(n), "bv": bernstein_vazirani(n, rng), "w": w_state(n)}
 
 
 def stale(calibration: Calibration, rng: np.random.Generator) -> Calibration:
@@ -151,9 +154,7 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
     for age in ("fresh", "stale"):
         known = run.calibration if age == "fresh" else stale(run.calibration, np.random.default_rng(3))
         readout = np.repeat(known.readout[run.profile.measured].mean(axis=1, keepdims=True), 2, axis=1)
-        start = process_time()
-        fixed = qc.mitigate(dataclasses.replace(run, calibration=known, counts=counts))
-        seconds = process_time() - start
+        fixed, seconds = timed(partial(qc.mitigate, dataclasses.replace(run, calibration=known, counts=counts)))
         answers = blind | {"mitigate": fixed.distribution, "m3": qc.baselines.m3(counts, readout)}
         yield {
             "shots": shots,
@@ -166,34 +167,21 @@ def judge(run: qc.Run, ideal: np.ndarray, shots: int) -> Iterator[dict[str, obje
         }
 
 
-def rows() -> list[dict[str, str]]:
-    """What was measured so far."""
-    if not FILE.exists():
-        return []
-    with FILE.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def measure(sizes: list[int], machines: list[str]) -> None:
     """Run what is missing, and write each row as it comes."""
-    done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in rows()}
-    with FILE.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if not file.tell():
-            writer.writeheader()
-        for n in sizes:
-            for machine in machines:
-                backend = MACHINES[machine]()
-                for name, bare in circuits(n).items():
-                    if (machine, n, name) in done or (n > 8 and name in ("ghz", "bv", "w")):
-                        continue
-                    circuit = bare.copy(name=name)
-                    circuit.measure_all()
-                    (run,) = execute([circuit], backend, shots=max(SHOTS), twirls=4 if n <= 8 else 2, seed=n)
-                    ideal = Statevector(bare).probabilities()
-                    found = [row for shots in SHOTS for row in judge(run, ideal, shots)]
-                    writer.writerows({"machine": machine, "qubits": n, "circuit": name, **row} for row in found)
-                    file.flush()
+    table = Table(FILE, COLUMNS)
+    done = {(row["machine"], int(row["qubits"]), row["circuit"]) for row in table.rows()}
+    for n, machine in product(sizes, machines):
+        backend = MACHINES[machine]()
+        for name, bare in circuits(n).items():
+            if (machine, n, name) in done or (n > 8 and name in ("ghz", "bv", "w")):
+                continue
+            circuit = bare.copy(name=name)
+            circuit.measure_all()
+            (run,) = execute([circuit], backend, shots=max(SHOTS), twirls=4 if n <= 8 else 2, seed=n)
+            ideal = Statevector(bare).probabilities()
+            found = [row for shots in SHOTS for row in judge(run, ideal, shots)]
+            table.append([{"machine": machine, "qubits": n, "circuit": name, **row} for row in found])
 
 
 def table() -> None:
@@ -201,7 +189,7 @@ def table() -> None:
     print("| qubits | shots | calibration | outputs | noiseless | raw |", " | ".join(METHODS), "|")
     print("|" + "---|" * (6 + len(METHODS)))
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for row in rows():
+    for row in read_rows(FILE):
         kind = "GHZ, BV, W" if row["circuit"] in ("ghz", "bv", "w") else "broad"
         groups.setdefault((row["qubits"], row["shots"], row["calibration"], kind), []).append(row)
     for group, members in groups.items():

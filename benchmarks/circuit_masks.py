@@ -6,30 +6,27 @@ gates that depolarise (1 %, one-qubit gates 0.1 %, times a lognormal factor) and
 so that nothing is shot noise. The machinery is that of tests/device/test_faults.py.
 """
 
-import csv
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
 
 import numpy as np
 
-from benchmarks.data import RESULTS
+from benchmarks.data import write_as_they_come
 from tests.device.test_faults import difference, line, rotations, structured
 
 KINDS = ("ghz", "bv", "cx", "random", "rotations")
 
 
-def main() -> None:
-    with (RESULTS / "circuit_masks.csv").open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["circuit", "clifford", "qubits", "gate", "seed", "total_variation"])
-        for n in (5, 6, 7, 8):
-            for gate in ("cx", "cz", "ecr"):
-                for kind in KINDS:
-                    for seed in (1, 2, 3) if kind == "random" else (1,):
-                        rng = np.random.default_rng([n, seed])
-                        circuit = rotations(n, rng) if kind == "rotations" else structured(kind, n, rng)
-                        found = difference(circuit, line(n, gate, rng))
-                        writer.writerow([kind, kind != "rotations", n, gate, seed, f"{found:.5f}"])
-                        file.flush()
+def rows() -> Iterator[dict[str, Any]]:
+    for n, gate, kind in product((5, 6, 7, 8), ("cx", "cz", "ecr"), KINDS):
+        for seed in (1, 2, 3) if kind == "random" else (1,):
+            rng = np.random.default_rng([n, seed])
+            circuit = rotations(n, rng) if kind == "rotations" else structured(kind, n, rng)
+            found = difference(circuit, line(n, gate, rng))
+            row = {"circuit": kind, "clifford": kind != "rotations", "qubits": n, "gate": gate, "seed": seed}
+            yield row | {"total_variation": f"{found:.5f}"}
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("circuit_masks.csv", rows())

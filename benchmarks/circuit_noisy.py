@@ -7,11 +7,10 @@ shots in 8 dresses. "Stale": all figures of the calibration times a lognormal fa
 those of one fresh `mitigate`, finding the fault patterns included.
 """
 
-import csv
 import dataclasses
 import tracemalloc
 from collections.abc import Iterator
-from time import process_time
+from functools import partial
 
 import numpy as np
 from qiskit import QuantumCircuit
@@ -19,17 +18,14 @@ from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeBrisbane, FakeTorino
 
 import qcluster as qc
-from benchmarks.circuit_machines import stale, structured
-from benchmarks.data import RESULTS
+from benchmarks.chain import ghz
+from benchmarks.circuit_machines import bernstein_vazirani, stale
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.device import Calibration
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
-
-COLUMNS = (
-    "machine", "noise", "circuit", "qubits", "outcomes", "raw", "mitigate", "stale", "counts_alone", "method",
-    "cpu_seconds", "peak_mb", "reason",
-)  # fmt: skip
 
 
 def random_cx(n: int, superposed: int, rng: np.random.Generator) -> QuantumCircuit:
@@ -62,14 +58,14 @@ def worse(calibration: Calibration, factor: float) -> Calibration:
 def cases() -> Iterator[tuple[str, float, QuantumCircuit]]:
     """Names, noise factors, circuits."""
     rng = np.random.default_rng(8)
-    yield "ghz", 5.0, structured("ghz", 12, rng)
-    yield "bv", 5.0, structured("bv", 11, rng)
+    yield "ghz", 5.0, ghz(12)
+    yield "bv", 5.0, bernstein_vazirani(11, rng)
     for superposed in (1, 2, 3):
         for n in (8, 10):
             yield "cx", 5.0, random_cx(n, superposed, rng)
     for n in (20, 40, 60):
-        yield "ghz", 1.0, structured("ghz", n, rng)
-        yield "bv", 1.0, structured("bv", n, rng)
+        yield "ghz", 1.0, ghz(n)
+        yield "bv", 1.0, bernstein_vazirani(n, rng)
 
 
 def ideal_of(circuit: QuantumCircuit) -> qc.Distribution:
@@ -84,9 +80,7 @@ def judge(name: str, noise: float, circuit: QuantumCircuit, backend: object) -> 
     machine = dataclasses.replace(found, calibration=worse(found.calibration, noise))
     options = Options(shots=8192, twirls=8, simulation="stabilizer")
     (run,) = run_request(prepare([circuit], machine, options, circuit.num_qubits), machine)
-    start = process_time()
-    fixed = qc.mitigate(dataclasses.replace(run))
-    seconds = process_time() - start
+    fixed, seconds = timed(partial(qc.mitigate, dataclasses.replace(run)))
     tracemalloc.start()
     qc.mitigate(dataclasses.replace(run))
     peak = tracemalloc.get_traced_memory()[1]
@@ -113,17 +107,13 @@ def judge(name: str, noise: float, circuit: QuantumCircuit, backend: object) -> 
     }
 
 
-def main() -> None:
-    with (RESULTS / "circuit_noisy.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for backend in (FakeTorino(), FakeBrisbane()):
-            for name, noise, bare in cases():
-                circuit = bare.copy(name=name)
-                circuit.measure_all()
-                writer.writerow(judge(name, noise, circuit, backend))
-                file.flush()
+def rows() -> Iterator[dict[str, object]]:
+    for backend in (FakeTorino(), FakeBrisbane()):
+        for name, noise, bare in cases():
+            circuit = bare.copy(name=name)
+            circuit.measure_all()
+            yield judge(name, noise, circuit, backend)
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("circuit_noisy.csv", rows())

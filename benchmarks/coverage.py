@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.noise.faults import FaultMasks
@@ -128,15 +128,11 @@ def measure(
 
 
 def main() -> None:
-    """Measure every case anew and write the table whole: figures of two versions in one would compare nothing."""
+    """Measure every case anew: figures of two versions in one table would compare nothing."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=40)
     trials: int = parser.parse_args().trials
-    rows: list[dict[str, Any]] = []
-    for case in cases():
-        rows += measure(*case, trials=trials)
-        print(*case[:3], flush=True)
-    write_rows("coverage.csv", rows)
+    write_as_they_come("coverage.csv", (row for case in cases() for row in measure(*case, trials=trials)))
 
 
 if __name__ == "__main__":

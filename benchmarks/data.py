@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from qcluster.bench import table
 from qcluster.bench.records import read_records
 from qcluster.bench.sample import Sample
 from qcluster.device.machines.calibration import Calibration
@@ -36,7 +37,12 @@ def runs(name: str) -> Iterator[Sample]:
     return read_records(DATA / f"{name}.jsonl.gz", snapshots=True, calibrations=exported)
 
 
-def write_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
+def read_rows(name: str | Path) -> list[dict[str, str]]:
+    """Read a table of results, values as text; a path that is no name of one is a path. No rows where there is none."""
+    return table.read_rows(RESULTS / name)
+
+
+def write_rows(name: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Write a table of results, with every column that any row has."""
     held = list(rows)
     RESULTS.mkdir(exist_ok=True)
@@ -44,3 +50,13 @@ def write_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
         writer = csv.DictWriter(file, dict.fromkeys(key for row in held for key in row), lineterminator="\n")
         writer.writeheader()
         writer.writerows(held)
+
+
+def write_as_they_come(name: str, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Write a table of results as its rows come, each time all that are there, and print them."""
+    held: list[Mapping[str, Any]] = []
+    for row in rows:
+        held.append(row)
+        write_rows(name, held)
+        print(*(f"{key} {value}" for key, value in row.items() if value != ""), flush=True)
+    return held

@@ -11,7 +11,6 @@ every recorded set, a gate of four networks is trained without it, which takes m
 """
 
 import argparse
-import csv
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.data import write_as_they_come
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
@@ -27,7 +27,6 @@ from qcluster.learn.decision.score import Score, answers, balanced, raw, scores
 from qcluster.learn.decision.table import Table, read_all, tabulate
 from qcluster.learn.decision.train import Training, train
 
-OUT = Path(__file__).parent / "results" / "decision.csv"
 FRESH = range(2_000_000, 2_001_500)
 """Seeds that no table holds."""
 
@@ -76,6 +75,11 @@ def rows(
         yield "the set", scores(records.take(records.group == name), blind)[0]
 
 
+def written(score: Score) -> dict[str, object]:
+    """Write a score with four digits."""
+    return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in score._asdict().items()}
+
+
 def main() -> None:
     """Score and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -85,14 +89,10 @@ def main() -> None:
     parser.add_argument("--recorded", type=float, default=0.25, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
-    with OUT.open("w", encoding="utf-8", newline="") as stream:
-        lines = csv.writer(stream, lineterminator="\n")
-        lines.writerow(("left_out", *Score._fields))
-        outside = read_all(given.outside) if given.outside else None
-        gate = shipped() if given.gate is None else read_gate(given.gate)
-        for out, score in rows(read_all(given.table), outside, gate, given.recorded, given.workers):
-            lines.writerow((out, *(f"{value:.4f}" if isinstance(value, float) else value for value in score)))
-            print(out, *(f"{value:.3f}" if isinstance(value, float) else value for value in score), flush=True)
+    outside = read_all(given.outside) if given.outside else None
+    gate = shipped() if given.gate is None else read_gate(given.gate)
+    found = rows(read_all(given.table), outside, gate, given.recorded, given.workers)
+    write_as_they_come("decision.csv", ({"left_out": out} | written(score) for out, score in found))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ Run from the repository: python -m benchmarks.flip_rate_prior
 Writes benchmarks/results/flip_rate_prior.csv.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from qiskit_ibm_runtime import fake_provider
 
-from benchmarks.data import RESULTS, write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.core.noise import prior
 from qcluster.device import read_calibration
 from qcluster.learn.prior import fit_prior
@@ -18,15 +20,14 @@ DEAD = 0.3
 """Readout error from which a qubit counts as dead."""
 
 
-def main() -> None:
+def rows() -> Iterator[dict[str, str]]:
     fitted = fit_prior(read_table())
-    rows = []
     for name, found, used in (
         ("level of a circuit", fitted.levels, prior.LEVELS),
         ("spread of ln(readout error) in a circuit", fitted.spreads, prior.SPREADS),
     ):
         values = " ".join(f"{value:.3f}" for value in found)
-        rows.append({"quantity": name, "fit": values, "in_use": " ".join(f"{value:g}" for value in used)})
+        yield {"quantity": name, "fit": values, "in_use": " ".join(f"{value:g}" for value in used)}
     spreads, ratios = [], []
     for machine in MACHINES:
         readout = read_calibration(getattr(fake_provider, f"Fake{machine}")()).readout
@@ -34,13 +35,10 @@ def main() -> None:
         spreads.append(float(np.log(readout).std(axis=0).mean()))
         ratios.append(float(np.log(readout[:, 1].mean() / readout[:, 0].mean())))
     spread = " ".join(f"{value:.2f}" for value in sorted(spreads))
-    rows.append({"quantity": "spread of ln(readout error) on a machine", "fit": spread, "in_use": ""})
+    yield {"quantity": "spread of ln(readout error) on a machine", "fit": spread, "in_use": ""}
     asymmetry = f"{np.sqrt(np.mean(np.square(ratios))):.2f}"
-    rows.append({"quantity": "asymmetry of readout", "fit": asymmetry, "in_use": f"{prior.ASYMMETRY:g}"})
-    for row in rows:
-        print(f"{row['quantity']:42} fit {row['fit']:38} in use {row['in_use']}")
-    write_rows(RESULTS / "flip_rate_prior.csv", rows)
+    yield {"quantity": "asymmetry of readout", "fit": asymmetry, "in_use": f"{prior.ASYMMETRY:g}"}
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("flip_rate_prior.csv", rows())

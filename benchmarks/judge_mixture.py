@@ -6,15 +6,20 @@ decision is worth is in benchmarks.ablations.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
-from benchmarks.data import records, write_rows
+from benchmarks.data import DATA, write_as_they_come
 from benchmarks.synthetic import cases
+from benchmarks.timing import timed
+from qcluster.baselines.hammer import hammer
+from qcluster.bench.records import read_records
+from qcluster.bench.sample import Sample
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity
 from qcluster.core.decision.decide import decide
@@ -25,103 +30,66 @@ HARM = 0.02
 """A record is harmed when its fidelity falls by more than this."""
 
 
-@dataclass(frozen=True)
-class Record:
-    """One judged record."""
+def everything(sets: list[str], every: int, each: int) -> Iterator[Sample]:
+    """Give all records of the chosen sets; their family is what they are averaged with.
 
-    name: str
-    """What it is called."""
-    group: str
-    """What it is averaged with."""
-    machine: str
-    """Where it ran."""
-    counts: Distribution
-    """What was read."""
-    ideal: Distribution
-    """What should have been read."""
-
-
-def lrqaoa(every: int) -> Iterator[Record]:
-    """Read the LR-QAOA records, even and odd lines apart, by entropy of the ideal."""
-    ideals = {record["ideal_id"]: record["ideal"] for record in records("lrqaoa_ibm_dev_ideals.jsonl.gz")}
-    for line, record in enumerate(records("lrqaoa_ibm_dev.jsonl.gz")):
-        if line // 2 % every:
-            continue
-        ideal = Distribution.of(ideals[record["ideal_id"]])
-        share = entropy(ideal, normalised=True)
-        level = "low" if share < 0.4 else "mid" if share <= 0.7 else "high"
-        group = f"lrqaoa {('even', 'odd')[line % 2]} {level}"
-        yield Record(record["id"], group, record["machine"], Distribution.of(record["counts"]), ideal)
-
-
-def everything(sets: list[str], every: int, each: int) -> Iterator[Record]:
-    """Give all records of the chosen sets."""
+    LR-QAOA records are told apart by even and odd lines, and by the entropy of the ideal.
+    """
     if "brussels" in sets:
-        for record in records("ibm_brussels_2025.jsonl.gz"):
-            ideal = Distribution.of(record["ideal"])
-            yield Record(record["id"], record["id"], "ibm_brussels", Distribution.of(record["counts"]), ideal)
-    if "lrqaoa" in sets:
-        yield from lrqaoa(every)
-    if "synthetic" in sets:
-        for number, case in enumerate(cases(20251, each)):
-            name = f"{number} " + " ".join(f"{key}={value}" for key, value in case.note.items())
-            yield Record(name, f"synthetic {case.group}", "synthetic", case.counts, case.ideal)
+        for sample in read_records(DATA / "ibm_brussels_2025.jsonl.gz"):
+            yield replace(sample, family=sample.identity)
+    for line, sample in enumerate(read_records(DATA / "lrqaoa_ibm_dev.jsonl.gz") if "lrqaoa" in sets else ()):
+        if line // 2 % every == 0 and sample.ideal is not None:
+            share = entropy(sample.ideal, normalised=True)
+            level = "low" if share < 0.4 else "mid" if share <= 0.7 else "high"
+            yield replace(sample, family=f"lrqaoa {('even', 'odd')[line % 2]} {level}")
+    for number, case in enumerate(cases(20251, each) if "synthetic" in sets else ()):
+        name = f"{number} " + " ".join(f"{key}={value}" for key, value in case.note.items())
+        yield Sample(name, name, f"synthetic {case.group}", "synthetic", case.counts, case.ideal)
 
 
-def hammer_or_none() -> Callable[[Distribution], Distribution] | None:
-    """Find HAMMER where the baselines are built."""
-    try:
-        from qcluster.baselines.hammer import hammer
-    except ImportError:
-        return None
-    return hammer
-
-
-def judge(record: Record, hammer: Callable[[Distribution], Distribution] | None) -> dict[str, Any]:
+def judge(sample: Sample) -> dict[str, Any]:
     """Score every method on one record."""
-    counts, ideal = record.counts, record.ideal
-    start = perf_counter()
-    fit = fit_mixture(counts.bits, counts.weights)
-    fitted = perf_counter()
-    answer = decide(counts).answer
-    done = perf_counter()
+    counts, ideal = sample.counts, sample.ideal
+    fit, fit_seconds = timed(partial(fit_mixture, counts.bits, counts.weights), perf_counter)
+    answer, seconds = timed(lambda: decide(counts).answer, perf_counter)
     rate = np.full((counts.n_bits, 2), float(np.clip(fit.flip_rate, 0.005, 0.45)))
     bare = Distribution(fit.centroids, fit.weights * counts.shots)
     row = {
-        "record": record.name,
-        "group": record.group,
-        "machine": record.machine,
+        "record": sample.identity,
+        "group": sample.family,
+        "machine": sample.machine,
         "raw": hellinger_fidelity(counts, ideal),
         "paper": hellinger_fidelity(q_cluster(counts, rate, None)[0], ideal),
-        "hammer": hellinger_fidelity(hammer(counts), ideal) if hammer else float("nan"),
+        "hammer": hellinger_fidelity(hammer(counts), ideal),
         "bare": hellinger_fidelity(bare, ideal),
         "mixture": hellinger_fidelity(answer.distribution, ideal),
         "applied": int(answer.applied),
         "share": answer.share,
         "confidence": float("nan") if answer.confidence is None else answer.confidence,
-        "fit_ms": 1e3 * (fitted - start),
-        "decide_ms": 1e3 * (done - fitted),
+        "fit_ms": 1e3 * fit_seconds,
+        "decide_ms": 1e3 * seconds,
         "reason": answer.reason,
     }
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()}
 
 
-def summary(rows: list[dict[str, Any]], methods: tuple[str, ...]) -> None:
+def summary(rows: list[Mapping[str, Any]]) -> None:
     """Print means, harm and worst loss of each group, then of each machine, then the calibration of confidence."""
     for key in ("group", "machine"):
         for name in dict.fromkeys(row[key] for row in rows):
             held = [row for row in rows if row[key] == name]
             raw = np.array([row["raw"] for row in held])
             line = f"{name:42} n={len(held):4d} raw {raw.mean():.3f}"
-            for method in methods:
+            for method in ("paper", "hammer", "bare", "mixture"):
                 got = np.array([row[method] for row in held])
                 change = got - raw
                 line += f" | {method} {got.mean():.3f} ({np.median(got):.3f})"
                 line += f" harm {(change < -HARM).mean():5.1%} worst {min(change.min(), 0):+.2f}"
-            if "fit_ms" in held[0]:
-                line += " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in held]) for k in ("fit_ms", "decide_ms")))
-            print(line)
-    used = [row for row in rows if row.get("applied")]
+            print(
+                line + " | ms {:.0f}+{:.0f}".format(*(np.mean([r[k] for r in held]) for k in ("fit_ms", "decide_ms")))
+            )
+    used = [row for row in rows if row["applied"]]
     for low, high in ((0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 1.01)):
         won = [row["mixture"] > row["raw"] for row in used if low <= row["confidence"] < high]
         if won:
@@ -134,11 +102,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take each such pair of LR-QAOA lines")
     parser.add_argument("--each", type=int, default=40, help="synthetic cases a group")
     options = parser.parse_args()
-    held = list(everything(options.sets, options.every, options.each))
-    hammer = hammer_or_none()
-    rows = [judge(record, hammer) for record in held]
-    write_rows("judge_mixture.csv", rows)
-    summary(rows, ("paper", "hammer", "bare", "mixture") if hammer else ("paper", "bare", "mixture"))
+    held = everything(options.sets, options.every, options.each)
+    summary(write_as_they_come("judge_mixture.csv", map(judge, held)))
 
 
 if __name__ == "__main__":

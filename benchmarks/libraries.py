@@ -18,7 +18,9 @@ from time import process_time
 from typing import Any
 
 import numpy as np
+from qiskit import transpile
 
+from benchmarks.chain import ghz
 from qcluster.core.stats import special
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 from qcluster.device.machines.machine import find_machine
@@ -63,18 +65,6 @@ def functions() -> None:
             print(f"{name}, {kind.__name__}: {mine * 1e3:.2f} ms, scipy {yours * 1e3:.2f} ms: {yours / mine:.1f} times")
 
 
-def ghz(width: int) -> Any:
-    """A GHZ circuit along a line, compiled for FakeTorino."""
-    from qiskit import QuantumCircuit, transpile
-
-    circuit = QuantumCircuit(width)
-    circuit.h(0)
-    for target in range(1, width):
-        circuit.cx(target - 1, target)
-    circuit.measure_all()
-    return transpile(circuit, find_machine("fake_torino").backend, optimization_level=1, seed_transpiler=0)
-
-
 def in_stim(circuit: Any, calibration: Any) -> Any:
     """The same circuit and Pauli noise for stim; readout errors, which differ for 0 and 1, are not among them."""
     made = import_module("stim").Circuit()
@@ -97,9 +87,10 @@ def in_stim(circuit: Any, calibration: Any) -> Any:
 
 def frames() -> None:
     """Time Pauli frames beside stim's: 8192 shots of GHZ states under FakeTorino's noise."""
-    calibration = find_machine("fake_torino").calibration
+    torino = find_machine("fake_torino")
+    backend, calibration = torino.backend, torino.calibration
     for width in WIDTHS:
-        circuit = ghz(width)
+        circuit = transpile(ghz(width, measured=True), backend, optimization_level=1, seed_transpiler=0)
         mine = seconds(partial(sample_clifford, [circuit], [SHOTS], calibration, dt=None, seed=1))
         made = seconds(partial(in_stim, circuit, calibration))
         drawn = seconds(partial(in_stim(circuit, calibration).compile_sampler(seed=1).sample, SHOTS))

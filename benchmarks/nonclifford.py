@@ -19,7 +19,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit.library import QFTGate
 from qiskit.quantum_info import Operator, Pauli, Statevector
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits.pauli import depolarising_rate
@@ -141,12 +141,8 @@ def misfits(name: str, circuit: QuantumCircuit) -> dict[str, object]:
 
 
 def main() -> None:
-    rows = []
-    for n in (5, 6, 8):
-        for name, circuit in cases(n).items():
-            rows.append(misfits(name, circuit))
-            print(*rows[-1].values(), sep="  ", flush=True)
-    write_rows("nonclifford.csv", rows)
+    found = (misfits(name, circuit) for n in (5, 6, 8) for name, circuit in cases(n).items())
+    rows = write_as_they_come("nonclifford.csv", found)
     small = [row for row in rows if "known" in row]
     columns = ("raw", "draws 64", "draws 512", "coherent", "known")
     print("mean to 6 qubits", {name: round(float(np.mean([row[name] for row in small])), 4) for name in columns})

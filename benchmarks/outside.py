@@ -11,7 +11,6 @@ factors of width 0.8, each place times one of width 0.5. "noiseless" are as many
 """
 
 import argparse
-import csv
 import os
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import RESULTS, write_rows
+from benchmarks.data import read_rows, write_rows
 from benchmarks.outside_circuits import cases
 from qcluster.bench.circuits import Case
 from qcluster.core.counts.bits import index_bits
@@ -155,12 +154,6 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
         yield row(condition, "mitigate(run)", qc.mitigate(run, noise=None if right else told).distribution)
         yield row(condition, "richardson_lucy", richardson_lucy(counts, told))
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
-
-
-def read_rows(file: str = FILE) -> list[dict[str, str]]:
-    """Read what `score` wrote."""
-    with (RESULTS / file).open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def table(rows: list[dict[str, str]], by: str) -> None:

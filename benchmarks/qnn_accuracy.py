@@ -7,7 +7,9 @@ test; "grouped" ones do not. All models see the same splits; the paper
 preset, slow by its one-sample steps, runs on the random ones only. Not MNIST.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from time import perf_counter
 from typing import Any
 
@@ -16,7 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupShuffleSplit, StratifiedShuffleSplit
 from sklearn.svm import SVC
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import LabelledBits, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
 
 SPLITS = 20
@@ -40,19 +43,14 @@ ANGLES: dict[str, Callable[[], Any]] = {
 }
 
 
-def main() -> None:
+def digits() -> Iterator[dict[str, Any]]:
     bits, grey = load_digits_4x4(3, 6), load_digits_4x4(3, 6, threshold=None)
-    rows = []
     for models, data in ((MODELS, bits), (ANGLES, grey)):
         for name, make in models.items():
             for kind, splits in (("random", random_splits(bits)), ("grouped", grouped_splits(bits))):
                 if name.startswith("paper") and kind == "grouped":
                     continue
-                rows.append({"model": name, "split": kind} | scores(make, data, splits))
-                print(rows[-1], flush=True)
-    write_rows("qnn_digits.csv", rows)
-    rows = [boolean(task, n) for task in ("majority", "parity") for n in (6, 8, 10, 12, 16)]
-    write_rows("qnn_boolean.csv", rows)
+                yield {"model": name, "split": kind} | scores(make, data, splits)
 
 
 def random_splits(data: LabelledBits) -> list[Any]:
@@ -66,10 +64,8 @@ def grouped_splits(data: LabelledBits) -> list[Any]:
 def scores(make: Callable[[], Any], data: LabelledBits, splits: list[Any]) -> dict[str, float]:
     reached, seconds = [], []
     for train, test in splits:
-        model = make()
-        start = perf_counter()
-        model.fit(data.X[train], data.y[train])
-        seconds.append(perf_counter() - start)
+        model, spent = timed(partial(make().fit, data.X[train], data.y[train]), perf_counter)
+        seconds.append(spent)
         reached.append(model.score(data.X[test], data.y[test]))
     return {
         "mean": round(float(np.mean(reached)), 4),
@@ -80,23 +76,27 @@ def scores(make: Callable[[], Any], data: LabelledBits, splits: list[Any]) -> di
     }
 
 
+def drawn_subset(task: str, n: int, rng: np.random.Generator) -> Any:
+    """Draw which bits count: not none, and for a majority an odd number."""
+    subset = rng.random(n) < 0.5
+    subset[rng.integers(n)] = True
+    if task == "majority" and subset.sum() % 2 == 0:
+        subset[np.flatnonzero(subset)[0]] = False
+    return subset
+
+
 def boolean(task: str, n: int) -> dict[str, Any]:
     """Train on 500 strings for each of 8 random subsets of the bits, test on 2000 others, best of 10 starts."""
     draw = subset_majority if task == "majority" else subset_parity
     reached, seconds = [], []
     for seed in range(SUBSETS):
         rng = np.random.default_rng([n, seed])
-        subset = rng.random(n) < 0.5
-        subset[rng.integers(n)] = True
-        if task == "majority" and subset.sum() % 2 == 0:
-            subset[np.flatnonzero(subset)[0]] = False
+        subset = drawn_subset(task, n, rng)
         train, test = (draw(n, size, subset=subset, seed=rng) for size in (500, 2000))
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
-        start = perf_counter()
-        model.fit(train.X, train.y)
-        seconds.append(perf_counter() - start)
+        seconds.append(timed(partial(model.fit, train.X, train.y), perf_counter)[1])
         reached.append(model.score(test.X, test.y))
-    row = {
+    return {
         "task": task,
         "bits": n,
         "mean": round(float(np.mean(reached)), 4),
@@ -104,9 +104,10 @@ def boolean(task: str, n: int) -> dict[str, Any]:
         "solved": f"{sum(score == 1.0 for score in reached)}/{SUBSETS}",
         "fit_seconds_best": round(min(seconds), 3),
     }
-    print(row, flush=True)
-    return row
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("qnn_digits.csv", digits())
+    write_as_they_come(
+        "qnn_boolean.csv", (boolean(*one) for one in product(("majority", "parity"), (6, 8, 10, 12, 16)))
+    )

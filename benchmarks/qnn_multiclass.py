@@ -9,7 +9,7 @@ best mean over both sizes of image. "Searched" chooses it anew within the traini
 
 import warnings
 from collections.abc import Callable, Iterator
-from time import process_time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RepeatedStratifiedKFold, StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, images_to_bits
 
 SPLITS = 3
@@ -52,32 +53,27 @@ def cross_validated() -> Iterator[dict[str, Any]]:
             found = cross_val_score(quantum("softmax").set_params(sharpness=sharpness), X[train], y[train], cv=folds)
             error = found.reshape(REPEATS, -1).mean(axis=1).std(ddof=1) / np.sqrt(REPEATS)
             row = {"data": name, "sharpness": sharpness, "accuracy": round(float(found.mean()), 4)}
-            print(row | {"error": round(float(error), 4)}, flush=True)
             yield row | {"error": round(float(error), 4)}
 
 
-def main() -> None:
-    warnings.simplefilter("ignore", ConvergenceWarning)
+def compared() -> Iterator[dict[str, Any]]:
+    """Score every model on the same splits."""
     pixels, y = load_digits(return_X_y=True)
-    rows = []
     for name, size in SIZES:
         X = images_to_bits(pixels.reshape(-1, 8, 8) / 16, y, size=size).X
         for model, make in MODELS.items():
             scores, seconds, chosen = [], [], []
             for train, test in StratifiedShuffleSplit(SPLITS, test_size=0.3, random_state=0).split(X, y):
-                start = process_time()
-                fitted = make().fit(X[train], y[train])
-                seconds.append(process_time() - start)
+                fitted, spent = timed(partial(make().fit, X[train], y[train]))
+                seconds.append(spent)
                 scores.append(fitted.score(X[test], y[test]))
                 chosen.append(fitted.best_params_["sharpness"] if model.endswith("searched") else "")
             row = {"data": name, "model": model, "mean": round(float(np.mean(scores)), 4)}
             row |= {"min": round(min(scores), 4), "fit_seconds_best": round(min(seconds), 2)}
-            row["sharpness"] = " ".join(str(value) for value in chosen).strip()
-            rows.append(row)
-            print(row, flush=True)
-    write_rows("qnn_multiclass.csv", rows)
-    write_rows("qnn_sharpness.csv", list(cross_validated()))
+            yield row | {"sharpness": " ".join(str(value) for value in chosen).strip()}
 
 
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    write_as_they_come("qnn_multiclass.csv", compared())
+    write_as_they_come("qnn_sharpness.csv", cross_validated())

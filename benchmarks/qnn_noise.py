@@ -10,11 +10,12 @@ the root mean square around that line; pure shot noise of 2048 shots gives at mo
 """
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import ContractedReadout, QNNClassifier, circuits, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz
@@ -26,18 +27,16 @@ SHOTS = 2048
 SEEDS = 10
 
 
-def machines() -> list[dict[str, Any]]:
-    rows = []
+def machines() -> Iterator[dict[str, Any]]:
     for backend in ("fake_torino", "fake_brisbane"):
         for n in (4, 6, 8):
             for execution in ({"mitigation": "none"}, {"mitigation": "readout"}):
-                rows.append(measured(backend, n, "zx", 1, execution))
+                yield measured(backend, n, "zx", 1, execution)
             long = {"mitigation": "readout"}
-            rows.append(measured(backend, n, "3 x (zx-xx)", 3, long, limit=20 if n == 8 else None))
-        rows.append(measured(backend, 4, "zx", 1, {"mitigation": "readout", "twirls": 8}))
-    rows.append(measured("fake_torino", 8, "zx", 1, {"mitigation": "readout", "twirls": 4}))
-    rows.append(measured("fake_torino", 16, "zx", 1, {"mitigation": "readout"}, limit=2))
-    return rows
+            yield measured(backend, n, "3 x (zx-xx)", 3, long, limit=20 if n == 8 else None)
+        yield measured(backend, 4, "zx", 1, {"mitigation": "readout", "twirls": 8})
+    yield measured("fake_torino", 8, "zx", 1, {"mitigation": "readout", "twirls": 4})
+    yield measured("fake_torino", 16, "zx", 1, {"mitigation": "readout"}, limit=2)
 
 
 def measured(
@@ -53,7 +52,7 @@ def measured(
     model.set_params(backend=backend, execution=execution, compress=False, shots=SHOTS if n < 16 else 1000)
     found = model.measure(X[held])
     slope = float(ideal @ found.values / (ideal @ ideal))
-    row = {
+    return {
         "backend": backend,
         "n": n,
         "circuit": name,
@@ -67,8 +66,6 @@ def measured(
         "accuracy": round(accuracy(model, found.values, digits.y[held]), 4),
         "images": found.n_circuits,
     }
-    print(row, flush=True)
-    return row
 
 
 def two_qubit_gates(ansatz: Ansatz, backend: str) -> int:
@@ -79,10 +76,9 @@ def accuracy(model: QNNClassifier, values: Any, labels: Any) -> float:
     return float((model.classes_[(values > 0).astype(int)] == labels).mean())
 
 
-def training() -> list[dict[str, Any]]:
+def training() -> Iterator[dict[str, Any]]:
     """Train on a stand-in that contracts and samples; accuracy is that of the ideal circuit on all images."""
     digits = load_digits_4x4(3, 6)
-    rows = []
     for name, contraction, knobs in (
         ("shared shift, 30 steps", 1.0, {}),
         ("shared shift, 30 steps", 0.8, {}),
@@ -96,25 +92,17 @@ def training() -> list[dict[str, Any]]:
             model = QNNClassifier(backend=source, train_on="backend", shots=SHOTS, random_state=seed, **knobs)
             model.fit(digits.X, digits.y).set_params(backend=None)
             scores.append(model.score(digits.X, digits.y))
-        rows.append(
-            {
-                "method": name,
-                "contraction": contraction,
-                "circuits": model.n_circuits_,
-                "mean": round(float(np.mean(scores)), 4),
-                "min": round(float(np.min(scores)), 4),
-                "seeds": SEEDS,
-            }
-        )
-        print(rows[-1], flush=True)
-    return rows
-
-
-def main() -> None:
-    for name, make in (("qnn_training", training), ("qnn_machines", machines)):
-        if name in sys.argv[1:] or len(sys.argv) == 1:
-            write_rows(f"{name}.csv", make())
+        yield {
+            "method": name,
+            "contraction": contraction,
+            "circuits": model.n_circuits_,
+            "mean": round(float(np.mean(scores)), 4),
+            "min": round(float(np.min(scores)), 4),
+            "seeds": SEEDS,
+        }
 
 
 if __name__ == "__main__":
-    main()
+    for name, make in (("qnn_training", training), ("qnn_machines", machines)):
+        if name in sys.argv[1:] or len(sys.argv) == 1:
+            write_as_they_come(f"{name}.csv", make())

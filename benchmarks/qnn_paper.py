@@ -6,7 +6,8 @@ scikit-learn's 8 x 8 ones, cut to 4 x 4 bits at threshold 8. Accuracy is on stri
 trained on, with labels free of noise, unless a row's setting says otherwise.
 """
 
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from qiskit.quantum_info import SparsePauliOp, random_statevector
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupShuffleSplit
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.qnn_accuracy import drawn_subset
 from qcluster.qnn import (
     Ansatz,
     QNNClassifier,
@@ -35,30 +37,27 @@ def strings(n: int) -> npt.NDArray[np.int64]:
     return (np.arange(1 << n)[:, None] >> np.arange(n)) & 1
 
 
-def row(experiment: str, setting: str, scores: list[float], bar: float = 1.0) -> dict[str, Any]:
-    found = {
+def row(experiment: str, setting: str, scores: list[float]) -> dict[str, Any]:
+    return {
         "experiment": experiment,
         "setting": setting,
         "runs": len(scores),
         "mean": round(float(np.mean(scores)), 4),
         "min": round(float(np.min(scores)), 4),
-        "at_1": sum(score >= bar for score in scores),
+        "at_1": sum(score >= 1.0 for score in scores),
     }
-    print(found, flush=True)
-    return found
 
 
-def explicit(n: int) -> list[dict[str, Any]]:
+def explicit(n: int) -> Iterator[dict[str, Any]]:
     """All strings of n bits, the parity and the majority of every odd number of the first bits."""
-    X, out = strings(n), []
+    X = strings(n)
     for name, angles in (("parity", parity_angles), ("majority", majority_angles)):
         scores = []
         for k in range(1, n + 1, 2):
             ones = X[:, :k].sum(axis=1)
             labels = ones % 2 if name == "parity" else (2 * ones > k).astype(int)
             scores.append(QNNClassifier.from_angles(*angles(np.arange(n) < k)).score(X, labels))
-        out.append(row(f"explicit {name}", f"{n} bits, all strings", scores))
-    return out
+        yield row(f"explicit {name}", f"{n} bits, all strings", scores)
 
 
 def every_function(n: int, functions: int) -> dict[str, Any]:
@@ -79,10 +78,7 @@ def learned(task: str, n: int, noise: float) -> dict[str, Any]:
     draw, scores = (subset_majority if task == "majority" else subset_parity), []
     for seed in range(REPEATS):
         rng = np.random.default_rng([n, seed])
-        subset = rng.random(n) < 0.5
-        subset[rng.integers(n)] = True
-        if task == "majority" and subset.sum() % 2 == 0:
-            subset[np.flatnonzero(subset)[0]] = False
+        subset = drawn_subset(task, n, rng)
         train = draw(n, 500, subset=subset, label_noise=noise, seed=rng)
         test = draw(n, 2000, subset=subset, seed=rng)
         model = QNNClassifier(n_init=10, init_scale=0.1 if task == "majority" else 1.5, random_state=seed)
@@ -106,9 +102,8 @@ def digits() -> list[dict[str, Any]]:
     return [row("digits, 45 pairs", name, found) for name, found in scores.items()]
 
 
-def superposed() -> list[dict[str, Any]]:
+def superposed() -> Iterator[dict[str, Any]]:
     """Train on two states, the even superposition of the strings of either label; test on strings."""
-    out = []
     for task in ("parity", "majority"):
         X, scores = strings(8), []
         for seed in range(REPEATS):
@@ -117,12 +112,12 @@ def superposed() -> list[dict[str, Any]]:
             labels = ones % 2 if task == "parity" else (2 * ones > subset.sum()).astype(int)
             scale = 0.1 if task == "majority" else 1.5
             scores.append(from_two_states(X, labels, X, labels, n_init=20, init_scale=scale, random_state=seed))
-        out.append(row("superpositions", f"{task}, 8 bits, 2 training states, all strings", scores))
+        yield row("superpositions", f"{task}, 8 bits, 2 training states, all strings", scores)
     data, scores = load_digits_4x4(3, 6), []
     for train, test in GroupShuffleSplit(REPEATS, test_size=0.3, random_state=0).split(data.X, data.y, data.groups):
         labels = (data.y == 6).astype(int)
         scores.append(from_two_states(data.X[train], labels[train], data.X[test], labels[test], random_state=0))
-    return [*out, row("superpositions", "digits 3/6, 16 bits, 2 training states", scores)]
+    yield row("superpositions", "digits 3/6, 16 bits, 2 training states", scores)
 
 
 def from_two_states(X: Any, y: Any, X_test: Any, y_test: Any, **parameters: Any) -> float:
@@ -171,9 +166,8 @@ def energies(n: int) -> list[dict[str, Any]]:
     return [row("sign of <H>", f"{n} qubits, random states, {way}", found) for way, found in scores.items()]
 
 
-def random_gates(n: int, n_gates: int) -> list[dict[str, Any]]:
+def random_gates(n: int, n_gates: int) -> Iterator[dict[str, Any]]:
     """Parity of a subset of n bits by random gates of any data Pauli, with the readout turned about X or any axis."""
-    out = []
     for axes in ("X", "XYZ"):
         scores = []
         for seed in range(REPEATS):
@@ -189,8 +183,7 @@ def random_gates(n: int, n_gates: int) -> list[dict[str, Any]]:
             model.fit(data.X[:200], data.y[:200])
             scores.append(model.score(strings(n), labels_of(data, strings(n))))
         about = "the readout about X" if axes == "X" else "the readout about any axis"
-        out.append(row("random gates", f"parity, {n} bits, {n_gates} gates, {about}", scores))
-    return out
+        yield row("random gates", f"parity, {n} bits, {n_gates} gates, {about}", scores)
 
 
 def labels_of(data: Any, X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -200,16 +193,16 @@ def labels_of(data: Any, X: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.array([known[code] for code in (X @ weights).tolist()])
 
 
-def main() -> None:
-    rows = [found for n in (6, 10) for found in explicit(n)]
-    rows += [every_function(n, 50) for n in (3, 6, 9)]
-    rows += [learned(task, n, noise) for task in ("majority", "parity") for n in (6, 10) for noise in (0, 0.1, 0.2)]
-    rows += digits()
-    rows += superposed()
-    rows += energies(6)
-    rows += random_gates(4, 24)
-    write_rows("qnn_paper.csv", rows)
+def rows() -> Iterator[dict[str, Any]]:
+    for n in (6, 10):
+        yield from explicit(n)
+    for n in (3, 6, 9):
+        yield every_function(n, 50)
+    for task, n, noise in product(("majority", "parity"), (6, 10), (0, 0.1, 0.2)):
+        yield learned(task, n, noise)
+    for several in (digits(), superposed(), energies(6), random_gates(4, 24)):
+        yield from several
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("qnn_paper.csv", rows())

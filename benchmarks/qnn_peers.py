@@ -12,9 +12,9 @@ Aer's primitives, which trained VQC some 8 times as fast here as the reference o
 what the VQC tutorials use; its default SLSQP measures 73 circuits per row and step here.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from time import process_time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,8 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.qnn import QNNClassifier, circuits, images_to_bits
 from qcluster.qnn.ansatz import build
 
@@ -100,27 +101,16 @@ def scores(name: str, make: Make, X: Any, y: Any) -> dict[str, Any]:
     # EstimatorQNN knows labels -1 and 1 only.
     labels = np.where(y == 6, 1, -1)
     ((train, test),) = StratifiedShuffleSplit(1, train_size=TRAIN, random_state=0).split(X, labels)
-    model, start = make(X.shape[1]), process_time()
-    model.fit(X[train], labels[train])
-    row: dict[str, Any] = {"model": name, "fit_seconds": float(f"{process_time() - start:.3g}")}
-    start = process_time()
-    row["test"] = round(accuracy(model, X[test], labels[test]), 4)
-    row["predict_seconds"] = float(f"{process_time() - start:.3g}")
+    model = make(X.shape[1])
+    _, fitting = timed(partial(model.fit, X[train], labels[train]))
+    test, predicting = timed(partial(accuracy, model, X[test], labels[test]))
+    row: dict[str, Any] = {"model": name, "fit_seconds": float(f"{fitting:.3g}"), "test": round(test, 4)}
+    row["predict_seconds"] = float(f"{predicting:.3g}")
     return row | {"train": round(accuracy(model, X[train], labels[train]), 4)}
 
 
 def accuracy(model: Any, X: Any, y: Any) -> float:
     return float((np.asarray(model.predict(X)).ravel() == y).mean())
-
-
-@contextmanager
-def refused() -> Iterator[list[bool]]:
-    """Note in the list whether the body was left by an exception."""
-    found: list[bool] = []
-    try:
-        yield found
-    except Exception:  # what a peer raises for what it does not know is its own affair
-        found.append(True)
 
 
 def features(name: str, make: Make) -> dict[str, Any]:
@@ -162,12 +152,10 @@ def features(name: str, make: Make) -> dict[str, Any]:
         "partial_fit": lambda: make(2).partial_fit(X, y, classes=[-1, 1]) is not None,
         "callback stops": stops,
     }
-    row: dict[str, Any] = {"model": name}
+    row: dict[str, Any] = {"model": name} | dict.fromkeys(probes, "no")
     for what, probe in probes.items():
-        with refused() as failed:
+        with suppress(Exception):  # what a peer raises for what it does not know is its own affair
             row[what] = "yes" if probe() else "no"
-        if failed:
-            row[what] = "no"
     return row
 
 
@@ -179,18 +167,11 @@ FEATURED: dict[str, Make] = {
 
 
 def main() -> None:
-    rows = [features(name, make) for name, make in FEATURED.items()]
-    for row in rows:
-        print(row, flush=True)
-    write_rows("qnn_peers_features.csv", rows)
+    write_as_they_come("qnn_peers_features.csv", (features(name, make) for name, make in FEATURED.items()))
     pixels, y = load_digits(return_X_y=True)
     kept = np.isin(y, (3, 6))
     data = images_to_bits(pixels[kept].reshape(-1, 8, 8) / 16, y[kept], size=3, threshold=None)
-    rows = []
-    for name, make in MODELS.items():
-        rows.append(scores(name, make, data.X, data.y))
-        print(rows[-1], flush=True)
-        write_rows("qnn_peers.csv", rows)
+    write_as_they_come("qnn_peers.csv", (scores(name, make, data.X, data.y) for name, make in MODELS.items()))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def measured(backend: str, n_layers: int, shots: int) -> dict[str, Any]:
     slope, (low, high) = found.slope, found.slope.interval
     covered = int((abs(found.values - exact) <= 1.96 * found.standard_errors).sum())
     left = np.sqrt(np.mean(1 - (slope.value * exact) ** 2) / shots) / slope.value
-    row = {
+    return {
         "backend": backend,
         "layers": n_layers,
         "shots": shots,
@@ -68,8 +68,6 @@ def measured(backend: str, n_layers: int, shots: int) -> dict[str, Any]:
         "calibration_circuits": slope.n_circuits,
         "mean_abs_f": round(float(abs(exact).mean()), 3),
     }
-    print(row, flush=True)
-    return row
 
 
 def main() -> None:
@@ -78,6 +76,7 @@ def main() -> None:
     for shots, backend, layers in product(SHOTS, MACHINES, LAYERS):
         if (str(shots), backend, str(layers)) not in there:
             table.append([measured(backend, layers, shots)])
+            print(table.rows()[-1], flush=True)
 
 
 if __name__ == "__main__":

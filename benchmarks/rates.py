@@ -9,7 +9,7 @@ Run from the repository, in this order or any of them:
     python -m benchmarks.rates brussels     # six real records: predicted beside published rates
     python -m benchmarks.rates fidelity     # method="paper" with estimated, true and wrong rates (minutes)
     python -m benchmarks.rates saturated    # labels of mixed counts left out, learned as they are, or as bounds
-    python -m benchmarks.rates clusters     # the rate to give the published method (simulates the table once: hours)
+    python -m benchmarks.rates clusters     # the rate to give the published method (simulates once: half an hour)
     python -m benchmarks.rates fresh        # circuits and machines outside the table, beside honest baselines (minutes)
     python -m benchmarks.rates use          # the same runs: what the rates are worth to `paper` and to the default
     python -m benchmarks.rates speed        # fit from CSV, and one prediction

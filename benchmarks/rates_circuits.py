@@ -1,6 +1,7 @@
-"""Circuits of the third set of `benchmarks.rates_fresh`: of families that no table, suite or other set has.
+"""Circuits of the third and fourth set of `benchmarks.rates_fresh`: of families that no table of rates has.
 
-One plain function a family; `CASES` lists which sizes are run, at most seven qubits.
+One plain function a family; `CASES` lists which sizes the third set runs, at most seven qubits. The fourth, `AGAIN`,
+has other sizes, angles and seeds of the families of the first and the third.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import library
 from qiskit.quantum_info import StabilizerState, random_clifford, random_statevector
 
+from benchmarks import outside_circuits as outside
 from benchmarks.outside_circuits import named
 from qcluster.bench.circuits import Case
 
@@ -204,6 +206,44 @@ CASES: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = (
 """Families and what they are given."""
 
 
-def cases() -> list[Case]:
+AGAIN: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = (
+    *((outside.clifford_t, given) for given in ((4, 6, 11), (6, 2, 12))),
+    *((outside.small_angles, given) for given in ((5, 3, 11), (7, 1, 12))),
+    *((outside.amplitude_estimation, given) for given in ((3, 0.6), (4, 0.1))),
+    *((outside.counting, given) for given in ((2, 1), (3, 3))),
+    *((outside.draper, given) for given in ((2, 3, 1, 1), (3, 1, 4, 0))),
+    *((outside.qram, given) for given in ((2, 3, 11), (3, 1, 12))),
+    *((outside.function_loading, given) for given in ((3, 1.0), (5, 2.5))),
+    *((outside.lognormal_loading, given) for given in ((3, 0.7), (6, 0.4))),
+    *((outside.heisenberg, given) for given in ((5, 2, 0.3), (7, 1, 1.0))),
+    *((outside.graph_state, given) for given in ((5, True, 11), (7, False, 12))),
+    *((outside.kernel_overlap, given) for given in ((3, 0.4, 11), (6, 0.3, 12))),
+    *((outside.excitations, given) for given in ((4, 11), (6, 12))),
+    *((outside.quantum_volume, given) for given in ((3, 11), (6, 12))),
+    *((outside.bell_angles, given) for given in ((6, 11), (8, 12))),
+    *((outside.rabi, given) for given in ((5, 2.0), (7, 0.5))),
+    *((hidden_linear, given) for given in ((3, 11), (5, 12))),
+    *((fourier_checking, given) for given in ((3, 11), (4, 12))),
+    *((two_design, given) for given in ((3, 3, 11), (5, 2, 12))),
+    *((particle_ansatz, given) for given in ((5, 2, 0.6, 11), (6, 3, 0.9, 12))),
+    *((quadratic_form, given) for given in ((2, 11), (4, 12))),
+    *((reciprocal, given) for given in ((2, 0.8), (4, 0.5))),
+    *((molmer_sorensen, given) for given in ((4, 0.9), (6, 1.3))),
+    *((hadamard_test, given) for given in ((4, 0.5), (5, 1.1))),
+    *((cluster_rotations, given) for given in ((5, 0.7), (6, 0.2))),
+    *((loschmidt, given) for given in ((4, 4, 0.2), (6, 2, 0.1))),
+    *((kicked_top, given) for given in ((3, 3), (6, 1))),
+    *((spin_glass, given) for given in ((4, 2, 11), (5, 3, 12))),
+    *((five_qubit_code, given) for given in ((2.0, True), (0.5, False))),
+    *((stabiliser, given) for given in ((4, 11), (6, 12))),
+    *((haar, given) for given in ((3, 11), (5, 12))),
+    *((sparse_state, given) for given in ((4, 3, 11), (5, 6, 12))),
+    *((zeno, given) for given in ((4, 0.8), (5, 1.8))),
+    *((cloning, given) for given in ((0.4,), (1.7,))),
+)
+"""Families and what they are given in the fourth set."""
+
+
+def cases(listed: tuple[tuple[Callable[..., QuantumCircuit], tuple[object, ...]], ...] = CASES) -> list[Case]:
     """Build every circuit; a name is its family and what it was given."""
-    return [named(family, given) for family, given in CASES]
+    return [named(family, given) for family, given in listed]

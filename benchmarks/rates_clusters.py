@@ -1,29 +1,26 @@
-"""What rate Q-Cluster as published should be handed: its fidelity on the rows of the training table."""
+"""What rate Q-Cluster as published should be given: its fidelity on the runs behind the training table."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 import qcluster as qc
-from benchmarks.rates_fresh import CACHE, HARM, PARTS, SPREAD
+from benchmarks.rates_fresh import CACHE, HARM, PARTS, SPREAD, plain, read_faults
 from benchmarks.rates_scores import dealt, left_out, others
+from benchmarks.rates_simulated import COUNTS
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import Job, plan
-from qcluster.bench.rate_runs import redrawn, simulate_runs
+from qcluster.bench.rate_runs import simulate_runs
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.noise.faults import FaultMasks
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate
-from qcluster.learn.rates import FADES, HIGHEST, REACH, rate_model
+from qcluster.learn.rates import HIGHEST, clustering_rate, rate_model
 from qcluster.learn.table import RateTable, read_table
 
-TRIED = (
-    *((reach, FADES) for reach in (1.0, 1.5, 2.0, 2.5, REACH, 4.0)),
-    *((REACH, ends) for ends in ((0.5, 0.7), (0.5, 0.9), (0.6, 0.9))),
-)
-"""Multiples of the estimate, and between which entropies of the answer they fade to nothing."""
 PATH = CACHE / "table.jsonl"
 
 
@@ -33,10 +30,12 @@ class Tabled:
 
     counts: qc.Distribution
     ideal: qc.Distribution
+    faults: FaultMasks
+    """Flip patterns of the circuit's faults, as published."""
 
 
 def simulate_table(table: RateTable) -> Iterator[str]:
-    """Simulate what the file does not hold yet of the rows that have counts, a line a job; yields the jobs' names.
+    """Simulate what the file does not hold yet of the runs behind the table, a line a job; yields the jobs' names.
 
     The figures of the table are of these very shots: the labels are compared.
     """
@@ -45,7 +44,7 @@ def simulate_table(table: RateTable) -> Iterator[str]:
     rows = by_job(table)
     for job in plan():
         if job.mark in rows and job.mark not in done:
-            every = list(_shots(job, bool((table.facts["drawn"][rows[job.mark]] != "").any())))
+            every = list(_shots(job))
             labels = [effective_rate(one["counts"], one["ideal"]) for one in every]
             if not np.allclose(labels, table.rates[rows[job.mark]], atol=1e-6):
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
@@ -55,21 +54,20 @@ def simulate_table(table: RateTable) -> Iterator[str]:
 
 
 def by_job(table: RateTable) -> dict[tuple[str, ...], list[int]]:
-    """Give the rows of each job, simulated and drawn, in the order in which they were made."""
-    known = ~np.isnan(table.features[:, NAMES.index("kernel_rate")])
+    """Give the rows of each job's runs, in the order in which they were made; drawn outputs are left out."""
+    known = ~np.isnan(table.features[:, NAMES.index("kernel_rate")]) & (table.facts["drawn"] == "")
     found: dict[tuple[str, ...], list[int]] = {}
-    for row in sorted(np.flatnonzero(known).tolist(), key=lambda row: table.facts["drawn"][row] != ""):
+    for row in np.flatnonzero(known).tolist():
         mark = tuple(str(table.facts[name][row]) for name in ("circuit", "machine", "layout", "seed"))
         found.setdefault(mark, []).append(row)
     return found
 
 
-def _shots(job: Job, drawn: bool) -> Iterator[dict[str, Any]]:
-    runs = list(simulate_runs(job, make_case(job.case)))
-    others = [other for number, run in enumerate(runs) for _, other in redrawn(run, (job.seed, number))]
-    for one in (*runs, *(others if drawn else ())):
-        assert one.case.ideal is not None
-        yield {"counts": one.counts.to_counts(), "ideal": one.case.ideal.to_probs()}
+def _shots(job: Job) -> Iterator[dict[str, Any]]:
+    for run in simulate_runs(job, make_case(job.case)):
+        assert run.case.ideal is not None
+        assert run.faults is not None
+        yield {"counts": run.counts.to_counts(), "ideal": run.case.ideal.to_probs(), "faults": plain(run.faults)}
 
 
 def read_tabled(table: RateTable) -> dict[int, Tabled]:
@@ -78,32 +76,41 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
     for line in PATH.open():
         record = json.loads(line)
         for row, one in zip(rows.get(tuple(record["job"]), ()), record["rows"], strict=False):
-            found[row] = Tabled(qc.Distribution.of(one["counts"]), qc.Distribution.of(one["ideal"]))
+            counts, ideal = (qc.Distribution.of(one[name]) for name in ("counts", "ideal"))
+            found[row] = Tabled(counts, ideal, read_faults(one["faults"]))
     return found
 
 
 def clusters() -> list[dict[str, Any]]:
-    """Fidelity of the published method with the true rate, constants, and multiples of rates by families left out."""
+    """Fidelity of the published method with the true rate, constants, rates estimated with families left out, and the
+    rates at which it comes nearest to a mitigated answer, or to the ideal output itself."""
     table = read_table()
     for name in simulate_table(table):
         print(name, flush=True)
     kept = read_tabled(table)
     order = np.array(sorted(kept))
-    said = np.full(len(table), np.nan)
-    rows = np.isin(np.arange(len(table)), order)
+    alone = np.where(np.isin(NAMES, COUNTS), table.features, np.nan)
+    said, blind = np.full((2, len(table)), np.nan)
     for out in left_out(dealt(table.groups, 6)):
-        some = np.flatnonzero(out & rows)
-        if len(some):
-            said[some] = rate_model(table[others(table, out)]).predict(table.features[some])
-    shape = table.features[order, NAMES.index("fault_entropy")]
+        model = rate_model(table[others(table, out)])
+        some = order[out[order]]
+        said[some], blind[some] = model.predict(table.features[some]), model.predict(alone[some])
     ways = {"true": table.rates[order], "constant": np.full(len(order), table.rates.mean())}
-    ways |= {"constant .12": np.full(len(order), 0.12), "estimated": said[order]}
-    for reach, (low, high) in TRIED:
-        few = np.clip((high - shape) / (high - low), 0, 1)
-        ways[f"{reach:g} x estimated, fading from {low:g} to {high:g}"] = reach * few * said[order]
-    drawn = np.where(table.facts["drawn"][order] == "", "", "drawn, ")
-    spread = table.facts["ideal_entropy"][order].astype(float) > SPREAD
-    parts = np.char.add(drawn, np.array(PARTS)[spread.astype(int)])
+    ways |= {
+        "constant .12": np.full(len(order), 0.12),
+        "estimated": said[order],
+        "estimated, counts alone": blind[order],
+    }
+    noise: dict[str, Callable[[int], Any]] = {
+        "nearest to the answer under its faults": lambda row: kept[row].faults,
+        "nearest to the answer from the counts alone": lambda row: float(np.clip(blind[row], 0.001, HIGHEST)),
+    }
+    for way, known in noise.items():
+        ways[way] = np.array([
+            _nearest(kept[row], qc.mitigate(kept[row].counts, known(row)).distribution) for row in order
+        ])  # fmt: skip
+    ways["nearest to the ideal output"] = np.array([_nearest(kept[row], kept[row].ideal) for row in order])
+    parts = np.array(PARTS)[(table.facts["ideal_entropy"][order].astype(float) > SPREAD).astype(int)]
     raw = np.array([hellinger_fidelity(kept[row].counts, kept[row].ideal) for row in order])
     lines = []
     for way, rates in {"raw": None, **ways}.items():
@@ -121,3 +128,7 @@ def clusters() -> list[dict[str, Any]]:
 
 def _fidelity(one: Tabled, rate: float) -> float:
     return hellinger_fidelity(qc.mitigate(one.counts, rate, method="paper").distribution, one.ideal)
+
+
+def _nearest(one: Tabled, answer: qc.Distribution) -> float:
+    return clustering_rate(one.counts, answer, np.ones(answer.n_bits, dtype=bool))

@@ -6,14 +6,15 @@ flips of 3 and 7 % and a tenth of uniform noise: the spread of the fidelity over
 of each of 8 of them, mitigated again; and by how much redraws shift the fidelity.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
 
 import numpy as np
 
 from benchmarks.coverage import flipped
-from benchmarks.data import RESULTS
+from benchmarks.data import write_as_they_come
 from qcluster import baselines, mitigate
-from qcluster.bench.table import Table
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution, Floats
 from qcluster.core.counts.metrics import hellinger_fidelity
@@ -62,17 +63,16 @@ def spreads(ideal: Floats, shots: int, method: str, trials: int = 40, redrawn: i
 
 def main() -> None:
     """Write the table and print it."""
-    path = RESULTS / "redraws.csv"
-    path.unlink(missing_ok=True)
-    table = Table(path, COLUMNS)
-    for name, ideal in cases().items():
-        for shots in (1000, 8192):
-            for method in METHODS:
-                numbers = [float(f"{value:.4f}") for value in spreads(ideal, shots, method)]
-                table.append([dict(zip(COLUMNS, (name, shots, method, *numbers), strict=True))])
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for (name, ideal), shots, method in product(cases().items(), (1000, 8192), METHODS):
+            numbers = [float(f"{value:.4f}") for value in spreads(ideal, shots, method)]
+            yield dict(zip(COLUMNS, (name, shots, method, *numbers), strict=True))
+
+    table = write_as_they_come("redraws.csv", rows())
     print("| " + " | ".join(COLUMNS).replace("_", " ") + " |\n" + "|---" * len(COLUMNS) + "|")
-    for row in table.rows():
-        print("| " + " | ".join(row.values()) + " |")
+    for row in table:
+        print("| " + " | ".join(map(str, row.values())) + " |")
 
 
 if __name__ == "__main__":

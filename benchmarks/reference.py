@@ -11,7 +11,6 @@ that they get is the published one. Two columns say what could be had: "true" is
 is the truth, without a reference, and "noiseless" is what as many shots of a machine without noise score.
 """
 
-import csv
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +23,8 @@ from qiskit.quantum_info import Statevector
 from qiskit.synthesis.qft import synth_qft_full
 
 import qcluster as qc
-from benchmarks.data import RESULTS, records, write_rows
+from benchmarks.chain import ghz
+from benchmarks.data import read_rows, records, write_as_they_come
 from qcluster.core.counts.bits import index_bits
 from qcluster.device.circuits.timeline import census
 from qcluster.device.local import simulate_request
@@ -33,6 +33,7 @@ from qcluster.device.prepare import Options, prepare
 from qcluster.device.run import Run, read_runs
 
 MACHINES = ("fake_torino", "fake_fez", "fake_brisbane")
+HIDDEN = "reference_hidden.csv"
 WIDTH = 1.0
 OVER, CROSS = 0.03, 0.06
 METHODS: dict[str, Callable[[Run], qc.Distribution]] = {
@@ -51,14 +52,6 @@ def measured(run: Run) -> qc.Distribution:
     """By the counts of circuit and reference alone; the counts where the reference is refused."""
     noise = run.reference.noise
     return run.counts if noise.refusal else qc.mitigate(run.counts, noise=noise).distribution
-
-
-def ghz(n: int) -> QuantumCircuit:
-    circuit = QuantumCircuit(n)
-    circuit.h(0)
-    for i in range(n - 1):
-        circuit.cx(i, i + 1)
-    return circuit
 
 
 def bv(n: int) -> QuantumCircuit:
@@ -232,25 +225,17 @@ def scores(run: Run, truth: Machine, ideal: qc.Distribution, seed: int) -> dict[
     return {name: qc.metrics.hellinger_fidelity(answer, ideal) for name, answer in answers.items()}
 
 
-def study(machines: tuple[str, ...]) -> None:
-    """Write a row for each circuit and machine."""
-    path = RESULTS / "reference_hidden.csv"
-    with path.open("w", newline="") as file:
-        columns = ("machine", "family", "bits", *SCORED, "survival", "calibrated", "verdict")
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for name in machines:
-            machine = find_machine(name)
-            for seed, (family, circuit) in enumerate(cases()):
-                ideal, (run, truth) = ideal_of(circuit), run_hidden(circuit, machine, seed)
-                row: dict[str, object] = {"machine": name, "family": family, "bits": circuit.num_qubits}
-                row |= {key: f"{value:.4f}" for key, value in scores(run, truth, ideal, seed).items()}
-                row["survival"] = f"{run.reference.noise.survival:.3f}"
-                row["calibrated"] = f"{run.reference.learned.survival:.3f}"
-                row["verdict"] = qc.mitigate(run).reason
-                writer.writerow(row)
-                file.flush()
-    summarise()
+def study(machines: tuple[str, ...]) -> Iterator[dict[str, object]]:
+    """Give a row for each circuit and machine."""
+    for name in machines:
+        machine = find_machine(name)
+        for seed, (family, circuit) in enumerate(cases()):
+            ideal, (run, truth) = ideal_of(circuit), run_hidden(circuit, machine, seed)
+            row: dict[str, object] = {"machine": name, "family": family, "bits": circuit.num_qubits}
+            row |= {key: f"{value:.4f}" for key, value in scores(run, truth, ideal, seed).items()}
+            row["survival"] = f"{run.reference.noise.survival:.3f}"
+            row["calibrated"] = f"{run.reference.learned.survival:.3f}"
+            yield row | {"verdict": qc.mitigate(run).reason}
 
 
 FAMILIES = {
@@ -263,8 +248,7 @@ SCORED = (*METHODS, "true", "noiseless")
 
 def summarise() -> None:
     """Print the page's table, what is won back of the loss on broad outputs, and where another method is ahead."""
-    with (RESULTS / "reference_hidden.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(HIDDEN)
     scored = {key: np.array([float(row[key]) for row in rows]) for key in SCORED}
     family = np.array([row["family"] for row in rows])
     deep = np.array([row["machine"] == "fake_brisbane" for row in rows])
@@ -289,10 +273,9 @@ def _cell(found: np.ndarray, raw: np.ndarray) -> str:
     return f"{mean} ({harmed})" if harmed else mean
 
 
-def recorded() -> None:
-    """Write a row for each experiment of arXiv:2501.01953 that is at hand."""
+def recorded() -> Iterator[dict[str, object]]:
+    """Give a row for each experiment of arXiv:2501.01953 that is at hand."""
     held = {record["id"]: record for record in records("dem_2025_dev.jsonl.gz")}
-    rows = []
     for name, record in held.items():
         if name.endswith("-estimation"):
             continue
@@ -306,18 +289,14 @@ def recorded() -> None:
             "counts": qc.mitigate(record["counts"]).distribution,
             "measured": qc.mitigate(record["counts"], noise=noise).distribution,
         }
-        scores = {
-            key: f"{qc.metrics.hellinger_fidelity(answer, ideal):.4f}" for key, answer in answers.items()
-        }  # fmt: skip
-        rows.append({"experiment": name, "bits": record["n"], "shots": record["shots"], **scores})
-        print(rows[-1])
-    write_rows("reference_recorded.csv", rows)
+        found = {key: f"{qc.metrics.hellinger_fidelity(answer, ideal):.4f}" for key, answer in answers.items()}
+        yield {"experiment": name, "bits": record["n"], "shots": record["shots"], **found}
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["recorded"]:
-        recorded()
-    elif sys.argv[1:] == ["table"]:
-        summarise()
+        write_as_they_come("reference_recorded.csv", recorded())
     else:
-        study(tuple(sys.argv[1:]) or MACHINES)
+        if sys.argv[1:] != ["table"]:
+            write_as_they_come(HIDDEN, study(tuple(sys.argv[1:]) or MACHINES))
+        summarise()

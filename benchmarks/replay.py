@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import exp, log
-from pathlib import Path
 
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import DATA, RESULTS, write_rows
+from benchmarks.data import DATA, RESULTS, read_rows, write_rows
 from qcluster.baselines.qbeep import poisson
 from qcluster.bench.circuits import make_case
 from qcluster.bench.machines import machine_name, run_task
@@ -238,8 +237,7 @@ def replay(setting: str, base: Mapping[tuple[str, str, str], float]) -> Iterator
 
 def run() -> None:
     """Score the settings that the table does not hold yet, and write it anew after each."""
-    path = RESULTS / FILE
-    rows: list[Mapping[str, object]] = list(read(path)) if path.exists() else [*stored()]
+    rows: list[Mapping[str, object]] = [*read_rows(FILE)] or [*stored()]
     for setting in SETTINGS:
         if setting not in {str(one["setting"]) for one in rows}:
             known = {
@@ -250,12 +248,6 @@ def run() -> None:
             rows += replay(setting, known)
             write_rows(FILE, rows)
             print(f"done: {setting}", file=sys.stderr, flush=True)
-
-
-def read(path: Path) -> list[dict[str, str]]:
-    """Read what `run` wrote."""
-    with path.open(newline="") as lines:
-        return list(csv.DictReader(lines))
 
 
 def averages(ratio: Floats, above: Floats, below: Floats) -> str:
@@ -294,4 +286,4 @@ def table(rows: list[dict[str, str]]) -> str:
 if __name__ == "__main__":
     if sys.argv[1:] != ["table"]:
         run()
-    print(table(read(RESULTS / FILE)))
+    print(table(read_rows(FILE)))

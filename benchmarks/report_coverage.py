@@ -12,14 +12,12 @@ from itertools import chain
 
 import numpy as np
 
-from benchmarks.data import RESULTS
+from benchmarks.data import RESULTS, write_as_they_come
 from qcluster.bench.reports.intervals import mean_intervals, share_interval
 from qcluster.bench.reports.summary import HARM, RAW
 from qcluster.bench.store import read_scores
-from qcluster.bench.table import Table
 from qcluster.core.counts.distribution import Floats
 
-COLUMNS = ("population", "method", "circuits", "figure", "trials", "held", "held_as_if_independent")
 SIZES = (5, 10, 15, 24)
 METHODS = ("m3", "hammer", "mixture", "plurality")
 TRIALS = 100
@@ -106,15 +104,10 @@ def row(population: str, method: str, size: int, figure: str, found: tuple[float
 
 def main() -> None:
     """Write the table, and print its means and worst cases."""
-    path = RESULTS / "report_coverage.csv"
-    path.unlink(missing_ok=True)
-    table = Table(path, COLUMNS)
-    for each in chain(measured(), made()):
-        table.append([each])
     groups: dict[tuple[str, str], dict[int, list[tuple[float, float]]]] = {}
-    for each in table.rows():
-        part = groups.setdefault((each["population"], each["figure"]), {}).setdefault(int(each["circuits"]), [])
-        part.append((float(each["held"]), float(each["held_as_if_independent"])))
+    for each in write_as_they_come("report_coverage.csv", chain(measured(), made())):
+        part = groups.setdefault((each["population"], each["figure"]), {}).setdefault(each["circuits"], [])
+        part.append((each["held"], each["held_as_if_independent"]))
     print("| circuits drawn from | figure | " + " | ".join(f"{size} circuits" for size in SIZES) + " |")
     print("|---" * (2 + len(SIZES)) + "|")
     for (population, figure), parts in groups.items():

@@ -5,33 +5,26 @@ Writes benchmarks/results/torino.csv. GHZ-10, Bernstein-Vazirani-10 and W-5, 819
 `qc.mitigate(run)` knows the compiled circuit and the machine's calibration, `qc.mitigate(run.counts)` the counts alone.
 """
 
-from math import acos, sqrt
+from collections.abc import Iterator
+from typing import Any
 
 from qiskit import QuantumCircuit
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.chain import ghz
+from benchmarks.circuit_machines import w_state
+from benchmarks.data import write_as_they_come
 from qcluster.device.execute import execute
 
 SHOTS, TWIRLS, SEEDS = 8192, 8, range(5)
 SECRET = "101100111"
 
 
-def ghz(n: int) -> tuple[QuantumCircuit, dict[str, float]]:
-    """(|0...0> + |1...1>) / sqrt 2."""
-    circuit = QuantumCircuit(n, name=f"ghz_n{n}")
-    circuit.h(0)
-    for i in range(n - 1):
-        circuit.cx(i, i + 1)
-    circuit.measure_all()
-    return circuit, {"0" * n: 0.5, "1" * n: 0.5}
-
-
-def bernstein_vazirani(secret: str) -> tuple[QuantumCircuit, dict[str, float]]:
+def bernstein_vazirani(secret: str) -> QuantumCircuit:
     """One query finds the secret; the last qubit is the oracle's and is not measured."""
     n = len(secret)
-    circuit = QuantumCircuit(n + 1, n, name=f"bv_n{n + 1}")
+    circuit = QuantumCircuit(n + 1, n)
     circuit.x(n)
     circuit.h(range(n + 1))
     for i in range(n):
@@ -39,41 +32,34 @@ def bernstein_vazirani(secret: str) -> tuple[QuantumCircuit, dict[str, float]]:
             circuit.cx(i, n)
     circuit.h(range(n))
     circuit.measure(range(n), range(n))
-    return circuit, {secret: 1.0}
+    return circuit
 
 
-def w_state(n: int) -> tuple[QuantumCircuit, dict[str, float]]:
-    """One excitation shared by n qubits."""
-    circuit = QuantumCircuit(n, name=f"w_n{n}")
-    circuit.x(0)
-    for i in range(n - 1):
-        circuit.cry(2 * acos(sqrt(1 / (n - i))), i, i + 1)
-        circuit.cx(i + 1, i)
+def cases() -> Iterator[tuple[QuantumCircuit, dict[str, float]]]:
+    """Circuits with their ideal output."""
+    yield ghz(10, measured=True).copy(name="ghz_n10"), {"0" * 10: 0.5, "1" * 10: 0.5}
+    yield bernstein_vazirani(SECRET).copy(name="bv_n10"), {SECRET: 1.0}
+    circuit = w_state(5).copy(name="w_n5")
     circuit.measure_all()
-    return circuit, {format(1 << i, f"0{n}b"): 1 / n for i in range(n)}
+    yield circuit, {format(1 << i, "05b"): 1 / 5 for i in range(5)}
 
 
-def main() -> None:
+def rows() -> Iterator[dict[str, Any]]:
     torino = FakeTorino()
-    rows = []
-    for circuit, ideal in (ghz(10), bernstein_vazirani(SECRET), w_state(5)):
+    for circuit, ideal in cases():
         for seed in SEEDS:
             (run,) = execute([circuit], torino, shots=SHOTS, twirls=TWIRLS, seed=seed)
             fixed, alone = qc.mitigate(run), qc.mitigate(run.counts)
-            rows.append(
-                {
-                    "circuit": circuit.name,
-                    "seed": seed,
-                    "method": fixed.method,
-                    "applied": fixed.applied,
-                    "raw": round(qc.metrics.hellinger_fidelity(run.counts, ideal), 4),
-                    "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
-                    "mitigated": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
-                }
-            )
-            print(*(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    write_rows("torino.csv", rows)
+            yield {
+                "circuit": circuit.name,
+                "seed": seed,
+                "method": fixed.method,
+                "applied": fixed.applied,
+                "raw": round(qc.metrics.hellinger_fidelity(run.counts, ideal), 4),
+                "counts_alone": round(qc.metrics.hellinger_fidelity(alone.distribution, ideal), 4),
+                "mitigated": round(qc.metrics.hellinger_fidelity(fixed.distribution, ideal), 4),
+            }
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("torino.csv", rows())

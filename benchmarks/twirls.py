@@ -10,13 +10,14 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+from functools import partial
 from itertools import product
-from time import process_time
 
 from qiskit import QuantumCircuit, transpile
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.machine import find_machine
@@ -52,10 +53,9 @@ def main() -> None:
     times = dict.fromkeys(works, float("inf"))
     for _ in range(REPEATS):
         for key, circuit in works.items():
-            start = process_time()
-            qc.twirl(circuit, TWIRLS, backend.target, seed=1, strategy=key[2], group=key[3])
-            times[key] = min(times[key], (process_time() - start) / TWIRLS)
-    rows = [
+            twirl = partial(qc.twirl, circuit, TWIRLS, backend.target, seed=1, strategy=key[2], group=key[3])
+            times[key] = min(times[key], timed(twirl)[1] / TWIRLS)
+    rows = (
         {
             "layers": layers,
             "two_qubit_gates": works[key].num_nonlocal_gates(),
@@ -66,10 +66,8 @@ def main() -> None:
         }
         for key in works
         for layers, qubits, strategy, group in [key]
-    ]
-    for row in rows:
-        print(*(f"{key} {value}" for key, value in row.items()))
-    write_rows("twirls.csv", rows)
+    )
+    write_as_they_come("twirls.csv", rows)
 
 
 if __name__ == "__main__":

@@ -79,9 +79,10 @@ def unseen_table(path: Path) -> str:
 
 def replay_table() -> str:
     """Write what the published setting gives when it is replayed, as Markdown."""
-    from benchmarks.replay import FILE, read, table
+    from benchmarks.data import read_rows
+    from benchmarks.replay import FILE, table
 
-    return table(read(RESULTS / FILE)) + "\n"
+    return table(read_rows(FILE)) + "\n"
 
 
 def summary_table(path: Path, group: str = "all") -> str:

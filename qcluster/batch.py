@@ -34,7 +34,7 @@ def mitigate_many(
         **options: of `mitigate`, the same for all: `method`, `guard`, `settings`.
 
     Yields:
-        A Mitigation for each set of counts, in their order; the same as `mitigate` gives.
+        A Mitigation for each set of counts, in their order; what `mitigate` gives, to rounding.
 
     Raises:
         ValueError, TypeError: bad counts or options, as in `mitigate`; one set of counts in place of several; not as

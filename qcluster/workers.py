@@ -1,10 +1,17 @@
-"""Worker processes on this machine, which end when the process that started them does."""
+"""Work in several processes: on this machine, where they end with the one that started them, or on a Dask cluster."""
 
 import os
 import threading
 import time
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
+from qcluster.errors import QClusterError, of_extra
+
+T = TypeVar("T")
+R = TypeVar("R")
+DASK_SECONDS = 20
+"""How long a Dask scheduler may take to answer."""
 _LOOK = 0.5
 """Seconds between looks at the parent."""
 
@@ -27,6 +34,66 @@ def parallel(workers: int, **options: Any) -> Any:
     if type(backend).__name__ == "LokyBackend":
         options |= {"initializer": begin, "initargs": (os.getpid(), os.getcwd())}  # others start where these change
     return Parallel(n_jobs=workers, **options)
+
+
+def spread(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    workers: int = 1,
+    dask: str | None = None,
+    lost: Callable[[T, str], R] | None = None,
+) -> Iterator[R]:
+    """Work on items, and yield what comes of each as soon as it is there.
+
+    Args:
+        work: what is done.
+        items: with what.
+        workers: processes on this machine; 1 works in this process.
+        dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
+        lost: what is yielded for an item whose Dask worker died again and again, of it and why; by default that is an
+            error.
+
+    Raises:
+        QClusterError: a process of this machine died, or no scheduler answers.
+    """
+    if dask is not None:
+        yield from _on_dask(work, items, dask, lost)
+    elif workers > 1 and len(items) > 1:
+        yield from _in_processes(work, items, workers)
+    else:
+        yield from map(work, items)
+
+
+def _in_processes(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
+    from joblib import delayed
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    pool = parallel(workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    try:
+        yield from pool(delayed(work)(item) for item in items)
+    except TerminatedWorkerError as error:
+        raise QClusterError(
+            "a worker process died, perhaps for lack of memory; what is done is saved: run again, with fewer workers"
+        ) from error
+
+
+def _on_dask(
+    work: Callable[[T], R], items: Sequence[T], address: str, lost: Callable[[T, str], R] | None
+) -> Iterator[R]:
+    with of_extra("bench"):
+        from distributed import Client, as_completed
+
+    try:
+        client = Client(address, timeout=DASK_SECONDS)
+    except (OSError, ValueError) as error:
+        raise QClusterError(f"no Dask scheduler answers at {address}: {error}") from error
+    with client:
+        futures = {client.submit(work, item, pure=False): item for item in items}
+        for future in as_completed(list(futures)):
+            failure = future.exception()  # a worker that died again and again; what it ran is tried elsewhere first
+            yield future.result() if failure is None or lost is None else lost(futures[future], str(failure))
+            future.release()
 
 
 def begin(parent: int, folder: str) -> None:

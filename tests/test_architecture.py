@@ -14,7 +14,7 @@ ALLOWED = {
     "core": {"errors"},
     "baselines": {"errors", "core"},
     "learn": {"errors", "core", "files", "workers"},
-    "workers": set(),
+    "workers": {"errors"},
     "batch": {"errors", "core", "workers"},
     "files": {"errors", "core"},
     "folders": {"errors", "files"},

@@ -7,7 +7,6 @@ Exit code 1 where something did not hold.
 """
 
 import argparse
-import csv
 import json
 import os
 import sys
@@ -15,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.data import RESULTS, write_rows
+from benchmarks.data import RESULTS, read_rows, write_rows
 from benchmarks.robustness import attacks, large, steady
 from benchmarks.robustness.row import Row
 
@@ -59,12 +58,9 @@ def inside(name: str, place: str) -> None:
 
 def keep(new: dict[str, str | int]) -> None:
     """Put a row into the file, in the order of the rows; what is no row any more goes, what is to be tried is named."""
-    found = {str(new["row"]): new}
-    if FILE.exists():
-        with FILE.open(newline="", encoding="utf-8") as lines:
-            found = {old["row"]: old for old in csv.DictReader(lines)} | found
+    found = {old["row"]: old for old in read_rows(FILE)} | {str(new["row"]): new}
     left = dict.fromkeys(new, "") | {"held": NOT_TRIED}
-    write_rows(FILE.name, [found.get(row.name, left | {"row": row.name, "must": row.must}) for row in ROWS])
+    write_rows(FILE, [found.get(row.name, left | {"row": row.name, "must": row.must}) for row in ROWS])
 
 
 def main() -> int:

@@ -8,47 +8,26 @@ is `mitigate` from the BitArray on.
 """
 
 import argparse
-import csv
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from time import process_time
+from typing import Any
 
-from benchmarks.data import RESULTS, write_rows
-from benchmarks.speed.works import Load, Work, loads, works
+from benchmarks.data import read_rows, write_rows
+from benchmarks.speed.works import Load, loads, works
+from benchmarks.timing import timed
 
 METHODS = (
-    "unique",
-    "get_counts",
-    "intake",
-    "paper",
-    "mixture",
-    "strings",
-    "all",
-    "circuit",
-    "hammer",
-    "mthree",
-    "naive",
+    *("unique", "get_counts", "intake", "paper", "mixture", "strings", "all", "circuit", "hammer", "mthree", "naive"),
 )
 RATIOS = (
-    ("mthree", "mixture"),
-    ("mthree", "strings"),
-    ("mthree", "paper"),
-    ("naive", "paper"),
-    ("hammer", "mixture"),
-    ("get_counts", "intake"),
-    ("all", "unique"),
+    *(("mthree", "mixture"), ("mthree", "strings"), ("mthree", "paper"), ("naive", "paper"), ("hammer", "mixture")),
+    *(("get_counts", "intake"), ("all", "unique")),
 )
-FILE, TOTAL = RESULTS / "speed.csv", "six ibm_brussels records"
+FILE, TOTAL = "speed.csv", "six ibm_brussels records"
 SLOW = 2.0
 """Seconds from which a method is run once."""
-
-
-def timed(work: Work) -> float:
-    start = process_time()
-    work()
-    return process_time() - start
 
 
 def measure(load: Load, repeats: int) -> dict[str, float]:
@@ -57,7 +36,7 @@ def measure(load: Load, repeats: int) -> dict[str, float]:
     for _ in range(repeats):
         for name, work in ready.items():
             if best.get(name, 0.0) < SLOW:
-                best[name] = min(best.get(name, float("inf")), timed(work))
+                best[name] = min(best.get(name, float("inf")), timed(work)[1])
     return best
 
 
@@ -77,15 +56,12 @@ def total(rows: list[dict[str, object]]) -> dict[str, object]:
 
 def keep(new: dict[str, object]) -> None:
     """Put a row into the file, in the place of the one of its name."""
-    rows = {new["counts"]: new}
-    if FILE.exists():
-        with FILE.open(newline="") as file:
-            rows = {old["counts"]: old for old in csv.DictReader(file)} | rows
+    rows: dict[object, dict[str, Any]] = {old["counts"]: old for old in read_rows(FILE)} | {new["counts"]: new}
     rows.pop(TOTAL, None)
     recorded = [held for name, held in rows.items() if str(name).startswith("brussels")]
     if len(recorded) == 6:
         rows[TOTAL] = total(recorded)
-    write_rows(FILE.name, rows.values())
+    write_rows(FILE, rows.values())
 
 
 def show(held: dict[str, object]) -> None:
@@ -104,10 +80,9 @@ def main() -> None:
             new = row(load.name, (held.n_bits, int(held.shots), held.n_outcomes), measure(load, options.repeats))
             keep(new)
             show(new)
-    with FILE.open(newline="") as file:
-        for held in csv.DictReader(file):
-            if held["counts"] == TOTAL:
-                show(held)
+    for held in read_rows(FILE):
+        if held["counts"] == TOTAL:
+            show(held)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ BackendSamplerV2. GHZ-10 on FakeTorino, 4096 shots; fastest of interleaved repea
 
 from time import perf_counter
 
-from qiskit import QuantumCircuit, generate_preset_pass_manager
+from qiskit import generate_preset_pass_manager
 from qiskit.primitives import BackendSamplerV2
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
-from benchmarks.data import write_rows
+from benchmarks.chain import ghz
+from benchmarks.data import write_as_they_come
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
 
@@ -30,23 +31,13 @@ class Player(AerSimulator):
         key = len(many), shots, memory
         if key not in self.recorded:
             ideal = AerSimulator(method="stabilizer")
-            circuit = QuantumCircuit(BITS)
-            circuit.h(0)
-            for i in range(BITS - 1):
-                circuit.cx(i, i + 1)
-            circuit.measure_all()
-            self.recorded[key] = ideal.run([circuit] * len(many), shots=shots, memory=memory).result()
+            self.recorded[key] = ideal.run([ghz(BITS, measured=True)] * len(many), shots=shots, memory=memory).result()
         result = self.recorded[key]
         return type("Job", (), {"result": lambda self: result})()
 
 
 def main() -> None:
-    circuit = QuantumCircuit(BITS)
-    circuit.h(0)
-    for i in range(BITS - 1):
-        circuit.cx(i, i + 1)
-    circuit.measure_all()
-    torino = FakeTorino()
+    circuit, torino = ghz(BITS, measured=True), FakeTorino()
     player = Player.from_backend(torino, noise_model=None)
     compiled = generate_preset_pass_manager(3, backend=torino, seed_transpiler=1).run(circuit)
     kept = {k: MitigatedSampler(player, shots=SHOTS, twirls=k, noise=0.02, method="paper", seed=1) for k in (1, 16)}
@@ -75,10 +66,8 @@ def main() -> None:
             work()
             if repeat:  # the first round fills caches
                 times[name].append(perf_counter() - start)
-    rows = [{"call": name, "milliseconds": round(1e3 * min(values), 1)} for name, values in times.items()]
-    for row in rows:
-        print(f"{row['milliseconds']:8.1f} ms  {row['call']}")
-    write_rows("speed_device.csv", rows)
+    rows = ({"call": name, "milliseconds": round(1e3 * min(values), 1)} for name, values in times.items())
+    write_as_they_come("speed_device.csv", rows)
 
 
 if __name__ == "__main__":

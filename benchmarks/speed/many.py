@@ -7,13 +7,13 @@ processor time of one thread, from dicts of text to answers, by 500 sets in turn
 
 import argparse
 from collections.abc import Sequence
-from time import process_time
 from typing import Any
 
 import numpy as np
 
 import qcluster as qc
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
+from benchmarks.timing import timed
 
 KINDS = ("ghz", "bv", "w", "dense", "product")
 """Two strings, one string, the ring of a W state, a random state, a product of turned qubits."""
@@ -60,11 +60,9 @@ def compare(name: str, sets: int) -> dict[str, Any]:
     counts, loop, together, apart = drawn(sets, kinds, bits), 0.0, 0.0, 0.0
     for start in range(0, sets, _TURN):
         some = counts[start : start + _TURN]
-        begun = process_time()
-        singly = [qc.mitigate(one) for one in some]
-        between = process_time()
-        many = list(qc.mitigate_many(some, workers=1))
-        loop, together = loop + between - begun, together + process_time() - between
+        singly, spent = timed(lambda: [qc.mitigate(one) for one in some])  # noqa: B023
+        many, at_once = timed(lambda: list(qc.mitigate_many(some, workers=1)))  # noqa: B023
+        loop, together = loop + spent, together + at_once
         for one, other in zip(singly, many, strict=True):
             first, second = one.distribution.to_probs(), other.distribution.to_probs()
             apart = max(apart, *(abs(first.get(key, 0.0) - second.get(key, 0.0)) for key in first.keys() | second))
@@ -76,12 +74,9 @@ def compare(name: str, sets: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=1000)
-    sets, rows = parser.parse_args().sets, []
+    sets = parser.parse_args().sets
     list(qc.mitigate_many(drawn(10), workers=1))  # what is read and compiled once
-    for name in CASES:
-        rows.append(compare(name, sets))
-        print(rows[-1], flush=True)
-        write_rows("speed_many.csv", rows)
+    write_as_they_come("speed_many.csv", (compare(name, sets) for name in CASES))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ multiplied by 32; "statevector, shift" times one circuit of Qiskit's Statevector
 parameter shift needs, 32 (2 P + 1). The last rows are whole fits of the digits, five starts each.
 """
 
+from collections.abc import Iterator
 from functools import partial
 from time import process_time
 from typing import Any
 
 import numpy as np
 
-from benchmarks.data import write_rows
+from benchmarks.data import write_as_they_come
 from qcluster.qnn import QNNClassifier, circuits, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import Ansatz, build, layers
 from qcluster.qnn.encoding import Kind
@@ -55,21 +56,17 @@ def statevector_ms(ansatz: Ansatz) -> float:
     return one * BATCH * (2 * ansatz.n_parameters + 1)
 
 
-def main() -> None:
-    rows = []
+def row(case: str, ansatz: Ansatz | None, route: str, milliseconds: float) -> dict[str, Any]:
+    return {
+        "case": case,
+        "qubits": ansatz.n_data + 1 if ansatz else 17,
+        "parameters": ansatz.n_parameters if ansatz else "",
+        "route": route,
+        "milliseconds": float(f"{milliseconds:.4g}"),
+    }
 
-    def add(case: str, ansatz: Ansatz | None, route: str, milliseconds: float) -> None:
-        rows.append(
-            {
-                "case": case,
-                "qubits": ansatz.n_data + 1 if ansatz else 17,
-                "parameters": ansatz.n_parameters if ansatz else "",
-                "route": route,
-                "milliseconds": float(f"{milliseconds:.4g}"),
-            }
-        )
-        print(rows[-1], flush=True)
 
+def rows() -> Iterator[dict[str, Any]]:
     mixed = [("Z", "X"), ("X", "Y")]
     for case, ansatz in (
         ("zx", build("zx", 16)),
@@ -83,16 +80,16 @@ def main() -> None:
         ("3 x (zx, xy)", layers(16, mixed * 3, bias=False)),
     ):
         route = choose_route(ansatz, "basis")
-        add(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20 if route != "path-sum" else 5))
+        yield row(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20 if route != "path-sum" else 5))
     for case, ansatz in (
         ("zx, grey values", build("zx", 16)),
         ("3 x (zx, xx), grey values", build("zx-xx", 16, reps=3)),
     ):
         route = choose_route(ansatz, "product")
-        add(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20, "product"))
+        yield row(case, ansatz, route, gradient_ms(ansatz, route, BATCH, 20, "product"))
     six = build("zx-xx", 16, reps=3, bias=False)
-    add("3 x (zx, xx)", six, "adjoint (one sample x 32)", BATCH * gradient_ms(six, "adjoint", 1, 2))
-    add("3 x (zx, xx)", six, "statevector, shift (one circuit x 6176)", statevector_ms(six))
+    yield row("3 x (zx, xx)", six, "adjoint (one sample x 32)", BATCH * gradient_ms(six, "adjoint", 1, 2))
+    yield row("3 x (zx, xx)", six, "statevector, shift (one circuit x 6176)", statevector_ms(six))
     knobs: dict[str, Any]
     for case, knobs in (
         ("zx", {}),
@@ -102,9 +99,10 @@ def main() -> None:
     ):
         model = QNNClassifier(random_state=0, **knobs)
         digits = load_digits_4x4(3, 6, threshold=None if "grey" in case else 8)
-        add(f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(partial(model.fit, digits.X, digits.y), 5))
-    write_rows("speed_qnn.csv", rows)
+        yield row(
+            f"fit of the digits, {case}", None, "lbfgs, 5 starts", best(partial(model.fit, digits.X, digits.y), 5)
+        )
 
 
 if __name__ == "__main__":
-    main()
+    write_as_they_come("speed_qnn.csv", rows())

@@ -11,11 +11,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from statistics import quantiles
-from time import process_time
 from typing import Any
 
 from benchmarks.speed.versions import FIRST, REPOSITORY, started, unpacked
+from benchmarks.timing import timed
 
 CASES: dict[str, dict[str, Any]] = {
     "zx": {},
@@ -40,9 +41,7 @@ def work() -> None:
         knobs = CASES[json.loads(line)]
         data = grey if knobs.get("encoding") == "angle" else bits
         model = QNNClassifier(random_state=0, **knobs)
-        start = process_time()
-        model.fit(data.X, data.y)
-        print(process_time() - start, flush=True)
+        print(timed(partial(model.fit, data.X, data.y))[1], flush=True)
 
 
 def compare(case: str, before: Callable[[str], float], now: Callable[[str], float], rounds: int) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def compare(case: str, before: Callable[[str], float], now: Callable[[str], floa
 
 
 def main() -> None:
-    from benchmarks.data import write_rows  # not above: it imports of the package what another commit may lack
+    from benchmarks.data import write_as_they_come  # not above: it imports of the package what another commit may lack
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("commit", nargs="?", default=FIRST)
@@ -67,11 +66,7 @@ def main() -> None:
     chosen = parser.parse_args()
     module = "benchmarks.speed.qnn_versions"
     with unpacked(chosen.commit) as tree, started(tree, module) as before, started(REPOSITORY, module) as now:
-        rows = []
-        for case in CASES:
-            rows.append(compare(case, before, now, chosen.rounds))
-            print(rows[-1], flush=True)
-    write_rows("speed_qnn_versions.csv", rows)
+        write_as_they_come("speed_qnn_versions.csv", (compare(case, before, now, chosen.rounds) for case in CASES))
 
 
 if __name__ == "__main__":

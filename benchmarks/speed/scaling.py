@@ -7,7 +7,6 @@ three repeats (of one, above ten thousand strings). Three strings, sent through 
 shots are distinct. Memory is the peak of a process that makes the counts, and mitigates them.
 """
 
-import csv
 import os
 import resource
 import subprocess
@@ -19,9 +18,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import qcluster as qc
-from benchmarks.data import RESULTS, write_rows
-from benchmarks.speed.compare import timed
+from benchmarks.data import RESULTS, read_rows, write_rows
 from benchmarks.speed.works import synthetic
+from benchmarks.timing import timed
 from qcluster.plot import COLOURS
 
 STRINGS = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
@@ -37,7 +36,7 @@ def measured(axis: str, counts: qc.Distribution) -> dict[str, float | str]:
     found: dict[str, float | str] = {"axis": axis, "bits": counts.n_bits, "distinct": counts.n_outcomes}
     for name, options in METHODS.items():
         work = lambda options=options: qc.mitigate(counts, **options)  # noqa: E731
-        found[f"{name}_ms"] = round(1e3 * min(timed(work) for _ in range(repeats)), 2)
+        found[f"{name}_ms"] = round(1e3 * min(timed(work)[1] for _ in range(repeats)), 2)
     print(*(f"{key} {value}" for key, value in found.items()), flush=True)
     return found
 
@@ -95,11 +94,10 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     if sys.argv[1:] == ["draw"]:
-        with (RESULTS / "speed_scaling.csv").open(newline="") as lines:
-            rows = [
-                {key: value if key == "axis" else float(value) for key, value in row.items()}
-                for row in csv.DictReader(lines)
-            ]
+        rows = [
+            {key: value if key == "axis" else float(value) for key, value in row.items()}
+            for row in read_rows("speed_scaling.csv")
+        ]
         draw(rows, fit(rows))
         return
     rows = [measured("distinct", synthetic(100, many, 0.1)) for many in STRINGS]

@@ -9,7 +9,6 @@ once.
 """
 
 import argparse
-import csv
 import io
 import json
 import subprocess
@@ -18,14 +17,15 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import process_time
 from typing import Any
 
 import numpy as np
+
+from benchmarks.timing import timed
 
 REPOSITORY = Path(__file__).parents[2]
 FILE = "speed_versions.csv"
@@ -106,9 +106,7 @@ def work() -> None:
     for line in sys.stdin:
         name, draw = json.loads(line)
         counts = drawn(name, draw)
-        start = process_time()
-        qc.mitigate(counts)
-        print(process_time() - start, flush=True)
+        print(timed(partial(qc.mitigate, counts))[1], flush=True)
 
 
 @contextmanager
@@ -160,14 +158,9 @@ def compare(name: str, before: Timed, now: Timed, rounds: int) -> dict[str, Any]
 
 def keep(row: dict[str, Any]) -> None:
     """Put a row into the table as soon as it is there, in the place of the one of its name; rows in their order."""
-    from benchmarks.data import RESULTS, write_rows  # not above: they import of the package what another commit lacks
+    from benchmarks.data import read_rows, write_rows  # not above: they import of the package what another commit lacks
 
-    table = RESULTS / FILE
-    rows = {}
-    if table.exists():
-        with table.open(encoding="utf-8", newline="") as lines:
-            rows = {held["counts"]: held for held in csv.DictReader(lines)}
-    rows[row["counts"]] = row
+    rows = {held["counts"]: held for held in read_rows(FILE)} | {row["counts"]: row}
     write_rows(FILE, [rows[name] for name in CASES if name in rows])
 
 

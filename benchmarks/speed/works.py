@@ -1,4 +1,4 @@
-"""What is timed, and on which counts: shared by the pytest-benchmark suite and the `compare` command."""
+"""What is timed, and on which counts: for `compare`."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -13,11 +13,8 @@ from qcluster.bench.sample import Sample, fingerprint, pack_sample
 from qcluster.bench.scores import judge
 from qcluster.bench.store import Outcome, Store, load_sample, missing, read_tasks
 from qcluster.bench.tasks import Campaign, Task
-from qcluster.errors import QClusterError, StorageError, of_extra
-from qcluster.workers import parallel
-
-DASK_SECONDS = 20
-"""How long a Dask scheduler may take to answer."""
+from qcluster.errors import StorageError
+from qcluster.workers import spread
 
 Job = tuple[Callable[..., Outcome], tuple[Any, ...]]
 
@@ -143,59 +140,44 @@ def score_samples(
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:
     """Run jobs anywhere, write here."""
-    done, start = total - len(jobs), time.monotonic()
+
+    def written() -> Iterator[tuple[str, str]]:
+        for outcome in spread(_safely, jobs, workers=workers, dask=dask, lost=_failed):
+            if not outcome.error:
+                store.add(outcome)
+            yield outcome.label, outcome.error
+
+    yield from follow(written(), len(jobs), total)
+
+
+def follow(outcomes: Iterable[tuple[str, str]], ahead: int, total: int) -> Iterator[Progress]:
+    """Tell how far a campaign is as its jobs come back.
+
+    Args:
+        outcomes: what each job was, and why it failed; empty where it did not.
+        ahead: jobs of this run.
+        total: jobs of the campaign, of which the others are done.
+    """
+    done, start = total - ahead, time.monotonic()
     yield Progress(done, total, "", float("nan"))
-    for count, outcome in enumerate(_outcomes(jobs, workers, dask), 1):
-        if not outcome.error:
-            store.add(outcome)
-            done += 1
-        left = (time.monotonic() - start) / count * (len(jobs) - count)
-        yield Progress(done, total, outcome.label, left, outcome.error)
+    for count, (label, error) in enumerate(outcomes, 1):
+        done += not error
+        left = (time.monotonic() - start) / count * (ahead - count)
+        yield Progress(done, total, label, left, error)
 
 
-def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outcome]:
-    if dask is not None:
-        return _on_dask(jobs, dask)
-    if workers > 1 and len(jobs) > 1:
-        return _in_processes(jobs, workers)
-    return (_safely(work, *arguments) for work, arguments in jobs)
-
-
-def _in_processes(jobs: list[Job], workers: int) -> Iterator[Outcome]:
-    from joblib import delayed
-    from joblib.externals.loky.process_executor import TerminatedWorkerError
-
-    pool = parallel(workers, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
-    try:
-        yield from pool(delayed(_safely)(work, *arguments) for work, arguments in jobs)
-    except TerminatedWorkerError as error:
-        raise QClusterError(
-            "a worker process died, perhaps for lack of memory; what is done is saved: run again, with fewer workers"
-        ) from error
-
-
-def _on_dask(jobs: list[Job], address: str) -> Iterator[Outcome]:
-    with of_extra("bench"):
-        from distributed import Client, as_completed
-
-    try:
-        client = Client(address, timeout=DASK_SECONDS)
-    except (OSError, ValueError) as error:
-        raise QClusterError(f"no Dask scheduler answers at {address}: {error}") from error
-    with client:
-        futures = {client.submit(_safely, work, *arguments, pure=False): str(arguments[0]) for work, arguments in jobs}
-        for future in as_completed(list(futures)):
-            failure = future.exception()  # a worker that died again and again; what it ran is tried elsewhere first
-            yield future.result() if failure is None else Outcome(futures[future], error=str(failure))
-            future.release()
-
-
-def _safely(work: Callable[..., Outcome], subject: Any, *arguments: Any) -> Outcome:
+def _safely(job: Job) -> Outcome:
     """Turn what goes wrong in one task into words, so that the others go on."""
+    work, arguments = job
     try:
-        return work(subject, *arguments)
+        return work(*arguments)
     except Exception as error:
-        return Outcome(str(subject), error=f"{type(error).__name__}: {error}")
+        return _failed(job, f"{type(error).__name__}: {error}")
+
+
+def _failed(job: Job, error: str) -> Outcome:
+    _, (subject, *_) = job
+    return Outcome(str(subject), error=error)
 
 
 def _work(task: Task, methods: tuple[str, ...]) -> Outcome:

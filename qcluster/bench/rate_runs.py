@@ -10,7 +10,6 @@ import numpy as np
 
 from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.rate_plan import SCALES, SHOTS, Job
-from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.kernel import Kernel
 from qcluster.errors import QClusterError
@@ -32,7 +31,7 @@ Two-qubit errors are larger than published because gates run side by side (layer
 waiting is shorter than the published echo of a qubit alone, because neighbours shift the phase, and decoupling undoes
 part of that (arXiv:2108.04530). The rest scatters by the day."""
 
-DRAWN, DRAWN_BITS = 4, 10
+DRAWN, DRAWN_BITS = 12, 10
 """Outputs that are drawn through the noise of a run, and most bits of one."""
 
 STRENGTHS = 0.5, 2.0
@@ -141,18 +140,14 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
 
 def _ideal(rng: np.random.Generator, n: int) -> tuple[str, Distribution]:
     """Draw an ideal output and its kind: one in five few strings with small tails, as many without."""
-    kind, ideal = _kind(rng, n)
-    return kind, of_vector(ideal / ideal.sum(), n)
-
-
-def _kind(rng: np.random.Generator, n: int) -> tuple[str, Floats]:
     if rng.random() < 0.2:
-        return "tailed", ideals.tailed(rng, n)
-    if rng.random() < 0.25:
-        return "sharp", ideals.sharp(rng, n, 0.4, 1 << (n - 1))
-    odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in DRAWN_FAMILIES])
-    family = str(rng.choice(DRAWN_FAMILIES, p=odds / odds.sum()))
-    return family, ideals.draw(rng, n, family)
+        kind, ideal = "tailed", ideals.tailed(rng, n)
+    elif rng.random() < 0.25:
+        kind, ideal = "sharp", ideals.sharp(rng, n, 0.4, 1 << (n - 1))
+    else:
+        kind = ideals.draw_family(rng, DRAWN_FAMILIES)
+        ideal = ideals.draw(rng, n, kind)
+    return kind, of_vector(ideal / ideal.sum(), n)
 
 
 def _faults(profile: "Profile", calibration: "Calibration", counts: Distribution) -> "FaultMasks | None":

@@ -3,24 +3,22 @@
 It lives here and not in `qcluster.learn`, because it needs circuits and the device room, which learn may not import.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from qcluster.bench.campaign import Progress
+from qcluster.bench.campaign import Progress, follow
 from qcluster.bench.rate_plan import MACHINES, Job
 from qcluster.bench.rate_runs import Simulated, redrawn, simulate_runs
 from qcluster.bench.table import Table, alone
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
-from qcluster.errors import of_extra
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
 from qcluster.learn.table import TABLE_COLUMNS, format_row
-from qcluster.workers import parallel
+from qcluster.workers import spread
 
 
 def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: str | None = None) -> Iterator[Progress]:
@@ -39,6 +37,7 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
 
     Raises:
         StorageError: the folder cannot be written to.
+        QClusterError: the worker processes died, or no scheduler answers.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,46 +46,28 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
         done = {(row["circuit"], row["machine"], row["layout"], row["seed"]) for row in table.rows()}
         every = list(jobs)
         left = [job for job in every if job.mark not in done]
-        start, count = time.monotonic(), len(every) - len(left)
-        yield Progress(count, len(every), "", float("nan"))
-        for tried, (job, rows, error) in enumerate(_outcomes(left, workers, dask), 1):
-            if not error:
-                table.append(rows)
-                count += 1
-            ahead = (time.monotonic() - start) / tried * (len(left) - tried)
-            yield Progress(count, len(every), str(job), ahead, error)
+
+        def written() -> Iterator[tuple[str, str]]:
+            for job, rows, error in spread(_safely, left, workers=workers, dask=dask, lost=_failed):
+                if not error:
+                    table.append(rows)
+                yield str(job), error
+
+        yield from follow(written(), len(left), len(every))
 
 
 Outcome = tuple[Job, list[dict[str, object]], str]
-
-
-def _outcomes(jobs: list[Job], workers: int, dask: str | None) -> Iterable[Outcome]:
-    if dask is not None:
-        return _on_dask(jobs, dask)
-    if workers > 1:
-        from joblib import delayed
-
-        pool = parallel(workers, return_as="generator_unordered", batch_size=1)
-        found: Iterable[Outcome] = pool(delayed(_safely)(job) for job in jobs)
-        return found
-    return (_safely(job) for job in jobs)
-
-
-def _on_dask(jobs: list[Job], address: str) -> Iterator[Outcome]:
-    with of_extra("bench"):
-        from distributed import Client, as_completed
-
-    with Client(address, timeout="20s") as client:
-        for future in as_completed(client.map(_safely, jobs, pure=False)):
-            yield future.result()
-            future.release()
 
 
 def _safely(job: Job) -> Outcome:
     try:
         return job, simulate_job(job), ""
     except Exception as error:
-        return job, [], f"{type(error).__name__}: {error}"
+        return _failed(job, f"{type(error).__name__}: {error}")
+
+
+def _failed(job: Job, error: str) -> Outcome:
+    return job, [], error
 
 
 def simulate_job(job: Job) -> list[dict[str, object]]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qcluster.bench.campaign import Progress, outcome_of
 from qcluster.bench.machines import machine_name, sample_of_run
@@ -91,7 +91,7 @@ def collect(
             try:
                 (run,) = jobs.collect(_place(store.folder, task), service=service)
             except JobError as failure:
-                states = {part.status for part in _look(store.folder, task, service)}
+                states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
                 waiting = not states <= {"DONE", *jobs.FAILED}
                 error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
             except StorageError as failure:  # of this task's directory, and of no other's
@@ -119,15 +119,9 @@ def _submit(task: Task, folder: Path, machine: "Machine", service: "Service | No
         else:
             jobs.collect(place, service=service)
     except JobError as failure:
-        unsent = [part for part in _look(folder, task, service) if part.status == "NOT SUBMITTED"]
+        unsent = [part for part in jobs.status(place, service=service) if part.status == "NOT SUBMITTED"]
         return str(failure) if unsent else ""
     return ""
-
-
-def _look(folder: Path, task: Task, service: "Service | None") -> list[Any]:
-    from qcluster.device import jobs
-
-    return jobs.status(_place(folder, task), service=service)
 
 
 def _place(folder: Path, task: Task) -> Path:

@@ -20,7 +20,7 @@ from qcluster.files import parse_json, unpack
 if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
-    from qcluster.device.noise.reference import MeasuredReference
+    from qcluster.device.noise.measured import MeasuredReference
     from qcluster.device.run import Run
 
 FORMAT = "qcluster-shots"
@@ -210,7 +210,7 @@ def _pack_reference(text: str, calibration: "Calibration") -> dict[str, Any]:
 
 
 def _unpack_reference(content: dict[str, Any], calibration: "Calibration") -> "MeasuredReference":
-    from qcluster.device.noise.reference import MeasuredReference
+    from qcluster.device.noise.measured import MeasuredReference
 
     own = json.loads(calibration.to_json())
     for part in (content, *content["more"]):

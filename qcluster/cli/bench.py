@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from qcluster.cli.console import open_console
-from qcluster.cli.options import refuse
+from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.options import Dask, Workers, one_place, refuse
 from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
 
-Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
-Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores.")]
 Methods = Annotated[
     str | None,
@@ -39,7 +37,7 @@ def run(
     from qcluster.bench.campaign import run as start
     from qcluster.bench.tasks import read_campaign
 
-    _one_place(context, dask)
+    one_place(context, dask)
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
     _finish(folder, failed, f"qcluster bench report {folder}")
@@ -89,7 +87,7 @@ def score(
     from qcluster.bench.methods import METHODS, check_methods
     from qcluster.bench.records import read_records
 
-    _one_place(context, dask)
+    one_place(context, dask)
     asked = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
     names = tuple(dict.fromkeys(("identity", *asked)))  # the raw counts, with which every method is compared
     if (folder is None) == (records is None):
@@ -146,21 +144,15 @@ def _must_exist(folder: Path) -> None:
         raise StorageError(f"there is no folder {folder}: name that of a campaign, which `qcluster bench run` makes")
 
 
-def _one_place(context: typer.Context, dask: str | None) -> None:
-    if dask is not None:
-        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
-
-
 def _follow(steps: Iterable["Progress"], title: str) -> int:
     """Draw a bar with the time left; give how many tasks failed."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import MofNCompleteColumn, TextColumn
 
     failed, console, steps = 0, open_console(stderr=True), iter(steps)
     first = next(steps, None)  # whatever is wrong with the request comes up here, and leaves no empty bar behind
     if first is None:
         return 0
-    name, left = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[left]}"))
-    with Progress(name, BarColumn(), MofNCompleteColumn(), left, console=console) as bar:
+    with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)) as bar:
         line = bar.add_task(title, total=None, left="")
         for step in chain([first], steps):
             ahead = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"

@@ -3,9 +3,15 @@
 import sys
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 
 _WIDE = 1_000_000
 """Characters in a line that no terminal breaks."""
+
+
+def open_bar(console: Console, *columns: ProgressColumn) -> Progress:
+    """Open a progress bar on a console: its description as it is, the bar, and what else is to be shown."""
+    return Progress(TextColumn("{task.description}", markup=False), BarColumn(), *columns, console=console)
 
 
 def open_console(*, stderr: bool = False) -> Console:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from qcluster.cli.console import open_console
+from qcluster.cli.options import Dask, Workers
 
 decision_app = typer.Typer(
     name="decision",
@@ -26,8 +27,8 @@ def build(
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
-    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
+    workers: Workers = 1,
+    dask: Dask = None,
 ) -> None:
     """Build the table that the gate is trained on (ten minutes for 10,000 cases on one core).
 
@@ -38,7 +39,7 @@ def build(
     from rich.progress import track
 
     from qcluster.errors import of_extra
-    from qcluster.learn.decision.build import build as start
+    from qcluster.learn.decision.table import build as start
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ def train(
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 10.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    workers: Workers = 1,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
 

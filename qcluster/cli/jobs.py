@@ -59,22 +59,9 @@ def submit(
     from qcluster.device.request import describe_usage, reference_cost
 
     circuits = [circuit for file in files for circuit in read_circuits(file)]
-    options = Options(
-        shots=shots,
-        twirls=twirls,
-        dd=dd,
-        optimization_level=optimization_level,
-        mode=mode,  # type: ignore[arg-type]
-        reference=references if reference else False,
-        reference_share=reference_share,
-        measure_twirl=measure_twirl,
-        group=group,  # type: ignore[arg-type]
-        strategy=strategy,  # type: ignore[arg-type]
-        twirling=twirling,  # type: ignore[arg-type]
-        simulation=simulation,
-        max_circuits=max_circuits,
-        runtime=_runtime_options(runtime),
-    )
+    given = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
+    given |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
+    options = Options(**given)
     machine = find_machine(backend, instance=instance)
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")

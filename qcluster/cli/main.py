@@ -170,10 +170,7 @@ def _show(
     console = open_console()
     few = "string" if fixed.raw.n_outcomes == 1 else "different strings"
     console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} {few}")
-    table = Table()
-    table.add_column("bitstring", overflow="fold")
-    for name in ("raw", "mitigated", f"{100 * level:g}% interval") + (("ideal",) if ideal is not None else ()):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
     for string, one in found.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]
         table.add_row(string, *cells, *([f"{ideal.get(string, 0.0):.4f}"] if ideal is not None else []))
@@ -189,13 +186,18 @@ def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) 
     """Print expectation values, raw and mitigated."""
     if not found:
         return
-    table = Table()
-    table.add_column("observable", overflow="fold")
-    for name in ("raw", "mitigated", f"{100 * level:g}% interval"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = _table("observable", level)
     for name, one in found.items():
         table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
     open_console().print(table)
+
+
+def _table(first: str, level: float, *more: str) -> Table:
+    table = Table()
+    table.add_column(first, overflow="fold")
+    for name in ("raw", "mitigated", f"{100 * level:g}% interval", *more):
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def _ends(one: Interval) -> str:

@@ -1,23 +1,27 @@
-"""Options that were given and would have no effect are errors, not ignored."""
+"""Options of several commands. Those that were given and would have no effect are errors, not ignored."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
+from typing import Annotated
 
 import typer
 
+Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 
-def given(context: typer.Context, names: Iterable[str]) -> list[str]:
-    """List those of some parameters that were on the command line, as they are written there."""
-    wanted = set(names)
-    return [
+
+def one_place(context: typer.Context, dask: str | None) -> None:
+    """Refuse workers here where the work is done elsewhere."""
+    if dask is not None:
+        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
+
+
+def refuse(context: typer.Context, names: Collection[str], why: str) -> None:
+    """Raise ValueError where one of some parameters was given; `why` tells when it has an effect."""
+    found = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name in wanted
+        if parameter.name in names
         and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
     ]
-
-
-def refuse(context: typer.Context, names: Iterable[str], why: str) -> None:
-    """Raise ValueError where one of some parameters was given; `why` tells when it has an effect."""
-    found = given(context, names)
     if found:
         raise ValueError(f"{' and '.join(found)} would have no effect: {why}")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import refuse
 from qcluster.files import write_whole
 
@@ -86,8 +86,7 @@ def train(
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
     console = open_console()
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console) as bar:
+    with open_bar(console, MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task("training", total=None)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
@@ -189,8 +188,7 @@ def evaluate(
 
 
 def _measured(model: QNNClassifier, X: Any, name: str, console: Console) -> Readouts:
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console) as bar:
+    with open_bar(console, TimeElapsedColumn()) as bar:
         task = bar.add_task(f"running on {name}", total=None)
         found = model.measure(X)
         bar.update(task, total=1, completed=1)

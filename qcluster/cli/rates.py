@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from qcluster.cli.console import open_console
-from qcluster.cli.options import refuse
+from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.options import Dask, Workers, one_place, refuse
 
 
 class _Estimating(TyperGroup):
@@ -66,23 +66,21 @@ def estimate(
 def build(
     context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
-    dask: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    dask: Dask = None,
+    workers: Workers = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
     rows: Annotated[int, typer.Option(min=1, max=6, help="Rows of each circuit, with different noise.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
 ) -> None:
     """Simulate the training table: benchmark circuits on recorded machines (a quarter of an hour on one core)."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from qcluster.bench.rate_plan import plan
     from qcluster.bench.rate_table import build as start
 
-    if dask is not None:
-        refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
+    one_place(context, dask)
     failed = 0
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=open_console(stderr=True)) as bar:
+    with open_bar(open_console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("rates")
         for step in start(plan(rows=rows, seed=seed)[:limit], out, workers=workers, dask=dask):
             bar.update(task, completed=step.done, total=step.total, description=step.label or "rates")

@@ -5,26 +5,26 @@ generator: it yields a `Request` where arrays are at work (EM, selection, deconv
 computation or a thousand run through the same lines, and a thousand take few more calls than one.
 """
 
-from collections.abc import Generator, Hashable, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Generator, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
 
 
-class Request(Protocol):
+@dataclass(frozen=True, eq=False)
+class Request:
     """What a computation asks for."""
 
-    @property
-    def key(self) -> Hashable:
-        """Requests of one key are answered at once."""
-
-    def answers(self, alike: Sequence[Any]) -> Sequence[Any]:
-        """Answer requests of this one's key, itself among them; an answer must not depend on the others.
-
-        In place of an answer may come the request for what is left to do; of a single request it may not.
-        """
+    work: Callable[[Sequence[Any]], Sequence[Any]]
+    """Answers what several computations ask; an answer must not depend on the others. In place of an answer may come
+    the request for what is left to do; where a single one asks it may not."""
+    key: Hashable
+    """Requests for the same work under one key are answered at once."""
+    asked: Any
+    """What this computation asks."""
 
 
 Stepwise = Generator[Request, Any, T]
@@ -39,27 +39,26 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
     The key for which most wait is answered first: meanwhile others come to wait for the same.
 
     Example:
-        >>> class Square:
-        ...     key = "square"
-        ...     def __init__(self, x): self.x = x
-        ...     def answers(self, alike): return [one.x**2 for one in alike]
-        >>> def fourth(x): return (yield Square((yield Square(x))))
+        >>> def squares(numbers): return [x**2 for x in numbers]
+        >>> def fourth(x): return (yield Request(squares, None, (yield Request(squares, None, x))))
         >>> together([fourth(2), fourth(3)])
         [16, 81]
     """
     ended: dict[int, T] = {}
-    waiting: dict[Hashable, dict[int, Request]] = {}
+    waiting: dict[tuple[Callable[[Sequence[Any]], Sequence[Any]], Hashable], dict[int, Any]] = {}
     replies: dict[int, Any] = dict.fromkeys(range(len(computations)))
     while replies:
         for place, reply in replies.items():
             try:
-                asked = reply if hasattr(reply, "answers") else computations[place].send(reply)
-                waiting.setdefault((type(asked), asked.key), {})[place] = asked
+                request = reply if isinstance(reply, Request) else computations[place].send(reply)
+                waiting.setdefault((request.work, request.key), {})[place] = request.asked
             except StopIteration as end:
                 ended[place] = end.value
-        alike = waiting.pop(max(waiting, key=lambda key: len(waiting[key]))) if waiting else {}
-        answers = next(iter(alike.values())).answers(list(alike.values())) if alike else ()
-        replies = dict(zip(alike, answers, strict=True))
+        if not waiting:
+            break
+        work, key = max(waiting, key=lambda one: len(waiting[one]))
+        alike = waiting.pop((work, key))
+        replies = dict(zip(alike, work(list(alike.values())), strict=True))
     return [ended[place] for place in range(len(computations))]
 
 

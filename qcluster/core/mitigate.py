@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import KINDS, brought, kind_of, offered, read_noise
+from qcluster.core.noise.given import KINDS, brought, kind_of, read_noise
 
 DEFAULTS = {None: "mixture", "rates": "mixture", "measured": "measured", "faults": "circuit"}
 """The method for each kind of noise that is known, where none is named."""
@@ -63,7 +63,7 @@ def mitigate(
         >>> sorted(fixed.distribution.top(2)), fixed.distribution.shots, fixed.applied
         (['000', '111'], 1000.0, True)
     """
-    return alone(mitigating(counts, noise, method=method, guard=guard, expect=expect, settings=settings))
+    return alone(mitigating(counts, noise, method, guard, expect, settings))
 
 
 @own_errstate
@@ -74,8 +74,7 @@ def mitigate_together(many: Sequence[Any], noise: Sequence[Any], **options: Any)
 
 def mitigating(
     counts: Any,
-    noise: Any = None,
-    *,
+    noise: Any,
     method: str | None = None,
     guard: bool = True,
     expect: str | None = None,
@@ -90,7 +89,7 @@ def mitigating(
     known = read_noise(chosen.figure(noise), raw.n_bits)
     for kind in chosen.takes:
         if known is None and kind in KINDS:
-            known = brought(counts, kind)
+            known = read_noise(brought(counts, kind), raw.n_bits)
     chosen.check_noise(kind_of(known))
     if chosen.widest is not None and raw.n_bits > chosen.widest:
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
@@ -117,10 +116,10 @@ def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) ->
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:
-        default = find(DEFAULTS[kind])
-        if not default.guarded and not (guard is True and expect is None):
+        default, held = find(DEFAULTS[kind]), brought(counts, kind)
+        if held is None or bool(getattr(held, "refusal", "")):  # or it says itself that it is of no use
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
-        if fits and offered(counts, kind) is not None:
+        if fits and (default.guarded or (guard is True and expect is None)):
             return default
     return find(DEFAULTS[None])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration as Calibration
     from qcluster.device.machines.calibration import read_calibration as read_calibration
     from qcluster.device.noise.faults import fault_masks as fault_masks
-    from qcluster.device.noise.reference import MeasuredReference as MeasuredReference
+    from qcluster.device.noise.measured import MeasuredReference as MeasuredReference
     from qcluster.device.noise.reference import Reference as Reference
     from qcluster.device.run import Run as Run
     from qcluster.device.sampler import MitigatedSampler as MitigatedSampler
@@ -28,7 +28,7 @@ _HOMES = {
     "Profile": "circuits.profile",
     "read_profile": "circuits.profile",
     "MitigatedSampler": "sampler",
-    "MeasuredReference": "noise.reference",
+    "MeasuredReference": "noise.measured",
     "Reference": "noise.reference",
     "Run": "run",
     "Twirls": "circuits.twirl",

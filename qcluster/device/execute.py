@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,9 +13,10 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.device import jobs
 from qcluster.device.local import simulate_request
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, check_request, prepare
 from qcluster.device.run import Run, read_runs
+from qcluster.device.runtime import Service
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -68,11 +70,12 @@ def execute(
             same call with the same directory goes on with the request that is there: what has come is read, what is
             under way is waited for, and nothing is sent twice.
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
-        reference: True runs a reference circuit in the same jobs, twirled alike, with as many shots as one of the
+        reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
             Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
-        reference_share: shots of each reference, as a multiple of those of one circuit.
+        reference_share: shots of each reference, as a multiple of those of one circuit. On hardware references are in
+            the same jobs as the circuits, but for another share than 1, since all circuits of a job have equal shots.
         group: "pauli" draws the Paulis of twirls independently, "balanced_pauli" so that each qubit has I, X, Y and Z
             before each gate equally often, once in every four. With twirling="server" also "local_c1" and
             "local_pauli", see the runtime's ``TwirlingOptions``.
@@ -111,9 +114,39 @@ def execute(
     return run_request(request, machine, directory)
 
 
+@dataclass(frozen=True)
+class Sent:
+    """Hold a request that is on its way."""
+
+    request: Request
+    machine: Machine
+    directory: Path | None
+    """Where it is kept; None for a simulation that is kept nowhere, and begins when its runs are asked for."""
+    service: Service | None = None
+    """The account it was sent with; None for a simulation."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of its jobs at the service, in the order of its parts."""
+        return jobs.job_ids(self.directory) if self.directory is not None and self.service is not None else ()
+
+    def runs(self) -> list[Run]:
+        """Wait for the results, and give the runs."""
+        if self.directory is None:
+            return read_runs(self.request, simulate_request(self.request, self.machine))
+        if self.service is None:
+            jobs.submit(self.request, self.machine, self.directory)
+        return jobs.collect(self.directory, wait=True, service=self.service)
+
+
+def send(request: Request, machine: Machine, directory: str | Path | None) -> Sent:
+    """Send a request to its machine, and come back before it has run; a simulation begins when it is asked for."""
+    if machine.kind != "hardware":
+        return Sent(request, machine, None if directory is None else Path(directory))
+    service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
+    return Sent(request, machine, jobs.submit(request, machine, directory, service=service), service)
+
+
 def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:
     """Run a request where it belongs and wait for it; see `execute`."""
-    if machine.kind != "hardware" and directory is None:
-        return read_runs(request, simulate_request(request, machine))
-    service = jobs.open_jobs(machine=machine)  # the account that the jobs are sent with is the one that can fetch them
-    return jobs.collect(jobs.submit(request, machine, directory, service=service), wait=True, service=service)
+    return send(request, machine, directory).runs()

@@ -97,17 +97,16 @@ class RunFolder:
             if torn:
                 logger.warning("%s: the last line is torn and left out", self._log)
             return [_event(parse_json(line)) for line in lines]
-        except OSError as error:
-            raise StorageError(f"{self._log} cannot be read: {error.strerror}") from error
-        except ValueError as error:
-            raise StorageError(f"{self._log} cannot be read: {error}") from error
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{self._log} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
     def append(self, event: str, **facts: Any) -> None:
-        """Write one event, down to the disk, before going on."""
+        """Write one event behind the last whole line, down to the disk, before going on."""
         line = (json.dumps({"event": event, "time": _now(), **facts}) + "\n").encode()
         try:
             with open_own(self._log, "ab+") as file:
-                whole = self._whole(file)
+                file.seek(0)
+                whole = file.read().rfind(b"\n") + 1
                 if whole < file.tell():
                     file.truncate(whole)
                 if file.write(line) < len(line):
@@ -116,13 +115,6 @@ class RunFolder:
             sync_folder(self.path)
         except OSError as error:
             raise StorageError(f"cannot write {self._log}: {error.strerror}") from error
-
-    @staticmethod
-    def _whole(file: Any) -> int:
-        """Length of the log up to its last whole line."""
-        file.seek(0)
-        data: bytes = file.read()
-        return data.rfind(b"\n") + 1
 
     def result_path(self, part: int) -> Path:
         """Where the result of a part lies, or will."""
@@ -154,11 +146,7 @@ class RunFolder:
         self.append("calibrated", part=part, sha256=_hash(text.encode()))
 
     def read_calibration(self, part: int) -> Calibration | None:
-        """Read what the machine had published when a part ran; None where that is not known.
-
-        Raises:
-            StorageError: it cannot be read, or is not what was stored.
-        """
+        """Read what the machine had published when a part ran; None where that is not known."""
         known, path = self._hash_of("calibrated", part), self._calibration_path(part)
         if known is None:
             return None
@@ -189,20 +177,15 @@ class RunFolder:
     def _reading(self, part: int) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
-            raise StorageError(f"cannot read {self.result_path(part)}: {error.strerror}") from error
-        except ValueError as error:
-            raise StorageError(f"cannot read {self.result_path(part)}: {error}") from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise StorageError(f"cannot read {self.result_path(part)}: {why}") from error
 
     @contextmanager
     def lock(self, *, existing: bool = False) -> Iterator[None]:
         """Keep other processes out while this one submits or collects; a killed process lets go by itself.
 
-        Args:
-            existing: whether there must be a request already.
-
-        Raises:
-            StorageError: another process is at it, or there is no request.
+        StorageError where another one is at it, or there is no request although there must be an `existing` one.
         """
         if existing:
             _ = self.request

@@ -33,28 +33,19 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.folder import RunFolder
 from qcluster.device.parts import FAILED as FAILED
-from qcluster.device.parts import (
-    OWN_TAG,
-    advance,
-    bring_in,
-    complain,
-    divide,
-    last_attempts,
-    look,
-    read_part,
-)
+from qcluster.device.parts import OWN_TAG, advance, bring_in, complain, last_attempts, look, read_part
 from qcluster.device.parts import Part as Part
-from qcluster.device.request import Request, what_is_asked
+from qcluster.device.request import Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.device.runtime import RuntimeService, Service
-from qcluster.errors import JobError, StorageError
+from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
-    from qcluster.device.noise.reference import MeasuredReference
+    from qcluster.device.noise.measured import MeasuredReference
     from qcluster.device.request import Options
 
 
@@ -101,11 +92,7 @@ def saved_request(
     *,
     reused: MeasuredReference | None = None,
 ) -> Request | None:
-    """Find the request of a directory where just the same is asked for again; None where it holds none.
-
-    Args:
-        circuits, machine, options, seed, reused: as `qcluster.device.prepare.prepare` takes them.
-        directory: where it may be kept.
+    """Find the request of a directory where just the same is asked of `prepare` again; None where it holds none.
 
     Raises:
         StorageError: the directory holds a request for something else, which the message tells apart, or is damaged.
@@ -161,10 +148,10 @@ def collect(
     service = open_jobs(service)
     with folder.lock(existing=True):
         failed = [part.number for part in bring_in(folder, service) if part.status in FAILED] if resubmit else []
-        refusal = None
+        refusal: QClusterError | None = None
         try:
             advance(folder, None, service, failed)
-        except JobError as error:  # of a job that is not taken now; those that were are brought in all the same
+        except (JobError, AccountError) as error:  # a job is not taken now: those that were are brought in all the same
             refusal = error
         parts = bring_in(folder, service)
         while wait and any(part.status not in {"DONE", "UNKNOWN", "NOT SUBMITTED", *FAILED} for part in parts):
@@ -177,24 +164,12 @@ def collect(
 
 
 def status(directory: str | Path, *, service: Any = None) -> list[Part]:
-    """Tell the state of each job of a directory; changes nothing there.
-
-    Args:
-        directory: what `submit` returned.
-        service: as in `collect`.
-
-    Raises:
-        StorageError: there is no request in the directory, or it is damaged.
-        AccountError: there is no account, or the service refuses it.
-    """
+    """Tell the state of each job of a directory; changes nothing there. Arguments and errors as of `collect`."""
     return list(look(RunFolder(Path(directory)), open_jobs(service)))
 
 
 def read(directory: str | Path) -> list[Run]:
     """Read the runs of a directory whose results are all there; asks no service and changes nothing.
-
-    Args:
-        directory: what `submit` returned.
 
     Returns:
         One `Run` per circuit, in the order of the request.
@@ -258,11 +233,7 @@ def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
 
 
 def job_ids(directory: str | Path) -> tuple[str, ...]:
-    """Give the ids at the service of the last job of each part that was sent, in the order of the parts.
-
-    Raises:
-        StorageError: there is no request in the directory, or it is damaged.
-    """
+    """Give the ids at the service of the last job of each part that was sent, in the order of the parts."""
     folder = RunFolder(Path(directory))
     _ = folder.request
     return tuple(str(known["job_id"]) for _, known in sorted(last_attempts(folder).items()) if "job_id" in known)
@@ -270,10 +241,6 @@ def job_ids(directory: str | Path) -> tuple[str, ...]:
 
 def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
     """Cancel the jobs of a directory that are not done. Results that came in, or are done at the service, stay.
-
-    Args:
-        directory: what `submit` returned.
-        service: as in `collect`.
 
     Returns:
         Ids of the jobs that were cancelled. `collect` reports them, and sends them again when asked to.
@@ -293,10 +260,6 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
 def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
     """Tell what the jobs of a directory were charged with, as the service counts it.
 
-    Args:
-        directory: what `submit` returned.
-        service: as in `collect`.
-
     Returns:
         Seconds of the machine by job id; 0 of a job that is not done. `estimate_usage` says what was to be expected.
 
@@ -308,12 +271,8 @@ def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
 
 
 def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:
-    """Find the service that jobs go to and come from.
-
-    Args:
-        service: a `QiskitRuntimeService`, or a `Service`, which is given back as it is.
-        machine: that jobs are sent to: its account is used where no service is given.
-    """
+    """Find the service that jobs go to and come from: a `Service` as it is, else by the account of the
+    `QiskitRuntimeService` or of the machine that is given, else the saved one."""
     if service is None:
         if machine is None or machine.kind != "hardware":
             return RuntimeService()

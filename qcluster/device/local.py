@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.noise.simulate import STEADY, run_foreign, run_on, simulate
@@ -22,21 +23,12 @@ def simulate_request(request: Request, machine: Machine | None) -> list[list[Dis
         circuits = [_in_use(circuit, prepared.profile.active) for circuit in prepared.circuits]
         seed = (request.simulator_seed + 7919 * i) % 2**31
         if prepared.method == "aer" and machine is not None:
-            simulator = _steady(machine.backend)
-            counts.append(run_on(simulator, circuits, prepared.shots, seed))
+            counts.append(run_on(_steady(machine.backend), circuits, prepared.shots, seed))
         elif prepared.method == "backend" and machine is not None:
             counts.append(run_foreign(machine.backend, prepared.circuits, prepared.shots, seed))
         else:
-            counts.append(
-                simulate(
-                    circuits,
-                    prepared.shots,
-                    request.calibration,
-                    method=prepared.method,
-                    dt=request.dt,
-                    seed=seed,
-                )
-            )
+            how: dict[str, Any] = {"method": prepared.method, "dt": request.dt, "seed": seed}
+            counts.append(simulate(circuits, prepared.shots, request.calibration, **how))
     return counts
 
 
@@ -61,8 +53,6 @@ def _in_use(circuit: QuantumCircuit, active: Collection[int]) -> QuantumCircuit:
 
 def _steady(simulator: Any) -> Any:
     """A copy that gives the same counts whatever the number of threads; the given one stays as it is."""
-    from copy import copy
-
     steady = copy(simulator)
     steady._options = copy(simulator.options)
     steady.set_options(**STEADY)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from qcluster.device.folder import RunFolder
 from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
+from qcluster.device.request import divide
 from qcluster.device.results import Places, encode_result, find_mismatch, marked
 from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service
 from qcluster.errors import JobError, StorageError
@@ -44,13 +45,6 @@ class Part:
     """How often it was submitted."""
     reason: str = ""
     """Why it failed."""
-
-
-def divide(request: Request) -> list[list[tuple[int, int]]]:
-    """Divide a request over jobs: lists of (circuit, twirl), at most max_circuits in each; a simulation is one."""
-    places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
-    size = request.options["max_circuits"] if request.kind == "hardware" else max(1, len(places))
-    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 OWN_TAG = re.compile(r"qcluster-\d{8}-\d{6}-[0-9a-f]{8}\.\d+\.\d+")
@@ -155,14 +149,8 @@ def bring_in(folder: RunFolder, service: Service) -> list[Part]:
         if part.status == "DONE":
             part = _keep(folder, service, part)
         if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in known.get(part.number, {}):
-            folder.append(
-                "failed",
-                part=part.number,
-                attempt=part.attempt,
-                job_id=part.job_id,
-                status=part.status,
-                reason=part.reason,
-            )
+            facts = {"attempt": part.attempt, "job_id": part.job_id, "status": part.status, "reason": part.reason}
+            folder.append("failed", part=part.number, **facts)
         parts.append(part)
     return parts
 

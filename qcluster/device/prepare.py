@@ -22,7 +22,8 @@ from qcluster.device.circuits.timeline import census, has_blocks, is_measurement
 from qcluster.device.circuits.twirl import Twirls, layered, twirl
 from qcluster.device.machines.machine import Machine
 from qcluster.device.noise.frames import is_clifford
-from qcluster.device.noise.reference import MeasuredReference, check_reusable, reference_circuits, skeleton
+from qcluster.device.noise.measured import MeasuredReference, check_reusable
+from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request, what_is_asked
@@ -88,7 +89,7 @@ def prepare(
         seed=root,
         simulator_seed=simulator_seed,
         dt=machine.clock,
-        options={name: getattr(options, name) for name in Options.__dataclass_fields__},
+        options=dict(vars(options)),
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,10 +21,10 @@ from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
-from qcluster.device.noise.reference import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
-from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading
+from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading, write_document
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -167,33 +168,13 @@ class Request(Frozen):
     """SHA-256 of what was asked for, before anything was compiled: circuits, machine, options, seed (`what_is_asked`).
     The same asked for again is this request. Empty where nothing says so, as in older ones."""
 
-    @property
-    def n_circuits(self) -> int:
-        """Number of circuits, references not counted."""
-        return sum(not prepared.serves for prepared in self.prepared)
-
     def to_json(self) -> str:
         """Write everything, circuits included, as JSON text."""
-        content = {"format": FORMAT, "version": VERSION}
-        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content["calibration"] = json.loads(self.calibration.to_json())
-        content["prepared"] = [
-            {
-                "profile": json.loads(p.profile.to_json()),
-                "flips": format_flips(p.flips),
-                "shots": p.shots,
-                "method": p.method,
-                "notes": p.notes,
-                "noiseless": p.noiseless,
-                "serves": p.serves,
-                "expected": p.expected,
-                "skeleton": p.skeleton,
-                "qpy": base64.b64encode(dump_circuits(p.circuits)).decode("ascii"),
-            }
-            for p in self.prepared
-        ]
-        content["reused"] = None if self.reused is None else json.loads(self.reused.to_json())
-        return json.dumps(content, allow_nan=False)
+        prepared = []
+        for one in self.prepared:
+            facts = {name: value for name, value in vars(one).items() if name != "circuits"}
+            prepared.append(facts | {"flips": format_flips(one.flips), "qpy": dump_circuits(one.circuits)})
+        return write_document(self, FORMAT, VERSION, prepared=prepared)
 
     @classmethod
     @reading(FORMAT)
@@ -213,6 +194,19 @@ class Request(Frozen):
         return cls(**fields)
 
 
+def divide(request: Request) -> list[list[tuple[int, int]]]:
+    """Divide a request over jobs: lists of (circuit, twirl); a simulation is one.
+
+    A job takes at most max_circuits, and all with the same shots: with a reference_share references are jobs apart.
+    """
+    places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
+    if request.kind != "hardware":
+        return [places] if places else []
+    alike = [list(same) for _, same in groupby(places, lambda place: request.prepared[place[0]].shots[place[1]])]
+    size = request.options["max_circuits"]
+    return [same[start : start + size] for same in alike for start in range(0, len(same), size)]
+
+
 def what_is_asked(
     circuits: Sequence[QuantumCircuit],
     backend: str,
@@ -220,19 +214,10 @@ def what_is_asked(
     seed: int | None,
     reused: MeasuredReference | None = None,
 ) -> str:
-    """Name what is asked for: the same circuits, options and seed on the same machine have the same name.
+    """Name what is asked for, by SHA-256: the same circuits, options and seed on the same machine have the same name.
 
-    Names of circuits do not count, since Qiskit numbers those that have none.
-
-    Args:
-        circuits: as they were given, not compiled.
-        backend: name of the machine.
-        options: how they are to be run.
-        seed: as it was given; None is a seed like any other here, so that the same call has the same name.
-        reused: a reference measured earlier.
-
-    Returns:
-        SHA-256, 64 hexadecimal digits.
+    Circuits are as they were given, not compiled; their names do not count, since Qiskit numbers those that have none.
+    None is a seed like any other here, so that the same call has the same name.
     """
     nameless = [circuit.copy(name="") for circuit in circuits]
     facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
@@ -258,22 +243,21 @@ def _check_facts(fields: dict[str, Any]) -> None:
     versions = fields["versions"]
     if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
         raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
-    options = fields["options"]
-    if isinstance(options, dict):
-        options = fields["options"] = {
+    known, wrong = set(Options.__dataclass_fields__), fields["options"]
+    if isinstance(wrong, dict):
+        fields["options"] = {
             "reference": False,
             "reference_share": 1.0,
-            "group": "balanced_pauli" if options.get("balanced") else "pauli",
+            "group": "balanced_pauli" if wrong.get("balanced") else "pauli",
             "strategy": None,
             "runtime": {},
-            **{name: value for name, value in options.items() if name != "balanced"},
+            **{name: value for name, value in wrong.items() if name != "balanced"},
         }  # older requests do not say, or say "balanced"
-    known = set(Options.__dataclass_fields__)
-    if not isinstance(options, dict) or set(options) != known:
-        wrong = sorted(set(options) ^ known) if isinstance(options, dict) else options
+        wrong = sorted(set(fields["options"]) ^ known)
+    if not isinstance(fields["options"], dict) or wrong:
         raise ValueError(f"options must hold {', '.join(sorted(known))}, each once; wrong is {wrong!r:.60}")
     try:
-        Options(**options)
+        Options(**fields["options"])
     except TypeError as error:
         raise ValueError(str(error)) from error
 
@@ -348,18 +332,15 @@ def estimate_usage(request: Request) -> float:
     Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
     runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
     """
-    delay = _delay(request)
-    n_circuits = sum(len(p.shots) for p in request.prepared)
-    n_jobs = -(-n_circuits // request.options["max_circuits"])
     served = served_shots(request.options)
     amounts = [sum(p.shots) if served is None else served for p in request.prepared]
-    times = [p.profile.duration + delay for p in request.prepared]
-    running = sum(amount * each for amount, each in zip(amounts, times, strict=True))
-    return float(2 * n_jobs + running)
+    return float(2 * len(divide(request))) + _running(request, request.prepared, amounts)
 
 
-def _delay(request: Request) -> float:
-    return float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
+def _running(request: Request, prepared: Sequence[Prepared], amounts: Sequence[int]) -> float:
+    """Seconds that so many shots of each take, with the delays between them."""
+    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
+    return float(sum(amount * (p.profile.duration + delay) for p, amount in zip(prepared, amounts, strict=True)))
 
 
 def describe_usage(request: Request) -> str:
@@ -375,8 +356,8 @@ def reference_cost(request: Request) -> str:
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
-    shots = sum(sum(p.shots) for p in extra)
-    seconds = sum(sum(p.shots) * (p.profile.duration + _delay(request)) for p in extra)
+    amounts = [sum(p.shots) for p in extra]
+    shots, seconds = sum(amounts), _running(request, extra, amounts)
     share = shots / sum(sum(p.shots) for p in own)
     many, circuits = (
         f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))

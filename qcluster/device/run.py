@@ -17,10 +17,10 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
-from qcluster.device.noise.reference import MeasuredReference
-from qcluster.device.request import Prepared, Request, format_flips, parse_flips
+from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.request import Request, format_flips, parse_flips
 from qcluster.device.runtime_options import flips_served
-from qcluster.device.storage import check_format, reading
+from qcluster.device.storage import check_format, reading, write_document
 
 if TYPE_CHECKING:
     from qcluster.core.noise.faults import FaultMasks
@@ -98,14 +98,7 @@ class Run(Frozen):
 
     def to_json(self) -> str:
         """Write everything, circuit and calibration included, as JSON text."""
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        content |= {field.name: getattr(self, field.name) for field in fields(self) if field.name != "counts"}
-        content["twirl_counts"] = [json.loads(counts.to_json()) for counts in self.twirl_counts]
-        content["flips"] = format_flips(self.flips)
-        content["profile"] = json.loads(self.profile.to_json())
-        content["calibration"] = json.loads(self.calibration.to_json())
-        content["reference"] = None if self.reference is None else json.loads(self.reference.to_json())
-        return json.dumps(content, allow_nan=False)
+        return write_document(self, FORMAT, VERSION, leave={"counts"}, flips=format_flips(self.flips))
 
     @classmethod
     @reading(FORMAT)
@@ -142,21 +135,30 @@ def read_runs(
     job_ids: Sequence[Sequence[str]] | None = None,
     calibrations: Sequence[Calibration | None] | None = None,
 ) -> list[Run]:
-    """Make runs of a request and what was counted.
+    """Make runs of a request and what was counted, per circuit and twirl, references behind.
 
-    Args:
-        request: what was run.
-        counts: per circuit and twirl, those of references behind; anything that `Distribution.of` takes.
-        job_ids: per circuit, where they came from.
-        calibrations: per circuit, of the time when its job (the first, of several) ran, where that is known.
+    Job ids are per circuit, as are calibrations: of the time when its job (the first, of several) ran, where known.
     """
     known = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []
     for i, (prepared, read, of_job) in enumerate(zip(request.prepared, counts, known, strict=True)):
-        calibration = request.calibration if of_job is None else of_job
         undone = Twirls((), prepared.flips).undo(read)
+        facts: dict[str, Any] = {
+            "counts": reduce(add, undone),
+            "profile": prepared.profile,
+            "calibration": request.calibration if of_job is None else of_job,
+            "backend": request.backend,
+            "method": prepared.method,
+            "notes": prepared.notes,
+        }
         if prepared.serves:
-            reference = _reference(request, prepared, reduce(add, undone), calibration)
+            reference = MeasuredReference(
+                **facts,
+                expected=prepared.expected,
+                created=request.created,
+                skeleton=prepared.skeleton,
+                symmetric=bool(prepared.flips.any() or flips_served(request.options)),
+            )
             for number in prepared.serves:
                 first = runs[number].reference  # of several references, the further ones belong to the first
                 whole = reference if first is None else replace(first, more=(*first.more, reference))
@@ -164,16 +166,11 @@ def read_runs(
             continue
         runs.append(
             Run(
-                counts=reduce(add, undone),
+                **facts,
                 twirl_counts=undone,
                 flips=prepared.flips,
-                profile=prepared.profile,
-                calibration=calibration,
                 calibration_of="request" if of_job is None else "job",
-                backend=request.backend,
-                method=prepared.method,
                 approximate=prepared.method == "stabilizer",
-                notes=prepared.notes,
                 job_ids=tuple(job_ids[i]) if job_ids is not None else (),
                 seed=request.seed,
                 options=dict(request.options),
@@ -183,20 +180,3 @@ def read_runs(
             )
         )
     return runs
-
-
-def _reference(
-    request: Request, prepared: Prepared, counts: Distribution, calibration: Calibration
-) -> MeasuredReference:
-    return MeasuredReference(
-        counts=counts,
-        expected=prepared.expected,
-        profile=prepared.profile,
-        calibration=calibration,
-        backend=request.backend,
-        method=prepared.method,
-        created=request.created,
-        skeleton=prepared.skeleton,
-        symmetric=bool(prepared.flips.any() or flips_served(request.options)),
-        notes=prepared.notes,
-    )

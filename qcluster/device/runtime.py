@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -76,7 +77,7 @@ _GONE = {404, 410}
 
 
 class RuntimeService:
-    """Speak to IBM Quantum with the account of a backend or service, else the saved one, opened on first use.
+    """Speak to IBM Quantum, as a `Service`, by the account of a backend or service; else the saved one, when needed.
 
     Args:
         backend: the machine, where it is at hand; else it is opened by the name that the request gives.
@@ -95,13 +96,10 @@ class RuntimeService:
         return self._given or getattr(self._backend, "service", None) or open_service()
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
-        """Send circuits as one job of the client-side Sampler."""
         backend = self._backend or open_backend(request.backend, self._service)
-        try:
+        with _asking(f"{request.backend} did not take the job", ""):
             job = sampler_job(self._mode(request, backend), request, circuits, shots, (request.id, tag))
             return str(job.job_id())
-        except _failures() as error:
-            raise JobError(f"{request.backend} did not take the job: {_words(error)}") from error
 
     def _mode(self, request: Request, backend: Any) -> Any:
         """The open session that was given, the backend itself, or one batch or session for all jobs of a request."""
@@ -118,44 +116,40 @@ class RuntimeService:
         return self._modes[request.id]
 
     def close(self) -> None:
-        """Close batches and sessions to new jobs; those they have run on."""
-        for mode in self._modes.values():
-            mode.close()
-        self._modes.clear()
+        """Close batches and sessions to new jobs; those they have run on. One that cannot be closed ends by itself."""
+        while self._modes:
+            name, mode = self._modes.popitem()
+            try:
+                mode.close()
+            except _failures() as error:
+                _log.warning("the batch or session of %s was not closed: %s", name, _words(error))
 
     def find(self, tag: str) -> str | None:
-        """Find a job by its tag."""
-        try:
+        with _asking("the service did not list its jobs"):
             jobs = self._service.jobs(job_tags=[tag], limit=1)
-        except _failures() as error:
-            raise JobError(f"the service did not list its jobs: {_words(error, _LATER)}") from error
         return str(jobs[0].job_id()) if jobs else None
 
     def state(self, job_id: str) -> JobState:
-        """Look at a job."""
         job = self._job(job_id)
-        try:
+        with _asking(f"the state of job {job_id} cannot be had"):
             status = job.status()
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
             return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
-        except _failures() as error:
-            raise JobError(f"the state of job {job_id} cannot be had: {_words(error, _LATER)}") from error
 
     def result(self, job_id: str) -> Any:
-        """Fetch the result of a job that is done."""
         job = self._job(job_id)
-        try:
-            result = job.result()
-        except _failures() as error:
-            if getattr(error, "status_code", None) in _GONE:
-                raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
-            raise JobError(f"the result of job {job_id} cannot be had: {_words(error, _LATER)}") from error
+        with _asking(f"the result of job {job_id} cannot be had"):
+            try:
+                result = job.result()
+            except _failures() as error:
+                if getattr(error, "status_code", None) in _GONE:
+                    raise LostJobError(f"the service no longer keeps the result of job {job_id}") from error
+                raise
         if result is None:
             raise LostJobError(f"the service keeps no result of job {job_id}")
         return result
 
     def calibration(self, job_id: str) -> Calibration | None:
-        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
         try:
             job = self._job(job_id)
             began = ((job.metrics() or {}).get("timestamps") or {}).get("running")
@@ -169,36 +163,31 @@ class RuntimeService:
     def cancel(self, job_id: str) -> None:
         """Cancel a job; one that has ended in the meantime is left as it is."""
         job = self._job(job_id)
-        try:
-            job.cancel()
-        except _failures() as error:
-            if self.state(job_id).final:
-                return
-            raise JobError(f"job {job_id} was not cancelled: {_words(error)}") from error
+        with _asking(f"job {job_id} was not cancelled", ""):
+            try:
+                job.cancel()
+            except _failures():
+                if not self.state(job_id).final:
+                    raise
 
     def tags(self, job_id: str) -> list[str]:
-        """Tags that a job carries."""
         return [str(tag) for tag in self._job(job_id).tags or ()]
 
     def usage(self, job_id: str) -> float:
-        """Seconds that a job was charged with."""
         job = self._job(job_id)
-        try:
+        with _asking(f"the usage of job {job_id} cannot be had"):
             return float(job.usage() or 0.0)
-        except _failures() as error:
-            raise JobError(f"the usage of job {job_id} cannot be had: {_words(error, _LATER)}") from error
 
     def _job(self, job_id: str) -> Any:
         from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
 
-        try:
-            return self._service.job(job_id)
-        except RuntimeJobNotFound as error:
-            raise LostJobError(
-                f"this account has no job {job_id!r}: check the id and the account; it may also have been deleted"
-            ) from error
-        except _failures() as error:
-            raise JobError(f"job {job_id} cannot be reached: {_words(error, _LATER)}") from error
+        with _asking(f"job {job_id} cannot be reached"):
+            try:
+                return self._service.job(job_id)
+            except RuntimeJobNotFound as error:
+                raise LostJobError(
+                    f"this account has no job {job_id!r}: check the id and the account; it may also have been deleted"
+                ) from error
 
 
 def sampler_job(
@@ -214,14 +203,24 @@ def sampler_job(
     return sampler.run([(circuit,) for circuit in circuits], shots=shots)
 
 
+_LATER = "try again later"
+
+
+@contextmanager
+def _asking(refusal: str, otherwise: str = _LATER) -> Iterator[None]:
+    """Turn what the service's client raises into JobError: what was refused, its words, and what to do about it."""
+    try:
+        yield
+    except _failures() as error:
+        raise JobError(f"{refusal}: {_words(error, otherwise)}") from error
+
+
 def _failures() -> tuple[type[Exception], ...]:
     from qiskit.exceptions import QiskitError
     from requests.exceptions import RequestException
 
     return QiskitError, RequestException, OSError, ValueError
 
-
-_LATER = "try again later"
 
 _ADVICE = (
     (r"\b5\d\d\b.*(error|gateway|unavailable)|maintenance", _LATER),

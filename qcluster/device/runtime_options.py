@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 _OURS = {
@@ -16,15 +17,14 @@ _OURS = {
 }
 """What has a keyword of ours, which alone is asked: one thing is never said in two places."""
 
+_UNSET = object()
+
 SERVED_GROUPS = ("local_c1", "local_pauli")
 """Groups of which only the runtime draws."""
 
 
 def check_runtime(given: Any) -> dict[str, Any]:
-    """Check options as the runtime's Sampler takes them, and give them as a plain nested dict of what was set.
-
-    Args:
-        given: a nested mapping, such as ``{"execution": {"rep_delay": 1e-4}}``, or the runtime's ``SamplerOptions``.
+    """Check options as the runtime's Sampler takes them, or its own, and give what was set as a plain nested dict.
 
     Raises:
         TypeError: neither of these.
@@ -41,12 +41,12 @@ def check_runtime(given: Any) -> dict[str, Any]:
     if not given:
         return {}
     for name, ours in _OURS.items():
-        if _has(given, name):
+        if _at(given, name) is not _UNSET:
             raise ValueError(f"runtime option {name!r} is set by {ours}: give it there")
     if given.get("simulator"):
         raise ValueError("runtime options of simulator are not taken: a simulation has the noise of its backend")
     meas_type = _at(given, "execution.meas_type")
-    if meas_type not in (None, "classified"):
+    if meas_type not in (_UNSET, None, "classified"):
         raise ValueError(
             f"runtime option 'execution.meas_type' must be 'classified', since counts are mitigated; got {meas_type!r}"
         )
@@ -105,7 +105,7 @@ def flips_served(options: Mapping[str, Any]) -> bool:
 
 def sampler_options(options: Mapping[str, Any], tags: list[str]) -> dict[str, Any]:
     """Merge ours and theirs into what the runtime's Sampler is given."""
-    merged: dict[str, Any] = {name: _copy(value) for name, value in options["runtime"].items()}
+    merged: dict[str, Any] = deepcopy(options["runtime"])
     found = _randomizations(options)
     twirling = merged.setdefault("twirling", {})
     twirling["enable_gates"] = found is not None
@@ -133,19 +133,9 @@ def _randomizations(options: Mapping[str, Any]) -> tuple[int | str, int | str] |
     return many, own.get("shots_per_randomization", "auto")
 
 
-def _copy(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
-
-
 def _at(given: Mapping[str, Any], name: str) -> Any:
-    """Look up "group.option"; None where it is not there."""
+    """Look up "group.option"; `_UNSET` where it is not there."""
     value: Any = given
     for part in name.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
+        value = value.get(part, _UNSET) if isinstance(value, Mapping) else _UNSET
     return value
-
-
-def _has(given: Mapping[str, Any], name: str) -> bool:
-    *groups, last = name.split(".")
-    group = _at(given, ".".join(groups)) if groups else given
-    return isinstance(group, Mapping) and last in group

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
-from qcluster.core.methods.registry import check_choice, every
+from qcluster.core.methods.registry import check_given, every
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
+from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
 from qcluster.device.run import Run
-from qcluster.device.sampler_job import SamplerJob, send
+from qcluster.device.sampler_job import SamplerJob
 from qcluster.device.storage import dump_circuits
 
 _REMEMBERED = 64
@@ -101,7 +102,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         elif method is not None:
             if method not in (names := [known.name for known in every()]):
                 raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-            check_choice(method, noise, **chosen)
+            check_given(method, noise, **chosen)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
@@ -201,17 +202,12 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         data = {
             register.name: _bit_array(bits[..., [places[bit] for bit in register]]) for register in pub.circuit.cregs
         }
-        metadata = {
-            "shots": pub.shots,
-            "circuit_metadata": pub.circuit.metadata,
-            "mitigations": mitigations,
-            "runs": kept,
-        }
-        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
+        told = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata, "mitigations": mitigations, "runs": kept}
+        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=told)
 
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":
-            return unmitigated(run.counts)
+            return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
         return mitigate(run, noise, method=self.method, **self.mitigation)
 
@@ -262,17 +258,12 @@ class SamplerOptions:
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> Any:
-        return _rebuild_options, (vars(self.frozen),)
+        return partial(SamplerOptions, **vars(self.frozen)), ()
 
     def __repr__(self) -> str:
         usual = Options()
-        given = {n: getattr(self.frozen, n) for n in Options.__dataclass_fields__}
-        shown = ", ".join(f"{n}={v!r}" for n, v in given.items() if v != getattr(usual, n))
+        shown = ", ".join(f"{n}={v!r}" for n, v in vars(self.frozen).items() if v != getattr(usual, n))
         return f"SamplerOptions({shown})"
-
-
-def _rebuild_options(fields: dict[str, Any]) -> SamplerOptions:
-    return SamplerOptions(**fields)
 
 
 class Answers(np.ndarray):
@@ -289,11 +280,6 @@ def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:
     if bits.shape[-1]:
         return BitArray.from_bool_array(bits, "little")
     return BitArray(np.zeros(bits.shape, dtype=np.uint8), 0)
-
-
-def unmitigated(counts: Distribution) -> Mitigation:
-    """Wrap counts as they are, as the verdict of a mitigation that was not asked for."""
-    return left(counts, "none", "mitigation is turned off")
 
 
 def whole(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:

@@ -3,56 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qiskit.primitives import PrimitiveJob
 from qiskit.providers import JobStatus
 
 from qcluster.device import jobs
-from qcluster.device.local import simulate_request
-from qcluster.device.run import Run, read_runs
-from qcluster.device.runtime import Service
-
-if TYPE_CHECKING:
-    from qcluster.device.machines.machine import Machine
-    from qcluster.device.request import Request
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Hold a request that is on its way."""
-
-    request: Request
-    machine: Machine
-    directory: Path | None
-    """Where it is kept; None for a simulation that is kept nowhere, and begins when its runs are asked for."""
-    service: Service | None = None
-    """The account it was sent with; None for a simulation."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Ids of its jobs at the service, in the order of its parts."""
-        return jobs.job_ids(self.directory) if self.directory is not None and self.service is not None else ()
-
-    def runs(self) -> list[Run]:
-        """Wait for the results, and give the runs."""
-        if self.directory is None:
-            return read_runs(self.request, simulate_request(self.request, self.machine))
-        if self.service is None:
-            jobs.submit(self.request, self.machine, self.directory)
-            return jobs.read(self.directory)
-        return jobs.collect(self.directory, wait=True, service=self.service)
-
-
-def send(request: Request, machine: Machine, directory: Path | None) -> Sent:
-    """Send a request to its machine, and come back before it has run; a simulation begins when it is asked for."""
-    if machine.kind != "hardware":
-        return Sent(request, machine, directory)
-    service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
-    return Sent(request, machine, jobs.submit(request, machine, directory, service=service), service)
-
+from qcluster.device.execute import Sent
 
 _STATES = {"QUEUED": JobStatus.QUEUED, "INITIALIZING": JobStatus.INITIALIZING, "RUNNING": JobStatus.RUNNING}
 
@@ -67,7 +24,7 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
     def __init__(self, finish: Callable[[], Any], sent: Sequence[Sent]) -> None:
         super().__init__(finish)
         self.job_ids: tuple[str, ...] = tuple(job_id for one in sent for job_id in one.ids)
-        self._sent = tuple(sent)
+        self._places = tuple((one.directory, one.service) for one in sent if one.directory and one.service)
         self._submit()
 
     def job_id(self) -> str:
@@ -80,9 +37,8 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         Raises:
             JobError: the service does not answer, or no longer lets them be cancelled.
         """
-        for one in self._sent:
-            if one.service is not None and one.directory is not None:
-                jobs.cancel(one.directory, service=one.service)
+        for place, service in self._places:
+            jobs.cancel(place, service=service)
         return bool(super().cancel()) or bool(self.job_ids)
 
     def status(self) -> Any:
@@ -90,7 +46,7 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         own = super().status()
         if own in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
             return own
-        parts = [p for one in self._sent if one.directory for p in jobs.status(one.directory, service=one.service)]
+        parts = [part for place, service in self._places for part in jobs.status(place, service=service)]
         if own == JobStatus.ERROR:
             return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else own
         states = [_STATES[part.status] for part in parts if part.status in _STATES]
@@ -98,13 +54,9 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return state | {"_function": None, "_sent": ()}
+        return state | {"_function": None, "_places": ()}
 
     def usage(self) -> float:
         """Seconds of the machine that its jobs were charged with so far; 0 for a simulation."""
-        return sum(
-            seconds
-            for one in self._sent
-            if one.directory is not None and one.service is not None
-            for seconds in jobs.usage(one.directory, service=one.service).values()
-        )
+        charged = [jobs.usage(place, service=service) for place, service in self._places]
+        return sum(seconds for each in charged for seconds in each.values())

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import dataclasses
 import io
+import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from qcluster.core.frozen import freeze_arrays as freeze_arrays
+from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
 from qcluster.files import FaultyContent, parse_json, read_whole
 
@@ -42,9 +44,26 @@ def encode_floats(values: Iterable[float]) -> list[float | str | None]:
     return [None if math.isnan(v) else v if math.isfinite(v) else str(float(v)) for v in map(float, values)]
 
 
-def decode_floats(values: Iterable[float | str | None]) -> npt.NDArray[np.float64]:
+def decode_floats(values: Iterable[float | str | None]) -> Floats:
     """Read what `encode_floats` wrote."""
     return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
+
+
+def write_document(record: Any, name: str, version: int, leave: Collection[str] = (), **otherwise: Any) -> str:
+    """Write a dataclass as a JSON document: its fields in order, without those to `leave`, others as given `otherwise`.
+
+    Arrays become lists, bytes base64, and what has a `to_json` of its own the document that this gives. ValueError
+    where a number is not finite.
+    """
+    names = [field.name for field in dataclasses.fields(record) if field.name not in leave]
+    content = {name: otherwise.get(name, getattr(record, name)) for name in names}
+    return json.dumps({"format": name, "version": version, **content}, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else json.loads(value.to_json())
 
 
 def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
@@ -77,11 +96,8 @@ def reading(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
-    """Turn whatever Qiskit or Aer raise into an error of ours: they have no common base, and parts in Rust may panic.
-
-    Args:
-        say: makes the error from the first line of what was raised.
-    """
+    """Turn whatever Qiskit or Aer raise into an error of ours, made by `say` from the first line of what was raised:
+    they have no common base, and parts in Rust may panic."""
     try:
         yield
     except BaseException as err:  # a panic is no Exception, and its type has no module to import it from

@@ -67,9 +67,8 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         if not counts.n_outcomes:
             raise ValueError("X must hold at least one row of positive weight; got none")
         starts = counts.bits[most_frequent(counts.bits, counts.weights, self.n_clusters)]
-        found = cluster(counts.bits, counts.weights, starts, self._metric(rows.shape[1]), self.max_iter)
-        self.cluster_centers_ = found.centroids
-        self.n_iter_ = found.n_iter
+        metric = self._metric(rows.shape[1])
+        self.cluster_centers_, _, self.n_iter_ = cluster(counts.bits, counts.weights, starts, metric, self.max_iter)
         self.n_features_in_ = rows.shape[1]
         self.labels_ = self.predict(rows)
         return self

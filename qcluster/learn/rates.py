@@ -5,22 +5,24 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.estimators.q_cluster import q_cluster
+from qcluster.core.mitigate import mitigate
+from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.learn.features import NAMES, CalibrationLike, ProfileLike, fault_flips, features, local_flips
+from qcluster.learn.features import CalibrationLike, ProfileLike, fault_flips, features, local_flips
 from qcluster.learn.table import RateTable, read_table
 
 HIGHEST = 0.49
 """Rates given to mitigation stay below one half."""
 
-REACH = 3.0
-"""Rate at which Q-Cluster as published does best where the output is a few strings, in units of the effective rate."""
-FADES = 0.6, 0.8
-"""Between these entropies of the answer (in units of the number of bits; the first is the published cut) clusters turn
-from a gain into a loss. Chosen, like `REACH`, on the table: ``python -m benchmarks.rates clusters``."""
+TRIED = np.arange(0.0, HIGHEST, 0.02)
+"""Rates at which Q-Cluster as published is tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +39,8 @@ class Rates:
     per_bit: Floats
     """``(n_bits,)`` rates: the value, divided in the way readout and gate errors of each measured qubit suggest."""
     clustering: Floats
-    """``(n_bits,)``: the one rate at which Q-Cluster as published is expected to do best, see `clustering_rate`; 0 for
-    bits that are not measured."""
+    """``(n_bits,)``: the one rate at which Q-Cluster as published comes nearest to the mitigated answer, see
+    `clustering_rate`; the value without counts; 0 for bits that are not measured."""
     in_range: bool
     """Whether the model was trained on runs like this one; if not, trust it less than the interval says."""
     saturated: bool = False
@@ -136,12 +138,16 @@ def predict_rates(
     n_bits = len(profile.measured) if profile is not None else Distribution.of(counts).n_bits
     mixed = read is not None and looks_uniform(read)
     shares = flip_shares(n_bits, profile, calibration, faults)
+    per_bit, clustering = divide(value, shares), value
+    if read is not None and read.shots:
+        answer = mitigate(read, per_bit if faults is None else faults).distribution
+        clustering = clustering_rate(read, answer, shares > 0)
     return Rates(
         value=value,
         low=low,
         high=HIGHEST if mixed else high,
-        per_bit=divide(value, shares),
-        clustering=np.where(shares > 0, clustering_rate(value, row), 0.0),
+        per_bit=per_bit,
+        clustering=np.where(shares > 0, clustering, 0.0),
         in_range=bool(model[-1].in_range(columns)[0]) and not mixed,
         saturated=mixed,
         coverage=coverage,
@@ -149,34 +155,30 @@ def predict_rates(
     )
 
 
-def clustering_rate(value: float, row: Floats) -> float:
-    """Give the rate at which Q-Cluster as published is expected to do best.
+def clustering_rate(counts: Distribution, answer: Distribution, measured: NDArray[np.bool_]) -> float:
+    """Find the rate at which Q-Cluster as published comes nearest to an answer, in Hellinger fidelity.
 
     It is not the effective rate. That is of the shots in which nothing is flipped, and a fault often flips several bits
     of one shot: the mean bit is flipped more often. The published radius, twice the variance of the number of flips,
     holds no neighbour until this exceeds one half, so that few clusters form at low rates. And where the output is
-    spread every string has others beside it, and clusters take their shots away.
+    spread every string has others beside it, and clusters take their shots away. An answer in place of the ideal output
+    tells all this.
 
     Args:
-        value: the effective rate.
-        row: ``(n_features,)`` of `features`, of which the entropy of the mitigated answer is used, under the circuit's
-            faults if these are known.
+        counts: what was read.
+        answer: what is nearest to the ideal output.
+        measured: ``(n_bits,) bool``; the others have rate 0.
 
     Returns:
-        `REACH` times the value where the answer is a few strings, 0 where it is spread, at most 0.49; the value itself
-        where there are no counts.
+        One of `TRIED`, the least of those that are as near.
 
     Example:
-        >>> counts = {"0000": 700, "0001": 100, "0010": 100, "0100": 100}
-        >>> round(clustering_rate(0.05, features(counts=counts)), 3)
-        0.15
+        >>> counts = Distribution.of({"00000": 700, "00001": 100, "00010": 100, "00100": 100})
+        >>> clustering_rate(counts, Distribution.of({"00000": 1000}), np.ones(5, dtype=bool))
+        0.2
     """
-    shapes = [row[NAMES.index(name)] for name in ("fault_entropy", "answer_entropy")]
-    known = [shape for shape in shapes if not np.isnan(shape)]
-    if not known:
-        return value
-    few = np.clip((FADES[1] - known[0]) / (FADES[1] - FADES[0]), 0.0, 1.0)
-    return min(float(REACH * few * value), HIGHEST)
+    answers = [q_cluster(counts, as_rates(rate * measured, counts.n_bits))[0] for rate in TRIED]
+    return float(TRIED[np.argmax([hellinger_fidelity(one, answer) for one in answers])])
 
 
 def looks_uniform(counts: Distribution) -> bool:

@@ -79,7 +79,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     Example:
         >>> table = read_table()
         >>> len(table), table.features.shape
-        (5106, (5106, 48))
+        (8238, (8238, 48))
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:

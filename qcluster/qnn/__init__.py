@@ -4,15 +4,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qcluster.qnn.ansatz import Ansatz, Term
-    from qcluster.qnn.classifier import QNNClassifier
-    from qcluster.qnn.data import LabelledBits, images_to_bits, load_digits_4x4, subset_majority, subset_parity
-    from qcluster.qnn.device import DeviceReadout
-    from qcluster.qnn.explicit import majority_angles, parity_angles, reed_muller_angles
-    from qcluster.qnn.figure import plot_loss
-    from qcluster.qnn.images import load_csv, load_idx, load_images
-    from qcluster.qnn.measured import ContractedReadout, Readouts, Slope
-    from qcluster.qnn.storage import load_model, save_model
+    from qcluster.qnn.ansatz import Ansatz as Ansatz
+    from qcluster.qnn.ansatz import Term as Term
+    from qcluster.qnn.classifier import QNNClassifier as QNNClassifier
+    from qcluster.qnn.data import LabelledBits as LabelledBits
+    from qcluster.qnn.data import images_to_bits as images_to_bits
+    from qcluster.qnn.data import load_digits_4x4 as load_digits_4x4
+    from qcluster.qnn.data import subset_majority as subset_majority
+    from qcluster.qnn.data import subset_parity as subset_parity
+    from qcluster.qnn.device import DeviceReadout as DeviceReadout
+    from qcluster.qnn.explicit import majority_angles as majority_angles
+    from qcluster.qnn.explicit import parity_angles as parity_angles
+    from qcluster.qnn.explicit import reed_muller_angles as reed_muller_angles
+    from qcluster.qnn.figure import plot_loss as plot_loss
+    from qcluster.qnn.images import load_csv as load_csv
+    from qcluster.qnn.images import load_idx as load_idx
+    from qcluster.qnn.images import load_images as load_images
+    from qcluster.qnn.measured import ContractedReadout as ContractedReadout
+    from qcluster.qnn.measured import Readouts as Readouts
+    from qcluster.qnn.measured import Slope as Slope
+    from qcluster.qnn.storage import load_model as load_model
+    from qcluster.qnn.storage import save_model as save_model
 
 _HOMES = {
     "Ansatz": "ansatz",
@@ -39,29 +51,7 @@ _HOMES = {
 }
 """Public names and their files; scikit-learn is imported with the classifier, not before."""
 
-__all__ = [
-    "Ansatz",
-    "ContractedReadout",
-    "DeviceReadout",
-    "LabelledBits",
-    "QNNClassifier",
-    "Readouts",
-    "Slope",
-    "Term",
-    "images_to_bits",
-    "load_csv",
-    "load_digits_4x4",
-    "load_idx",
-    "load_images",
-    "load_model",
-    "majority_angles",
-    "parity_angles",
-    "plot_loss",
-    "reed_muller_angles",
-    "save_model",
-    "subset_majority",
-    "subset_parity",
-]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

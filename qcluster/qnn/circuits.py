@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz, Term
 from qcluster.qnn.encoding import Inputs
 
@@ -80,13 +81,13 @@ def template(ansatz: Ansatz) -> QuantumCircuit:
     return circuit(ansatz, preparation=turns)
 
 
-def bindings(theta: npt.NDArray[np.float64], inputs: Inputs, row: int) -> dict[str, npt.NDArray[np.float64]]:
+def bindings(theta: Floats, inputs: Inputs, row: int) -> dict[str, Floats]:
     """Return the values of a template's parameter vectors a, b and theta for one input, by name."""
     a, b = _bloch(inputs, row)
     return {"a": a, "b": b, "theta": theta}
 
 
-def bind(template: QuantumCircuit, values: dict[str, npt.NDArray[np.float64]]) -> QuantumCircuit:
+def bind(template: QuantumCircuit, values: dict[str, Floats]) -> QuantumCircuit:
     """Assign vectors to a template by name; transpilation may have dropped or reordered parameters."""
     chosen = {p: float(values[p.vector.name][p.index]) for p in template.parameters}
     return template.assign_parameters(chosen)
@@ -114,7 +115,7 @@ def prepare(inputs: Inputs, row: int) -> QuantumCircuit:
     return out
 
 
-def _bloch(inputs: Inputs, row: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _bloch(inputs: Inputs, row: int) -> tuple[Floats, Floats]:
     """Return the angles (a, b), each (n,), of RY(a) then RZ(b) that turn 0 into each qubit's state."""
     if inputs.kind == "state":
         raise ValueError("a state of all qubits together has no angles per qubit; see prepare")

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_random_state
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import on_backend, samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
 from qcluster.qnn.measured import Readouts
@@ -25,8 +26,6 @@ from qcluster.qnn.training.train import Progress, Training
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
-
-Vector = npt.NDArray[np.float64]
 
 
 class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -113,7 +112,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         True
     """
 
-    loss_curve_: Vector
+    loss_curve_: Floats
     n_iter_: int
 
     def __init__(
@@ -230,7 +229,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
         form: Form = measured or fitted.exact(self, inputs.kind)
-        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), targets, rng)
+        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), rng)
         training = Training(
             problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
         )
@@ -295,7 +294,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
         return self
 
-    def decision_function(self, X: npt.ArrayLike) -> Vector:
+    def decision_function(self, X: npt.ArrayLike) -> Floats:
         """Return f: exact, or measured if there is a backend.
 
         Returns:
@@ -346,7 +345,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         f = self.decision_function(X)
         return np.asarray(self.classes_[(f > 0).astype(int) if f.ndim == 1 else f.argmax(axis=1)])
 
-    def predict_proba(self, X: npt.ArrayLike) -> Vector:
+    def predict_proba(self, X: npt.ArrayLike) -> Floats:
         """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
 
         For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole, make_rng
 
 
@@ -15,7 +16,7 @@ from qcluster.core.checks import check_real, check_whole, make_rng
 class LabelledBits:
     """Hold inputs and labels for `QNNClassifier.fit(X, y)`."""
 
-    X: npt.NDArray[np.float64]
+    X: Floats
     """(samples, n): 0 and 1, or grey values in [0, 1] where no threshold was asked for."""
     y: npt.NDArray[np.generic]
     """(samples,) labels."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_choice, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.qnn import circuits
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
-Vector = npt.NDArray[np.float64]
 _ONE_SIGMA = 0.6827
 """Level of an interval of one standard error on either side."""
 
@@ -79,7 +78,7 @@ class DeviceReadout:
             find_machine(self.backend)
 
     def measure(
-        self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
+        self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:
         """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
         seed = int(rng.integers(2**31))
@@ -93,7 +92,7 @@ class DeviceReadout:
         circuits_run = len(thetas) + len(references)
         return Readouts(found[:, 0], found[:, 1], circuits_run, round(taken + sum(references.values())), raw=raw)
 
-    def _run(self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
+    def _run(self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
         options: dict[str, Any] = {
             "shots": shots,
             "twirls": self.twirls,
@@ -135,7 +134,7 @@ class DeviceReadout:
         return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))
 
 
-def plain_circuits(ansatz: Ansatz, thetas: Vector, inputs: Inputs) -> list[QuantumCircuit]:
+def plain_circuits(ansatz: Ansatz, thetas: Floats, inputs: Inputs) -> list[QuantumCircuit]:
     """Write one circuit per row, not compiled."""
     return [circuits.circuit(ansatz, theta, circuits.prepare(inputs, k)) for k, theta in enumerate(thetas)]
 
@@ -193,7 +192,7 @@ def total_error(compiled: QuantumCircuit, target: Target) -> float:
 
 
 def bind_all(
-    compiled: QuantumCircuit, target: Target, thetas: Vector, inputs: Inputs, *, merge: bool = True
+    compiled: QuantumCircuit, target: Target, thetas: Floats, inputs: Inputs, *, merge: bool = True
 ) -> list[QuantumCircuit]:
     """Bind a compiled template to each row, and merge what became trivial (turns by 0 or pi) into single gates."""
     from qiskit.transpiler import PassManager

@@ -8,12 +8,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz, layers, reed_muller
 
-Vector = npt.NDArray[np.float64]
 
-
-def parity_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Vector]:
+def parity_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Floats]:
     """Write the parity of some bits as one ZX layer: f = +1 where an odd number of them is 1, else -1.
 
     Args:
@@ -30,7 +29,7 @@ def parity_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Vector]:
     return layers(len(chosen), [("Z", "X")]), theta
 
 
-def majority_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Vector]:
+def majority_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Floats]:
     """Write the majority of k bits as one ZX layer: f > 0 where more than half of them are 1; f = 0 at a tie.
 
     f is the sine of pi/2 times (ones - zeros) / k: right for every string, but by a margin of about pi/(2k) only where
@@ -49,7 +48,7 @@ def majority_angles(subset: npt.ArrayLike) -> tuple[Ansatz, Vector]:
     return layers(len(chosen), [("Z", "X")]), theta
 
 
-def reed_muller_angles(truth: npt.ArrayLike) -> tuple[Ansatz, npt.NDArray[np.float64]]:
+def reed_muller_angles(truth: npt.ArrayLike) -> tuple[Ansatz, Floats]:
     """Write a Boolean function as a circuit: f = +1 where the function is true, -1 where it is false.
 
     Args:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.files import is_number, reading, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
@@ -191,7 +192,7 @@ def _read_idx(file: Path) -> npt.NDArray[Any]:
     return np.frombuffer(content, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))
 
 
-def _grey(file: Path) -> npt.NDArray[np.float64]:
+def _grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
     with reading(file):

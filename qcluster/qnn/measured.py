@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_choice, check_real
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import exact_form
 
-Vector = npt.NDArray[np.float64]
 _SHIFT = np.pi / 4
 
 
@@ -50,9 +49,9 @@ class Slope:
 class Readouts:
     """Hold measured decision values of a batch of circuits."""
 
-    values: Vector
+    values: Floats
     """(batch,) estimates of f; mitigation may carry them a little beyond [-1, 1]."""
-    standard_errors: Vector
+    standard_errors: Floats
     """(batch,) from the number of shots, and from the slope where values are rescaled."""
     n_circuits: int
     """Circuits asked for, before twirling, with those of the calibration and references."""
@@ -60,7 +59,7 @@ class Readouts:
     """Shots over all of them."""
     slope: Slope | None = None
     """What rescaling divided by; None without it."""
-    raw: Vector | None = None
+    raw: Floats | None = None
     """(batch,) values before rescaling, or before mitigation by a reference circuit; None without either."""
 
 
@@ -73,7 +72,7 @@ class ReadoutSource(Protocol):
     """
 
     def measure(
-        self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
+        self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:
         """Measure f of circuit k, inputs[k] under thetas[k], (batch, n_parameters), with `shots` shots each."""
 
@@ -103,7 +102,7 @@ class ContractedReadout:
         check_real("contraction", self.contraction, 0, 1, open_low=True)
 
     def measure(
-        self, ansatz: Ansatz, thetas: Vector, inputs: Inputs, *, shots: int, rng: np.random.Generator
+        self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, *, shots: int, rng: np.random.Generator
     ) -> Readouts:
         """Draw binomial counts around the contracted exact values; see `ReadoutSource`."""
         form = exact_form(ansatz, inputs.kind)
@@ -127,7 +126,6 @@ class MeasuredForm:
     def __init__(
         self, ansatz: Ansatz, source: ReadoutSource, shots: int, rng: np.random.Generator, shared: bool
     ) -> None:
-        """Choose the shared shift or the shift of every parameter."""
         if shared and not ansatz.is_zx_with_bias:
             raise ValueError("the shared shift needs one ZX gate per data qubit and a bias gate")
         self._ansatz, self._source, self._shots, self._rng, self._shared = ansatz, source, shots, rng, shared
@@ -135,11 +133,11 @@ class MeasuredForm:
         self.n_shots = 0
         self.last_theta = np.zeros(ansatz.n_parameters)
         self.last_inputs: Inputs | None = None
-        self.last_values: Vector | None = None
+        self.last_values: Floats | None = None
 
     def forward(
-        self, theta: Vector, inputs: Inputs, gradient: bool = True
-    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        self, theta: Floats, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Floats, Callable[[Floats], Floats]]:
         """Measure f and, if asked, its gradient; see `qcluster.qnn.simulation.exact.Form`."""
         if self._shared and inputs.kind != "basis":
             raise ValueError(f"the shared shift needs bit strings; got {inputs.kind} inputs")
@@ -158,7 +156,7 @@ class MeasuredForm:
         self.last_theta, self.last_inputs, self.last_values = theta, inputs, table[0]
         slopes = table[1::2] - table[2::2]
 
-        def pullback(cotangent: Vector) -> Vector:
+        def pullback(cotangent: Floats) -> Floats:
             if not gradient:
                 raise ValueError("forward was called without gradient")
             if not self._shared:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Kind
@@ -16,8 +17,6 @@ from qcluster.qnn.samples import Classifier
 from qcluster.qnn.simulation.compress import compress
 from qcluster.qnn.simulation.exact import exact_form
 from qcluster.qnn.training.fitted import check_one_readout
-
-Vector = npt.NDArray[np.float64]
 
 
 def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
@@ -41,7 +40,7 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 
 
-def circuit_run(model: Classifier, kind: Kind) -> tuple[Ansatz, Vector]:
+def circuit_run(model: Classifier, kind: Kind) -> tuple[Ansatz, Floats]:
     """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
     if model.compress and kind == "basis" and model.ansatz_.is_sine:
         return compress(model.ansatz_, model.theta_)

@@ -11,22 +11,21 @@ import warnings
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import Readouts, Slope
 from qcluster.qnn.simulation.exact import exact_form
 
-Vector = npt.NDArray[np.float64]
 ROWS = 6
 """Training rows kept for the slope. At 2048 shots six of them fix it to about one percent where f is contracted to
 half."""
 
 
-def calibration_rows(inputs: Inputs, exact: Vector, rng: np.random.Generator, size: int = ROWS) -> Inputs:
-    """Choose the inputs that the slope will be measured on: large |f|, both signs, otherwise at random.
+def calibration_rows(inputs: Inputs, exact: Floats, rng: np.random.Generator) -> Inputs:
+    """Choose the `ROWS` inputs that the slope will be measured on, or all: large |f|, both signs, otherwise at random.
 
     The error of the slope falls with the sum of f**2, so the half of larger |f| is drawn from. Among those the draw is
     random: the largest alone would be near copies of one another.
@@ -35,37 +34,28 @@ def calibration_rows(inputs: Inputs, exact: Vector, rng: np.random.Generator, si
         inputs: (unique,) distinct training inputs.
         exact: (unique,) their exact decision values.
         rng: Draws.
-        size: Most inputs to choose; all are taken where there are fewer.
     """
     chosen: list[int] = []
     for negative in (False, True):
         side = np.flatnonzero((exact < 0) == negative)
-        side = side[np.argsort(-abs(exact[side]), kind="stable")][: max(size // 2, (len(side) + 1) // 2)]
-        chosen += list(rng.permutation(side)[: size // 2])
-    rest = np.setdiff1d(np.argsort(-abs(exact), kind="stable")[: 2 * size], chosen)
-    chosen += list(rng.permutation(rest)[: size - len(chosen)])
+        side = side[np.argsort(-abs(exact[side]), kind="stable")][: max(ROWS // 2, (len(side) + 1) // 2)]
+        chosen += list(rng.permutation(side)[: ROWS // 2])
+    rest = np.setdiff1d(np.argsort(-abs(exact), kind="stable")[: 2 * ROWS], chosen)
+    chosen += list(rng.permutation(rest)[: ROWS - len(chosen)])
     return inputs.take(np.array(sorted(chosen), dtype=np.int64))
 
 
-def drawn_rows(ansatz: Ansatz, theta: Vector, kind: Kind, rng: np.random.Generator, size: int = ROWS) -> Inputs:
-    """Choose inputs for the slope where there are no training rows of this kind: the best of some random bit strings.
-
-    Args:
-        ansatz: The circuit.
-        theta: (n_parameters,) its angles.
-        kind: How the strings are to be written.
-        rng: Draws.
-        size: Most inputs to choose.
-    """
-    bits = np.unique(rng.integers(0, 2, (16 * size, ansatz.n_data)), axis=0)
+def drawn_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generator) -> Inputs:
+    """Choose inputs for the slope where there are no training rows of a kind: the best of some random bit strings."""
+    bits = np.unique(rng.integers(0, 2, (16 * ROWS, ansatz.n_data)), axis=0)
     strings = encoding.basis(bits)
     if kind != "basis":
         strings = encoding.angles(bits) if kind == "product" else encoding.states(strings.vectors())
     exact = exact_form(ansatz, kind).forward(theta, strings, gradient=False)[0]
-    return calibration_rows(strings, exact, rng, size)
+    return calibration_rows(strings, exact, rng)
 
 
-def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Slope:
+def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Slope:
     """Fit measured = slope * exact through the origin by least squares.
 
     The variance is that of the shots, widened by chi2 / dof where the rows scatter more than their shots explain (the
@@ -106,7 +96,7 @@ def fit_slope(exact: Vector, measured: Vector, errors: Vector, shots: int) -> Sl
     return Slope(value, error, (value - reach, value + reach), rms, p_value, len(exact))
 
 
-def rescale(found: Readouts, exact: Vector, shots: int) -> Readouts:
+def rescale(found: Readouts, exact: Floats, shots: int) -> Readouts:
     """Divide measured values by the slope of the first rows, whose exact values are known, and drop those rows.
 
     Standard errors take up the slope's. If the interval of the slope reaches zero the machine's values carry nothing

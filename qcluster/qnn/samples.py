@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
 from qcluster.qnn import encoding
 from qcluster.qnn.ansatz import Ansatz
@@ -25,7 +26,6 @@ from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.training.losses import LOSSES
 from qcluster.qnn.training.solvers import SOLVERS
 
-Vector = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 _CHOICES = {
@@ -68,13 +68,13 @@ class Classifier(Protocol):
     callback: Any
     classes_: npt.NDArray[Any]
     n_features_in_: int
-    threshold_: Vector
+    threshold_: Floats
     ansatz_: Ansatz
-    theta_: Vector
-    phases_: Vector | None
+    theta_: Floats
+    phases_: Floats | None
     amplitude_: float | None
-    loss_curve_: Vector
-    validation_curve_: Vector
+    loss_curve_: Floats
+    validation_curve_: Floats
     n_iter_: int
     n_circuits_: int
     n_shots_: int
@@ -90,7 +90,7 @@ def prepare(
     *,
     classes: npt.ArrayLike | None = None,
     go_on: bool = False,
-) -> tuple[Inputs, Places, Places, Vector]:
+) -> tuple[Inputs, Places, Places, Floats]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
     Args:
@@ -193,7 +193,7 @@ def check_parameters(model: Classifier) -> None:
         raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
 
 
-def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Vector:
+def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Floats:
     """Give the factor of each sample by its class, (samples,), positive."""
     if class_weight is None:
         return np.ones(len(labels))
@@ -241,7 +241,7 @@ def _of_width(rows: npt.NDArray[Any], width: int, what: str) -> npt.NDArray[Any]
     return rows
 
 
-def _thresholds(threshold: float | None, rows: Vector, weights: Vector) -> Vector:
+def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Floats:
     if threshold is not None:
         return np.full(rows.shape[1], float(threshold))
     if np.isin(rows, (0.0, 1.0)).all():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import ahead
+from benchmarks import ahead, data
 from benchmarks.ahead import ERROR, FIDELITY, KNOWN, Contest, compared, means, summaries
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_only_a_lead_on_all_samples_counts():
 
 def test_less_error_is_better_and_harm_is_counted():
     rows = [{"model": name, "mae": str(value)} for name, value in (("ours", 0.02), ("theirs", 0.0195), ("best", 0.01))]
-    found = compared("set", "", ERROR, rows, "model", "mae", lambda name: name == "ours")
+    found = compared("set", ERROR, rows, "model", "mae", ("ours",))
     assert list(found.lost()) == [("best 0.0100", "ours 0.0200")]
     assert not list(Contest("set", "", ERROR, {"ours": 0.02}, {"theirs": 0.0195}).lost())
     table = [{"raw": "0.5", "ours": "0.6", "theirs": value} for value in ("0.99", "0.47")]
@@ -54,11 +54,11 @@ def test_less_error_is_better_and_harm_is_counted():
 
 
 def test_every_suite_and_every_method_of_a_campaign_is_compared():
-    folders = {path.parent.name for path in ahead.RESULTS.glob("*/summary.csv")}
+    folders = {path.parent.name for path in data.RESULTS.glob("*/summary.csv")}
     assert folders == set(ahead.SUITES)
     known = {name for pair in KNOWN.values() for names in pair for name in names}
-    for path in ahead.RESULTS.rglob("summary.csv"):
-        methods = {row["method"].split("@")[0] for row in ahead.read(str(path.relative_to(ahead.RESULTS)))}
+    for path in data.RESULTS.rglob("summary.csv"):
+        methods = {row["method"].split("@")[0] for row in data.read_rows(path)}
         assert methods - {"mixture_unguarded"} <= known, path
 
 

@@ -342,6 +342,6 @@ def test_small_tasks_cost_little(tmp_path):
 
 def test_no_dask_scheduler_is_a_clear_error(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
-    monkeypatch.setattr(engine, "DASK_SECONDS", 0.5)
+    monkeypatch.setattr("qcluster.workers.DASK_SECONDS", 0.5)
     with pytest.raises(QClusterError, match="no Dask scheduler"):
         list(run(plan(), tmp_path, dask="tcp://127.0.0.1:9"))

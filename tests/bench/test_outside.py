@@ -171,7 +171,7 @@ def test_richardson_lucy_undoes_the_kernel():
 
 
 def test_the_figures_are_of_these_circuits():
-    rows = outside.read_rows()
+    rows = outside.read_rows(outside.FILE)
     assert {row["circuit"] for row in rows} == set(CASES)
     assert {row["machine"] for row in rows} == set(outside.MACHINES)
     methods = 4 + 3 * len(outside.CONDITIONS)

@@ -7,6 +7,7 @@ from qiskit.quantum_info import DensityMatrix, Pauli, Statevector, partial_trace
 
 from benchmarks.outside_circuits import FAMILIES
 from benchmarks.rates_circuits import (
+    AGAIN,
     CASES,
     cases,
     cloning,
@@ -36,10 +37,19 @@ def test_no_table_suite_or_other_set_has_these_families():
     assert len({case.name for case in cases()}) == len(CASES) >= 30
 
 
-def test_half_of_them_are_spread_and_all_can_be_simulated():
-    spread = [case.ideal_entropy > SPREAD for case in cases()]
+def test_the_fourth_set_has_other_circuits_of_families_that_no_table_has():
+    again = {case.name: case.family for case in cases(AGAIN)}
+    others = {case.name for one in SETS[:3] for case, _ in one.cases()}
+    assert len(again) == len(AGAIN) >= 60
+    assert not set(again) & others
+    assert not set(again.values()) & set(read_table().facts["family"].tolist())
+
+
+@pytest.mark.parametrize("listed", [CASES, AGAIN])
+def test_half_of_them_are_spread_and_all_can_be_simulated(listed):
+    spread = [case.ideal_entropy > SPREAD for case in cases(listed)]
     assert 0.4 < np.mean(spread) < 0.6
-    assert max(case.n_qubits for case in cases()) <= 7
+    assert max(case.n_qubits for case in cases(listed)) <= 8
 
 
 def test_no_two_sets_share_a_machine_and_none_is_in_the_table():

@@ -1,13 +1,11 @@
 """Computations in lockstep: one answers as many do, and what is alike is worked out at once."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from qcluster.core.counts.bits import index_bits
-from qcluster.core.dense.bitflips import Deconvolution
-from qcluster.core.lockstep import alone, together
+from qcluster.core.dense.bitflips import deconvolving
+from qcluster.core.lockstep import Request, alone, together
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.backward_elimination import backward_elimination
 from qcluster.core.sparse.em import fit_all, statistics
@@ -18,23 +16,15 @@ from tests.core.sparse.test_fit import flipped, model_of
 RATES = (0.02, 0.06, 0.15)
 
 
-@dataclass
-class Doubled:
-    x: int
-    seen: list
-
-    @property
-    def key(self):
-        return self.x % 2
-
-    def answers(self, alike):
-        self.seen.append(sorted(one.x for one in alike))
-        return [2 * one.x for one in alike]
+def doubled(asked):
+    _, seen = asked[0]
+    seen.append(sorted(x for x, _ in asked))
+    return [2 * x for x, _ in asked]
 
 
 def steps(x, many, seen):
     for _ in range(many):
-        x = yield Doubled(x, seen)
+        x = yield Request(doubled, x % 2, (x, seen))
     return x
 
 
@@ -47,7 +37,7 @@ def test_results_are_in_order_and_requests_of_one_key_are_answered_at_once():
 
 def test_an_error_in_one_is_raised():
     def wrong():
-        yield Doubled(1, [])
+        yield Request(doubled, 1, (1, []))
         raise ValueError("must not be")
 
     with pytest.raises(ValueError, match="must not be"):
@@ -120,9 +110,9 @@ def test_deconvolutions_together_are_those_alone(n):
     asked = []
     for many in (2, 3, 1):
         counts = rng.multinomial(1000 * many, rng.dirichlet(np.ones(1 << n))).astype(float)
-        asked.append(Deconvolution(counts, rng.uniform(0.01, 0.2, (many, n, 2)), rng.uniform(0.1, 1, many), 12))
-    for one, found in zip(asked, asked[0].answers(asked), strict=True):
-        (single,) = one.answers([one])
+        asked.append((counts, rng.uniform(0.01, 0.2, (many, n, 2)), rng.uniform(0.1, 1, many), 12))
+    for one, found in zip(asked, together([deconvolving(*one) for one in asked]), strict=True):
+        single = alone(deconvolving(*one))
         for name in ("roots", "evidence", "background", "shapes", "concentration"):
             np.testing.assert_allclose(getattr(found, name), getattr(single, name), rtol=1e-10, atol=1e-13)
 

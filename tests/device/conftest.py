@@ -3,6 +3,8 @@
 import pytest
 from qiskit import QuantumCircuit
 
+from tests.device.oracle_dynamic import joined
+
 
 @pytest.fixture(scope="session")
 def torino():
@@ -27,14 +29,7 @@ def ghz():
 @pytest.fixture
 def feed_forward():
     """|000> or |111>: two qubits are turned if the first one, read in the middle, is 1."""
-    circuit = QuantumCircuit(3, 3)
-    circuit.h(0)
-    circuit.measure(0, 0)
-    with circuit.if_test((circuit.clbits[0], 1)):
-        circuit.x(1)
-        circuit.cx(1, 2)
-    circuit.measure([1, 2], [1, 2])
-    return circuit
+    return joined()
 
 
 @pytest.fixture

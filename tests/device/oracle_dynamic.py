@@ -222,3 +222,15 @@ def _write(top: QuantumCircuit, circuit: QuantumCircuit, rng: np.random.Generato
                 part.h(0)
                 part.append(Measure(), [0], [0])
                 circuit.append(part.to_instruction(), [a], [bit])
+
+
+def joined() -> QuantumCircuit:
+    """A body with a two-qubit gate, which makes |00> into |11>."""
+    circuit = QuantumCircuit(3, 3)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+        circuit.cx(1, 2)
+    circuit.measure([1, 2], [1, 2])
+    return circuit

@@ -11,6 +11,7 @@ from qcluster.device import MitigatedSampler, jobs
 from qcluster.device.execute import execute
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.prepare import Options, prepare
+from qcluster.device.request import estimate_usage
 from qcluster.device.run import Run
 from qcluster.errors import AccountError, JobError, StorageError
 from tests.device.cloud import Client, instance_of
@@ -40,6 +41,17 @@ def test_jobs_are_collected_with_the_account_that_sent_them(cloud, backend, mode
     assert run.counts.to_counts() == {"01": 30}
     assert run.job_ids == ("c001",)
     assert cloud.jobs["c001"]["owner"] == "mine"
+
+
+@pytest.mark.parametrize("mode", ["batch", "session"])
+def test_a_session_that_cannot_be_closed_loses_no_job(cloud, backend, monkeypatch, caplog, mode):
+    def refuse(self, session_id):
+        raise RequestsApiError("503 Service Unavailable", 503)
+
+    monkeypatch.setattr(Client, "close_session", refuse)
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, mode=mode)
+    assert run.counts.to_counts() == {"01": 30}
+    assert "was not closed: 503 Service Unavailable" in caplog.text
 
 
 def test_a_run_has_the_calibration_of_the_time_when_its_job_ran(cloud, backend, tmp_path):
@@ -97,6 +109,17 @@ def test_a_sampler_collects_with_the_account_of_its_backend(cloud, backend, anot
 def test_the_runtimes_own_twirling_rounds_shots_up(cloud, backend):
     (run,) = execute([flip()], backend, shots=100, twirls=3, twirling="server", seed=1)
     assert run.counts.to_counts() == {"01": 102}
+
+
+def test_references_of_another_share_of_the_shots_are_jobs_apart(cloud, backend):
+    """A job gives all its circuits the same shots."""
+    (run,) = execute([flip()], backend, shots=30, twirls=3, seed=1, reference=True, reference_share=2)
+    assert (run.counts.shots, run.reference.counts.shots) == (30, 60)
+    assert run.counts.to_counts() == {"01": 30}
+    assert list(cloud.jobs) == ["c001", "c002"]
+    machine = find_machine(backend)
+    once, twice = (Options(shots=30, twirls=3, reference=True, reference_share=share) for share in (1, 2))
+    assert estimate_usage(prepare([flip()], machine, twice)) > estimate_usage(prepare([flip()], machine, once)) + 2
 
 
 def submitted(backend, tmp_path):
@@ -180,6 +203,20 @@ def test_a_refused_submission_keeps_results_that_came(cloud, backend, tmp_path, 
         patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("no route")))
         with pytest.raises(AccountError, match="reaches no machine"):
             jobs.collect(folder, service=service, resubmit=True)
+    assert len(list((folder / "results").iterdir())) == 2
+    right(jobs.collect(folder, service=service))
+
+
+def test_results_are_brought_in_although_the_machine_is_gone_for_the_rest(cloud, backend, tmp_path, monkeypatch):
+    folder, service = submitted(backend, tmp_path), cloud.account("mine")
+    log = folder / "log.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(line for line in lines if json.loads(line).get("part") != 2))  # as if killed before it
+    cloud.delete("c003")
+    with monkeypatch.context() as patch:
+        patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("retired")))
+        with pytest.raises(AccountError, match="reaches no machine"):
+            jobs.collect(folder, service=service)
     assert len(list((folder / "results").iterdir())) == 2
     right(jobs.collect(folder, service=service))
 

@@ -18,7 +18,7 @@ from qcluster.device.circuits.conditions import MOST_READ, Memory
 from qcluster.device.circuits.timeline import measurements
 from qcluster.device.noise.aer import noise_model
 from qcluster.device.noise.feedforward import Body, change
-from tests.device.oracle_dynamic import _value, dynamic_distribution, random_program
+from tests.device.oracle_dynamic import _value, dynamic_distribution, joined, random_program
 from tests.device.test_faults import line
 
 SHOTS = 40_000
@@ -108,18 +108,6 @@ def phase(turns: float) -> QuantumCircuit:
                 circuit.rz(-np.pi / 2 ** (k - j), 0)
         circuit.h(0)
         circuit.measure(0, k)
-    return circuit
-
-
-def joined() -> QuantumCircuit:
-    """A body with a two-qubit gate, which makes |00> into |11>."""
-    circuit = QuantumCircuit(3, 3)
-    circuit.h(0)
-    circuit.measure(0, 0)
-    with circuit.if_test((circuit.clbits[0], 1)):
-        circuit.x(1)
-        circuit.cx(1, 2)
-    circuit.measure([1, 2], [1, 2])
     return circuit
 
 

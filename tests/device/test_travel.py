@@ -69,7 +69,7 @@ def test_answers_differ_where_anything_does(answers):
     assert answers["circuit"] != "circuit"
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_runs_are_mitigated_in_a_pool_of_processes(run, method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} here")

@@ -17,8 +17,8 @@ from qcluster.qnn import (
 )
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.simulation.exact import exact_form
-from qcluster.qnn.training.classes import ClassesProblem
-from qcluster.qnn.training.losses import LOSSES
+from qcluster.qnn.training.losses import LOSSES, cross_entropy, one_vs_rest, softmax
+from qcluster.qnn.training.problem import Problem
 
 PIXELS, LABELS = load_digits(return_X_y=True)
 
@@ -29,26 +29,34 @@ def digits(n_class):
     return train_test_split(X, LABELS[kept], test_size=0.3, stratify=LABELS[kept], random_state=0)
 
 
-def problem(loss, seed=0):
+def problem(loss, k, seed=0):
     rng = np.random.default_rng(seed)
     inputs = encoding.basis((np.arange(8)[:, None] >> np.arange(3)) & 1)
     form = exact_form(build("zx-xx", 3), "basis")
-    rows, targets = rng.integers(0, 8, 20), rng.integers(0, 3, 20)
-    return ClassesProblem(form, inputs, rows, targets, rng.random(20) + 0.1, 3, loss, 2.5), rng.normal(size=21)
-
-
-@pytest.mark.parametrize("loss", ["softmax", *LOSSES])
-def test_loss_is_that_of_the_samples_one_by_one_and_its_gradient_is_its_slope(loss):
-    made, theta = problem(loss)
-    f = np.array([made.form.forward(own, made.inputs)[0] for own in theta.reshape(3, 7)])[:, made.rows]
+    rows, targets = rng.integers(0, 8, 20), rng.integers(0, k, 20)
     if loss == "softmax":
-        each = np.log(np.exp(2.5 * f).sum(axis=0)) - 2.5 * f[made.targets, np.arange(20)]
+        mean = cross_entropy(2.5) if k > 2 else one_vs_rest(softmax(2.5))
     else:
-        each = LOSSES[loss](np.where(np.arange(3)[:, None] == made.targets, f, -f))[0].sum(axis=0)
+        mean = one_vs_rest(LOSSES[loss])
+    theta = rng.normal(size=7 * k if k > 2 else 7)
+    return Problem(form, inputs, rows, targets, rng.random(20) + 0.1, k, mean), theta
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("loss", ["softmax", *LOSSES])
+def test_loss_is_that_of_the_samples_one_by_one_and_its_gradient_is_its_slope(loss, k):
+    made, theta = problem(loss, k)
+    f = np.array([made.form.forward(own, made.inputs)[0] for own in theta.reshape(-1, 7)])[:, made.rows]
+    if loss == "softmax":
+        logits = 2.5 * (f if k > 2 else np.concatenate([-f, f]))
+        each = np.log(np.exp(logits).sum(axis=0)) - logits[made.targets, np.arange(20)]
+    else:
+        own = (np.arange(3) if k > 2 else np.ones(1))[:, None]
+        each = LOSSES[loss](np.where(own == made.targets, f, -f))[0].sum(axis=0)
     assert made.value(theta) == pytest.approx(np.average(each, weights=made.weights))
     value, g = made.gradient(theta)
     assert value == pytest.approx(made.value(theta))
-    steps = 1e-6 * np.eye(21)
+    steps = 1e-6 * np.eye(len(theta))
     assert g == pytest.approx([(made.value(theta + s) - made.value(theta - s)) / 2e-6 for s in steps], abs=1e-6)
     sampled = made.sampled_gradient(theta, np.arange(20))
     assert sampled[0] == pytest.approx(value)

@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, certain, from_probabilities, uniform
+from qcluster.bench.circuits.case import Case, case, certain, from_probabilities, uniform
 
 
 def adder(n: int, left: int | None = None, right: int | None = None) -> Case:
@@ -38,7 +38,7 @@ def adder(n: int, left: int | None = None, right: int | None = None) -> Case:
         circuit.cx(carries[bit + 1], carries[bit])
         circuit.cx(carries[bit], second[bit])
     circuit.measure([*second, out], range(n + 1))
-    return Case(f"adder:{n}", "adder", circuit, certain(format(left + right, f"0{n + 1}b")))
+    return case("adder", n, circuit, certain(format(left + right, f"0{n + 1}b")))
 
 
 def full_adder() -> Case:
@@ -59,8 +59,7 @@ def toffoli(n: int) -> Case:
     circuit = QuantumCircuit(n, n)
     circuit.x(range(n - 1))
     circuit.mcx(list(range(n - 1)), n - 1)
-    circuit.measure(range(n), range(n))
-    return Case(f"toffoli:{n}", "toffoli", circuit, certain("1" * n))
+    return case("toffoli", n, circuit, certain("1" * n))
 
 
 def fredkin(n: int) -> Case:
@@ -71,8 +70,7 @@ def fredkin(n: int) -> Case:
     circuit.x([0, *range(1, n, 2)])
     for first in range(1, n, 2):
         circuit.cswap(0, first, first + 1)
-    circuit.measure(range(n), range(n))
-    return Case(f"fredkin:{n}", "fredkin", circuit, certain("10" * (n // 2) + "1"))
+    return case("fredkin", n, circuit, certain("10" * (n // 2) + "1"))
 
 
 def qft(n: int, value: int = 0) -> Case:
@@ -83,8 +81,7 @@ def qft(n: int, value: int = 0) -> Case:
         if value >> bit & 1:
             circuit.x(bit)
     _fourier(circuit, list(range(n)))
-    circuit.measure(range(n), range(n))
-    return Case(f"qft:{n}", "qft", circuit, lambda: uniform(n))
+    return case("qft", n, circuit, lambda: uniform(n))
 
 
 def inverse_qft(n: int, value: int | None = None) -> Case:
@@ -96,8 +93,7 @@ def inverse_qft(n: int, value: int | None = None) -> Case:
     for bit in range(n):
         circuit.p(2 * pi * value * 2**bit / 2**n, bit)
     _fourier(circuit, list(range(n)), inverse=True)
-    circuit.measure(range(n), range(n))
-    return Case(f"inverse_qft:{n}", "inverse_qft", circuit, certain(format(value, f"0{n}b")))
+    return case("inverse_qft", n, circuit, certain(format(value, f"0{n}b")))
 
 
 def qpe(n: int, phase: float = 1 / 3) -> Case:
@@ -111,12 +107,11 @@ def qpe(n: int, phase: float = 1 / 3) -> Case:
     for bit in range(n):
         circuit.cp(2 * pi * phase * 2**bit, bit, n)
     _fourier(circuit, list(range(n)), inverse=True)
-    circuit.measure(range(n), range(n))
     error = phase - np.arange(1 << n) / (1 << n)
     below = np.sin(pi * error) * 2**n
     exact = np.abs(below) < 1e-12
     ideal = np.where(exact, 1.0, np.sin(pi * 2**n * error) / np.where(exact, 1.0, below)) ** 2
-    return Case(f"qpe:{n}", "qpe", circuit, from_probabilities(ideal))
+    return case("qpe", n, circuit, from_probabilities(ideal))
 
 
 def _check_value(value: int, n: int) -> None:

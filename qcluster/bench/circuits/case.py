@@ -141,6 +141,15 @@ def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:
     return source
 
 
+def case(
+    family: str, n: int, circuit: QuantumCircuit, ideal: Distribution | Callable[[], Distribution] | None = None
+) -> Case:
+    """Make a case of a family: what measures nothing yet is measured, and what brings no ideal is simulated for it."""
+    if "measure" not in circuit.count_ops():
+        circuit.measure(range(circuit.num_clbits), range(circuit.num_clbits))
+    return Case(f"{family}:{n}", family, circuit, (lambda: simulate(circuit)) if ideal is None else ideal)
+
+
 def sized(narrowest: int, widest: int) -> Callable[[Callable[..., QuantumCircuit]], Callable[..., Case]]:
     """Make a family of a function that draws a circuit of size n: it is checked, measured, and simulated for its ideal.
 
@@ -158,7 +167,7 @@ def sized(narrowest: int, widest: int) -> Callable[[Callable[..., QuantumCircuit
             circuit = draw(n, **options)
             if not circuit.num_clbits:
                 circuit.measure_all()
-            return Case(f"{name}:{n}", name, circuit, lambda: simulate(circuit))
+            return case(name, n, circuit)
 
         return make
 

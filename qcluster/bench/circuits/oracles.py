@@ -5,7 +5,7 @@ from math import asin, floor, pi, sin, sqrt
 import numpy as np
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, certain, check_vector, from_probabilities, simulate, uniform_over
+from qcluster.bench.circuits.case import Case, case, certain, check_vector, from_probabilities, uniform_over
 from qcluster.core.counts.distribution import Distribution
 
 
@@ -15,12 +15,10 @@ def bv(n: int, secret: str = "") -> Case:
     circuit = QuantumCircuit(n + 1, n)
     circuit.x(n)
     circuit.h(range(n + 1))
-    for qubit, bit in enumerate(reversed(secret)):
-        if bit == "1":
-            circuit.cx(qubit, n)
+    for qubit in _places(secret):
+        circuit.cx(qubit, n)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
-    return Case(f"bv:{n}", "bv", circuit, certain(secret))
+    return case("bv", n, circuit, certain(secret))
 
 
 def deutsch_jozsa(n: int) -> Case:
@@ -33,9 +31,8 @@ def deutsch_jozsa(n: int) -> Case:
     circuit.cx(0, n)
     circuit.ccx(1, 2, n)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
     strings = ["0" * (n - 3) + pair + "1" for pair in ("00", "01", "10", "11")]
-    return Case(f"deutsch_jozsa:{n}", "deutsch_jozsa", circuit, uniform_over(strings))
+    return case("deutsch_jozsa", n, circuit, uniform_over(strings))
 
 
 def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
@@ -48,7 +45,7 @@ def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
     """
     marked = _secret(marked, n, "1" * n)
     rounds = rounds or max(1, floor(pi / 4 * sqrt(2**n)))
-    zeros = [qubit for qubit, bit in enumerate(reversed(marked)) if bit == "0"]
+    zeros = _places(marked, "0")
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
     for _ in range(rounds):
@@ -56,11 +53,10 @@ def grover(n: int, marked: str = "", rounds: int = 0) -> Case:
         circuit.h(range(n))
         _flip_phase(circuit, list(range(n)))
         circuit.h(range(n))
-    circuit.measure(range(n), range(n))
     found = sin((2 * rounds + 1) * asin(2 ** (-n / 2))) ** 2
     ideal = np.full(1 << n, (1 - found) / (2**n - 1))
     ideal[int(marked, 2)] = found
-    return Case(f"grover:{n}", "grover", circuit, from_probabilities(ideal))
+    return case("grover", n, circuit, from_probabilities(ideal))
 
 
 def _flip_phase(circuit: QuantumCircuit, zeros: list[int]) -> None:
@@ -80,15 +76,13 @@ def hidden_shift(n: int, shift: str = "") -> Case:
     if n % 2:
         raise ValueError(f"hidden_shift needs an even number of bits; got {n}")
     shift = _secret(shift, n, "01" * (n // 2))
-    ones = [qubit for qubit, bit in enumerate(reversed(shift)) if bit == "1"]
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
-    _shifted_bent(circuit, ones)
+    _shifted_bent(circuit, _places(shift))
     circuit.h(range(n))
     _shifted_bent(circuit, [])
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
-    return Case(f"hidden_shift:{n}", "hidden_shift", circuit, certain(shift))
+    return case("hidden_shift", n, circuit, certain(shift))
 
 
 def _shifted_bent(circuit: QuantumCircuit, ones: list[int]) -> None:
@@ -108,13 +102,12 @@ def lpn(n: int, secret: str = "") -> Case:
     data = [qubit for qubit in range(n) if qubit != answer]
     circuit = QuantumCircuit(n, n)
     circuit.h(data)
-    used = [data[place] for place, bit in enumerate(reversed(secret)) if bit == "1"]
+    used = [data[place] for place in _places(secret)]
     for qubit in used:
         circuit.cx(qubit, answer)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
     found = "".join("1" if qubit in {*used, answer} else "0" for qubit in reversed(range(n)))
-    return Case(f"lpn:{n}", "lpn", circuit, uniform_over(["0" * n, found]))
+    return case("lpn", n, circuit, uniform_over(["0" * n, found]))
 
 
 def simon(n: int, period: str = "") -> Case:
@@ -122,7 +115,7 @@ def simon(n: int, period: str = "") -> Case:
     period = _secret(period, n, "1" + "0" * (n - 2) + "1" if n > 1 else "1")
     if "1" not in period:
         raise ValueError("period must not be zero")
-    places = [qubit for qubit, bit in enumerate(reversed(period)) if bit == "1"]
+    places = _places(period)
     circuit = QuantumCircuit(2 * n, n)
     circuit.h(range(n))
     for qubit in range(n):
@@ -130,7 +123,6 @@ def simon(n: int, period: str = "") -> Case:
     for place in places:
         circuit.cx(places[0], n + place)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
     mask = int(period, 2)
 
     def ideal() -> Distribution:
@@ -138,7 +130,7 @@ def simon(n: int, period: str = "") -> Case:
         values = np.arange(1 << n)
         return from_probabilities((np.bitwise_count(values & mask) % 2 == 0) / 2.0 ** (n - 1))
 
-    return Case(f"simon:{n}", "simon", circuit, ideal)
+    return case("simon", n, circuit, ideal)
 
 
 def sat(n: int = 7) -> Case:
@@ -176,7 +168,12 @@ def sat(n: int = 7) -> Case:
     circuit.x([answer, left, right])
     circuit.h([answer, left, right])
     circuit.measure([left, right], [0, 1])
-    return Case(f"sat:{n}", "sat", circuit, lambda: simulate(circuit))
+    return case("sat", n, circuit)
+
+
+def _places(text: str, bit: str = "1") -> list[int]:
+    """Give the bits of a string that are 1, or 0, the rightmost first."""
+    return [place for place, one in enumerate(reversed(text)) if one == bit]
 
 
 def _secret(given: str, n: int, default: str) -> str:

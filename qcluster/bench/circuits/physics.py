@@ -1,12 +1,13 @@
 """Circuits of physics and chemistry: particle-conserving gates, Ising models, variational ansätze, walks."""
 
+from dataclasses import replace
 from math import pi, sqrt
 
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import XXPlusYYGate
 
-from qcluster.bench.circuits.case import Case, certain, from_probabilities, simulate
+from qcluster.bench.circuits.case import Case, case, certain, from_probabilities
 
 
 def basis_change(n: int, seed: int = 0) -> Case:
@@ -21,9 +22,8 @@ def basis_change(n: int, seed: int = 0) -> Case:
     circuit.compose(rotation, inplace=True)
     circuit.barrier()
     circuit.compose(rotation.inverse(), inplace=True)
-    circuit.measure(range(n), range(n))
     text = ("01" * n)[-n:] if n % 2 == 0 else ("10" * n)[:n]
-    return Case(f"basis_change:{n}", "basis_change", circuit, certain(text))
+    return case("basis_change", n, circuit, certain(text))
 
 
 def trotter(n: int, layers: int = 1, seed: int = 0) -> Case:
@@ -41,8 +41,7 @@ def trotter(n: int, layers: int = 1, seed: int = 0) -> Case:
             circuit.append(XXPlusYYGate(rng.uniform(0.2, pi), rng.uniform(0, 2 * pi)), [left, left + 1])
         for qubit in range(n):
             circuit.rz(rng.uniform(0, 2 * pi), qubit)
-    circuit.measure(range(n), range(n))
-    return Case(f"trotter:{n}", "trotter", circuit, certain("0" * n))
+    return case("trotter", n, circuit, certain("0" * n))
 
 
 def variational(n: int) -> Case:
@@ -54,8 +53,7 @@ def variational(n: int) -> Case:
         circuit.x([block, block + 1])
         for turns, left in ((0.9952, 1), (-0.5024, 0), (-0.4976, 2), (0.0048, 1)):
             circuit.append(XXPlusYYGate(-pi * turns, pi / 2), [block + left, block + left + 1])
-    circuit.measure(range(n), range(n))
-    return Case(f"variational:{n}", "variational", circuit, lambda: simulate(circuit))
+    return case("variational", n, circuit)
 
 
 def ising(n: int, steps: int = 1, angle: float = 0.642, coupling: float = pi / 4) -> Case:
@@ -71,11 +69,10 @@ def ising(n: int, steps: int = 1, angle: float = 0.642, coupling: float = pi / 4
             circuit.rz(2 * coupling, qubit + 1)
             circuit.cx(qubit, qubit + 1)
         circuit.rx(angle, range(n))
-    circuit.measure(range(n), range(n))
     one = np.sin(angle / 2) ** 2
     ones = np.bitwise_count(np.arange(1 << n, dtype=np.uint32)) if steps == 1 and n <= 24 else None
     ideal = None if ones is None else (lambda: from_probabilities(one**ones * (1 - one) ** (n - ones)))
-    return Case(f"ising:{n}", "ising", circuit, ideal or (lambda: simulate(circuit)))
+    return case("ising", n, circuit, ideal)
 
 
 def vqe(n: int, layers: int = 1, seed: int = 0) -> Case:
@@ -88,8 +85,7 @@ def vqe(n: int, layers: int = 1, seed: int = 0) -> Case:
             circuit.rz(rng.uniform(0, 2 * pi), qubit)
         for qubit in range(n - 1 if layer < layers else 0):
             circuit.cx(qubit, qubit + 1)
-    circuit.measure(range(n), range(n))
-    return Case(f"vqe:{n}", "vqe", circuit, lambda: simulate(circuit))
+    return case("vqe", n, circuit)
 
 
 def qaoa(n: int, layers: int = 1, seed: int = 0, ring: bool = False) -> Case:
@@ -109,8 +105,7 @@ def qaoa(n: int, layers: int = 1, seed: int = 0, ring: bool = False) -> Case:
         for i, j, weight in edges:
             circuit.rzz(-ramp * weight / sqrt(degree), i, j)
         circuit.rx(2 * (2 - ramp) * pi / 8, range(n))
-    circuit.measure(range(n), range(n))
-    return Case(f"qaoa:{n}", "qaoa", circuit, lambda: simulate(circuit), edges)
+    return replace(case("qaoa", n, circuit), edges=edges)
 
 
 def quantum_walk(n: int, steps: int = 2) -> Case:
@@ -126,8 +121,7 @@ def quantum_walk(n: int, steps: int = 2) -> Case:
             circuit.mcx([n, *range(bit)], bit)
         circuit.x(range(n))
         circuit.x(n)
-    circuit.measure(range(n), range(n))
-    return Case(f"quantum_walk:{n}", "quantum_walk", circuit, lambda: simulate(circuit))
+    return case("quantum_walk", n, circuit)
 
 
 def linear_solver(n: int) -> Case:
@@ -150,8 +144,7 @@ def linear_solver(n: int) -> Case:
         circuit.ry(0.58, vector)
         circuit.cx(clock, work)
         circuit.h(clock)
-    circuit.measure(range(n), range(n))
-    return Case(f"linear_solver:{n}", "linear_solver", circuit, lambda: simulate(circuit))
+    return case("linear_solver", n, circuit)
 
 
 def parity_encoder(n: int = 5) -> Case:
@@ -175,5 +168,4 @@ def parity_encoder(n: int = 5) -> Case:
     circuit.h([centre, 4])
     for qubit in (4, 1, 3):
         circuit.cx(qubit, centre)
-    circuit.measure(range(n), range(n))
-    return Case(f"parity_encoder:{n}", "parity_encoder", circuit, lambda: simulate(circuit))
+    return case("parity_encoder", n, circuit)

@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, certain, simulate
+from qcluster.bench.circuits.case import Case, case, certain
 
 
 def mirror(n: int, depth: int = 4, seed: int = 0) -> Case:
@@ -43,10 +43,9 @@ def mirror(n: int, depth: int = 4, seed: int = 0) -> Case:
     circuit.compose(middle, inplace=True)
     circuit.barrier()
     circuit.compose(half.inverse(), inplace=True)
-    circuit.measure(range(n), range(n))
     flips = Pauli((z, x)).evolve(half, frame="h").x
     text = "".join("1" if bit else "0" for bit in reversed(flips))
-    return Case(f"mirror:{n}", "mirror", circuit, certain(text))
+    return case("mirror", n, circuit, certain(text))
 
 
 def iqp(n: int, density: float = 0.5, seed: int = 0) -> Case:
@@ -62,8 +61,7 @@ def iqp(n: int, density: float = 0.5, seed: int = 0) -> Case:
             if rng.random() < density:
                 circuit.cp(rng.integers(1, 4) * pi / 2, left, right)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
-    return Case(f"iqp:{n}", "iqp", circuit, lambda: simulate(circuit))
+    return case("iqp", n, circuit)
 
 
 def dense(n: int, layers: int = 2, seed: int = 0) -> Case:
@@ -76,8 +74,7 @@ def dense(n: int, layers: int = 2, seed: int = 0) -> Case:
         for left in range(n if layer < layers else 0):
             for right in range(left + 1, n):
                 circuit.cx(left, right)
-    circuit.measure(range(n), range(n))
-    return Case(f"dense:{n}", "dense", circuit, lambda: simulate(circuit))
+    return case("dense", n, circuit)
 
 
 def brickwork(n: int, depth: int = 4, seed: int = 0) -> Case:
@@ -92,5 +89,4 @@ def brickwork(n: int, depth: int = 4, seed: int = 0) -> Case:
             circuit.cz(left, left + 1)
     for qubit in range(n):
         circuit.ry(rng.uniform(0, 2 * pi), qubit)
-    circuit.measure(range(n), range(n))
-    return Case(f"brickwork:{n}", "brickwork", circuit, lambda: simulate(circuit))
+    return case("brickwork", n, circuit)

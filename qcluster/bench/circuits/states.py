@@ -5,12 +5,12 @@ from math import acos, sqrt
 
 from qiskit import QuantumCircuit
 
-from qcluster.bench.circuits.case import Case, uniform, uniform_over
+from qcluster.bench.circuits.case import Case, case, uniform, uniform_over
 
 
 def ghz(n: int) -> Case:
     """Prepare (|0...0> + |1...1>)/sqrt(2) by a chain of CX."""
-    return _named("ghz", n, cat(n).circuit, ["0" * n, "1" * n])
+    return case("ghz", n, cat(n).circuit, uniform_over(["0" * n, "1" * n]))
 
 
 def cat(n: int, pattern: str = "") -> Case:
@@ -30,9 +30,8 @@ def cat(n: int, pattern: str = "") -> Case:
     for qubit, bit in enumerate(reversed(pattern)):
         if bit == "1":
             circuit.x(qubit)
-    circuit.measure(range(n), range(n))
     other = pattern.translate(str.maketrans("01", "10"))
-    return _named("cat", n, circuit, sorted({pattern, other}))
+    return case("cat", n, circuit, uniform_over(sorted({pattern, other})))
 
 
 def w_state(n: int) -> Case:
@@ -45,8 +44,8 @@ def w_state(n: int) -> Case:
         circuit.cz(qubit, qubit + 1)
         circuit.ry(angle, qubit + 1)
         circuit.cx(qubit + 1, qubit)
-    circuit.measure(range(n), range(n))
-    return _named("w_state", n, circuit, ["0" * (n - 1 - bit) + "1" + "0" * bit for bit in range(n)])
+    texts = ["0" * (n - 1 - bit) + "1" + "0" * bit for bit in range(n)]
+    return case("w_state", n, circuit, uniform_over(texts))
 
 
 def dicke(n: int, ones: int = 2) -> Case:
@@ -67,18 +66,12 @@ def dicke(n: int, ones: int = 2) -> Case:
                 circuit.ry(-angle / 2, target)
                 circuit.ccx(last, target + 1, target)
             circuit.cx(target, last)
-    circuit.measure(range(n), range(n))
     texts = ["".join("1" if bit in chosen else "0" for bit in range(n)) for chosen in combinations(range(n), ones)]
-    return _named("dicke", n, circuit, sorted(texts))
+    return case("dicke", n, circuit, uniform_over(sorted(texts)))
 
 
 def coin(n: int) -> Case:
     """Prepare every string with equal probability (a quantum random number generator)."""
     circuit = QuantumCircuit(n, n)
     circuit.h(range(n))
-    circuit.measure(range(n), range(n))
-    return Case(f"coin:{n}", "coin", circuit, lambda: uniform(n))
-
-
-def _named(family: str, n: int, circuit: QuantumCircuit, texts: list[str]) -> Case:
-    return Case(f"{family}:{n}", family, circuit, uniform_over(texts))
+    return case("coin", n, circuit, lambda: uniform(n))

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -166,26 +166,23 @@ def compare_pairs(rows: Rows) -> list[Summary]:
 
 def pair_table(summaries: Sequence[Summary]) -> str:
     """Write comparisons with other methods as a Markdown table."""
-    lines = ["| " + " | ".join(_PAIR_HEAD) + " |", "|---" * len(_PAIR_HEAD) + "|"]
-    for one in summaries:
-        cells = [
-            plain(one.method),
-            plain(one.base),
-            str(one.n),
-            str(one.circuits),
-            factor(one),
-            short(one.median_factor, 2),
-        ]
-        cells += [short(one.mean_factor, 2), gain(one), f"{one.wins}/{one.ties}/{one.losses}", short(one.worst)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", few_circuits(summaries)]).rstrip()
+    return _table(_PAIR_HEAD, _pair_cells, summaries)
+
+
+def _pair_cells(one: Summary) -> list[str]:
+    names = [plain(one.method), plain(one.base), str(one.n), str(one.circuits)]
+    factors = [factor(one), short(one.median_factor, 2), short(one.mean_factor, 2)]
+    return [*names, *factors, gain(one), f"{one.wins}/{one.ties}/{one.losses}", short(one.worst)]
 
 
 def table(summaries: Sequence[Summary]) -> str:
     """Write summaries as a Markdown table."""
-    lines = ["| " + " | ".join(_HEAD) + " |", "|---" * len(_HEAD) + "|"]
-    lines += ["| " + " | ".join(_cells(one)) + " |" for one in summaries]
-    return "\n".join([*lines, "", few_circuits(summaries)]).rstrip()
+    return _table(_HEAD, _cells, summaries)
+
+
+def _table(head: Sequence[str], cells: Callable[[Summary], list[str]], summaries: Sequence[Summary]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in (head, *map(cells, summaries))]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:], "", few_circuits(summaries)]).rstrip()
 
 
 def _cells(one: Summary) -> list[str]:

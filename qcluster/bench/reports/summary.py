@@ -85,14 +85,13 @@ class Summary:
     """Samples on which the method lacked what it needs, or failed."""
 
 
-def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW, seed: int = 0) -> list[Summary]:
+def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW) -> list[Summary]:
     """Summarise the scores of one group.
 
     Args:
         rows: scores as read from ``scores.csv``; tasks without a score of the base are left out.
         group: what to call the group.
         base: the method that all are compared with on the same sample, by default the raw counts.
-        seed: of the bootstrap.
 
     Returns:
         One summary per method, best mean gain first; the base included.
@@ -102,12 +101,12 @@ def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW,
     for row in rows:
         if row["task"] in raw:
             by_method.setdefault(row["method"], []).append(row)
-    found = [_summary(group, base, method, part, raw, seed) for method, part in by_method.items()]
+    found = [_summary(group, base, method, part, raw) for method, part in by_method.items()]
     return sorted(found, key=lambda summary: (-np.nan_to_num(summary.gain, nan=-2.0), summary.method))
 
 
 def _summary(
-    group: str, base: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float], seed: int
+    group: str, base: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float]
 ) -> Summary:
     scored = [row for row in rows if _scored(row)]
     skipped = len(rows) - len(scored)
@@ -118,7 +117,7 @@ def _summary(
     gain, harmed = fidelity - before, fidelity - before < -HARM
     factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
     circuits = [row["case"] for row in scored]
-    ends = mean_intervals(np.stack([fidelity, gain, np.log(factors)], axis=1), circuits, seed=seed)
+    ends = mean_intervals(np.stack([fidelity, gain, np.log(factors)], axis=1), circuits)
     harm_ends = share_interval(harmed, circuits)
     if method == base:
         ends[1:], harm_ends = nan, (nan, nan)

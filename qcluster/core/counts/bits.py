@@ -18,8 +18,6 @@ Bits = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 Bytes = NDArray[np.uint8]
 
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-"""Multiplier that spreads low bits upwards (Fibonacci hashing)."""
 _CHUNK = 1 << 22
 """Pairs of strings whose distances are held in memory at once."""
 _ROWS = 1 << 11
@@ -153,24 +151,19 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
     Returns:
         The order of rows that sorts them, the highest classical bit first, and the places in that order at which
-        a new string starts. Cost: one sort, or one pass where rows are distinct and sorted already.
+        a new string starts.
     """
-    if len(words) < _MANY:
-        order = ordered(words)
-        return order, np.flatnonzero(_changes(words[order]))
-    if _ascending(words):
-        everything = np.arange(len(words))
-        return everything, everything
-    some = _hashed(words[:: len(words) // 4096 + 1])
-    if 4 * len(np.unique(some)) < 3 * len(some):
-        return _distinct_by_hash(words)
-    order, new = _sorted(words)
+    if len(words) >= _MANY:
+        order, new = _sorted(words)
+    else:
+        order, new = np.lexsort(words.T), np.ones(len(words), dtype=bool)
+        new[1:] = (words[order[1:]] != words[order[:-1]]).any(axis=1)
     return order, np.flatnonzero(new)
 
 
 def ordered(words: Words) -> NDArray[np.intp]:
     """Give the order of rows that sorts packed strings by value, equal ones in their order."""
-    return np.lexsort(words.T) if len(words) < _MANY else _sorted(words)[0]
+    return distinct_rows(words)[0]
 
 
 def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
@@ -193,12 +186,11 @@ def distinct(bits: Bits) -> tuple[Bits, NDArray[np.intp]]:
     return unpack(words, bits.shape[1])[:, ::-1], place
 
 
-def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+def _sorted(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     """Sort packed strings by value, equal ones in their order; tell where a new value begins.
 
     The highest bits are sorted first; then, among strings that agree in these, the next ones, and so on. The place of a
-    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``. With `once`
-    the highest bits are all that count.
+    row stands in the lowest bits of what is sorted: several times as fast as ``argsort`` and ``lexsort``.
     """
     low = (len(words) - 1).bit_length()
     left = 64 * (words.shape[1] - 1) + int(words[:, -1].max()).bit_length()
@@ -216,8 +208,6 @@ def _sorted(words: Words, once: bool = False) -> tuple[NDArray[np.intp], NDArray
         key >>= np.uint64(low)
         begins = np.r_[True, key[1:] != key[:-1]]
         new[slots] |= begins
-        if once:
-            break
         tied = ~(begins & np.r_[begins[1:], True])
         slots, begins = slots[tied], begins[tied]
         group = (np.cumsum(begins) - 1).astype(np.uint64)
@@ -232,42 +222,6 @@ def _bits(words: Words, rows: NDArray[np.intp], low: int, width: int) -> Words:
     if shift + width > 64:
         value |= words[rows, word + 1] << np.uint64(64 - shift)
     return np.asarray(value & np.uint64((1 << width) - 1))
-
-
-def _hashed(words: Words) -> Words:
-    mixed = words[:, 0] * _ODD
-    for word in range(1, words.shape[1]):
-        mixed = (mixed ^ (mixed >> np.uint64(29)) ^ words[:, word]) * _ODD
-    return mixed
-
-
-def _changes(words: Words) -> NDArray[np.bool_]:
-    new = np.ones(len(words), dtype=bool)
-    new[1:] = (words[1:] != words[:-1]).any(axis=1)
-    return new
-
-
-def _distinct_by_hash(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Find equal rows by a hash, and sort only the distinct ones: for many equal rows."""
-    order, new = _sorted(_hashed(words)[:, None], once=True)
-    starts, ranked = np.flatnonzero(new), words[order]
-    if not (_changes(ranked) == new).all():  # different strings of one hash
-        order, new = _sorted(words)
-        return order, np.flatnonzero(new)
-    rank, _ = _sorted(ranked[starts])
-    sizes = np.diff(starts, append=len(words))[rank]
-    placed = np.cumsum(sizes) - sizes
-    return order[np.repeat(starts[rank] - placed, sizes) + np.arange(len(words))], placed
-
-
-def _ascending(words: Words) -> bool:
-    """Tell whether rows are distinct and sorted by value."""
-    above = np.zeros(max(0, len(words) - 1), dtype=bool)
-    level = np.ones_like(above)
-    for word in range(words.shape[1] - 1, -1, -1):
-        above |= level & (words[1:, word] > words[:-1, word])
-        level &= words[1:, word] == words[:-1, word]
-    return bool(above.all())
 
 
 def _words_of_little_bytes(packed: Bytes) -> Words:

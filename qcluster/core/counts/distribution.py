@@ -131,9 +131,6 @@ class Distribution(Mapping[str, float]):
             >>> Distribution.of({"0x1": 3, "0x2": 1}, num_bits=3).to_probs()
             {'001': 0.75, '010': 0.25}
         """
-        if isinstance(source, cls):
-            intake.check_width(source.n_bits, num_bits)
-            return source
         read = intake.read(source, num_bits)
         return read if isinstance(read, cls) else cls.from_words(*read)
 
@@ -330,6 +327,16 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     missing = total - int(counts.sum())
     counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
     return counts
+
+
+def histogram(d: Distribution) -> Floats:
+    """Give the shots of every string, ``(2**n_bits,)``: entry y belongs to the one whose bits are the digits of y.
+
+    Example:
+        >>> histogram(Distribution.of({"00": 3, "10": 1})).tolist()
+        [3.0, 0.0, 1.0, 0.0]
+    """
+    return np.bincount(d.words[:, 0].astype(np.intp), d.weights, 1 << d.n_bits).astype(np.float64, copy=False)
 
 
 def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:

@@ -114,19 +114,19 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
             f"the registers {', '.join(map(str, data))} have no order in JSON: pass one, "
             f"['data'][{first!r}], or the job's own result, which knows it"
         )
-    shots, total = [0], 0
+    columns: list[list[str]] = []
     for name in order:
         if name not in wide:
             continue
         width, samples = _width(wide[name]), wide[name].get("samples")
         if not isinstance(width, int) or not isinstance(samples, (list, tuple)):
             raise TypeError(f"register {name!r} must hold 'samples', a list, and 'num_bits', a whole number")
-        values = [_number(name, sample, width) for sample in samples]
-        if total and len(values) != len(shots):
-            raise ValueError(f"registers must hold equally many shots; {name!r} holds {len(values)}, not {len(shots)}")
-        shots = [low | value << total for low, value in zip(shots if total else [0] * len(values), values, strict=True)]
-        total += width
-    return Inner([hex(shot) for shot in shots], total)
+        columns.insert(0, [f"{_number(name, sample, width):0{width}b}" for sample in samples])
+        if len(columns[0]) != len(columns[-1]):
+            held = f"{name!r} holds {len(columns[0])}, not {len(columns[-1])}"
+            raise ValueError(f"registers must hold equally many shots; {held}")
+    shots = ["".join(parts) for parts in zip(*columns, strict=True)]
+    return Inner(shots, sum(map(_width, wide.values())))
 
 
 def _width(register: Any) -> Any:

@@ -4,98 +4,26 @@ A Pauli string of I and Z, a dict of such strings with coefficients, an array of
 ``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or a bitstring, which stands for its probability.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, Words, pack, parse_bitstrings
+from qcluster.core.counts.bits import Words, pack, parse_bitstrings
 
 
-class Diagonal(Protocol):
+@dataclass(frozen=True, eq=False)
+class Diagonal:
     """A diagonal observable of a known width."""
 
-    @property
-    def low(self) -> float:
-        """A value below which no string lies."""
-
-    @property
-    def high(self) -> float:
-        """A value above which no string lies."""
-
-    def values(self, words: Words) -> Floats:
-        """Give the value of each packed string, ``(n_strings,)``."""
-
-
-@dataclass(frozen=True, eq=False)
-class PauliSum:
-    """A sum of Pauli-Z strings."""
-
-    masks: Words
-    """``(n_terms, n_words)``: the bits that each term measures."""
-    coefficients: Floats
-    """``(n_terms,)``."""
-
-    @property
-    def low(self) -> float:
-        """Every term at its least."""
-        return float(np.where(self._constant, self.coefficients, -np.abs(self.coefficients)).sum())
-
-    @property
-    def high(self) -> float:
-        """Every term at its most."""
-        return float(np.where(self._constant, self.coefficients, np.abs(self.coefficients)).sum())
-
-    @property
-    def _constant(self) -> NDArray[np.bool_]:
-        return np.asarray(~self.masks.any(axis=1))
-
-    def values(self, words: Words) -> Floats:
-        """Add up the terms, each with the sign of its parity."""
-        total = np.zeros(len(words))
-        for mask, coefficient in zip(self.masks, self.coefficients.tolist(), strict=True):
-            odd = np.bitwise_count(words & mask).sum(axis=1) & 1
-            total += coefficient * (1.0 - 2.0 * odd)
-        return total
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """A value for each of ``2^n`` strings."""
-
-    diagonal: Floats
-    """``(2**n,)``; entry y belongs to the string whose bits are the binary digits of y."""
-
-    @property
-    def low(self) -> float:
-        """The least of them."""
-        return float(self.diagonal.min())
-
-    @property
-    def high(self) -> float:
-        """The greatest of them."""
-        return float(self.diagonal.max())
-
-    def values(self, words: Words) -> Floats:
-        """Look the strings up."""
-        return self.diagonal[words[:, 0].astype(np.int64)]
-
-
-@dataclass(frozen=True, eq=False)
-class Projector:
-    """One for one bitstring, zero for all others: its average is the probability of that string."""
-
-    word: Words
-    """``(1, n_words)``."""
-    low = 0.0
-    high = 1.0
-
-    def values(self, words: Words) -> Floats:
-        """Tell which strings are the one."""
-        return np.asarray((words == self.word).all(axis=1), dtype=np.float64)
+    values: Callable[[Words], Floats]
+    """From packed strings ``(n_strings, n_words)`` to the value of each, ``(n_strings,)``."""
+    low: float
+    """A value below which no string lies."""
+    high: float
+    """A value above which no string lies."""
 
 
 def diagonal(observable: Any, n_bits: int) -> Diagonal:
@@ -121,36 +49,57 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         observable = observable.to_label()
     if isinstance(observable, str):
         if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
-            return Projector(pack(parse_bitstrings([observable])))
-        return PauliSum(pack(_mask([observable], n_bits)), np.ones(1))
+            one = pack(parse_bitstrings([observable]))
+            return Diagonal(lambda words: (words == one).all(axis=1).astype(np.float64), 0.0, 1.0)
+        return _pauli_sum(_masks([observable], n_bits), np.ones(1))
     if isinstance(observable, Mapping):
         if not observable:
             raise ValueError("observable must hold at least one term; got an empty mapping")
         strange = [key for key in observable if not isinstance(key, str)]
         if strange:
             raise TypeError(f"terms of an observable must be strings of I and Z; got {strange[0]!r}")
-        masks = pack(_mask(list(observable), n_bits))
-        return PauliSum(masks, _real(list(observable.values()), lambda term: repr(list(observable)[term])))
+        terms = list(observable)
+        return _pauli_sum(_masks(terms, n_bits), _real(list(observable.values()), lambda term: repr(terms[term])))
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
-        return _pauli_sum(observable, n_bits)
+        return _of_operator(observable, n_bits)
     if isinstance(observable, (np.ndarray, list, tuple)):
         values = _real(observable, lambda place: f"string {place}")
         if n_bits > 62 or values.shape != (1 << n_bits,):
             raise ValueError(f"a diagonal must hold 2**{n_bits} values, one a string; got shape {values.shape}")
-        return Table(values)
+        return Diagonal(lambda words: values[words[:, 0].astype(np.int64)], float(values.min()), float(values.max()))
     raise TypeError(
         "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
         f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
     )
 
 
-def _mask(terms: list[str], n_bits: int) -> Bits:
+def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
+    """Add up Pauli-Z strings, each with the sign of its parity.
+
+    Args:
+        masks: ``(n_terms, n_words)``, the bits that each term measures.
+        coefficients: ``(n_terms,)``.
+    """
+
+    def values(words: Words) -> Floats:
+        total = np.zeros(len(words))
+        for mask, coefficient in zip(masks, coefficients.tolist(), strict=True):
+            odd = np.bitwise_count(words & mask).sum(axis=1) & 1
+            total += coefficient * (1.0 - 2.0 * odd)
+        return total
+
+    varies, sizes = masks.any(axis=1), np.abs(coefficients)
+    low, high = (float(np.where(varies, extreme, coefficients).sum()) for extreme in (-sizes, sizes))
+    return Diagonal(values, low, high)
+
+
+def _masks(terms: list[str], n_bits: int) -> Words:
     for term in terms:
         if set(term) & {"X", "Y"} and not set(term) - set("IXYZ"):
             raise ValueError(_not_diagonal(term))
         if set(term) - {"I", "Z"} or len(term) != n_bits:
             raise ValueError(f"observable must be {n_bits} letters I or Z; got {term!r}")
-    return parse_bitstrings([term.replace("I", "0").replace("Z", "1") for term in terms])
+    return pack(parse_bitstrings([term.replace("I", "0").replace("Z", "1") for term in terms]))
 
 
 def _not_diagonal(term: str) -> str:
@@ -160,7 +109,7 @@ def _not_diagonal(term: str) -> str:
     )
 
 
-def _pauli_sum(operator: Any, n_bits: int) -> PauliSum:
+def _of_operator(operator: Any, n_bits: int) -> Diagonal:
     z, x = np.asarray(operator.paulis.z, dtype=bool), np.asarray(operator.paulis.x, dtype=bool)
     if z.ndim != 2 or z.shape[1] != n_bits or x.shape != z.shape:
         raise ValueError(f"observable must act on {n_bits} qubits, one a classical bit; got {z.shape[-1]}")
@@ -173,7 +122,7 @@ def _pauli_sum(operator: Any, n_bits: int) -> PauliSum:
         letters = np.array(["I", "Z", "X", "Y"])[2 * x[off[0]] + z[off[0]]]
         raise ValueError(_not_diagonal("".join(letters.tolist()[::-1])))
     kept = ~x.any(axis=1)
-    return PauliSum(pack(z[kept]), _real(coefficients[kept], lambda term: f"term {term}"))
+    return _pauli_sum(pack(z[kept]), _real(coefficients[kept], lambda term: f"term {term}"))
 
 
 def _real(values: Any, name: Any) -> Floats:

@@ -39,7 +39,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
             return _read_inner(source, num_bits)
         return _read_mapping(source, num_bits)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
-        return _read_shots(source, num_bits)
+        bits = _read_keys(source, num_bits)
+        return pack(bits), np.ones(len(bits)), bits.shape[1]
     if getattr(source, "ndim", None) == 1 and hasattr(source, "to_dict"):
         return _read_series(source, num_bits)
     if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
@@ -68,10 +69,9 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     """Read counts that are wrapped, of the width that the wrapping says."""
     inner = unwrap(source)
     if inner.width is not None:
-        if not isinstance(inner.width, Integral) or isinstance(inner.width, bool) or inner.width < 1:
-            raise ValueError(f"the number of bits must be a whole number of at least 1; got {inner.width!r}")
-        check_width(int(inner.width), num_bits)
-        num_bits = int(inner.width)
+        width = check_whole("the number of bits", inner.width, 1)
+        check_width(width, num_bits)
+        num_bits = width
     return read(inner.counts, num_bits)
 
 
@@ -150,14 +150,15 @@ def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.floa
             return np.array(values, dtype=np.float64)
         except OverflowError:
             pass
+    weights = []
     for key, value in zip(keys, values, strict=True):
-        if not isinstance(value, (Real, np.bool_)) or isinstance(value, (bool, np.bool_)):
+        if not isinstance(value, Real) or isinstance(value, bool):
             raise TypeError(f"weights must be real numbers; got {value!r} for key {key!r}")
         try:
-            float(value)
+            weights.append(float(value))
         except OverflowError:
             raise ValueError(f"weights must be finite; got a whole number too large for key {key!r}") from None
-    return np.array([float(value) for value in values], dtype=np.float64)
+    return np.array(weights, dtype=np.float64)
 
 
 def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
@@ -196,11 +197,6 @@ def _read_number(key: str, text: str) -> int:
         return int(text, {"0x": 16, "0b": 2}[text[:2].lower()])
     except (KeyError, ValueError):
         raise ValueError(f"keys must be all binary, all hexadecimal ('0x...') or all '0b...'; got {key!r}") from None
-
-
-def _read_shots(shots: Sequence[str], num_bits: int | None) -> Rows:
-    bits = _read_keys(shots, num_bits)
-    return pack(bits), np.ones(len(bits)), bits.shape[1]
 
 
 def _read_registers(registers: Mapping[str, Any], num_bits: int | None) -> Rows:

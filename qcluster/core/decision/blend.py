@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution, histogram
+from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Hypotheses, Support
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
-from qcluster.core.uncertainty.response import Observables, Strings, sampled_hypotheses
+from qcluster.core.sparse.fit import MixtureFit
+from qcluster.core.uncertainty.response import Observables, sampled_hypotheses, under_flips
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,68 +21,57 @@ class Blend:
     hypothesis of the deconvolution for every draw, a hundredth of a second for 12 bits.
     """
 
-    words: Words
-    """``(m, n_words)`` packed strings that answers may hold."""
-    seen: Indices
-    """``(n_outcomes,)`` places of the observed strings among them."""
-    raw_part: float
-    """Part of the raw counts, smoothed where every string is a candidate."""
-    mixture: Strings
+    raw: Distribution
+    """The counts."""
+    support: Support
+    """Strings that answers may hold."""
+    fit: MixtureFit
     """The sparse mixture."""
-    centroids: Indices
-    """``(k,)`` places of its strings."""
-    mixture_part: float
-    """Part of the mixture."""
-    singles: Indices
-    """``(l,)`` places of single strings."""
-    single_parts: Floats
-    """``(l,)`` their parts."""
-    dense_part: float
-    """Part of all deconvolutions together."""
-    shares: Floats
-    """``(n_hypotheses,)`` of the deconvolutions among themselves, sum 1."""
-    rates: Floats
-    """``(n_hypotheses, n_bits, 2)``."""
-    concentration: Floats
-    """``(n_hypotheses,)``."""
-    places: Indices | None
-    """Rows of the counts among which the ideal was sought; None: among all 2^n strings."""
+    hypotheses: Hypotheses
+    """Of the deconvolutions."""
+    weights: Floats
+    """``(c,)`` of the candidates."""
 
     @property
     def width(self) -> int:
         """The support of the answer, and its companions in deconvolution."""
-        raw = self.mixture.raw
-        return 8 << raw.n_bits if self.places is None else 8 * raw.n_outcomes
+        return 8 << self.raw.n_bits if self.hypotheses.places is None else 8 * self.raw.n_outcomes
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
         roots = self.roots(draws, levels)
-        return np.asarray(roots * roots @ observables(self.words))
+        return np.asarray(roots * roots @ observables(self.support.words))
 
     def roots(self, draws: Floats, levels: Floats) -> Floats:
-        """Give the answers to redrawn shots as unit vectors of square roots over `words`, ``(n_draws, m)``."""
-        raw = self.mixture.raw
-        counts, observed = np.zeros((len(draws), len(self.words))), np.zeros(len(self.words))
-        counts[:, self.seen], observed[self.seen] = draws, raw.weights
-        roots = self.raw_part * np.sqrt(counts / raw.shots)
-        if self.places is None and self.raw_part:
+        """Give the answers to redrawn shots as unit vectors of square roots over the support, ``(n_draws, m)``."""
+        raw, fit, support, weights = self.raw, self.fit, self.support, self.weights
+        counts = np.zeros((len(draws), len(support.words)))
+        counts[:, support.seen] = draws
+        kept = weights[RAW] + weights[SMOOTH]
+        roots = kept * np.sqrt(counts / raw.shots)
+        if self.hypotheses.places is None and kept:
+            observed = histogram(raw)
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
-            roots = np.where(observed > 0, roots * smoothed, self.raw_part * smoothed)
-        if self.mixture_part:
-            roots[:, self.centroids] += self.mixture_part * np.sqrt(self.mixture.reweighted(draws))
-        for place, part in zip(self.singles, self.single_parts, strict=True):
+            roots = np.where(observed > 0, roots * smoothed, kept * smoothed)
+        if weights[MIXTURE]:
+            strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates)
+            roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
+        for place, part in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
             roots[:, place] += part
-        if self.dense_part:
-            roots += self.dense_part * self._deconvolved(counts, draws, sampled_hypotheses(self.shares, levels))
+        dense = weights[self.hypotheses.slots]
+        if dense.any():
+            which = sampled_hypotheses(dense / dense.sum(), levels)
+            roots += dense.sum() * self._deconvolved(counts, draws, which)
         return np.asarray(roots / np.maximum(np.linalg.norm(roots, axis=1, keepdims=True), 1e-150))
 
     def _deconvolved(self, counts: Floats, draws: Floats, which: Indices) -> Floats:
-        if self.places is None:
-            return deconvolve(counts, self.rates[which], self.concentration[which]).roots
-        roots, bits = np.zeros_like(counts), self.mixture.raw.bits
+        under = self.hypotheses
+        if under.places is None:
+            return deconvolve(counts, under.rates[which], under.concentration[which]).roots
+        roots = np.zeros_like(counts)
         for one in np.unique(which):
             mine = np.flatnonzero(which == one)
-            rate, concentration = float(self.rates[one, 0, 0]), float(self.concentration[one])  # one for all bits
-            found = redeconvolve(bits, draws[mine], self.places, rate, concentration)
-            roots[np.ix_(mine, self.seen[self.places])] = found
+            rate, concentration = float(under.rates[one, 0, 0]), float(under.concentration[one])  # one for all bits
+            found = redeconvolve(self.raw.bits, draws[mine], under.places, rate, concentration)
+            roots[np.ix_(mine, self.support.seen[under.places])] = found
         return roots

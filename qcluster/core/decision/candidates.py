@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, numbered, pack
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.dense.bitflips import Deconvolution, Posterior, smooth
+from qcluster.core.counts.distribution import Distribution, histogram
+from qcluster.core.dense.bitflips import Posterior, deconvolving, smooth
 from qcluster.core.dense.observed import deconvolve_observed
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fitting
@@ -52,17 +52,39 @@ RAW, SMOOTH, MIXTURE, STRING, HEAVIEST, DENSE = range(6)
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Everything that may be part of an answer, and what was found on the way."""
+class Support:
+    """Strings that may be part of an answer: all up to `WIDEST` bits, else those observed and the candidates'."""
 
     words: Words
-    """``(m, n_words)`` the support: all strings up to `WIDEST` bits, else those observed and the candidates'."""
+    """``(m, n_words)``, packed."""
     seen: Indices
-    """``(n_outcomes,)`` places of the observed strings in the support."""
+    """``(n_outcomes,)`` places of the observed strings."""
     centroids: Indices
     """``(k,)`` places of the mixture's strings."""
     singles: Indices
     """``(2,)`` places of `string`, and of the most frequent string."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hypotheses:
+    """What counts were deconvolved under."""
+
+    slots: Indices
+    """``(n_hypotheses,)`` the candidate that each makes."""
+    rates: Floats
+    """``(n_hypotheses, n, 2)`` flip rates."""
+    concentration: Floats
+    """``(n_hypotheses,)`` Dirichlet mass of every string."""
+    places: Indices | None
+    """Rows of the counts among which the ideal was sought; None: among all strings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Everything that may be part of an answer, and what was found on the way."""
+
+    support: Support
+    """Strings of the answers."""
     roots: Floats
     """``(c, m)`` unit vectors; zero where a candidate is absent."""
     present: NDArray[np.bool_]
@@ -73,14 +95,10 @@ class Candidates:
     """``(n,)`` what a product of biased bits would be, if it were one string with flips."""
     odds: float
     """Log odds that it is."""
-    posterior: Posterior
+    hypotheses: Hypotheses
     """Of the deconvolutions."""
-    slots: Indices
-    """``(n_hypotheses,)`` the candidate of each deconvolution."""
-    rates: Floats
-    """``(n_hypotheses, n, 2)`` its flip rates."""
-    places: Indices | None
-    """Rows of the counts among which deconvolutions looked; None: among all strings."""
+    posterior: Posterior
+    """Under each of them."""
 
     @cached_property
     def gram(self) -> Floats:
@@ -88,76 +106,71 @@ class Candidates:
         return np.asarray(self.roots @ self.roots.T)
 
 
-def gather(d: Distribution, known: Floats | None = None, settings: MixtureSettings | None = None) -> Candidates:
+def gather(d: Distribution, known: Floats | None = None) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         known: ``(n, 2)`` flip rates known beforehand.
-        settings: of the mixture.
 
     Returns:
         The candidates. Cost: one mixture and one batch of deconvolutions.
     """
-    return alone(gathering(d, known, settings))
+    return alone(gathering(d, known))
 
 
-def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None) -> Stepwise[Candidates]:
-    """Do so step by step, so that many sets of counts share the work."""
+def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings | None = None) -> Stepwise[Candidates]:
+    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     fit = yield from fitting(d.bits, d.weights, known, settings or MixtureSettings())
     string, odds = single_string(d.bits, d.weights)
     full = d.n_bits <= WIDEST
-    posterior, rates, slots, places = (yield from _on_all(d, fit, known)) if full else _on_observed(d)
+    posterior, hypotheses = (yield from _on_all(d, fit, known)) if full else _on_observed(d)
+    support = _support(d, fit, string)
+    slots, places = hypotheses.slots, hypotheses.places
+    roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
+    roots[RAW, support.seen] = np.sqrt(d.weights / d.shots)
+    roots[MIXTURE, support.centroids] = np.sqrt(fit.weights)
+    roots[[STRING, HEAVIEST], support.singles] = 1.0
+    if places is None:
+        roots[SMOOTH] = smooth(histogram(d))
+        roots[slots] = posterior.roots
+    else:
+        roots[slots[:, None], support.seen[places][None]] = posterior.roots
+    present[[RAW, MIXTURE, STRING, HEAVIEST, *([SMOOTH] if full else []), *slots.tolist()]] = True
+    return Candidates(support, roots, present, fit, string, odds, hypotheses, posterior)
+
+
+def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Support:
     sets = d.words, pack(fit.centroids), pack(string[None])
-    if full:
+    if d.n_bits <= WIDEST:
         words = np.arange(1 << d.n_bits, dtype=np.uint64)[:, None]
         seen, centroids, one = (part[:, 0].astype(np.intp) for part in sets)
     else:
         words, place = numbered(np.vstack(sets))
         seen, centroids, one = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
-    roots, present = np.zeros((len(NAMES), len(words))), np.zeros(len(NAMES), dtype=bool)
-    roots[RAW, seen] = np.sqrt(d.weights / d.shots)
-    roots[MIXTURE, centroids] = np.sqrt(fit.weights)
-    singles = np.append(one, seen[int(np.argmax(d.weights))])
-    roots[[STRING, HEAVIEST], singles] = 1.0
-    if full:
-        vector = np.zeros(len(words))
-        vector[seen] = d.weights
-        roots[SMOOTH] = smooth(vector)
-        roots[slots] = posterior.roots
-    else:
-        assert places is not None
-        roots[slots[:, None], seen[places][None]] = posterior.roots
-    present[[RAW, MIXTURE, STRING, HEAVIEST, *([SMOOTH] if full else []), *slots.tolist()]] = True
-    return Candidates(
-        words, seen, centroids, singles, roots, present, fit, string, odds, posterior, slots, rates, places
-    )
+    return Support(words, seen, centroids, np.append(one, seen[int(np.argmax(d.weights))]))
 
 
-def _on_all(
-    d: Distribution, fit: MixtureFit, known: Floats | None
-) -> Stepwise[tuple[Posterior, Floats, Indices, None]]:
+def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:
     """Deconvolve the full vector at every flip rate tried, at the mixture's rates, and at those known."""
     n = d.n_bits
     pairs = [(np.full((n, 2), flips), density) for flips, density in GRID]
     pairs.append((np.clip(fit.rates, 0, _LARGEST), KNOWN[0]))
     if known is not None:
         pairs += [(np.clip(known, 0, _LARGEST), density) for density in KNOWN]
-    slots = np.arange(DENSE, DENSE + len(pairs))
     rates = np.stack([one for one, _ in pairs])
     concentration = np.array([density or 0.5**n for _, density in pairs])
-    vector = np.zeros(1 << n)
-    vector[d.words[:, 0].astype(np.intp)] = d.weights
-    return (yield Deconvolution(vector, rates, concentration, _STEPS)), rates, slots, None
+    posterior = yield from deconvolving(histogram(d), rates, concentration, _STEPS)
+    return posterior, Hypotheses(DENSE + np.arange(len(pairs)), rates, concentration, None)
 
 
-def _on_observed(d: Distribution) -> tuple[Posterior, Floats, Indices, Indices]:
+def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
     """Deconvolve on the most frequent strings, at two flip rates and two numbers of strings."""
     pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
     flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
     rates = np.array(flips)
     posterior, places = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
     where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
-    slots = [where[one] for one in product(flips, strings)]
+    slots = np.array([where[one] for one in product(flips, strings)])
     of_bits = np.broadcast_to(np.repeat(rates, len(strings))[:, None, None], (len(slots), d.n_bits, 2))
-    return posterior, of_bits, np.array(slots), places
+    return posterior, Hypotheses(slots, of_bits, posterior.concentration, places)

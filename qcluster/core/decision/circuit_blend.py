@@ -8,16 +8,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import (
-    ALONE,
-    LOG_LINEAR,
-    RAW,
-    READOUT,
-    ROUNDS,
-    SCALED,
-    STRINGS,
-    Candidates,
-)
+from qcluster.core.decision.circuit_candidates import ALONE, LOG_LINEAR, ROUNDS, STRINGS, Candidates
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
@@ -53,23 +44,23 @@ class CircuitBlend:
         found, weights, support = self.found, self.weights, self.found.support
         alone = found.alone.blend
         roots = np.zeros((len(draws), len(support.words)))
-        kept = weights[RAW] + (weights[ALONE] if alone is None else 0.0)
-        roots[:, support.places(self.raw.words)] = kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
+        roots[:, support.places(self.raw.words)] = found.kept(weights) * np.sqrt(
+            draws / draws.sum(axis=1, keepdims=True)
+        )
         if alone is not None and weights[ALONE]:
-            roots[:, support.places(alone.words)] += weights[ALONE] * alone.roots(draws, levels)
+            roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
-            words = support.words[found.strings]
-            strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights, words)
+            strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights)
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
+        seen = self._numbered(draws)
         if found.model is not None:
-            again = found.model.again(found.kernel, self._numbered(draws) * self.raw.shots)
+            again = found.model.again(found.kernel, seen * self.raw.shots)
             roots += weights[LOG_LINEAR] * np.sqrt(again)
-        deep = weights[[*(SCALED + place for place in found.scales), READOUT]]
+        deep = weights[found.slots]
         if deep.sum() > 0:
-            seen = self._numbered(draws)
             which = sampled_hypotheses(deep / deep.sum(), levels)
-            kernels = found.found.kernels.take(which)
-            start = 0.5 * (found.found.ideals[which] + seen)
+            kernels = found.deconvolved.kernels.take(which)
+            start = 0.5 * (found.deconvolved.ideals[which] + seen)
             roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
 

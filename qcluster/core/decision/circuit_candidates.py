@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ class Support:
     """Strings that may be part of an answer: all up to `WIDEST` bits, else those observed and those found."""
 
     words: Words
-    """``(m, n_words)``."""
+    """``(m, n_words)``, sorted by value."""
     numbers: Indices
     """``(m,)`` of the strings, see `Kernel.locate`."""
     shares: Floats
@@ -74,9 +75,7 @@ class Support:
         if self.exact:
             return words[:, 0].astype(np.intp)
         _, place = numbered(np.vstack([self.words, words]))
-        where = np.zeros(int(place.max()) + 1, dtype=np.intp)
-        where[place[: len(self.words)]] = np.arange(len(self.words))
-        return np.asarray(where[place[len(self.words) :]])
+        return np.asarray(place[len(self.words) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ class Candidates:
     """``(c,)`` False for a candidate that was not looked for."""
     counts: Floats
     """``(2^k,)`` shots of each number."""
-    found: Deconvolved
+    deconvolved: Deconvolved
     """At the scales that were looked at, and last the readout errors alone."""
     scales: tuple[int, ...]
     """Places in `SCALES` of those looked at."""
@@ -107,10 +106,19 @@ class Candidates:
     fits: int
     """Place in `SCALES` of the noise nearest to the calibrated under which counts are no surprise; see `allowed`."""
 
-    @property
+    @cached_property
     def gram(self) -> Floats:
         """``(c, c)`` overlaps of the candidates."""
         return np.asarray(self.roots @ self.roots.T)
+
+    @property
+    def slots(self) -> list[int]:
+        """Candidates that the deconvolutions make, in their order."""
+        return [*(SCALED + place for place in self.scales), READOUT]
+
+    def kept(self, weights: Floats) -> float:
+        """Give the weight of the counts as they came; what counts alone leave as it is, is the counts."""
+        return float(weights[RAW] + (0.0 if self.alone.answer.applied else weights[ALONE]))
 
     @property
     def strings(self) -> Indices:
@@ -120,12 +128,13 @@ class Candidates:
         return np.asarray(order[first])
 
 
-def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Candidates:
+def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *, measured: bool = False) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         faults: of the circuit.
+        alone: what is answered without knowing it, where that is known; see `decide`.
         measured: whether a reference measured their rates; up to `BROAD` bits a log-linear model relies on them.
 
     Returns:
@@ -135,11 +144,12 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
     counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
-    found = deconvolve(_kernels(kernel, scales), counts, ROUNDS, observed)
-    multiples = found.take(slice(0, len(scales)))
+    kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)
+    deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
+    multiples = deconvolved.take(slice(0, len(scales)))
     fits = allowed(multiples, d.shots, MISFIT)
     few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
-    alone = decide(d)
+    alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None
     many = len(NAMES) + (model is not None)
@@ -148,12 +158,10 @@ def gather(d: Distribution, faults: FaultMasks, *, measured: bool = False) -> Ca
         roots[LOG_LINEAR], present[LOG_LINEAR] = np.sqrt(model.ideal), True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
-    slots = [SCALED + place for place in scales]
-    roots[READOUT] = support.spread(found.ideals[-1])
-    roots[slots] = support.spread(found.ideals[:-1])
-    present[[RAW, ALONE, STRINGS, READOUT, *slots]] = True
-    made = Candidates(kernel, support, roots, present, counts, found, scales, alone, model, few, scales[fits])
+    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, model, few, scales[fits])
     roots[STRINGS, made.strings] = np.sqrt(few.weights)
+    roots[made.slots] = support.spread(deconvolved.ideals)
+    present[[RAW, ALONE, STRINGS, *made.slots]] = True
     return made
 
 
@@ -163,18 +171,6 @@ def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:
         return Kernel.of(faults)
     width = int(np.clip(np.ceil(np.log2(_ROOM * d.n_outcomes)), _LEAST, _MOST))
     return Kernel.of(faults, width)
-
-
-def _kernels(kernel: Kernel, scales: tuple[int, ...]) -> ScaledKernels:
-    """Give the kernel at every scale, and last its readout errors alone."""
-    many, bits = ScaledKernels.of(kernel, [SCALES[place] for place in scales]), kernel.index.n_bits
-    last = np.arange(len(kernel.rates)) >= len(kernel.rates) - bits
-    readout = ScaledKernels.of(replace(kernel, rates=kernel.rates * last), (1.0,))
-    return ScaledKernels(
-        np.append(many.scales, 0.0),
-        np.vstack([many.spectra, readout.spectra]),
-        tuple((at, np.concatenate([a, b])) for (at, a), (_, b) in zip(many.decays, readout.decays, strict=True)),
-    )
 
 
 def words_of(d: Distribution, kernel: Kernel) -> Words | None:
@@ -191,7 +187,7 @@ def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
     if kernel.index.exact:
         numbers = np.arange(kernel.size)
         return Support(numbers.astype(np.uint64)[:, None], numbers, np.ones(kernel.size), True)
-    more = [] if alone.blend is None else [alone.blend.words]
+    more = [] if alone.blend is None else [alone.blend.support.words]
     words, place = numbered(np.vstack([d.words, *more]))
     seen = np.zeros(len(words))
     seen[place[: d.n_outcomes]] = d.weights

@@ -24,7 +24,7 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, blended, name_heaviest, screened_out
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, decide, distributed, name_heaviest
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
@@ -87,10 +87,11 @@ def decide_circuit(
         raise ValueError(f"counts and faults must have one width; got {d.n_bits} and {faults.n_bits} bits")
     if not d.n_outcomes:
         raise ValueError("counts must hold at least one shot; got none")
-    if guard and (why := screened_out(d)) is not None:
-        return left(d, "circuit", why, flip_rates(Kernel.of(faults, WIDEST), faults))
+    by_counts = decide(d)
+    if guard and by_counts.fit is None:  # nothing was looked for
+        return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
-    found = gather(d, faults, measured=trusted)
+    found = gather(d, faults, by_counts, measured=trusted)
     calibrated = flip_rates(found.kernel, faults)
     if trusted and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))
@@ -100,11 +101,9 @@ def decide_circuit(
         weights, confidence = shipped(NAMES)(described, found.present[:weighed], found.gram[:weighed, :weighed])
         if trusted:
             weights = _trusting(weights, found, faults)
-        # What counts alone leave as it is, is the counts.
-        alone = found.alone.answer.applied
-        share = float(1 - weights[RAW] - (0.0 if alone else weights[ALONE]))
+        share = 1 - found.kept(weights)
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
-        drowned = credible and _whole(faults) < _HARDLY_ANY and not alone
+        drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
             why = _why(faults, "what the circuit's faults explain is as likely the ideal")
             return left(d, "circuit", why, calibrated, confidence)
@@ -118,7 +117,7 @@ def decide_circuit(
     scale = _UNDONE[int(np.argmax(weights[SCALED:]))]
     reason = name_heaviest(weights, SCALED, lambda place: _sentence(found, weights, place))
     return Mitigation(
-        distribution=blended(d, found.support.words, root),
+        distribution=distributed(d, found.support.words, root * root),
         raw=d,
         method="circuit",
         applied=True,
@@ -195,9 +194,9 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
 def _agreement(found: Candidates) -> str:
     """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
     place = found.scales.index(SCALES.index(1.0))
-    ideal, noisy = found.found.ideals[place], found.found.noisy[place]
+    ideal, noisy = found.deconvolved.ideals[place], found.deconvolved.noisy[place]
     predicted = float(np.sqrt(np.maximum(noisy * ideal, 0)).sum() ** 2 / noisy.sum())
     shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(ideal)) ** 2
-    if found.found.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
+    if found.deconvolved.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
         return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
     return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"

@@ -4,12 +4,12 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import NAMES, READOUT, SCALED, SCALES, Candidates
-from qcluster.core.decision.features import bounded
+from qcluster.core.decision.circuit_candidates import NAMES, SCALES, Candidates
+from qcluster.core.decision.features import bounded, of_counts
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import Few
-from qcluster.core.stats.goodness import collisions, deviance, shot_noise
+from qcluster.core.stats.goodness import deviance, shot_noise
 from qcluster.core.stats.special import perplexity, unevenness
 from qcluster.core.stats.walsh import walsh
 
@@ -38,23 +38,17 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    spread = np.log(perplexity(p))
     top = np.zeros(4)
     top[: min(4, len(p))] = p[:4]
-    kernel, deep = found.kernel, found.found
+    kernel, deep = found.kernel, found.deconvolved
     looked = np.array(found.scales)
     nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
     every = np.append(nearest, len(looked))
-    kept = np.array([SCALED + place for place in looked] + [READOUT])
     flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
     general = [
         n / 4,
         np.log(shots),
-        np.log(d.n_outcomes / shots),
-        np.log(shots) - uniform,
-        spread / uniform,
-        spread,
-        np.log(max(collisions(d.weights), 1e-12)) + uniform,
+        *of_counts(d),
         *top,
         faults.expected_faults,
         np.log(faults.expected_faults + _FAINT),
@@ -65,7 +59,7 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         found.fits / 4,
     ]
     excess = (deep.deviance - deep.usual) / shots
-    shown = found.roots[kept] @ found.roots[0]
+    shown = found.roots[found.slots] @ found.roots[0]
     fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
     predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
     broad = perplexity(deep.ideals)

@@ -9,24 +9,14 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
-from qcluster.core.decision.candidates import (
-    DENSE,
-    HEAVIEST,
-    MIXTURE,
-    RAW,
-    SMOOTH,
-    STRING,
-    Candidates,
-    gathering,
-)
+from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
 from qcluster.core.decision.features import expectation, features
-from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.decision.gate import shipped
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import beyond_uniform
 from qcluster.core.stats.special import perplexity
-from qcluster.core.uncertainty.response import Strings
 
 _STRUCTURE = 4.0
 """Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
@@ -57,53 +47,41 @@ class Decided:
     """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
 
 
-def decide(
-    d: Distribution,
-    known: Floats | None = None,
-    expect: str | None = None,
-    settings: MixtureSettings | None = None,
-    gate: Gate | None = None,
-) -> Decided:
+def decide(d: Distribution, known: Floats | None = None, expect: str | None = None) -> Decided:
     """Answer counts, or leave them as they are.
 
     Args:
         d: the counts.
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
-        settings: of the mixture.
-        gate: that weighs the candidates; the one that ships by default.
 
     Example:
         >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, known, expect, settings, gate))
+    return alone(deciding(d, known, expect, None))
 
 
 def deciding(
-    d: Distribution,
-    known: Floats | None,
-    expect: str | None,
-    settings: MixtureSettings | None,
-    gate: Gate | None = None,
+    d: Distribution, known: Floats | None, expect: str | None, settings: MixtureSettings | None
 ) -> Stepwise[Decided]:
-    """Do so step by step, so that many sets of counts share the work."""
+    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
     found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = (gate or shipped())(described, found.present, found.gram)
+    weights, confidence = shipped()(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         why = "what looks like noise is as likely the ideal"
         kept = left(d, "mixture", why, fit.rates, confidence)
         return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
-    blend = _blend(d, found, weights)
+    blend = Blend(d, found.support, fit, found.hypotheses, weights)
     answer = Mitigation(
-        distribution=blended(d, found.words, weights @ found.roots),
+        distribution=distributed(d, found.support.words, (weights @ found.roots) ** 2),
         raw=d,
         method="mixture",
         applied=True,
@@ -118,21 +96,16 @@ def deciding(
     return Decided(answer, fit, blend)
 
 
-def blended(d: Distribution, words: Words, root: Floats) -> Distribution:
-    """Square a sum of roots, ``(m,)`` over packed strings ``(m, n_words)``, into a distribution of as many shots."""
-    probabilities = root * root
+def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distribution:
+    """Give the shots of counts to packed strings ``(m, n_words)``, by weights ``(m,)`` of any sum; faint ones go."""
     kept = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
     shots = probabilities[kept] * (d.shots / probabilities[kept].sum())
     return Distribution.from_words(words[kept], shots, d.n_bits)
 
 
-def screened_out(d: Distribution) -> str | None:
-    """Give the reason why counts are left before any candidate is looked for; None where they are not."""
-    return screened(d)[0]
-
-
 def screened(d: Distribution) -> tuple[str | None, float]:
-    """Give this reason, and by how much the counts differ from uniform noise: 0 where they were not looked at."""
+    """Give the reason why counts are left before any candidate is looked for, None where they are not; and by how much
+    they differ from uniform noise, 0 where this was not looked at."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
@@ -141,25 +114,6 @@ def screened(d: Distribution) -> tuple[str | None, float]:
         return f"{d.shots:g} shots are too few to tell errors from the ideal", 0.0
     structure = beyond_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
-
-
-def _blend(d: Distribution, found: Candidates, weights: Floats) -> Blend:
-    fit, dense = found.fit, weights[found.slots]
-    return Blend(
-        words=found.words,
-        seen=found.seen,
-        raw_part=float(weights[RAW] + weights[SMOOTH]),
-        mixture=Strings(d, fit.centroids, fit.weights, fit.background, fit.rates),
-        centroids=found.centroids,
-        mixture_part=float(weights[MIXTURE]),
-        singles=found.singles,
-        single_parts=weights[[STRING, HEAVIEST]],
-        dense_part=float(dense.sum()),
-        shares=dense / dense.sum() if dense.sum() > 0 else dense,
-        rates=found.rates,
-        concentration=found.posterior.concentration,
-        places=found.places,
-    )
 
 
 def name_heaviest(
@@ -202,6 +156,7 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
-    dense = weights[found.slots] / weights[found.slots].sum()
+    dense = weights[found.hypotheses.slots]
+    dense = dense / dense.sum()
     undone, uniform = float(dense @ found.posterior.flips), float(dense @ found.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

@@ -5,14 +5,14 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import EXPECT
 from qcluster.core.counts.bits import weight_of_ones
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.candidates import NAMES, Candidates
+from qcluster.core.counts.distribution import Distribution, histogram
+from qcluster.core.decision.candidates import DENSE, NAMES, WIDEST, Candidates
 from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
 from qcluster.core.stats.goodness import beyond_uniform, collisions
 from qcluster.core.stats.special import perplexity
 
 _UPPER = np.triu_indices(len(NAMES), 1)
-_SLOTS = len(NAMES) - 5
+_SLOTS = len(NAMES) - DENSE
 _QUARTILES = np.linspace(0, 1, 5)
 
 
@@ -35,27 +35,19 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     uniform = n * np.log(2)
     structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
-    spread = np.log(perplexity(p))
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
     product = product_evidence(d.bits, d.weights)
     rates = np.log(np.clip(fit.rates, 0.001, 1.0))
-    vector = np.zeros(1 << n) if n <= 12 else np.zeros(0)
-    if n <= 12:
-        vector[d.words[:, 0].astype(np.intp)] = d.weights
     top = np.zeros(6)
     top[: min(6, len(p))] = p[:6]
     scalars = [
         n / 4,
         np.log(shots),
         np.log(d.n_outcomes),
-        np.log(d.n_outcomes / shots),
-        np.log(shots) - uniform,
-        spread / uniform,
-        spread,
-        np.log(max(collisions(d.weights), 1e-12)) + uniform,
+        *of_counts(d),
         np.arcsinh(structure),
-        np.arcsinh(beyond_product(vector)) if n <= 12 else -1.0,
+        np.arcsinh(beyond_product(histogram(d))) if n <= WIDEST else -1.0,
         *top,
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,
@@ -84,7 +76,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         float(np.mean(known)) * 10 if known is not None else 0.0,
         float(np.log(np.clip(known, 0.001, 1.0)).std()) if known is not None else 0.0,
     ]
-    post, place = found.posterior, found.slots - 5
+    post, place = found.posterior, found.hypotheses.slots - DENSE
     evidence, background, strings = np.zeros(_SLOTS), np.zeros(_SLOTS), np.zeros(_SLOTS)
     log = post.evidence - post.evidence.max()
     evidence[place] = np.log1p(-log) + 0.0
@@ -93,6 +85,13 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     overlaps = found.gram[_UPPER] ** 2
     every = np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)])
     return bounded(every)
+
+
+def of_counts(d: Distribution) -> list[float]:
+    """Describe counts to either gate: strings and shots, effective number of strings, collisions."""
+    uniform, spread = d.n_bits * np.log(2), np.log(perplexity(d.probabilities))
+    alike = np.log(max(collisions(d.weights), 1e-12))
+    return [np.log(d.n_outcomes / d.shots), np.log(d.shots) - uniform, spread / uniform, spread, alike + uniform]
 
 
 def bounded(features: Floats) -> Floats:

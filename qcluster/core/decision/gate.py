@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,18 +58,10 @@ class Gate:
         weighed, card = tuple(map(str, held["names"].ravel())), str(held["card"])
         if weighed != names:
             raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(weighed)}")
-        many, hidden, inner = layers[0].shape[:1], layers[1].shape[1:], layers[3].shape[1:]
-        into, out = mean.shape, (len(names) + 1,)
-        shapes = (
-            many + into + hidden,
-            many + hidden,
-            many + hidden + inner,
-            many + inner,
-            many + inner + out,
-            many + out,
-        )
+        many, sizes = layers[0].shape[:1], (mean.shape, layers[1].shape[1:], layers[3].shape[1:], (len(names) + 1,))
+        shapes = tuple(many + part for into, out in pairwise(sizes) for part in (into + out, out))
         found = tuple(layer.shape for layer in layers)
-        if found != shapes or scale.shape != into or [len(part) for part in (many, into, hidden, inner)] != [1] * 4:
+        if found != shapes or scale.shape != mean.shape or {len(part) for part in (many, *sizes)} != {1}:
             raise ValueError(f"weights of a gate must fit together; got {mean.shape}, {scale.shape}, {found}")
         if not all(part.dtype.kind == "f" and part.size and np.isfinite(part).all() for part in (mean, scale, *layers)):
             raise ValueError("weights of a gate must be finite floating-point numbers; got others, or none")

@@ -11,7 +11,7 @@ is a point estimate near 1/2. The answer that maximises the expected Hellinger f
 means of ``sqrt(x)``, so that is what a hypothesis hands over.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
+from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.bitflips import IndependentFlips
 from qcluster.core.noise.model import NoiseModel
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, log_gamma, mean_root, perplexity
@@ -129,39 +130,30 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     return state.posterior(rates.mean(axis=(1, 2)), concentration)
 
 
-@dataclass(frozen=True, eq=False)
-class Deconvolution:
-    """A deconvolution that a computation asks for: see `deconvolve`."""
+def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
+    """Do as `deconvolve` does for one set of counts, together with what others ask.
 
-    counts: Floats
-    """``(2**n,)``."""
-    rates: Floats
-    """``(n_hypotheses, n_bits, 2)``."""
-    concentration: Floats
-    """``(n_hypotheses,)``."""
-    steps: int
+    In single precision each is worked out by itself.
+    """
+    key = len(counts), steps, id(counts) if len(counts) >> _LONG else 0
+    found: Posterior = yield Request(_deconvolve_together, key, (counts, rates, concentration, steps))
+    return found
 
-    @property
-    def key(self) -> Hashable:
-        """Strings and steps; in single precision each is worked out by itself."""
-        return len(self.counts), self.steps, id(self) if len(self.counts) >> _LONG else 0
 
-    def answers(self, alike: "Sequence[Deconvolution]") -> list[Posterior]:
-        """Deconvolve several sets of counts, as many at once as stay in cache."""
-        found: list[Posterior] = []
-        many = max(1, _TOGETHER // (len(self.concentration) * len(self.counts)))
-        for start in range(0, len(alike), many):
-            some = alike[start : start + many]
-            sizes = [len(one.concentration) for one in some]
-            counts = some[0].counts  # of one set, the same for all hypotheses
-            if len(some) > 1:
-                counts = np.repeat(np.stack([one.counts for one in some]), sizes, axis=0)
-            rates = np.concatenate([one.rates for one in some])
-            concentration = np.concatenate([one.concentration for one in some])
-            every = deconvolve(counts, rates, concentration, steps=self.steps)
-            ends = np.cumsum(sizes).tolist()
-            found += [every.take(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
-        return found
+def _deconvolve_together(alike: Sequence[tuple[Floats, Floats, Floats, int]]) -> list[Posterior]:
+    """Deconvolve several sets of counts, as many at once as stay in cache."""
+    found: list[Posterior] = []
+    first, _, density, steps = alike[0]
+    many = max(1, _TOGETHER // (len(density) * len(first)))
+    for start in range(0, len(alike), many):
+        every, rates, concentrations, _ = zip(*alike[start : start + many], strict=True)
+        sizes = [len(one) for one in concentrations]
+        # counts of one set are the same for all hypotheses
+        counts = every[0] if len(every) == 1 else np.repeat(np.stack(every), sizes, axis=0)
+        posterior = deconvolve(counts, np.concatenate(rates), np.concatenate(concentrations), steps=steps)
+        ends = np.cumsum(sizes).tolist()
+        found += [posterior.take(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+    return found
 
 
 @dataclass(frozen=True, eq=False)

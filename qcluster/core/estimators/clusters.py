@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits, Words, hamming, pack, weight_of_ones
+from qcluster.core.counts.bits import Bits, hamming, pack, weight_of_ones
 
 _QUANTUM = 2.0**-20
 """Bit costs are whole multiples of this, so that sums of them are exact in any order."""
@@ -48,20 +48,6 @@ class Metric:
         labels: NDArray[np.intp] = distances.argmin(axis=1)
         labels[distances[np.arange(len(rows)), labels] > self.radius + _ON_THE_EDGE] = -1
         return labels
-
-
-@dataclass(frozen=True)
-class Clusters:
-    """The result of clustering."""
-
-    centroids: Bits
-    """``(k, n_bits) bool``."""
-    weights: Floats
-    """``(k,)``: total weight of the members of each."""
-    labels: NDArray[np.intp]
-    """``(n_rows,)``: index of the centroid, -1 for an outlier."""
-    n_iter: int
-    """Rounds of assignment done."""
 
 
 def channel_metric(rates: Floats, mul: float = 2.0) -> Metric:
@@ -112,7 +98,9 @@ def majority(bits: Bits, weights: Floats) -> Bits:
     return voted
 
 
-def cluster(bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter: int = 100) -> Clusters:
+def cluster(
+    bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter: int = 100
+) -> tuple[Bits, NDArray[np.intp], int]:
     """Alternate assignment and majority vote from given starts until nothing changes.
 
     Every shot joins its nearest centroid if that lies within the radius, else it is an outlier; each centroid
@@ -127,7 +115,8 @@ def cluster(bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter:
         max_iter: most rounds.
 
     Returns:
-        Clusters in the order of the starts. Cost per round: n_rows x k distances.
+        centroids ``(k, n_bits) bool`` in the order of the starts; labels ``(n_rows,)``, the centroid of each row, -1
+        for an outlier; and how many rounds it took. Cost per round: n_rows x k distances.
     """
     centroids = starts.copy()
     n_iter, settled = 0, False
@@ -141,14 +130,12 @@ def cluster(bits: Bits, weights: Floats, starts: Bits, metric: Metric, max_iter:
                 moved[k] = majority(bits[members], weights[members])
         settled = np.array_equal(moved, centroids)
         centroids = moved
-    inside = labels >= 0
-    share: Floats = np.bincount(labels[inside], weights[inside], minlength=len(centroids)).astype(np.float64)
-    return Clusters(centroids, share, labels, n_iter)
+    return centroids, labels, n_iter
 
 
-def merge_duplicates(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
-    """Merge equal centroids into the first of them, adding their weights, and drop those without weight."""
-    words: Words = pack(centroids)
-    first = (hamming(words, words) == 0).argmax(axis=1)
-    merged: Floats = np.bincount(first, weights, minlength=len(weights)).astype(np.float64)
-    return centroids[merged > 0], merged[merged > 0]
+def merge_duplicates(centroids: Bits, labels: NDArray[np.intp]) -> tuple[Bits, NDArray[np.intp]]:
+    """Merge equal centroids into the first of them, drop those that no row joins, and label rows accordingly."""
+    words = pack(centroids)
+    first = (hamming(words, words) == 0).argmax(axis=1)[labels]
+    kept = np.unique(first[labels >= 0])
+    return centroids[kept], np.where(labels >= 0, np.searchsorted(kept, first), -1)

@@ -9,15 +9,16 @@ as likely noise as output, and is left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, index_bits, unpack
+from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.decide import distributed
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -30,9 +31,8 @@ from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
 """Strings wider than this are hashed to so many bits (see `qcluster.core.stats.walsh`): the first width with so many
-numbers for each distinct string, at which one string in six or seven shares its number; or the last."""
-_WIDEST = 20
-"""Most bits of a broad output: a vector over all strings is too long beyond."""
+numbers for each distinct string, at which one string in six or seven shares its number; or the last. Broad outputs are
+looked for where no strings are hashed."""
 _ROUNDS = 30
 """Of Richardson-Lucy, accelerated."""
 _SCALES, _SMALL = (1.0, 0.7, 0.5, 0.35, 0.25), 12
@@ -60,8 +60,6 @@ MOST_NOISE = 1.5
 has the same gates: recorded outputs need 1.05 to 1.3 times as much."""
 _MOSTLY = 0.9
 """Share of Richardson-Lucy's answer that strings must hold to be certain where they do not quite explain the counts."""
-_NEGLIGIBLE = 1e-9
-"""Probability below which a string of a broad output is left out."""
 _ALL_NOISE = 1e-3
 """Share of uniform noise where the measured noise explains the counts: it holds all noise there is."""
 _TINY = 1e-15
@@ -70,63 +68,55 @@ _SAME = 0.999
 """Fidelity between answer and counts from which the counts are left as they came."""
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredFit:
-    """The outcome of `mitigate_measured`."""
-
-    answer: Mitigation
-    """With doubts about the reference in its reason; its rates are how often the reference had each bit flipped,
-    whichever way."""
-    certain: bool = False
-    """True for a few strings that explain the counts under the measured noise, or are clear without: see `_clear`."""
-
-
-def mitigate_measured(counts: Distribution, noise: MeasuredNoise) -> MeasuredFit:
+def mitigate_measured(
+    counts: Distribution, noise: MeasuredNoise, instead: Callable[[], Mitigation | None] = lambda: None
+) -> Mitigation:
     """Estimate the ideal distribution from counts and the noise that a reference circuit measured.
 
     Args:
         counts: measured, twirls undone.
-        noise: of the reference; with it, the counts need no knowledge of the circuit.
+        noise: of the reference, of the width of the counts, which then need no knowledge of the circuit.
+        instead: gives another answer, or None, and is asked where no few strings certainly are the output: see `_few`.
 
     Returns:
-        MeasuredFit. Cost: some hundred Walsh transforms of 2^n_bits numbers up to 16 bits, of at most 2^20 above:
-        milliseconds for 10 bits, some 10 s for wide counts of 100,000 distinct strings; memory some 300 MB.
+        The answer, with doubts about the reference in its reason; its rates are how often the reference had each bit
+        flipped, whichever way. Cost: some hundred Walsh transforms of 2^n_bits numbers up to 16 bits, of at most 2^20
+        above: milliseconds for 10 bits, some 10 s for wide counts of 100,000 distinct strings; memory some 300 MB.
 
     Raises:
-        ValueError: the widths differ, there are no counts, or another string than the expected one is the reference's
-            most frequent.
+        ValueError: there are no counts, or another string than the expected one is the reference's most frequent.
 
     Example:
         >>> noise = MeasuredNoise({"01": 820, "00": 90, "11": 82, "10": 8}, "01")
-        >>> fit = mitigate_measured(Distribution.of({"00": 410, "11": 405, "01": 90, "10": 95}), noise)
-        >>> fit.certain, sorted(fit.answer.distribution.to_probs())
-        (True, ['00', '11'])
+        >>> fixed = mitigate_measured(Distribution.of({"00": 410, "11": 405, "01": 90, "10": 95}), noise)
+        >>> sorted(fixed.distribution.to_probs())
+        ['00', '11']
     """
-    if counts.n_bits != noise.n_bits:
-        raise ValueError(
-            f"counts and reference must have one width; got {counts.n_bits} and {noise.n_bits} bits: measure the same "
-            "qubits in both"
-        )
     if not counts.n_outcomes or not counts.shots:
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
     seen = _Seen(counts, noise, _kernel(counts, noise))
     found = _allowed(seen)
+    few, certain = _few(found, seen) if noise.clear else (None, False)
+    if not certain and (other := instead()) is not None:
+        return other
     remarks = _remarks(noise, found)
-    if not noise.clear:
-        return MeasuredFit(_left(seen, f"the reference is drowned in noise; {remarks}"))
-    few, explained = _few(found, seen)
     if few is not None:
-        certain = explained or _clear(few.weights, float(found.ideal[few.strings].sum()))
-        return MeasuredFit(_sparse(seen, few, remarks), certain)
-    if seen.kernel.index.exact and counts.n_bits <= _WIDEST:
-        return MeasuredFit(_dense(seen, found.kernel, remarks))
-    many = (
-        f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
-        "broad output"
-    )
-    return MeasuredFit(_left(seen, f"{many}; {remarks}"))
+        return _strings(seen, few, remarks)
+    if not noise.clear:
+        why = "the reference is drowned in noise"
+    elif not seen.kernel.index.exact:
+        why = (
+            f"no few strings explain the counts under the measured noise, and {counts.n_bits} bits are too many for a "
+            "broad output"
+        )
+    else:
+        broad = variational(found.kernel, seen.histogram)
+        if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME:
+            return _broad(seen, Redrawn(found.kernel, seen.rows, broad), remarks)
+        why = "undoing the measured noise changes nothing"
+    return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
 
 def _kernel(counts: Distribution, noise: MeasuredNoise) -> Kernel:
@@ -208,7 +198,11 @@ def _allowed(seen: _Seen) -> _Explained:
 
 
 def _few(found: _Explained, seen: _Seen) -> tuple[Few | None, bool]:
-    """Find the strings that replace Richardson-Lucy's answer, if any do, and whether the answer explains the counts."""
+    """Find the strings that replace Richardson-Lucy's answer, if any do.
+
+    They are certain to be the output where they explain the counts under the measured noise, or are clear without: see
+    `_clear`.
+    """
     places = seen.by_probability(found.ideal)[: _MOST + 1]
     heights, bootstrap = found.ideal[seen.rows[places]], _Bootstrap(found.kernel, seen)
     most = int(min(_MOST, max(4.0, 2.0**seen.counts.n_bits / 4), len(places)))
@@ -226,7 +220,9 @@ def _few(found: _Explained, seen: _Seen) -> tuple[Few | None, bool]:
         (few,) = _weighed(found, seen, places[:k], None, lengths=())
     if few is not None and noise_ratio(few.fidelity(seen.histogram), seen.noise.survival) > MOST_NOISE:
         few = None
-    return few, not (unlike or (stepped and few is not None))
+    if few is None:
+        return None, False
+    return few, not (unlike or stepped) or _clear(few.weights, float(found.ideal[few.strings].sum()))
 
 
 def _clear(weights: Floats, held: float) -> bool:
@@ -290,43 +286,35 @@ def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
     return "; ".join([*words, *noise.doubts])
 
 
-def _left(seen: _Seen, why: str) -> Mitigation:
-    return left(seen.counts, "measured", why, seen.noise.rates)
+def _strings(seen: _Seen, few: Few, remarks: str) -> Mitigation:
+    bits, many = unpack(few.words, seen.counts.n_bits), len(few.weights) > 1
+    reason = (
+        f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise explain{'' if many else 's'}"
+    )
+    answer = Distribution(bits, few.weights * seen.counts.shots)
+    response = few.response(seen.rows, seen.counts.weights)
+    return _answer(seen, answer, f"{reason} the counts; {remarks}", response, bits, few.weights)
 
 
-def _sparse(seen: _Seen, few: Few, remarks: str) -> Mitigation:
-    counts, many = seen.counts, len(few.weights) > 1
-    strings = f"{len(few.weights)} string{'s' if many else ''}"
-    reason = f"{strings} seen through the measured noise explain{'' if many else 's'} the counts; {remarks}"
-    bits = unpack(few.words, counts.n_bits)
-    response = few.response(seen.rows, counts.weights, few.words)
-    return _answer(seen, bits, few.weights, reason, response, strings=True)
-
-
-def _dense(seen: _Seen, kernel: Kernel, remarks: str) -> Mitigation:
-    counts = seen.counts
-    broad = variational(kernel, seen.histogram)
-    if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 >= _SAME:
-        return _left(seen, f"undoing the measured noise changes nothing; {remarks}")
-    rows = np.flatnonzero(broad.ideal > _NEGLIGIBLE)
-    kept = broad.ideal[rows] / broad.ideal[rows].sum()
-    reason = f"deconvolution under the measured noise; {remarks}"
-    return _answer(seen, index_bits(rows, counts.n_bits), kept, reason, Redrawn(kernel, seen.rows, broad))
+def _broad(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:
+    ideal, none = redrawn.found.ideal, seen.counts.bits[:0]
+    answer = distributed(seen.counts, np.arange(len(ideal), dtype=np.uint64)[:, None], ideal)
+    return _answer(seen, answer, f"deconvolution under the measured noise; {remarks}", redrawn, none, np.zeros(0))
 
 
 def _answer(
-    seen: _Seen, bits: Bits, weights: Floats, reason: str, response: Response, strings: bool = False
+    seen: _Seen, answer: Distribution, reason: str, response: Response, centroids: Bits, weights: Floats
 ) -> Mitigation:
     return Mitigation(
-        distribution=Distribution(bits, weights * seen.counts.shots),
+        distribution=answer,
         raw=seen.counts,
         method="measured",
         applied=True,
         share=1.0,
         confidence=None,
         reason=reason,
-        centroids=bits if strings else bits[:0],
-        weights=weights if strings else weights[:0],
+        centroids=centroids,
+        weights=weights,
         rates=seen.noise.rates,
         response=response,
     )

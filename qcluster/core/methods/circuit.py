@@ -1,7 +1,5 @@
 """Mitigation under the fault patterns of the compiled circuit: the default where a Run brings them."""
 
-from math import inf
-
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.methods.registry import Method, register
@@ -11,15 +9,10 @@ from qcluster.core.sparse.fit import MOST_BITS
 
 
 def mitigate(
-    raw: Distribution,
-    faults: FaultMasks,
-    guard: bool,
-    settings: None,
-    expect: str | None = None,
-    most_noise: float = inf,
+    raw: Distribution, faults: FaultMasks, guard: bool, settings: None, expect: str | None = None
 ) -> Mitigation:
-    """Decide between answers under the circuit's faults; see `Method.function`, and `decide_circuit` for the rest."""
-    return decide_circuit(raw, faults, guard=guard, expect=expect, most_noise=most_noise)
+    """Decide between answers under the circuit's faults; see `Method.function`."""
+    return decide_circuit(raw, faults, guard=guard, expect=expect)
 
 
 register(

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.circuit_decide import decide_circuit
 from qcluster.core.estimators.measured import MOST_NOISE, mitigate_measured
-from qcluster.core.methods import circuit
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise
@@ -14,7 +14,7 @@ from qcluster.core.sparse.fit import MOST_BITS
 
 def mitigate(raw: Distribution, noise: MeasuredNoise, guard: bool, settings: None) -> Mitigation:
     """Mitigate under the measured patterns of flips; see `Method.function`."""
-    return mitigate_measured(raw, noise).answer
+    return mitigate_measured(raw, noise)
 
 
 def mitigate_or_learn(
@@ -26,9 +26,12 @@ def mitigate_or_learn(
     outputs do not. The faults that a Run brings have the rates that its reference measured, and the patterns of its
     circuit. Without them, the measured patterns are all that is known; see `Method.unasked`.
     """
-    fit = mitigate_measured(raw, noise)
-    faults = None if fit.certain else brought("faults")
-    return fit.answer if faults is None else circuit.mitigate(raw, faults, guard, None, most_noise=MOST_NOISE)
+
+    def by_faults() -> Mitigation | None:
+        faults = brought("faults")
+        return None if faults is None else decide_circuit(raw, faults, guard=guard, most_noise=MOST_NOISE)
+
+    return mitigate_measured(raw, noise, by_faults)
 
 
 register(

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.candidates import MIXTURE
 from qcluster.core.decision.decide import deciding, in_words
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
-from qcluster.core.uncertainty.response import Strings
+from qcluster.core.uncertainty.response import under_flips
 
 _HEARD = 0.25
 """Weight in the answer from which it matters whether the strings' EM has converged."""
@@ -22,9 +23,9 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = yield from deciding(raw, rates, expect, settings)
-    if found.fit is None or found.blend is None or found.blend.mixture_part <= _HEARD:
+    if found.blend is None or found.blend.weights[MIXTURE] <= _HEARD:
         return found.answer
-    return replace(found.answer, reason=found.answer.reason + _unconverged(found.fit))
+    return replace(found.answer, reason=found.answer.reason + _unconverged(found.blend.fit))
 
 
 def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) -> Mitigation:
@@ -40,7 +41,7 @@ def _bare(raw: Distribution, rates: Floats | None, settings: MixtureSettings) ->
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
-        response=Strings(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
+        response=under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, settings.prior_shots),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.estimators.q_cluster import PaperSettings, clustered, q_cluster
+from qcluster.core.estimators.q_cluster import PaperSettings, q_cluster
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
 
@@ -13,8 +13,8 @@ from qcluster.core.mitigation import Mitigation
 def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
     """Cluster the shots, and give each centroid those of its cluster; see `Method.function`."""
     distribution, found = q_cluster(raw, rates, settings)
-    heaviest = np.argsort(-found.weights, kind="stable")
-    covered, many = float(found.weights.sum()), len(found.weights)
+    weights = found.weights
+    heaviest, many = np.argsort(-weights, kind="stable"), len(weights)
     return Mitigation(
         distribution=distribution,
         raw=raw,
@@ -22,12 +22,12 @@ def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings
         applied=True,
         share=1.0,
         confidence=None,
-        reason=f"{covered:.0%} of the shots lie within reach of {many} centroid{'s' if many > 1 else ''} "
+        reason=f"{weights.sum():.0%} of the shots lie within reach of {many} centroid{'s' if many > 1 else ''} "
         f"at {rates.mean():.1%} flips per bit",
         centroids=found.centroids[heaviest],
-        weights=found.weights[heaviest],
+        weights=weights[heaviest],
         rates=rates,
-        response=clustered(raw, found, rates, settings),
+        response=found,
     )
 
 

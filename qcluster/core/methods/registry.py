@@ -157,9 +157,9 @@ def find(name: Any) -> Method:
         (None, 'rates')
     """
     if not isinstance(name, str) or name not in _known:
-        known = {method.name: method for method in every()}
-        if not isinstance(name, str) or name not in known:
-            raise ValueError(f"method must be one of {', '.join(known)}; got {name!r}")
+        every()  # has them loaded
+    if not isinstance(name, str) or name not in _known:
+        raise ValueError(f"method must be one of {', '.join(_known)}; got {name!r}")
     return _known[name]
 
 
@@ -170,7 +170,7 @@ def every() -> tuple[Method, ...]:
     return tuple(_known.values())
 
 
-def check_choice(name: str, noise: Any, guard: Any = True, settings: Any = None) -> None:
+def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None) -> None:
     """Check what would be given to a method beside counts, as far as it can be known without them.
 
     Fault patterns may still come with a Run, so that only rates can be told to be missing; and of a function that makes

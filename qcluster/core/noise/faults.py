@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words
+from qcluster.core.counts.bits import Words, numbered
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 
@@ -94,10 +94,6 @@ def merge_masks(masks: Words, rates: Floats, kind: NDArray[np.uint8]) -> tuple[W
         masks, rates, kind as in `FaultMasks`, sorted by kind, then by value.
     """
     keep = masks.any(axis=1)
-    masks, rates, kind = masks[keep], rates[keep], kind[keep]
-    if not len(masks):
-        return masks, rates, kind
-    order = np.lexsort((*masks.T, kind))
-    masks, rates, kind = masks[order], rates[order], kind[order]
-    first = np.r_[True, (masks[1:] != masks[:-1]).any(axis=1) | (kind[1:] != kind[:-1])]
-    return masks[first], np.add.reduceat(rates, np.flatnonzero(first)), kind[first]
+    words, place = numbered(np.column_stack([masks, kind])[keep])
+    total = np.bincount(place, rates[keep], len(words)).astype(np.float64)
+    return words[:, :-1], total, words[:, -1].astype(np.uint8)

@@ -75,9 +75,3 @@ def brought(counts: Any, kind: str) -> Any:
     for name in BRINGS[kind].split("."):
         held = getattr(held, name, None)
     return held if isinstance(held, KINDS[kind]) else None
-
-
-def offered(counts: Any, kind: str) -> Any:
-    """Give what counts bring, as `brought` does, or None where it says itself, by a `refusal`, that it is of no use."""
-    noise = brought(counts, kind)
-    return None if getattr(noise, "refusal", "") else noise

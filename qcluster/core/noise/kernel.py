@@ -80,10 +80,13 @@ class Kernel:
 
     @cached_property
     def spectrum(self) -> Floats:
-        """(2^m,) ``E^(k) = exp(-2 sum_m rates[m] (k.m mod 2))``, by one transform of the rates."""
-        total = np.bincount(self.shifts, self.rates, self.size).astype(np.float64)
-        parity = walsh(total)
-        return np.asarray(np.exp(parity - parity[0]))
+        """(2^m,) ``E^(k) = exp(-2 sum_m rates[m] (k.m mod 2))``."""
+        return np.asarray(np.exp(self.log_spectrum()))
+
+    def log_spectrum(self, first: int = 0) -> Floats:
+        """Give ``ln E^`` of the patterns from `first` on, of which readout has the last; one transform."""
+        parity = walsh(np.bincount(self.shifts[first:], self.rates[first:], self.size).astype(np.float64))
+        return np.asarray(parity - parity[0])
 
     @cached_property
     def _decays(self) -> Decays:

@@ -110,12 +110,10 @@ class MeasuredNoise:
     @cached_property
     def _rival(self) -> tuple[str, float]:
         """The most frequent string but the expected one, and its shots."""
-        moved = np.flatnonzero(self.patterns.words.any(axis=1))
-        if not len(moved):
-            return "", 0.0
-        row = moved[int(np.argmax(self.patterns.weights[moved]))]
-        bits = self.patterns.bits[row] ^ parse_bitstrings([self.expected])[0]
-        return format_bitstrings(bits[None])[0], float(self.patterns.weights[row])
+        counts = self.reference_counts
+        rows = np.argsort(-counts.weights, kind="stable")[:2]
+        first = zip(format_bitstrings(counts.bits[rows]), counts.weights[rows].tolist(), strict=True)
+        return next((pair for pair in first if pair[0] != self.expected), ("", 0.0))
 
     @cached_property
     def refusal(self) -> str:

@@ -26,8 +26,8 @@ class ScaledKernels:
     """What decay makes of bits; none where nothing decays."""
 
     @classmethod
-    def of(cls, kernel: Kernel, scales: Sequence[float]) -> ScaledKernels:
-        """Take a kernel at every scale, see `Kernel.scaled`.
+    def of(cls, kernel: Kernel, scales: Sequence[float], *, readout: bool = False) -> ScaledKernels:
+        """Take a kernel at every scale, see `Kernel.scaled`; with `readout`, last of all its readout errors alone.
 
         Example:
             >>> from qcluster.core.noise.faults import FaultMasks
@@ -37,11 +37,13 @@ class ScaledKernels:
             >>> kernels.forward(np.array([[1.0, 0.0], [1.0, 0.0]])).round(3).tolist()
             [[1.0, 0.0], [0.9, 0.1]]
         """
-        parity = walsh(np.bincount(kernel.shifts, kernel.rates, kernel.size).astype(np.float64))
         many = np.asarray(scales, dtype=np.float64)
-        spectra = np.exp(many[:, None] * (parity - parity[0]))
-        rates = np.stack([kernel.scaled(scale).decays for scale in scales])
-        return cls(many, spectra, decays_of(rates) if kernel.index.exact else ())
+        spectra = np.exp(many[:, None] * kernel.log_spectrum())
+        decays = np.stack([kernel.scaled(scale).decays for scale in scales])
+        if readout:
+            many, decays = np.append(many, 0.0), np.vstack([decays, kernel.decays])
+            spectra = np.vstack([spectra, np.exp(kernel.log_spectrum(-kernel.index.n_bits))])
+        return cls(many, spectra, decays_of(decays) if kernel.index.exact else ())
 
     def take(self, rows: slice | NDArray[np.intp]) -> ScaledKernels:
         """Keep some of the scales."""

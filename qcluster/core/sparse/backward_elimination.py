@@ -1,13 +1,13 @@
 """Backward elimination: from many strings to every smaller number, the flip rates held."""
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Reals
-from qcluster.core.lockstep import Stepwise
+from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.sparse.model import Model, Rows, log_likelihood
 from qcluster.core.sparse.weights import fit_weights
 
@@ -32,33 +32,6 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class Eliminating:
-    """Backward eliminations that a search asks for: see `backward_elimination`."""
-
-    rows: Rows
-    models: Sequence[Model]
-
-    @property
-    def key(self) -> Hashable:
-        """The strings."""
-        return self.rows.key
-
-    def answers(self, alike: "Sequence[Eliminating]") -> list[list[Model]]:
-        """Eliminate for several sets of counts, the largest mixtures first, as many at once as stay in cache."""
-        wanted = [(place, model) for place, one in enumerate(alike) for model in one.models]
-        order = sorted(range(len(wanted)), key=lambda i: -len(wanted[i][1].weights))
-        paths: list[list[Model]] = [[model] for _, model in wanted]
-        while order:
-            many = max(1, _PAIRS // (len(wanted[order[0]][1].weights) * len(self.rows.weights)))
-            some, order = order[:many], order[many:]
-            _eliminate([alike[wanted[i][0]].rows for i in some], [paths[i] for i in some])
-        found: list[list[Model]] = [[] for _ in alike]
-        for (place, _), path in zip(wanted, paths, strict=True):
-            found[place] += path
-        return found
-
-
 def backward_elimination(rows: Rows, models: Sequence[Model]) -> Stepwise[list[Model]]:
     """Take centroids out, the least needed first, the channel kept, down to one: the best mixtures of every size.
 
@@ -67,8 +40,20 @@ def backward_elimination(rows: Rows, models: Sequence[Model]) -> Stepwise[list[M
     Returns:
         Of each of the mixtures all on the way, itself first. Above ten centroids a fourth goes at a time.
     """
-    path: list[Model] = yield Eliminating(rows, models)
+    path: list[Model] = yield Request(_eliminate_together, rows.key, (rows, models))
     return path
+
+
+def _eliminate_together(alike: Sequence[tuple[Rows, Sequence[Model]]]) -> list[list[Model]]:
+    """Eliminate for several sets of counts, the largest mixtures first, as many at once as stay in cache."""
+    wanted = [(rows, [model]) for rows, models in alike for model in models]
+    order = sorted(wanted, key=lambda one: -len(one[1][0].weights))
+    while order:
+        many = max(1, _PAIRS // (len(order[0][1][0].weights) * len(order[0][0].weights)))
+        some, order = order[:many], order[many:]
+        _eliminate([rows for rows, _ in some], [path for _, path in some])
+    paths = iter(path for _, path in wanted)
+    return [[model for _ in models for model in next(paths)] for _, models in alike]
 
 
 def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:

@@ -4,7 +4,7 @@ With few strings the time goes into calls, not arithmetic. So several mixtures a
 under another: those of one set of counts, and on small registers those of many sets.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Reals
 from qcluster.core.counts.bits import Bits
-from qcluster.core.lockstep import Stepwise
+from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
     Layout,
@@ -79,36 +79,12 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Fitting:
-    """EM that a search asks for: see `fit_all`."""
+    """Mixtures of one set of counts that are fitted: see `fit_all`."""
 
     rows: Rows
     fitted: Sequence[Fitted]
     prior: Prior
-    hold_weights: bool
-
-    @property
-    def key(self) -> Hashable:
-        """The strings, and what shapes the parameters."""
-        return self.rows.key, self.prior.common, self.prior.rates is None
-
-    def answers(self, alike: "Sequence[Fitting]") -> "list[list[Model] | Fitting]":
-        """Fit the mixtures of several sets of counts, as many at once as stay in cache, until most are done.
-
-        EM of a few mixtures takes as many calls as that of many: what is not done waits for what comes.
-        """
-        found = [list(one.fitted) for one in alike]
-        going = [(place, i) for place, every in enumerate(found) for i, one in enumerate(every) if one.rounds >= 0]
-        sizes = [len(found[place][i].model.weights) for place, i in going]
-        for part in _batches(sizes, _TOGETHER // len(self.rows.weights)):
-            batch = going[part]
-            owner = [place for place, _ in batch]
-            fitted = _fit_batch(alike, owner, [found[place][i] for place, i in batch])
-            for (place, i), one in zip(batch, fitted, strict=True):
-                found[place][i] = one
-        return [
-            replace(one, fitted=every) if any(each.rounds >= 0 for each in every) else [each.model for each in every]
-            for one, every in zip(alike, found, strict=True)
-        ]
+    hold_weights: bool = False
 
 
 @dataclass(frozen=True)
@@ -204,8 +180,32 @@ def fit_all(
         pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
     begun = [Fitted(model, rounds) for model in models]
-    fitted: list[Model] = (yield Fitting(rows, begun, prior, hold_weights)) if begun else []
+    fitted: list[Model] = (yield _asking(Fitting(rows, begun, prior, hold_weights))) if begun else []
     return fitted
+
+
+def _asking(fitting: Fitting) -> Request:
+    """Ask for EM together with all on the same strings whose parameters have the same shape."""
+    return Request(_fit_together, (fitting.rows.key, fitting.prior.common, fitting.prior.rates is None), fitting)
+
+
+def _fit_together(alike: Sequence[Fitting]) -> list[list[Model] | Request]:
+    """Fit the mixtures of several sets of counts, as many at once as stay in cache, until most are done.
+
+    EM of a few mixtures takes as many calls as that of many: what is not done waits for what comes.
+    """
+    found = [list(one.fitted) for one in alike]
+    going = [(place, i) for place, every in enumerate(found) for i, one in enumerate(every) if one.rounds >= 0]
+    sizes = [len(found[place][i].model.weights) for place, i in going]
+    for part in _batches(sizes, _TOGETHER // len(alike[0].rows.weights)):
+        batch = going[part]
+        fitted = _fit_batch(alike, [place for place, _ in batch], [found[place][i] for place, i in batch])
+        for (place, i), one in zip(batch, fitted, strict=True):
+            found[place][i] = one
+    return [
+        _asking(replace(one, fitted=every)) if any(each.rounds >= 0 for each in every) else [e.model for e in every]
+        for one, every in zip(alike, found, strict=True)
+    ]
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
@@ -410,48 +410,29 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
     for model, which in zip(fitted, kept, strict=True):
         which[np.argmax(model.weights)] = True
     pruned = [i for i, which in enumerate(kept) if not which.all()]
-    again = yield from fit_all(rows, [subset(fitted[i], kept[i]) for i in pruned], prior, 2)
+    again = yield from fit_all(rows, [fitted[i].take(kept[i]) for i in pruned], prior, 2)
     for i, model in zip(pruned, again, strict=True):
         fitted[i] = model
     return fitted
 
 
-def subset(model: Model, which: NDArray[np.bool_]) -> Model:
-    """Keep some of the centroids."""
-    weights = model.weights[which]
-    columns = model.likelihoods[which] if model.likelihoods is not None else None
-    return replace(model, centroids=model.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
-
-
-@dataclass(frozen=True)
-class Expecting:
-    """An E step that a search asks for: see `statistics`."""
-
-    rows: Rows
-    model: Model
-
-    @property
-    def key(self) -> Hashable:
-        """The strings."""
-        return self.rows.key
-
-    def answers(self, alike: "Sequence[Expecting]") -> list[Statistics]:
-        """Take the E step for mixtures of several sets of counts."""
-        models, rows = [one.model for one in alike], self.rows
-        layout, theta = stacked(rows, models), parameters(models)
-        columns, regime_shares = likelihoods(rows, layout, theta)
-        given = Given.of([Fitting(one.rows, (), Prior(1.0), False) for one in alike], range(len(alike)))
-        total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
-        every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
-        found = []
-        for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
-            parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))
-            mass, flips, ones, regimes = parts
-            found.append(Statistics(mass, flips, ones, regimes, every.background[m : m + 1]))
-        return found
-
-
 def statistics(rows: Rows, model: Model) -> Stepwise[Statistics]:
     """Give what each centroid is expected to have sent."""
-    found: Statistics = yield Expecting(rows, model)
+    found: Statistics = yield Request(_expected, rows.key, (rows, model))
+    return found
+
+
+def _expected(alike: Sequence[tuple[Rows, Model]]) -> list[Statistics]:
+    """Take the E step for mixtures of several sets of counts on the same strings."""
+    rows, models = alike[0][0], [model for _, model in alike]
+    layout, theta = stacked(rows, models), parameters(models)
+    columns, regime_shares = likelihoods(rows, layout, theta)
+    given = Given.of([Fitting(own, (), Prior(1.0)) for own, _ in alike], range(len(alike)))
+    total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
+    every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+    found = []
+    for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
+        parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))
+        mass, flips, ones, regimes = parts
+        found.append(Statistics(mass, flips, ones, regimes, every.background[m : m + 1]))
     return found

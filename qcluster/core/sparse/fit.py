@@ -16,7 +16,6 @@ from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import (
     OF_SIZE,
     Selection,
-    by_weight,
     candidates,
     forward_selection,
 )
@@ -189,7 +188,7 @@ def _few(
         simple = yield from by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most)
         if simple is not None:
             return simple
-    return (yield from by_gap(rows, path, by_weight(best), prior, settings.rounds))
+    return (yield from by_gap(rows, path, best.take(best.falling), prior, settings.rounds))
 
 
 def _likeliest(models: list[Model]) -> list[Model]:

@@ -3,17 +3,16 @@
 Gains are in nats of log-likelihood; a string must gain more than it adds to the description length.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, distinct, hamming, index_bits, pack
-from qcluster.core.lockstep import Stepwise
+from qcluster.core.counts.bits import Bits, distinct, hamming, pack
+from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.em import subset
 from qcluster.core.sparse.model import Model, Rows, register, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
@@ -28,8 +27,6 @@ CHANCE_GAIN = 5.0
 _STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
 """Standard deviations from which counts are no uniform noise, the drop in gains that is clear, and the share of the
 deviance which few strings must explain where it is, and where it is not."""
-_SMOOTHED, _SMOOTHING, _PEAKS = 12, (0.2, 0.35), 16
-"""Widest register whose counts are smoothed, the flip rates of that, and the peaks kept of each."""
 SHORTLIST = 4
 """Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
@@ -57,33 +54,10 @@ class Selection:
 
 
 def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
-    """Pick the most frequent strings as candidates, and the peaks of the smoothed counts.
-
-    Under heavy noise the frequent strings are no guide; counts convolved with the noise (a matched filter) peak near
-    what was sent. On registers that a vector over all strings holds.
-
-    Returns:
-        ``(m, n)`` strings, and ``(m, u)`` their `table_indices`.
-    """
+    """Pick the most frequent strings as candidates: ``(m, n)``, and ``(m, u)`` their `table_indices`."""
     m = max(32, min(most, _PAIRS // len(rows.weights)))
     found = rows.bits[rows.seen[:m]]
-    if rows.n_bits <= _SMOOTHED:
-        peaks = _peaks(rows)
-        found = np.vstack([found, peaks[(hamming(pack(peaks), pack(found)) > 0).all(axis=1)]])
     return found, table_indices(rows, found)
-
-
-def _peaks(rows: Rows) -> Bits:
-    """Give the strings at which counts smoothed by heavy flips are highest among their neighbours."""
-    n = rows.n_bits
-    every = np.arange(1 << n)
-    counts: Floats = np.bincount(values(rows.bits), rows.weights, 1 << n).astype(np.float64, copy=False)
-    fades = (1 - 2 * np.array(_SMOOTHING)[:, None]) ** np.bitwise_count(every)
-    smooth = walsh(walsh(counts) * fades)
-    around = smooth[:, every[:, None] ^ (1 << np.arange(n))].max(axis=2)
-    height = np.where(smooth > around, smooth, 0)
-    highest = np.argsort(-height, axis=1, kind="stable")[:, :_PEAKS]
-    return index_bits(np.unique(highest[np.take_along_axis(height, highest, 1) > 0]), n)
 
 
 def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
@@ -119,23 +93,13 @@ def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds
 
 @dataclass(frozen=True, eq=False)
 class Selecting:
-    """A forward selection that a search asks for: see `forward_selection`."""
+    """What strings are selected from: see `forward_selection`."""
 
     rows: Rows
     pool: Bits
     lookup: Indices
     rates: tuple[float, ...]
     most: int
-
-    @property
-    def key(self) -> Hashable:
-        """The strings, the rates, and how many at most."""
-        return self.rows.key, self.rates, self.most
-
-    def answers(self, alike: "Sequence[Selecting]") -> list[Selection]:
-        """Select for several sets of counts, as many at once as stay in cache."""
-        many = max(1, _TOGETHER // (len(self.rates) * len(self.rows.weights)))
-        return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
 
 
 def forward_selection(
@@ -153,8 +117,15 @@ def forward_selection(
         rates: flips per bit.
         most: most centroids.
     """
-    selected: Selection = yield Selecting(rows, pool, lookup, tuple(rates), most)
+    asked = Selecting(rows, pool, lookup, tuple(rates), most)
+    selected: Selection = yield Request(_select_together, (rows.key, asked.rates, most), asked)
     return selected
+
+
+def _select_together(alike: Sequence[Selecting]) -> list[Selection]:
+    """Select for several sets of counts, as many at once as stay in cache."""
+    many = max(1, _TOGETHER // (len(alike[0].rates) * len(alike[0].rows.weights)))
+    return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
 
 
 class _Listed:
@@ -374,18 +345,6 @@ def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
     """Pool equal centroids; the result is in ascending order of bits."""
     strings, which = distinct(centroids)
     return strings, np.bincount(which, weights).astype(np.float64, copy=False)
-
-
-def by_weight(model: Model) -> Model:
-    """Order the centroids by weight, heaviest first."""
-    order = np.argsort(-model.weights, kind="stable")
-    columns = model.likelihoods[order] if model.likelihoods is not None else None
-    return replace(model, centroids=model.centroids[order], weights=model.weights[order], likelihoods=columns)
-
-
-def heaviest(model: Model, k: int) -> Model:
-    """Keep the first k centroids."""
-    return subset(model, np.arange(len(model.weights)) < k)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:

@@ -7,7 +7,7 @@ number of regimes costs the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import log
 from typing import Any, TypeVar
@@ -171,11 +171,21 @@ class Model:
         """The centroids, whatever their order."""
         return frozenset(row.tobytes() for row in self.centroids)
 
+    @property
+    def falling(self) -> Indices:
+        """``(k,)`` places of the centroids, the heaviest first."""
+        return np.argsort(-self.weights, kind="stable")
+
     @cached_property
     def apart(self) -> Indices:
         """``(k - 1,)`` distance of every centroid but the heaviest to the nearest heavier one."""
-        heaviest_first = self.centroids[np.argsort(-self.weights, kind="stable")]
-        return nearest_earlier(pack(heaviest_first), heaviest_first.shape[1])
+        return nearest_earlier(pack(self.centroids[self.falling]), self.centroids.shape[1])
+
+    def take(self, which: slice | NDArray[Any]) -> "Model":
+        """Keep some of the centroids, in the order given."""
+        weights, columns = self.weights[which], self.likelihoods
+        kept = None if columns is None else columns[which]
+        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=kept)
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""

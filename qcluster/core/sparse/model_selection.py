@@ -17,7 +17,7 @@ from qcluster.core.sparse.description_length import (
     shortest_length,
 )
 from qcluster.core.sparse.em import fit_all
-from qcluster.core.sparse.forward_selection import CHANCE_GAIN, heaviest, joining_gains
+from qcluster.core.sparse.forward_selection import CHANCE_GAIN, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
 from qcluster.core.sparse.model import Model, Prior, Rows, distances
 from qcluster.core.stats.goodness import pearson_misfit
@@ -190,7 +190,7 @@ def _refitted(
     offers: list[tuple[int, Model]] = []
     for i, k in enumerate(plausible):
         known, cut = path[k], k < len(complete.weights)
-        offers += ([] if known is None else [(i, known)]) + ([(i, heaviest(complete, k + 1))] if cut else [])
+        offers += ([] if known is None else [(i, known)]) + ([(i, complete.take(slice(k + 1)))] if cut else [])
     better: dict[int, Model] = {}
     fitted = yield from fit_all(rows, [model for _, model in offers], prior, rounds)
     for (i, _), model in zip(offers, fitted, strict=True):

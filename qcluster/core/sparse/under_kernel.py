@@ -16,7 +16,7 @@ from qcluster.core.counts.bits import Words
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.description_length import string_costs
 from qcluster.core.sparse.weights import fit_weights
-from qcluster.core.uncertainty.response import Weighed
+from qcluster.core.uncertainty.response import Strings, under_columns
 
 LENGTHS = (*range(1, 13), 14, 16, 20, 24, 32, 40, 48, 64)
 """How many of the heaviest strings are tried, and all of them."""
@@ -71,17 +71,16 @@ class Few:
         """Give the Hellinger fidelity of the strings alone to what was read, ``(2^m,)`` of any sum."""
         return float(np.sqrt(self.weights * vector[self.strings] / vector.sum()).sum() ** 2)
 
-    def response(self, rows: Indices, shots: Floats, words: Words) -> Weighed:
+    def response(self, rows: Indices, shots: Floats) -> Strings:
         """Hold strings and kernel, so that the strings can be weighed anew for redrawn shots.
 
         Args:
             rows: ``(n_rows,)`` numbers that were read.
             shots: ``(n_rows,)`` how often.
-            words: ``(k, n_words)`` the strings that the numbers mean.
         """
         columns = self.kernel.columns(self.strings, rows)
         flat = np.full((len(rows), 1), 1.0 / self.kernel.size)
-        return Weighed(shots, np.hstack([columns, flat]), self.shares, words)
+        return under_columns(self.words, self.shares, shots, np.hstack([columns, flat]))
 
 
 def weigh_prefixes(

@@ -8,7 +8,7 @@ pair, while neither qubit meets another, is one unitary here; faults inside are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -104,13 +104,8 @@ def pass_on(
 ) -> tuple[dict[str, pauli.Matrix], dict[str, pauli.Matrix]]:
     """Carry rotations that mean nothing before a coupling like iSWAP or SWAP past it, to the other qubit.
 
-    Args:
-        angles: of the coupling ``exp(i (a XX + b YY + c ZZ))``.
-        before: one-qubit gates of "a" and "b" before it.
-        after: the same after it.
-
-    Returns:
-        before and after, as they are where the coupling is of another kind.
+    The coupling is ``exp(i (a XX + b YY + c ZZ))``, between one-qubit gates of "a" and "b" before and after it. These
+    stay as they are where it is of another kind.
     """
     x, y, z = (abs(angle) for angle in angles)
     if abs(x - _QUARTER) > _SAME or abs(y - _QUARTER) > _SAME:
@@ -126,8 +121,3 @@ def pass_on(
     else:
         return before, after
     return before, {"a": after["a"] @ moved["b"], "b": after["b"] @ moved["a"]}
-
-
-def matrix_of(operation: Any) -> pauli.Matrix:
-    """Read the matrix of a gate."""
-    return np.asarray(operation.to_matrix(), dtype=complex)

@@ -74,11 +74,7 @@ class Memory:
         return Memory(inner, self.taken, self.shared)
 
     def locate(self, what: Any) -> tuple[int, ...]:
-        """Find the numbers of a bit, a register or a variable, the lowest first.
-
-        Raises:
-            ValueError: a variable that is neither a bool nor an unsigned number.
-        """
+        """Find the numbers of a bit, a register or a variable, the lowest first; ValueError for one of another type."""
         if what in self.places:
             return self.places[what]
         if hasattr(what, "prefix"):

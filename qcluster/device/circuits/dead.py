@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 def dead_parts(profile: Profile, calibration: Calibration) -> tuple[str, ...]:
     """Name what a compiled circuit uses although the machine says that it is out of order.
 
-    Args:
-        profile: of the compiled circuit.
-        calibration: of the machine.
-
-    Returns:
-        Names such as "qubit 3", "ecr on (4, 5)" or "readout of qubit 7", sorted by qubit; none where all is well.
+    Names such as "qubit 3", "ecr on (4, 5)" or "readout of qubit 7", sorted by qubit; none where all is well.
 
     Example:
         >>> import dataclasses

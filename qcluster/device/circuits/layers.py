@@ -53,11 +53,7 @@ def plan_layers(circuit: Any, choose: Callable[[Any], bool], strategy: str, spar
     barrier, a measurement or a reset. Nothing moves past control flow, a box or a `store`. Gates that are not chosen
     stand between layers.
 
-    Args:
-        circuit: the circuit; gates inside of its blocks are not collected.
-        choose: tells whether an operation is to be twirled.
-        strategy: one of `STRATEGIES` but "active".
-        spare: qubits that may be twirled while they wait.
+    Gates inside of blocks are not collected. `spare` are the qubits that may be twirled while they wait.
     """
     ordered = _in_order(circuit, choose)
     met: dict[Any, None] = {}  # a set that keeps its order, so that the same seed gives the same twirls

@@ -33,6 +33,24 @@ def x_rotation(angle: float) -> Matrix:
     return np.asarray(np.cos(angle / 2) * np.eye(2) - 1j * np.sin(angle / 2) * PAULIS[0])
 
 
+@lru_cache(maxsize=32)
+def images(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
+    """Tell what each Pauli on two qubits becomes behind a Clifford gate, up to a phase: 0, 1, 2, 3 for I, X, Y, Z.
+
+    "rzz" is meant by a quarter turn, of either sign: a Pauli passes it as it is, or times ZZ.
+    """
+    from qiskit.circuit.library import RZZGate, get_standard_gate_name_mapping
+    from qiskit.quantum_info import Clifford, Pauli
+
+    clifford = Clifford(RZZGate(np.pi / 2) if name == "rzz" else get_standard_gate_name_mapping()[name])
+    table = {}
+    for before in np.ndindex(4, 4):
+        x, z = ([p in kinds for p in before] for kinds in ((1, 2), (2, 3)))
+        behind = Pauli((z, x)).evolve(clifford, frame="s")
+        table[before] = tuple((0, 3, 1, 2)[2 * int(a) + int(b)] for a, b in zip(behind.x, behind.z, strict=True))
+    return table
+
+
 def split_x(local: Matrix, *, from_zero: bool) -> tuple[Matrix, float]:
     """Split a one-qubit gate into what must stay and an X rotation after it that may wait.
 
@@ -107,11 +125,7 @@ Parts = tuple[tuple[float, float, float], Matrix, Matrix, Matrix, Matrix]
 def decompose(matrix: Matrix) -> Parts:
     """Decompose a two-qubit gate: ``(K1b x K1a) exp(i (a XX + b YY + c ZZ)) (K2b x K2a)``, qubit a being the first.
 
-    Args:
-        matrix: (4, 4) unitary.
-
-    Returns:
-        (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
+    Gives (a, b, c), then K2a, K2b, which act first, then K1a, K1b.
     """
     return _decompose(np.ascontiguousarray(matrix, dtype=complex).tobytes())
 
@@ -133,8 +147,8 @@ def relaxation_rates(seconds: float, t1: float, t2: float) -> Floats:
     return np.array([flips, flips, max(0.0, seconds / (2 * t2) - flips)])
 
 
-def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
-    """Give the rate of each of the ``4^k - 1`` Paulis that brings a gate's error to the published one.
+def depolarising_strength(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
+    """Give the depolarising strength that brings a gate's error to the published one; not above 0 where it is less.
 
     Published errors are average infidelities and contain the decoherence during the gate; what decoherence does not
     explain is taken as depolarising: ``p = d (error - r) / (d (1 - r) - 1)``, r the infidelity of the decoherence
@@ -149,5 +163,10 @@ def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> f
     kept = np.prod((1 + np.exp(-seconds / t1) + 2 * np.exp(-seconds / t2)) / 4)
     fidelity = (dim * kept + 1) / (dim + 1)
     excess = min(error, dim / (dim + 1)) - (1 - fidelity)
-    strength = min(max(0.0, dim * excess / (dim * fidelity - 1)), _LARGEST)
-    return float(-np.log1p(-strength) / dim**2)
+    return float(dim * excess / (dim * fidelity - 1))
+
+
+def depolarising_rate(error: float, seconds: float, t1: Floats, t2: Floats) -> float:
+    """Give the rate of each of the ``4^k - 1`` Paulis that makes up `depolarising_strength`."""
+    strength = min(max(0.0, depolarising_strength(error, seconds, t1, t2)), _LARGEST)
+    return float(-np.log1p(-strength) / 4.0 ** len(t1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.frozen import Frozen
+from qcluster.core.arrays import Floats
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits import timeline
 from qcluster.device.circuits.timeline import Place
 from qcluster.device.storage import (
     check_format,
     dump_circuits,
-    freeze_arrays,
     load_circuits,
     load_text,
     of_file,
     reading,
+    write_document,
 )
 from qcluster.files import write_whole
 
@@ -72,9 +72,9 @@ class Profile(Frozen):
     """How often each gate sits at each place; no measurements, delays or barriers."""
     active: npt.NDArray[np.int64]
     """(n_active,) sorted physical qubits that carry a gate or a measurement."""
-    busy: npt.NDArray[np.float64]
+    busy: Floats
     """(n_qubits,) seconds under gates and measurements."""
-    idle: npt.NDArray[np.float64]
+    idle: Floats
     """(n_qubits,) seconds of waiting between a qubit's first and last operation, delays included."""
     duration: float
     """Seconds from the first operation to the end of the last; 0 where no lengths are known."""
@@ -128,13 +128,8 @@ class Profile(Frozen):
 
     def to_json(self) -> str:
         """Write everything, the circuit included, as JSON text."""
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            content[field.name] = value.tolist() if isinstance(value, np.ndarray) else value
-        content["gates"] = [[gate, list(qubits), count] for (gate, qubits), count in self.gates.items()]
-        content["qpy"] = base64.b64encode(self.qpy).decode("ascii")
-        return json.dumps(content, allow_nan=False)
+        gates = [[gate, qubits, count] for (gate, qubits), count in self.gates.items()]
+        return write_document(self, FORMAT, VERSION, gates=gates)
 
     @classmethod
     @reading(FORMAT)

@@ -37,14 +37,8 @@ def can_schedule(circuit: QuantumCircuit, target: Target) -> bool:
 def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None = None) -> list[QuantumCircuit]:
     """Schedule compiled circuits as late as possible, with explicit delays or decoupling pulses in the gaps.
 
-    Args:
-        circuits: compiled for the target, twirled or not.
-        target: the machine, with the lengths of its gates.
-        dd: None for plain delays, or "XX", "XpXm" (the second pulse in the opposite direction) or "XY4"; made of the
-            machine's x and rz gates, the latter taking no time.
-
-    Returns:
-        Scheduled circuits with the layout, name and metadata of the given ones.
+    Layout, name and metadata stay those of the given circuits. Decoupling is made of the machine's x and rz gates, the
+    latter taking no time; in "XpXm" the second pulse has the opposite direction.
 
     Raises:
         ValueError: dd is unknown, or a circuit cannot be scheduled (control flow, or a gate of unknown length).
@@ -73,8 +67,7 @@ def _scheduled(passes: Any, circuit: QuantumCircuit) -> QuantumCircuit:
         result: QuantumCircuit = passes.run(circuit)
         return result
     stand_in = ClassicalRegister(circuit.num_clbits, "bits")
-    bare = _rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in])
-    found = passes.run(bare)
+    found = passes.run(_rewired(circuit, circuit.qubits, circuit.qregs, stand_in, [stand_in]))
     return _rewired(found, found.qubits, found.qregs, circuit.clbits, circuit.cregs)
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
@@ -137,11 +139,7 @@ def lengths(
 ) -> list[float]:
     """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown.
 
-    Args:
-        circuit: the circuit, or a block of one.
-        calibration: of the machine.
-        dt: seconds per unit of a delay in "dt".
-        qubits: of a block: its physical qubits.
+    Of a block of control flow `qubits` are its physical ones.
     """
     index = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     result = []
@@ -165,14 +163,8 @@ def delay_seconds(operation: Any, dt: float | None) -> float:
     return float(operation.duration) * unit
 
 
-def occupation(
-    circuit: QuantumCircuit, seconds: Sequence[float]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+def occupation(circuit: QuantumCircuit, seconds: Sequence[float]) -> tuple[Floats, Floats, float]:
     """Sum up the time that each qubit works and waits, each operation starting as soon as its qubits are free.
-
-    Args:
-        circuit: the circuit.
-        seconds: length of each of its operations.
 
     Returns:
         busy, idle: (n_qubits,) seconds; waiting before a qubit's first and after its last operation does not count.

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from qcluster.core.checks import check_choice, check_flag, check_whole, make_rng
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.circuits.frames import (
+from qcluster.device.circuits.dresses import (
+    TWIRLED,
     bare_layers,
     draw_dresses,
     dress_quarter_turns,
     has_quarter_turns,
-    is_quarter_turn,
+    is_twirled,
 )
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.timeline import check_circuit, classical_bits, has_blocks
@@ -30,10 +31,6 @@ from qcluster.device.storage import dressing
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
     from qiskit.transpiler import Target
-
-TWIRLED = ("cx", "cy", "cz", "dcx", "ecr", "iswap", "swap")
-"""Two-qubit gates that are twirled, beside rzz by a quarter turn: those that turn Paulis into Paulis. Others run as
-they are."""
 
 GROUPS = ("pauli", "balanced_pauli")
 """How Paulis are drawn, named as in the runtime's options: independently, or each equally often."""
@@ -170,7 +167,7 @@ def _twirl_gates(
     with dressing(lambda said: ValueError(f"circuit {circuit.name!r} cannot be twirled: {said}")):
         if group != "pauli" or strategy != "active":
             balanced = group == "balanced_pauli"
-            dressed = draw_dresses(circuit, n_twirls, TWIRLED, target, rng, strategy=strategy, balanced=balanced)
+            dressed = draw_dresses(circuit, n_twirls, target, rng, strategy=strategy, balanced=balanced)
         elif has_quarter_turns(circuit):
             dressed = [
                 pauli_twirl_2q_gates(
@@ -189,7 +186,7 @@ def layered(circuit: QuantumCircuit, target: Target | None, strategy: str) -> Qu
     """Give the circuit that the dresses of a strategy take as long as: with its barriers, without Paulis."""
     if strategy == "active":
         return circuit
-    result = bare_layers(circuit, TWIRLED, target, strategy)
+    result = bare_layers(circuit, target, strategy)
     keep_labels(circuit, result)
     return result
 
@@ -206,9 +203,9 @@ def _untwirled_gates(circuit: QuantumCircuit) -> tuple[str, ...]:
         item.name
         for item in circuit.data
         if len(item.qubits) > 1
-        and item.name not in {*TWIRLED, "barrier", "delay"}
+        and item.name not in {"barrier", "delay"}
         and not has_blocks(item)
-        and not is_quarter_turn(item.operation)
+        and not is_twirled(item.operation)
     }
     return tuple(f"{name} gates are not twirled: no set of Paulis passes through them" for name in sorted(others))
 

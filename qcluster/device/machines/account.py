@@ -33,16 +33,11 @@ def open_service() -> Any:
         ) from error
 
 
-def open_backend(
-    name: str, service: Any = None, *, min_num_qubits: int | None = None, instance: str | None = None
-) -> Any:
+def open_backend(name: str, service: Any = None, *, instance: str | None = None) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
 
-    Args:
-        name: of the machine.
-        service: a `QiskitRuntimeService`; else the saved account is opened.
-        min_num_qubits: of the least busy machine.
-        instance: name or CRN of an instance of the account; else any that reaches the machine.
+    Without a `QiskitRuntimeService` the saved account is opened, and without an instance of it (by name or CRN) any
+    that reaches the machine will do.
 
     Raises:
         AccountError: as in `open_service`, or the account reaches no such machine.
@@ -53,7 +48,7 @@ def open_backend(
     where = {} if instance is None else {"instance": instance}
     try:
         if name == "least_busy":
-            return service.least_busy(min_num_qubits=min_num_qubits, operational=True, simulator=False, **where)
+            return service.least_busy(operational=True, simulator=False, **where)
         return service.backend(name, **where)
     except (QiskitError, OSError) as error:
         inside = "" if instance is None else f" in the instance {instance!r}"

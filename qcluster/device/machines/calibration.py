@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ import numpy.typing as npt
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
-from qcluster.core.frozen import Frozen
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.machines import ibm_files, published
 from qcluster.device.machines.model import read_model
 from qcluster.device.machines.names import check_backend, open_named
@@ -30,10 +29,10 @@ from qcluster.device.storage import (
     check_format,
     decode_floats,
     encode_floats,
-    freeze_arrays,
     load_text,
     of_file,
     reading,
+    write_document,
 )
 from qcluster.errors import CalibrationError
 from qcluster.files import parse_json, write_whole
@@ -74,29 +73,29 @@ class Calibration(Frozen):
     """Version the machine gives its figures, "1.0.54"; empty where it gives none."""
     date: str
     """When the figures were last updated, ISO 8601; empty where unknown."""
-    t1: npt.NDArray[np.float64]
+    t1: Floats
     """(n_qubits,) relaxation times; inf for a noiseless machine."""
-    t2: npt.NDArray[np.float64]
+    t2: Floats
     """(n_qubits,) dephasing times, at most 2 t1."""
-    readout: npt.NDArray[np.float64]
+    readout: Floats
     """(n_qubits, 2): P(read 1|0), P(read 0|1)."""
     readout_symmetric: npt.NDArray[np.bool_]
     """(n_qubits,) True where only one figure was published, and stands for both."""
-    readout_duration: npt.NDArray[np.float64]
+    readout_duration: Floats
     """(n_qubits,) length of a measurement."""
     gates_1q: tuple[str, ...]
     """Names of the one-qubit gates, the rows of `errors_1q`."""
-    errors_1q: npt.NDArray[np.float64]
+    errors_1q: Floats
     """(n_gates_1q, n_qubits) error per gate."""
-    durations_1q: npt.NDArray[np.float64]
+    durations_1q: Floats
     """(n_gates_1q, n_qubits) length of a gate."""
     couplings: npt.NDArray[np.int64]
     """(n_couplings, 2) directed pairs that carry a two-qubit gate."""
     gates_2q: tuple[str, ...]
     """Names of the two-qubit gates, the rows of `errors_2q`."""
-    errors_2q: npt.NDArray[np.float64]
+    errors_2q: Floats
     """(n_gates_2q, n_couplings) error per gate; NaN where a pair lacks the gate."""
-    durations_2q: npt.NDArray[np.float64]
+    durations_2q: Floats
     """(n_gates_2q, n_couplings) length of a gate."""
     dead_qubits: npt.NDArray[np.bool_]
     """(n_qubits,) True where readout or a one-qubit gate is published with error 1 or more."""
@@ -282,9 +281,7 @@ class Calibration(Frozen):
         a, b = qubits
         return [self._columns[pair] for pair in ((a, b), (b, a)) if pair in self._columns]
 
-    def _lookup(
-        self, one: npt.NDArray[np.float64], two: npt.NDArray[np.float64], gate: str, qubits: Sequence[int]
-    ) -> float:
+    def _lookup(self, one: Floats, two: Floats, gate: str, qubits: Sequence[int]) -> float:
         self._check(qubits)
         if self.noiseless:
             return 0.0
@@ -299,16 +296,9 @@ class Calibration(Frozen):
 
     def to_json(self) -> str:
         """Write everything as JSON text, floats exactly (shortest text that reads back to the same number)."""
-        content: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.name in _FLOATS:
-                content[field.name] = {"shape": list(value.shape), "values": encode_floats(value.ravel())}
-            elif isinstance(value, np.ndarray):
-                content[field.name] = value.tolist()
-            else:
-                content[field.name] = list(value) if isinstance(value, tuple) else value
-        return json.dumps(content, allow_nan=False)
+        floats = {name: getattr(self, name) for name in _FLOATS}
+        written = {name: {"shape": v.shape, "values": encode_floats(v.ravel())} for name, v in floats.items()}
+        return write_document(self, FORMAT, VERSION, **written)
 
     @classmethod
     @reading(FORMAT)
@@ -398,7 +388,10 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
         raise CalibrationError(f"{name} tells nothing of what it had published at {at.isoformat()}")
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:
         ideal = Calibration.ideal(n, backend=name)
-        return ideal if noise is None or noise.is_ideal() else _of_model(ideal, noise)
+        if noise is None or noise.is_ideal():
+            return ideal
+        unknown = np.full(n, np.nan)
+        return dataclasses.replace(ideal, **read_model(noise, n), t1=unknown, t2=unknown)
     t1, t2 = published.coherence(target, properties, n)
     readout, symmetric, length = published.readout(target, properties, n)
     ones, twos = published.gate_names(target)
@@ -421,15 +414,4 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
         couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2), gates_2q=twos,
         errors_2q=errors_2q, durations_2q=durations_2q,
         dead_qubits=dead_qubits, dead_couplings=dead_couplings,
-    )  # fmt: skip
-
-
-def _of_model(ideal: Calibration, noise: Any) -> Calibration:
-    """Calibration of a simulator by its own noise model, which knows no times."""
-    known = read_model(noise, ideal.n_qubits)
-    unknown = np.full(ideal.n_qubits, np.nan)
-    return dataclasses.replace(
-        ideal, **known._asdict(), t1=unknown, t2=unknown,
-        durations_1q=np.full(known.errors_1q.shape, np.nan), durations_2q=np.full(known.errors_2q.shape, np.nan),
-        dead_couplings=np.zeros(len(known.couplings), dtype=bool),
     )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.device.machines import published
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9, "": 1.0}
@@ -43,25 +44,15 @@ def is_properties(content: Any) -> bool:
 
 
 def from_csv(text: str, name: str) -> dict[str, Any]:
-    """Read the CSV of the platform's page.
+    """Read the CSV of the platform's page as fields of a `Calibration`; ValueError where a column or line is wrong.
 
-    Args:
-        text: the file.
-        name: its name without the ending, such as "ibm_hanoi_calibrations_2023-07-13T10_00_00Z", which alone tells the
-            machine and the date.
-
-    Returns:
-        The fields of a `Calibration`.
-
-    Raises:
-        ValueError: a column or a line is not what it should be.
+    The name of the file alone tells the machine and the date: "ibm_hanoi_calibrations_2023-07-13T10_00_00Z".
     """
     lines = list(csv.reader(io.StringIO(text.lstrip("\ufeff"))))
     header = [title.strip().lower() for title in lines[0]]
     rows = [dict(zip(header, line, strict=False)) for line in lines[1:] if any(cell.strip() for cell in line)]
     if [row["qubit"].strip() for row in rows] != [str(q) for q in range(len(rows))] or not rows:
         raise ValueError("a calibration in CSV must have a line for each qubit, numbered from 0")
-    n = len(rows)
     errors: Numbers = {}
     lengths: Numbers = {}
     for title, gate in _SINGLE.items():
@@ -76,25 +67,18 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
                 times = dict(pair for q, row in enumerate(rows) for pair in _pairs(row[time], time, q))
                 lengths[gate] = {pair: times[pair] * unit for pair in errors[gate] if pair in times}
     both = np.array([_column(rows, f"prob meas{read} prep{1 - read}") for read in (1, 0)]).T
-    mean = _column(rows, "readout assignment error")
-    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(both).any(axis=1))
     down = [q for q, row in enumerate(rows) if row.get("operational", "").strip().lower() in {"false", "no", "0"}]
     found = re.match(r"(?:ibm[a-z]*_[a-z0-9]+|[a-z]+)", name.lower())
     date = re.search(r"\d{4}-\d\d-\d\d(?:[T_ ]\d\d[_:]\d\d[_:]\d\dZ?)?", name)
-    return _fields(
-        backend=found.group() if found else name,
-        snapshot="",
-        date=re.sub(r"(?<=T\d\d)_(\d\d)_", r":\1:", date.group()) if date else "",
-        t1=_column(rows, "t1"),
-        t2=_column(rows, "t2"),
-        readout=np.where(symmetric[:, None], mean[:, None], both),
-        symmetric=symmetric,
-        length=_column(rows, "readout length"),
-        errors=errors,
-        lengths=lengths,
-        down=down,
-        n=n,
-    )
+    told = {
+        "backend": found.group() if found else name,
+        "snapshot": "",
+        "date": re.sub(r"(?<=T\d\d)_(\d\d)_", r":\1:", date.group()) if date else "",
+        "t1": _column(rows, "t1"),
+        "t2": _column(rows, "t2"),
+        "readout_duration": _column(rows, "readout length"),
+    }
+    return _fields(told, both, _column(rows, "readout assignment error"), errors, lengths, down)
 
 
 def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,58 +97,51 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
         errors.setdefault(gate["gate"], {})[place] = float(told["gate_error"])
         lengths.setdefault(gate["gate"], {})[place] = float(told.get("gate_length", math.nan))
 
-    def column(name: str) -> npt.NDArray[np.float64]:
+    def column(name: str) -> Floats:
         return np.array([qubit.get(name, math.nan) for qubit in qubits], dtype=np.float64)
 
     both = np.stack([column("prob_meas1_prep0"), column("prob_meas0_prep1")], axis=1)
-    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(both).any(axis=1))
-    return _fields(
-        backend=str(content["backend_name"]),
-        snapshot=str(content.get("backend_version", "")),
-        date=str(content.get("last_update_date", "")),
-        t1=column("T1"),
-        t2=column("T2"),
-        readout=np.where(symmetric[:, None], column("readout_error")[:, None], both),
-        symmetric=symmetric,
-        length=column("readout_length"),
-        errors=errors,
-        lengths=lengths,
-        down=[q for q, qubit in enumerate(qubits) if qubit.get("operational", 1) == 0],
-        n=len(qubits),
-    )
+    told = {
+        "backend": str(content["backend_name"]),
+        "snapshot": str(content.get("backend_version", "")),
+        "date": str(content.get("last_update_date", "")),
+        "t1": column("T1"),
+        "t2": column("T2"),
+        "readout_duration": column("readout_length"),
+    }
+    down = [q for q, qubit in enumerate(qubits) if qubit.get("operational", 1) == 0]
+    return _fields(told, both, column("readout_error"), errors, lengths, down)
 
 
 def _fields(
-    *,
-    backend: str,
-    snapshot: str,
-    date: str,
-    t1: npt.NDArray[np.float64],
-    t2: npt.NDArray[np.float64],
-    readout: npt.NDArray[np.float64],
-    symmetric: npt.NDArray[np.bool_],
-    length: npt.NDArray[np.float64],
-    errors: Numbers,
-    lengths: Numbers,
-    down: Iterable[int],
-    n: int,
+    told: dict[str, Any], both: Floats, mean: Floats, errors: Numbers, lengths: Numbers, down: list[int]
 ) -> dict[str, Any]:
+    """Fields of a `Calibration`.
+
+    Args:
+        told: those that are as the file has them.
+        both: (n_qubits, 2) readout errors of |0> and |1>, NaN where not given.
+        mean: (n_qubits,) of both.
+        errors, lengths: of gates.
+        down: qubits that are out of order.
+    """
     width = {gate: len(next(iter(places))) for gate, places in errors.items() if places}
     ones, twos = (tuple(sorted(gate for gate, k in width.items() if k == wanted)) for wanted in (1, 2))
     pairs = sorted({pair for gate in twos for pair in errors[gate]})
 
-    def table(source: Numbers, gates: tuple[str, ...], places: list[tuple[int, ...]]) -> npt.NDArray[np.float64]:
+    def table(source: Numbers, gates: tuple[str, ...], places: list[tuple[int, ...]]) -> Floats:
         rows = [[source.get(gate, {}).get(place, math.nan) for place in places] for gate in gates]
         return np.array(rows, dtype=np.float64).reshape(len(gates), len(places))
 
-    single: list[tuple[int, ...]] = [(q,) for q in range(n)]
+    symmetric: npt.NDArray[np.bool_] = np.asarray(np.isnan(both).any(axis=1))
+    readout = np.where(symmetric[:, None], mean[:, None], both)
+    single: list[tuple[int, ...]] = [(q,) for q in range(len(mean))]
     errors_1q, errors_2q = table(errors, ones, single), table(errors, twos, pairs)
     dead_qubits, dead_couplings = published.dead_masks(errors_1q, readout, errors_2q)
-    dead_qubits[list(down)] = True
+    dead_qubits[down] = True
     return {
-        "backend": backend, "snapshot": snapshot, "date": date,
-        "t1": t1, "t2": np.where(t2 > 2 * t1, 2 * t1, t2),
-        "readout": readout, "readout_symmetric": symmetric, "readout_duration": length,
+        **told, "t2": np.where(told["t2"] > 2 * told["t1"], 2 * told["t1"], told["t2"]),
+        "readout": readout, "readout_symmetric": symmetric,
         "gates_1q": ones, "errors_1q": errors_1q, "durations_1q": table(lengths, ones, single),
         "couplings": np.array(pairs, dtype=np.int64).reshape(-1, 2),
         "gates_2q": twos, "errors_2q": errors_2q, "durations_2q": table(lengths, twos, pairs),
@@ -172,7 +149,7 @@ def _fields(
     }  # fmt: skip
 
 
-def _column(rows: list[dict[str, str]], begins: str) -> npt.NDArray[np.float64]:
+def _column(rows: list[dict[str, str]], begins: str) -> Floats:
     """A column by how its title begins, in its unit; NaN where there is none."""
     title = next((title for title in rows[0] if title.startswith(begins)), None)
     if title is None:

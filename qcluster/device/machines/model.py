@@ -8,31 +8,14 @@ calibration and are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-
-
-class ModelFigures(NamedTuple):
-    """Figures of a noise model; gates that it gives no error have none."""
-
-    readout: Floats
-    """(n_qubits, 2): P(read 1|0), P(read 0|1)."""
-    gates_1q: tuple[str, ...]
-    """Names of the one-qubit gates."""
-    errors_1q: Floats
-    """(n_gates_1q, n_qubits) average infidelity."""
-    couplings: npt.NDArray[np.int64]
-    """(n_couplings, 2): every pair in rising order, and in falling order where it has an error of its own."""
-    gates_2q: tuple[str, ...]
-    """Names of the two-qubit gates."""
-    errors_2q: Floats
-    """(n_gates_2q, n_couplings) average infidelity."""
 
 
 class _Error(NamedTuple):
@@ -43,12 +26,10 @@ class _Error(NamedTuple):
     content: dict[str, Any]
 
 
-def read_model(noise: Any, n_qubits: int) -> ModelFigures:
-    """Read a noise model.
+def read_model(noise: Any, n_qubits: int) -> dict[str, Any]:
+    """Read a Qiskit Aer `NoiseModel`: readout and gates of a `Calibration`; gates without an error have 0.
 
-    Args:
-        noise: a Qiskit Aer `NoiseModel`.
-        n_qubits: of the simulator.
+    Couplings are every pair in rising order, and in falling order where it has an error of its own.
     """
     errors = sorted(_errors(noise), key=lambda error: error.places is not None)  # those of a place overrule the others
     gates = [error for error in errors if error.content["type"] == "qerror" and error.name != "measure"]
@@ -56,14 +37,14 @@ def read_model(noise: Any, n_qubits: int) -> ModelFigures:
     own = {place for error in gates for place in error.places or () if n_qubits > place[0] > place[-1]}
     pairs: list[tuple[int, ...]] = sorted({*combinations(range(n_qubits), 2), *own}) if names[2] else []
     singles: list[tuple[int, ...]] = [(q,) for q in range(n_qubits)]
-    return ModelFigures(
-        readout=_readout(errors, n_qubits),
-        gates_1q=names[1],
-        errors_1q=_table(names[1], singles, gates),
-        couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2),
-        gates_2q=names[2],
-        errors_2q=_table(names[2], pairs, gates),
-    )
+    one, two = _table(names[1], singles, gates), _table(names[2], pairs, gates)
+    return {
+        "readout": _readout(errors, n_qubits),
+        "gates_1q": names[1], "errors_1q": one, "durations_1q": np.full(one.shape, np.nan),
+        "couplings": np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        "gates_2q": names[2], "errors_2q": two, "durations_2q": np.full(two.shape, np.nan),
+        "dead_couplings": np.zeros(len(pairs), dtype=bool),
+    }  # fmt: skip
 
 
 def _errors(noise: Any) -> Iterator[_Error]:
@@ -109,44 +90,49 @@ def _infidelity(error: _Error) -> float:
     The process fidelity of a mixture is the mean of its terms', which many channels share.
     """
     terms = zip(error.content["instructions"], error.content["probabilities"], strict=True)
-    kept = sum(share * _process_fidelity(_Term(term)) for term, share in terms)
+    kept = sum(share * _process_fidelity(_term(term)) for term, share in terms)
     dim = 2**error.width
     return float(np.clip(1 - (dim * kept + 1) / (dim + 1), 0.0, 1.0))
 
 
+@dataclass(frozen=True)
 class _Term:
-    """A list of instructions that can be looked up."""
+    """A list of instructions that can be looked up by its key."""
 
-    def __init__(self, instructions: list[dict[str, Any]]) -> None:
-        self.instructions = instructions
-        self.key = tuple((one["name"], *one["qubits"], *map(_key, one.get("params", ()))) for one in instructions)
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Term) and self.key == other.key
+    key: tuple[Any, ...]
+    instructions: list[dict[str, Any]] = field(compare=False)
 
 
-def _key(parameter: Any) -> Any:
+def _term(instructions: list[dict[str, Any]]) -> _Term:
+    names = ((one["name"], *one["qubits"], *map(_plain, one.get("params", ()))) for one in instructions)
+    return _Term(tuple(names), instructions)
+
+
+def _plain(parameter: Any) -> Any:
     return np.asarray(parameter).tobytes() if isinstance(parameter, (np.ndarray, list)) else parameter
 
 
 @lru_cache(maxsize=4096)
 def _process_fidelity(term: _Term) -> float:
-    """Process fidelity with the identity; NaN for instructions that Aer writes to a dictionary but does not read."""
+    """Process fidelity with the identity; NaN where it cannot be read."""
     from qiskit.quantum_info import process_fidelity
-    from qiskit_aer.noise import QuantumError
-    from qiskit_aer.noise.noiseerror import NoiseError
 
     if not term.instructions:
         return 1.0
     alone = {"type": "qerror", "id": "", "operations": [], "instructions": [term.instructions], "probabilities": [1.0]}
+    channel = _channel(alone)
+    return float("nan") if channel is None else float(process_fidelity(channel))
+
+
+def _channel(content: dict[str, Any]) -> Any:
+    """Read a channel; None of instructions that Aer writes to a dictionary but does not read, or of none."""
+    from qiskit_aer.noise import QuantumError
+    from qiskit_aer.noise.noiseerror import NoiseError
+
     try:
-        channel = QuantumError.from_dict(alone).to_quantumchannel()
-    except NoiseError:
-        return float("nan")
-    return float(process_fidelity(channel))
+        return QuantumError.from_dict(content).to_quantumchannel()
+    except (NoiseError, ValueError):  # the latter of a term without instructions
+        return None
 
 
 def _readout(errors: list[_Error], n_qubits: int) -> Floats:
@@ -165,11 +151,8 @@ def _readout(errors: list[_Error], n_qubits: int) -> Floats:
 def _populations(content: dict[str, Any]) -> Floats:
     """(2, 2) probabilities of |0> and |1> (columns) after the error, from |0> and |1> (rows)."""
     from qiskit.quantum_info import DensityMatrix
-    from qiskit_aer.noise import QuantumError
-    from qiskit_aer.noise.noiseerror import NoiseError
 
-    try:
-        channel = QuantumError.from_dict(content).to_quantumchannel()
-    except (NoiseError, ValueError):  # the latter of a term without instructions
+    channel = _channel(content)
+    if channel is None:
         return np.full((2, 2), np.nan)
     return np.array([DensityMatrix.from_label(label).evolve(channel).probabilities() for label in "01"])

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+
 
 def number(value: Any) -> float:
     return float("nan") if value is None else float(value)
 
 
-def coherence(target: Any, properties: Any, n: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def coherence(target: Any, properties: Any, n: int) -> tuple[Floats, Floats]:
     """T1 and T2 in seconds, (n,) each."""
     times = np.full((2, n), np.nan)
     for q in range(n):
@@ -29,9 +31,7 @@ def coherence(target: Any, properties: Any, n: int) -> tuple[npt.NDArray[np.floa
     return times[0], np.where(times[1] > 2 * times[0], 2 * times[0], times[1])
 
 
-def readout(
-    target: Any, properties: Any, n: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+def readout(target: Any, properties: Any, n: int) -> tuple[Floats, npt.NDArray[np.bool_], Floats]:
     """Readout errors (n, 2), whether one figure stands for both (n,), and lengths (n,)."""
     errors, symmetric, length = np.full((n, 2), np.nan), np.zeros(n, dtype=bool), np.full(n, np.nan)
     measure = target["measure"] if "measure" in target.operation_names else {}
@@ -57,9 +57,7 @@ def gate_names(target: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(names[1]), tuple(names[2])
 
 
-def gate_tables(
-    target: Any, gates: tuple[str, ...], places: Sequence[tuple[int, ...]]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def gate_tables(target: Any, gates: tuple[str, ...], places: Sequence[tuple[int, ...]]) -> tuple[Floats, Floats]:
     """Errors and lengths, (n_gates, n_places) each."""
     tables = np.full((2, len(gates), len(places)), np.nan)
     for row, gate in enumerate(gates):
@@ -70,13 +68,13 @@ def gate_tables(
     return tables[0], tables[1]
 
 
-def dead(errors: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+def dead(errors: Floats) -> npt.NDArray[np.bool_]:
     """True where an error is 1 or more; a gate with an error rate elsewhere but none here is another matter (NaN)."""
     return np.nan_to_num(errors, nan=0.0) >= 1
 
 
 def dead_masks(
-    errors_1q: npt.NDArray[np.float64], readout: npt.NDArray[np.float64], errors_2q: npt.NDArray[np.float64]
+    errors_1q: Floats, readout: Floats, errors_2q: Floats
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which qubits (n,) and couplings (n_couplings,) are dead by their published errors."""
     dead_2q = dead(errors_2q)

@@ -12,8 +12,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
+from qcluster.device.circuits import pauli
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 
 if TYPE_CHECKING:
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
 
 
 def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) -> Any:
-    """Build the noise of the gates and readouts that some compiled circuits use; waiting is `wait_noise`.
-
-    Args:
-        circuits: compiled, on physical qubits.
-        calibration: figures of the machine.
-
-    Returns:
-        A Qiskit Aer `NoiseModel`.
-    """
+    """Build Aer's `NoiseModel` of the gates and readouts that compiled circuits use; waiting is `wait_noise`."""
     from qiskit_aer.noise import NoiseModel, ReadoutError
 
     places = {(item.name, qubits) for circuit in circuits for item, qubits, _, _ in steps(circuit)}
@@ -49,13 +42,7 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
 
 
 def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> QuantumCircuit:
-    """Write relaxation behind every delay of the qubits in use.
-
-    Args:
-        circuit: scheduled, on physical qubits.
-        calibration: T1 and T2.
-        dt: seconds per unit of a delay given in "dt".
-    """
+    """Write relaxation behind every delay of the qubits in use of a scheduled circuit."""
     from qiskit.circuit import Delay
     from qiskit_aer.noise.passes import LocalNoisePass
 
@@ -80,11 +67,8 @@ def figures(
     times = tuple(calibration.coherence(q) for q in qubits)
     if name == "delay":
         return 0.0, wait, times
-    return _known(calibration.assumed_error(name, qubits), 0.0), _known(calibration.duration(name, qubits), 0.0), times
-
-
-def _known(value: float, otherwise: float) -> float:
-    return otherwise if np.isnan(value) else float(value)
+    error, seconds = calibration.assumed_error(name, qubits), calibration.duration(name, qubits)
+    return 0.0 if np.isnan(error) else error, 0.0 if np.isnan(seconds) else seconds, times
 
 
 @lru_cache(maxsize=8192)
@@ -109,12 +93,12 @@ def gate_channel(error: float, seconds: float, times: tuple[tuple[float, float],
 
 
 @lru_cache(maxsize=8192)
-def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> npt.NDArray[np.float64]:
+def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float], ...]) -> Floats:
     """Give the Pauli twirl of `gate_channel`: the probability of each Pauli error.
 
     The channel's transfer matrix has the diagonal f = (1, e^(-t/T2), e^(-t/T2), e^(-t/T1)) for I, X, Y, Z on each
-    qubit, all but the identity times 1 - p for the depolarising part; p brings the average fidelity to the published
-    one, as in Aer. Then P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
+    qubit, all but the identity times 1 - p for the depolarising part (`pauli.depolarising_strength`). Then
+    P(Q) = 4^-n sum_P (-1)^<P,Q> f_P, where <P,Q> is 1 if the Paulis anticommute.
 
     Args:
         error, seconds, times: as for `gate_channel`.
@@ -122,22 +106,19 @@ def pauli_shares(error: float, seconds: float, times: tuple[tuple[float, float],
     Returns:
         (4,) or (4, 4): axis 0 is the first qubit, order I, X, Y, Z. Sums to 1.
     """
-    dim = 2 ** len(times)
+    t1, t2 = np.array(times).T
+    t2 = np.minimum(t2, 2 * t1)
     diagonal = np.ones(())
-    for t1, t2 in times:
-        f2, f1 = np.exp(-seconds / min(t2, 2 * t1)), np.exp(-seconds / t1)
+    for f1, f2 in zip(np.exp(-seconds / t1), np.exp(-seconds / t2), strict=True):
         diagonal = np.multiply.outer(diagonal, np.array([1.0, f2, f2, f1]))
-    fidelity = (diagonal.sum() / dim + 1) / (dim + 1)
-    if error > 1 - fidelity:
-        error = min(error, dim / (dim + 1))
-        p = dim * (error - (1 - fidelity)) / (dim * fidelity - 1)
-        kept = 1 - min(p, dim**2 / (dim**2 - 1))
-        diagonal = diagonal * kept
+    strength = pauli.depolarising_strength(error, seconds, t1, t2)
+    if strength > 0:
+        diagonal = diagonal * (1 - min(strength, 1 / (1 - 1 / diagonal.size)))
         diagonal[(0,) * len(times)] = 1.0
     signs = np.array([[1, 1, 1, 1], [1, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]])
     for axis in range(len(times)):
         diagonal = np.moveaxis(np.tensordot(signs, diagonal, axes=(1, axis)), 0, axis)
-    shares: npt.NDArray[np.float64] = np.clip(diagonal, 0.0, None)
+    shares: Floats = np.clip(diagonal, 0.0, None)
     shares /= shares.sum()
     shares.flags.writeable = False
     return shares

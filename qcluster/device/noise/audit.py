@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.device.noise.learned import Counted
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.device.noise.learned import Learned
 
 _SURE = 3.0
 """Standard deviations of the logarithm of a factor from which a place is said to be off."""
@@ -77,23 +78,19 @@ class ReferenceReport:
         return plot_reference(self)
 
 
-def audit(reference: Counted) -> ReferenceReport:
-    """Make the report of a reference; cost and errors as `qcluster.device.noise.learned.learn`."""
-    learned = reference.learned
+def audit(title: str, noise: MeasuredNoise, learned: Learned) -> ReferenceReport:
+    """Make the report of a reference of what it measured and what was learned from that."""
     places, crosstalk = [], []
-    for place, factor, faults in zip(
-        learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True
-    ):  # fmt: skip
+    for place, factor, faults in zip(learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True):
         spread = 1 / np.sqrt(faults + 1)
         if place[0] == "crosstalk":
             if faults > _FOUND**2:
-                crosstalk.append((int(place[1]), int(place[2]), faults / reference.noise.shots))
+                crosstalk.append((int(place[1]), int(place[2]), faults / noise.shots))
         elif abs(np.log(max(factor, 1e-9))) > _SURE * spread:
             low, high = factor * np.exp(-spread), factor * np.exp(spread)
             places.append((abs(np.log(factor)) / spread, Place(_name(place), factor, float(low), float(high), faults)))
-    noise = reference.noise
     return ReferenceReport(
-        title=f"reference on {reference.backend}, {reference.created}, {reference.noise.shots:g} shots",
+        title=title,
         survival=noise.survival,
         expected_survival=learned.survival,
         flips=np.column_stack([noise.flips, learned.flips]),

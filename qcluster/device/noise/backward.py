@@ -14,23 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words
+from qcluster.core.counts.bits import Words, pack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import CROSSTALK, GATE, KINDS, READOUT, merge_masks, off_quarter
+from qcluster.core.noise.faults import GATE, KINDS, READOUT, off_quarter
 from qcluster.device.circuits import pauli
-from qcluster.device.noise.events import (
-    Branch,
-    Change,
-    Coupling,
-    Event,
-    Fault,
-    Group,
-    Measure,
-    PairFault,
-    Reset,
-    Store,
-    Turn,
-)  # fmt: skip
+from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 
 Patterns = npt.NDArray[np.uint64]
 _EXACT = 1e-6
@@ -50,8 +38,9 @@ class Backward:
     """Patterns that X, Y, Z at the current place of each qubit would flip, and the flip of each classical bit there;
     one set for each draw."""
 
-    def __init__(self, n_bits: int, draws: int, rng: np.random.Generator, counts: Distribution | None = None) -> None:
-        self.n_words = max(1, (n_bits + 63) // 64)
+    def __init__(self, n_bits: int, draws: int, rng: np.random.Generator, counts: Distribution | None) -> None:
+        self.single = pack(np.eye(n_bits, dtype=bool))
+        self.n_words = self.single.shape[1]
         self.n_bits = n_bits
         self.draws = draws
         self.rng = rng
@@ -62,8 +51,8 @@ class Backward:
         self.weight = 1.0
         self.readout = np.zeros((n_bits, 2))
         self.rotations = 0.0
-        self.found: list[tuple[Words, Floats, int]] = []
-        self.places: list[tuple[Any, ...]] = []
+        self.found: list[tuple[Words, Floats, int, int]] = []
+        self.places: dict[tuple[Any, ...], int] = {}
 
     def of(self, qubit: int) -> Patterns:
         """(3, draws, n_words) patterns of X, Y, Z."""
@@ -76,7 +65,7 @@ class Backward:
         if bit not in self.values:
             self.values[bit] = self.nothing()
             if bit < self.n_bits:
-                self.values[bit][:, bit // 64] = np.uint64(1) << np.uint64(bit % 64)
+                self.values[bit] |= self.single[bit]
         return self.values[bit]
 
     def nothing(self) -> Patterns:
@@ -190,14 +179,14 @@ class Backward:
         self.weight = weight
         qubits, bits = ({key for result in results for key in result[part]} for part in (0, 1))
         self.flips, self.values = {}, {}
-        blank = Backward(self.n_bits, self.draws, self.rng)
-        self.flips = {
-            q: np.stack([flips.get(q, blank.of(q)) for flips, _ in results])[taken, :, draw].swapaxes(0, 1)
+        flips = {
+            q: np.stack([flips.get(q, self.of(q)) for flips, _ in results])[taken, :, draw].swapaxes(0, 1)
             for q in qubits
         }
-        self.values = {
-            bit: np.stack([values.get(bit, blank.value(bit)) for _, values in results])[taken, draw] for bit in bits
+        values = {
+            bit: np.stack([values.get(bit, self.value(bit)) for _, values in results])[taken, draw] for bit in bits
         }
+        self.flips, self.values = flips, values
         for bit, pattern in zip(table.bits, triggers, strict=True):
             self.values[bit] = self.value(bit) ^ pattern
 
@@ -209,35 +198,28 @@ class Backward:
         for (low, high), what in changes.items():
             here = ((np.minimum(taken, other) == low) & (np.maximum(taken, other) == high))[:, None]
             pattern = self.nothing()
-            for group in what.groups:
-                pattern ^= self._struck(group)
+            for qubits, paulis, shares in what.groups:
+                for qubit, codes in zip(qubits, paulis[self.pick(shares)].T, strict=True):
+                    pattern ^= np.concatenate([self.nothing()[None], self.of(qubit)])[codes, np.arange(self.draws)]
             for bit in what.bits:
                 pattern ^= self.value(bit) * (self.uniforms() < 0.5).astype(np.uint64)[:, None]
             total ^= pattern * here.astype(np.uint64)
         return total
 
-    def _struck(self, group: Group) -> Patterns:
-        """(draws, n_words) patterns of one Pauli of a group in each draw."""
-        pattern, drawn = self.nothing(), group.paulis[self.pick(group.shares)]
-        for qubit, codes in zip(group.qubits, drawn.T, strict=True):
-            four = np.concatenate([self.nothing()[None], self.of(qubit)])
-            pattern ^= four[codes, np.arange(self.draws)]
-        return pattern
-
     def add(self, patterns: Patterns, rates: Floats, kind: int, place: tuple[Any, ...]) -> None:
         """Note faults at a place, patterns (n, draws, n_words), with a share of their rates (n,) for each draw."""
         if self.weight > 0:
-            self.places.append(place)
             share = np.repeat(rates * self.weight / self.draws, self.draws)
-            self.found.append((patterns.reshape(-1, self.n_words), share, kind))
+            self.note(patterns.reshape(-1, self.n_words), share, kind, place)
 
-    def collect(self, neighbours: list[tuple[int, int]]) -> tuple[Words, Floats, Any]:
-        """Add up everything noted, and list neighbouring bits as crosstalk of rate 0."""
-        pairs = np.zeros((len(neighbours), self.n_words), dtype=np.uint64)
-        for row, bits in enumerate(neighbours):
-            for bit in bits:
-                pairs[row, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-        self.found.append((pairs, np.zeros(len(pairs)), CROSSTALK))
-        kind = np.concatenate([np.full(len(masks), kind, dtype=np.uint8) for masks, _, kind in self.found])
-        rates = np.concatenate([rates for _, rates, _ in self.found])
-        return merge_masks(np.concatenate([masks for masks, _, _ in self.found]), rates, kind)
+    def note(self, masks: Words, rates: Floats, kind: int, place: tuple[Any, ...]) -> None:
+        """Note masks (n, n_words) with rates (n,) as they are."""
+        self.found.append((masks, rates, kind, self.places.setdefault(place, len(self.places))))
+
+    def collect(self) -> tuple[Words, Floats, npt.NDArray[np.uint8], npt.NDArray[np.uint64]]:
+        """Give the masks of all that was noted, their rates, kinds, and numbers in `places`."""
+        masks = np.concatenate([self.single[:0], *(masks for masks, _, _, _ in self.found)])
+        rates = np.concatenate([np.zeros(0), *(rates for _, rates, _, _ in self.found)])
+        many = [len(masks) for masks, _, _, _ in self.found]
+        kind = np.repeat(np.array([kind for _, _, kind, _ in self.found], dtype=np.uint8), many)
+        return masks, rates, kind, np.repeat(np.array([at for *_, at in self.found], dtype=np.uint64), many)

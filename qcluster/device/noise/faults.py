@@ -20,7 +20,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
 from qcluster.device.noise.walk import walk
@@ -37,43 +37,28 @@ _log = logging.getLogger(__name__)
 
 
 class RunLike(Protocol):
-    """What the faults of a run follow from; `qcluster.device.run.Run`, which asks for them here, has it all."""
+    """What the faults of a run follow from: fields of `qcluster.device.run.Run`, which asks for them here."""
 
     @property
-    def counts(self) -> Distribution:
-        """What it read, flips undone."""
-
+    def counts(self) -> Distribution: ...
     @property
-    def profile(self) -> Profile:
-        """The compiled circuit."""
-
+    def profile(self) -> Profile: ...
     @property
-    def calibration(self) -> Calibration:
-        """What the machine published."""
-
+    def calibration(self) -> Calibration: ...
     @property
-    def method(self) -> str:
-        """``"hardware"``, or how the noise was simulated."""
-
+    def method(self) -> str: ...
     @property
-    def flips(self) -> npt.NDArray[np.bool_]:
-        """(n_twirls, n_bits): which bits each twirl had flipped."""
-
+    def flips(self) -> npt.NDArray[np.bool_]: ...
     @property
-    def options(self) -> dict[str, Any]:
-        """As given to `execute`."""
-
+    def options(self) -> dict[str, Any]: ...
     @property
-    def noiseless(self) -> bool:
-        """True where a simulator without noise made the counts."""
-
+    def noiseless(self) -> bool: ...
     @property
-    def reference(self) -> ReferenceLike | None:
-        """What a reference circuit measured; None where none ran."""
+    def reference(self) -> ReferenceLike | None: ...
 
 
 class ReferenceLike(Protocol):
-    """What knows better than the calibration; `qcluster.device.noise.reference.MeasuredReference` does."""
+    """What knows better than the calibration; `qcluster.device.noise.measured.MeasuredReference` does."""
 
     def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
         """Give the fault masks of a run at the rates that the reference measured."""
@@ -125,9 +110,9 @@ def fault_masks(
         >>> fault_masks(circuit, Calibration.ideal(2)).expected_faults
         0.0
     """
-    rng = make_rng(seed)
-    back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
-    masks, rates, kind = back.collect(_neighbours(circuit, calibration))
+    back = _go_back(circuit, calibration, idle, dt, draws, seed, counts)
+    masks, rates, kind, _ = back.collect()
+    masks, rates, kind = merge_masks(masks, rates, kind)
     return FaultMasks(circuit.num_clbits, masks, rates, kind, back.readout, back.rotations)
 
 
@@ -159,38 +144,24 @@ def located_faults(
     idle: bool = True,
     dt: float | None = None,
     draws: int = 64,
-    seed: int | np.random.Generator | None = 0,
     counts: Distribution | None = None,
 ) -> Located:
     """Find what `fault_masks` finds, place by place; arguments, errors and cost as there."""
-    rng = make_rng(seed)
-    back = _go_back(circuit, calibration, idle=idle, dt=dt, draws=draws, rng=rng, counts=counts)
-    found = [(place, *part[:2]) for place, part in zip(back.places, back.found, strict=True)]
-    for i, j in _neighbours(circuit, calibration):
-        mask = np.zeros((1, back.n_words), dtype=np.uint64)
-        for bit in (i, j):
-            mask[0, bit // 64] ^= np.uint64(1) << np.uint64(bit % 64)
-        found.append((("crosstalk", i, j), mask, np.zeros(1)))
-    places = tuple(dict.fromkeys(place for place, _, _ in found))
-    number = {place: k for k, place in enumerate(places)}
-    nothing = np.zeros((0, back.n_words), dtype=np.uint64)
-    masks = np.concatenate([nothing, *(part for _, part, _ in found)])
-    rates = np.concatenate([np.zeros(0), *(part for _, _, part in found)])
-    at = np.repeat(
-        np.array([number[place] for place, _, _ in found], dtype=np.uint64), [len(part) for _, part, _ in found]
-    )
+    back = _go_back(circuit, calibration, idle, dt, draws, 0, counts)
+    masks, rates, _, at = back.collect()
     keep = masks.any(axis=1)
     keys, slot = np.unique(np.column_stack([at, masks])[keep], axis=0, return_inverse=True)
     total = np.bincount(slot.ravel(), rates[keep], len(keys)).astype(np.float64)
     what = keys[:, 1:], total, back.readout, circuit.num_clbits, back.rotations
-    return Located(places, keys[:, 0].astype(np.int64), *what)
+    return Located(tuple(back.places), keys[:, 0].astype(np.int64), *what)
 
 
 def _go_back(
-    circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: float | None, draws: int,
-    rng: np.random.Generator, counts: Distribution | None,
+    circuit: QuantumCircuit, calibration: Calibration, idle: bool, dt: float | None, draws: int,
+    seed: int | np.random.Generator | None, counts: Distribution | None,
 ) -> Backward:  # fmt: skip
-    """Carry what is read back through a circuit, past all its faults."""
+    """Carry what is read back through a circuit, past all its faults; pairs of neighbours are noted last."""
+    rng = make_rng(seed)
     check_circuit(circuit)
     check_calibration(calibration)
     draws = check_whole("draws", draws, 1)
@@ -209,6 +180,8 @@ def _go_back(
     for event in reversed(events):
         if event is not None:
             back.step(event)
+    for i, j in _neighbours(circuit, calibration):
+        back.note(back.single[[i]] ^ back.single[[j]], np.zeros(1), CROSSTALK, ("crosstalk", i, j))
     return back
 
 
@@ -241,15 +214,19 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         raise TypeError(f"run must be a Run; got {type(run).__name__}: of a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
-    faults = fault_masks(
-        run.profile.circuit,
-        run.calibration,
-        idle=run.method == "hardware",
-        dt=run.profile.dt if dt is None else dt,
-        draws=draws,
-        counts=run.counts,
-    )
-    return as_twirled(faults, run)
+    return as_twirled(fault_masks(**facts_of(run, dt, draws)), run)
+
+
+def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
+    """Give what `fault_masks` and `located_faults` ask, of a run."""
+    return {
+        "circuit": run.profile.circuit,
+        "calibration": run.calibration,
+        "idle": run.method == "hardware",
+        "dt": run.profile.dt if dt is None else dt,
+        "draws": draws,
+        "counts": run.counts,
+    }
 
 
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:

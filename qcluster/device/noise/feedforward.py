@@ -39,11 +39,9 @@ class Body(NamedTuple):
 
 
 def change(one: Body | None, other: Body | None, signs: Mapping[int, int]) -> Change:
-    """Find what it does that one body runs in place of another.
+    """Find what it does that one body runs in place of another; None is one that does nothing.
 
-    Args:
-        one, other: the bodies; None for one that does nothing.
-        signs: of qubits that are in a known state before: 1 for |0>, -1 for |1>.
+    Signs are of qubits that are in a known state before: 1 for |0>, -1 for |1>.
     """
     items = [list(_items(body)) if body is not None else [] for body in (one, other)]
     groups: list[Group] = []

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import make_rng
+from qcluster.core.counts.bits import integers_to_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.timeline import census, delay_seconds, steps
 from qcluster.device.noise.aer import figures, pauli_shares
@@ -53,56 +55,49 @@ def is_clifford(circuit: QuantumCircuit) -> bool:
 def sample_clifford(
     circuits: Sequence[QuantumCircuit], shots: Sequence[int], calibration: Calibration, *, dt: float | None, seed: int
 ) -> list[Distribution]:
-    """Sample Clifford circuits under the Pauli twirl of a machine's noise.
+    """Sample circuits of which `is_clifford` holds under the Pauli twirl of a machine's noise.
 
-    Args:
-        circuits: compiled, on physical qubits; scheduled for noise while waiting. `is_clifford` holds.
-        shots: (n_circuits,) shots of each.
-        calibration: the machine.
-        dt: seconds per unit of a delay given in "dt".
-        seed: below 2**31.
-
-    Returns:
-        Counts of each circuit. Cost: some 30 us per gate and circuit for 8192 shots, whatever the width.
+    Arguments as of `qcluster.device.noise.simulate.simulate`. Cost: some 30 us per gate and circuit for 8192 shots,
+    whatever the width.
     """
     rng = make_rng(seed)
-    references = _reference_shots(circuits, seed)
+    references = noiseless_outcomes(circuits, 1, seed)
     counts = []
     for circuit, amount, reference, child in zip(circuits, shots, references, rng.spawn(len(circuits)), strict=True):
-        bits = _Frames(circuit.num_qubits, amount, child).run(circuit, reference, calibration, dt)
+        bits = _Frames(circuit.num_qubits, amount, child).run(circuit, reference[0], calibration, dt)
         counts.append(Distribution(bits, np.ones(amount)))
     return counts
 
 
-def _reference_shots(circuits: Sequence[QuantumCircuit], seed: int) -> list[Rows]:
-    """One noiseless shot of each circuit: (n_bits,) bool, every measurement's outcome in its classical bit.
+def noiseless_outcomes(circuits: Sequence[QuantumCircuit], shots: int, seed: int) -> list[Rows]:
+    """Run Clifford circuits without noise: the different outcomes of each, (n_outcomes, n_measurements) bool.
 
     A bit that is measured twice would hide the first outcome, so outcomes go to bits of their own.
     """
     from qiskit_aer import AerSimulator
 
-    simulator = AerSimulator(method="stabilizer")
     bare = [_spelled(circuit) for circuit in circuits]
-    result = simulator.run(bare, shots=1, seed_simulator=seed).result()
-    shots = []
-    for i, circuit in enumerate(bare):
-        (key,) = result.data(i)["counts"] if circuit.num_clbits else ("0x0",)
-        shots.append(np.array([int(key, 16) >> j & 1 for j in range(circuit.num_clbits)], dtype=bool))
-    return shots
+    result = AerSimulator(method="stabilizer").run(bare, shots=shots, seed_simulator=seed).result()
+    counted = [result.data(i)["counts"] if circuit.num_clbits else {"0x0": shots} for i, circuit in enumerate(bare)]
+    return [
+        integers_to_bits([int(key, 16) for key in read], circuit.num_clbits)
+        for read, circuit in zip(counted, bare, strict=True)
+    ]
 
 
 def _spelled(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The bare gates, with rz as s, z and sdg, and one classical bit per measurement."""
+    """The bare gates on the qubits in use, with rz as s, z and sdg, and one classical bit per measurement."""
     from qiskit.circuit import CircuitInstruction, QuantumCircuit
     from qiskit.circuit.library import SdgGate, SGate, ZGate
 
     turns = [None, SGate(), ZGate(), SdgGate()]
-    result = QuantumCircuit(circuit.num_qubits, circuit.count_ops().get("measure", 0))
+    place = {q: i for i, q in enumerate(sorted(census(circuit)[1]))}
+    result = QuantumCircuit(len(place), circuit.count_ops().get("measure", 0))
     free = iter(result.clbits)
     for item, places, _, _ in steps(circuit):
         if item.name in {"barrier", "delay"}:
             continue
-        qubits = [result.qubits[q] for q in places]
+        qubits = [result.qubits[place[q]] for q in places]
         if item.name != "rz":
             bits = [next(free)] if item.name == "measure" else ()
             result._append(item.replace(qubits=qubits, clbits=bits))
@@ -165,7 +160,7 @@ class _Frames:
             z[a] ^= turned
             x[b] ^= turned
 
-    def _measure(self, qubit: int, reference: bool, errors: npt.NDArray[np.float64]) -> Rows:
+    def _measure(self, qubit: int, reference: bool, errors: Floats) -> Rows:
         outcome: Rows = self.x[qubit] ^ reference
         self._scramble(qubit)
         if errors.any():
@@ -175,7 +170,7 @@ class _Frames:
     def _scramble(self, qubit: int) -> None:
         self.z[qubit] ^= self.rng.integers(2, size=self.shots, dtype=np.uint8).astype(bool)
 
-    def _noise(self, qubits: tuple[int, ...], shares: npt.NDArray[np.float64]) -> None:
+    def _noise(self, qubits: tuple[int, ...], shares: Floats) -> None:
         """Draw the shots that err, then their Pauli; flat index of (..., 4) is one digit I, X, Y, Z per qubit."""
         flat = shares.ravel()
         n_errors = self.rng.binomial(self.shots, 1 - flat[0]) if flat[0] < 1 else 0

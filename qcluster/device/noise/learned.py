@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +19,10 @@ from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
 from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, walsh
-from qcluster.device.noise.faults import Located, RunLike, as_twirled, located_faults
+from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
-    from qcluster.core.noise.measured import MeasuredNoise
     from qcluster.device.circuits.profile import Profile
     from qcluster.device.machines.calibration import Calibration
 
@@ -37,58 +36,6 @@ _UNKNOWN = 1e-4
 """Expected rate of crosstalk between two neighbours, of which no calibration knows."""
 _UNSURE = 3.0
 """Width of its prior."""
-
-
-class Part(Protocol):
-    """One reference circuit and its counts."""
-
-    @property
-    def profile(self) -> Profile:
-        """The reference circuit."""
-
-    @property
-    def counts(self) -> Distribution:
-        """What it read."""
-
-    @property
-    def expected(self) -> str:
-        """What it reads without noise."""
-
-
-class Counted(Protocol):
-    """What is learned from; `qcluster.device.noise.reference.MeasuredReference`, which asks for it here, has it all."""
-
-    @property
-    def noise(self) -> MeasuredNoise:
-        """What it measured, with all that ran beside it."""
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """Itself, and the other references of the same circuit that ran beside it."""
-
-    @property
-    def calibration(self) -> Calibration:
-        """What the machine published."""
-
-    @property
-    def backend(self) -> str:
-        """Name of the machine."""
-
-    @property
-    def method(self) -> str:
-        """``"hardware"``, or how the noise was simulated."""
-
-    @property
-    def created(self) -> str:
-        """When it was asked for."""
-
-    @property
-    def symmetric(self) -> bool:
-        """Whether measurements were twirled."""
-
-    @property
-    def learned(self) -> Learned:
-        """What `learn` found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +56,20 @@ class Learned:
     """(n_bits,) how often the calibration expects each bit flipped."""
 
 
-def learn(reference: Counted) -> Learned:
-    """Learn a factor for each place from a reference's counts, by expectation maximisation held by the calibration.
+def learn(
+    references: Sequence[tuple[Profile, str, Distribution]], calibration: Calibration, *, idle: bool, symmetric: bool
+) -> Learned:
+    """Learn a factor for each place from references' counts, by expectation maximisation held by the calibration.
 
     The number of faults of each pattern is Poisson, and its posterior mean a correlation in the Walsh domain (see
     `qcluster.core.noise.kernel.learn_rates`); places share it out by their rates. The logarithm of a
     factor has a Cauchy prior: one place that is far off is likelier than several that are off by less.
 
     Args:
-        reference: from `Run.reference`.
+        references: circuit, expected string and counts of references of one circuit.
+        calibration: what the machine published.
+        idle: whether waiting counts, as in `qcluster.device.noise.faults.fault_masks`.
+        symmetric: whether measurements were twirled.
 
     Returns:
         Learned. Cost: some 400 transforms of 2^n numbers, n at most 16: 0.1 s for 10 bits, 3 s from 16.
@@ -125,18 +77,14 @@ def learn(reference: Counted) -> Learned:
     Raises:
         ValueError, CalibrationError: as `qcluster.device.noise.faults.fault_masks` does.
     """
-    parts = [_part(reference, part) for part in reference.parts]
+    parts = [_part(*each, calibration, idle=idle, symmetric=symmetric) for each in references]
     places = tuple(dict.fromkeys(place for part in parts for place in part.places))
     number = {place: k for k, place in enumerate(places)}
     at = [np.array([number[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
     width = np.array([_WIDTHS.get(name, _UNSURE) for name, *_ in places])
     exposure = np.sum(
-        [
-            np.bincount(where, part.rates, len(places)) * part.seen.sum()
-            for part, where in zip(parts, at, strict=True)
-        ],
-        axis=0,
-    )  # fmt: skip
+        [np.bincount(k, part.rates, len(places)) * part.seen.sum() for part, k in zip(parts, at, strict=True)], axis=0
+    )
     factors, faults = _maximise(parts, at, width, exposure)
     share = np.array([part.seen.sum() for part in parts])
     share /= share.sum()
@@ -173,30 +121,25 @@ class _Part:
         return Kernel(self.index, self.shifts, rates, flat, np.zeros(self.index.n_index))
 
 
-def _part(reference: Counted, part: Part) -> _Part:
-    idle = reference.method == "hardware"
-    known = located_faults(part.profile.circuit, reference.calibration, idle=idle, dt=part.profile.dt)
+def _part(
+    profile: Profile, expected: str, counts: Distribution, calibration: Calibration, *, idle: bool, symmetric: bool
+) -> _Part:
+    known = located_faults(profile.circuit, calibration, idle=idle, dt=profile.dt)
     n_bits = known.n_bits
     index = LinearIndex(n_bits, min(n_bits, _INDEX_BITS))
-    sent = parse_bitstrings([part.expected])[0]
-    readout = known.readout.mean(axis=1) if reference.symmetric else known.readout[np.arange(n_bits), sent.astype(int)]
+    sent = parse_bitstrings([expected])[0]
+    readout = known.readout.mean(axis=1) if symmetric else known.readout[np.arange(n_bits), sent.astype(int)]
     singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
-    words = index.of(pack(part.counts.bits ^ sent))
+    words = index.of(pack(counts.bits ^ sent))
     return _Part(
         index=index,
         places=(*known.places, *(("readout", bit) for bit in range(n_bits))),
         place=np.r_[known.place, len(known.places) + np.arange(n_bits)],
         shifts=index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))])),
         rates=np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)],
-        seen=np.bincount(words, part.counts.weights, 1 << index.n_index).astype(np.float64),
-        flips=-0.5 * np.expm1(-2 * np.array([r.sum() for r in _by_bit(known, singles)])),
+        seen=np.bincount(words, counts.weights, 1 << index.n_index).astype(np.float64),
+        flips=-0.5 * np.expm1(-2 * (known.rates @ unpack(known.masks, n_bits) + singles)),
     )
-
-
-def _by_bit(known: Located, singles: Floats) -> list[Floats]:
-    """Rates of all that flips each bit."""
-    bits = unpack(known.masks, known.n_bits)
-    return [np.r_[known.rates[bits[:, j]], singles[j]] for j in range(known.n_bits)]
 
 
 def _with_crosstalk(known: Located) -> Floats:
@@ -233,26 +176,12 @@ def _most_probable(faults: Floats, exposure: Floats, factors: Floats, width: Flo
 
 
 def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-    """Find the fault masks of a run, with the rates that a reference measured.
+    """Find the fault masks of a run, with the rates that a reference of the same gates at the same places measured.
 
-    Args:
-        run: whose circuit has the gates of the reference, at the same places.
-        learned: from the reference.
-        dt: seconds per unit of delay, where the run's own profile does not say.
-        draws: as in `qcluster.device.noise.faults.fault_masks`.
-
-    Raises:
-        ValueError, CalibrationError: as `fault_masks` does.
+    Arguments and errors as of `qcluster.device.noise.faults.run_faults`.
     """
     factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
-    known = located_faults(
-        run.profile.circuit,
-        run.calibration,
-        idle=run.method == "hardware",
-        dt=run.profile.dt if dt is None else dt,
-        draws=draws,
-        counts=run.counts,
-    )
+    known = located_faults(**facts_of(run, dt, draws))
     at = np.array([factor.get(place, 1.0) for place in known.places])[known.place]
     kinds = [{"crosstalk": CROSSTALK, "idle": IDLE, "readout": READOUT}.get(name, GATE) for name, *_ in known.places]
     kind = np.array(kinds, dtype=np.uint8)[known.place]

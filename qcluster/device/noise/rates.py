@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real
+from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.machines.calibration import Calibration
@@ -17,7 +18,6 @@ from qcluster.learn.rates import Rates, predict_rates
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-    from qcluster.core.counts.distribution import Distribution
     from qcluster.core.noise.faults import FaultMasks
 
 
@@ -44,7 +44,7 @@ def estimate_rates(
 
     Returns:
         Rates. The more is known the narrower the interval: a run, or a circuit with its machine and counts, is best;
-        counts alone cannot tell a flat ideal output from heavy noise. It takes as long as mitigating the counts; the
+        counts alone cannot tell a flat ideal output from heavy noise. The counts are mitigated two or three times; the
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
@@ -74,7 +74,8 @@ def estimate_rates(
         else:
             profile, calibration = describe(known, find_machine(machine))
     else:
-        calibration = machine if machine is None or isinstance(machine, Calibration) else _calibration(machine)
+        figures = machine is None or hasattr(machine, "readout")  # whatever has a calibration's figures is one
+        calibration = machine if figures else find_machine(machine).calibration
         profile = None
         if known is not None and hasattr(known, "measured") and hasattr(known, "gates"):
             profile = known
@@ -88,24 +89,16 @@ def estimate_rates(
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
 
 
-def _calibration(machine: Any) -> Any:
-    """Read a backend's calibration; whatever has its figures is one."""
-    return machine if hasattr(machine, "readout") else find_machine(machine).calibration
-
-
 def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> FaultMasks | None:
     """Find the fault patterns of a compiled circuit where there is one; waiting counts where it has no delays yet."""
     if not isinstance(profile, Profile) or not isinstance(calibration, Calibration):
         return None
     from qiskit.exceptions import QiskitError
 
-    from qcluster.core.counts.distribution import Distribution
-
     read = None if counts is None else Distribution.of(counts, num_bits=len(profile.measured))
     try:
-        circuit = profile.circuit
-        idle = "delay" not in circuit.count_ops()
-        return fault_masks(circuit, calibration, idle=idle, dt=profile.dt, counts=read)
+        idle = "delay" not in profile.circuit.count_ops()
+        return fault_masks(profile.circuit, calibration, idle=idle, dt=profile.dt, counts=read)
     except (ValueError, QClusterError, QiskitError):
         return None  # such as a gate on three qubits: the rest is known all the same
 

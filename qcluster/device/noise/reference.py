@@ -9,41 +9,30 @@ the pulses, their places and their times stay those of the circuit.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, reduce
+from functools import lru_cache
 from itertools import product
 from math import pi
-from operator import add
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
-from qcluster.core.counts.bits import parse_bitstrings
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.frozen import Frozen
-from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.device.circuits.profile import Profile
+from qcluster.core.counts.bits import format_bitstrings, unpack
+from qcluster.device.circuits.pauli import images
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
-from qcluster.device.machines.calibration import Calibration
-from qcluster.device.storage import check_format, reading
+from qcluster.device.noise.faults import Located, located_faults
+from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
+from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
-    from qcluster.device.noise.audit import ReferenceReport
-    from qcluster.device.noise.faults import Located, RunLike
-    from qcluster.device.noise.learned import Learned
-
-FORMAT = "qcluster-reference"
-VERSION = 1
+    from qcluster.device.machines.calibration import Calibration
 
 X, Y, Z = range(3)
 
@@ -57,8 +46,6 @@ _SAME_LENGTH = {"sx", "x"}
 """Pulses that may stand for each other."""
 _STILL = {"barrier", "delay", "id"}
 _COUPLING = {"cx", "cz", "ecr", "iswap", "swap", "rzz"}
-_OLD = 24.0
-"""Hours after which a reference is doubted: machines are calibrated daily, and drift."""
 _TRIES = 24
 """Choices of states that are compared, for a small circuit."""
 _EFFORT = 20_000
@@ -78,146 +65,6 @@ class Reference:
     visible: float | None = None
     """Share of the faults that flip bits of the circuit, by the calibration, that flip bits here: at each place at most
     as many as there. None without a calibration."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class MeasuredReference(Frozen):
-    """Hold what a reference circuit measured; `Run.reference` is one, and `execute` takes one for later circuits."""
-
-    counts: Distribution
-    """Counts with flips undone and twirls pooled."""
-    expected: str
-    """Noiseless output of the reference circuit."""
-    profile: Profile
-    """The reference circuit and its facts."""
-    calibration: Calibration
-    """What the machine published at the time."""
-    backend: str
-    """Name of the machine."""
-    method: str
-    """As in `Run`."""
-    created: str
-    """When it was asked for, ISO 8601."""
-    skeleton: str
-    """Name of what it shares with the circuits that it serves; see `skeleton`."""
-    symmetric: bool
-    """Whether measurements were twirled, so that both readout errors of a bit count alike."""
-    notes: tuple[str, ...] = ()
-    """What was not done as asked, and how the reference differs from the circuit."""
-    more: tuple[MeasuredReference, ...] = ()
-    """Further references of the same circuit, with other angles, that ran beside it: what one cannot see, another may.
-    Places are learned from all of them together."""
-
-    @property
-    def parts(self) -> tuple[MeasuredReference, ...]:
-        """Itself and `more`."""
-        return (self, *self.more)
-
-    @cached_property
-    def noise(self) -> MeasuredNoise:
-        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton: patterns of
-        flips, those of all `parts` together."""
-        return MeasuredNoise(reduce(add, (self._as_if_here(part) for part in self.parts)), self.expected)
-
-    def _as_if_here(self, part: MeasuredReference) -> Distribution:
-        """Give the counts of a part with its flips on top of this one's expected string."""
-        moved = np.logical_xor(*parse_bitstrings([part.expected, self.expected]))
-        return Distribution(part.counts.bits ^ moved, part.counts.weights)
-
-    @cached_property
-    def learned(self) -> Learned:
-        """How far off the calibration is, place by place; see `qcluster.device.noise.learned.learn`."""
-        from qcluster.device.noise.learned import learn
-
-        return learn(self)
-
-    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
-        """Find the fault masks of a run of this skeleton at the rates that this measured.
-
-        `qcluster.device.noise.faults.run_faults` asks for them; see `qcluster.device.noise.learned.learned_faults`.
-        Factors belong to a calibration: they are learned anew where the run has another one than this.
-        """
-        from qcluster.device.noise.learned import learned_faults
-
-        return learned_faults(run, self._learned_under(run.calibration), dt=dt, draws=draws)
-
-    def _learned_under(self, calibration: Calibration) -> Learned:
-        """Give `learned` with another calibration to begin with, such as that of a later run."""
-        if calibration.identity == self.calibration.identity:
-            return self.learned
-        if calibration.identity not in self._later:
-            self._later[calibration.identity] = dataclasses.replace(self, calibration=calibration).learned
-        return self._later[calibration.identity]
-
-    @cached_property
-    def _later(self) -> dict[str, Learned]:
-        """What was learned under other calibrations, by their identity."""
-        return {}
-
-    def report(self) -> ReferenceReport:
-        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
-        from qcluster.device.noise.audit import audit
-
-        return audit(self)
-
-    def age(self, now: datetime.datetime | None = None) -> float:
-        """Hours since it was asked for."""
-        now = now or datetime.datetime.now(datetime.UTC)
-        return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
-
-    def to_json(self) -> str:
-        """Write everything as JSON text."""
-        content = {"format": FORMAT, "version": VERSION}
-        content |= {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        content["counts"] = self.counts.to_counts()
-        content["profile"] = json.loads(self.profile.to_json())
-        content["calibration"] = json.loads(self.calibration.to_json())
-        content["more"] = [json.loads(part.to_json()) for part in self.more]
-        return json.dumps(content, allow_nan=False)
-
-    @classmethod
-    @reading(FORMAT)
-    def from_json(cls, text: str) -> MeasuredReference:
-        """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
-        content = {"more": [], **check_format(text, FORMAT, VERSION)}
-        fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
-        for name in ("expected", "backend", "method", "created", "skeleton"):
-            if not isinstance(fields[name], str):
-                raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
-        fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
-        fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
-        fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
-        fields["notes"] = tuple(content["notes"])
-        fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])
-        datetime.datetime.fromisoformat(fields["created"])
-        return cls(**fields)
-
-    def __repr__(self) -> str:
-        return (
-            f"MeasuredReference({self.backend}, {self.noise.shots:g} shots, {self.noise.survival:.1%} kept, "
-            f"{self.created})"
-        )
-
-
-def check_reusable(reference: MeasuredReference, circuits: Sequence[QuantumCircuit], backend: str) -> tuple[str, ...]:
-    """Check that an earlier reference serves compiled circuits; notes about it.
-
-    Raises:
-        ValueError: it is from another machine, or of another skeleton or layout.
-    """
-    if reference.backend != backend:
-        raise ValueError(
-            f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"
-        )
-    for circuit in circuits:
-        if skeleton(circuit) != reference.skeleton:
-            raise ValueError(
-                f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
-                "has not: measure another with reference=True"
-            )
-    age = reference.age()
-    old = ", which is long: machines drift" if age > _OLD else ""
-    return (f"reference of {age:.1f} hours ago{old}",)
 
 
 def skeleton(circuit: QuantumCircuit) -> str:
@@ -314,7 +161,7 @@ def reference_circuits(
     _check(circuit)
     size = max(1, sum(1 for item in circuit.data if item.name not in _VIRTUAL))
     tries = min(_TRIES, 1 + _EFFORT // size)
-    plans = sorted((_Planner(circuit, rng).plan() for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
+    plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
     target = None if calibration is None else _faults(circuit, calibration)
     if calibration is None or target is None:
@@ -357,17 +204,6 @@ class _Op:
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """A reference in the making."""
-
-    ops: tuple[_Op, ...]
-    halved: int
-    """How many sx became x."""
-    inserted: int
-    """How many pulses there are more."""
-
-
-@dataclass(frozen=True)
 class _Option:
     """A way to bring the qubits of an operation to states that suit it."""
 
@@ -378,8 +214,9 @@ class _Option:
     price: float
 
 
-class _Planner:
-    """Walk over a circuit with an axis for each qubit's state, choosing at random where there is a choice."""
+class _Plan:
+    """A reference in the making: a walk over a circuit with an axis for each qubit's state, choosing at random where
+    there is a choice."""
 
     def __init__(self, circuit: QuantumCircuit, rng: np.random.Generator) -> None:
         index = {bit: i for i, bit in enumerate(circuit.qubits)}
@@ -387,12 +224,16 @@ class _Planner:
         self.rng = rng
         self.axes = [Z] * circuit.num_qubits
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
-        self.halved = self.inserted = 0
+        self.halved = 0
+        """How many sx became x."""
+        self.inserted = 0
+        """How many pulses there are more."""
         self.pulses: dict[int, tuple[int, bool]] = {}
         """By position: quarter turns before the pulse, and whether it turns by a half."""
         self.turns: dict[tuple[int, int], tuple[int, ...]] = {}
         """By position and qubit: quarter turns just before an operation, a pulse between any two."""
         self.ahead = self._look_ahead(circuit.num_qubits)
+        self._choose()
 
     def _look_ahead(self, n_qubits: int) -> dict[tuple[int, int], str]:
         """By position and qubit, what comes after a coupling before any pulse: a "measure", a "gate", or ""."""
@@ -409,8 +250,7 @@ class _Planner:
                     coming[q] = ""
         return ahead
 
-    def plan(self) -> _Plan:
-        """Choose everything, then write it down."""
+    def _choose(self) -> None:
         for place, (name, qubits) in enumerate(self.items):
             if name in _HALF | _FLIP:
                 self.pending[qubits[0]].append(place)
@@ -420,7 +260,6 @@ class _Planner:
                 self._bring(place, qubits, self._cheapest([((Z,), (Z,))], place, qubits))
             elif name == "reset":
                 self.axes[qubits[0]], self.pending[qubits[0]] = Z, []
-        return _Plan(tuple(self._write()), self.halved, self.inserted)
 
     def _couple(self, place: int, name: str, qubits: tuple[int, ...]) -> None:
         table = _suitable(name)
@@ -480,7 +319,8 @@ class _Planner:
                 self.turns[place, q] = (last,)
             self.axes[q], self.pending[q] = goal, []
 
-    def _write(self) -> Iterator[_Op]:
+    def ops(self) -> Iterator[_Op]:
+        """Write down what was chosen."""
         for place, (name, qubits) in enumerate(self.items):
             if name in _VIRTUAL:
                 continue
@@ -524,35 +364,23 @@ def _costs(names: tuple[str, ...], goal: int) -> list[list[float]]:
 @lru_cache(maxsize=16)
 def _suitable(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
     """States of two qubits that a gate leaves a product: axes before, and after."""
-    paulis = [np.eye(2), *(np.array(m) for m in ([[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]))]
-    pairs = {(i, j): np.kron(paulis[j], paulis[i]) for i, j in product(range(4), repeat=2)}
-    matrix = np.asarray(_gate(name).to_matrix())
-
-    def image(pair: tuple[int, int]) -> tuple[int, int]:
-        turned = matrix @ pairs[pair] @ matrix.conj().T
-        return max(pairs, key=lambda other: abs(np.trace(pairs[other].conj().T @ turned)))
-
+    image = images(name)
     found: dict[tuple[int, ...], tuple[int, ...]] = {}
     for a, b in product((X, Y, Z), repeat=2):
-        group = [image(pair) for pair in ((a + 1, 0), (0, b + 1), (a + 1, b + 1))]
+        group = [image[pair] for pair in ((a + 1, 0), (0, b + 1), (a + 1, b + 1))]
         alone = [i - 1 for i, j in group if i and not j], [j - 1 for i, j in group if j and not i]
         if all(alone):
             found[a, b] = alone[0][0], alone[1][0]
     return found
 
 
-def _gate(name: str, quarters: int = 1) -> Any:
+@lru_cache(maxsize=64)
+def _gate(name: str, quarters: int) -> Any:
     """Make a gate by name; angles in quarter turns."""
-    from qiskit.circuit import library
+    from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    if name in ("rx", "rzz", "rz"):
-        kind = {"rx": library.RXGate, "rzz": library.RZZGate, "rz": library.RZGate}[name]
-        return kind(pi / 2 * (quarters % 4 if name == "rz" else quarters))
-    kinds = {
-        "cx": library.CXGate, "cz": library.CZGate, "ecr": library.ECRGate, "iswap": library.iSwapGate,
-        "swap": library.SwapGate, "sx": library.SXGate, "x": library.XGate, "y": library.YGate,
-    }  # fmt: skip
-    return kinds[name]()
+    plain = get_standard_gate_name_mapping()[name]
+    return type(plain)(pi / 2 * (quarters % 4)) if plain.params else plain
 
 
 def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
@@ -563,90 +391,50 @@ def _made(circuit: QuantumCircuit, plan: _Plan) -> Reference:
     made.global_phase = 0.0
     keep_labels(circuit, made)
     made.name = f"reference of {circuit.name}"
-    for op in plan.ops:
+    for op in plan.ops():
         item = circuit.data[op.place] if op.place >= 0 else None
-        gate = None
         if item is None or op.name != item.name or op.name in ("rx", "rzz"):
             gate = _gate(op.name, 1 if op.name == "rzz" else op.quarters)
-        if item is not None and gate is None:
-            made._append(item)
-        else:
-            made._append(CircuitInstruction(gate, [made.qubits[q] for q in op.qubits]))
-    changes = []
-    if plan.halved:
-        changes.append(f"{plan.halved} sx became x")
-    if plan.inserted:
-        changes.append(f"{plan.inserted} sx were inserted")
-    return Reference(made, output(made), tuple(changes))
+            item = CircuitInstruction(gate, [made.qubits[q] for q in op.qubits])
+        made._append(item)
+    changed = {"sx became x": plan.halved, "sx were inserted": plan.inserted}
+    return Reference(made, output(made), tuple(f"{many} {what}" for what, many in changed.items() if many))
 
 
 def output(circuit: QuantumCircuit) -> str:
-    """Find the one string that a Clifford circuit reads, by a stabilizer simulation.
-
-    Raises:
-        ValueError: it reads several, or is not Clifford.
-    """
-    from qcluster.device.noise.frames import is_clifford
-
-    bare = _bare(circuit)
-    if not is_clifford(bare):
+    """Find the one string that a Clifford circuit reads, by simulation; ValueError where there are more, or no such."""
+    flat = _flat(circuit)
+    if not is_clifford(flat):
         raise ValueError(f"only a Clifford circuit can be checked; {circuit.name!r} is not one")
-    from qiskit_aer import AerSimulator
+    (outcomes,) = noiseless_outcomes([flat], shots=32, seed=0)
+    if len(outcomes) > 1:
+        raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(outcomes)}")
+    read = np.zeros((1, circuit.num_clbits), dtype=bool)
+    written = [bits for item, _, bits, _ in steps(circuit) if item.name == "measure"]
+    for bit, outcome in zip(written, outcomes[0], strict=True):
+        read[0, bit] = outcome
+    return format_bitstrings(read)[0]
 
-    result = AerSimulator(method="stabilizer").run(bare, shots=32, seed_simulator=0).result()
-    counts = result.data(0)["counts"]
-    if len(counts) != 1:
-        raise ValueError(f"the circuit must read one string; {circuit.name!r} reads at least {len(counts)}")
-    from qcluster.core.counts.bits import format_bitstrings, integers_to_bits
 
-    return format_bitstrings(integers_to_bits([int(next(iter(counts)), 16)], circuit.num_clbits))[0]
-
-
-def _bare(circuit: QuantumCircuit) -> QuantumCircuit:
-    """The qubits in use, without delays, in gates that the stabilizer method knows."""
-    from qiskit import QuantumCircuit
-
-    used = sorted({q for item, qubits, _, _ in steps(circuit) if item.name not in _STILL for q in qubits})
-    place = {q: i for i, q in enumerate(used)}
-    bare = QuantumCircuit(len(used), circuit.num_clbits)
-    for item, qubits, clbits, _ in steps(circuit):
-        where = [place[q] for q in qubits if q in place]
-        if item.name in _STILL:
-            continue
-        if item.name == "measure":
-            bare.measure(where[0], clbits[0])
-        elif item.name in ("rz", "rx", "rzz"):
-            quarters = round(float(item.params[0]) / (pi / 2))
-            _rotate(bare, item.name, quarters % 4, where)
-        elif item.name == "iswap":
-            bare.swap(*where)
-            bare.cz(*where)
-            bare.s(where[0])
-            bare.s(where[1])
+def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
+    """Write rx, rzz and iswap in rz and plain Clifford gates."""
+    flat: QuantumCircuit = circuit.copy_empty_like()
+    for item in circuit.data:
+        if item.name == "rx":
+            flat.h(item.qubits)
+            flat.rz(item.params[0], item.qubits)
+            flat.h(item.qubits)
+        elif item.name in ("rzz", "iswap"):
+            flat.compose(item.operation.definition, item.qubits, inplace=True)
         else:
-            bare.append(item.operation, where)
-    return bare
-
-
-def _rotate(bare: QuantumCircuit, name: str, quarters: int, where: list[int]) -> None:
-    for _ in range(quarters):
-        if name == "rz":
-            bare.s(where[0])
-        elif name == "rx":
-            bare.sx(where[0])
-        else:
-            bare.cx(*where)
-            bare.s(where[1])
-            bare.cx(*where)
+            flat._append(item)
+    return flat
 
 
 def _faults(circuit: QuantumCircuit, calibration: Calibration) -> Located | None:
     """Expected faults by place; None where the calibration does not say."""
-    from qcluster.device.noise.faults import located_faults
-    from qcluster.errors import QClusterError
-
     try:
-        return located_faults(circuit, calibration, idle=True, dt=None)
+        return located_faults(circuit, calibration)
     except (ValueError, QClusterError):
         return None
 
@@ -659,8 +447,6 @@ def _apart(goal: Floats, parities: Sequence[Floats | None]) -> float:
 
 def _parities(faults: Located) -> Floats:
     """Expected sign of each bit's flip, and of each pair's of neighbouring numbers."""
-    from qcluster.core.counts.bits import unpack
-
     masks = unpack(faults.masks, faults.n_bits)
     odd = np.concatenate([masks.T, (masks[:, 1:] ^ masks[:, :-1]).T])
     return np.asarray(np.exp(-2 * odd @ faults.rates))

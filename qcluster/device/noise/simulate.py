@@ -59,9 +59,6 @@ def simulate(
         method: one of `METHODS`. "stabilizer" uses the Pauli twirl of the noise, all others the noise itself.
         dt: seconds per unit of a delay given in "dt".
         seed: below 2**31; same seed, same counts, whatever the number of threads.
-
-    Returns:
-        Counts of each circuit.
     """
     from qiskit_aer import AerSimulator
 
@@ -72,22 +69,19 @@ def simulate(
     return run_on(AerSimulator(noise_model=model, method=method, **STEADY), noisy, shots, seed)
 
 
-def run_on(
-    simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int | None
-) -> list[Distribution]:
+def run_on(simulator: Any, circuits: Sequence[QuantumCircuit], shots: Sequence[int], seed: int) -> list[Distribution]:
     """Run circuits on an AerSimulator as it is, each with its own number of shots; JobError where Aer fails."""
-    counts: list[Distribution | None] = [None] * len(circuits)
-    for amount in sorted(set(shots)):
-        chosen = [i for i, wanted in enumerate(shots) if wanted == amount]
-        options = {} if seed is None else {"seed_simulator": (seed + amount) % 2**31}
+    counts: dict[int, Distribution] = {}
+    for amount, chosen in _by_shots(shots):
+        seeded = (seed + amount) % 2**31
         with dressing(lambda said: JobError(f"the simulation failed: {said}")):
-            result = simulator.run([circuits[i] for i in chosen], shots=amount, **options).result()
+            result = simulator.run([circuits[i] for i in chosen], shots=amount, seed_simulator=seeded).result()
         if not result.success:
             reason = next((r.status for r in result.results if not r.success), result.status)
             raise JobError(f"the simulation failed: {reason}")
         for place, i in enumerate(chosen):
             counts[i] = Distribution.of(result.data(place)["counts"], num_bits=circuits[i].num_clbits)
-    return [read for read in counts if read is not None]
+    return [counts[i] for i in range(len(circuits))]
 
 
 def run_foreign(
@@ -100,8 +94,7 @@ def run_foreign(
     options = {"seed_simulator": seed} if hasattr(getattr(backend, "options", None), "seed_simulator") else {}
     most = getattr(backend, "max_circuits", None) or len(circuits)
     counts: dict[int, Distribution] = {}
-    for amount in sorted(set(shots)):
-        chosen = [i for i, wanted in enumerate(shots) if wanted == amount]
+    for amount, chosen in _by_shots(shots):
         for start in range(0, len(chosen), most):
             part = chosen[start : start + most]
             with dressing(lambda said: JobError(f"{backend.name} did not run the circuits: {said}")):
@@ -112,6 +105,11 @@ def run_foreign(
                 if counts[i].shots != amount:
                     raise JobError(f"{backend.name} must give {amount} shots; it gave {counts[i].shots:g}")
     return [counts[i] for i in range(len(circuits))]
+
+
+def _by_shots(shots: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """Numbers of the circuits that have equal shots, with these, the fewest first."""
+    return [(amount, [i for i, wanted in enumerate(shots) if wanted == amount]) for amount in sorted(set(shots))]
 
 
 def as_result(counts: Sequence[Distribution]) -> Any:

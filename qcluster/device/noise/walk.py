@@ -17,20 +17,9 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.faults import GATE, IDLE
 from qcluster.device.circuits import pauli, timeline
-from qcluster.device.circuits.blocks import Block, find_blocks, matrix_of, pass_on
+from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
 from qcluster.device.circuits.conditions import Memory, Table
-from qcluster.device.noise.events import (
-    Branch,
-    Change,
-    Coupling,
-    Event,
-    Fault,
-    Measure,
-    PairFault,
-    Reset,
-    Store,
-    Turn,
-)
+from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
 from qcluster.device.noise.feedforward import Body, change
 from qcluster.errors import CalibrationError
 
@@ -39,6 +28,8 @@ if TYPE_CHECKING:
 
     from qcluster.device.machines.calibration import Calibration
 
+_STILL = np.eye(2, dtype=complex)
+"""A frame in which nothing is pending."""
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
 _SILENT = {"barrier", "delay", "break_loop", "continue_loop"}
@@ -50,17 +41,10 @@ _PASSES = 4
 
 
 def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) -> list[dict[int, float]]:
-    """Find how long each qubit waits after each operation, everything running as late as possible.
+    """Find how long each qubit waits after each operation, ``{qubit: seconds}``, all running as late as possible.
 
     What the program does with a bit waits for the measurement that wrote it, and so do the qubits that it acts on.
-
-    Args:
-        circuit: compiled; its delays count as waiting.
-        seconds: length of each operation.
-        idle: False to count explicit delays only.
-
-    Returns:
-        One ``{qubit: seconds}`` per operation.
+    Delays count as waiting; without `idle`, nothing else does.
     """
     index = {bit: i for i, bit in enumerate([*circuit.qubits, *circuit.clbits])}
     clock, wait = np.zeros(len(index)), np.zeros(circuit.num_qubits)
@@ -107,14 +91,7 @@ class Walk:
     """The run of gates that each qubit is in, if any."""
 
     def read(self, circuit: QuantumCircuit, qubits: Sequence[int], memory: Memory, last: Container[int] = ()) -> None:
-        """Go through a circuit, or a block of one.
-
-        Args:
-            circuit: the circuit or block.
-            qubits: (n_qubits,) physical.
-            memory: numbers of its classical bits.
-            last: positions of the measurements that nothing follows.
-        """
+        """Go through a circuit or a block on physical qubits; `last` are the measurements that nothing follows."""
         seconds = self._lengths(circuit, qubits)
         waits = waiting_times(circuit, seconds, idle=self.idle)
         runs = find_blocks(circuit)
@@ -185,7 +162,7 @@ class Walk:
         inside = []
         for body in bodies:
             inner = Walk(self.calibration, self.idle, self.dt)
-            inner.frames = {q: np.eye(2, dtype=complex) for q in qubits if q in self.frames}
+            inner.frames = {q: _STILL for q in qubits if q in self.frames}
             if body is not None:
                 inner.read(*body)
                 if again > 0:
@@ -195,7 +172,7 @@ class Walk:
         changes = _changes(table, bodies, signs)
         self.events.append(Branch(table, tuple(tuple(one.events) for one in inside), changes, again >= 0))
         for q in {q for one in inside for q in one.frames}:
-            self.frames[q] = np.eye(2, dtype=complex)
+            self.frames[q] = _STILL
             self.tails[q] = []
 
     def _settle(self, qubits: Sequence[int]) -> None:
@@ -203,7 +180,7 @@ class Walk:
         for q in qubits:
             if q in self.frames:
                 self.events.append(Turn(q, pauli.rotation(self.frames[q]) ** 2))
-                self.frames[q] = np.eye(2, dtype=complex)
+                self.frames[q] = _STILL
                 self.fresh.discard(q)
 
     def _sign(self, qubit: int) -> int:
@@ -215,13 +192,17 @@ class Walk:
             return 0
         return 1 if frame[0, 0] > frame[0, 1] else -1
 
-    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
-        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
+    def _touch(self, qubits: Sequence[int]) -> None:
+        """Begin the frames of qubits that were in |0> so far."""
         for q in qubits:
             if q not in self.frames:
-                self.frames[q] = np.eye(2, dtype=complex)
+                self.frames[q] = _STILL
                 self.fresh.add(q)
-        matrix = matrix_of(operation)
+
+    def gate(self, operation: Any, qubits: tuple[int, ...], seconds: float, position: int) -> None:
+        """Apply a gate on one or two qubits, and its faults; a block that ends at this position is closed."""
+        self._touch(qubits)
+        matrix = np.asarray(operation.to_matrix(), dtype=complex)
         block = self.blocks.get(qubits[0])
         if block is not None:
             block.gate(matrix, qubits)
@@ -253,10 +234,7 @@ class Walk:
     def open_block(self, qubits: tuple[int, ...], last: int) -> None:
         """Take the gates on a pair, up to the operation at position `last`, for one."""
         a, b = qubits
-        for q in qubits:
-            if q not in self.frames:
-                self.frames[q] = np.eye(2, dtype=complex)
-                self.fresh.add(q)
+        self._touch(qubits)
         pending = np.asarray(np.kron(self.frames[b], self.frames[a]), dtype=complex)
         self.blocks[a] = self.blocks[b] = Block(a, b, last, pending)
 
@@ -264,7 +242,7 @@ class Walk:
         """Write the gates of a block down as one, and its faults at its end."""
         a, b = block.a, block.b
         del self.blocks[a], self.blocks[b]
-        self.frames[a] = self.frames[b] = np.eye(2, dtype=complex)
+        self.frames[a] = self.frames[b] = _STILL
         self._couple(block.unitary, a, b)
         rates = block.faults_at_end(self.frames[a], self.frames[b])
         rates[0, 0] = 0.0
@@ -273,11 +251,8 @@ class Walk:
 
     def _couple(self, matrix: pauli.Matrix, a: int, b: int) -> None:
         angles, before_a, before_b, after_a, after_b = pauli.decompose(matrix)
-        before, after = pass_on(
-            angles,
-            {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]},
-            {"a": after_a, "b": after_b},
-        )
+        pending = {"a": before_a @ self.frames[a], "b": before_b @ self.frames[b]}
+        before, after = pass_on(angles, pending, {"a": after_a, "b": after_b})
         for q, side in ((a, "a"), (b, "b")):
             angle = 0.0
             rest = before[side]
@@ -314,7 +289,7 @@ class Walk:
         Where the qubit goes on or the program reads the bit (`last` is False), decay stays a fault: it changes more
         than what is read.
         """
-        frame = self.frames.get(qubit, np.eye(2, dtype=complex))
+        frame = self.frames.get(qubit, _STILL)
         decay = 0.0
         for index, share in self.tails.pop(qubit, []) if last else ():
             self.events[index] = None
@@ -325,7 +300,7 @@ class Walk:
         errors = wrong * min(1.0, _LEAST_TELLING / max(wrong.sum(), _LEAST_TELLING))
         self.events.append(Turn(qubit, pauli.rotation(frame) ** 2))
         self.events.append(Measure(qubit, bit, errors))
-        self.frames[qubit] = np.eye(2, dtype=complex)
+        self.frames[qubit] = _STILL
         self.fresh.discard(qubit)
 
     def reset(self, qubit: int) -> None:
@@ -400,11 +375,7 @@ def walk(circuit: QuantumCircuit, calibration: Calibration, *, idle: bool, dt: f
     """Go through a compiled circuit and list its events; None where a fault was moved into the readout.
 
     Loops are unrolled, those of unknown length for a few passes, and one that may be left early runs to its end.
-
-    Raises:
-        ValueError: a gate on more than two qubits or with free parameters, a program that is not read here, or a delay
-            in "dt" without `dt`.
-        CalibrationError: the machine has no such gate there.
+    Arguments and errors as of `qcluster.device.noise.faults.fault_masks`.
     """
     walked = Walk(calibration, idle, dt)
     walked.read(circuit, range(circuit.num_qubits), Memory.of(circuit), _last_measurements(circuit))

@@ -55,8 +55,7 @@ def full(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
     """
     rng = np.random.default_rng([2026, seed])
     n = int(rng.choice(WIDTHS))
-    odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
-    family = str(rng.choice(families, p=odds / odds.sum()))
+    family = ideals.draw_family(rng, families)
     kind = str(rng.choice(list(noise.KINDS), p=list(noise.KINDS.values())))
     if family == "fixed" and rng.random() < 0.5:
         kind = "clean"
@@ -120,12 +119,11 @@ def wide(seed: int) -> Case:
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
     sent, weights = strings_of(rng, n, kind, many.get(kind, 1))
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.7, 0.2, 0.1])))
-    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, 1.0 if kind == "noise" else made.lost)
-    ideal = Distribution(sent, weights)
-    if kind == "noise":  # nothing is known of the ideal but that it is as wide as this
-        ideal = Distribution(read, np.ones(shots))
-    known = draw_known(rng, made.known)
-    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, len(sent) <= 60)
+    if kind == "noise":
+        made = replace(made, lost=1.0)
+    case = _strings_read(rng, sent, weights, shots, made, kind, len(sent) <= 60)
+    # nothing is known of the ideal of noise but that it is as wide as this
+    return case._replace(ideal=case.counts) if kind == "noise" else case
 
 
 def deep(seed: int) -> Case:
@@ -140,7 +138,8 @@ def deep(seed: int) -> Case:
     sent, weights = few_of(rng, n, kind)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep"], p=[0.7, 0.3])))
     level = noise.log_uniform(rng, 0.06, 0.4) / max(float(made.known.mean()), 1e-6)
-    return _few_read(rng, sent, weights, shots, replace(made, rates=np.clip(made.rates * level, 0, 0.6)), kind)
+    made = replace(made, rates=np.clip(made.rates * level, 0, 0.6))
+    return _strings_read(rng, sent, weights, shots, made, kind, True)
 
 
 def smooth(seed: int) -> Case:
@@ -166,8 +165,7 @@ def turned(seed: int) -> Case:
     shots = int(rng.choice([1000, 2000, 4096, 8192]))
     mode, chance = small_angles(rng, n)
     made = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
-    read = _through(rng, mode ^ (rng.random((shots, n)) < chance), made, made.lost)
-    counts = Distribution(read, np.ones(shots))
+    counts = of_shots(_through(rng, mode ^ (rng.random((shots, n)) < chance), made))
     known = draw_known(rng, made.known)
     return Case(counts, product_of(rng, counts, mode, chance), "wide-smooth", "wide", known, False)
 
@@ -185,14 +183,15 @@ def plain(seed: int) -> Case:
     level = noise.log_uniform(rng, 0.002, 0.06)
     rates = level * np.exp(rng.normal(0, rng.choice([0, 0.2, 0.4, 0.6]), (n, 1)) + rng.normal(0, 0.1, (n, 2)))
     lost = float(rng.uniform(0, 0.1)) * (rng.random() < 0.5)
-    return _few_read(rng, sent, weights, shots, noise.alone(np.minimum(rates, 0.45), lost), kind)
+    return _strings_read(rng, sent, weights, shots, noise.alone(np.minimum(rates, 0.45), lost), kind, True)
 
 
-def _few_read(rng: np.random.Generator, sent: Bits, weights: Floats, shots: int, made: noise.Noise, kind: str) -> Case:
-    """Read few strings of a wide register through noise."""
-    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    known = draw_known(rng, made.known)
-    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-" + kind, "wide", known, True)
+def _strings_read(
+    rng: np.random.Generator, sent: Bits, weights: Floats, shots: int, made: noise.Noise, kind: str, few: bool
+) -> Case:
+    """Read strings of a wide register through noise."""
+    counts = of_shots(_through(rng, sent[rng.choice(len(sent), shots, p=weights)], made))
+    return Case(counts, Distribution(sent, weights), "wide-" + kind, "wide", draw_known(rng, made.known), few)
 
 
 def small_angles(rng: np.random.Generator, n: int) -> tuple[NDArray[np.bool_], Floats]:
@@ -221,14 +220,12 @@ def loose(seed: int) -> Case:
     where = rng.choice(n, free, replace=False)
     chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
     base = rng.random(n) < 0.5
-    inner = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
+    inner = ideals.bits_of(free)
     sent = np.tile(base, (1 << free, 1))
     sent[:, where] = inner
     weights = np.where(inner, chance, 1 - chance).prod(axis=1)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.4, 0.1, 0.5])))
-    read = _through(rng, sent[rng.choice(len(sent), shots, p=weights)], made, made.lost)
-    few, known = few_strings(weights, n), draw_known(rng, made.known)
-    return Case(Distribution(read, np.ones(shots)), Distribution(sent, weights), "wide-product", "wide", known, few)
+    return _strings_read(rng, sent, weights, shots, made, "product", few_strings(weights, n))
 
 
 def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[Bits, Floats]:
@@ -271,14 +268,14 @@ def _read(
     return Case(of_vector(counts, n), of_vector(p, n), family, kind, draw_known(rng, made.known), few)
 
 
-def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise, lost: float) -> Bits:
+def _through(rng: np.random.Generator, sent: Bits, made: noise.Noise) -> Bits:
     """Send strings, one a shot, through noise."""
     shots = len(sent)
     rates = made.rates[rng.choice(len(made.shares), shots, p=made.shares)]
     read = sent ^ (rng.random(sent.shape) < np.where(sent, rates[..., 1], rates[..., 0]))
     for pattern, chance in zip(made.masks, made.chances.tolist(), strict=True):
         read = read ^ (pattern & (rng.random(shots) < chance)[:, None])
-    gone = np.asarray(rng.random(shots) < lost, dtype=bool)
+    gone = np.asarray(rng.random(shots) < made.lost, dtype=bool)
     return np.asarray(np.where(gone[:, None], rng.random(read.shape) < made.bias, read))
 
 
@@ -287,6 +284,11 @@ def draw_known(rng: np.random.Generator, rates: Floats) -> Floats | None:
     if rng.random() > _KNOWN:
         return None
     return np.asarray(np.clip(rates * rng.lognormal(0, _AGED) * rng.lognormal(0, 0.2, rates.shape), 0, 0.49))
+
+
+def of_shots(read: Bits) -> Distribution:
+    """Count shots ``(shots, n)``."""
+    return Distribution(read, np.ones(len(read)))
 
 
 def of_vector(vector: NDArray[np.number[Any]], n: int) -> Distribution:

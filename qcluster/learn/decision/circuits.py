@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
 from qcluster.files import read_lines
 from qcluster.learn.decision import cases, ideals, noise
-from qcluster.learn.decision.cases import Case, few_strings, of_vector
+from qcluster.learn.decision.cases import Case, few_strings, of_shots, of_vector
 
 WIDTHS = (2, 3, 3, 4, 4, 4, 5, 5, 5, 6, 6, 6, 7, 7, 7, 8, 8, 9, 9, 10, 11)
 """Numbers of bits, as often as they stand here."""
@@ -41,6 +41,24 @@ _UNTOLD = 0.1
 """How often nothing is known of a circuit's rotations."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """What a calibration says of a recorded circuit's noise, each a case of its own."""
+Told = tuple[str, FaultMasks]
+"""In which way a calibration is off, and the faults that it gives."""
+
+
+class Output(NamedTuple):
+    """What a circuit should put out."""
+
+    family: str
+    """Of ideals."""
+    p: Floats
+    """``(2^n,)`` probabilities."""
+    rotations: float | None = None
+    """Rotations of the circuit that made it, see `FaultMasks`; None where no circuit did."""
+
+    @property
+    def n_bits(self) -> int:
+        """Number of bits."""
+        return len(self.p).bit_length() - 1
 
 
 def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case:
@@ -51,30 +69,27 @@ def drawn(seed: int, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Case
         families: of ideals that may be drawn.
     """
     rng = np.random.default_rng([2030, seed])
-    n, family, p = _ideal(rng, families)
-    base = faults(rng, n)
-    return _told(rng, base, p, family, *told_of(rng, base))
+    output = _ideal(rng, families)
+    base = faults(rng, output.n_bits)
+    return _read(rng, base, output, told_of(rng, base))
 
 
 def clean(seed: int) -> Case:
     """Draw counts with no noise, or next to none, of which a calibration says that there is some."""
     rng = np.random.default_rng([2033, seed])
-    n, family, p = _ideal(rng, tuple(ideals.FAMILIES))
-    base = faults(rng, n)
+    output = _ideal(rng)
+    base = faults(rng, output.n_bits)
     _, told = told_of(rng, base)
-    noisy = Kernel.of(base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1])))).forward(p)
-    return _case(rng, n, noisy / noisy.sum(), p, family, "clean", told)
+    return _case(rng, _sent(base.scaled(float(rng.choice([0.0, 0.0, 0.02, 0.1]))), output), output, ("clean", told))
 
 
 def right(seed: int) -> Case:
     """Draw counts of which the calibration tells the noise as it is, at most off as a whole."""
     rng = np.random.default_rng([2034, seed])
-    n, family, p = _ideal(rng, tuple(ideals.FAMILIES))
-    base = faults(rng, n)
+    output = _ideal(rng)
+    base = faults(rng, output.n_bits)
     off = float(np.exp(rng.choice([0.0, 0.0, rng.normal(0, 0.1), rng.uniform(-1.2, 1.2)])))
-    noisy = Kernel.of(base).forward(p)
-    kind = "right" if off == 1 else "off"
-    return _case(rng, n, noisy / noisy.sum(), p, family, kind, base.scaled(off))
+    return _case(rng, _sent(base, output), output, ("right" if off == 1 else "off", base.scaled(off)))
 
 
 def sharp(seed: int) -> Case:
@@ -84,7 +99,7 @@ def sharp(seed: int) -> Case:
     n = base.n_bits
     family = str(rng.choice(["ghz", "dicke", "strings"], p=[0.35, 0.15, 0.5]))
     p = ideals.sharp(rng, n, 0.3, 1 << (n - 2)) if family == "strings" else ideals.draw(rng, n, family)
-    return _told(rng, base, p, family, *told_of(rng, base))
+    return _read(rng, base, Output(family, p), told_of(rng, base))
 
 
 def own(seed: int) -> Case:
@@ -101,8 +116,7 @@ def own(seed: int) -> Case:
         p = _affine(rng, _after_hadamards(rng, x, z))
         if not p.all():
             break
-    p, rotations = _rotated(rng, p, base)
-    return _told(rng, base, p, "own", *told_of(rng, base), rotations)
+    return _read(rng, base, Output("own", *_rotated(rng, p, base)), told_of(rng, base))
 
 
 def _after_hadamards(rng: np.random.Generator, x: NDArray[np.bool_], z: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -151,8 +165,8 @@ def smooth(seed: int) -> Case:
     n = int(rng.integers(WIDTHS[-1] + 1, 17))
     base, x, z = circuit(rng, n)
     even = _affine(rng, _after_hadamards(rng, x, z))
-    p, rotations = _rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n), None)
-    return _told(rng, base, p, "smooth", *told_of(rng, base), rotations)
+    output = Output("smooth", *(_rotated(rng, even, base) if rng.random() < 0.5 else (ideals.tailed(rng, n),)))
+    return _read(rng, base, output, told_of(rng, base))
 
 
 def tails(seed: int) -> Case:
@@ -162,12 +176,10 @@ def tails(seed: int) -> Case:
     """
     rng = np.random.default_rng([2038, seed])
     base = faults(rng, int(rng.choice(WIDTHS)))
-    n = base.n_bits
-    p = ideals.tailed(rng, n)
-    kind, told = told_of(rng, base)
+    output, told = Output("tails", ideals.tailed(rng, base.n_bits)), told_of(rng, base)
     if rng.random() < 0.3:
-        kind, told = "off", base.scaled(float(rng.uniform(1.5, 4)))
-    return _told(rng, base, p, "tails", kind, told)
+        told = "off", base.scaled(float(rng.uniform(1.5, 4)))
+    return _read(rng, base, output, told)
 
 
 def foreign(seed: int) -> Case:
@@ -198,29 +210,29 @@ def _runs(rng: np.random.Generator, n: int, most: float = 2.5) -> FaultMasks:
     return FaultMasks(n, pack(patterns), rates, np.zeros(len(rates), dtype=np.uint8), np.minimum(read, 0.3))
 
 
-def _ideal(rng: np.random.Generator, families: tuple[str, ...]) -> tuple[int, str, Floats]:
+def _ideal(rng: np.random.Generator, families: tuple[str, ...] = tuple(ideals.FAMILIES)) -> Output:
     n = int(rng.choice(WIDTHS))
-    odds = np.array([ideals.FREQUENCY.get(name, 1.0) for name in families])
-    family = str(rng.choice(families, p=odds / odds.sum()))
-    return n, family, ideals.draw(rng, n, family)
+    family = ideals.draw_family(rng, families)
+    return Output(family, ideals.draw(rng, n, family))
 
 
-def _told(
-    rng: np.random.Generator, base: FaultMasks, p: Floats, family: str, kind: str, told: FaultMasks,
-    rotations: float | None = None,
-) -> Case:  # fmt: skip
-    """Read an ideal through faults, and what no calibration lists, under what a calibration says of them."""
-    noisy = Kernel.of(_true(rng, base)).forward(p)
-    return _case(rng, base.n_bits, _beyond(rng, noisy / noisy.sum()), p, family, kind, told, rotations)
+def _sent(faults: FaultMasks, output: Output) -> Floats:
+    """Send an output through faults: ``(2^n,)`` probabilities."""
+    noisy = Kernel.of(faults).forward(output.p)
+    return np.asarray(noisy / noisy.sum())
 
 
-def _case(
-    rng: np.random.Generator, n: int, noisy: Floats, p: Floats, family: str, kind: str, told: FaultMasks,
-    rotations: float | None = None,
-) -> Case:  # fmt: skip
+def _read(rng: np.random.Generator, base: FaultMasks, output: Output, told: Told) -> Case:
+    """Read an output through faults, and what no calibration lists, under what a calibration says of them."""
+    return _case(rng, _beyond(rng, _sent(_true(rng, base), output)), output, told)
+
+
+def _case(rng: np.random.Generator, noisy: Floats, output: Output, told: Told) -> Case:
+    """Draw shots of what is read, ``(2^n,)``, of an output, and what is told of its circuit's rotations."""
+    (family, p, rotations), n, (kind, faults) = output, output.n_bits, told
     counts = rng.multinomial(noise.shots(rng), noisy)
-    told = _turned_by(rng, told, p, rotations)
-    return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), told)
+    known = _turned_by(rng, faults, p, rotations)
+    return Case(of_vector(counts, n), of_vector(p, n), family, kind, None, few_strings(p, n), known)
 
 
 def _turned_by(rng: np.random.Generator, told: FaultMasks, p: Floats, rotations: float | None = None) -> FaultMasks:
@@ -251,13 +263,13 @@ def wide(seed: int) -> Case:
     if kind == "product":
         free = int(rng.integers(1, 11))
         sent = np.tile(sent[0], (1 << free, 1))
-        sent[:, rng.choice(n, free, replace=False)] = (np.arange(1 << free)[:, None] >> np.arange(free)) & 1 == 1
+        sent[:, rng.choice(n, free, replace=False)] = ideals.bits_of(free)
         weights = np.full(len(sent), 1 / len(sent))
     base = _runs(rng, n, 5.0)
     named, told = told_of(rng, base)
-    bits = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
+    counts = of_shots(_noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
     ideal, told = Distribution(sent, weights), _turned_by(rng, told, weights)
-    return Case(Distribution(bits, np.ones(shots)), ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
+    return Case(counts, ideal, "wide-" + kind, named, None, len(sent) <= 60, told)
 
 
 def chains(seed: int) -> Case:
@@ -276,9 +288,8 @@ def chains(seed: int) -> Case:
     if kind == "turned":
         return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "wide-smooth", "wide", known, False)
     sent, weights = cases.few_of(rng, n, kind)
-    read = _noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base)
-    ideal = Distribution(sent, weights)
-    return Case(Distribution(read, np.ones(shots)), ideal, "wide-" + kind, "wide", known, True)
+    counts = of_shots(_noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
+    return Case(counts, Distribution(sent, weights), "wide-" + kind, "wide", known, True)
 
 
 def _product(rng: np.random.Generator) -> Case:
@@ -298,7 +309,7 @@ def _turned(
     rng: np.random.Generator, mode: NDArray[np.bool_], chance: Floats, shots: int, base: FaultMasks
 ) -> tuple[Distribution, Distribution]:
     """Read a register of qubits turned by small angles through the faults of a circuit: counts, and their ideal."""
-    counts = Distribution(_noisy(rng, mode ^ (rng.random((shots, len(mode))) < chance), base), np.ones(shots))
+    counts = of_shots(_noisy(rng, mode ^ (rng.random((shots, len(mode))) < chance), base))
     return counts, cases.product_of(rng, counts, mode, chance)
 
 
@@ -366,7 +377,7 @@ def _scattered(rng: np.random.Generator, faults: FaultMasks, scatter: float, gat
     return replace(faults, rates=rates, readout=np.minimum(readout, 0.49))
 
 
-def told_of(rng: np.random.Generator, true: FaultMasks) -> tuple[str, FaultMasks]:
+def told_of(rng: np.random.Generator, true: FaultMasks) -> Told:
     """Draw what a calibration says: half of them nearly right, others off as a whole, place by place, or both."""
     kind = str(rng.choice(["near", "off", "scattered", "other"], p=[0.45, 0.25, 0.15, 0.15]))
     whole = {

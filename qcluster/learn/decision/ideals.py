@@ -48,9 +48,9 @@ _H = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
 _S, _T = np.diag([1, 1j]), np.diag([1, np.exp(0.25j * np.pi)])
 
 
-def _zero(n: int) -> Complexes:
+def _basis(n: int, string: int = 0) -> Complexes:
     psi = np.zeros(1 << n, dtype=complex)
-    psi[0] = 1
+    psi[string] = 1
     return psi
 
 
@@ -127,8 +127,7 @@ def tfim(rng: np.random.Generator, n: int) -> Floats:
     """Trotter evolution of a transverse-field Ising chain."""
     z = 1.0 - 2 * bits_of(n)
     chain = (z[:, :-1] * z[:, 1:]).sum(axis=1) if n > 1 else z[:, 0]
-    psi = np.zeros(1 << n, dtype=complex)
-    psi[rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1])] = 1
+    psi = _basis(n, rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1]))
     coupling, field, step = rng.uniform(0.3, 1.2), rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.6)
     for _ in range(rng.integers(1, 9)):
         psi = _everywhere(psi, n, _rx(2 * step * field)) * np.exp(-1j * step * coupling * chain)
@@ -139,7 +138,7 @@ def tfim(rng: np.random.Generator, n: int) -> Floats:
 
 def ansatz(rng: np.random.Generator, n: int) -> Floats:
     """Hardware-efficient ansatz, angles from tiny to any."""
-    psi, spread, bits = _zero(n), rng.choice([0.1, 0.3, 0.7, 1.5, 3.0]), bits_of(n)
+    psi, spread, bits = _basis(n), rng.choice([0.1, 0.3, 0.7, 1.5, 3.0]), bits_of(n)
     for _ in range(rng.integers(1, 5)):
         for qubit in range(n):
             psi = _turn(psi, qubit, _ry(rng.normal(0, spread)))
@@ -153,7 +152,7 @@ def ansatz(rng: np.random.Generator, n: int) -> Floats:
 
 def clifford_t(rng: np.random.Generator, n: int) -> Floats:
     """Random Clifford+T circuit."""
-    psi = _zero(n)
+    psi = _basis(n)
     for _ in range(int(rng.integers(1, 5)) * n):
         gate = rng.choice(4, p=[0.45, 0.2, 0.15, 0.2]) if n > 1 else rng.integers(3)
         if gate == 3:
@@ -168,8 +167,7 @@ def clifford_t(rng: np.random.Generator, n: int) -> Floats:
 
 def heisenberg(rng: np.random.Generator, n: int) -> Floats:
     """Trotter evolution of a Heisenberg chain from a product string."""
-    psi = np.zeros(1 << n, dtype=complex)
-    psi[rng.integers(1 << n)] = 1
+    psi = _basis(n, int(rng.integers(1 << n)))
     index, step, skew = np.arange(1 << n), rng.uniform(0.1, 0.8), rng.uniform(0.5, 1.5)
     for _ in range(rng.integers(1, 6)):
         for qubit in range(n - 1):
@@ -334,6 +332,12 @@ FAMILIES: dict[str, Family] = {
 
 FREQUENCY = {"strings": 3.0, "affine": 2.0, "qaoa": 3.0, "ansatz": 3.0, "fixed": 3.0, "tfim": 1.5, "uniform": 0.5}
 """How often a family is drawn, where it is not 1."""
+
+
+def draw_family(rng: np.random.Generator, families: tuple[str, ...]) -> str:
+    """Draw one of some families, each as often as `FREQUENCY` says."""
+    odds = np.array([FREQUENCY.get(name, 1.0) for name in families])
+    return str(rng.choice(families, p=odds / odds.sum()))
 
 
 def draw(rng: np.random.Generator, n: int, family: str) -> Floats:

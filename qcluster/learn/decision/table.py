@@ -19,6 +19,7 @@ from qcluster.files import read_lines, reading
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
+from qcluster.workers import spread
 
 SOURCES: dict[str, Callable[[int], Case]] = {
     "full": cases.full,
@@ -128,11 +129,11 @@ def _row(case: Case) -> tuple[Any, ...]:
     found: candidates.Candidates | circuit_candidates.Candidates
     if case.faults is None:
         names, found = candidates.NAMES, candidates.gather(case.counts, case.known)
-        x, words = features(case.counts, found, case.known), found.words
+        x = features(case.counts, found, case.known)
     else:
         names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults)
         x = circuit_features.features(case.counts, case.faults, found)
-        words = found.support.words
+    words = found.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
     gram[:-1, :-1] = found.gram
     _, place = numbered(np.vstack([words, case.ideal.words]))
@@ -209,6 +210,25 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
     return [part for _, part in sorted(parts, key=lambda one: one[0]) if not part[-1].exists()]
+
+
+def build(
+    folder: Path, many: Mapping[str, int], records: Sequence[Path], *, workers: int = 1, dask: str | None = None
+) -> Iterator[Path]:
+    """Build the missing parts of a table, and give each file as it is there.
+
+    Args:
+        folder: where the parts are.
+        many: drawn cases by source, see `SOURCES`; ``"circuit"`` makes a table of circuits, all others one of counts.
+        records: files of recorded counts, for a table of circuits with fault patterns.
+        workers: processes on this machine.
+        dask: address of a scheduler instead; its workers must see the same folder.
+
+    Raises:
+        StorageError: as `build_part` does.
+        QClusterError: the worker processes died, or no scheduler answers.
+    """
+    return spread(build_part, plan(folder, many, records), workers=workers, dask=dask)
 
 
 def build_part(part: tuple[str, Any, int, Path]) -> Path:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz, Term
 from qcluster.qnn.encoding import Inputs
 
-Vector = npt.NDArray[np.float64]
 State = npt.NDArray[np.complex128]
 
 START: dict[str, npt.NDArray[np.complex128]] = {
@@ -32,12 +32,11 @@ class Adjoint:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Take the ansatz."""
         self._ansatz = ansatz
 
     def forward(
-        self, theta: Vector, inputs: Inputs, gradient: bool = True
-    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        self, theta: Floats, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Floats, Callable[[Floats], Floats]]:
         """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
         vectors, readout = inputs.vectors(), Term((), "", self._ansatz.measure)
         step = max(1, _CHUNK >> (self._ansatz.n_data + 1))
@@ -45,7 +44,7 @@ class Adjoint:
         finals = [self._evolve(theta, vectors[place]) for place in places]
         values = [_overlaps(psi, _operate(readout, psi)).real for psi in finals]
 
-        def pullback(cotangent: Vector) -> Vector:
+        def pullback(cotangent: Floats) -> Floats:
             total = np.zeros(len(theta))
             for psi, place in zip(finals, places, strict=True):
                 total += self._gradient(theta, psi, _operate(readout, psi) * cotangent[place])
@@ -53,14 +52,14 @@ class Adjoint:
 
         return np.concatenate(values) if values else np.zeros(0), pullback
 
-    def _evolve(self, theta: Vector, vectors: State) -> State:
+    def _evolve(self, theta: Floats, vectors: State) -> State:
         data = vectors.T.reshape((2,) * self._ansatz.n_data + (-1,))
         psi = np.multiply.outer(START[self._ansatz.start], data)
         for angle, term in zip(theta, self._ansatz.terms, strict=True):
             psi = _rotate(term, float(angle), psi)
         return psi
 
-    def _gradient(self, theta: Vector, psi: State, dual: State) -> Vector:
+    def _gradient(self, theta: Floats, psi: State, dual: State) -> Floats:
         # d<M>/dtheta_l = 2 Re <dual| i O_l |psi>, both taken just after gate l; duals carry the cotangents.
         out = np.zeros(len(theta))
         for k in range(len(theta) - 1, -1, -1):

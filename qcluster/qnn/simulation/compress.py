@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz, layers
 from qcluster.qnn.simulation.pathsum import PathSum
-
-Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class Phases:
     perceptron.
     """
 
-    phases: Vector
+    phases: Floats
     """(n,) radians, in (-pi, pi]."""
     bias: float
     """Radians."""
@@ -29,7 +27,7 @@ class Phases:
     """R <= 1, what XX and YX gates cost; 1 for ZX gates alone."""
 
 
-def phases(ansatz: Ansatz, theta: Vector) -> Phases:
+def phases(ansatz: Ansatz, theta: Floats) -> Phases:
     """Reduce a product-form model to phases, bias and amplitude.
 
     V_i lies in SU(2), so its diagonal is (v, conj v): phases_i = arg v_i and amplitude = prod |v_i|.
@@ -51,7 +49,7 @@ def phases(ansatz: Ansatz, theta: Vector) -> Phases:
     return Phases(np.angle(diagonal), bias, float(np.abs(diagonal).prod()))
 
 
-def compress(ansatz: Ansatz, theta: Vector) -> tuple[Ansatz, Vector]:
+def compress(ansatz: Ansatz, theta: Floats) -> tuple[Ansatz, Floats]:
     """Return one ZX layer with bias that decides every bit string as the given model does.
 
     Its decision value is f / R: the same sign and a larger margin, from n two-qubit rotations instead of n per layer.

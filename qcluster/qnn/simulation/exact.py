@@ -18,14 +18,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.simulation.adjoint import Adjoint
 from qcluster.qnn.simulation.one_axis import OneAxis, has_one_axis
 from qcluster.qnn.simulation.pathsum import PathSum
 
-Vector = npt.NDArray[np.float64]
-Pullback = Callable[[Vector], Vector]
+Pullback = Callable[[Floats], Floats]
 Route = Literal["auto", "diagonal", "one-axis", "product", "path-sum", "adjoint"]
 
 MAX_RUNS = 6
@@ -37,7 +37,7 @@ MAX_DENSE = 18
 class Form(Protocol):
     """Say how decision values and gradients are had; the exact forms and the hardware both answer to this."""
 
-    def forward(self, theta: Vector, inputs: Inputs, gradient: bool = True) -> tuple[Vector, Pullback]:
+    def forward(self, theta: Floats, inputs: Inputs, gradient: bool = True) -> tuple[Floats, Pullback]:
         """Return f, (batch,), and the pullback c -> sum_b c_b df_b/dtheta, (n_parameters,)."""
 
 
@@ -49,13 +49,12 @@ class Diagonal:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Prepare the terms of one ansatz."""
         if not ansatz.is_standard or not all(term.is_diagonal for term in ansatz.terms):
             raise ValueError("the diagonal form needs diagonal gates about X, from state 1, with Y measured")
         self._terms = [(list(term.qubits), "1" in term.data) for term in ansatz.terms]
-        self._last: tuple[Any, Vector] | None = None
+        self._last: tuple[Any, Floats] | None = None
 
-    def forward(self, theta: Vector, inputs: Inputs, gradient: bool = True) -> tuple[Vector, Pullback]:
+    def forward(self, theta: Floats, inputs: Inputs, gradient: bool = True) -> tuple[Floats, Pullback]:
         """Return f and its pullback; see `Form`."""
         if inputs.kind != "basis":
             raise ValueError(f"the diagonal form needs bit strings; got {inputs.kind} inputs")
@@ -65,7 +64,7 @@ class Diagonal:
         angle = 2 * features @ theta
         return -np.sin(angle), lambda c: -2 * features.T @ (c * np.cos(angle))
 
-    def _features(self, bits: npt.NDArray[np.bool_]) -> Vector:
+    def _features(self, bits: npt.NDArray[np.bool_]) -> Floats:
         signs = 1.0 - 2.0 * bits
         columns = [bits[:, q].all(axis=1) if is_and else signs[:, q].prod(axis=1) for q, is_and in self._terms]
         return np.stack(columns, axis=1).astype(np.float64) if columns else np.zeros((len(bits), 0))

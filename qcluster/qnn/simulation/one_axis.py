@@ -13,12 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
-
-Vector = npt.NDArray[np.float64]
 
 
 class OneAxis:
@@ -28,7 +26,6 @@ class OneAxis:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Sort the gates by data qubit."""
         if not has_one_axis(ansatz):
             raise ValueError("the one-axis form needs a sine ansatz with one Pauli letter per data qubit")
         self._n = ansatz.n_data
@@ -37,11 +34,11 @@ class OneAxis:
         self._bias = np.array([k for k, term in enumerate(ansatz.terms) if not term.qubits], dtype=np.int64)
         letters = {term.qubits[0]: term.data for term in ansatz.terms if term.qubits}
         self._letters = [letters.get(qubit, "Z") for qubit in range(ansatz.n_data)]
-        self._last: tuple[Any, Vector] | None = None
+        self._last: tuple[Any, Floats] | None = None
 
     def forward(
-        self, theta: Vector, inputs: Inputs, gradient: bool = True
-    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        self, theta: Floats, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Floats, Callable[[Floats], Floats]]:
         """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
         if inputs.kind != "product":
             raise ValueError(f"the one-axis form needs product states; got {inputs.kind} inputs")
@@ -55,7 +52,7 @@ class OneAxis:
         factors.real, factors.imag = cos, across
         total = np.exp(2j * theta[self._bias].sum()) * factors.prod(axis=0)
 
-        def pullback(cotangent: Vector) -> Vector:
+        def pullback(cotangent: Floats) -> Floats:
             # The slope of a factor over the factor; |factor|**2 is never zero, since no float has cosine zero.
             inverse = 1 / (cos**2 + across**2)
             real, imaginary = cotangent * total.real, cotangent * total.imag
@@ -66,7 +63,7 @@ class OneAxis:
 
         return -total.imag, pullback
 
-    def _components(self, inputs: Inputs) -> Vector:
+    def _components(self, inputs: Inputs) -> Floats:
         """Return the components of the Bloch vectors, (n, batch)."""
         zero, one = np.moveaxis(np.asarray(inputs.array, dtype=np.complex128), 2, 0)
         cross = 2 * zero.conj() * one

@@ -17,11 +17,11 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.adjoint import START
 
-Vector = npt.NDArray[np.float64]
 Complex = npt.NDArray[np.complex128]
 
 PAULI: dict[str, Complex] = {
@@ -44,7 +44,6 @@ class PathSum:
     """
 
     def __init__(self, ansatz: Ansatz) -> None:
-        """Sort the gates by data qubit and list the pairs of paths."""
         if not ansatz.is_one_body:
             raise ValueError("the path sum needs gates on at most one data qubit each")
         self._n_parameters = ansatz.n_parameters
@@ -63,17 +62,17 @@ class PathSum:
         """Count the pairs of paths that are summed; 1 is the product form."""
         return len(self._weights)
 
-    def turns(self, theta: Vector) -> Complex:
+    def turns(self, theta: Floats) -> Complex:
         """Return V = W(e')^dagger W(e) of every pair and data qubit, (pairs, n, 2, 2)."""
         return self._turns(theta)[0]
 
-    def bias_angles(self, theta: Vector) -> Vector:
+    def bias_angles(self, theta: Floats) -> Floats:
         """Return the phase that the bias gates add to each pair, (pairs,), in radians."""
         return np.asarray(self._bias_signs @ theta[self._bias])
 
     def forward(
-        self, theta: Vector, inputs: Inputs, gradient: bool = True
-    ) -> tuple[Vector, Callable[[Vector], Vector]]:
+        self, theta: Floats, inputs: Inputs, gradient: bool = True
+    ) -> tuple[Floats, Callable[[Floats], Floats]]:
         """Return f and its pullback; see `qcluster.qnn.simulation.exact.Form`."""
         turns, before_bra, before_ket = self._turns(theta)
         scale = self._weights * np.exp(1j * self.bias_angles(theta))
@@ -82,7 +81,7 @@ class PathSum:
         else:
             totals, gather = _of_products(turns, inputs)
 
-        def pullback(cotangent: Vector) -> Vector:
+        def pullback(cotangent: Floats) -> Floats:
             moments = scale[:, None, None, None] * gather(cotangent)
             slopes = self._slopes(turns, before_bra, before_ket)
             out = np.zeros(self._n_parameters + 1)
@@ -93,7 +92,7 @@ class PathSum:
 
         return (totals @ scale).real, pullback
 
-    def _turns(self, theta: Vector) -> tuple[Complex, Complex, Complex]:
+    def _turns(self, theta: Floats) -> tuple[Complex, Complex, Complex]:
         """Return V and, for each gate, the products of the gates before it: (pairs, L, n, 2, 2)."""
         angle = np.append(theta, 0.0)[self._index][..., None, None]
         even = np.eye(2) + (np.cos(angle) - 1) * self._squares
@@ -134,7 +133,7 @@ def _by_qubit(ansatz: Ansatz) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     return table[..., 0].T.copy(), table[..., 1].T.copy()
 
 
-def _pairs(ansatz: Ansatz) -> tuple[Complex, Vector, Vector]:
+def _pairs(ansatz: Ansatz) -> tuple[Complex, Floats, Floats]:
     """Return the weights K (p,) and signs (p, runs) of bra and ket of the pairs that count, so that f = Re(sum ...)."""
     axes = [axis for axis, _, _ in ansatz.axis_runs]
     paths: list[tuple[tuple[int, ...], Complex]] = []
@@ -155,13 +154,13 @@ def _pairs(ansatz: Ansatz) -> tuple[Complex, Vector, Vector]:
     return kernel[bra, ket], table[bra], table[ket]
 
 
-def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Vector], Complex]]:
+def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Floats], Complex]]:
     """Return prod_i <V_i>, (batch, pairs), and c -> sum_b c_b (product without i) rho_i, (pairs, n, 2, 2)."""
     if inputs.kind == "basis":
         bits = np.asarray(inputs.array, dtype=bool)[:, None, :]
         factors = np.where(bits, turns[:, :, 1, 1], turns[:, :, 0, 0])
 
-        def gather(cotangent: Vector) -> Complex:
+        def gather(cotangent: Floats) -> Complex:
             others = _leave_one_out(factors)
             out = np.zeros_like(turns)
             ones = np.einsum("bpn,bn->pn", others, cotangent[:, None] * bits[:, 0])
@@ -176,7 +175,7 @@ def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Vec
     # Qubits first: one matrix product for each, and products over qubits run along whole batches.
     means = density @ np.moveaxis(turns.reshape(*turns.shape[:2], 4), 0, 2)
 
-    def moments(cotangent: Vector) -> Complex:
+    def moments(cotangent: Floats) -> Complex:
         weighted = _leave_one_out_first(means) * cotangent[:, None]
         return np.asarray(np.moveaxis(weighted.swapaxes(1, 2) @ density, 0, 1).reshape(turns.shape))
 
@@ -206,7 +205,7 @@ def _leave_one_out_first(factors: Complex) -> Complex:
     return out
 
 
-def _of_states(turns: Complex, vectors: npt.NDArray[np.generic]) -> tuple[Complex, Callable[[Vector], Complex]]:
+def _of_states(turns: Complex, vectors: npt.NDArray[np.generic]) -> tuple[Complex, Callable[[Floats], Complex]]:
     """Return <psi| (x) V_i |psi>, (batch, pairs), and the moments as in `_of_products`: n 2 x 2 passes per vector.
 
     <psi| (prod_{j != i} V_j) D |psi> = sum_{ac} (D V_i^dagger)_{ac} C_{ac}, C the 2 x 2 overlap of psi with V psi.
@@ -221,7 +220,7 @@ def _of_states(turns: Complex, vectors: npt.NDArray[np.generic]) -> tuple[Comple
         for chunk, images in zip(chunks, turned, strict=True)
     ]
 
-    def gather(cotangent: Vector) -> Complex:
+    def gather(cotangent: Floats) -> Complex:
         overlaps = np.zeros_like(turns)
         for at, chunk, images in zip(range(0, batch, step), chunks, turned, strict=True):
             weighted = cotangent[at : at + step, None] * chunk.conj()

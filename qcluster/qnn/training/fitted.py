@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm
@@ -17,7 +18,6 @@ from qcluster.qnn.simulation.compress import phases
 from qcluster.qnn.simulation.exact import Form, exact_form
 from qcluster.qnn.training.train import Outcome
 
-Vector = npt.NDArray[np.float64]
 _KINDS: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
 _KEPT = (
     *("classes_", "threshold_", "n_features_in_", "loss_curve_", "validation_curve_", "n_iter_"),
@@ -29,15 +29,7 @@ _KEPT = (
 def take(
     model: Classifier, outcome: Outcome, inputs: Inputs, measured: MeasuredForm | None, rng: np.random.Generator
 ) -> None:
-    """Set on a model what training found.
-
-    Args:
-        model: The estimator.
-        outcome: Of the training.
-        inputs: (unique,) distinct training inputs.
-        measured: What measured them; None where training was exact.
-        rng: Draws the calibration rows.
-    """
+    """Set on a model what training found on its (unique,) distinct inputs; `measured` is None where it was exact."""
     many = len(model.classes_) > 2
     model.theta_ = outcome.theta.reshape(len(model.classes_), -1) if many else outcome.theta
     model.loss_curve_, model.validation_curve_, model.n_iter_ = outcome.losses, outcome.validation, outcome.n_iter
@@ -55,14 +47,7 @@ def take(
 def set_angles(
     model: Classifier, ansatz: Ansatz, theta: npt.ArrayLike, classes: npt.ArrayLike, rng: np.random.Generator
 ) -> None:
-    """Set given angles on a model, as if training had found them.
-
-    Args:
-        model: The estimator.
-        ansatz: The gates.
-        theta: (n_parameters,) their angles.
-        classes: (2,) labels of negative and positive f.
-        rng: Draws the calibration rows.
+    """Set angles (n_parameters,) and the labels of negative and positive f on a model, as if training had found them.
 
     Raises:
         ValueError: The angles are not finite or not as many as the ansatz has, or the labels are not two in order.
@@ -82,7 +67,7 @@ def set_angles(
     describe(model)
 
 
-def pass_on(model: Classifier, other: Classifier, ansatz: Ansatz, theta: Vector) -> None:
+def pass_on(model: Classifier, other: Classifier, ansatz: Ansatz, theta: Floats) -> None:
     """Hand what was learnt to another model, which has a circuit and angles of its own."""
     for name in _KEPT:
         if hasattr(model, name):
@@ -104,13 +89,13 @@ def exact(model: Classifier, kind: Kind) -> Form:
     return exact_form(model.ansatz_, kind, "adjoint" if model.gradient == "adjoint" else "auto")
 
 
-def exact_values(model: Classifier, inputs: Inputs) -> Vector:
+def exact_values(model: Classifier, inputs: Inputs) -> Floats:
     """Compute the decision values of every readout, (readouts, batch); one readout for two classes."""
     form = exact(model, inputs.kind)
     return np.array([form.forward(own, inputs, gradient=False)[0] for own in np.atleast_2d(model.theta_)])
 
 
-def angles_of(model: Classifier, label: Any) -> Vector:
+def angles_of(model: Classifier, label: Any) -> Floats:
     """Return the angles of the readout of one class, (n_parameters,).
 
     Raises:

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training.losses import Loss
 
-Vector = npt.NDArray[np.float64]
-
-
-class Objective(Protocol):
-    """Say what a solver lowers: a mean loss of all samples, its gradient, and that of some samples."""
-
-    @property
-    def rows(self) -> npt.NDArray[np.int64]:
-        """(samples,) the input of each sample."""
-
-    def value(self, theta: Vector) -> float:
-        """Return the mean loss."""
-
-    def gradient(self, theta: Vector) -> tuple[float, Vector]:
-        """Return the mean loss and its gradient."""
-
-    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
-        """Return the mean loss over some samples and its gradient."""
-
 
 @dataclass(frozen=True)
 class Problem:
-    """Hold one training problem of two classes. Equal inputs are evaluated once, whatever their number and labels."""
+    """Hold one training problem. Equal inputs are evaluated once, whatever their number and labels.
+
+    Two classes share one readout, more have one each; theta holds the parameters of all readouts in a row.
+    """
 
     form: Form
     """Where f and its gradient come from: an exact form or a device."""
@@ -42,46 +26,51 @@ class Problem:
     """(unique,) distinct inputs."""
     rows: npt.NDArray[np.int64]
     """(samples,) the input of each sample."""
-    signs: Vector
-    """(samples,) +1 or -1."""
-    weights: Vector
+    targets: npt.NDArray[np.int64]
+    """(samples,) the class of each sample, 0..k-1."""
+    weights: Floats
     """(samples,) positive."""
+    n_classes: int
+    """k, also where a part of the samples lacks some class."""
     loss: Loss
-    """Loss of the margin."""
-    totals: Vector = field(init=False)
-    """(2, unique): the share of the weight on each input with label +1 and -1."""
+    """Mean loss of the decision values of all readouts."""
+    totals: Floats = field(init=False)
+    """(k, unique): the share of the weight on each input with each label."""
+    relative: Floats = field(init=False)
+    """(samples,) the weights over their mean."""
 
     def __post_init__(self) -> None:
-        share = self.weights / self.weights.sum()
-        totals = [np.bincount(self.rows, share * (self.signs == sign), len(self.inputs)) for sign in (1, -1)]
-        object.__setattr__(self, "totals", np.array(totals))
+        totals = np.zeros((self.n_classes, len(self.inputs)))
+        np.add.at(totals, (self.targets, self.rows), self.weights / self.weights.sum())
+        object.__setattr__(self, "totals", totals)
+        object.__setattr__(self, "relative", self.weights / self.weights.mean())
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Problem:
         """Keep some samples, and the inputs that they need."""
         kept, rows = np.unique(self.rows[chosen], return_inverse=True)
-        inputs = self.inputs.take(kept)
-        return Problem(self.form, inputs, rows.reshape(-1), self.signs[chosen], self.weights[chosen], self.loss)
+        inputs, targets, weights = self.inputs.take(kept), self.targets[chosen], self.weights[chosen]
+        return replace(self, inputs=inputs, rows=rows.reshape(-1), targets=targets, weights=weights)
 
-    def value(self, theta: Vector) -> float:
+    def value(self, theta: Floats) -> float:
         """Return the mean loss."""
-        f, _ = self.form.forward(theta, self.inputs, gradient=False)
-        return self._full(f)[0]
+        found = [self.form.forward(own, self.inputs, gradient=False)[0] for own in self._readouts(theta)]
+        return self.loss(np.array(found), self.totals)[0]
 
-    def gradient(self, theta: Vector) -> tuple[float, Vector]:
+    def gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Return the mean loss and its gradient."""
-        f, pullback = self.form.forward(theta, self.inputs)
-        loss, slope = self._full(f)
-        return loss, pullback(slope)
+        return self._gradient(theta, self.inputs, self.totals)
 
-    def sampled_gradient(self, theta: Vector, samples: npt.NDArray[np.int64]) -> tuple[float, Vector]:
+    def sampled_gradient(self, theta: Floats, samples: npt.NDArray[np.int64]) -> tuple[float, Floats]:
         """Return the mean loss over some samples and its gradient."""
-        f, pullback = self.form.forward(theta, self.inputs.take(self.rows[samples]))
-        losses, slopes = self.loss(self.signs[samples] * f)
-        share = self.weights[samples] / (self.weights.mean() * len(samples))
-        return float(share @ losses), pullback(share * self.signs[samples] * slopes)
+        totals = np.zeros((self.n_classes, len(samples)))
+        totals[self.targets[samples], np.arange(len(samples))] = self.relative[samples] / len(samples)
+        return self._gradient(theta, self.inputs.take(self.rows[samples]), totals)
 
-    def _full(self, f: Vector) -> tuple[float, Vector]:
-        up, up_slope = self.loss(f)
-        down, down_slope = self.loss(-f)
-        plus, minus = self.totals
-        return float(plus @ up + minus @ down), plus * up_slope - minus * down_slope
+    def _gradient(self, theta: Floats, inputs: Inputs, totals: Floats) -> tuple[float, Floats]:
+        found = [self.form.forward(own, inputs) for own in self._readouts(theta)]
+        loss, slopes = self.loss(np.array([f for f, _ in found]), totals)
+        return loss, np.concatenate([pullback(row) for (_, pullback), row in zip(found, slopes, strict=True)])
+
+    def _readouts(self, theta: Floats) -> Floats:
+        """Return the parameters of each readout, (readouts, n_parameters)."""
+        return theta.reshape(self.n_classes if self.n_classes > 2 else 1, -1)

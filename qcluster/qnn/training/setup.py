@@ -5,18 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.qnn import samples
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
-from qcluster.qnn.training.classes import ClassesProblem
-from qcluster.qnn.training.losses import LOSSES, softmax
+from qcluster.qnn.training.losses import LOSSES, cross_entropy, one_vs_rest, softmax
 from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import SOLVERS, Settings, Solver
 from qcluster.qnn.training.train import Patience
-
-Vector = npt.NDArray[np.float64]
 
 
 def count_angles(model: samples.Classifier) -> int:
@@ -30,26 +27,25 @@ def make_problem(
     inputs: Inputs,
     rows: samples.Places,
     targets: samples.Places,
-    weights: Vector,
-) -> Problem | ClassesProblem:
+    weights: Floats,
+) -> Problem:
     """Bind the loss to the data: one readout for two classes, one each for more."""
-    if len(model.classes_) == 2:
-        plain = "squared" if model.loss == "auto" else model.loss
-        loss = softmax(model.sharpness) if plain == "softmax" else LOSSES[plain]
-        return Problem(form, inputs, rows, np.where(targets == 1, 1.0, -1.0), weights, loss)
-    chosen = "softmax" if model.loss == "auto" else model.loss
-    return ClassesProblem(form, inputs, rows, targets, weights, len(model.classes_), chosen, model.sharpness)
+    count = len(model.classes_)
+    name = model.loss if model.loss != "auto" else "squared" if count == 2 else "softmax"
+    if name == "softmax" and count > 2:
+        loss = cross_entropy(model.sharpness)
+    else:
+        loss = one_vs_rest(softmax(model.sharpness) if name == "softmax" else LOSSES[name])
+    return Problem(form, inputs, rows, targets, weights, count, loss)
 
 
-def set_aside(
-    model: samples.Classifier, problem: Problem | ClassesProblem, targets: samples.Places, rng: np.random.Generator
-) -> tuple[Problem | ClassesProblem, Patience | None]:
+def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Generator) -> tuple[Problem, Patience | None]:
     """Split off the validation rows of early stopping: the share of each label, at least one row of each."""
     if not model.early_stopping:
         return problem, None
     held = np.zeros(len(problem.rows), dtype=bool)
     for target, label in enumerate(model.classes_):
-        places = np.flatnonzero(targets == target)
+        places = np.flatnonzero(problem.targets == target)
         count = max(1, round(model.validation_fraction * len(places)))
         if count >= len(places):
             raise ValueError(
@@ -71,7 +67,7 @@ def choose_solver(model: samples.Classifier, name: str = "") -> tuple[Solver, Se
     return solver, replace(usual, **{key: value for key, value in chosen.items() if value is not None})
 
 
-def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Vector]:
+def draw_starts(model: samples.Classifier, rng: np.random.Generator) -> list[Floats]:
     """Draw the starting points; training on a backend starts once."""
     size = count_angles(model)
     count = 1 if model.train_on == "backend" else model.n_init

@@ -6,19 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
-from qcluster.qnn.training.problem import Objective
-
-Vector = npt.NDArray[np.float64]
+from qcluster.qnn.training.problem import Problem
 
 
 @dataclass(frozen=True)
 class Step:
     """Report one round of training."""
 
-    theta: Vector
+    theta: Floats
     """The parameters after the round."""
     loss: float
     """Mean loss: over the round for sampled methods, at theta for the others."""
@@ -48,14 +46,14 @@ class Settings:
             check_whole("batch_size", self.batch_size, 1)
 
 
-Solver = Callable[[Objective, Vector, Settings, np.random.Generator], Iterator[Step]]
+Solver = Callable[[Problem, Floats, Settings, np.random.Generator], Iterator[Step]]
 
 
-def lbfgs(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def lbfgs(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run L-BFGS-B on exact gradients; scipy owns the loop, so the iterations are yielded when it has ended."""
     from scipy.optimize import OptimizeResult, minimize
 
-    seen: list[tuple[Vector, float]] = []
+    seen: list[tuple[Floats, float]] = []
 
     def note(intermediate_result: OptimizeResult) -> None:
         seen.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
@@ -67,13 +65,13 @@ def lbfgs(problem: Objective, theta: Vector, settings: Settings, rng: np.random.
     yield from _replay(seen, settings.max_iter, converged=found.status != 1)
 
 
-def cobyla(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
     from scipy.optimize import minimize
 
-    seen: list[tuple[Vector, float]] = []
+    seen: list[tuple[Floats, float]] = []
 
-    def value(at: Vector) -> float:
+    def value(at: Floats) -> float:
         loss = problem.value(at)
         seen.append((at.copy(), loss))
         return loss
@@ -85,31 +83,31 @@ def cobyla(problem: Objective, theta: Vector, settings: Settings, rng: np.random
     yield from _replay(seen, settings.max_iter, converged=bool(found.success))
 
 
-def _replay(seen: list[tuple[Vector, float]], total: int, converged: bool) -> Iterator[Step]:
+def _replay(seen: list[tuple[Floats, float]], total: int, converged: bool) -> Iterator[Step]:
     for done, (theta, loss) in enumerate(seen, 1):
         yield Step(theta, loss, done, total, converged and done == len(seen))
 
 
-def sgd(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def sgd(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step against the gradient of a few samples: theta - rate g."""
     return _descend(problem, theta, settings, rng, lambda loss, g: -settings.learning_rate * g)
 
 
-def paper(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def paper(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step by theta - rate (loss / |g|**2) g: as far as a linear loss would need to vanish, times the rate."""
 
-    def step(loss: float, g: Vector) -> Vector:
+    def step(loss: float, g: Floats) -> Floats:
         norm = float(g @ g)
         return -settings.learning_rate * loss / norm * g if norm > 1e-24 else np.zeros_like(g)
 
     return _descend(problem, theta, settings, rng, step)
 
 
-def adam(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def adam(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Run Adam (arXiv:1412.6980) with its usual decay rates 0.9 and 0.999."""
     mean, square, count = np.zeros_like(theta), np.zeros_like(theta), 0
 
-    def step(loss: float, g: Vector) -> Vector:
+    def step(loss: float, g: Floats) -> Floats:
         nonlocal mean, square, count
         count += 1
         mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g**2
@@ -120,7 +118,7 @@ def adam(problem: Objective, theta: Vector, settings: Settings, rng: np.random.G
     return _descend(problem, theta, settings, rng, step)
 
 
-def spsa(problem: Objective, theta: Vector, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
+def spsa(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
     """Step along a random direction by two losses (Spall 1998: exponents 0.602 and 0.101, shift 0.1)."""
     for k in range(settings.max_iter):
         width = 0.1 / (k + 1) ** 0.101
@@ -132,11 +130,11 @@ def spsa(problem: Objective, theta: Vector, settings: Settings, rng: np.random.G
 
 
 def _descend(
-    problem: Objective,
-    theta: Vector,
+    problem: Problem,
+    theta: Floats,
     settings: Settings,
     rng: np.random.Generator,
-    step: Callable[[float, Vector], Vector],
+    step: Callable[[float, Floats], Floats],
 ) -> Iterator[Step]:
     n, size = len(problem.rows), settings.batch_size
     for done in range(1, settings.max_iter + 1):

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from qcluster.qnn.training.problem import Objective
+from qcluster.core.arrays import Floats
+from qcluster.qnn.training.problem import Problem
 from qcluster.qnn.training.solvers import Settings, Solver, Step
-
-Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,11 +30,11 @@ class Progress:
 class Outcome:
     """Hold what one start found."""
 
-    theta: Vector
+    theta: Floats
     """The parameters: after the last round, or of the lowest validation loss."""
-    losses: Vector
+    losses: Floats
     """(rounds reported,) the losses on the way."""
-    validation: Vector
+    validation: Floats
     """(rounds reported,) losses on the rows set aside; empty without early stopping."""
     n_iter: int
     """Rounds it took."""
@@ -48,7 +46,7 @@ class Outcome:
 class _Rounds:
     """Gather one start as it goes on; the arrays of an `Outcome` are made once, when somebody asks."""
 
-    theta: Vector
+    theta: Floats
     losses: list[float]
     validation: list[float]
     done: int = 1
@@ -62,7 +60,7 @@ class _Rounds:
 class Patience:
     """Say when to stop early."""
 
-    problem: Objective
+    problem: Problem
     """The rows set aside."""
     rounds: int
     """Rounds without improvement after which a start ends."""
@@ -78,8 +76,8 @@ class Training:
 
     def __init__(
         self,
-        problem: Objective,
-        starts: Sequence[Vector],
+        problem: Problem,
+        starts: Sequence[Floats],
         solver: Solver,
         settings: Settings,
         rng: np.random.Generator,
@@ -87,7 +85,6 @@ class Training:
         patience: Patience | None = None,
         callback: Callable[[Progress], object] | None = None,
     ) -> None:
-        """Take the problem, where to start, the solver, and what may stop it."""
         if not starts:
             raise ValueError("training needs at least one start")
         self._problem, self._starts, self._rng = problem, starts, rng

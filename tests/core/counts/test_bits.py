@@ -82,13 +82,6 @@ def test_distinct_rows_are_sorted_and_found_once(n_bits, equal):
         assert (np.diff(order[start:stop]) > 0).all()
 
 
-def test_different_strings_of_one_hash_are_kept_apart(monkeypatch):
-    monkeypatch.setattr("qcluster.core.counts.bits._ODD", np.uint64(0))
-    words = np.repeat(np.array([[5, 1], [2, 1], [7, 1]], dtype=np.uint64), 20, axis=0)
-    order, starts = b.distinct_rows(words)
-    assert words[order[starts]].tolist() == [[2, 1], [5, 1], [7, 1]]
-
-
 @pytest.mark.parametrize("many", [40, 3000])
 def test_rows_are_ordered_by_value_and_equal_ones_as_they_came(many):
     rows = np.random.default_rng(many).integers(0, 6, (many, 2)).astype(np.uint64)

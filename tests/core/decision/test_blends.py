@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from qcluster.core.counts.bits import index_bits, pack, unpack
+from qcluster.core.counts.bits import index_bits, numbered, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision import candidates, circuit_candidates
+from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import ALONE, RAW, READOUT, SCALED, SCALES, STRINGS, Support, gather
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import _blend, decide
+from qcluster.core.decision.decide import decide
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from tests.core.decision.test_circuit import chain, sampled
@@ -27,7 +28,7 @@ def test_counts_that_are_drawn_again_as_they_are_give_the_answer_again(n_bits):
     assert decided.blend is not None
     roots = decided.blend.roots(np.tile(read.weights, (9, 1)), (np.arange(9) + 0.5) / 9)
     np.testing.assert_allclose((roots**2).sum(axis=1), 1)
-    again = Distribution.from_words(decided.blend.words, (roots**2).mean(axis=0), n_bits).to_probs()
+    again = Distribution.from_words(decided.blend.support.words, (roots**2).mean(axis=0), n_bits).to_probs()
     wanted = decided.answer.distribution.to_probs()
     assert 0.5 * sum(abs(again.get(key, 0) - wanted.get(key, 0)) for key in {*again, *wanted}) < 0.03
 
@@ -59,11 +60,11 @@ def resampled(read, find):
     return draws, [find(Distribution(read.bits[draw > 0], draw[draw > 0])) for draw in draws]
 
 
-def blend_again(refits, words_of, weights):
+def blend_again(refits, weights):
     """Blend the candidates of every resample by the weights that were given."""
     roots = [weights @ again.roots for again in refits]
     return np.array(
-        [root**2 / (root @ root) @ parities(words_of(again)) for root, again in zip(roots, refits, strict=True)]
+        [root**2 / (root @ root) @ parities(again.support.words) for root, again in zip(roots, refits, strict=True)]
     )
 
 
@@ -82,8 +83,9 @@ def test_blends_of_counts_move_as_refits_do(of_counts, place):
     found, weights = candidates.gather(read), np.zeros(len(candidates.NAMES))
     parts = {"counts": candidates.RAW, "mixture": candidates.MIXTURE, "deconvolved": candidates.DENSE + 1}
     weights[list(parts.values()) if place == "all" else parts[place]] = 1 / 3 if place == "all" else 1
-    redrawn = _blend(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
-    scatter_alike(redrawn, blend_again(refits, lambda one: one.words, weights), 0.005)
+    blend = Blend(read, found.support, found.fit, found.hypotheses, weights)
+    redrawn = blend.redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
 @pytest.mark.parametrize("place", ["counts", "strings", "readout", "calibrated", "all"])
@@ -96,7 +98,7 @@ def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
     else:
         weights[parts[place]] = 1
     redrawn = CircuitBlend(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
-    scatter_alike(redrawn, blend_again(refits, lambda one: one.support.words, weights), 0.005)
+    scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
 def test_what_counts_say_alone_moves_as_without_a_circuit(of_circuits):
@@ -118,10 +120,10 @@ def test_the_fidelity_of_a_blend_follows_from_the_overlaps(n_bits):
     found = candidates.gather(flipped(sent, ideal.probabilities, 2000, 0.04, 0.04, 2))
     weights = rng.dirichlet(np.ones(len(found.present))) * found.present
     root = weights @ found.roots
-    answer = Distribution.from_words(found.words, root * root / (root @ root), n_bits)
+    answer = Distribution.from_words(found.support.words, root * root / (root @ root), n_bits)
     probs, sides = ideal.to_probs(), []
     for one in found.roots:
-        held = Distribution.from_words(found.words, one * one, n_bits).to_probs() if one.any() else {}
+        held = Distribution.from_words(found.support.words, one * one, n_bits).to_probs() if one.any() else {}
         sides.append(sum(np.sqrt(p * held.get(key, 0.0)) for key, p in probs.items()))
     predicted = (weights @ np.array(sides)) ** 2 / (weights @ found.gram @ weights)
     assert hellinger_fidelity(answer, ideal) == pytest.approx(predicted, rel=1e-6)
@@ -131,7 +133,7 @@ def test_strings_of_one_number_share_what_it_gets():
     """Wide registers: numbers are hashes. What a number gets goes to its strings as often as these were read."""
     rng = np.random.default_rng(5)
     kernel = Kernel.of(chain(30, 0.01, 0.03), 6)
-    words = pack(rng.random((100, 30)) < 0.5)
+    words, _ = numbered(pack(rng.random((100, 30)) < 0.5))
     numbers = kernel.locate(words).astype(np.intp)
     shots = rng.integers(1, 50, 100).astype(float)
     whole = np.bincount(numbers, shots, kernel.size)

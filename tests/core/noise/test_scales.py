@@ -36,6 +36,14 @@ def test_forward_and_adjoint_are_transposes_and_rows_can_be_taken():
         np.testing.assert_allclose(twice.forward(x)[row], alone[0])
 
 
+def test_readout_alone_is_the_last_row():
+    rng = np.random.default_rng(4)
+    faults = random_faults(5, rng, rate=0.05, readout=0.05)
+    ideal = rng.dirichlet(np.ones(32))
+    (_, last) = ScaledKernels.of(Kernel.of(faults), (2.0,), readout=True).forward(np.array([ideal, ideal]))
+    np.testing.assert_allclose(last, Kernel.of(replace(faults, rates=0 * faults.rates)).forward(ideal), atol=1e-12)
+
+
 def test_symmetric_readout_decays_nothing():
     faults = random_faults(4, np.random.default_rng(1), rate=0.05, readout=0.05).symmetrised()
     assert ScaledKernels.of(Kernel.of(faults), (1.0,)).decays == ()

@@ -8,10 +8,8 @@ import pytest
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.backward_elimination import deletion_losses, reweigh
-from qcluster.core.sparse.em import subset
 from qcluster.core.sparse.forward_selection import (
     best_share,
-    by_weight,
     candidates,
     joining_gains,
     merged,
@@ -61,10 +59,10 @@ def test_a_deletion_loses_what_the_likelihood_says(rows):
 
 
 def test_joining_gains_add_up_to_the_likelihood(rows):
-    model = by_weight(fitted(rows, 4))
+    model = (drawn := fitted(rows, 4)).take(drawn.falling)
     gains = joining_gains(rows, model, rounds=400)
     for k in range(1, 5):
-        alone = reweigh(rows, subset(model, np.arange(len(model.weights)) < k), 400)
+        alone = reweigh(rows, model.take(slice(k)), 400)
         above_uniform = alone.log_likelihood + rows.shots * rows.unit
         assert gains[:k].sum() == pytest.approx(above_uniform, rel=2e-3, abs=0.5)
 
@@ -77,7 +75,7 @@ def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     assert not found.dense
     path = backward_elimination(rows, [best])
     assert [len(model.weights) for model in path][-1] == 1
-    (three,) = [model for model in path if len(model.weights) == 3] or [by_weight(path[0])]
+    (three,) = [model for model in path if len(model.weights) == 3] or [path[0].take(path[0].falling)]
     assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
 
 

@@ -93,7 +93,7 @@ def test_weights_of_redrawn_shots_are_those_of_a_refit(counts):
 
     few = fitted(counts[rows])
     draws = np.random.default_rng(1).multinomial(2000, counts[rows] / 2000, 20).astype(float)
-    moved = few.response(rows, counts[rows], few.words).reweighted(draws)
+    moved = few.response(rows, counts[rows]).reweighted(draws)
     refits = []
     for draw in draws:
         again = fitted(draw)

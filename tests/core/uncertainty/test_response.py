@@ -6,11 +6,11 @@ import pytest
 from qcluster.core.counts.bits import index_bits, pack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.dense.variational import Redrawn, variational
-from qcluster.core.estimators.q_cluster import PaperSettings, clustered, q_cluster
+from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.fit import fit_mixture
 from qcluster.core.sparse.model import Model, Prior, lay_out
-from qcluster.core.uncertainty.response import Strings, Weighed, sampled_hypotheses
+from qcluster.core.uncertainty.response import sampled_hypotheses, under_columns, under_flips
 from tests.core.noise.oracle_circuit import random_faults
 from tests.core.sparse.at_once import fit
 from tests.core.sparse.test_fit import flipped
@@ -27,7 +27,7 @@ def test_one_newton_step_moves_as_refits_do(read):
     """Weights, rates and background are refitted by EM for each resample; a step must scatter alike and together."""
     found = fit_mixture(read.bits, read.weights)
     assert len(found.weights) == 3
-    strings = Strings(read, found.centroids, found.weights, found.background, found.rates)
+    strings = under_flips(read, found.centroids, found.weights, found.background, found.rates)
     rng = np.random.default_rng(1)
     draws = rng.multinomial(3000, read.probabilities, 60).astype(float)
     stepped = strings.reweighted(draws)
@@ -57,7 +57,7 @@ def test_weights_under_given_likelihoods_move_as_refits_do(read):
             shares = shares * (columns.T @ (counts / (columns @ shares))) / counts.sum()
         return shares
 
-    response = Weighed(read.weights, columns, weigh(read.weights), pack(sent))
+    response = under_columns(pack(sent), weigh(read.weights), read.weights, columns)
     draws = rng.multinomial(3000, read.probabilities, 80).astype(float)
     stepped = response.redo(draws, np.zeros(80), lambda words: np.eye(len(words)))
     refitted = np.array([weigh(draw)[:3] / weigh(draw)[:3].sum() for draw in draws])
@@ -73,8 +73,7 @@ def test_levels_choose_hypotheses_by_their_probability():
 
 def test_held_clusters_give_the_answer_and_follow_the_shots(read):
     rates = np.full((N, 2), 0.06)
-    answer, found = q_cluster(read, rates)
-    response = clustered(read, found, rates, PaperSettings())
+    answer, response = q_cluster(read, rates)
     every = pack(index_bits(np.arange(1 << N), N))
 
     def one_hot(words):
@@ -86,8 +85,8 @@ def test_held_clusters_give_the_answer_and_follow_the_shots(read):
     np.testing.assert_allclose(same, expected, atol=1e-12)
     draw = np.random.default_rng(3).multinomial(3000, read.probabilities).astype(float)
     (moved,) = response.redo(draw[None], np.zeros(1), one_hot)
-    shares = [draw[response.labels == k].sum() / 3000 for k in range(len(found.weights))]
-    kept = dict(zip(map(int, pack(found.centroids)[:, 0]), shares, strict=True))
+    shares = [draw[response.labels == k].sum() / 3000 for k in range(len(response.weights))]
+    kept = dict(zip(map(int, pack(response.centroids)[:, 0]), shares, strict=True))
     for y, shots in zip(read.words[:, 0].tolist(), draw.tolist(), strict=True):
         spread = sum(
             w * 0.06 ** (y ^ c).bit_count() * 0.94 ** (N - (y ^ c).bit_count())

@@ -4,13 +4,13 @@ idle qubits."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from qcluster.device.circuits.layers import Layer, Plan, plan_gates, plan_layers, turning_qubits
+from qcluster.device.circuits.pauli import images
 from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 Paulis = npt.NDArray[np.int64]
 """(n_draws,): of each qubit of each layer 0, 1, 2, 3 for I, X, Y, Z."""
+
+TWIRLED = ("cx", "cy", "cz", "dcx", "ecr", "iswap", "swap")
+"""Two-qubit gates that are twirled, beside rzz by a quarter turn: those that turn Paulis into Paulis. Others run as
+they are."""
 
 _CLOSE = 1e-9
 """Radians within which an angle is a quarter turn: far below what a machine can tell."""
@@ -29,6 +33,11 @@ def is_quarter_turn(operation: Any) -> bool:
     if operation.name != "rzz" or not isinstance(operation.params[0], (int, float)):
         return False
     return bool(abs(np.cos(float(operation.params[0]))) < _CLOSE)
+
+
+def is_twirled(operation: Any) -> bool:
+    """Tell whether a two-qubit operation turns Paulis into Paulis."""
+    return operation.name in TWIRLED or is_quarter_turn(operation)
 
 
 def has_quarter_turns(circuit: QuantumCircuit) -> bool:
@@ -45,7 +54,6 @@ def dress_quarter_turns(circuit: QuantumCircuit, rng: np.random.Generator) -> Qu
 def draw_dresses(
     circuit: QuantumCircuit,
     n_twirls: int,
-    names: tuple[str, ...],
     target: Target | None,
     rng: np.random.Generator,
     *,
@@ -58,25 +66,17 @@ def draw_dresses(
     independently, so that over all seeds each Pauli of them together is as likely as with independent draws: the twirl
     is the same on average, with less scatter between few dresses.
 
-    Args:
-        circuit: not scheduled.
-        n_twirls: number of dresses; the first k do not depend on it.
-        names: of the gates to dress, beside quarter turns.
-        target: the machine, into whose gates the Paulis are merged.
-        rng: where the draws come from.
-        strategy: which qubits are twirled around a layer, one of `STRATEGIES`.
-        balanced: whether each qubit has each Pauli equally often.
+    The first k dresses do not depend on `n_twirls`. Paulis are merged into the gates of the target.
     """
-    choose = _choice(names)
-    plan = _plan(circuit, choose, strategy, target)
-    many = _count(plan, choose)
+    plan = _plan(circuit, strategy, target)
+    many = _count(plan, is_twirled)
     draws: list[Paulis] = []
     for k in range(n_twirls):
         if not balanced:
             draws.append(rng.integers(4, size=many))
         elif k % 4 == 0:
             draws += list(rng.permuted(np.broadcast_to(np.arange(4), (many, 4)), axis=-1).T)
-    result = [_dressed(circuit, plan, iter(draws[k]), choose) for k in range(n_twirls)]
+    result = [_dressed(circuit, plan, iter(draws[k]), is_twirled) for k in range(n_twirls)]
     if target is None:
         return result
     from qiskit.transpiler import PassManager
@@ -86,23 +86,16 @@ def draw_dresses(
     return merged
 
 
-def bare_layers(
-    circuit: QuantumCircuit, names: tuple[str, ...], target: Target | None, strategy: str
-) -> QuantumCircuit:
+def bare_layers(circuit: QuantumCircuit, target: Target | None, strategy: str) -> QuantumCircuit:
     """Put the barriers around layers that a strategy's dresses have, and no Paulis: as long a circuit as theirs."""
-    choose = _choice(names)
-    plan = _plan(circuit, choose, strategy, target)
-    return _dressed(circuit, plan, iter(np.zeros(_count(plan, choose), dtype=np.int64)), choose)
+    plan = _plan(circuit, strategy, target)
+    return _dressed(circuit, plan, iter(np.zeros(_count(plan, is_twirled), dtype=np.int64)), is_twirled)
 
 
-def _choice(names: tuple[str, ...]) -> Callable[[Any], bool]:
-    return lambda operation: operation.name in names or is_quarter_turn(operation)
-
-
-def _plan(circuit: QuantumCircuit, choose: Callable[[Any], bool], strategy: str, target: Target | None) -> Plan:
+def _plan(circuit: QuantumCircuit, strategy: str, target: Target | None) -> Plan:
     if strategy == "active":
-        return plan_gates(circuit, choose)
-    return plan_layers(circuit, choose, strategy, turning_qubits(circuit, target))
+        return plan_gates(circuit, is_twirled)
+    return plan_layers(circuit, is_twirled, strategy, turning_qubits(circuit, target))
 
 
 def _count(plan: Plan, choose: Callable[[Any], bool]) -> int:
@@ -143,7 +136,7 @@ def _write_layer(circuit: Any, layer: Layer, paulis: Iterator[int]) -> None:
     if layer.closed:
         circuit.barrier(layer.qubits)
     for gate, drawn in zip(layer.gates, before, strict=True):
-        _append(circuit, gate.qubits, _behind(str(gate.name))[drawn])
+        _append(circuit, gate.qubits, images(str(gate.name))[drawn])
     _append(circuit, layer.idle, idle)
 
 
@@ -154,24 +147,3 @@ def _append(circuit: Any, qubits: Any, paulis: tuple[int, ...]) -> None:
     for qubit, pauli in zip(qubits, paulis, strict=True):
         if pauli:
             circuit.append(kinds[pauli](), [qubit])
-
-
-@lru_cache(maxsize=32)
-def _behind(name: str) -> dict[tuple[int, ...], tuple[int, ...]]:
-    """The Pauli that undoes, behind a gate, each one before it, up to a phase.
-
-    "rzz" is meant by a quarter turn, of either sign: a Pauli passes it as it is, or times ZZ.
-    """
-    from qiskit.circuit.library import RZZGate, get_standard_gate_name_mapping
-    from qiskit.quantum_info import Clifford, Pauli
-
-    gate = RZZGate(np.pi / 2) if name == "rzz" else get_standard_gate_name_mapping()[name]
-    clifford = Clifford(gate)
-    table = {}
-    for before in np.ndindex(4, 4):
-        x, z = ([p in kinds for p in before] for kinds in ((1, 2), (2, 3)))
-        behind = Pauli((z, x)).evolve(clifford, frame="s")
-        table[before] = tuple(
-            (0, 3, 1, 2)[2 * int(has_x) + int(has_z)] for has_x, has_z in zip(behind.x, behind.z, strict=True)
-        )
-    return table

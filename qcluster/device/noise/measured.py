@@ -1,0 +1,162 @@
+"""What a reference circuit measured, and what it tells of the noise of the circuits that it serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qcluster.core.counts.bits import parse_bitstrings
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.frozen import Frozen
+from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.device.circuits.profile import Profile
+from qcluster.device.machines.calibration import Calibration
+from qcluster.device.noise.audit import ReferenceReport, audit
+from qcluster.device.noise.faults import RunLike
+from qcluster.device.noise.learned import Learned, learn, learned_faults
+from qcluster.device.noise.reference import skeleton
+from qcluster.device.storage import check_format, reading, write_document
+
+if TYPE_CHECKING:
+    from qiskit.circuit import QuantumCircuit
+
+FORMAT = "qcluster-reference"
+VERSION = 1
+
+_OLD = 24.0
+"""Hours after which a reference is doubted: machines are calibrated daily, and drift."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MeasuredReference(Frozen):
+    """Hold what a reference circuit measured; `Run.reference` is one, and `execute` takes one for later circuits."""
+
+    counts: Distribution
+    """Counts with flips undone and twirls pooled."""
+    expected: str
+    """Noiseless output of the reference circuit."""
+    profile: Profile
+    """The reference circuit and its facts."""
+    calibration: Calibration
+    """What the machine published at the time."""
+    backend: str
+    """Name of the machine."""
+    method: str
+    """As in `Run`."""
+    created: str
+    """When it was asked for, ISO 8601."""
+    skeleton: str
+    """Name of what it shares with the circuits that it serves; see `skeleton`."""
+    symmetric: bool
+    """Whether measurements were twirled, so that both readout errors of a bit count alike."""
+    notes: tuple[str, ...] = ()
+    """What was not done as asked, and how the reference differs from the circuit."""
+    more: tuple[MeasuredReference, ...] = ()
+    """Further references of the same circuit, with other angles, that ran beside it: what one cannot see, another may.
+    Places are learned from all of them together."""
+
+    @property
+    def parts(self) -> tuple[MeasuredReference, ...]:
+        """Itself and `more`."""
+        return (self, *self.more)
+
+    @cached_property
+    def noise(self) -> MeasuredNoise:
+        """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton: patterns of
+        flips, those of all `parts` together."""
+        return MeasuredNoise(reduce(add, (self._as_if_here(part) for part in self.parts)), self.expected)
+
+    def _as_if_here(self, part: MeasuredReference) -> Distribution:
+        """Give the counts of a part with its flips on top of this one's expected string."""
+        moved = np.logical_xor(*parse_bitstrings([part.expected, self.expected]))
+        return Distribution(part.counts.bits ^ moved, part.counts.weights)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """How far off the calibration is, place by place; see `qcluster.device.noise.learned.learn`."""
+        read = [(part.profile, part.expected, part.counts) for part in self.parts]
+        return learn(read, self.calibration, idle=self.method == "hardware", symmetric=self.symmetric)
+
+    def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
+        """Find the fault masks of a run of this skeleton at the rates that this measured.
+
+        `qcluster.device.noise.faults.run_faults` asks for them; see `qcluster.device.noise.learned.learned_faults`.
+        Factors belong to a calibration: they are learned anew where the run has another one than this.
+        """
+        return learned_faults(run, self._learned_under(run.calibration), dt=dt, draws=draws)
+
+    def _learned_under(self, calibration: Calibration) -> Learned:
+        """Give `learned` with another calibration to begin with, such as that of a later run."""
+        if calibration.identity == self.calibration.identity:
+            return self.learned
+        if calibration.identity not in self._later:
+            self._later[calibration.identity] = dataclasses.replace(self, calibration=calibration).learned
+        return self._later[calibration.identity]
+
+    @cached_property
+    def _later(self) -> dict[str, Learned]:
+        """What was learned under other calibrations, by their identity."""
+        return {}
+
+    def report(self) -> ReferenceReport:
+        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
+        title = f"reference on {self.backend}, {self.created}, {self.noise.shots:g} shots"
+        return audit(title, self.noise, self.learned)
+
+    def age(self, now: datetime.datetime | None = None) -> float:
+        """Hours since it was asked for."""
+        now = now or datetime.datetime.now(datetime.UTC)
+        return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
+
+    def to_json(self) -> str:
+        """Write everything as JSON text."""
+        return write_document(self, FORMAT, VERSION, counts=self.counts.to_counts())
+
+    @classmethod
+    @reading(FORMAT)
+    def from_json(cls, text: str) -> MeasuredReference:
+        """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
+        content = {"more": [], **check_format(text, FORMAT, VERSION)}
+        fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
+        for name in ("expected", "backend", "method", "created", "skeleton"):
+            if not isinstance(fields[name], str):
+                raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
+        fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
+        fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
+        fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
+        fields["notes"] = tuple(content["notes"])
+        fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])
+        datetime.datetime.fromisoformat(fields["created"])
+        return cls(**fields)
+
+    def __repr__(self) -> str:
+        return (
+            f"MeasuredReference({self.backend}, {self.noise.shots:g} shots, {self.noise.survival:.1%} kept, "
+            f"{self.created})"
+        )
+
+
+def check_reusable(reference: MeasuredReference, circuits: Sequence[QuantumCircuit], backend: str) -> tuple[str, ...]:
+    """Note the age of an earlier reference; ValueError where it is of another machine, skeleton or layout."""
+    if reference.backend != backend:
+        raise ValueError(
+            f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"
+        )
+    for circuit in circuits:
+        if skeleton(circuit) != reference.skeleton:
+            raise ValueError(
+                f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
+                "has not: measure another with reference=True"
+            )
+    age = reference.age()
+    old = ", which is long: machines drift" if age > _OLD else ""
+    return (f"reference of {age:.1f} hours ago{old}",)
