@@ -127,7 +127,7 @@ def tfim(rng: np.random.Generator, n: int) -> Floats:
     """Trotter evolution of a transverse-field Ising chain."""
     z = 1.0 - 2 * bits_of(n)
     chain = (z[:, :-1] * z[:, 1:]).sum(axis=1) if n > 1 else z[:, 0]
-    psi = _basis(n, rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1]))
+    psi = _basis(n, int(rng.choice([0, sum(1 << i for i in range(0, n, 2)), (1 << n) - 1])))
     coupling, field, step = rng.uniform(0.3, 1.2), rng.uniform(0.2, 1.5), rng.uniform(0.1, 0.6)
     for _ in range(rng.integers(1, 9)):
         psi = _everywhere(psi, n, _rx(2 * step * field)) * np.exp(-1j * step * coupling * chain)
