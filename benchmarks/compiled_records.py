@@ -1,12 +1,14 @@
 """Counts of benchmark circuits compiled for recorded machines, with ideals and fault patterns, to train decisions on.
 
     python -m benchmarks.compiled_records --out compiled.jsonl.gz
+    python -m benchmarks.compiled_records --out programs.jsonl.gz --programs 1000
     python -m benchmarks.compiled_records --out hardware.jsonl.gz --recorded
     qcluster decision build --out table --records compiled.jsonl.gz
     python -m benchmarks.compiled_records --rotations compiled.jsonl.gz
 
-With ``--recorded``, what real machines returned for circuits that are known, with calibrations of other days; with
-``--rotations``, how many rotations off Clifford gates circuits have, for outputs as uneven as theirs.
+With ``--programs``, so many of `benchmarks.random_programs` instead of benchmark circuits; with ``--recorded``, what
+real machines returned for circuits that are known, with calibrations of other days; with ``--rotations``, how many
+rotations off Clifford gates circuits have, for outputs as uneven as theirs.
 None of the circuits of `benchmarks.outside`, on which the decision is judged, is among them, and none of its machines.
 """
 
@@ -23,10 +25,12 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks.data import runs
+from benchmarks.random_programs import program
+from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.special import unevenness
-from qcluster.device.machines.machine import find_machine
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.files import read_lines
 from qcluster.learn.decision.circuits import EVEN
 
@@ -61,13 +65,28 @@ def records(seed: int, widest: int = 16, machines: Sequence[str] = MACHINES) -> 
             case = make_case(another(spec, seed + 7 * place) if seed else spec)
             if case.n_qubits > min(widest, machine.backend.num_qubits) or case.ideal is None:
                 continue
-            options = {"shots": SHOTS[(turn + place) % 3], "twirls": 8 if (turn + place) % 2 else 1}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # dead parts are told, and belong here
-                (run,) = qc.execute([case.circuit], machine.backend, seed=seed + turn, **options)
-            ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
-            known = {"machine": name, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
-            yield known | ({} if run.faults is None else {"faults": written(run.faults)})
+            yield measured(case, name, machine, seed + turn, turn + place)
+
+
+def programs(seed: int, many: int, machines: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Run random programs, each on one machine that has room for it, twirled or not, by turns."""
+    found = {name: find_machine(name) for name in machines}
+    for number in range(many):
+        case = program(10_000 * seed + number)
+        roomy = [name for name, machine in found.items() if machine.backend.num_qubits >= case.n_qubits]
+        name = roomy[number % len(roomy)]
+        yield measured(case, name, found[name], number, number // len(machines))
+
+
+def measured(case: Case, name: str, machine: Machine, seed: int, turn: int) -> dict[str, Any]:
+    """Run a case on a machine: its counts, its ideal, and its faults."""
+    options = {"shots": SHOTS[turn % 3], "twirls": 8 if turn % 2 else 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # dead parts are told, and belong here
+        (run,) = qc.execute([case.circuit], machine.backend, seed=seed, **options)
+    ideal = {text: p for text, p in case.ideal.to_probs().items() if p > 1e-12}
+    known = {"machine": name, "circuit": case.name, "counts": run.counts.to_counts(), "ideal": ideal}
+    return known | ({} if run.faults is None else {"faults": written(run.faults)})
 
 
 RECORDED = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
@@ -137,14 +156,20 @@ def main() -> None:
         "--widest", type=int, default=16, help="most qubits of a circuit; simulation takes minutes beyond 10"
     )
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
+    parser.add_argument(
+        "--programs", type=int, default=0, help="so many random programs instead; wide ones are not drawn"
+    )
     parser.add_argument("--recorded", action="store_true", help="what real machines returned instead")
     given = parser.parse_args()
     if given.rotations:
         print(rotations(given.rotations))
     if given.out is None:
         return
+    made = records(given.seed, given.widest, given.machines)
+    if given.programs:
+        made = programs(given.seed, given.programs, given.machines)
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:
-        for record in recorded() if given.recorded else records(given.seed, given.widest, given.machines):
+        for record in recorded() if given.recorded else made:
             lines.write(json.dumps(record) + "\n")
             lines.flush()
 

@@ -54,7 +54,7 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
         strings = np.zeros(kernel.size)
         np.add.at(strings, few.strings, few.weights)
         known |= {
-            f"kernel_flip{end}": 1 - max(float(found.kernels.spectra[place].mean()), _RARE) ** (1 / n),
+            f"kernel_flip{end}": 1 - max(float(found.kernels.spectrum[place].mean()), _RARE) ** (1 / n),
             f"kernel_loss{end}": lost(found.noisy[place], ideal, n, shots),
             f"kernel_rate{end}": lost(read / shots, ideal, n, shots),
             f"kernel_entropy{end}": float(np.log2(perplexity(ideal))) / n,

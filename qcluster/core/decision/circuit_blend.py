@@ -8,9 +8,21 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import ALONE, LOG_LINEAR, ROUNDS, STRINGS, Candidates
+from qcluster.core.decision.circuit_candidates import (
+    ALONE,
+    BAYESIAN,
+    LOG_LINEAR,
+    LOG_LINEAR_SCALED,
+    ROUNDS,
+    STRINGS,
+    WARY,
+    Candidates,
+)
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
+
+_AUDIBLE = 0.02
+"""Weight below which a model of the whole output is not found again: shots move the answer by more than its part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +65,7 @@ class CircuitBlend:
             strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights)
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
         seen = self._numbered(draws)
-        if found.model is not None:
-            again = found.model.again(found.kernel, seen * self.raw.shots)
-            roots += weights[LOG_LINEAR] * np.sqrt(again)
+        roots += self._modelled(seen * self.raw.shots, levels)
         deep = weights[found.slots]
         if deep.sum() > 0:
             which = sampled_hypotheses(deep / deep.sum(), levels)
@@ -63,6 +73,25 @@ class CircuitBlend:
             start = 0.5 * (found.deconvolved.ideals[which] + seen)
             roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
+
+    def _modelled(self, draws: Floats, levels: Floats) -> Floats | float:
+        """Give the part of models of the whole output, ``(n_draws, 2^m)``; those of next to no weight stand still."""
+        found, models = self.found, self.found.models
+        if models is None:
+            return 0.0
+        part: Floats | float = 0.0
+        one, other = found.kernel, found.kernel.scaled(models.scale)
+        for place, model, kernel in ((LOG_LINEAR, models.calibrated, one), (LOG_LINEAR_SCALED, models.scaled, other)):
+            moved = self.weights[place] > _AUDIBLE
+            part += self.weights[place] * np.sqrt(model.again(kernel, draws) if moved else model.ideal)
+        for place in (BAYESIAN, WARY):
+            weight = self.weights[place]
+            if weight > _AUDIBLE:
+                which = sampled_hypotheses(models.probability(place), levels)
+                part += weight * models.bayesian.again(draws, which)
+            else:
+                part += weight * found.roots[place]
+        return part
 
     def _numbered(self, draws: Floats) -> Floats:
         """Give the frequencies of numbers, ``(n_draws, 2^k)``: strings of one number are added up."""

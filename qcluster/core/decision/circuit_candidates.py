@@ -14,6 +14,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.decide import Decided, decide
 from qcluster.core.dense.log_linear import LogLinear, log_linear
 from qcluster.core.dense.richardson_lucy import Deconvolved, allowed, deconvolve
+from qcluster.core.dense.unknown_scale import UnknownScale, unknown_scale
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
@@ -37,19 +38,17 @@ _ROOM, _LEAST, _MOST = 16.0, 12, 18
 in 30 shares its number with another one, and takes part of what this number gets."""
 
 NAMES = (
-    "raw",
-    "counts alone",
-    "strings",
-    "readout",
+    *("raw", "counts alone", "strings", "readout"),
+    *("log-linear", "log-linear, scaled", "Bayesian", "Bayesian, wary"),
     *(f"{scale:g} x calibrated" for scale in SCALES),
 )
 """The candidates, in the order of every array over them."""
-RAW, ALONE, STRINGS, READOUT, SCALED = range(5)
+RAW, ALONE, STRINGS, READOUT, LOG_LINEAR, LOG_LINEAR_SCALED, BAYESIAN, WARY, SCALED = range(9)
 """Places of the first candidates; multiples of the calibrated noise begin at the last."""
-LOG_LINEAR = len(NAMES)
-"""Place of one more, behind those that the gate weighs: a log-linear model at rates that were measured."""
 BROAD = 12
-"""Most bits for which it is looked for."""
+"""Most bits for which log-linear models and Bayesian deconvolutions are looked for."""
+_WARINESS = 20.0
+"""By which the evidence of a wary one is divided: kernels are right to first order, and thousands of shots see more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +78,24 @@ class Support:
 
 
 @dataclass(frozen=True, eq=False)
+class Models:
+    """Models of the whole output, up to `BROAD` bits."""
+
+    bayesian: UnknownScale
+    """At every one of `SCALES`."""
+    calibrated: LogLinear
+    """At the calibrated noise."""
+    scale: float
+    """What the wary Bayesian deconvolution takes the noise for, in multiples of it."""
+    scaled: LogLinear
+    """At that noise."""
+
+    def probability(self, place: int) -> Floats:
+        """Give the probability of each hypothesis of one of the two Bayesian deconvolutions."""
+        return self.bayesian.probability(1.0 if place == BAYESIAN else _WARINESS)
+
+
+@dataclass(frozen=True, eq=False)
 class Candidates:
     """Everything that may be part of an answer under a circuit's noise, and what was found on the way."""
 
@@ -98,8 +115,8 @@ class Candidates:
     """Places in `SCALES` of those looked at."""
     alone: Decided
     """What is answered without knowing the circuit."""
-    model: LogLinear | None
-    """Of the output, at the rates as they are, where these were measured and the register is not too wide."""
+    models: Models | None
+    """Of the whole output, where the register is not too wide."""
     few: Few
     """Strings under the noise nearest to the calibrated that the counts allow. Under the largest that they allow, a
     product state passes for one string."""
@@ -128,17 +145,17 @@ class Candidates:
         return np.asarray(order[first])
 
 
-def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *, measured: bool = False) -> Candidates:
+def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) -> Candidates:
     """Look for every candidate answer.
 
     Args:
         d: the counts, at least one shot on at least one bit.
         faults: of the circuit.
         alone: what is answered without knowing it, where that is known; see `decide`.
-        measured: whether a reference measured their rates; up to `BROAD` bits a log-linear model relies on them.
 
     Returns:
-        The candidates. Cost: as much again as the decision without a circuit, and 200 Walsh transforms.
+        The candidates. Cost: as much again as the decision without a circuit, and up to 12 bits some 3,000 Walsh
+        transforms, 200 beyond.
     """
     kernel = kernel_of(d, faults)
     counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
@@ -151,18 +168,27 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None, *,
     few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
-    model = log_linear(kernel, counts) if measured and d.n_bits <= BROAD else None
-    many = len(NAMES) + (model is not None)
-    roots, present = np.zeros((many, len(support.words))), np.zeros(many, dtype=bool)
-    if model is not None:
-        roots[LOG_LINEAR], present[LOG_LINEAR] = np.sqrt(model.ideal), True
+    models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None
+    roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
+    if models is not None:
+        roots[LOG_LINEAR], roots[LOG_LINEAR_SCALED] = np.sqrt([models.calibrated.ideal, models.scaled.ideal])
+        for place in (BAYESIAN, WARY):
+            roots[place] = models.bayesian.mean(models.probability(place))
+        present[[LOG_LINEAR, LOG_LINEAR_SCALED, BAYESIAN, WARY]] = True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
-    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, model, few, scales[fits])
+    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
     roots[STRINGS, made.strings] = np.sqrt(few.weights)
     roots[made.slots] = support.spread(deconvolved.ideals)
     present[[RAW, ALONE, STRINGS, *made.slots]] = True
     return made
+
+
+def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:
+    """Look for the models of the whole output; of the kernels, the last is of readout errors alone."""
+    bayesian = unknown_scale(kernels.take(slice(0, len(SCALES))), counts)
+    scale = float(np.exp(bayesian.probability(_WARINESS) @ np.log(bayesian.kernels.scales)))
+    return Models(bayesian, log_linear(kernel, counts), scale, log_linear(kernel.scaled(scale), counts))
 
 
 def kernel_of(d: Distribution, faults: FaultMasks) -> Kernel:

@@ -12,6 +12,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
+    BAYESIAN,
     LOG_LINEAR,
     NAMES,
     RAW,
@@ -19,6 +20,7 @@ from qcluster.core.decision.circuit_candidates import (
     SCALED,
     SCALES,
     STRINGS,
+    WARY,
     WIDEST,
     Candidates,
     gather,
@@ -41,8 +43,6 @@ _AUDIBLE = 0.25
 """Share of shots without a fault below which its weight falls in proportion: what the rates leave open then moves the
 answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
 on other machines than its own."""
-_UNDONE = (*SCALES, 1.0)
-"""Multiple of the noise that each deconvolution undoes."""
 _HARDLY_ANY = 0.01
 """Share of shots without a fault below which counts say nothing about the circuit, unless they do so by themselves, or
 refute the calibration."""
@@ -91,14 +91,13 @@ def decide_circuit(
     if guard and by_counts.fit is None:  # nothing was looked for
         return replace(by_counts.answer, method="circuit", rates=flip_rates(Kernel.of(faults, WIDEST), faults))
     trusted = most_noise < np.inf
-    found = gather(d, faults, by_counts, measured=trusted)
+    found = gather(d, faults, by_counts)
     calibrated = flip_rates(found.kernel, faults)
     if trusted and _too_noisy(found, most_noise):
         found = replace(found, present=found.present & (np.arange(len(found.present)) != STRINGS))
     if guard:
         described = np.concatenate([expectation(expect), features(d, faults, found)])
-        weighed = len(NAMES)
-        weights, confidence = shipped(NAMES)(described, found.present[:weighed], found.gram[:weighed, :weighed])
+        weights, confidence = shipped(NAMES)(described, found.present, found.gram)
         if trusted:
             weights = _trusting(weights, found, faults)
         share = 1 - found.kept(weights)
@@ -114,8 +113,8 @@ def decide_circuit(
         return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
-    scale = _UNDONE[int(np.argmax(weights[SCALED:]))]
-    reason = name_heaviest(weights, SCALED, lambda place: _sentence(found, weights, place))
+    scale = _undone(found)[int(np.argmax(weights[LOG_LINEAR:]))]
+    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place))
     return Mitigation(
         distribution=distributed(d, found.support.words, root * root),
         raw=d,
@@ -134,9 +133,8 @@ def decide_circuit(
 def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
     """Give deconvolution at the rates as they are a voice, the less the more few strings explain all: by a log-linear
     model, or Richardson-Lucy where the register is too wide for one."""
-    voiced = np.zeros(len(found.roots))
-    voiced[: len(weights)] = weights
-    place = SCALED + SCALES.index(1.0) if found.model is None else LOG_LINEAR
+    voiced = weights.copy()
+    place = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
     voiced[place] += _VOICE * min(1.0, _whole(faults) / _AUDIBLE) * (1 - weights[STRINGS])
     return np.asarray(voiced / voiced.sum())
 
@@ -183,12 +181,25 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
         return f"what the counts say alone ({found.alone.answer.reason})"
     if place == READOUT:
         return "Richardson-Lucy deconvolution of the readout errors"
-    deep = weights[SCALED:]
-    scale = float(np.exp(deep @ np.log(_UNDONE[: len(deep)]) / deep.sum()))
+    deep = weights[LOG_LINEAR:]
+    scale = float(np.exp(deep @ np.log(_undone(found)) / deep.sum()))
     noise = "the calibrated noise" if 0.9 < scale < 1.1 else f"{scale:.2g} times the calibrated noise"
-    modelled = len(weights) > LOG_LINEAR and weights[LOG_LINEAR] > 0.5 * deep.sum()
-    how = "a log-linear model" if modelled else "Richardson-Lucy deconvolution"
-    return f"{how} under the circuit's faults, at {noise}"
+    kinds = {
+        "a log-linear model": weights[LOG_LINEAR:BAYESIAN].sum(),
+        "Bayesian deconvolution": weights[BAYESIAN:SCALED].sum(),
+        "Richardson-Lucy deconvolution": weights[SCALED:].sum(),
+    }
+    return f"{max(kinds, key=lambda kind: float(kinds[kind]))} under the circuit's faults, at {noise}"
+
+
+def _undone(found: Candidates) -> Floats:
+    """Give the multiple of the noise that each candidate from `LOG_LINEAR` on undoes."""
+    models = found.models
+    if models is None:
+        return np.array([*np.ones(SCALED - LOG_LINEAR), *SCALES])
+    logs = np.log(models.bayesian.kernels.scales)
+    averaged = [float(np.exp(models.probability(place) @ logs)) for place in (BAYESIAN, WARY)]
+    return np.array([1.0, models.scale, *averaged, *SCALES])
 
 
 def _agreement(found: Candidates) -> str:

@@ -4,8 +4,9 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.circuit_candidates import NAMES, SCALES, Candidates
+from qcluster.core.decision.circuit_candidates import BAYESIAN, NAMES, SCALES, WARY, Candidates
 from qcluster.core.decision.features import bounded, of_counts
+from qcluster.core.dense.log_linear import LogLinear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import Few
@@ -33,7 +34,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         calibration expects; for every multiple of the noise how surprising the counts are, how much raw fidelity it
         predicts and the counts show, and how broad its answer is; the few strings; what counts alone say; what
         remains unseen under the calibration and under the strings' noise; the circuit's rotations, and how uneven the
-        answers are, which only rotations make them; squared overlaps of all pairs of candidates.
+        answers are, which only rotations make them; what models of the whole output take the noise for, and how they
+        fit; squared overlaps of all pairs of candidates.
     """
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
@@ -91,8 +93,9 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     answers = alone.distribution.probabilities, found.few.weights, p
     uneven = np.append(unevenness(deep.ideals)[every], [unevenness(one) for one in answers])
     turns = [np.log(turned + _EVEN), 2 * np.exp(-turned), float(faults.rotations is None), *np.log(uneven + _EVEN)]
+    whole = _models(found, uniform)
     overlaps = found.gram[_UPPER] ** 2
-    return bounded(np.concatenate([general, scales, strings, by_counts, blind, turns, overlaps]))
+    return bounded(np.concatenate([general, scales, strings, by_counts, blind, turns, whole, overlaps]))
 
 
 def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) -> list[float]:
@@ -113,6 +116,37 @@ def _blindness(kernel: Kernel, faults: FaultMasks, shown: Floats, shots: float) 
         np.log(spectrum.min() + _FAINT),
         np.arcsinh(above / 3),
         np.arcsinh(beyond / 3),
+    ]
+
+
+def _models(found: Candidates, uniform: float) -> list[float]:
+    """Describe the models of the whole output: the evidence of every scale, and what each model answers."""
+    models = found.models
+    if models is None:
+        return [0.0] * (len(SCALES) + 14)
+    bayesian, described = models.bayesian, list[float]()
+    for place in (BAYESIAN, WARY):
+        probability, logs = models.probability(place), np.log(bayesian.kernels.scales)
+        mean = float(probability @ logs)
+        broad = float(probability[bayesian.prior[:, 0] == bayesian.prior.max()].sum())
+        described += [mean, float(np.sqrt(probability @ (logs - mean) ** 2)), broad]
+    of_scales = bayesian.of_scales()
+    for model, kernel in ((models.calibrated, found.kernel), (models.scaled, found.kernel.scaled(models.scale))):
+        described += _log_linear(model, kernel, found.counts, uniform)
+    return [*np.arcsinh((of_scales - of_scales[SCALES.index(1.0)]) / 3), *described]
+
+
+def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float) -> list[float]:
+    """Describe a log-linear model: how well it fits, how broad and uneven it is, and its largest probability."""
+    noisy = kernel.forward(model.ideal)
+    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
+    usual, spread = shot_noise(expected)
+    surprise = (float(deviance(counts, expected)) - 2 * float(usual)) / (2 * float(spread))
+    return [
+        np.arcsinh(surprise / 3),
+        float(np.log(perplexity(model.ideal))) / uniform,
+        float(np.log(unevenness(model.ideal) + _EVEN)),
+        float(model.ideal.max()),
     ]
 
 

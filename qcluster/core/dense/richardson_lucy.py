@@ -128,7 +128,7 @@ def deconvolve(
         expected = np.maximum(shots * noisy, _RARE)
         return np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
 
-    seen = np.broadcast_to(counts / shots, kernels.spectra.shape)
+    seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)
     start = seen if support is None else np.where(support, seen, -_FAINT)
     ideals = richardson_lucy(kernels.forward, kernels.adjoint, seen, rounds, start, explained)
     noisy = kernels.forward(ideals)

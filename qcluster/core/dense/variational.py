@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _TINY = 1e-300
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
 """Dirichlet mass of every string: 1 is a random state's (Porter-Thomas), less is sharper."""
-_ROUNDS = 40
+ROUNDS = 40
 """Of coordinate ascent."""
 _TEMPERATURE = 5.0
 """By which the log evidence is divided."""
@@ -86,24 +87,28 @@ class Redrawn:
         return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))
 
 
-def posterior(kernel: Kernel, counts: Floats, prior: Floats) -> tuple[Floats, Floats]:
+def posterior(
+    kernel: Kernel | ScaledKernels, counts: Floats, prior: Floats, rounds: int = ROUNDS
+) -> tuple[Floats, Floats]:
     """Find the posterior of the ideal distribution by coordinate ascent of the variational bound.
 
     Every count is shared out to the strings that may have sent it: ``a <- prior + e . K^T(counts / K e)``, e the
     geometric mean of the ideal under Dirichlet(a).
 
     Args:
-        kernel: what makes noisy distributions.
-        counts: (2^m,) shots, or (n_priors, 2^m), for each prior its own.
+        kernel: what makes noisy distributions, or (n_priors,) of them, for each prior its own.
+        counts: (2^m,) shots, or (n_priors, 2^m).
         prior: (n_priors, 1) Dirichlet mass of every string.
+        rounds: of coordinate ascent.
 
     Returns:
         roots: (n_priors, 2^m) posterior mean of the square root of the ideal.
         evidence: (n_priors,) the bound, a logarithm.
     """
+    counts = np.broadcast_to(counts, (len(prior), counts.shape[-1]))
     strings, shots = counts.shape[-1], counts.sum(axis=-1, keepdims=True)
     shape = prior + 0.5 * (shots / strings + kernel.adjoint(counts))
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         sent = exp_digamma(shape) / exp_digamma(shape.sum(axis=1, keepdims=True))
         shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), _TINY))
         shape = prior + sent * np.maximum(shares, 0.0)
@@ -114,7 +119,7 @@ def posterior(kernel: Kernel, counts: Floats, prior: Floats) -> tuple[Floats, Fl
     return mean_root(shape) / mean_root(whole), evidence
 
 
-def _blur(kernel: Kernel, shape: Floats, prior: Floats) -> Floats:
+def _blur(kernel: Kernel | ScaledKernels, shape: Floats, prior: Floats) -> Floats:
     """Correct the evidence for what sharing counts out makes too certain, (n_priors,).
 
     Were it known which string sent each shot, string i would have the precision ``a_i``. Its shots are seen through the
@@ -122,6 +127,7 @@ def _blur(kernel: Kernel, shape: Floats, prior: Floats) -> Floats:
     ``sqrt(a_i / (prior + (a_i - prior) E^(k)^2))`` for each string, on the mean over k. Without this, weak noise would
     look too probable, the more so the more strings there are.
     """
-    known = np.quantile(kernel.spectrum**2, (np.arange(32) + 0.5) / 32)
+    known = np.quantile(np.atleast_2d(kernel.spectrum) ** 2, (np.arange(32) + 0.5) / 32, axis=1)
     shots = (shape - prior) / prior
-    return np.asarray(np.mean([0.5 * np.log((1 + shots) / (1 + shots * share)).sum(axis=1) for share in known], axis=0))
+    volumes = [0.5 * np.log((1 + shots) / (1 + shots * share[:, None])).sum(axis=1) for share in known]
+    return np.asarray(np.mean(volumes, axis=0))

@@ -20,7 +20,7 @@ class ScaledKernels:
 
     scales: Floats
     """``(s,)`` multiples of the rates."""
-    spectra: Floats
+    spectrum: Floats
     """``(s, 2^m)``, see `Kernel.spectrum`."""
     decays: Decays
     """What decay makes of bits; none where nothing decays."""
@@ -38,22 +38,22 @@ class ScaledKernels:
             [[1.0, 0.0], [0.9, 0.1]]
         """
         many = np.asarray(scales, dtype=np.float64)
-        spectra = np.exp(many[:, None] * kernel.log_spectrum())
+        spectrum = np.exp(many[:, None] * kernel.log_spectrum())
         decays = np.stack([kernel.scaled(scale).decays for scale in scales])
         if readout:
             many, decays = np.append(many, 0.0), np.vstack([decays, kernel.decays])
-            spectra = np.vstack([spectra, np.exp(kernel.log_spectrum(-kernel.index.n_bits))])
-        return cls(many, spectra, decays_of(decays) if kernel.index.exact else ())
+            spectrum = np.vstack([spectrum, np.exp(kernel.log_spectrum(-kernel.index.n_bits))])
+        return cls(many, spectrum, decays_of(decays) if kernel.index.exact else ())
 
     def take(self, rows: slice | NDArray[np.intp]) -> ScaledKernels:
         """Keep some of the scales."""
-        return ScaledKernels(self.scales[rows], self.spectra[rows], tuple((at, one[rows]) for at, one in self.decays))
+        return ScaledKernels(self.scales[rows], self.spectrum[rows], tuple((at, one[rows]) for at, one in self.decays))
 
     def forward(self, ideal: Floats) -> Floats:
         """Give the noisy distributions ``(s, 2^m)`` of ideal ones."""
-        spread = walsh(walsh(ideal) * self.spectra) / ideal.shape[-1]
+        spread = walsh(walsh(ideal) * self.spectrum) / ideal.shape[-1]
         return np.maximum(decay(spread, self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
-        return np.asarray(walsh(walsh(decay(vector, self.decays, transposed=True)) * self.spectra) / vector.shape[-1])
+        return np.asarray(walsh(walsh(decay(vector, self.decays, transposed=True)) * self.spectrum) / vector.shape[-1])

@@ -9,7 +9,18 @@ from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.decision import candidates, circuit_candidates
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.circuit_blend import CircuitBlend
-from qcluster.core.decision.circuit_candidates import ALONE, RAW, READOUT, SCALED, SCALES, STRINGS, Support, gather
+from qcluster.core.decision.circuit_candidates import (
+    ALONE,
+    LOG_LINEAR,
+    RAW,
+    READOUT,
+    SCALED,
+    SCALES,
+    STRINGS,
+    WARY,
+    Support,
+    gather,
+)
 from qcluster.core.decision.circuit_features import features
 from qcluster.core.decision.decide import decide
 from qcluster.core.noise.faults import FaultMasks
@@ -88,11 +99,12 @@ def test_blends_of_counts_move_as_refits_do(of_counts, place):
     scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
-@pytest.mark.parametrize("place", ["counts", "strings", "readout", "calibrated", "all"])
+@pytest.mark.parametrize("place", ["counts", "strings", "readout", "calibrated", "log-linear", "Bayesian", "all"])
 def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
     read, draws, refits = of_circuits
     found, weights = gather(read, FAULTS), np.zeros(len(circuit_candidates.NAMES))
     parts = {"counts": RAW, "strings": STRINGS, "readout": READOUT, "calibrated": SCALED + SCALES.index(1.0)}
+    parts |= {"log-linear": LOG_LINEAR, "Bayesian": WARY}
     if place == "all":
         weights[[RAW, STRINGS, READOUT]] = 1 / 3  # one deconvolution, or it would be drawn which
     else:
@@ -149,7 +161,7 @@ def test_strings_of_one_number_share_what_it_gets():
 def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
     faults = chain(6, 0.03, 0.03)
     counts = sampled(faults, np.random.default_rng(1).random((40, 6)) < 0.3, 8192, np.random.default_rng(2))
-    found = gather(counts, faults, measured=True)
+    found = gather(counts, faults)
     weights = found.present / found.present.sum()
     again = CircuitBlend(counts, found, weights)
     root = weights @ found.roots

@@ -205,9 +205,9 @@ def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away(n
     rng = np.random.default_rng(n)
     faults = random_faults(n, rng)
     counts = sampled(faults, rng.random((3, n)) < 0.5, 500, rng)
-    found = gather(counts, faults, measured=True)
-    assert (found.model is None) == (n > BROAD)
-    place = LOG_LINEAR if found.model else SCALED + SCALES.index(1.0)
+    found = gather(counts, faults)
+    assert (found.models is None) == (n > BROAD)
+    place = LOG_LINEAR if found.models else SCALED + SCALES.index(1.0)
     weights = np.zeros(len(NAMES))
     weights[[RAW, STRINGS]] = 0.5
     voiced = _trusting(weights, found, faults)
@@ -215,8 +215,8 @@ def test_measured_rates_have_a_voice_that_few_strings_and_deep_noise_take_away(n
     assert voiced[place] == pytest.approx(0.5 / 1.5)
     deep = replace(faults, rates=faults.rates * (-np.log(0.05) / faults.expected_faults))
     assert _trusting(weights, found, deep)[place] == pytest.approx(0.1 / 1.1)
-    sure = np.eye(len(found.roots))[STRINGS]
-    assert np.array_equal(_trusting(sure[: len(NAMES)], found, faults), sure)
+    sure = np.eye(len(NAMES))[STRINGS]
+    assert np.array_equal(_trusting(sure, found, faults), sure)
 
 
 @pytest.mark.parametrize("n", [13, 16, 20])
