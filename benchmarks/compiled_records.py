@@ -32,7 +32,7 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.special import unevenness
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.files import read_lines
-from qcluster.learn.decision.circuits import EVEN
+from qcluster.learn.decision.circuits import EVEN, HARDWARE
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
 MORE = (
@@ -89,13 +89,9 @@ def measured(case: Case, name: str, machine: Machine, seed: int, turn: int) -> d
     return known | ({} if run.faults is None else {"faults": written(run.faults)})
 
 
-RECORDED = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
-"""Recorded sets whose compiled circuits are known."""
-
-
 def recorded() -> Iterator[dict[str, Any]]:
     """Give what real machines returned for compiled circuits, with the faults by a calibration of another day."""
-    for name in RECORDED:
+    for name in HARDWARE:
         for sample in runs(name):
             if sample.run is None or sample.run.faults is None or sample.ideal is None:
                 raise ValueError(f"{name}: {sample.identity} has no circuit, or no ideal")

@@ -17,6 +17,7 @@ from qcluster.core.decision.circuit_candidates import (
     STRINGS,
     WARY,
     Candidates,
+    Models,
 )
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
@@ -65,7 +66,8 @@ class CircuitBlend:
             strings = found.few.response(found.kernel.locate(self.raw.words), self.raw.weights)
             roots[:, found.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
         seen = self._numbered(draws)
-        roots += self._modelled(seen * self.raw.shots, levels)
+        if found.models is not None:
+            roots += self._modelled(found.models, seen * self.raw.shots, levels)
         deep = weights[found.slots]
         if deep.sum() > 0:
             which = sampled_hypotheses(deep / deep.sum(), levels)
@@ -74,12 +76,9 @@ class CircuitBlend:
             roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
 
-    def _modelled(self, draws: Floats, levels: Floats) -> Floats | float:
+    def _modelled(self, models: Models, draws: Floats, levels: Floats) -> Floats:
         """Give the part of models of the whole output, ``(n_draws, 2^m)``; those of next to no weight stand still."""
-        found, models = self.found, self.found.models
-        if models is None:
-            return 0.0
-        part: Floats | float = 0.0
+        found, part = self.found, np.zeros_like(draws)
         one, other = found.kernel, found.kernel.scaled(models.scale)
         for place, model, kernel in ((LOG_LINEAR, models.calibrated, one), (LOG_LINEAR_SCALED, models.scaled, other)):
             moved = self.weights[place] > _AUDIBLE

@@ -41,6 +41,8 @@ _UNTOLD = 0.1
 """How often nothing is known of a circuit's rotations."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """What a calibration says of a recorded circuit's noise, each a case of its own."""
+HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
+"""Recorded sets of real machines whose compiled circuits are known."""
 Told = tuple[str, FaultMasks]
 """In which way a calibration is off, and the faults that it gives."""
 

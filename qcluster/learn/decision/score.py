@@ -10,6 +10,7 @@ from qcluster.core.decision import circuit_candidates
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
 from qcluster.core.decision.gate import Gate
+from qcluster.learn.decision.circuits import HARDWARE
 from qcluster.learn.decision.table import Table
 from qcluster.learn.decision.train import fidelity, inputs
 
@@ -23,7 +24,7 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
-_OFTEN = {"right": 12.0, "near": 3.0}
+_OFTEN = {"right": 7.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
 _OF_CIRCUITS = {"tails": 4.0, "smooth": 3.0}
@@ -32,6 +33,8 @@ for noise, and smooth outputs of 12 to 16 bits, which look like one string. Both
 of them."""
 _WIDE_CIRCUITS = 2.5
 """The same for wide registers of such a table."""
+_HARDWARE = 5.0
+"""The same for what real machines returned, see `circuits.HARDWARE`, beside what was simulated of recorded ones."""
 
 
 class Score(NamedTuple):
@@ -123,6 +126,7 @@ def balanced(table: Table, recorded: float) -> Floats:
         for family, times in _OF_CIRCUITS.items():
             weight[table.group == family] *= times
         weight[np.char.startswith(table.group, "wide-")] *= _WIDE_CIRCUITS
+        weight[np.isin(table.group, [f"records-{name}" for name in HARDWARE])] *= _HARDWARE
         for kind, times in _OFTEN.items():
             weight[table.kind == kind] *= times
     return weight if weight.any() else np.ones(len(table))

@@ -11,13 +11,13 @@ from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.circuit_blend import CircuitBlend
 from qcluster.core.decision.circuit_candidates import (
     ALONE,
+    BAYESIAN,
     LOG_LINEAR,
     RAW,
     READOUT,
     SCALED,
     SCALES,
     STRINGS,
-    WARY,
     Support,
     gather,
 )
@@ -104,7 +104,7 @@ def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
     read, draws, refits = of_circuits
     found, weights = gather(read, FAULTS), np.zeros(len(circuit_candidates.NAMES))
     parts = {"counts": RAW, "strings": STRINGS, "readout": READOUT, "calibrated": SCALED + SCALES.index(1.0)}
-    parts |= {"log-linear": LOG_LINEAR, "Bayesian": WARY}
+    parts |= {"log-linear": LOG_LINEAR, "Bayesian": BAYESIAN}  # the wary one draws its scale from many
     if place == "all":
         weights[[RAW, STRINGS, READOUT]] = 1 / 3  # one deconvolution, or it would be drawn which
     else:

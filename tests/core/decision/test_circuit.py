@@ -188,7 +188,8 @@ def ising(n: int, rng: np.random.Generator) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_rates_that_were_measured_are_relied_on(seed):
-    """A broad output under rates as they are: more comes back than where these may be off by any factor."""
+    """A broad output under rates as they are: more comes back than where these may be off by any factor, although the
+    gate weighs the same log-linear model there."""
     rng = np.random.default_rng([31, seed])
     faults = random_faults(8, rng, rate=0.06, readout=0.04)
     probs = ising(8, rng)
@@ -196,7 +197,7 @@ def test_rates_that_were_measured_are_relied_on(seed):
     ideal = Distribution(index_bits(np.arange(256), 8), probs)
     fits = [decide_circuit(counts, faults, most_noise=most) for most in (np.inf, 1.5)]
     lost = [1 - metrics.hellinger_fidelity(fit.distribution, ideal) for fit in fits]
-    assert lost[1] < 0.85 * lost[0]
+    assert lost[1] < 0.9 * lost[0]
     assert "a log-linear model under the circuit's faults" in fits[1].reason
 
 
