@@ -48,6 +48,7 @@ class Figure:
 FIDELITY = Figure("mean fidelity", 0.005)
 ACCURACY = Figure("accuracy", 0.005)
 EXPLAINED = Figure("R²", 0.005)
+VALUES = Figure("rms error", 1.05, less=True)
 ERROR = Figure("mean abs. error", 1.05, less=True, form=".4f")
 SPEED = Figure("processor ms", 1.1, less=True, form=".1f")
 SECONDS = Figure("seconds to fit", 1.1, less=True, form=".3g")
@@ -163,12 +164,22 @@ def runs() -> Iterator[Contest]:
             ours = ("mitigate(counts)",) if condition == "any" else ("mitigate(counts)", "mitigate(run)")
             others = ("raw", "hammer") if condition == "any" else ("raw", "hammer", "m3", "richardson_lucy")
             yield means(f"outside{': ' + group if group else ''}", told, rows, ours, others)
+    for name, ours in {"torino": "mitigated", "circuit_noisy": "mitigate"}.items():
+        for group, rows in split(read_rows(f"{name}.csv"), ("circuit",)):
+            yield means(name + group, "calibration: right", rows, (ours, "counts_alone"), ("raw",))
     machines = read_rows("circuit_machines.csv")
     for told in dict.fromkeys(row["calibration"] for row in machines):
         rows = [row for row in machines if row["calibration"] == told]
         yield means(
             "circuit_machines", f"calibration: {told}", rows, ("mitigate", "counts_alone"), ("raw", "m3", "hammer")
         )
+
+
+def drawn() -> Iterator[Contest]:
+    """Outputs drawn by kind, with flips of independent bits; the published method takes the rate of our own fit."""
+    rows = [row for row in read_rows("judge_mixture.csv") if row["machine"] == "synthetic"]
+    for group, held in split(rows, ("group",)):
+        yield means(group.removeprefix(": synthetic "), "counts", held, ("mixture",), ("raw", "hammer", "paper"))
 
 
 def references() -> Iterator[Contest]:
@@ -197,6 +208,9 @@ def classifiers() -> Iterator[Contest]:
         for group, rows in split(read_rows(f"{name}.csv"), parts):
             for column, figure in figures.items():
                 yield compared(f"{name}{group}", figure, rows, method, column, mine)
+    for group, (row,) in split(read_rows("qnn_rescale.csv"), ("backend", "layers", "shots")):
+        error = {name: float(row[f"error_{name}"]) for name in ("raw", "readout", "rescaled")}
+        yield Contest(f"qnn_rescale{group}", "", VALUES, {"rescaled": error.pop("rescaled")}, error)
 
 
 def rates() -> Iterator[Contest]:
@@ -241,6 +255,7 @@ PARTS = {
     "Recorded sets, by a decision that was trained without them": unseen,
     "Runs of other circuits, under right and wrong calibrations": runs,
     "Runs with a reference circuit": references,
+    "Drawn outputs": drawn,
     "Classifier": classifiers,
     "Flip rates": rates,
     "Time": speed,

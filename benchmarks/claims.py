@@ -1,4 +1,4 @@
-"""Print what is measured of the published claims, as the Markdown tables of docs/campaigns.md.
+"""Print what is measured of the published claims, gain and harm by entropy, and runs against a reference, as Markdown.
 
 Run from the repository, after the campaign: python -m benchmarks.claims [folder ...]
 The folder is benchmarks/results/paper by default; several folders are also put side by side. In brackets are the 95 %

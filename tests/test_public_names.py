@@ -105,5 +105,27 @@ def test_what_is_gone_since_0_1_0_is_in_the_migration_notes():
             assert re.search(rf"\b{part}=", page), (name, part)
 
 
+RENAMED = {"rates": "noise", "profile": "known", "calibration": "machine"}
+"""Parameters of `mitigate` and `estimate_rates` that have another name, by the names of 0.1.0."""
+
+
+def test_what_is_left_of_0_1_0_kept_its_place():
+    """The migration notes say so: what was given by position means the same."""
+    now = {line.partition("(")[0]: places(line) for line in lines() if "(" in line}
+    held = HELD.with_name("public_names_0.1.0.txt").read_text(encoding="utf-8").splitlines()
+    was = {line.partition("(")[0]: places(line) for line in held}
+    for name, before in was.items():
+        if name in now and before:
+            kept = [part if part in now[name] else RENAMED.get(part) for part in before]
+            kept = [part for part in kept if part in now[name]]
+            assert now[name][: len(kept)] == kept, name
+
+
+def places(line: str) -> list[str]:
+    """Give what may stand by position, in its order."""
+    parts = [part.strip(" )").partition("=")[0] for part in line.partition("(")[2].split(",")]
+    return parts[: next((place for place, part in enumerate(parts) if part.startswith("*")), len(parts))]
+
+
 if __name__ == "__main__":
     HELD.write_text("\n".join(lines()) + "\n", encoding="utf-8")

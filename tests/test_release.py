@@ -22,12 +22,14 @@ def test_one_version_everywhere():
     assert re.fullmatch(r"\d+\.\d+\.\d+(\.dev\d+)?", qc.__version__)
     if ".dev" not in qc.__version__:
         changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-        assert re.search(rf"^## \[{re.escape(qc.__version__)}\] - \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE)
+        (released,) = re.findall(r"^date-released: (\S+)$", citation, re.MULTILINE)
+        assert f"\n## [{qc.__version__}] - {released}\n" in changes
 
 
 def test_what_the_qiskit_ecosystem_asks_for():
     assert len(PROJECT["description"]) <= 135
     assert PROJECT["license"] == "Apache-2.0"
+    assert f"name: {PROJECT['authors'][0]['name']}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     (qiskit,) = [line for line in PROJECT["dependencies"] if re.match(r"qiskit[^-\w]", line)]
     assert re.fullmatch(r"qiskit>=2\.\d+(\.\d+)?,<3", qiskit), "V2 primitives, and the major version capped"

@@ -1,6 +1,6 @@
 """Effective flip rates of a run, from what is known about it: circuit, machine, counts, or any part of these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -38,19 +38,19 @@ class Rates:
     """Upper end of the interval."""
     per_bit: Floats
     """``(n_bits,)`` rates: the value, divided in the way readout and gate errors of each measured qubit suggest."""
-    clustering: Floats
-    """``(n_bits,)``: the one rate at which Q-Cluster as published comes nearest to the mitigated answer, see
-    `clustering_rate`; the value without counts; 0 for bits that are not measured."""
     in_range: bool
     """Whether the model was trained on runs like this one; if not, trust it less than the interval says."""
+    coverage: float = 0.8
+    """Share of runs of unseen circuits whose rate such an interval is to hold."""
     saturated: bool = False
     """Whether the counts cannot be told from uniform noise: the output is flat or the noise has mixed it, and no count
     says which. Then the rate is a compromise between the two, nothing bounds it from above (`high` is 0.49), and
     `in_range` is False."""
-    coverage: float = 0.8
-    """Share of runs of unseen circuits whose rate such an interval is to hold."""
     rows: int = 0
     """Training rows that have all that is known of this run, and were used."""
+    clustering: Floats = field(kw_only=True)
+    """``(n_bits,)``: the one rate at which Q-Cluster as published comes nearest to the mitigated answer, see
+    `clustering_rate`; the value without counts; 0 for bits that are not measured."""
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Give `per_bit`, so that rates can be handed on as an array."""
