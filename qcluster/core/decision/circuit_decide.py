@@ -127,7 +127,7 @@ def decide_circuit(
         centroids=unpack(found.support.words[chosen], d.n_bits),
         weights=found.few.weights if sparse else np.zeros(0),
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
-        response=CircuitBlend(d, found, weights),
+        response=CircuitBlend.of(d, found, weights),
     )
 
 

@@ -26,7 +26,7 @@ class ScaledKernels:
     """What decay makes of bits; none where nothing decays."""
 
     @classmethod
-    def of(cls, kernel: Kernel, scales: Sequence[float], *, readout: bool = False) -> ScaledKernels:
+    def of(cls, kernel: Kernel, scales: Sequence[float] | Floats, *, readout: bool = False) -> ScaledKernels:
         """Take a kernel at every scale, see `Kernel.scaled`; with `readout`, last of all its readout errors alone.
 
         Example:
