@@ -13,8 +13,8 @@ from qcluster.bench.tasks import Campaign, Task, find_case
 from qcluster.errors import JobError, StorageError
 
 if TYPE_CHECKING:
+    from qcluster.device.jobs.runtime import Service
     from qcluster.device.machines.machine import Machine
-    from qcluster.device.runtime import Service
 
 NOT_DONE = "not done yet"
 """How the note begins for a task whose jobs are queued or running."""

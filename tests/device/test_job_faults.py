@@ -10,9 +10,9 @@ import sys
 import pytest
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from qcluster.device import folder as folder_module
 from qcluster.device import jobs
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs import folder as folder_module
+from qcluster.device.jobs.folder import RunFolder
 from qcluster.errors import StorageError
 from tests.device.recorded import RecordedService
 from tests.device.test_jobs import machine, recording, request_, right, service  # noqa: F401
@@ -102,7 +102,7 @@ def test_a_clock_that_jumps_changes_nothing(request_, service, tmp_path, monkeyp
 HOLD = """
 import sys, time
 from pathlib import Path
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(60)
