@@ -23,8 +23,9 @@ class CircuitBlend:
     """A decided answer: counts deconvolved again at a scale drawn by its weight, strings weighed again.
 
     The answer is the square of a sum of square roots, each with its part; the parts, the scales and the learned rates
-    are held, and each resample starts at the answer. Cost: some Walsh transforms for every draw. Of the candidates
-    only what this needs is held, 0.6 MB for 12 bits, since answers are kept by the hundred.
+    are held, and each resample starts half-way between its counts and what was found. Cost: some Walsh transforms for
+    every draw. Of the candidates only what this needs is held, 0.6 MB for 12 bits, since answers are kept by the
+    hundred.
     """
 
     raw: Distribution

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.walsh import walsh
+from qcluster.core.stats.walsh import convolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,8 @@ class ScaledKernels:
 
     def forward(self, ideal: Floats) -> Floats:
         """Give the noisy distributions ``(s, 2^m)`` of ideal ones."""
-        spread = walsh(walsh(ideal) * self.spectra) / ideal.shape[-1]
-        return np.maximum(decay(spread, self.decays), 0.0)
+        return np.maximum(decay(convolve(ideal, self.spectra), self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
-        return np.asarray(walsh(walsh(decay(vector, self.decays, transposed=True)) * self.spectra) / vector.shape[-1])
+        return convolve(decay(vector, self.decays, transposed=True), self.spectra)
