@@ -27,7 +27,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import jobs
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.machines.machine import find_machine
 from qcluster.device.run import read_runs
 from qcluster.files import read_saved

@@ -13,8 +13,8 @@ from qcluster.bench.tasks import Campaign, Task, find_case
 from qcluster.errors import JobError, StorageError
 
 if TYPE_CHECKING:
+    from qcluster.device.jobs.runtime import Service
     from qcluster.device.machines.machine import Machine
-    from qcluster.device.runtime import Service
 
 NOT_DONE = "not done yet"
 """How the note begins for a task whose jobs are queued or running."""
@@ -39,6 +39,8 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
+    from qcluster.device.machines.machine import find_machine
+
     toys = [name for name in campaign.machines if name.startswith("flips:")]
     if toys:
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
@@ -46,7 +48,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
-        machines = {name: _machine(machine_name(name)) for name in campaign.machines}
+        machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
         listed = {task for task, _ in store.submitted()}
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
@@ -129,9 +131,3 @@ def _place(folder: Path, task: Task) -> Path:
     if place.is_symlink():
         raise StorageError(f"cannot write {place}: it is a link, and links are not followed here")
     return place
-
-
-def _machine(name: str) -> "Machine":
-    from qcluster.device.machines.machine import find_machine
-
-    return find_machine(name)

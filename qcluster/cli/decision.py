@@ -39,35 +39,12 @@ def build(
     from rich.progress import track
 
     from qcluster.errors import of_extra
+    from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
 
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
-    many = {
-        "full": full,
-        "wide": wide,
-        "sharp": sharp,
-        "loose": wide // 3,
-        "deep": wide // 4,
-        "smooth": wide // 8,
-        "plain": wide // 4,
-        "turned": wide * 5 // 24,
-        "chains": wide // 4,
-        "faint": full // 10,
-        "tails": full // 20,
-    }
-    if circuits:
-        shares = {
-            "circuit": 18,
-            "circuit-right": 15,
-            "circuit-foreign": 6,
-            "circuit-sharp": 5,
-            "circuit-clean": 4.5,
-            "circuit-tails": 9,
-            "circuit-own": 36,
-            "circuit-smooth": 2.25,
-        }
-        many = {source: round(circuits * share / 18) for source, share in {**shares, "circuit-wide": 2}.items()}
+    many = of_circuits(circuits) if circuits else of_counts(full, wide, sharp)
     parts = start(out, many, records or [], workers=workers, dask=dask)
     with of_extra("bench"):
         for path in track(parts, description="cases", console=console, disable=not console.is_terminal):

@@ -137,7 +137,7 @@ def cancel(directory: Folder) -> None:
 def usage(directory: Folder) -> None:
     """Show the machine time that was to be expected of a run directory, and what its jobs were charged with."""
     from qcluster.device import jobs
-    from qcluster.device.folder import RunFolder
+    from qcluster.device.jobs.folder import RunFolder
     from qcluster.device.request import describe_usage
 
     typer.echo(describe_usage(RunFolder(directory).request))

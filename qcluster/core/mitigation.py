@@ -33,7 +33,8 @@ class Mitigation(Frozen):
     share: float
     """How much of the answer is mitigated, 0 (counts as they came) to 1."""
     confidence: float | None
-    """Probability that the verdict is right, 0 to 1; None where the method has no such number."""
+    """Probability, 0 to 1, that the mitigated answer is nearer to the ideal than the counts are, of one that was not
+    given too; None where the method has no such number."""
     reason: str
     """What was done and why, in one sentence."""
     centroids: Bits

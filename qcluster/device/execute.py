@@ -11,12 +11,12 @@ import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.device import jobs
+from qcluster.device.jobs.runtime import Service
 from qcluster.device.local import simulate_request
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, check_request, prepare
 from qcluster.device.run import Run, read_runs
-from qcluster.device.runtime import Service
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit

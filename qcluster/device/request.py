@@ -235,8 +235,8 @@ def _check_facts(fields: dict[str, Any]) -> None:
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
     if fields["kind"] not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {fields['kind']!r:.60}")
-    _check_whole("seed", fields["seed"], 0, None)
-    _check_whole("simulator_seed", fields["simulator_seed"], 0, MOST)
+    check_whole("seed", fields["seed"], 0)
+    check_whole("simulator_seed", fields["simulator_seed"], 0, MOST)
     dt = fields["dt"]
     if dt is not None and (isinstance(dt, bool) or not isinstance(dt, (int, float)) or not 0 <= dt < 1):
         raise ValueError(f"dt must be seconds from 0 to below 1, or null; got {dt!r:.60}")
@@ -262,13 +262,6 @@ def _check_facts(fields: dict[str, Any]) -> None:
         raise ValueError(str(error)) from error
 
 
-def _check_whole(name: str, value: Any, least: int, most: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}; got {value!r:.60}")
-    if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most}; got {value!r:.60}")
-
-
 def _prepared(part: Any, kind: str, name: str) -> Prepared:
     if not isinstance(part, dict):
         raise ValueError(f"{name} must be an object; got {part!r:.60}")
@@ -276,7 +269,7 @@ def _prepared(part: Any, kind: str, name: str) -> Prepared:
     if not isinstance(shots, list) or not shots:
         raise ValueError(f"shots of {name} must be a list with a number for each twirl; got {shots!r:.60}")
     for value in shots:
-        _check_whole(f"shots of {name}", value, 1, MOST)
+        check_whole(f"shots of {name}", value, 1, MOST)
     if part["method"] not in _KINDS[kind]:
         raise ValueError(f"method of {name} must be one of {', '.join(_KINDS[kind])}; got {part['method']!r:.60}")
     if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):

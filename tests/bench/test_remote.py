@@ -2,7 +2,6 @@
 
 import pytest
 
-from qcluster.bench import remote
 from qcluster.bench.campaign import run
 from qcluster.bench.remote import NOT_DONE, collect, submit
 from qcluster.bench.store import load_samples, read_scores
@@ -28,7 +27,7 @@ def service(machine, monkeypatch, tmp_path):
     """Outcomes are simulated without noise when a request arrives, which a real service does not see."""
     from tests.device.recorded import RecordedService, record
 
-    monkeypatch.setattr(remote, "_machine", lambda name: machine)
+    monkeypatch.setattr("qcluster.device.machines.machine.find_machine", lambda name: machine)
 
     class Service(RecordedService):
         def submit(self, request, circuits, shots, tag):

@@ -8,7 +8,7 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResu
 from qiskit_aer import AerSimulator
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from qcluster.device.runtime import JobState, LostJobError
+from qcluster.device.jobs.runtime import JobState, LostJobError
 
 
 def record(request, seed=5):

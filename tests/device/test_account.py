@@ -10,8 +10,8 @@ from qiskit_ibm_runtime.exceptions import IBMRuntimeError, RuntimeJobNotFound
 
 from qcluster.device import jobs
 from qcluster.device.execute import execute
+from qcluster.device.jobs.runtime import RuntimeService
 from qcluster.device.machines.account import open_backend
-from qcluster.device.runtime import RuntimeService
 from qcluster.errors import AccountError, JobError
 
 TOKEN = "0123456789abcdef-secret"

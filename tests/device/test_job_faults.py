@@ -10,9 +10,9 @@ import sys
 import pytest
 from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-from qcluster.device import folder as folder_module
 from qcluster.device import jobs
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs import folder as folder_module
+from qcluster.device.jobs.folder import RunFolder
 from qcluster.errors import StorageError
 from tests.device.recorded import RecordedService
 from tests.device.test_jobs import machine, recording, request_, right, service  # noqa: F401
@@ -102,7 +102,7 @@ def test_a_clock_that_jumps_changes_nothing(request_, service, tmp_path, monkeyp
 HOLD = """
 import sys, time
 from pathlib import Path
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs.folder import RunFolder
 with RunFolder(Path(sys.argv[1])).lock():
     print("held", flush=True)
     time.sleep(60)
@@ -179,12 +179,15 @@ def put(*keys, value):
         (put("options", "speed", value=1), "options must hold .*wrong is .'speed'"),
         (put("seed", value=float("nan")), "numbers must be finite; got NaN"),
         (put("seed", value=1.5), "seed must be a whole number of at least 0; got 1.5"),
-        (put("simulator_seed", value=2**40), "simulator_seed must be at most"),
+        (put("simulator_seed", value=2**40), "simulator_seed must be a whole number from 0 to 2147483647"),
         (put("kind", value="oracle"), "kind must be one of simulator, model, backend, hardware; got 'oracle'"),
         (put("dt", value=-1), "dt must be seconds"),
         (put("id", value=7), "id must be a text; got 7"),
         (put("versions", value=["x"]), "versions must be texts by name"),
-        (put("prepared", 0, "shots", value=[10**400] * 3), "shots of circuit 0 must be at most 2147483647"),
+        (
+            put("prepared", 0, "shots", value=[10**400] * 3),
+            "shots of circuit 0 must be a whole number from 1 to 2147483647",
+        ),
         (put("prepared", 0, "shots", value=[30]), "flips of circuit 0 must be 1 texts"),
         (put("prepared", 0, "shots", value=30), "shots of circuit 0 must be a list"),
         (put("prepared", 1, "flips", value=["000", "01", "000"]), "flips of circuit 1 must be 3 texts of 3 characters"),

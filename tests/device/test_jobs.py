@@ -13,10 +13,10 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qcluster import metrics
 from qcluster.device import jobs
 from qcluster.device.execute import execute
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs.folder import RunFolder
+from qcluster.device.jobs.runtime import sampler_job
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.runtime import sampler_job
 from qcluster.errors import JobError, StorageError
 from qcluster.files import read_counts
 from tests.device.recorded import RecordedService, record

@@ -11,10 +11,10 @@ from qcluster.cli.main import app
 from qcluster.core.decision.candidates import NAMES, RAW
 from qcluster.core.decision.gate import shipped
 from qcluster.errors import StorageError
-from qcluster.learn.decision import cases, ideals, noise
+from qcluster.learn.decision import cases, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import answers, balanced, raw, scores
-from qcluster.learn.decision.table import build_part, joined, plan, read, read_all, tabulate, write
+from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, tabulate, write
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
 
 
@@ -195,3 +195,10 @@ def test_the_commands_build_train_and_score(tmp_path, many):
     scored = run.invoke(app, ["decision", "score", "--table", table, "--gate", str(tmp_path / "gate.npz")])
     assert scored.exit_code == 0, scored.output
     assert "all" in scored.output
+
+
+def test_a_table_has_cases_of_every_source_of_its_kind():
+    of_either = {**shares.of_counts(240, 240, 240), **shares.of_circuits(240)}
+    assert set(of_either) == set(SOURCES)
+    assert min(of_either.values()) > 0
+    assert not any(shares.of_counts(0, 0, 0).values())

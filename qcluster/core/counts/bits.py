@@ -161,11 +161,6 @@ def distinct_rows(words: Words) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return order, np.flatnonzero(new)
 
 
-def ordered(words: Words) -> NDArray[np.intp]:
-    """Give the order of rows that sorts packed strings by value, equal ones in their order."""
-    return distinct_rows(words)[0]
-
-
 def numbered(words: Words) -> tuple[Words, NDArray[np.intp]]:
     """Give the distinct packed strings, ascending, and the place of each row among them."""
     order, starts = distinct_rows(words)

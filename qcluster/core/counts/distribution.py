@@ -276,7 +276,8 @@ class Distribution(Mapping[str, float]):
             return NotImplemented
         if other.n_bits != self.n_bits:
             raise ValueError(f"only equal widths can be pooled; got {self.n_bits} and {other.n_bits} bits")
-        return Distribution(np.vstack([self.bits, other.bits]), np.r_[self.weights, other.weights])
+        words, weights = np.vstack([self.words, other.words]), np.r_[self.weights, other.weights]
+        return Distribution.from_words(words, weights, self.n_bits)
 
     def to_json(self) -> str:
         """Write the weight of each bitstring as JSON text, which ``qcluster mitigate`` reads too.
@@ -298,7 +299,8 @@ class Distribution(Mapping[str, float]):
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Distribution)
-            and np.array_equal(self.bits, other.bits)
+            and self.n_bits == other.n_bits
+            and np.array_equal(self.words, other.words)
             and np.array_equal(self.weights, other.weights)
         )
 

@@ -95,6 +95,8 @@ class Candidates:
     """``(n,)`` what a product of biased bits would be, if it were one string with flips."""
     odds: float
     """Log odds that it is."""
+    counts: Floats | None
+    """``(2^n,)`` shots of every string, up to `WIDEST` bits; None of more."""
     hypotheses: Hypotheses
     """Of the deconvolutions."""
     posterior: Posterior
@@ -123,21 +125,21 @@ def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings |
     """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
     fit = yield from fitting(d.bits, d.weights, known, settings or MixtureSettings())
     string, odds = single_string(d.bits, d.weights)
-    full = d.n_bits <= WIDEST
-    posterior, hypotheses = (yield from _on_all(d, fit, known)) if full else _on_observed(d)
+    counts = histogram(d) if d.n_bits <= WIDEST else None
+    posterior, hypotheses = _on_observed(d) if counts is None else (yield from _on_all(counts, fit, known))
     support = _support(d, fit, string)
     slots, places = hypotheses.slots, hypotheses.places
     roots, present = np.zeros((len(NAMES), len(support.words))), np.zeros(len(NAMES), dtype=bool)
     roots[RAW, support.seen] = np.sqrt(d.weights / d.shots)
     roots[MIXTURE, support.centroids] = np.sqrt(fit.weights)
     roots[[STRING, HEAVIEST], support.singles] = 1.0
-    if places is None:
-        roots[SMOOTH] = smooth(histogram(d))
+    if counts is not None:
+        roots[SMOOTH] = smooth(counts)
         roots[slots] = posterior.roots
     else:
         roots[slots[:, None], support.seen[places][None]] = posterior.roots
-    present[[RAW, MIXTURE, STRING, HEAVIEST, *([SMOOTH] if full else []), *slots.tolist()]] = True
-    return Candidates(support, roots, present, fit, string, odds, hypotheses, posterior)
+    present[[RAW, MIXTURE, STRING, HEAVIEST, *([] if counts is None else [SMOOTH]), *slots.tolist()]] = True
+    return Candidates(support, roots, present, fit, string, odds, counts, hypotheses, posterior)
 
 
 def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Support:
@@ -151,16 +153,16 @@ def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Sup
     return Support(words, seen, centroids, np.append(one, seen[int(np.argmax(d.weights))]))
 
 
-def _on_all(d: Distribution, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:
+def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:
     """Deconvolve the full vector at every flip rate tried, at the mixture's rates, and at those known."""
-    n = d.n_bits
+    n = len(fit.rates)
     pairs = [(np.full((n, 2), flips), density) for flips, density in GRID]
     pairs.append((np.clip(fit.rates, 0, _LARGEST), KNOWN[0]))
     if known is not None:
         pairs += [(np.clip(known, 0, _LARGEST), density) for density in KNOWN]
     rates = np.stack([one for one, _ in pairs])
     concentration = np.array([density or 0.5**n for _, density in pairs])
-    posterior = yield from deconvolving(histogram(d), rates, concentration, _STEPS)
+    posterior = yield from deconvolving(counts, rates, concentration, _STEPS)
     return posterior, Hypotheses(DENSE + np.arange(len(pairs)), rates, concentration, None)
 
 

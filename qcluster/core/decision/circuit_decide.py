@@ -26,7 +26,7 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, decide, distributed, name_heaviest
+from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, SAME, decide, distributed, name_heaviest
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
@@ -34,8 +34,6 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import noise_ratio
 
-_SAME = 0.999
-"""Fidelity between answer and counts from which the counts are left as they came."""
 _VOICE = 1.0
 """Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
 are off by any factor."""
@@ -109,7 +107,7 @@ def decide_circuit(
     else:
         weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
-    if float(root @ found.roots[RAW]) ** 2 > _SAME * float(root @ root):
+    if float(root @ found.roots[RAW]) ** 2 > SAME * float(root @ root):
         return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
@@ -126,7 +124,7 @@ def decide_circuit(
         centroids=unpack(found.support.words[chosen], d.n_bits),
         weights=found.few.weights if sparse else np.zeros(0),
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
-        response=CircuitBlend(d, found, weights),
+        response=CircuitBlend.of(d, found, weights),
     )
 
 

@@ -29,6 +29,8 @@ LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
+SAME = 0.999
+"""Fidelity between answer and counts from which the counts are left as they came, where a kernel is known."""
 _NAMED = 0.25
 """Weight from which the second candidate is named in the reason."""
 _FAINT = 1e-9
@@ -128,9 +130,8 @@ def name_heaviest(
     counts = max(kept, key=lambda place: float(weights[place]))
     parts[[*kept]], parts[counts] = 0.0, weights[[*kept]].sum()
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
-    told = first == counts or parts[second] > _NAMED
-    beside = f", with {parts[second]:.0%} of {sentence(second)}" if told else ""
-    return sentence(first) + beside
+    two = first == counts or parts[second] > _NAMED
+    return sentence(first) + (f", with {parts[second]:.0%} of {sentence(second)}" if two else "")
 
 
 def in_words(fit: MixtureFit) -> str:

@@ -5,8 +5,8 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import EXPECT
 from qcluster.core.counts.bits import weight_of_ones
-from qcluster.core.counts.distribution import Distribution, histogram
-from qcluster.core.decision.candidates import DENSE, NAMES, WIDEST, Candidates
+from qcluster.core.counts.distribution import Distribution
+from qcluster.core.decision.candidates import DENSE, NAMES, Candidates
 from qcluster.core.sparse.product import beyond_product, product_evidence, togetherness
 from qcluster.core.stats.goodness import beyond_uniform, collisions
 from qcluster.core.stats.special import perplexity
@@ -47,7 +47,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         np.log(d.n_outcomes),
         *of_counts(d),
         np.arcsinh(structure),
-        np.arcsinh(beyond_product(histogram(d))) if n <= WIDEST else -1.0,
+        -1.0 if found.counts is None else np.arcsinh(beyond_product(found.counts)),
         *top,
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,

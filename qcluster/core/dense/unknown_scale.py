@@ -52,11 +52,6 @@ class UnknownScale:
         each = self.evidence.reshape(len(CONCENTRATIONS), -1)
         return np.asarray(np.logaddexp.reduce(each, axis=0))
 
-    def again(self, counts: Floats, which: NDArray[np.intp]) -> Floats:
-        """Deconvolve counts drawn anew, ``(n_draws, 2^m)`` shots, each under a hypothesis; to as many unit roots."""
-        roots, _ = posterior(self.kernels.take(which), counts, self.prior[which], ROUNDS)
-        return np.asarray(roots / np.linalg.norm(roots, axis=1, keepdims=True))
-
 
 def unknown_scale(kernels: ScaledKernels, counts: Floats) -> UnknownScale:
     """Deconvolve counts at every multiple of the noise by variational Bayes.
@@ -81,3 +76,11 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats) -> UnknownScale:
     every = kernels.take(np.tile(np.arange(many), len(CONCENTRATIONS)))
     prior = np.repeat(CONCENTRATIONS, many)[:, None]
     return UnknownScale(every, prior, *posterior(every, counts, prior, ROUNDS))
+
+
+def redeconvolved(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp]) -> Floats:
+    """Deconvolve counts drawn anew, ``(n_draws, 2^m)`` shots, each under one hypothesis; to as many unit roots."""
+    many = len(kernels.scales)
+    prior = np.repeat(CONCENTRATIONS, many)[which, None]
+    roots, _ = posterior(kernels.take(which % many), counts, prior, ROUNDS)
+    return np.asarray(roots / np.linalg.norm(roots, axis=1, keepdims=True))

@@ -18,7 +18,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import distributed
+from qcluster.core.decision.decide import SAME, distributed
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -26,7 +26,6 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.sparse.under_kernel import LENGTHS, Few, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
-from qcluster.core.stats.walsh import walsh
 from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
@@ -64,8 +63,6 @@ _ALL_NOISE = 1e-3
 """Share of uniform noise where the measured noise explains the counts: it holds all noise there is."""
 _TINY = 1e-15
 """Least probability of a string that was read."""
-_SAME = 0.999
-"""Fidelity between answer and counts from which the counts are left as they came."""
 
 
 def mitigate_measured(
@@ -113,7 +110,7 @@ def mitigate_measured(
         )
     else:
         broad = variational(found.kernel, seen.histogram)
-        if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < _SAME:
+        if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < SAME:
             return _broad(seen, Redrawn(found.kernel, seen.rows, broad), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
@@ -251,7 +248,7 @@ class _Bootstrap:
     def __init__(self, kernel: Kernel, seen: _Seen) -> None:
         self.kernel, self.shots = kernel, max(1, round(seen.counts.shots))
         self.rng = np.random.default_rng(_SEED)
-        error = np.maximum(walsh(kernel.spectrum), 0.0)
+        error = kernel.patterns
         many = _DRAWS if kernel.index.n_index <= _NARROW else _DRAWS_WIDE
         patterns = self.rng.multinomial(max(1, round(seen.noise.shots)), error / error.sum(), size=many)
         # What other references would have measured, had this one measured the truth.

@@ -18,7 +18,7 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Words, pack, unpack
 from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
-from qcluster.core.stats.walsh import LinearIndex, walsh
+from qcluster.core.stats.walsh import LinearIndex, convolve, walsh
 
 _LEAST = 1e-9
 """Least probability of a string, as a multiple of the uniform one. Transforms in single precision know no smaller
@@ -73,6 +73,11 @@ class Kernel:
             decays=decays,
         )
 
+    @classmethod
+    def of_patterns(cls, index: LinearIndex, shifts: Indices, rates: Floats) -> Kernel:
+        """Take patterns ``(n_masks,)``, by number, and their rates; none is crosstalk, and no bit decays."""
+        return cls(index, shifts, rates, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_bits))
+
     @property
     def size(self) -> int:
         """Length 2^m of the vectors."""
@@ -101,17 +106,18 @@ class Kernel:
         patterns = np.vstack([unpack(faults.masks, faults.n_bits), np.eye(faults.n_bits, dtype=bool)])
         return np.asarray(-0.5 * np.expm1(-2 * (self.rates @ patterns)))
 
-    def spread(self, vector: Floats) -> Floats:
-        """Convolve with E; symmetric, so its own adjoint."""
-        return walsh(walsh(vector) * self.spectrum) / self.size
+    @property
+    def patterns(self) -> Floats:
+        """(2^m,) E, the probability of each pattern of flips; one transform."""
+        return np.maximum(walsh(self.spectrum) / self.size, 0.0)
 
     def forward(self, ideal: Floats) -> Floats:
         """Give the noisy distribution (..., 2^m) of an ideal one."""
-        return np.maximum(decay(self.spread(ideal), self._decays), 0.0)
+        return np.maximum(decay(convolve(ideal, self.spectrum), self._decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
-        return self.spread(decay(vector, self._decays, transposed=True))
+        return convolve(decay(vector, self._decays, transposed=True), self.spectrum)
 
     def columns(self, sent: Indices, rows: Indices) -> Floats:
         """Give ``P(y | c)`` for strings y that were read and strings c that were sent, ``(n_rows, n_sent)``.
@@ -120,7 +126,7 @@ class Kernel:
             sent: ``(n_sent,)`` numbers.
             rows: ``(n_rows,)`` numbers. Cost: one vector of 2^m for each sent string where bits decay; else look-ups.
         """
-        error = np.maximum(walsh(self.spectrum) / self.size, 0.0)
+        error = self.patterns
         if not self.decays.any():
             return np.asarray(error[rows[:, None] ^ sent[None, :]])
         return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self._decays)[:, rows].T

@@ -177,8 +177,7 @@ def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
     spectrum = np.maximum(walsh((seen + weight * model) / (seen.sum() + weight)), _LEAST)
     rates = walsh(np.log(spectrum / spectrum[0])) / len(spectrum)
     rates[0] = 0.0
-    everything = np.arange(len(spectrum))
-    return Kernel(index, everything, rates, np.zeros(len(spectrum), dtype=bool), np.zeros(index.n_index))
+    return Kernel.of_patterns(index, np.arange(len(spectrum)), rates)
 
 
 def _model(index: LinearIndex, seen: Floats) -> Floats:
@@ -189,13 +188,13 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     shifts = np.unique(np.r_[singles, often[seen[often] >= _EVIDENT]])
     shifts = shifts[shifts != 0]
     first = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
-    start = Kernel(index, shifts, first, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_index))
+    start = Kernel.of_patterns(index, shifts, first)
     sent = np.full(size, _ROUNDING / np.sqrt(size))  # else a pattern that no faults explain would teach rates nonsense
     sent[0] = 1.0
     rounds = next(rounds for most, rounds in _ROUNDS if index.n_index <= most)
     fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
     floor = 1e-3 / (float(seen.sum()) * size)  # something new is never impossible
-    model = np.maximum(walsh(fitted.spectrum) / size, 0.0) + floor
+    model = fitted.patterns + floor
     return np.asarray(model / model.sum())
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qcluster.core.arrays import Floats
 from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.walsh import walsh
+from qcluster.core.stats.walsh import convolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class ScaledKernels:
     """What decay makes of bits; none where nothing decays."""
 
     @classmethod
-    def of(cls, kernel: Kernel, scales: Sequence[float], *, readout: bool = False) -> ScaledKernels:
+    def of(cls, kernel: Kernel, scales: Sequence[float] | Floats, *, readout: bool = False) -> ScaledKernels:
         """Take a kernel at every scale, see `Kernel.scaled`; with `readout`, last of all its readout errors alone.
 
         Example:
@@ -51,9 +51,8 @@ class ScaledKernels:
 
     def forward(self, ideal: Floats) -> Floats:
         """Give the noisy distributions ``(s, 2^m)`` of ideal ones."""
-        spread = walsh(walsh(ideal) * self.spectrum) / ideal.shape[-1]
-        return np.maximum(decay(spread, self.decays), 0.0)
+        return np.maximum(decay(convolve(ideal, self.spectrum), self.decays), 0.0)
 
     def adjoint(self, vector: Floats) -> Floats:
         """Apply the transpose of `forward`."""
-        return np.asarray(walsh(walsh(decay(vector, self.decays, transposed=True)) * self.spectrum) / vector.shape[-1])
+        return convolve(decay(vector, self.decays, transposed=True), self.spectrum)

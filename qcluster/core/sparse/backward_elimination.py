@@ -22,13 +22,14 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     (share,), (background,), (total,) = fit_weights(
         model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
     )
-    weights = share.astype(np.float64)
+    return _reweighed(rows, model, share, float(background), total)
+
+
+def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total: Reals) -> Model:
+    """Give a mixture the weights, ``(k,)`` of any sum, and the P(y) that `fit_weights` found for it."""
+    weights, level = share.astype(np.float64), log_likelihood(total, rows.weights, rows.shots, rows.unit)
     return replace(
-        model,
-        weights=weights / weights.sum(),
-        background=float(background),
-        log_likelihood=float(log_likelihood(rows, total)),
-        total=total,
+        model, weights=weights / weights.sum(), background=background, log_likelihood=float(level), total=total
     )
 
 
@@ -79,18 +80,8 @@ def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
         share = (weights / weights.sum(axis=1, keepdims=True) * (1 - background)).astype(columns.dtype)[:, None]
         share, uniform, total = (part[:, 0] for part in fit_weights(columns, shares, share, background, 2))
         for m, (place, model, k) in enumerate(zip(left, models, sizes.tolist(), strict=True)):
-            found = share[m, :k].astype(np.float64)
-            paths[place].append(
-                replace(
-                    model,
-                    centroids=model.centroids[order[m, :k]],
-                    weights=found / found.sum(),
-                    background=float(uniform[m]),
-                    log_likelihood=float(log_likelihood(every[place], total[m])),
-                    likelihoods=columns[m, :k],
-                    total=total[m],
-                )
-            )
+            thinned = replace(model, centroids=model.centroids[order[m, :k]], likelihoods=columns[m, :k])
+            paths[place].append(_reweighed(every[place], thinned, share[m, :k], float(uniform[m]), total[m]))
 
 
 def _padded(models: Sequence[Model], kind: Any) -> tuple[Floats, Reals]:

@@ -24,6 +24,7 @@ from qcluster.core.sparse.model import (
     component_shares,
     distance_tables,
     likelihoods,
+    log_likelihood,
     marginal,
     parameters,
     table_indices,
@@ -134,10 +135,9 @@ class Given:
         return Given(self.rows, weights, shares, shots, self.strength[which], rates, self.largest[which], held)
 
     def log_likelihood(self, total: Reals) -> Floats:
-        """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(m, u)``; ``(m,)``."""
-        logs = np.log(total.astype(np.float64, copy=False))
-        levels = logs @ self.weights[0] if len(self.weights) == 1 else np.einsum("mu,mu->m", logs, self.weights)
-        return np.asarray(levels - self.shots[:, 0] * self.rows.unit)
+        """Give the log-likelihood of each mixture, ``(m,)`` nats, from ``(m, u)`` P(y) in the unit of the rows."""
+        weights = self.weights[0] if len(self.weights) == 1 else self.weights
+        return log_likelihood(total, weights, self.shots[:, 0], self.rows.unit)
 
 
 def _under(parts: Sequence[NDArray[T]]) -> NDArray[T]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.checks import check_real, check_whole
-from qcluster.core.counts.bits import Bits, by_contents, ordered, pack_columns, unpack
+from qcluster.core.counts.bits import Bits, by_contents, distinct_rows, pack_columns, unpack
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
@@ -72,7 +72,8 @@ class MixtureFit:
     rates: Floats
     """``(n, 2)`` P(read 1|0) and P(read 0|1), averaged over the error regimes."""
     regimes: Floats
-    """``(s,)`` share of the shots in each error regime; the odds of a flip are multiplied by `likelihood.TILTS`."""
+    """``(s,)`` share of the shots in each error regime; the odds of a flip are multiplied by
+    `qcluster.core.noise.prior.TILTS`."""
     background: float
     """Share of uniform noise."""
     log_likelihood: float
@@ -139,7 +140,7 @@ def fitting(bits: Bits, weights: Floats, rates: Floats | None, settings: Mixture
         raise ValueError("a mixture needs shots on at least one bit; got none")
     columns = by_contents(bits, weights)  # sums depend on their order, if little: answers must not
     words = pack_columns(bits, columns)
-    order = ordered(words)
+    order, _ = distinct_rows(words)
     own = None if rates is None else np.asarray(rates)[columns]
     found = yield from _fit(unpack(words[order], len(columns)), weights[order], own, settings)
     back = np.argsort(columns)

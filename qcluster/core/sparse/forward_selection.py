@@ -13,7 +13,7 @@ from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.model import Model, Rows, register, table_indices, values
+from qcluster.core.sparse.model import Model, Rows, log_likelihood, register, table_indices, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -213,7 +213,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         best, column, new_share, net = found
         active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
         if k >= _PATIENCE and filled.any():
-            steady = filled[owner] & (_largest_gap(gains) < _STEP)
+            steady = filled[owner] & (gaps(gains)[0].max(axis=-1) < _STEP)
             active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~active).tolist() if k else []:
             finished[owner[m]].append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
@@ -232,8 +232,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
-        logs = np.log(total.astype(np.float64, copy=False))
-        log_likelihoods = np.einsum("gu,gu->g", logs, weights[owner]) - shots[owner] * rows.unit
+        log_likelihoods = log_likelihood(total, weights[owner], shots[owner], rows.unit)
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:
@@ -256,7 +255,7 @@ def _selected(
 ) -> Selection:
     first, *others = sorted(finished, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
-    gap = float(_largest_gap(first[2])) if models else 1.0
+    gap = float(gaps(first[2])[0].max()) if models else 1.0
     return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
 
 
@@ -282,14 +281,18 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
-def _largest_gap(gains: Floats) -> Floats:
-    """Give the largest ratio of the smallest gain so far to the largest behind, `CHANCE_GAIN` at least.
+def gaps(gains: Floats) -> tuple[Floats, Floats]:
+    """Give, for each gain but the last, the ratio of the smallest so far to the largest behind, and the latter.
 
-    From ``(..., k)`` gains; ``(...)``.
+    Gains ``(..., k)``, each counted as `CHANCE_GAIN` at least, to two arrays ``(..., k - 1)``.
+
+    Example:
+        >>> gaps(np.array([90.0, 100.0, 10.0]))[0].tolist()
+        [0.9, 9.0]
     """
     gains = np.maximum(gains, CHANCE_GAIN)
-    behind = np.maximum.accumulate(gains[..., ::-1], axis=-1)[..., ::-1]
-    return np.asarray((np.minimum.accumulate(gains, axis=-1)[..., :-1] / behind[..., 1:]).max(axis=-1))
+    behind = np.maximum.accumulate(gains[..., :0:-1], axis=-1)[..., ::-1]
+    return np.minimum.accumulate(gains, axis=-1)[..., :-1] / behind, behind
 
 
 def _best_candidates(

@@ -299,8 +299,7 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
         product and one exponential a pair; one look-up a pair where all bits have one rate.
     """
     n, odds, regimes = rows.n_bits, theta.odds, theta.regimes
-    logs = np.log(odds)
-    towards = np.log1p(odds[:, None] * _TILTS)
+    logs, towards = np.log(odds), np.log1p(odds[:, None] * _TILTS)
     if odds.shape[1] == 1:
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
@@ -363,6 +362,15 @@ def marginal(layout: Layout, theta: Parameters, columns: Reals) -> Reals:
     return total
 
 
-def log_likelihood(rows: Rows, total: Reals) -> Floats:
-    """Give the log-likelihood of the shots, in nats, from P(y) in the unit of the rows, ``(u,)`` or ``(m, u)``."""
-    return np.asarray(np.log(total.astype(np.float64)) @ rows.weights - rows.shots * rows.unit)
+def log_likelihood(total: Reals, weights: Floats, shots: float | Floats, unit: float) -> Floats:
+    """Give the log-likelihood of shots, ``sum_y W(y) ln P(y)``, in nats; ``(m,)`` of m mixtures.
+
+    Args:
+        total: ``(u,)`` or ``(m, u)`` P(y), in the unit of the rows.
+        weights: ``(u,)`` W, the shots of each string, or ``(m, u)``.
+        shots: their number, or ``(m,)``.
+        unit: of the probabilities, see `Rows.unit`.
+    """
+    logs = np.log(total.astype(np.float64, copy=False))
+    levels = logs @ weights if weights.ndim == 1 else np.einsum("mu,mu->m", logs, weights)
+    return np.asarray(levels - shots * unit)

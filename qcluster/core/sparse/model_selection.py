@@ -17,7 +17,7 @@ from qcluster.core.sparse.description_length import (
     shortest_length,
 )
 from qcluster.core.sparse.em import fit_all
-from qcluster.core.sparse.forward_selection import CHANCE_GAIN, joining_gains
+from qcluster.core.sparse.forward_selection import gaps, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
 from qcluster.core.sparse.model import Model, Prior, Rows, distances
 from qcluster.core.stats.goodness import pearson_misfit
@@ -162,7 +162,7 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     Returns:
         The plausible mixtures, and the gap of the first.
     """
-    posterior, gaps = gap_posterior(rows, path, complete)
+    posterior, clear = gap_posterior(rows, path, complete)
     plausible = [k for k in np.argsort(-posterior, kind="stable").tolist() if posterior[k] >= 0.05]
     mixtures, is_ring = (yield from _refitted(rows, plausible, path, complete, prior, rounds)), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
@@ -176,7 +176,7 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
             model = yield from relocate(rows, model, prior, rounds // 2)
         mixtures[i] = model
     share = posterior[plausible]
-    return Chosen(mixtures, share / share.sum(), float(gaps[plausible[0]]), ring=is_ring)
+    return Chosen(mixtures, share / share.sum(), float(clear[plausible[0]]), ring=is_ring)
 
 
 def _refitted(
@@ -231,23 +231,19 @@ def gap_posterior(rows: Rows, path: Path, complete: Model) -> tuple[Floats, Floa
         levels[k + 1] = levels[k] if model is None else max(levels[k], model.log_likelihood)
     levels[most:] = np.maximum(levels[most:], complete.log_likelihood)
     cost = float(joining_costs(rows.n_bits, max(rows.shots, 8.0))[: rows.n_bits // 2 + 1].mean())
-    full = last + 1 >= 0.85 * size
-    gap, behind = _gaps(concave_steps(levels), full)
-    joined, _ = _gaps(np.append(joining_gains(rows, complete), np.zeros(last + 1 - most)), full)
-    gaps, posterior = np.zeros(size), np.zeros(size)
-    gaps[: last + 1] = np.minimum(gap, joined)
+    steps, joining = concave_steps(levels), np.append(joining_gains(rows, complete), np.zeros(last + 1 - most))
+    # Behind all that were tried there is chance alone, unless so many were tried that more may be real.
+    more = last + 1 >= 0.85 * size
+    gap, behind = gaps(np.append(steps, steps[-1] if more else 0.0))
+    joined, _ = gaps(np.append(joining, joining[-1] if more else 0.0))
+    clear, posterior = np.zeros(size), np.zeros(size)
+    clear[: last + 1] = np.minimum(gap, joined)
     superfluous = _TAIL * np.log(np.maximum(behind / cost, 1.0))
     few = np.array([_at_most(last - k, mean) for k, mean in enumerate(superfluous.tolist())])
-    posterior[: last + 1] = gaps[: last + 1] ** _SHARPNESS / np.arange(1, last + 2) * (0.3 + 0.7 * few)
+    posterior[: last + 1] = clear[: last + 1] ** _SHARPNESS / np.arange(1, last + 2) * (0.3 + 0.7 * few)
     posterior[: last + 1] *= _visible(path, complete, last)
     posterior[[k for k in range(most, last + 1) if path[k] is None]] = 0
-    return posterior / posterior.sum(), gaps
-
-
-def _gaps(gains: Floats, full: bool) -> tuple[Floats, Floats]:
-    gains = np.maximum(gains, CHANCE_GAIN)
-    behind = np.append(np.maximum.accumulate(gains[::-1])[::-1][1:], gains[-1] if full else CHANCE_GAIN)
-    return np.minimum.accumulate(gains) / behind, behind
+    return posterior / posterior.sum(), clear
 
 
 def concave_steps(levels: Floats) -> Floats:

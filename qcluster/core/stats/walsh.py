@@ -63,6 +63,18 @@ def walsh(vector: Floats) -> Floats:
     return np.array(result, dtype=np.float64).reshape(vector.shape)
 
 
+def convolve(vectors: Floats, spectrum: Floats) -> Floats:
+    """Give the XOR-convolutions ``sum_x v(x) e(y xor x)`` of vectors ``(..., 2^m)`` with e, whose transform is given.
+
+    The map is symmetric: it is its own adjoint.
+
+    Example:
+        >>> convolve(np.array([1.0, 0.0]), walsh(np.array([0.9, 0.1]))).round(3).tolist()
+        [0.9, 0.1]
+    """
+    return np.asarray(walsh(walsh(vectors) * spectrum) / vectors.shape[-1])
+
+
 @dataclass(frozen=True, eq=False)
 class LinearIndex:
     """Number bitstrings so that the number of ``x xor y`` is the xor of their numbers."""

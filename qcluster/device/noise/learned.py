@@ -18,7 +18,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
 from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.stats.walsh import LinearIndex, walsh
+from qcluster.core.stats.walsh import LinearIndex, convolve
 from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def learn(
     factors, faults = _maximise(parts, at, width, exposure)
     share = np.array([part.seen.sum() for part in parts])
     share /= share.sum()
-    alone = np.array([float(walsh(part.kernel(part.rates).spectrum)[0]) / part.size for part in parts])
+    alone = np.array([part.kernel(part.rates).patterns[0] for part in parts])
     flips = np.asarray(share @ np.array([part.flips for part in parts]))
     return Learned(places, factors, faults, exposure, float(share @ alone), flips)
 
@@ -112,13 +112,9 @@ class _Part:
     flips: Floats
     """(n_bits,) how often each bit is expected flipped."""
 
-    @property
-    def size(self) -> int:
-        return 1 << self.index.n_index
-
     def kernel(self, rates: Floats) -> Kernel:
-        flat = np.zeros(len(self.shifts), dtype=bool)
-        return Kernel(self.index, self.shifts, rates, flat, np.zeros(self.index.n_index))
+        """Of these faults at such rates."""
+        return Kernel.of_patterns(self.index, self.shifts, rates)
 
 
 def _part(
@@ -157,9 +153,9 @@ def _maximise(
         faults = np.zeros(many)
         for part, where in zip(parts, at, strict=True):
             scaled = part.rates * factors[where]
-            spectrum = part.kernel(scaled).spectrum
-            noisy = np.maximum(walsh(spectrum) / part.size, 1e-3 / (part.seen.sum() * part.size))
-            chance = walsh(spectrum * walsh(part.seen / noisy)) / part.size
+            kernel = part.kernel(scaled)
+            noisy = np.maximum(kernel.patterns, 1e-3 / (part.seen.sum() * kernel.size))
+            chance = convolve(part.seen / noisy, kernel.spectrum)
             faults += np.bincount(where, scaled * np.maximum(chance[part.shifts], 0.0), many)
         factors = _most_probable(faults, exposure, factors, width)
     return factors, faults

@@ -306,7 +306,7 @@ class _Plan:
                 least = min(price for price, _, _ in ways)
                 turn, half = next((t, h) for price, t, h in ways if price == least)
                 turn += 2 * int(self.rng.integers(2))
-                axis = _after(name, (axis + turn) % 2 if axis != Z else Z, half)
+                axis = _after((axis + turn) % 2 if axis != Z else Z, half)
                 turns.append(turn)
                 self.halved += half and name in _HALF
                 if i < len(self.pending[q]):
@@ -336,7 +336,7 @@ class _Plan:
             yield _Op("x" if half and name == "sx" else name, qubits, place, 2 if half else 1)
 
 
-def _after(name: str, axis: int, half: bool) -> int:
+def _after(axis: int, half: bool) -> int:
     """Axis after a pulse about X: a quarter turn exchanges Y and Z."""
     return axis if half or axis == X else Y + Z - axis
 
@@ -347,8 +347,8 @@ def _ways(name: str, axis: int) -> list[tuple[int, bool, float, int]]:
     for turn in (0, 1) if axis != Z else (0,):
         turned = axis if axis == Z else (axis + turn) % 2
         if name in _HALF:
-            ways.append((turn, False, 0.0, _after(name, turned, False)))
-        ways.append((turn, True, float(name in _HALF), _after(name, turned, True)))
+            ways.append((turn, False, 0.0, _after(turned, False)))
+        ways.append((turn, True, float(name in _HALF), _after(turned, True)))
     return ways
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.stats.walsh import walsh
+from qcluster.core.stats.walsh import convolve
 
 SHOTS = (1000, 1024, 2000, 4000, 4096, 8192, 10000, 10240, 16384)
 """Usual numbers of shots."""
@@ -121,7 +121,7 @@ def read(rng: np.random.Generator, ideal: Floats, noise: Noise) -> Floats:
     seen = sum(share * _noisy(ideal, rates) for share, rates in zip(noise.shares, noise.rates, strict=True))
     if len(noise.masks):
         parity = np.bitwise_count(np.arange(1 << n)[:, None] & (noise.masks @ (1 << np.arange(n)))) & 1
-        seen = walsh(walsh(np.asarray(seen)) * np.prod(1 - 2 * noise.chances * parity, axis=1)) / (1 << n)
+        seen = convolve(np.asarray(seen), np.prod(1 - 2 * noise.chances * parity, axis=1))
     floor = np.ones(1)
     for chance in noise.bias[::-1]:
         floor = np.kron(floor, [1 - chance, chance])

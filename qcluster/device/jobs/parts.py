@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.folder import RunFolder
+from qcluster.device.jobs.folder import RunFolder
+from qcluster.device.jobs.results import Places, encode_result, find_mismatch, marked
+from qcluster.device.jobs.runtime import JobState, LostJobError, RuntimeService, Service
 from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
 from qcluster.device.request import divide
-from qcluster.device.results import Places, encode_result, find_mismatch, marked
-from qcluster.device.runtime import JobState, LostJobError, RuntimeService, Service
 from qcluster.errors import JobError, StorageError
 from qcluster.files import decode_saved
 
