@@ -6,6 +6,7 @@ phases or controlled rotations; or a change that is undone again after something
 algorithm, so that circuits of `benchmarks.outside` and of the suite ``broad`` can judge what was learned here.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import PauliEvolutionGate
 from qiskit.quantum_info import SparsePauliOp
+from scipy.sparse import SparseEfficiencyWarning
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.case import case, measured
@@ -33,7 +35,9 @@ def program(seed: int) -> Case:
     rng = np.random.default_rng([2050, seed])
     for _ in range(_FLAT):
         made = _drawn(rng)
-        ideal = made.ideal.probabilities
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SparseEfficiencyWarning)  # of Qiskit, over exponentials of small matrices
+            ideal = made.ideal.probabilities
         if len(ideal) < 1 << made.n_bits or ideal.max() > 2.0 / (1 << made.n_bits):
             break
     return made
