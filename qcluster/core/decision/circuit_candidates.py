@@ -20,6 +20,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.read_off import read_off
 from qcluster.core.sparse.under_kernel import Few
+from qcluster.core.stats.walsh import most_frequent
 
 SCALES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.15)
 """Multiples of the calibrated noise that are undone."""
@@ -140,9 +141,8 @@ class Candidates:
     @property
     def strings(self) -> Indices:
         """``(k,)`` places of `few` in the support: of one number the most frequent string is meant."""
-        order = np.lexsort((-self.support.shares, self.support.numbers))
-        first = np.searchsorted(self.support.numbers[order], self.few.strings)
-        return np.asarray(order[first])
+        rows = most_frequent(self.support.numbers, self.support.shares)
+        return np.asarray(rows[np.searchsorted(self.support.numbers[rows], self.few.strings)])
 
 
 def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) -> Candidates:
@@ -203,9 +203,9 @@ def words_of(d: Distribution, kernel: Kernel) -> Words | None:
     """Give the most frequent string of each number, ``(2^k, n_words)``; None where a number is its string."""
     if kernel.index.exact:
         return None
-    words = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64)
-    order = np.argsort(d.weights, kind="stable")
-    words[kernel.locate(d.words)[order]] = d.words[order]
+    words, numbers = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.locate(d.words)
+    rows = most_frequent(numbers, d.weights)
+    words[numbers[rows]] = d.words[rows]
     return words
 
 

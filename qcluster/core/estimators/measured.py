@@ -26,6 +26,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.measured import MeasuredNoise, kernel_of
 from qcluster.core.sparse.under_kernel import LENGTHS, Few, noise_ratio, weigh_prefixes
 from qcluster.core.stats.goodness import deviance
+from qcluster.core.stats.walsh import most_frequent
 from qcluster.core.uncertainty.response import Response
 
 _WIDTHS, _ROOM = (16, 18, 20), 6.0
@@ -150,9 +151,8 @@ class _Seen:
         Args:
             ideal: ``(2^m,)`` probability of each number.
         """
-        order = np.argsort(-self.counts.weights, kind="stable")
-        frequent = order[np.sort(np.unique(self.rows[order], return_index=True)[1])]
-        return np.asarray(frequent[np.argsort(-ideal[self.rows[frequent]], kind="stable")])
+        frequent = np.sort(most_frequent(self.rows, self.counts.weights))
+        return np.asarray(frequent[np.lexsort((-self.counts.weights[frequent], -ideal[self.rows[frequent]]))])
 
 
 @dataclass(frozen=True, eq=False)

@@ -104,3 +104,21 @@ class LinearIndex:
             parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.int64) & 1
             result |= parity << bit
         return result
+
+
+def most_frequent(numbers: Indices, weights: Floats) -> Indices:
+    """Give, for each number that strings have, ascending, the row of the most frequent of these: the first of equals.
+
+    Where strings are hashed, that is the string which a number means.
+
+    Args:
+        numbers: ``(n_strings,)`` of the strings.
+        weights: ``(n_strings,)`` how often each was read.
+
+    Example:
+        >>> most_frequent(np.array([3, 1, 3, 3]), np.array([1.0, 2.0, 5.0, 5.0])).tolist()
+        [1, 2]
+    """
+    order = np.lexsort((-weights, numbers))
+    _, first = np.unique(numbers[order], return_index=True)
+    return np.asarray(order[first])

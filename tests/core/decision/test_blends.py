@@ -1,5 +1,7 @@
 """Answers redrawn against refits of every resample, and what candidates of circuits are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -156,6 +158,21 @@ def test_strings_of_one_number_share_what_it_gets():
     np.testing.assert_allclose(spread, wanted / wanted.sum(), atol=1e-12)
     some = rng.permutation(100)[:20]
     np.testing.assert_array_equal(support.places(words[some]), some)
+
+
+def test_a_number_means_the_same_string_wherever_it_is_asked():
+    """Of strings that share a number and were read equally often: the lowest, in the description and in the answer."""
+    faults = chain(20, 0.01, 0.03)
+    counts = Distribution(np.random.default_rng(4).random((400, 20)) < 0.5, np.ones(400))
+    found = gather(counts, faults)
+    numbers = np.unique(found.kernel.locate(counts.words))
+    assert len(numbers) < counts.n_outcomes
+    meant = replace(found, few=replace(found.few, strings=numbers)).strings
+    words = circuit_candidates.words_of(counts, found.kernel)
+    assert words is not None
+    np.testing.assert_array_equal(found.support.words[meant], words[numbers])
+    lowest = [counts.words[found.kernel.locate(counts.words) == number].min() for number in numbers]
+    np.testing.assert_array_equal(words[numbers, 0], lowest)
 
 
 def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
