@@ -16,6 +16,7 @@ from qcluster.core.decision.circuit_candidates import (
     LOG_LINEAR_SCALED,
     RAW,
     ROUNDS,
+    SCALED,
     SCALES,
     STRINGS,
     WARY,
@@ -30,7 +31,7 @@ from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
-_AUDIBLE = 0.02
+_MOVING = 0.02
 """Weight below which a model of the whole output is not found again: shots move the answer by more than its part."""
 
 
@@ -40,7 +41,7 @@ class CircuitBlend:
 
     The answer is the square of a sum of square roots, each with its part; the parts, the scales and the learned rates
     are held, and each resample starts half-way between its counts and what was found. Cost: some Walsh transforms for
-    every draw. Of the candidates only what this needs is held, 0.6 MB for 12 bits, since answers are kept by the
+    every draw. Of the candidates only what this needs is held, 0.9 MB for 12 bits, since answers are kept by the
     hundred.
     """
 
@@ -74,27 +75,16 @@ class CircuitBlend:
     @classmethod
     def of(cls, raw: Distribution, found: Candidates, weights: Floats) -> CircuitBlend:
         """Hold what candidates blended by ``(c,)`` weights need to be found again for other shots."""
-        deep, models = found.deconvolved, found.models
+        deep, models, moving = found.deconvolved, found.models, weights > _MOVING
+        log_linear: tuple[tuple[float, float, LogLinear], ...] = ()
+        bayesian: tuple[tuple[float, Floats], ...] = ()
+        if models is not None:
+            linear = (LOG_LINEAR, 1.0, models.calibrated), (LOG_LINEAR_SCALED, models.scale, models.scaled)
+            log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
+            bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
+        held = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
         answers = found.kernel, found.support, found.alone.blend, found.few, found.strings
-        moving = [place for place in range(LOG_LINEAR, WARY + 1) if models is not None and weights[place] > _AUDIBLE]
-        still = np.setdiff1d(np.arange(LOG_LINEAR, WARY + 1), moving)
-        kinds = (
-            []
-            if models is None
-            else [
-                (LOG_LINEAR, 1.0, models.calibrated),
-                (LOG_LINEAR_SCALED, models.scale, models.scaled),
-            ]
-        )
-        log_linear = tuple((float(weights[place]), scale, model) for place, scale, model in kinds if place in moving)
-        bayesian = (
-            ()
-            if models is None
-            else tuple(
-                (float(weights[place]), models.probability(place)) for place in (BAYESIAN, WARY) if place in moving
-            )
-        )
-        parts = log_linear, bayesian, weights[still] @ found.roots[still]
+        parts = log_linear, bayesian, weights[held] @ found.roots[held]
         return cls(raw, weights, *answers, *parts, found.slots, deep.kernels.scales, deep.ideals)
 
     @property

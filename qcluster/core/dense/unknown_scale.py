@@ -22,7 +22,7 @@ CONCENTRATIONS = (0.03, 1.0)
 ROUNDS = 24
 """Of coordinate ascent."""
 _WIDTH = 0.5
-"""Standard deviation of ln(scale) of the calibrations that the decision is trained on."""
+"""Standard deviation of ln(scale) before the counts; calibrations that the decision is trained on have 0.6."""
 
 
 @dataclass(frozen=True, eq=False)
