@@ -161,11 +161,14 @@ def main() -> None:
         print(rotations(given.rotations))
     if given.out is None:
         return
-    made = records(given.seed, given.widest, given.machines)
-    if given.programs:
+    if given.recorded:
+        made = recorded()
+    elif given.programs:
         made = programs(given.seed, given.programs, given.machines)
+    else:
+        made = records(given.seed, given.widest, given.machines)
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:
-        for record in recorded() if given.recorded else made:
+        for record in made:
             lines.write(json.dumps(record) + "\n")
             lines.flush()
 

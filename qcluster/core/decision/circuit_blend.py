@@ -17,7 +17,6 @@ from qcluster.core.decision.circuit_candidates import (
     RAW,
     ROUNDS,
     SCALED,
-    SCALES,
     STRINGS,
     WARY,
     Candidates,
@@ -113,15 +112,15 @@ class CircuitBlend:
         shots = seen * self.raw.shots
         for weight, scale, model in self.log_linear:
             roots += weight * np.sqrt(model.again(self.kernel.scaled(scale), shots))
-        for weight, probability in self.bayesian:
-            kernels = ScaledKernels.of(self.kernel, SCALES)
-            roots += weight * redeconvolved(kernels, shots, sampled_hypotheses(probability, levels))
+        kernels = ScaledKernels.of(self.kernel, self.scales[:-1], readout=True)
+        for weight, probability in self.bayesian:  # readout alone, the last kernel, is none of their hypotheses
+            which = sampled_hypotheses(probability, levels)
+            roots += weight * redeconvolved(kernels.take(slice(0, -1)), shots, which)
         deep = weights[self.slots]
         if deep.sum() > 0:
             which = sampled_hypotheses(deep / deep.sum(), levels)
-            kernels = ScaledKernels.of(self.kernel, self.scales[:-1], readout=True).take(which)
-            start = 0.5 * (self.ideals[which] + seen)
-            roots += deep.sum() * support.spread(richardson_lucy(kernels.forward, kernels.adjoint, seen, ROUNDS, start))
+            undone, start = kernels.take(which), 0.5 * (self.ideals[which] + seen)
+            roots += deep.sum() * support.spread(richardson_lucy(undone.forward, undone.adjoint, seen, ROUNDS, start))
         return np.asarray(roots)
 
     def _numbered(self, draws: Floats) -> Floats:

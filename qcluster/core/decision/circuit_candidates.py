@@ -187,7 +187,7 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
 def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:
     """Look for the models of the whole output; of the kernels, the last is of readout errors alone."""
     bayesian = unknown_scale(kernels.take(slice(0, len(SCALES))), counts)
-    scale = float(np.exp(bayesian.probability(_WARINESS) @ np.log(bayesian.kernels.scales)))
+    scale = float(np.exp(bayesian.log_scale(bayesian.probability(_WARINESS))))
     return Models(bayesian, log_linear(kernel, counts), scale, log_linear(kernel.scaled(scale), counts))
 
 

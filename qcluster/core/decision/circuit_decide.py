@@ -20,7 +20,6 @@ from qcluster.core.decision.circuit_candidates import (
     SCALED,
     SCALES,
     STRINGS,
-    WARY,
     WIDEST,
     Candidates,
     gather,
@@ -195,9 +194,8 @@ def _undone(found: Candidates) -> Floats:
     models = found.models
     if models is None:
         return np.array([*np.ones(SCALED - LOG_LINEAR), *SCALES])
-    logs = np.log(models.bayesian.kernels.scales)
-    averaged = [float(np.exp(models.probability(place) @ logs)) for place in (BAYESIAN, WARY)]
-    return np.array([1.0, models.scale, *averaged, *SCALES])
+    bayesian = float(np.exp(models.bayesian.log_scale(models.probability(BAYESIAN))))
+    return np.array([1.0, models.scale, bayesian, models.scale, *SCALES])
 
 
 def _agreement(found: Candidates) -> str:

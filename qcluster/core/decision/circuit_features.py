@@ -127,7 +127,7 @@ def _models(found: Candidates, uniform: float) -> list[float]:
     bayesian, described = models.bayesian, list[float]()
     for place in (BAYESIAN, WARY):
         probability, logs = models.probability(place), np.log(bayesian.kernels.scales)
-        mean = float(probability @ logs)
+        mean = bayesian.log_scale(probability)
         broad = float(probability[bayesian.prior[:, 0] == bayesian.prior.max()].sum())
         described += [mean, float(np.sqrt(probability @ (logs - mean) ** 2)), broad]
     of_scales = bayesian.of_scales()
@@ -138,25 +138,27 @@ def _models(found: Candidates, uniform: float) -> list[float]:
 
 def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float) -> list[float]:
     """Describe a log-linear model: how well it fits, how broad and uneven it is, and its largest probability."""
-    noisy = kernel.forward(model.ideal)
-    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
-    usual, spread = shot_noise(expected)
-    surprise = (float(deviance(counts, expected)) - 2 * float(usual)) / (2 * float(spread))
+    beyond, spread = _misfit(kernel, model.ideal, counts)
     return [
-        np.arcsinh(surprise / 3),
+        np.arcsinh(beyond / spread / 3),
         float(np.log(perplexity(model.ideal))) / uniform,
         float(np.log(unevenness(model.ideal) + _EVEN)),
         float(model.ideal.max()),
     ]
 
 
+def _misfit(kernel: Kernel, ideal: Floats, counts: Floats) -> tuple[float, float]:
+    """Give the deviance of counts beyond what shot noise makes of it, and one standard deviation of that."""
+    noisy = kernel.forward(ideal)
+    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
+    usual, spread = shot_noise(expected)
+    return float(deviance(counts, expected)) - 2 * float(usual), 2 * float(spread)
+
+
 def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
     """Describe a list of strings: how many, under which noise, and how well they explain the counts."""
     kernel = few.kernel
-    noisy = kernel.forward(few.ideal)
-    expected = np.maximum(shots * noisy / noisy.sum(), 1e-9)
-    usual, spread = shot_noise(expected)
-    beyond = float(deviance(found.counts, expected)) - 2 * float(usual)
+    beyond, spread = _misfit(kernel, few.ideal, found.counts)
     seen = found.kernel.forward(few.pure), kernel.forward(few.pure), found.counts  # calibrated, learned, counted
     raw = [np.sqrt(few.fidelity(one)) for one in seen]
     noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]
@@ -166,7 +168,7 @@ def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[floa
         np.log(perplexity(few.weights)) / uniform,
         few.uniform,
         np.log(few.scale),
-        np.arcsinh(beyond / (2 * float(spread)) / 3),
+        np.arcsinh(beyond / spread / 3),
         np.log(max(beyond / shots, 0) + _FAINT),
         few.explained,
         float(few.weights.min()),

@@ -42,6 +42,10 @@ class UnknownScale:
         """Give the probability of each hypothesis, ``(h,)``: 1 takes the kernel at its word, more is warier of it."""
         return softmax(self.evidence / temperature - 0.5 * (np.log(self.kernels.scales) / _WIDTH) ** 2)
 
+    def log_scale(self, probability: Floats) -> float:
+        """Give the mean of ln(scale) over hypotheses of these probabilities."""
+        return float(probability @ np.log(self.kernels.scales))
+
     def mean(self, probability: Floats) -> Floats:
         """Give the posterior mean of the square root of the ideal, ``(2^m,)``, as a unit vector."""
         root = probability @ self.roots
@@ -72,15 +76,17 @@ def unknown_scale(kernels: ScaledKernels, counts: Floats) -> UnknownScale:
         >>> bool(np.diff(found.of_scales())[0] > 0)
         True
     """
-    many = len(kernels.scales)
-    every = kernels.take(np.tile(np.arange(many), len(CONCENTRATIONS)))
-    prior = np.repeat(CONCENTRATIONS, many)[:, None]
-    return UnknownScale(every, prior, *posterior(every, counts, prior, ROUNDS))
+    return _under(kernels, counts, np.arange(len(CONCENTRATIONS) * len(kernels.scales)))
 
 
 def redeconvolved(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp]) -> Floats:
     """Deconvolve counts drawn anew, ``(n_draws, 2^m)`` shots, each under one hypothesis; to as many unit roots."""
-    many = len(kernels.scales)
-    prior = np.repeat(CONCENTRATIONS, many)[which, None]
-    roots, _ = posterior(kernels.take(which % many), counts, prior, ROUNDS)
+    roots = _under(kernels, counts, which).roots
     return np.asarray(roots / np.linalg.norm(roots, axis=1, keepdims=True))
+
+
+def _under(kernels: ScaledKernels, counts: Floats, which: NDArray[np.intp]) -> UnknownScale:
+    """Deconvolve counts under some hypotheses, by their places: all scales of one concentration, then of the next."""
+    concentration, scale = np.divmod(which, len(kernels.scales))
+    chosen, prior = kernels.take(scale), np.array(CONCENTRATIONS)[concentration, None]
+    return UnknownScale(chosen, prior, *posterior(chosen, counts, prior, ROUNDS))
