@@ -7,6 +7,7 @@ counts is benchmarks/results. A method is held against the best of ours that kno
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import sqrt
 from statistics import mean
 
 from benchmarks.data import read_rows
@@ -175,6 +176,15 @@ def runs() -> Iterator[Contest]:
         )
 
 
+def expectations() -> Iterator[Contest]:
+    """Expectation values under readout errors alone, and with gates that err."""
+    for group, rows in split(read_rows("bias.csv"), ("noise", "ideal")):
+        told = {method: [float(row["rms"]) for row in held] for method, held in by_method(rows).items()}
+        error = {method: sqrt(mean(one**2 for one in several)) for method, several in told.items()}
+        others = {name: error.pop(name) for name in ("raw", "m3")}
+        yield Contest(f"bias{group}", "calibration: right", VALUES, error, others)
+
+
 def drawn() -> Iterator[Contest]:
     """Outputs drawn by kind, with flips of independent bits; the published method takes the rate of our own fit."""
     rows = [row for row in read_rows("judge_mixture.csv") if row["machine"] == "synthetic"]
@@ -241,6 +251,14 @@ def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, li
     yield from found.items()
 
 
+def by_method(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Put the rows of each method together."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["method"], []).append(row)
+    return found
+
+
 def compared(
     place: str, figure: Figure, rows: Iterable[Row], method: str, column: str, mine: tuple[str, ...]
 ) -> Contest:
@@ -255,6 +273,7 @@ PARTS = {
     "Recorded sets, by a decision that was trained without them": unseen,
     "Runs of other circuits, under right and wrong calibrations": runs,
     "Runs with a reference circuit": references,
+    "Expectation values": expectations,
     "Drawn outputs": drawn,
     "Classifier": classifiers,
     "Flip rates": rates,

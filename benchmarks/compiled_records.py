@@ -2,13 +2,14 @@
 
     python -m benchmarks.compiled_records --out compiled.jsonl.gz
     python -m benchmarks.compiled_records --out programs.jsonl.gz --programs 1000
+    python -m benchmarks.compiled_records --out wide.jsonl.gz --wide 300 --machines fake_kyiv fake_osaka
     python -m benchmarks.compiled_records --out hardware.jsonl.gz --recorded
     qcluster decision build --out table --records compiled.jsonl.gz
     python -m benchmarks.compiled_records --rotations compiled.jsonl.gz
 
-With ``--programs``, so many of `benchmarks.random_programs` instead of benchmark circuits; with ``--recorded``, what
-real machines returned for circuits that are known, with calibrations of other days; with ``--rotations``, how many
-rotations off Clifford gates circuits have, for outputs as uneven as theirs.
+With ``--programs`` or ``--wide``, so many of `benchmarks.random_programs` instead of benchmark circuits; with
+``--recorded``, what real machines returned for circuits that are known, with calibrations of other days; with
+``--rotations``, how many rotations off Clifford gates circuits have, for outputs as uneven as theirs.
 None of the circuits of `benchmarks.outside`, on which the decision is judged, is among them, and none of its machines.
 """
 
@@ -16,7 +17,7 @@ import argparse
 import gzip
 import json
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks.data import runs
-from benchmarks.random_programs import program
+from benchmarks.random_programs import program, wide
 from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
 from qcluster.core.noise.faults import FaultMasks
@@ -68,11 +69,13 @@ def records(seed: int, widest: int = 16, machines: Sequence[str] = MACHINES) -> 
             yield measured(case, name, machine, seed + turn, turn + place)
 
 
-def programs(seed: int, many: int, machines: Sequence[str]) -> Iterator[dict[str, Any]]:
+def programs(
+    seed: int, many: int, machines: Sequence[str], draw: Callable[[int], Case] = program
+) -> Iterator[dict[str, Any]]:
     """Run random programs, each on one machine that has room for it, twirled or not, by turns."""
     found = {name: find_machine(name) for name in machines}
     for number in range(many):
-        case = program(10_000 * seed + number)
+        case = draw(10_000 * seed + number)
         roomy = [name for name, machine in found.items() if machine.backend.num_qubits >= case.n_qubits]
         name = roomy[number % len(roomy)]
         yield measured(case, name, found[name], number, number // len(machines))
@@ -152,9 +155,8 @@ def main() -> None:
         "--widest", type=int, default=16, help="most qubits of a circuit; simulation takes minutes beyond 10"
     )
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
-    parser.add_argument(
-        "--programs", type=int, default=0, help="so many random programs instead; wide ones are not drawn"
-    )
+    parser.add_argument("--programs", type=int, default=0, help="so many random programs of 2 to 8 qubits instead")
+    parser.add_argument("--wide", type=int, default=0, help="so many of 13 to 70 qubits, of Clifford gates, instead")
     parser.add_argument("--recorded", action="store_true", help="what real machines returned instead")
     given = parser.parse_args()
     if given.rotations:
@@ -163,8 +165,9 @@ def main() -> None:
         return
     if given.recorded:
         made = recorded()
-    elif given.programs:
-        made = programs(given.seed, given.programs, given.machines)
+    elif given.programs or given.wide:
+        draw = wide if given.wide else program
+        made = programs(given.seed, given.programs or given.wide, given.machines, draw)
     else:
         made = records(given.seed, given.widest, given.machines)
     with gzip.open(given.out, "wt", encoding="utf-8") as lines:

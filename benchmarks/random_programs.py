@@ -3,7 +3,8 @@
 A program prepares some qubits, goes through one to three blocks, and measures some or all of them. A block is layers
 of rotations and two-qubit gates, a few rotations about products of Paulis, reversible logic, a Fourier transform,
 phases or controlled rotations; or a change that is undone again after something small in between. None is a known
-algorithm, so that circuits of `benchmarks.outside` and of the suite ``broad`` can judge what was learned here.
+algorithm, so that circuits of `benchmarks.outside` and of the suite ``broad`` can judge what was learned here. Wide
+programs are of Clifford gates, whose outputs are even over an affine space that is small enough to write down.
 """
 
 import warnings
@@ -11,13 +12,15 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import PauliEvolutionGate
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import SparsePauliOp, StabilizerState
 from scipy.sparse import SparseEfficiencyWarning
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.case import case, measured
+from qcluster.core.counts.distribution import Distribution
 
 WIDTHS = (2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 8)
 """Numbers of qubits, as often as they stand here."""
@@ -25,6 +28,9 @@ _PARTLY = 0.35
 """How often only some qubits are measured."""
 _FLAT = 3
 """Programs drawn at most for one whose output is not nearly even over all strings: of such there is little to learn."""
+
+_FREE = 8
+"""Most free bits of the output of a wide program: it is written down whole."""
 
 Block = Callable[[np.random.Generator, QuantumCircuit, Sequence[int]], None]
 """Adds gates on some qubits, in an order."""
@@ -66,6 +72,80 @@ def _drawn(rng: np.random.Generator) -> Case:
     if n > 2 and rng.random() < _PARTLY:
         read = np.sort(rng.choice(n, int(rng.integers(2, n)), replace=False))
     return case(f"random_{name}", n, measured(circuit, read.tolist()))
+
+
+def wide(seed: int) -> Case:
+    """Draw a program of Clifford gates on 13 to 70 qubits, and its exact output: at most 256 strings."""
+    rng = np.random.default_rng([2051, seed])
+    while True:
+        n = round(float(np.exp(rng.uniform(np.log(13), np.log(70)))))
+        circuit, name = QuantumCircuit(n), str(rng.choice(list(WIDE)))
+        for qubit in np.flatnonzero(rng.random(n) < rng.choice([0.0, 0.5])).tolist():
+            circuit.x(qubit)
+        order = rng.permutation(n) if rng.random() < 0.4 else np.arange(n)
+        WIDE[name](rng, circuit, order.tolist())
+        state = StabilizerState(circuit)
+        free = _basis(state.clifford.stab_x)
+        if len(free) <= _FREE:
+            break
+    state.seed(seed)
+    text, _ = state.measure()
+    strings = np.array([[bit == "1" for bit in reversed(text)]])
+    for direction in free:
+        strings = np.vstack([strings, strings ^ direction])
+    ideal = Distribution(strings, np.full(len(strings), 1 / len(strings)))
+    return case(f"random_{name}", n, measured(circuit, list(range(n))), ideal)
+
+
+def _basis(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Give independent rows that span the same space as ``(r, n)`` bits."""
+    rows, kept = rows.copy(), 0
+    for column in range(rows.shape[1]):
+        ones = np.flatnonzero(rows[kept:, column]) + kept
+        if len(ones):
+            rows[[kept, ones[0]]] = rows[[ones[0], kept]]
+            others = rows[:, column].copy()
+            others[: kept + 1] = False
+            rows[others] ^= rows[kept]
+            kept += 1
+    return rows[:kept]
+
+
+def _tree(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
+    """A CX to every qubit from one before it: the last, one of the last few, or any; the first may be free."""
+    for qubit in order[: int(rng.integers(0, 4))]:
+        circuit.h(qubit)
+    back = int(rng.choice([1, 3, len(order)]))
+    for place in range(1, len(order)):
+        circuit.cx(order[int(rng.integers(max(0, place - back), place))], order[place])
+
+
+def _network(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
+    """Layers of CX between neighbours, in either direction; a few qubits are free before."""
+    for qubit in rng.choice(order, int(rng.integers(0, _FREE + 1)), replace=False).tolist():
+        circuit.h(qubit)
+    for layer in range(int(rng.integers(1, 5))):
+        for pair in list(pairwise(order))[layer % 2 :: 2]:
+            circuit.cx(*(pair if rng.random() < 0.5 else pair[::-1]))
+
+
+def _mirror(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
+    """Layers of Clifford gates, a Pauli on some qubits, and the layers undone."""
+    forth = QuantumCircuit(circuit.num_qubits)
+    for layer in range(int(rng.integers(0, 4))):
+        for qubit in order:
+            getattr(forth, str(rng.choice(["h", "s", "sx", "id"])))(qubit)
+        for left, right in list(pairwise(order))[layer % 2 :: 2]:
+            forth.cz(left, right)
+    if not forth.num_nonlocal_gates():
+        forth.h(order)
+    circuit.compose(forth, inplace=True)
+    circuit.barrier()  # else the compiler cancels what is undone
+    hub = order[0]
+    for qubit in rng.choice(order[1:], int(rng.integers(1, len(order))), replace=False).tolist():
+        circuit.z(qubit) if rng.random() < 0.7 else circuit.cz(hub, qubit)
+    circuit.barrier()
+    circuit.compose(forth.inverse(), inplace=True)
 
 
 def _angle(rng: np.random.Generator) -> float:
@@ -166,3 +246,5 @@ BLOCKS: dict[str, Block] = {
     "echo": _echo,
 }
 """What programs are made of."""
+WIDE: dict[str, Block] = {"tree": _tree, "network": _network, "mirror": _mirror}
+"""What wide programs are."""

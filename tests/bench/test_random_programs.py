@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.compiled_records import programs
-from benchmarks.random_programs import BLOCKS, WIDTHS, program
+from benchmarks.random_programs import BLOCKS, WIDE, WIDTHS, program, wide
+from qcluster.bench.circuits.case import simulate
 from qcluster.bench.circuits.suites import SUITES, make_case
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.stats.special import perplexity
@@ -35,3 +36,22 @@ def test_a_program_becomes_a_record_with_faults(seed):
         assert counts.n_bits == ideal.n_bits == case.n_bits == read_faults(record["faults"]).n_bits
         assert counts.shots == 1000
         assert np.sqrt(ideal.probabilities) @ np.sqrt(case.ideal.probabilities) > 0.999
+
+
+def test_wide_programs_put_out_what_they_say():
+    made = [wide(seed) for seed in range(24)]
+    assert [case.fingerprint for case in made[:3]] == [wide(seed).fingerprint for seed in range(3)]
+    assert [case.ideal.to_probs() for case in made[:3]] == [wide(seed).ideal.to_probs() for seed in range(3)]
+    assert {case.family for case in made} == {f"random_{name}" for name in WIDE}
+    assert all(13 <= case.n_qubits <= 70 and case.ideal.n_outcomes <= 256 for case in made)
+    assert {case.ideal.n_outcomes for case in made} >= {1, 2, 4}
+    narrow = [case for case in made if case.n_qubits <= 16]
+    assert narrow
+    for case in narrow:
+        assert case.ideal.to_probs() == pytest.approx(simulate(case.circuit).to_probs())
+
+
+def test_a_wide_program_becomes_a_record_with_faults():
+    (record,) = programs(3, 1, ["fake_kyiv"], wide)
+    counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
+    assert counts.n_bits == ideal.n_bits == read_faults(record["faults"]).n_bits == wide(30_000).n_qubits

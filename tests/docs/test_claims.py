@@ -99,7 +99,22 @@ def a_reference_is_for_deep_circuits_and_stale_calibrations() -> None:
     assert lead(hidden, "reference", "run") > 0.05
 
 
+def m3_has_no_bias_from_readout() -> None:
+    alone = [row for row in rows("bias.csv") if row["noise"] == "readout"]
+    off = {name: [beyond_chance(row) for row in alone if row["method"] == name] for name in ("m3", "counts", "circuit")}
+    assert max(off["m3"]) < 0.002
+    assert max(off["counts"]) > 0.02
+    assert max(off["circuit"]) > 0.02
+
+
+def beyond_chance(row: dict[str, str]) -> float:
+    """How much of a mean error three standard errors do not explain."""
+    return abs(float(row["bias"])) - 3 * float(row["bias_sd"])
+
+
 SAID: dict[str, Callable[[], None]] = {
+    "expectation values without bias from readout": m3_has_no_bias_from_readout,
+    "for unbiased expectation values": m3_has_no_bias_from_readout,
     "few strings back from under the noise": few_strings_come_back,
     "Where there is nothing to gain, it returns the counts as they are": nothing_to_gain_is_left,
     "the same, and broad outputs too": a_circuit_brings_broad_outputs,

@@ -135,3 +135,17 @@ def test_families_of_circuits_stand_side_by_side(generated, tmp_path):
         "| `ours` | 0.750 | 0.450 | -0.100 |",
         "| raw | 0.500 | 0.250 | 0.000 |",
     ]
+
+
+def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, tmp_path):
+    header = "ideal,noise,observable,method,bias,rms\n"
+    rows = [
+        f"ghz,readout,{what},{method},{bias},0.3" for method, bias in (("raw", "-0.2"), ("m3", "0.0")) for what in "ab"
+    ]
+    path = tmp_path / "bias.csv"
+    path.write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
+    head, _, line = generated.bias_table(path).splitlines()
+    assert head == "| errors | ideal | raw | m3 |"
+    assert line == "| readout | ghz | 0.200 / 0.300 | 0.000 / 0.300 |"
+    assert len(generated.bias_table(generated.RESULTS / "bias.csv").splitlines()) == 2 + 10
+    assert "_generated/bias.md" in (ROOT / "docs" / "m3.md").read_text(encoding="utf-8")

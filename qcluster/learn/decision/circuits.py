@@ -41,6 +41,11 @@ _UNTOLD = 0.1
 """How often nothing is known of a circuit's rotations."""
 TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 """What a calibration says of a recorded circuit's noise, each a case of its own."""
+AGAIN = ("scattered", "scattered", "other", "off")
+"""What is drawn once more beside these, up to `_DRAWN_AGAIN` bits: one draw of such a calibration says little."""
+_DRAWN_AGAIN = 12
+_OFF = 1.4
+"""Largest logarithm of a factor by which a calibration is off as a whole."""
 HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
 """Recorded sets of real machines whose compiled circuits are known."""
 Told = tuple[str, FaultMasks]
@@ -346,8 +351,8 @@ def _recorded(number: int, record: Any) -> Iterator[Case]:
     counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
     true = read_faults(record["faults"])
     few = few_strings(ideal.probabilities, counts.n_bits)
-    for kind in TOLD:
-        name = f"records-{record['circuit'].split(':')[0]}"
+    name = f"records-{record['circuit'].split(':')[0]}"
+    for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
 
@@ -362,13 +367,16 @@ def read_faults(record: dict[str, Any]) -> FaultMasks:
 
 
 def misreported(rng: np.random.Generator, true: FaultMasks, kind: str) -> FaultMasks:
-    """Give what a calibration of a kind says, see `TOLD`."""
+    """Give what a calibration of a kind says, see `TOLD` and `AGAIN`."""
     if kind == "right":
         return true
     if kind == "3 x too bad":
         return true.scaled(3)
     if kind == "3 x too good":
         return true.scaled(1 / 3)
+    if kind == "off":
+        gates, readout = np.exp(rng.uniform(-_OFF, _OFF, 2))
+        return _scattered(rng, true, 0.25, float(gates), float(readout))
     scatter, gates, readout = (1.0, 0.0, 0.0) if kind == "scattered" else (0.5, 0.8, 0.8)
     return _scattered(rng, true, scatter, float(np.exp(rng.normal(0, gates))), float(np.exp(rng.normal(0, readout))))
 
@@ -384,7 +392,7 @@ def told_of(rng: np.random.Generator, true: FaultMasks) -> Told:
     kind = str(rng.choice(["near", "off", "scattered", "other"], p=[0.45, 0.25, 0.15, 0.15]))
     whole = {
         "near": rng.normal(0, 0.2),
-        "off": rng.uniform(-1.4, 1.4),
+        "off": rng.uniform(-_OFF, _OFF),
         "scattered": rng.normal(0, 0.3),
         "other": rng.normal(0, 0.6),
     }[kind]

@@ -1,0 +1,132 @@
+"""How far expectation values are off on average, beside M3's: readout errors alone, or gates that err as well.
+
+``python -m benchmarks.bias`` writes benchmarks/results/bias.csv, one row a case, observable and method, in about five
+minutes of one core; docs/m3.md shows it. Every trial draws new shots of the same noisy distribution. All methods get
+the same shots, and those that can be told the readout errors are told the true ones, as after a perfect calibration.
+M3 is mthree itself and its value that of the quasi-probabilities, as `quasi.expval` gives it; ours, that of the answer.
+``bias`` is the mean error, ``bias_sd`` the standard error of that mean, and ``rms`` what a user meets in one run.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import mthree
+import numpy as np
+
+import qcluster as qc
+from benchmarks.coverage import Floats, chain, flipped, strings, struck
+from benchmarks.data import write_as_they_come
+from qcluster.core.counts.bits import format_bitstrings, unpack
+from qcluster.core.counts.observables import diagonal
+from qcluster.core.noise.faults import FaultMasks, off_quarter
+
+N_BITS = 6
+SHOTS = 4096
+READOUT = np.array([[0.012, 0.03], [0.02, 0.05], [0.008, 0.02], [0.03, 0.07], [0.015, 0.03], [0.02, 0.04]])
+"""P(read 1|0) and P(read 0|1) of each bit, as of a recorded machine."""
+GATES = 0.02
+"""Faults a shot at each of five gates of a chain."""
+
+Value = Callable[[qc.Distribution], Floats]
+"""From counts to the values of all observables."""
+
+
+def ideals() -> Iterator[tuple[str, Floats, float | None]]:
+    """Yield what circuits should put out, and their rotations off Clifford gates: few strings, tails, broad outputs."""
+    rng = np.random.default_rng(20261128)
+    yield "one string", strings(N_BITS, {"101101": 1}), 0.0
+    yield "GHZ", strings(N_BITS, {"0" * N_BITS: 1, "1" * N_BITS: 1}), 0.0
+    tailed = strings(N_BITS, {"000000": 0.6, "000011": 0.2, "110000": 0.1})
+    yield "three strings and a tail", 0.9 * tailed + 0.1 * rng.dirichlet(np.ones(1 << N_BITS)), None
+    turned, angles = np.ones(1), rng.uniform(0.1, 0.6, N_BITS)
+    for angle in angles:
+        turned = np.kron(turned, [np.cos(angle) ** 2, np.sin(angle) ** 2])
+    yield "qubits turned by small angles", turned, float(off_quarter(2 * angles).sum())
+    yield "Porter-Thomas", rng.dirichlet(np.ones(1 << N_BITS)), None
+
+
+def noises() -> Iterator[tuple[str, Callable[[Floats], Floats], FaultMasks]]:
+    """Yield readout errors alone, and with gates that err: what noise does, and the faults that a circuit is told."""
+    none = np.zeros(0)
+    alone = FaultMasks(N_BITS, np.zeros((0, 1), np.uint64), none, none.astype(np.uint8), READOUT)
+    yield "readout", lambda ideal: flipped(ideal, READOUT), alone
+    gates = chain(N_BITS, GATES)
+    both = FaultMasks(N_BITS, gates.masks, gates.rates, gates.kind, READOUT)
+    yield "readout and gates", lambda ideal: struck(ideal, both), both
+
+
+def by_m3(observables: list[str]) -> Value:
+    """Give what M3 says of observables under the true readout errors."""
+    mitigator = mthree.M3Mitigation()
+    mitigator.cals_from_matrices([np.array([[1 - up, down], [up, 1 - down]], np.float32) for up, down in READOUT])
+
+    def value(counts: qc.Distribution) -> Floats:
+        texts = format_bitstrings(counts.bits)
+        observed = dict(zip(texts, counts.weights.tolist(), strict=True))
+        quasi = mitigator.apply_correction(observed, list(range(N_BITS)))
+        return np.array([quasi.expval(one) for one in observables])
+
+    return value
+
+
+def measure(
+    name: str, ideal: Floats, noise: str, noisy: Floats, faults: FaultMasks, trials: int
+) -> Iterator[dict[str, Any]]:
+    """Run one case and yield a row for each observable and method."""
+    every = np.arange(len(ideal), dtype=np.uint64)[:, None]
+    bits = unpack(every, N_BITS)
+    observables = ["Z" * N_BITS, "I" * (N_BITS - 2) + "ZZ", "I" * (N_BITS - 1) + "Z"]
+    values = np.array([diagonal(one, N_BITS).values(every) for one in observables])
+
+    def of(answer: qc.Distribution) -> Floats:
+        vector = np.zeros(len(ideal))
+        vector[answer.words[:, 0].astype(np.int64)] = answer.probabilities
+        return np.asarray(values @ vector)
+
+    methods: dict[str, Value] = {
+        "raw": of,
+        "m3": by_m3(observables),
+        "counts": lambda counts: of(qc.mitigate(counts).distribution),
+        "counts and readout": lambda counts: of(qc.mitigate(counts, READOUT).distribution),
+        "circuit": lambda counts: of(qc.mitigate(counts, faults).distribution),
+    }
+    rng, true = np.random.default_rng([len(noise), *name.encode()]), values @ ideal
+    errors = np.empty((trials, len(methods), len(observables)))
+    for trial in range(trials):
+        counts = qc.Distribution(bits, rng.multinomial(SHOTS, noisy / noisy.sum()))
+        errors[trial] = [value(counts) - true for value in methods.values()]
+    for which, method in enumerate(methods):
+        for place, label in enumerate(observables):
+            error = errors[:, which, place]
+            yield {
+                "ideal": name,
+                "noise": noise,
+                "observable": label,
+                "method": method,
+                "shots": SHOTS,
+                "trials": trials,
+                "true": f"{true[place]:.4f}",
+                "bias": f"{error.mean():.5f}",
+                "bias_sd": f"{error.std(ddof=1) / np.sqrt(trials):.5f}",
+                "rms": f"{np.sqrt((error**2).mean()):.5f}",
+            }
+
+
+def main() -> None:
+    """Measure every case anew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=200)
+    trials: int = parser.parse_args().trials
+    rows = (
+        row
+        for name, ideal, rotations in ideals()
+        for noise, send, faults in noises()
+        for row in measure(name, ideal, noise, send(ideal), replace(faults, rotations=rotations), trials)
+    )
+    write_as_they_come("bias.csv", rows)
+
+
+if __name__ == "__main__":
+    main()
