@@ -1,10 +1,11 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, uncertainty.md, qnn.md, guides/choose.md
-and reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, rates.md, uncertainty.md, qnn.md,
+guides/choose.md and reference/commands.md include them.
 """
 
 import csv
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,16 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
         yield from commands(children[name], f"{path} {name}")
 
 
+def rate_tables() -> Any:
+    """Load the module beside this one, whatever the folder that the pages are built from."""
+    spec = importlib.util.spec_from_file_location("rate_tables", HERE / "rate_tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def write(_: Any = None) -> None:
     """Write the pages."""
     place = HERE / "_generated"
@@ -319,6 +330,7 @@ def write(_: Any = None) -> None:
         "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         "bias.md": bias_table(RESULTS / "bias.csv"),
+        **rate_tables().pages(RESULTS),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")

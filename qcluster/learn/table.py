@@ -110,11 +110,11 @@ def _numbers(texts: Iterable[str]) -> Floats:
 
 def format_row(row: Floats, rate: float, facts: Mapping[str, object]) -> dict[str, object]:
     """Make one line of the table: facts as text, numbers with seven digits, nothing where unknown."""
-    numbers = {name: _short(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
-    return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": _short(rate)}
+    numbers = {name: written(value) for name, value in zip(NAMES, row.tolist(), strict=True)}
+    return {name: facts.get(name, "") for name in FACTS} | numbers | {"rate": written(rate)}
 
 
-def _short(value: float) -> str:
+def written(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.7g}"
 
 

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
-from benchmarks.rates_clusters import by_job
+from benchmarks import rates_kept
+from benchmarks.rates_kept import by_job
 from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, others, r2
 from qcluster.bench.rate_plan import plan
+from qcluster.bench.rate_runs import DRAWN
 from qcluster.learn.features import NAMES
+from qcluster.learn.label import effective_rate
 from qcluster.learn.table import read_table
 
 
@@ -38,15 +41,30 @@ def test_drawn_outputs_leave_with_families_of_their_kind():
     assert len(train) == (~out & (table.facts["drawn"] != "dicke")).sum()
 
 
-def test_runs_of_a_job_are_listed_in_the_order_in_which_they_are_made():
+def test_rows_of_a_job_are_its_runs_and_what_was_drawn_for_them():
     table = read_table()
-    run = (table.facts["drawn"] == "") & ~np.isnan(table.features[:, NAMES.index("kernel_rate")])
+    known = ~np.isnan(table.features[:, NAMES.index("kernel_rate")])
     jobs = by_job(table)
-    assert sorted(row for rows in jobs.values() for row in rows) == np.flatnonzero(run).tolist()
+    assert sorted(row for rows in jobs.values() for row in rows) == np.flatnonzero(known).tolist()
     plans = {job.mark: job for job in plan()}
     for mark, rows in jobs.items():
-        assert len(rows) <= plans[mark].rows
-        assert rows == sorted(rows)
+        runs = sum(table.facts["drawn"][row] == "" for row in rows)
+        assert 0 < runs <= plans[mark].rows
+        assert len(rows) - runs <= DRAWN * runs
+
+
+@pytest.mark.slow
+def test_kept_runs_are_those_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(rates_kept, "PATH", tmp_path / "table.jsonl")
+    table = read_table()
+    name = next(rates_kept.simulate_table(table))
+    kept = rates_kept.read_tabled(table)
+    assert len({table.facts["circuit"][row] for row in kept}) == 1
+    assert str(table.facts["circuit"][min(kept)]) in name
+    assert {one.drawn for one in kept.values()} > {"", "own"}
+    for row, one in kept.items():
+        assert effective_rate(one.counts, one.ideal) == pytest.approx(table.rates[row], abs=1e-6)
+        assert one.counts.shots == table.features[row, NAMES.index("shots")]
 
 
 def test_scores_average_seeds_and_have_intervals_over_groups():

@@ -149,3 +149,29 @@ def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, t
     assert line == "| readout | ghz | 0.200 / 0.300 | 0.000 / 0.300 |"
     assert len(generated.bias_table(generated.RESULTS / "bias.csv").splitlines()) == 2 + 10
     assert "_generated/bias.md" in (ROOT / "docs" / "m3.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_rates_shows_its_tables(generated):
+    tables = generated.rate_tables()
+    page = (ROOT / "docs" / "rates.md").read_text(encoding="utf-8")
+    pages = tables.pages(generated.RESULTS)
+    assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
+    fresh = pages["rates_fresh.md"].splitlines()
+    assert len(fresh) == 2 + len(tables.FRESH) + 2
+    with (generated.RESULTS / "rates_fresh.csv").open(encoding="utf-8", newline="") as lines:
+        (row,) = (
+            r for r in csv.DictReader(lines) if (r["set"], r["part"], r["rates"]) == ("first", "spread", "estimate")
+        )
+    assert fresh[2].split(" | ")[3] == tables.short(row["r2"])
+    assert pages["rates_use.md"].count("| raw |") == len(tables.SETS)
+
+
+def test_figures_of_rates_are_written_short(generated):
+    tables = generated.rate_tables()
+    assert [tables.short(text) for text in ("0.9312", "-0.2004", "-1.5", "1.0")] == [
+        ".931",
+        "-.200",
+        "below -1",
+        "1.000",
+    ]
+    assert (tables.percent("0.125"), tables.percent("")) == ("12 %", "")
