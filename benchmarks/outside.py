@@ -156,12 +156,12 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
 
 
-def table(rows: list[dict[str, str]], by: str) -> None:
-    """Print mean fidelity, share of harmed runs and worst change, over all runs and by machine or family."""
+def table(rows: list[dict[str, str]], by: str) -> str:
+    """Write mean fidelity, share of harmed runs and worst change, over all runs and by machine or family."""
     raw = {(row["circuit"], row["machine"]): float(row["fidelity"]) for row in rows if row["method"] == "raw"}
     groups = ["all", *dict.fromkeys(row[by] for row in rows)]
     lines = dict.fromkeys((row["method"], row["condition"]) for row in rows)
-    print(f"| method | calibration | {' | '.join(groups)} |\n|{'---|' * (2 + len(groups))}")
+    text = [f"| method | calibration | {' | '.join(groups)} |", f"|{'---|' * (2 + len(groups))}"]
     for method, condition in sorted(lines, key=lambda line: (line[0] not in ("noiseless", "raw"), line[0])):
         cells = []
         for group in groups:
@@ -171,7 +171,8 @@ def table(rows: list[dict[str, str]], by: str) -> None:
             fidelity = np.array([float(row["fidelity"]) for row in chosen])
             change = fidelity - [raw[row["circuit"], row["machine"]] for row in chosen]
             cells.append(f"{fidelity.mean():.3f}, {(change < -HARM).mean():.0%}, {change.min():+.3f}")
-        print(f"| {method} | {condition} | {' | '.join(cells)} |")
+        text.append(f"| {method} | {condition} | {' | '.join(cells)} |")
+    return "\n".join(text) + "\n"
 
 
 def main() -> None:
@@ -189,7 +190,7 @@ def main() -> None:
         return
     if given.what == "score":
         write_rows(given.file, (row for saved in load(given.cache) for row in score(saved)))
-    table(read_rows(given.file), given.by)
+    print(table(read_rows(given.file), given.by))
 
 
 if __name__ == "__main__":

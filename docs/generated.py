@@ -1,7 +1,7 @@
 """Pages that are written anew at every build, so that they cannot fall behind: measured harm, methods, commands.
 
-They land in docs/_generated/, which is not kept: limits.md, results.md, rates.md, uncertainty.md, qnn.md,
-guides/choose.md and reference/commands.md include them.
+They land in docs/_generated/, which is not kept: limits.md, results.md, rates.md, circuit.md, m3.md,
+uncertainty.md, qnn.md, guides/choose.md and reference/commands.md include them.
 """
 
 import csv
@@ -302,9 +302,9 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
         yield from commands(children[name], f"{path} {name}")
 
 
-def rate_tables() -> Any:
-    """Load the module beside this one, whatever the folder that the pages are built from."""
-    spec = importlib.util.spec_from_file_location("rate_tables", HERE / "rate_tables.py")
+def beside(name: str) -> Any:
+    """Load a module beside this one, whatever the folder that the pages are built from."""
+    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -330,7 +330,8 @@ def write(_: Any = None) -> None:
         "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         "bias.md": bias_table(RESULTS / "bias.csv"),
-        **rate_tables().pages(RESULTS),
+        **beside("rate_tables").pages(RESULTS),
+        **beside("run_tables").pages(RESULTS),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")

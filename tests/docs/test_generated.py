@@ -152,7 +152,7 @@ def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, t
 
 
 def test_the_page_on_rates_shows_its_tables(generated):
-    tables = generated.rate_tables()
+    tables = generated.beside("rate_tables")
     page = (ROOT / "docs" / "rates.md").read_text(encoding="utf-8")
     pages = tables.pages(generated.RESULTS)
     assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
@@ -167,7 +167,7 @@ def test_the_page_on_rates_shows_its_tables(generated):
 
 
 def test_figures_of_rates_are_written_short(generated):
-    tables = generated.rate_tables()
+    tables = generated.beside("rate_tables")
     assert [tables.short(text) for text in ("0.9312", "-0.2004", "-1.5", "1.0")] == [
         ".931",
         "-.200",
@@ -175,3 +175,30 @@ def test_figures_of_rates_are_written_short(generated):
         "1.000",
     ]
     assert (tables.percent("0.125"), tables.percent("")) == ("12 %", "")
+
+
+def test_the_page_on_circuits_shows_its_tables(generated):
+    tables = generated.beside("run_tables")
+    page = (ROOT / "docs" / "circuit.md").read_text(encoding="utf-8")
+    pages = tables.pages(generated.RESULTS)
+    assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
+    outside = [line.split(" | ")[0] for line in pages["outside.md"].splitlines()]
+    assert outside.count("| mitigate(run)") == 5, "one line a calibration"
+    with (generated.RESULTS / "circuit_noisy.csv").open(encoding="utf-8", newline="") as lines:
+        assert len(pages["circuit_noisy.md"].splitlines()) == 2 + sum(1 for _ in csv.DictReader(lines))
+
+
+def test_broad_outputs_are_told_by_the_share_of_the_loss_won_back(generated):
+    tables = generated.beside("run_tables")
+    run = {"machine": "torino", "qubits": "6", "circuit": "qaoa1", "shots": "1000", "noiseless": "1.0", "raw": "0.8"}
+    rest = {"counts_alone": "0.85", "m3": "0.8", "hammer": "0.7"}
+    rows = [
+        {**run, **rest, "calibration": "fresh", "mitigate": "0.9"},
+        {**run, **rest, "calibration": "stale", "mitigate": "0.86"},
+        {**run, **rest, "calibration": "fresh", "circuit": "ghz", "mitigate": "0.1"},
+    ]
+    (line,) = tables.circuit_machines(rows).splitlines()[2:]
+    cells = line.strip("| ").split(" | ")
+    assert cells[:4] == ["6", "1000", "1.000", ".800"]
+    assert cells[4:6] == [".900, 50 %, +.100", ".860, 30 %, +.060"]
+    assert cells[8] == ".700, -50 %, -.100"
