@@ -246,17 +246,33 @@ FAMILIES = {
 SCORED = (*METHODS, "true", "noiseless")
 
 
-def summarise() -> None:
-    """Print the page's table, what is won back of the loss on broad outputs, and where another method is ahead."""
-    rows = read_rows(HIDDEN)
+HEAD = (
+    *("", "circuits", "raw", "M3", "HAMMER", "DEM", "counts", "run", "counts, reference's counts"),
+    *("run with reference", "truth known", "no noise"),
+)
+"""Heads of the page's table: what `SCORED` names."""
+
+
+def by_family(rows: list[dict[str, str]]) -> list[list[str]]:
+    """Write the lines of the page's table."""
     scored = {key: np.array([float(row[key]) for row in rows]) for key in SCORED}
     family = np.array([row["family"] for row in rows])
     deep = np.array([row["machine"] == "fake_brisbane" for row in rows])
     parts = {name: family == key for key, name in FAMILIES.items()}
     parts |= {"FakeTorino, FakeFez": ~deep, "FakeBrisbane": deep, "all": np.ones(len(rows), dtype=bool)}
-    for name, mine in parts.items():
-        cells = [_cell(scored[key][mine], scored["raw"][mine]) for key in SCORED]
-        print(f"| {name} | {mine.sum()} | {' | '.join(cells)} |")
+    return [
+        [name, str(mine.sum()), *(_cell(scored[key][mine], scored["raw"][mine]) for key in SCORED)]
+        for name, mine in parts.items()
+    ]
+
+
+def summarise() -> None:
+    """Print the page's table, what is won back of the loss on broad outputs, and where another method is ahead."""
+    rows = read_rows(HIDDEN)
+    for line in by_family(rows):
+        print(f"| {' | '.join(line)} |")
+    scored = {key: np.array([float(row[key]) for row in rows]) for key in SCORED}
+    family = np.array([row["family"] for row in rows])
     broad = np.isin(family, ("qaoa", "trotter", "vqe")) & np.array([int(row["bits"]) >= 6 for row in rows])
     lost = {key: 1 - value[broad].mean() for key, value in scored.items()}
     print("won back on broad outputs:", *(f"{key} {1 - lost[key] / lost['raw']:.0%}" for key in SCORED))

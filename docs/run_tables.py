@@ -1,4 +1,4 @@
-"""Tables of the page on compiled circuits, written as Markdown from benchmarks/results when the pages are built."""
+"""Tables of the pages on compiled circuits and measured noise, written as Markdown when the pages are built."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -61,12 +61,42 @@ def circuit_brussels(rows: list[Row]) -> str:
     return table(["record", "bits", "raw", "`mitigate(counts, faults)`", "counts alone", "CPU seconds"], lines)
 
 
+RECORDED = {
+    "dem-ghz20": "GHZ, 20 bits",
+    "dem-dicke10": "W (Dicke), 10 bits",
+    "dem-grover5": "Grover, 5 bits",
+    "dem-phase_estimation6": "phase estimation, 6 bits",
+}
+"""Experiments with a reference circuit, and what the page calls them."""
+
+
+def reference_recorded(rows: list[Row]) -> str:
+    """Experiments on hardware, from counts and the reference's counts alone."""
+    found, columns = {row["experiment"]: row for row in rows}, ("raw", "hammer", "dem", "counts", "measured")
+    lines = ([label, *(short(float(found[name][key])) for key in columns)] for name, label in RECORDED.items())
+    return table(["experiment", "raw", "HAMMER", "DEM", "`mitigate(counts)`", "`mitigate(counts, noise=...)`"], lines)
+
+
+def reference_hidden(rows: list[Row]) -> str:
+    """The simulated study of reference circuits, by family."""
+    from benchmarks.reference import HEAD, by_family
+
+    return table(HEAD, by_family(rows))
+
+
 def place(row: Row) -> tuple[str, ...]:
     """Tell which run a row is of."""
     return row["machine"], row["qubits"], row["circuit"], row["shots"]
 
 
-TABLES: tuple[Callable[[list[Row]], str], ...] = (outside, circuit_noisy, circuit_machines, circuit_brussels)
+TABLES: tuple[Callable[[list[Row]], str], ...] = (
+    outside,
+    circuit_noisy,
+    circuit_machines,
+    circuit_brussels,
+    reference_recorded,
+    reference_hidden,
+)
 
 
 def pages(results: Path) -> dict[str, str]:

@@ -177,9 +177,9 @@ def test_figures_of_rates_are_written_short(generated):
     assert (tables.percent("0.125"), tables.percent("")) == ("12 %", "")
 
 
-def test_the_page_on_circuits_shows_its_tables(generated):
+def test_the_pages_on_circuits_and_references_show_their_tables(generated):
     tables = generated.beside("run_tables")
-    page = (ROOT / "docs" / "circuit.md").read_text(encoding="utf-8")
+    page = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("circuit.md", "guides/reference.md"))
     pages = tables.pages(generated.RESULTS)
     assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
     outside = [line.split(" | ")[0] for line in pages["outside.md"].splitlines()]
