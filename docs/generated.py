@@ -302,9 +302,9 @@ def commands(command: Any = None, path: str = "qcluster") -> Iterator[str]:
         yield from commands(children[name], f"{path} {name}")
 
 
-def beside(name: str) -> Any:
-    """Load a module beside this one, whatever the folder that the pages are built from."""
-    spec = importlib.util.spec_from_file_location(name, HERE / f"{name}.py")
+def tables() -> Any:
+    """Load the module beside this one, whatever the folder that the pages are built from."""
+    spec = importlib.util.spec_from_file_location("tables", HERE / "tables.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -330,8 +330,7 @@ def write(_: Any = None) -> None:
         "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
         "bias.md": bias_table(RESULTS / "bias.csv"),
-        **beside("rate_tables").pages(RESULTS),
-        **beside("run_tables").pages(RESULTS),
+        **tables().pages(RESULTS),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{
             f"{name}_{level}.md": summary_table(RESULTS / name / "summary.csv", f"entropy={group}")

@@ -151,11 +151,12 @@ def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, t
     assert "_generated/bias.md" in (ROOT / "docs" / "m3.md").read_text(encoding="utf-8")
 
 
-def test_the_page_on_rates_shows_its_tables(generated):
-    tables = generated.beside("rate_tables")
-    page = (ROOT / "docs" / "rates.md").read_text(encoding="utf-8")
+def test_tables_of_rates_runs_and_references_stand_on_a_page(generated):
+    tables = generated.tables()
+    names = ("rates.md", "circuit.md", "guides/reference.md")
+    text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in names)
     pages = tables.pages(generated.RESULTS)
-    assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
+    assert {name for name in pages if f"_generated/{name}" in text} == set(pages)
     fresh = pages["rates_fresh.md"].splitlines()
     assert len(fresh) == 2 + len(tables.FRESH) + 2
     with (generated.RESULTS / "rates_fresh.csv").open(encoding="utf-8", newline="") as lines:
@@ -164,10 +165,14 @@ def test_the_page_on_rates_shows_its_tables(generated):
         )
     assert fresh[2].split(" | ")[3] == tables.short(row["r2"])
     assert pages["rates_use.md"].count("| raw |") == len(tables.SETS)
+    outside = [line.split(" | ")[0] for line in pages["outside.md"].splitlines()]
+    assert outside.count("| mitigate(run)") == 5, "one line a calibration"
+    with (generated.RESULTS / "circuit_noisy.csv").open(encoding="utf-8", newline="") as lines:
+        assert len(pages["circuit_noisy.md"].splitlines()) == 2 + sum(1 for _ in csv.DictReader(lines))
 
 
 def test_figures_of_rates_are_written_short(generated):
-    tables = generated.beside("rate_tables")
+    tables = generated.tables()
     assert [tables.short(text) for text in ("0.9312", "-0.2004", "-1.5", "1.0")] == [
         ".931",
         "-.200",
@@ -177,19 +182,8 @@ def test_figures_of_rates_are_written_short(generated):
     assert (tables.percent("0.125"), tables.percent("")) == ("12 %", "")
 
 
-def test_the_pages_on_circuits_and_references_show_their_tables(generated):
-    tables = generated.beside("run_tables")
-    page = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("circuit.md", "guides/reference.md"))
-    pages = tables.pages(generated.RESULTS)
-    assert {name for name in pages if f"_generated/{name}" in page} == set(pages)
-    outside = [line.split(" | ")[0] for line in pages["outside.md"].splitlines()]
-    assert outside.count("| mitigate(run)") == 5, "one line a calibration"
-    with (generated.RESULTS / "circuit_noisy.csv").open(encoding="utf-8", newline="") as lines:
-        assert len(pages["circuit_noisy.md"].splitlines()) == 2 + sum(1 for _ in csv.DictReader(lines))
-
-
 def test_broad_outputs_are_told_by_the_share_of_the_loss_won_back(generated):
-    tables = generated.beside("run_tables")
+    tables = generated.tables()
     run = {"machine": "torino", "qubits": "6", "circuit": "qaoa1", "shots": "1000", "noiseless": "1.0", "raw": "0.8"}
     rest = {"counts_alone": "0.85", "m3": "0.8", "hammer": "0.7"}
     rows = [

@@ -1,7 +1,7 @@
-"""Tables of the page on rates, written as Markdown from benchmarks/results/rates_*.csv when the pages are built."""
+"""Tables of the pages on rates, compiled circuits and measured noise, written as Markdown when the pages are built."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 SETS = ("first", "second", "third", "fourth")
@@ -60,10 +60,16 @@ CLUSTERS = {
     ),
     "nearest to the ideal output": "oracle: nearest to the ideal output",
 }
+RECORDED = {
+    "dem-ghz20": "GHZ, 20 bits",
+    "dem-dicke10": "W (Dicke), 10 bits",
+    "dem-grover5": "Grover, 5 bits",
+    "dem-phase_estimation6": "phase estimation, 6 bits",
+}
 """What the files call a row, and what the page calls it."""
 
 
-def saturated(rows: list[Row]) -> str:
+def rates_saturated(rows: list[Row]) -> str:
     """R2 by how labels that saturate are learned."""
     parts = ("all", "peaked", "spread", "not saturated")
     r2 = {(row["saturated labels"], row["part"]): short(row["r2"]) for row in rows}
@@ -71,7 +77,7 @@ def saturated(rows: list[Row]) -> str:
     return table(["saturated labels", *parts], lines)
 
 
-def published(rows: list[Row]) -> str:
+def rates_published(rows: list[Row]) -> str:
     """R2 and mean absolute error on the published table, by what is left out."""
     told = {(row["split"], row["model"]): f"{short(row['r2'])} / {short(row['mae'])}" for row in rows}
     models = {"ours": "ours", "plain ExtraTrees": "plain ExtraTrees, eight columns"}
@@ -80,7 +86,7 @@ def published(rows: list[Row]) -> str:
     return table(["left out", *models], lines)
 
 
-def transfer(rows: list[Row]) -> str:
+def rates_transfer(rows: list[Row]) -> str:
     """How a model of simulations does on the published table."""
     ours = [row for row in rows if row["model"].startswith("ours")]
     whole, cut = ours[0], next(row for row in ours if "cut" in row["part"])
@@ -97,7 +103,7 @@ def transfer(rows: list[Row]) -> str:
     return table(["", "R2", "MAE", "holds of 80 %"], ([*a, *b] for a, b in zip(lines, held, strict=True)))
 
 
-def brussels(rows: list[Row]) -> str:
+def rates_brussels(rows: list[Row]) -> str:
     """Predicted beside published rates of six records."""
     found, lines = {row["record"].removeprefix("brussels/"): row for row in rows}, []
     for name, label in BRUSSELS.items():
@@ -109,7 +115,7 @@ def brussels(rows: list[Row]) -> str:
     return table(["run", "published", "predicted", "80 % interval", "circuit and counts", "counts only"], lines)
 
 
-def fresh(rows: list[Row]) -> str:
+def rates_fresh(rows: list[Row]) -> str:
     """R2, mean absolute error and intervals on runs of circuits and machines outside the table."""
     found = {(row["set"], row["part"], row["rates"]): row for row in rows}
     places = [(name, part) for name in SETS for part in PARTS]
@@ -126,7 +132,7 @@ def fresh(rows: list[Row]) -> str:
     return table(["", *(f"{name}: {part}" if part == "all" else part for name, part in places)], lines)
 
 
-def use(rows: list[Row]) -> str:
+def rates_use(rows: list[Row]) -> str:
     """What the rates are worth: fidelity of both methods, and the share harmed in brackets; a table a set."""
     kinds = ("mean of", "harmed of")
     found = {(row["set"], row["part"], row["run"].split()[0]): row for row in rows if row["run"].startswith(kinds)}
@@ -148,7 +154,7 @@ def use(rows: list[Row]) -> str:
     return "\n".join(tables)
 
 
-def clusters(rows: list[Row]) -> str:
+def rates_clusters(rows: list[Row]) -> str:
     """Fidelity of the published method by the rate that it is given, and the share harmed in brackets."""
     found = {(row["rate"], row["part"]): row for row in rows}
 
@@ -160,15 +166,92 @@ def clusters(rows: list[Row]) -> str:
     return table(["", *PARTS[1:]], lines)
 
 
-TABLES = (saturated, published, transfer, brussels, fresh, use, clusters)
+def outside(rows: list[Row]) -> str:
+    """Every method under every calibration, by machine."""
+    from benchmarks.outside import table as written
+
+    return written(rows, "machine")
+
+
+def circuit_noisy(rows: list[Row]) -> str:
+    """Heavy noise and wide registers."""
+    columns = ("raw", "mitigate", "stale", "counts_alone")
+    lines = (
+        [row["machine"].removeprefix("fake_"), f"{row['circuit']} {row['qubits']}", row["outcomes"]]
+        + [f"{float(row[name]):.3f}" for name in columns]
+        + [f"{row['cpu_seconds']} s, {row['peak_mb']} MB"]
+        for row in rows
+    )
+    head = ["machine", "circuit", "outcomes", "raw", "`mitigate(run)`", "stale", "counts alone", "cost"]
+    return table(head, lines)
+
+
+def circuit_machines(rows: list[Row]) -> str:
+    """Broad outputs: mean fidelity, share of the loss won back, and the worst change."""
+    shown = ("mitigate", "stale", "counts_alone", "m3", "hammer")
+    groups: dict[tuple[str, str], list[Row]] = {}
+    stale = {place(row): float(row["mitigate"]) for row in rows if row["calibration"] == "stale"}
+    for row in rows:
+        if row["calibration"] == "fresh" and row["circuit"] not in ("ghz", "bv", "w"):
+            groups.setdefault((row["qubits"], row["shots"]), []).append(row)
+    lines = []
+    for group, members in groups.items():
+        ideal, raw = ([float(row[name]) for row in members] for name in ("noiseless", "raw"))
+        cells = []
+        for name in shown:
+            found = [stale[place(row)] if name == "stale" else float(row[name]) for row in members]
+            gain = [one - before for one, before in zip(found, raw, strict=True)]
+            back = sum(gain) / (sum(ideal) - sum(raw))
+            cells.append(f"{short(sum(found) / len(found))}, {100 * back:.0f} %, {short(min(gain), sign='+')}")
+        lines.append([*group, short(sum(ideal) / len(ideal)), short(sum(raw) / len(raw)), *cells])
+    head = ["qubits", "shots", "ideal shots", "raw", "`mitigate(run)`", "stale", "counts alone", "M3", "HAMMER"]
+    return table(head, lines)
+
+
+def circuit_brussels(rows: list[Row]) -> str:
+    """Records of a real machine under a calibration of another day."""
+    columns = ("raw", "mitigate", "counts_alone")
+    lines = (
+        [row["record"].removeprefix("brussels/"), row["bits"]]
+        + [f"{float(row[name]):.3f}" for name in columns]
+        + [row["cpu_seconds"]]
+        for row in rows
+    )
+    return table(["record", "bits", "raw", "`mitigate(counts, faults)`", "counts alone", "CPU seconds"], lines)
+
+
+def reference_recorded(rows: list[Row]) -> str:
+    """Experiments on hardware, from counts and the reference's counts alone."""
+    found, columns = {row["experiment"]: row for row in rows}, ("raw", "hammer", "dem", "counts", "measured")
+    lines = ([label, *(short(found[name][key]) for key in columns)] for name, label in RECORDED.items())
+    return table(["experiment", "raw", "HAMMER", "DEM", "`mitigate(counts)`", "`mitigate(counts, noise=...)`"], lines)
+
+
+def reference_hidden(rows: list[Row]) -> str:
+    """The simulated study of reference circuits, by family."""
+    from benchmarks.reference import HEAD, by_family
+
+    return table(HEAD, by_family(rows))
+
+
+def place(row: Row) -> tuple[str, ...]:
+    """Tell which run a row is of."""
+    return row["machine"], row["qubits"], row["circuit"], row["shots"]
+
+
+TABLES: tuple[Callable[[list[Row]], str], ...] = (
+    *(rates_saturated, rates_published, rates_transfer, rates_brussels, rates_fresh, rates_use, rates_clusters),
+    *(outside, circuit_noisy, circuit_machines, circuit_brussels, reference_recorded, reference_hidden),
+)
+"""Each is called as the file in benchmarks/results whose rows it takes."""
 
 
 def pages(results: Path) -> dict[str, str]:
-    """Write every table: the name of its file, and its text."""
+    """Write every table: the name of its page, and its text."""
     found = {}
     for one in TABLES:
-        with (results / f"rates_{one.__name__}.csv").open(encoding="utf-8", newline="") as lines:
-            found[f"rates_{one.__name__}.md"] = one(list(csv.DictReader(lines)))
+        with (results / f"{one.__name__}.csv").open(encoding="utf-8", newline="") as lines:
+            found[f"{one.__name__}.md"] = one(list(csv.DictReader(lines)))
     return found
 
 
@@ -177,9 +260,10 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in [head, ["---"] * len(head), *lines])
 
 
-def short(text: str, digits: int = 3) -> str:
+def short(figure: str | float, digits: int = 3, sign: str = "") -> str:
     """Write a figure without the zero before its point; what is far below 0 by that alone."""
-    return "below -1" if float(text) < -1 else f"{float(text):.{digits}f}".replace("0.", ".", 1)
+    value = float(figure)
+    return "below -1" if value < -1 else f"{value:{sign}.{digits}f}".replace("0.", ".", 1)
 
 
 def percent(text: str) -> str:
