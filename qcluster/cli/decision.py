@@ -61,6 +61,7 @@ def train(
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 10.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
+    hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,
     workers: Workers = 1,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
@@ -73,7 +74,7 @@ def train(
     from qcluster.learn.decision.train import train as start
 
     rows = read_all(table)
-    settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed)
+    settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)
     open_console().print(f"{out}: {len(rows)} cases, table {rows.digest}")
