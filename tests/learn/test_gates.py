@@ -149,5 +149,5 @@ def test_by_default_the_training_is_that_of_the_gate_that_ships():
     assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 200, "missed": 1}
     given = {name: one.default for name, one in signature(train_command).parameters.items()}
     shared = settings.keys() & given.keys()
-    assert shared == {"seed", "harm", "epochs", "missed"}
+    assert shared == {"seed", "harm", "epochs", "missed", "hidden"}
     assert {name: given[name] for name in shared} == {name: settings[name] for name in shared}
