@@ -179,8 +179,8 @@ def runs() -> Iterator[Contest]:
 def expectations() -> Iterator[Contest]:
     """Expectation values under readout errors alone, and with gates that err."""
     for group, rows in split(read_rows("bias.csv"), ("noise", "ideal")):
-        told = {method: [float(row["rms"]) for row in held] for method, held in by_method(rows).items()}
-        error = {method: sqrt(mean(one**2 for one in several)) for method, several in told.items()}
+        told = (held for _, held in split(rows, ("method",)))
+        error = {held[0]["method"]: sqrt(mean(float(row["rms"]) ** 2 for row in held)) for held in told}
         others = {name: error.pop(name) for name in ("raw", "m3")}
         yield Contest(f"bias{group}", "calibration: right", VALUES, error, others)
 
@@ -249,14 +249,6 @@ def split(rows: Iterable[Row], parts: tuple[str, ...]) -> Iterator[tuple[str, li
     for row in rows:
         found.setdefault("".join(f": {row[part]}" for part in parts), []).append(row)
     yield from found.items()
-
-
-def by_method(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    """Put the rows of each method together."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        found.setdefault(row["method"], []).append(row)
-    return found
 
 
 def compared(

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import mthree
 import numpy as np
 
 import qcluster as qc
-from benchmarks.coverage import Floats, chain, flipped, strings, struck
+from benchmarks.coverage import Floats, chain, strings, struck
 from benchmarks.data import write_as_they_come
-from qcluster.core.counts.bits import format_bitstrings, unpack
+from qcluster.baselines.m3 import quasi_probabilities
+from qcluster.core.counts.bits import unpack
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.noise.faults import FaultMasks, off_quarter
 
@@ -47,34 +47,16 @@ def ideals() -> Iterator[tuple[str, Floats, float | None]]:
     yield "Porter-Thomas", rng.dirichlet(np.ones(1 << N_BITS)), None
 
 
-def noises() -> Iterator[tuple[str, Callable[[Floats], Floats], FaultMasks]]:
-    """Yield readout errors alone, and with gates that err: what noise does, and the faults that a circuit is told."""
+def noises() -> Iterator[tuple[str, FaultMasks]]:
+    """Yield readout errors alone, and with gates that err."""
     none = np.zeros(0)
-    alone = FaultMasks(N_BITS, np.zeros((0, 1), np.uint64), none, none.astype(np.uint8), READOUT)
-    yield "readout", lambda ideal: flipped(ideal, READOUT), alone
-    gates = chain(N_BITS, GATES)
-    both = FaultMasks(N_BITS, gates.masks, gates.rates, gates.kind, READOUT)
-    yield "readout and gates", lambda ideal: struck(ideal, both), both
+    yield "readout", FaultMasks(N_BITS, np.zeros((0, 1), np.uint64), none, none.astype(np.uint8), READOUT)
+    yield "readout and gates", replace(chain(N_BITS, GATES), readout=READOUT)
 
 
-def by_m3(observables: list[str]) -> Value:
-    """Give what M3 says of observables under the true readout errors."""
-    mitigator = mthree.M3Mitigation()
-    mitigator.cals_from_matrices([np.array([[1 - up, down], [up, 1 - down]], np.float32) for up, down in READOUT])
-
-    def value(counts: qc.Distribution) -> Floats:
-        texts = format_bitstrings(counts.bits)
-        observed = dict(zip(texts, counts.weights.tolist(), strict=True))
-        quasi = mitigator.apply_correction(observed, list(range(N_BITS)))
-        return np.array([quasi.expval(one) for one in observables])
-
-    return value
-
-
-def measure(
-    name: str, ideal: Floats, noise: str, noisy: Floats, faults: FaultMasks, trials: int
-) -> Iterator[dict[str, Any]]:
+def measure(name: str, ideal: Floats, noise: str, faults: FaultMasks, trials: int) -> Iterator[dict[str, Any]]:
     """Run one case and yield a row for each observable and method."""
+    noisy = struck(ideal, faults)
     every = np.arange(len(ideal), dtype=np.uint64)[:, None]
     bits = unpack(every, N_BITS)
     observables = ["Z" * N_BITS, "I" * (N_BITS - 2) + "ZZ", "I" * (N_BITS - 1) + "Z"]
@@ -85,9 +67,13 @@ def measure(
         vector[answer.words[:, 0].astype(np.int64)] = answer.probabilities
         return np.asarray(values @ vector)
 
+    def by_m3(counts: qc.Distribution) -> Floats:
+        quasi = quasi_probabilities(counts, READOUT)
+        return np.array([quasi.expval(one) for one in observables])
+
     methods: dict[str, Value] = {
         "raw": of,
-        "m3": by_m3(observables),
+        "m3": by_m3,
         "counts": lambda counts: of(qc.mitigate(counts).distribution),
         "counts and readout": lambda counts: of(qc.mitigate(counts, READOUT).distribution),
         "circuit": lambda counts: of(qc.mitigate(counts, faults).distribution),
@@ -122,8 +108,8 @@ def main() -> None:
     rows = (
         row
         for name, ideal, rotations in ideals()
-        for noise, send, faults in noises()
-        for row in measure(name, ideal, noise, send(ideal), replace(faults, rotations=rotations), trials)
+        for noise, faults in noises()
+        for row in measure(name, ideal, noise, replace(faults, rotations=rotations), trials)
     )
     write_as_they_come("bias.csv", rows)
 

@@ -111,6 +111,11 @@ def _basis(rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return rows[:kept]
 
 
+def _neighbours(order: Sequence[int], layer: int) -> list[tuple[int, int]]:
+    """Give the pairs of a layer: every second one, by turns from the first and from the second on."""
+    return list(pairwise(order))[layer % 2 :: 2]
+
+
 def _tree(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[int]) -> None:
     """A CX to every qubit from one before it: the last, one of the last few, or any; the first may be free."""
     for qubit in order[: int(rng.integers(0, 4))]:
@@ -125,7 +130,7 @@ def _network(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[
     for qubit in rng.choice(order, int(rng.integers(0, _FREE + 1)), replace=False).tolist():
         circuit.h(qubit)
     for layer in range(int(rng.integers(1, 5))):
-        for pair in list(pairwise(order))[layer % 2 :: 2]:
+        for pair in _neighbours(order, layer):
             circuit.cx(*(pair if rng.random() < 0.5 else pair[::-1]))
 
 
@@ -135,7 +140,7 @@ def _mirror(rng: np.random.Generator, circuit: QuantumCircuit, order: Sequence[i
     for layer in range(int(rng.integers(0, 4))):
         for qubit in order:
             getattr(forth, str(rng.choice(["h", "s", "sx", "id"])))(qubit)
-        for left, right in list(pairwise(order))[layer % 2 :: 2]:
+        for left, right in _neighbours(order, layer):
             forth.cz(left, right)
     if not forth.num_nonlocal_gates():
         forth.h(order)
@@ -164,7 +169,7 @@ def _layers(rng: np.random.Generator, circuit: QuantumCircuit, qubits: Sequence[
     for layer in range(int(rng.integers(1, 5))):
         for qubit in qubits:
             getattr(circuit, str(rng.choice(["rx", "ry", "rz"])))(_angle(rng), qubit)
-        for left, right in list(pairwise(qubits))[layer % 2 :: 2]:
+        for left, right in _neighbours(qubits, layer):
             circuit.rzz(_angle(rng), left, right) if gate == "rzz" else getattr(circuit, gate)(left, right)
 
 

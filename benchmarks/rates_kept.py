@@ -9,7 +9,6 @@ with fault patterns that the table holds (half an hour of one core), later it ta
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,11 @@ from qcluster.bench.rate_plan import Job, plan
 from qcluster.bench.rate_runs import Simulated, redrawn, simulate_runs
 from qcluster.core.counts.metrics import entropy
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.files import write_whole
 from qcluster.learn import table as shipped
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import answered, effective_rate
-from qcluster.learn.table import RateTable, read_table
+from qcluster.learn.table import RateTable, read_table, written
 
 PATH = CACHE / "table.jsonl"
 COLUMNS = ("fault_rate", "fault_entropy", "fault_top")
@@ -57,8 +57,8 @@ def simulate_table(table: RateTable) -> Iterator[str]:
     for job in plan():
         if job.mark in rows and job.mark not in done:
             every = list(_shots(job))
-            labels = {f"{effective_rate(one['counts'], one['ideal']):.7g}" for one in every}
-            if not {f"{label:.7g}" for label in table.rates[rows[job.mark]]} <= labels:
+            labels = {written(effective_rate(one["counts"], one["ideal"])) for one in every}
+            if not set(map(written, table.rates[rows[job.mark]])) <= labels:
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
             with PATH.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"job": job.mark, "rows": every}) + "\n")
@@ -108,10 +108,10 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
             counts, ideal = (qc.Distribution.of(one[name]) for name in ("counts", "ideal"))
             tabled = Tabled(counts, ideal, read_faults(one["faults"]), one.get("drawn", ""))
             figures = effective_rate(counts, ideal), float(counts.shots), entropy(counts, normalised=True)
-            kept[tabled.drawn, *(f"{figure:.7g}" for figure in figures)] = tabled
+            kept[tabled.drawn, *map(written, figures)] = tabled
         for row in rows.get(tuple(record["job"]), ()):
             figures = table.rates[row], shots[row], spread[row]
-            mark = str(table.facts["drawn"][row]), *(f"{figure:.7g}" for figure in figures)
+            mark = str(table.facts["drawn"][row]), *map(written, figures)
             if mark in kept:
                 found[row] = kept[mark]
     return found
@@ -128,15 +128,14 @@ def main() -> None:
     if missing := {number for number, row in enumerate(rows) if row["fault_rate"]} - set(kept):
         raise SystemExit(f"{PATH} must hold every row with a fault rate; {len(missing)} are missing: remove it")
     for done, (number, one) in enumerate(kept.items(), 1):
-        rows[number] |= dict(zip(COLUMNS, (shipped.written(v) for v in answered(one.counts, one.faults)), strict=True))
+        rows[number] |= dict(zip(COLUMNS, map(written, answered(one.counts, one.faults)), strict=True))
         if done % 500 == 0:
             print(f"{done} of {len(kept)}", flush=True)
-    aside = path.with_suffix(".new")
-    with aside.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.DictWriter(lines, shipped.TABLE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, shipped.TABLE_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 if __name__ == "__main__":

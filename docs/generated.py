@@ -194,22 +194,6 @@ def coverage_table(path: Path) -> str:
     return "\n".join(text) + "\n"
 
 
-def bias_table(path: Path) -> str:
-    """Write the largest bias and the rms error over the observables of each case and method, as Markdown."""
-    cases: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
-            case = cases.setdefault((row["noise"], row["ideal"]), {})
-            case.setdefault(row["method"], []).append((abs(float(row["bias"])), float(row["rms"])))
-    methods = list(next(iter(cases.values())))
-    text = ["| errors | ideal | " + " | ".join(methods) + " |", "|---" * (2 + len(methods)) + "|"]
-    for (noise, ideal), held in cases.items():
-        pairs = [zip(*held[method], strict=True) for method in methods]
-        cells = [f"{max(bias):.3f} / {(sum(one**2 for one in rms) / len(rms)) ** 0.5:.3f}" for bias, rms in pairs]
-        text.append(f"| {noise} | {ideal} | " + " | ".join(cells) + " |")
-    return "\n".join(text) + "\n"
-
-
 PLAIN = {
     "speed_qnn": {
         "gates": "case",
@@ -329,7 +313,6 @@ def write(_: Any = None) -> None:
         "ahead.md": ahead_list(),
         "robustness.md": plain_table(RESULTS / "robustness.csv", TRIED),
         "coverage.md": coverage_table(RESULTS / "coverage.csv"),
-        "bias.md": bias_table(RESULTS / "bias.csv"),
         **tables().pages(RESULTS),
         **{f"{name}.md": plain_table(RESULTS / f"{name}.csv", columns) for name, columns in PLAIN.items()},
         **{

@@ -1,8 +1,10 @@
-"""Tables of the pages on rates, compiled circuits and measured noise, written as Markdown when the pages are built."""
+"""Tables of the pages on rates, circuits, measured noise and M3, written as Markdown when the pages are built."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 SETS = ("first", "second", "third", "fourth")
 PARTS = ("all", "peaked", "spread")
@@ -188,6 +190,8 @@ def circuit_noisy(rows: list[Row]) -> str:
 
 def circuit_machines(rows: list[Row]) -> str:
     """Broad outputs: mean fidelity, share of the loss won back, and the worst change."""
+    from benchmarks.circuit_machines import won_back
+
     shown = ("mitigate", "stale", "counts_alone", "m3", "hammer")
     groups: dict[tuple[str, str], list[Row]] = {}
     stale = {place(row): float(row["mitigate"]) for row in rows if row["calibration"] == "stale"}
@@ -196,14 +200,13 @@ def circuit_machines(rows: list[Row]) -> str:
             groups.setdefault((row["qubits"], row["shots"]), []).append(row)
     lines = []
     for group, members in groups.items():
-        ideal, raw = ([float(row[name]) for row in members] for name in ("noiseless", "raw"))
+        ideal, raw = (np.array([float(row[name]) for row in members]) for name in ("noiseless", "raw"))
         cells = []
         for name in shown:
-            found = [stale[place(row)] if name == "stale" else float(row[name]) for row in members]
-            gain = [one - before for one, before in zip(found, raw, strict=True)]
-            back = sum(gain) / (sum(ideal) - sum(raw))
-            cells.append(f"{short(sum(found) / len(found))}, {100 * back:.0f} %, {short(min(gain), sign='+')}")
-        lines.append([*group, short(sum(ideal) / len(ideal)), short(sum(raw) / len(raw)), *cells])
+            found = np.array([stale[place(row)] if name == "stale" else float(row[name]) for row in members])
+            mean, back, worst = won_back(found, raw, ideal)
+            cells.append(f"{short(mean)}, {100 * back:.0f} %, {short(worst, sign='+')}")
+        lines.append([*group, short(ideal.mean()), short(raw.mean()), *cells])
     head = ["qubits", "shots", "ideal shots", "raw", "`mitigate(run)`", "stale", "counts alone", "M3", "HAMMER"]
     return table(head, lines)
 
@@ -234,6 +237,20 @@ def reference_hidden(rows: list[Row]) -> str:
     return table(HEAD, by_family(rows))
 
 
+def bias(rows: list[Row]) -> str:
+    """The largest bias and the rms error over the observables, of each case and method."""
+    cases: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        case = cases.setdefault((row["noise"], row["ideal"]), {})
+        case.setdefault(row["method"], []).append((abs(float(row["bias"])), float(row["rms"])))
+    methods, lines = list(next(iter(cases.values()))), []
+    for named, held in cases.items():
+        pairs = [zip(*held[method], strict=True) for method in methods]
+        cells = [f"{max(off):.3f} / {(sum(one**2 for one in rms) / len(rms)) ** 0.5:.3f}" for off, rms in pairs]
+        lines.append([*named, *cells])
+    return table(["errors", "ideal", *methods], lines)
+
+
 def place(row: Row) -> tuple[str, ...]:
     """Tell which run a row is of."""
     return row["machine"], row["qubits"], row["circuit"], row["shots"]
@@ -242,6 +259,7 @@ def place(row: Row) -> tuple[str, ...]:
 TABLES: tuple[Callable[[list[Row]], str], ...] = (
     *(rates_saturated, rates_published, rates_transfer, rates_brussels, rates_fresh, rates_use, rates_clusters),
     *(outside, circuit_noisy, circuit_machines, circuit_brussels, reference_recorded, reference_hidden),
+    bias,
 )
 """Each is called as the file in benchmarks/results whose rows it takes."""
 

@@ -49,18 +49,21 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
         return observed
+    nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
+    shares = np.maximum(0.0, [float(nearest.get(text, 0.0)) for text in format_bitstrings(observed.bits)])
+    return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
+
+
+def quasi_probabilities(observed: Distribution, rates: Floats, distance: int | None = None) -> Any:
+    """Give the quasi-probabilities of mthree itself, which can be negative, under readout errors ``(n, 2)``."""
     with of_extra("bench"):
         import mthree
 
     mitigator = mthree.M3Mitigation()
     mitigator.cals_from_matrices([np.array([[1 - up, down], [up, 1 - down]], dtype=np.float32) for up, down in rates])
     texts = format_bitstrings(observed.bits)
-    quasi = mitigator.apply_correction(
-        dict(zip(texts, observed.weights.tolist(), strict=True)), list(range(observed.n_bits)), distance=distance
-    )
-    nearest = quasi.nearest_probability_distribution()
-    shares = np.maximum(0.0, [float(nearest.get(text, 0.0)) for text in texts])
-    return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
+    weighed = dict(zip(texts, observed.weights.tolist(), strict=True))
+    return mitigator.apply_correction(weighed, list(range(observed.n_bits)), distance=distance)
 
 
 @own_errstate

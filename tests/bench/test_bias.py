@@ -5,23 +5,30 @@ import pytest
 
 pytest.importorskip("mthree")
 from benchmarks import bias
+from benchmarks.coverage import flipped, struck
 
 
 def rows_of(which: str, trials: int) -> dict[tuple[str, str], dict[str, str]]:
     name, ideal, _ = next(found for found in bias.ideals() if found[0] == "Porter-Thomas")
-    noise, send, faults = next(found for found in bias.noises() if found[0] == which)
-    rows = bias.measure(name, ideal, noise, send(ideal), faults, trials)
+    noise, faults = next(found for found in bias.noises() if found[0] == which)
+    rows = bias.measure(name, ideal, noise, faults, trials)
     return {(row["observable"], row["method"]): row for row in rows}
 
 
 def test_every_case_is_a_distribution_under_flips():
-    for (_, ideal, rotations), (_, send, faults) in zip(list(bias.ideals()) * 2, list(bias.noises()) * 5, strict=True):
-        noisy = send(ideal)
+    for (_, ideal, rotations), (_, faults) in zip(list(bias.ideals()) * 2, list(bias.noises()) * 5, strict=True):
+        noisy = struck(ideal, faults)
         assert noisy.sum() == pytest.approx(ideal.sum()) == pytest.approx(1)
         assert (noisy >= 0).all()
         assert np.abs(noisy - ideal).sum() > 0.01
         assert faults.n_bits == bias.N_BITS
         assert rotations is None or rotations >= 0
+
+
+def test_readout_errors_are_flips_of_each_bit():
+    _, faults = next(found for found in bias.noises() if found[0] == "readout")
+    for _, ideal, _ in bias.ideals():
+        np.testing.assert_allclose(struck(ideal, faults), flipped(ideal, bias.READOUT), atol=1e-12)
 
 
 def test_m3_has_no_bias_from_readout_and_raw_counts_have():

@@ -144,16 +144,18 @@ def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, t
     ]
     path = tmp_path / "bias.csv"
     path.write_text(header + "\n".join(rows) + "\n", encoding="utf-8")
-    head, _, line = generated.bias_table(path).splitlines()
+    tables = generated.tables()
+    with path.open(encoding="utf-8", newline="") as lines:
+        head, _, line = tables.bias(list(csv.DictReader(lines))).splitlines()
     assert head == "| errors | ideal | raw | m3 |"
     assert line == "| readout | ghz | 0.200 / 0.300 | 0.000 / 0.300 |"
-    assert len(generated.bias_table(generated.RESULTS / "bias.csv").splitlines()) == 2 + 10
+    assert len(tables.pages(generated.RESULTS)["bias.md"].splitlines()) == 2 + 10
     assert "_generated/bias.md" in (ROOT / "docs" / "m3.md").read_text(encoding="utf-8")
 
 
 def test_tables_of_rates_runs_and_references_stand_on_a_page(generated):
     tables = generated.tables()
-    names = ("rates.md", "circuit.md", "guides/reference.md")
+    names = ("rates.md", "circuit.md", "guides/reference.md", "m3.md")
     text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in names)
     pages = tables.pages(generated.RESULTS)
     assert {name for name in pages if f"_generated/{name}" in text} == set(pages)
