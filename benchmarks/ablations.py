@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--outside", type=Path, required=True, help="table of records that were never trained on")
-    parser.add_argument("--recorded", type=float, default=0.25, help="share of the weight of recorded sets")
+    parser.add_argument("--recorded", type=float, default=0.45, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
     found = rows(read_all(given.table), read_all(given.outside), given.recorded, given.workers)

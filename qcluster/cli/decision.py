@@ -42,6 +42,8 @@ def build(
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
 
+    if not (full or wide or sharp or circuits or records):
+        raise ValueError("a table needs cases: give --full, --wide, --sharp, --circuits or --records")
     console = open_console()
     out.mkdir(parents=True, exist_ok=True)
     many = of_circuits(circuits) if circuits else of_counts(full, wide, sharp)
@@ -57,8 +59,8 @@ def train(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
-    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.25,
-    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 10.0,
+    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.45,
+    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 14.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
     hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,

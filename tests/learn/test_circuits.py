@@ -12,7 +12,7 @@ from qcluster.core.decision.circuit_candidates import NAMES
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.learn.decision import circuits
-from qcluster.learn.decision.table import build_part, plan, read, tabulate
+from qcluster.learn.decision.table import build_part, plan, read, recorded, tabulate
 
 
 def test_drawn_cases_are_what_they_say_and_the_same_every_time():
@@ -166,6 +166,28 @@ def test_records_with_patterns_become_cases_of_every_kind(tmp_path):
     table = read(build_part(part))
     assert (len(table), table.names) == (9, NAMES)
     assert plan(tmp_path, {"circuit": 0}, [path]) == []
+
+
+def test_a_table_of_counts_draws_recorded_circuits_anew(tmp_path):
+    record = {
+        "machine": "fake_somewhere",
+        "counts": {"00": 480, "11": 470, "01": 30, "10": 20},
+        "ideal": {"00": 0.5, "11": 0.5},
+    }
+    noise = {"masks": [1, 2, 3], "rates": [0.02, 0.02, 0.01], "kind": [0, 0, 0], "readout": [[0.01, 0.02]] * 2}
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (record, {**record, "faults": noise}) * 40))
+    found = list(recorded(path))
+    drawn = [case for case in found if case.family == "redrawn-runs"]
+    assert [case.family for case in found[:6]] == ["runs", "runs", *["redrawn-runs"] * 3, "runs"], (
+        "only where faults are known"
+    )
+    assert all(case.faults is None and case.sparse and case.ideal == found[0].ideal for case in drawn)
+    wrong = [1 - sum(case.counts[text] for text in ("00", "11")) for case in drawn]
+    assert np.median(wrong) == pytest.approx(0.05, abs=0.03), "about as strong as recorded"
+    assert min(wrong) < 0.03 < 0.1 < max(wrong), "at many strengths"
+    assert tabulate(found[:5]).drawn.tolist() == [False, False, True, True, True]
+    assert [case.counts for case in found] == [case.counts for case in recorded(path)]
 
 
 def test_a_table_of_circuits_holds_overlaps_with_the_ideal():

@@ -44,6 +44,8 @@ TOLD = ("right", "3 x too bad", "3 x too good", "scattered", "other")
 AGAIN = ("scattered", "scattered", "other", "off")
 """What is drawn once more beside these, up to `_DRAWN_AGAIN` bits: one draw of such a calibration says little."""
 _DRAWN_AGAIN = 12
+_REDRAWN = 3
+"""How often the counts of a recorded circuit are drawn anew for a table of counts alone."""
 _OFF = 1.4
 """Largest logarithm of a factor by which a calibration is off as a whole."""
 HARDWARE = ("ibm_brussels_2025", "ghz_compiled_dev", "hanoi_chains_dev")
@@ -354,6 +356,30 @@ def _recorded(number: int, record: Any) -> Iterator[Case]:
     name = f"records-{record['circuit'].split(':')[0]}"
     for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
+
+
+def redrawn(name: str, number: int, record: Any) -> Iterator[Case]:
+    """Draw counts of a recorded circuit anew, up to `_DRAWN_AGAIN` bits: its ideal through its faults, as strong as a
+    calibration that is more or less right might give them, and what no calibration lists. No circuit is told.
+
+    What a compiled circuit puts out is like what users run, and many strengths of its noise cost no simulation.
+
+    Args:
+        name: of the set.
+        number: of the record, from 1.
+        record: with ``ideal``, and ``faults`` as in `recorded`; without faults there is nothing to draw from.
+    """
+    true = read_faults(record["faults"]) if "faults" in record else None
+    if true is None or true.n_bits > _DRAWN_AGAIN:
+        return
+    rng, ideal = np.random.default_rng([2032, number - 1]), Distribution.of(record["ideal"])
+    kernel = Kernel.of(true)
+    p = np.zeros(kernel.size)
+    p[kernel.locate(ideal.words)] = ideal.probabilities
+    output = Output(f"redrawn-{name}", p)
+    for _ in range(_REDRAWN):
+        strength = told_of(rng, true)
+        yield _read(rng, strength[1], output, strength)._replace(faults=None)
 
 
 def read_faults(record: dict[str, Any]) -> FaultMasks:

@@ -24,6 +24,9 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
+_REDRAWN = 2.0
+"""The same for recorded circuits whose counts are drawn anew (`circuits.redrawn`): real circuits at many strengths of
+noise, which harm fewer unseen ones than drawn outputs do."""
 _OFTEN = {"right": 7.0, "near": 3.0}
 """How many times more weight calibrations that are right, or nearly, have than others: it is what users have,
 and where a gate that doubts every calibration gives away most."""
@@ -122,6 +125,7 @@ def balanced(table: Table, recorded: float) -> Floats:
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
+    weight[np.char.startswith(table.group, "redrawn-")] *= _REDRAWN
     if table.names == circuit_candidates.NAMES:
         for family, times in _OF_CIRCUITS.items():
             weight[table.group == family] *= times

@@ -44,6 +44,8 @@ SOURCES: dict[str, Callable[[int], Case]] = {
     "circuit-foreign": circuits.foreign,
 }
 """Where drawn cases come from: seeds to cases."""
+_DRAWN = ("wide-", "foreign-", "redrawn-")
+"""How groups of drawn cases begin, beside those that are named for a family of ideals or a source."""
 _PART = 250
 """Cases in one file of a table."""
 
@@ -82,7 +84,7 @@ class Table:
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
         alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth"])
-        return np.asarray(alone | np.char.startswith(self.group, "wide-") | np.char.startswith(self.group, "foreign-"))
+        return np.asarray(alone | np.any([np.char.startswith(self.group, start) for start in _DRAWN], axis=0))
 
     @property
     def digest(self) -> str:
@@ -253,16 +255,20 @@ def build_part(part: tuple[str, Any, int, Path]) -> Path:
 def recorded(path: Path) -> Iterator[Case]:
     """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not.
 
+    Those with ``faults`` (of ``benchmarks/compiled_records.py``) are also drawn anew, see `circuits.redrawn`.
+
     Raises:
         StorageError: the file cannot be read, or a line is no record; the message names the line.
     """
     name = path.name.split(".")[0]
 
-    def case(_: int, record: Any) -> Case | None:
+    def found(number: int, record: Any) -> list[Case]:
         if not record.get("ideal"):
-            return None
+            return []
         counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
-        return Case(counts, ideal, name, str(record.get("machine")), None, sparse)
+        mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
+        return [mine, *circuits.redrawn(name, number, record)]
 
-    return (found for found in read_lines(path, case) if found is not None)
+    for cases_of_line in read_lines(path, found):
+        yield from cases_of_line

@@ -36,7 +36,7 @@ class Training:
     """Passes over the table."""
     batch: int = 512
     """Rows for each step."""
-    harm: float = 10.0
+    harm: float = 14.0
     """How many times more a loss against the counts weighs than a gain."""
     rate: float = 2e-3
     """Learning rate of Adam; it falls along a half cosine."""
