@@ -2,14 +2,14 @@
 
     python -m benchmarks.rates_kept
 
-writes the columns ``fault_*`` of the table that ships as `mitigate` answers now; the first time, it simulates every run
-with fault patterns that the table holds (half an hour of one core), later it takes minutes.
+writes the columns ``fault_*`` and ``answer_*`` of the table that ships as `mitigate` answers now; the first time, it
+simulates every run with fault patterns that the table holds (half an hour of one core), later it takes minutes.
 """
 
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from qcluster.learn.label import answered, effective_rate
 from qcluster.learn.table import RateTable, read_table, written
 
 PATH = CACHE / "table.jsonl"
-COLUMNS = ("fault_rate", "fault_entropy", "fault_top")
+OF_RUN = ("fault_rate", "fault_entropy", "fault_top")
 """What the decision about runs tells."""
+OF_COUNTS = ("answer_rate", "answer_entropy", "answer_top")
+"""What the decision about counts alone tells; rows of outputs that were drawn have none of it."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,16 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
     return found
 
 
+def told(one: Tabled, row: Mapping[str, str]) -> dict[str, str]:
+    """Give the columns of a row, those that it has."""
+    answers = [(OF_RUN, one.faults), (OF_COUNTS, None)] if row["answer_rate"] else [(OF_RUN, one.faults)]
+    return {
+        name: written(figure)
+        for names, noise in answers
+        for name, figure in zip(names, answered(one.counts, noise), strict=True)
+    }
+
+
 def main() -> None:
     """Answer every kept run, and write the columns of the table that ships."""
     table = read_table()
@@ -128,7 +140,7 @@ def main() -> None:
     if missing := {number for number, row in enumerate(rows) if row["fault_rate"]} - set(kept):
         raise SystemExit(f"{PATH} must hold every row with a fault rate; {len(missing)} are missing: remove it")
     for done, (number, one) in enumerate(kept.items(), 1):
-        rows[number] |= dict(zip(COLUMNS, map(written, answered(one.counts, one.faults)), strict=True))
+        rows[number] |= told(one, rows[number])
         if done % 500 == 0:
             print(f"{done} of {len(kept)}", flush=True)
     text = io.StringIO(newline="")
