@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -55,7 +55,12 @@ def source(model: Classifier) -> ReadoutSource:
         raise ValueError("measuring needs a backend; set_params(backend=...)")
     from qcluster.qnn.device import DeviceReadout
 
-    return DeviceReadout(model.backend, **(model.execution or {}))
+    given = model.execution or {}
+    known = [one.name for one in fields(DeviceReadout) if one.init and one.name != "backend"]
+    if unknown := sorted(set(given) - set(known)):
+        cure = "; for a reference circuit, mitigation='reference'" if "reference" in unknown else ""
+        raise ValueError(f"execution must have options among {', '.join(known)}; got {', '.join(unknown)}{cure}")
+    return DeviceReadout(model.backend, **given)
 
 
 def check(model: Classifier) -> None:

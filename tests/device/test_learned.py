@@ -121,6 +121,7 @@ def test_the_report_names_the_pair_that_is_worse():
     assert report.places[0].name == f"gates on qubits {pairs[-1][0]}-{pairs[-1][1]}"
     assert 4 < report.places[0].factor < 14
     assert report.ratio > 1.3
+    assert "(0.0 times the faults)" in str(dataclasses.replace(report, survival=1.0))
     assert "times too good for gates on qubits" in str(report)
     assert report.flips.shape == (4, 2)
     assert abs(plain.reference.report().ratio - 1) < 0.25

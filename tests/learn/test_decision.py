@@ -202,3 +202,13 @@ def test_a_table_has_cases_of_every_source_of_its_kind():
     assert set(of_either) == set(SOURCES)
     assert min(of_either.values()) > 0
     assert not any(shares.of_counts(0, 0, 0).values())
+
+
+def test_a_table_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a table needs cases: give --full"):
+        CliRunner().invoke(
+            app,
+            ["decision", "build", "--out", str(tmp_path / "table"), "--full", "0", "--wide", "0", "--sharp", "0"],
+            catch_exceptions=False,
+        )
+    assert not (tmp_path / "table").exists()

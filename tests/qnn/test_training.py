@@ -129,6 +129,10 @@ def test_partial_fits_go_on():
         ({"backend": "fake_nowhere"}, "fake_nowhere"),
         ({"backend": "aer", "execution": {"twirls": 0}}, "twirls must be"),
         ({"backend": "aer", "execution": {"mitigation": "m3"}}, "mitigation must be"),
+        (
+            {"backend": "aer", "execution": {"reference": True}},
+            "got reference; for a reference .* mitigation=",
+        ),
     ],
 )
 def test_backends_are_checked_before_training(knobs, message):

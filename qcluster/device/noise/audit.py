@@ -57,7 +57,8 @@ class ReferenceReport:
     @property
     def ratio(self) -> float:
         """How many times as many faults as calibrated: the ratio of the logarithms of the survivals."""
-        return float(np.log(max(self.survival, 1e-9)) / np.log(min(max(self.expected_survival, 1e-9), 1 - 1e-9)))
+        expected = min(max(self.expected_survival, 1e-9), 1 - 1e-9)
+        return abs(float(np.log(max(self.survival, 1e-9)) / np.log(expected)))  # of none at all, 0, not -0
 
     def __str__(self) -> str:
         lines = [
