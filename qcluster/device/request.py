@@ -92,6 +92,11 @@ class Options:
                 "reference_share must be 1 where the runtime twirls, which gives each circuit the same shots; got "
                 f"{share:g}: use twirling='client'"
             )
+        if share != 1 and not self.reference:
+            raise ValueError(
+                f"reference_share would have no effect: it goes with reference; got {share:g} and no reference: leave "
+                "it away or add reference=True"
+            )
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         for name, known in (
@@ -192,6 +197,15 @@ class Request(Frozen):
         if content["reused"] is not None:
             fields["reused"] = MeasuredReference.from_json(json.dumps(content["reused"]))
         return cls(**fields)
+
+
+def check_share(reused: MeasuredReference | None, share: float) -> None:
+    """Refuse a share of shots for a reference that is not run: one that was measured earlier has its shots."""
+    if reused is not None and share != 1:
+        raise ValueError(
+            f"reference_share would have no effect: the reference was measured earlier; got {share!r:.60}: leave it "
+            "away or measure another with reference=True"
+        )
 
 
 def divide(request: Request) -> list[list[tuple[int, int]]]:

@@ -330,11 +330,24 @@ def test_several_references_run_together_and_travel_as_one():
         ({"reference": 1.5}, "must be a whole number from 0 to 16; got 1.5"),
         ({"reference": True, "reference_share": 0}, "reference_share must be a finite number in"),
         ({"reference": True, "reference_share": 0.5, "twirling": "server"}, "reference_share must be 1 where the runt"),
+        ({"reference_share": 0.5}, "reference_share would have no effect: it goes with reference; got 0.5 and no ref"),
+        ({"reference": 0, "reference_share": 2}, "got 2 and no reference: leave it away or add reference=True"),
     ],
 )
 def test_wrong_numbers_of_references_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         Options(**given)
+
+
+def test_a_share_of_shots_for_no_reference_is_refused():
+    with pytest.raises(ValueError, match="reference_share would have no effect: it goes with reference"):
+        execute([ghz(3)], "fake_manila", shots=256, reference_share=0.5)
+    with pytest.raises(ValueError, match="reference_share would have no effect: it goes with reference"):
+        qc.MitigatedSampler("fake_manila", reference_share=0.5)
+    (before,) = execute([ghz(3)], "fake_manila", shots=100, reference=True, reference_share=1, seed=5)
+    with pytest.raises(ValueError, match="no effect: the reference was measured earlier; got 0"):
+        execute([ghz(3)], "fake_manila", shots=100, reference=before.reference, reference_share=0.5)
+    assert execute([ghz(3)], "fake_manila", shots=100, reference_share=1.0)[0].reference is None
 
 
 def test_a_reference_alone_is_written_as_true():
