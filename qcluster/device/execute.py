@@ -74,7 +74,8 @@ def execute(
         reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
-            Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
+            Or the `Run.reference` of an earlier run on the same places, which costs nothing. `Run.notes` says what
+            references cost in shots and seconds, or the age of one measured earlier.
         reference_share: shots of each reference, as a multiple of those of one circuit; refused where none is run. On
             hardware references are in the same jobs as the circuits, but for another share than 1, since all circuits
             of a job have equal shots.

@@ -26,7 +26,7 @@ from qcluster.device.noise.measured import MeasuredReference, check_reusable
 from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
-from qcluster.device.request import Prepared, Request, what_is_asked
+from qcluster.device.request import Prepared, Request, reference_cost, what_is_asked
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def prepare(
     elif options.reference:
         prepared += _references(ready, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
-    return Request(
+    request = Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
         created=now.isoformat(timespec="seconds"),
         backend=machine.name,
@@ -98,6 +98,17 @@ def prepare(
         if isinstance(seed, np.random.Generator)
         else what_is_asked(circuits, machine.name, options, given, reused),
     )
+    return _note_cost(request)
+
+
+def _note_cost(request: Request) -> Request:
+    """Note what the references cost with each circuit that one of them serves."""
+    served = {i for one in request.prepared for i in one.serves}
+    if not served:
+        return request
+    cost = reference_cost(request)
+    noted = (replace(one, notes=(*one.notes, cost)) if i in served else one for i, one in enumerate(request.prepared))
+    return replace(request, prepared=tuple(noted))
 
 
 def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options: Options) -> list[QuantumCircuit]:

@@ -125,7 +125,7 @@ class Prepared(Frozen):
     method: str
     """Simulation method; "aer" and "backend" for what is run as it is, "hardware" for a machine."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why."""
+    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
     noiseless: bool = False
@@ -358,15 +358,17 @@ def describe_usage(request: Request) -> str:
 def reference_cost(request: Request) -> str:
     """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
 
-    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`.
+    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`. No time is said where the
+    length of a circuit is unknown, as on a simulator without calibration.
     """
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
     amounts = [sum(p.shots) for p in extra]
-    shots, seconds = sum(amounts), _running(request, extra, amounts)
+    shots, timed = sum(amounts), all(p.profile.duration for p in extra)
+    time = f", some {_running(request, extra, amounts):.1f} s on the machine" if timed else ""
     share = shots / sum(sum(p.shots) for p in own)
     many, circuits = (
         f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
     )
-    return f"{many} for {circuits}: {shots} shots ({share:.0%} more), some {seconds:.1f} s on the machine"
+    return f"{many} for {circuits}: {shots} shots ({share:.0%} more){time}"

@@ -52,7 +52,7 @@ class Run(Frozen):
     approximate: bool
     """True where the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why."""
+    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
     job_ids: tuple[str, ...]
     """Jobs at the service that hold this circuit's results; none for simulations."""
     seed: int

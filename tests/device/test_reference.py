@@ -14,7 +14,7 @@ from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import Request
+from qcluster.device.request import Request, reference_cost
 from qcluster.device.run import Run
 
 BASES = {
@@ -205,6 +205,34 @@ def test_a_sweep_pays_for_one_reference():
     assert len(request.prepared) == 101
     assert request.prepared[-1].serves == tuple(range(100))
     assert "reference of 100 circuits, 100 shots" in request.prepared[-1].notes
+
+
+def test_a_run_says_what_its_reference_cost():
+    """In the words of `qcluster jobs submit --reference`."""
+    machine, circuits = find_machine("fake_manila"), [ghz(2), ghz(3), ghz(2)]
+    for reference, share, cost in (
+        (True, 1.0, "2 references for 3 circuits: 20000 shots (67% more), some 5.1 s on the machine"),
+        (2, 0.25, "4 references for 3 circuits: 10000 shots (33% more), some 2.6 s on the machine"),
+    ):
+        options = Options(shots=10000, reference=reference, reference_share=share, optimization_level=0)
+        request = prepare(circuits, machine, options, seed=3)
+        assert reference_cost(request) == cost
+        assert [one.notes[-1:] for one in request.prepared if not one.serves] == [(cost,)] * 3
+    (run,) = execute([ghz(2)], "fake_manila", shots=100, reference=True, seed=3)
+    assert run.notes == ("1 reference for 1 circuit: 100 shots (100% more), some 0.0 s on the machine",)
+    assert execute([ghz(2)], "fake_manila", shots=100, seed=3)[0].notes == ()
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=3)
+    found = sampler.run([ghz(2), ghz(2)], shots=100).result()[1].metadata["runs"].item()
+    assert found.notes == ("1 reference for 2 circuits: 100 shots (50% more), some 0.0 s on the machine",)
+
+
+def test_the_cost_of_a_reference_on_a_simulator_is_shots_alone():
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    (run,) = execute([circuit], "aer", shots=300, reference=True, seed=5, optimization_level=0)
+    assert run.notes[-1] == "1 reference for 1 circuit: 300 shots (100% more)"
 
 
 def test_circuits_of_other_skeletons_get_references_of_their_own():
