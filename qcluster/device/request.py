@@ -135,7 +135,8 @@ class Prepared(Frozen):
     expected: str = ""
     """Of a reference: its noiseless output."""
     skeleton: str = ""
-    """Of a reference: name of what it shares with the circuits that it serves."""
+    """Name of what a reference shares with the circuits that it serves; of a circuit, only where a reference measured
+    earlier serves it."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -167,8 +168,8 @@ class Request(Frozen):
     """What the machine published when the request was made."""
     prepared: tuple[Prepared, ...]
     """One per circuit, and behind them one per reference."""
-    reused: MeasuredReference | None = None
-    """A reference measured earlier, for all circuits."""
+    reused: tuple[MeasuredReference, ...] = ()
+    """References measured earlier, each for the circuits of its skeleton."""
     asked: str = ""
     """SHA-256 of what was asked for, before anything was compiled: circuits, machine, options, seed (`what_is_asked`).
     The same asked for again is this request. Empty where nothing says so, as in older ones."""
@@ -185,7 +186,7 @@ class Request(Frozen):
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
-        content = {"reused": None, "asked": "", **check_format(text, FORMAT, VERSION)}
+        content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -194,9 +195,20 @@ class Request(Frozen):
             _prepared({"noiseless": quiet, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}")
             for i, part in enumerate(content["prepared"])
         )
-        if content["reused"] is not None:
-            fields["reused"] = MeasuredReference.from_json(json.dumps(content["reused"]))
+        earlier = content["reused"] or []
+        older = not isinstance(earlier, list)  # older requests have one for all circuits, or null
+        read = [MeasuredReference.from_json(json.dumps(one)) for one in ([earlier] if older else earlier)]
+        fields["reused"] = tuple(read)
+        if older:
+            fields["prepared"] = tuple(
+                dataclasses.replace(one, skeleton=read[0].skeleton) for one in fields["prepared"]
+            )
         return cls(**fields)
+
+
+def reference_shots(options: Options) -> int:
+    """Shots of each reference, one at least for each twirl."""
+    return max(options.twirls, round(options.shots * options.reference_share))
 
 
 def check_share(reused: MeasuredReference | None, share: float) -> None:
