@@ -196,6 +196,7 @@ def test_what_execute_takes_submit_takes(bell, tmp_path):
         (("--strategy", "some", "--twirls", 2), "strategy must be"),
         (("--group", "local_c1", "--twirls", 2), "drawn by the runtime only, with twirling='server'"),
         (("--references", 2), "--references would have no effect: it goes with --reference"),
+        (("--reference-share", 0.5), "--reference-share would have no effect: it goes with --reference"),
         (("--max-circuits", 5), "--max-circuits would have no effect"),
         (("--runtime", "{}"), "--runtime would have no effect"),
         (("--runtime", "{time: 1}"), "--runtime must be JSON"),

@@ -61,10 +61,10 @@ def submit(
     circuits = [circuit for file in files for circuit in read_circuits(file)]
     given = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
     given |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
-    options = Options(**given)
-    machine = find_machine(backend, instance=instance)
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
+    options = Options(**given)
+    machine = find_machine(backend, instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
     if machine.kind != "hardware":

@@ -16,6 +16,7 @@ from qcluster.device.local import simulate_request
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.prepare import Options, check_request, prepare
+from qcluster.device.request import check_share
 from qcluster.device.run import Run, read_runs
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def execute(
         reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
             circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
             holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
-            Or the `Run.reference` of an earlier run on the same places, which costs nothing; its age is noted.
-        reference_share: shots of each reference, as a multiple of those of one circuit. On hardware references are in
-            the same jobs as the circuits, but for another share than 1, since all circuits of a job have equal shots.
+            Or the `Run.reference` of an earlier run on the same places, which costs nothing. `Run.notes` says what
+            references cost in shots and seconds, or the age of one measured earlier.
+        reference_share: shots of each reference, as a multiple of those of one circuit; refused where none is run. On
+            hardware references are in the same jobs as the circuits, but for another share than 1, since all circuits
+            of a job have equal shots.
         group: "pauli" draws the Paulis of twirls independently, "balanced_pauli" so that each qubit has I, X, Y and Z
             before each gate equally often, once in every four. With twirling="server" also "local_c1" and
             "local_pauli", see the runtime's ``TwirlingOptions``.
@@ -102,6 +105,7 @@ def execute(
         {'01': 100}
     """
     reused = reference if isinstance(reference, MeasuredReference) else None
+    check_share(reused, reference_share)
     options = Options(
         shots, twirls, measure_twirl, twirling, dd, optimization_level, mode, simulation, max_circuits,
         True if reused is not None else reference, group, strategy, runtime or {}, reference_share,  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import secrets
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cache
@@ -26,7 +26,7 @@ from qcluster.device.noise.measured import MeasuredReference, check_reusable
 from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
-from qcluster.device.request import Prepared, Request, what_is_asked
+from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, what_is_asked
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def prepare(
     *,
     compiled: bool = False,
     reused: MeasuredReference | None = None,
+    kept: Sequence[MeasuredReference] = (),
 ) -> Request:
     """Make circuits ready to run.
 
@@ -59,6 +60,8 @@ def prepare(
         seed: everything random follows from it.
         compiled: whether the circuits are compiled for the machine already.
         reused: a reference measured earlier, of all the circuits' skeleton.
+        kept: references measured earlier, one of a skeleton, for those circuits that they fit. The others get new ones
+            where the options ask for them.
 
     Raises:
         ValueError: a circuit measures nothing, has unbound parameters, does not fit, or cannot be twirled, decoupled or
@@ -75,13 +78,18 @@ def prepare(
     prepared = [
         _dress(circuit, machine, options, child) for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
-    if reused is not None:
-        noted = check_reusable(reused, ready, machine.name)
-        prepared = [replace(one, notes=one.notes + noted) for one in prepared]
-    elif options.reference:
-        prepared += _references(ready, machine, options, rng)
+    fitting = {reference.skeleton: reference for reference in kept}
+    names = [skeleton(circuit) for circuit in ready] if fitting else [""] * len(ready)
+    earlier = [reused or fitting.get(name) for name in names]
+    for i, (circuit, reference) in enumerate(zip(ready, earlier, strict=True)):
+        if reference is not None:
+            noted = prepared[i].notes + check_reusable(reference, circuit, machine.name)
+            prepared[i] = replace(prepared[i], skeleton=reference.skeleton, notes=noted)
+    if options.reference:
+        unserved = {i: ready[i] for i, reference in enumerate(earlier) if reference is None}
+        prepared += _references(unserved, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
-    return Request(
+    request = Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
         created=now.isoformat(timespec="seconds"),
         backend=machine.name,
@@ -93,11 +101,22 @@ def prepare(
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),
-        reused=reused,
+        reused=tuple({reference.skeleton: reference for reference in earlier if reference is not None}.values()),
         asked=""
         if isinstance(seed, np.random.Generator)
         else what_is_asked(circuits, machine.name, options, given, reused),
     )
+    return _note_cost(request)
+
+
+def _note_cost(request: Request) -> Request:
+    """Note what the references cost with each circuit that one of them serves."""
+    served = {i for one in request.prepared for i in one.serves}
+    if not served:
+        return request
+    cost = reference_cost(request)
+    noted = (replace(one, notes=(*one.notes, cost)) if i in served else one for i, one in enumerate(request.prepared))
+    return replace(request, prepared=tuple(noted))
 
 
 def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options: Options) -> list[QuantumCircuit]:
@@ -277,12 +296,12 @@ def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine)
 
 
 def _references(
-    circuits: Sequence[QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
+    circuits: Mapping[int, QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
 ) -> list[Prepared]:
-    """Make the references of each skeleton, one or more, dressed as the circuits are."""
-    shared = replace(options, shots=max(options.twirls, round(options.shots * options.reference_share)))
+    """Make the references of each skeleton, one or more, dressed as the circuits are, which come by their numbers."""
+    shared = replace(options, shots=reference_shots(options))
     served: dict[str, list[int]] = {}
-    for i, circuit in enumerate(circuits):
+    for i, circuit in circuits.items():
         served.setdefault(skeleton(circuit), []).append(i)
     result = []
     for name, numbers in served.items():

@@ -92,6 +92,11 @@ class Options:
                 "reference_share must be 1 where the runtime twirls, which gives each circuit the same shots; got "
                 f"{share:g}: use twirling='client'"
             )
+        if share != 1 and not self.reference:
+            raise ValueError(
+                f"reference_share would have no effect: it goes with reference; got {share:g} and no reference: leave "
+                "it away or add reference=True"
+            )
         if self.twirls > self.shots:
             raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
         for name, known in (
@@ -120,7 +125,7 @@ class Prepared(Frozen):
     method: str
     """Simulation method; "aer" and "backend" for what is run as it is, "hardware" for a machine."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why."""
+    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
     circuits: tuple[QuantumCircuit, ...]
     """The dresses, as they are run."""
     noiseless: bool = False
@@ -130,7 +135,8 @@ class Prepared(Frozen):
     expected: str = ""
     """Of a reference: its noiseless output."""
     skeleton: str = ""
-    """Of a reference: name of what it shares with the circuits that it serves."""
+    """Name of what a reference shares with the circuits that it serves; of a circuit, only where a reference measured
+    earlier serves it."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -162,8 +168,8 @@ class Request(Frozen):
     """What the machine published when the request was made."""
     prepared: tuple[Prepared, ...]
     """One per circuit, and behind them one per reference."""
-    reused: MeasuredReference | None = None
-    """A reference measured earlier, for all circuits."""
+    reused: tuple[MeasuredReference, ...] = ()
+    """References measured earlier, each for the circuits of its skeleton."""
     asked: str = ""
     """SHA-256 of what was asked for, before anything was compiled: circuits, machine, options, seed (`what_is_asked`).
     The same asked for again is this request. Empty where nothing says so, as in older ones."""
@@ -180,7 +186,7 @@ class Request(Frozen):
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
         """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
-        content = {"reused": None, "asked": "", **check_format(text, FORMAT, VERSION)}
+        content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         _check_facts(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
@@ -189,9 +195,29 @@ class Request(Frozen):
             _prepared({"noiseless": quiet, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}")
             for i, part in enumerate(content["prepared"])
         )
-        if content["reused"] is not None:
-            fields["reused"] = MeasuredReference.from_json(json.dumps(content["reused"]))
+        earlier = content["reused"] or []
+        older = not isinstance(earlier, list)  # older requests have one for all circuits, or null
+        read = [MeasuredReference.from_json(json.dumps(one)) for one in ([earlier] if older else earlier)]
+        fields["reused"] = tuple(read)
+        if older:
+            fields["prepared"] = tuple(
+                dataclasses.replace(one, skeleton=read[0].skeleton) for one in fields["prepared"]
+            )
         return cls(**fields)
+
+
+def reference_shots(options: Options) -> int:
+    """Shots of each reference, one at least for each twirl."""
+    return max(options.twirls, round(options.shots * options.reference_share))
+
+
+def check_share(reused: MeasuredReference | None, share: float) -> None:
+    """Refuse a share of shots for a reference that is not run: one that was measured earlier has its shots."""
+    if reused is not None and share != 1:
+        raise ValueError(
+            f"reference_share would have no effect: the reference was measured earlier; got {share!r:.60}: leave it "
+            "away or measure another with reference=True"
+        )
 
 
 def divide(request: Request) -> list[list[tuple[int, int]]]:
@@ -344,15 +370,17 @@ def describe_usage(request: Request) -> str:
 def reference_cost(request: Request) -> str:
     """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
 
-    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`.
+    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`. No time is said where the
+    length of a circuit is unknown, as on a simulator without calibration.
     """
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
     amounts = [sum(p.shots) for p in extra]
-    shots, seconds = sum(amounts), _running(request, extra, amounts)
+    shots, timed = sum(amounts), all(p.profile.duration for p in extra)
+    time = f", some {_running(request, extra, amounts):.1f} s on the machine" if timed else ""
     share = shots / sum(sum(p.shots) for p in own)
     many, circuits = (
         f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
     )
-    return f"{many} for {circuits}: {shots} shots ({share:.0%} more), some {seconds:.1f} s on the machine"
+    return f"{many} for {circuits}: {shots} shots ({share:.0%} more){time}"

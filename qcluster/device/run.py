@@ -52,7 +52,7 @@ class Run(Frozen):
     approximate: bool
     """True where the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why."""
+    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
     job_ids: tuple[str, ...]
     """Jobs at the service that hold this circuit's results; none for simulations."""
     seed: int
@@ -139,6 +139,7 @@ def read_runs(
 
     Job ids are per circuit, as are calibrations: of the time when its job (the first, of several) ran, where known.
     """
+    earlier = {reference.skeleton: reference for reference in request.reused}
     known = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []
     for i, (prepared, read, of_job) in enumerate(zip(request.prepared, counts, known, strict=True)):
@@ -176,7 +177,7 @@ def read_runs(
                 options=dict(request.options),
                 versions=dict(request.versions),
                 noiseless=prepared.noiseless,
-                reference=request.reused,
+                reference=earlier.get(prepared.skeleton),
             )
         )
     return runs

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from inspect import signature
@@ -23,13 +24,18 @@ from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
+from qcluster.device.noise.measured import OLD, MeasuredReference
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
+from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
 from qcluster.device.storage import dump_circuits
 
 _REMEMBERED = 64
-"""Compiled circuits that a sampler keeps, so that a loop over parameters compiles once."""
+"""Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""
+
+_ALIKE = ("twirls", "measure_twirl", "twirling", "group", "strategy", "dd", "simulation", "runtime", "reference")
+"""Options under which a reference must have been measured to serve a later call."""
 
 
 class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
@@ -46,17 +52,24 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     A circuit that measures nothing is not run: as with Qiskit's Samplers its registers read 0, and without registers
     its data are empty, with a warning. Its `Mitigation` and `Run` are None.
 
+    With ``reference=True`` (or a number) a loop pays once: what a call measured is kept for 24 hours, and serves later
+    calls on the same gates and places (one skeleton and layout), whose `Run.notes` give its age. A new one is measured
+    where none fits: for other gates, after a change of twirls, decoupling, runtime options or the number of references,
+    or where it would have more shots than the one that is there. A job that has not finished has none yet.
+
     Args:
         backend: as in `qcluster.execute`: a backend or its name.
         shots: default number of shots, for PUBs that set none.
-        seed: same seed, same results on a simulator, run after run; a Generator moves on.
+        seed: same seed, same results on a simulator, run after run, but for a reference that is there from an earlier
+            call; a Generator moves on.
         noise: what is known of the noise, as `qcluster.mitigate` takes it, or a function that makes it from a `Run`;
             counts are then mitigated by this. None takes what each run brings, as the method can use it.
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
         directory: where requests and results are kept, each in a directory of its own named by its id; see
             `qcluster.execute`.
         options: twirls, measure_twirl, twirling, group, strategy, dd, optimization_level, mode, simulation,
-            max_circuits, reference, reference_share and runtime as in `qcluster.execute`; further keywords of
+            max_circuits, reference, reference_share and runtime as in `qcluster.execute`, so that ``reference`` may be
+            the `Run.reference` of an earlier run, which must fit every circuit; further keywords of
             `qcluster.mitigate`, such as ``guard=False``, are passed on.
 
     Attributes:
@@ -111,6 +124,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         self.mitigation = chosen
         self.directory = directory
         self._compiled: dict[str, Any] = {}
+        self._measured: dict[tuple[str, str], MeasuredReference] = {}
 
     @property
     def default_shots(self) -> int:
@@ -136,7 +150,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             A job: its `result()` is a `PrimitiveResult` with one result per PUB. On hardware `job_id()` is the
             service's, and `cancel()` reaches it.
         """
-        options = self.options.frozen
+        options, reused = self.options.frozen, self.options.reused
         asked = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
         for i, pub in enumerate(asked):
             if not pub.circuit.cregs:
@@ -152,25 +166,51 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             for i, pub in enumerate(asked)
             if writes_bits(pub.circuit)
         }
-        sent = []
+        ready = []
         for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
             chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
             flat = [circuit for bound in chosen.values() for circuit in bound.ravel()]
             if flat:
                 fitting = replace(options, shots=amount, twirls=min(options.twirls, amount))
-                request = prepare(flat, self._machine, fitting, seed, compiled=True)
-                place = None if self.directory is None else Path(self.directory) / request.id
-                sent.append((chosen, send(request, self._machine, place)))
+                kept = self._fitting(fitting) if options.reference and reused is None else []
+                request = prepare(flat, self._machine, fitting, seed, compiled=True, reused=reused, kept=kept)
+                ready.append((chosen, request))
+        sent = []  # only now: where one cannot be made ready, none is sent
+        for chosen, request in ready:
+            place = None if self.directory is None else Path(self.directory) / request.id
+            sent.append((chosen, send(request, self._machine, place)))
 
         def finish() -> Any:
             runs: dict[int, list[Run]] = {}
             for chosen, answer in sent:
-                found = iter(answer.runs())
+                done = answer.runs()
+                if reused is None:
+                    self._keep(done)
+                found = iter(done)
                 runs |= {i: [next(found) for _ in range(bound.size)] for i, bound in chosen.items()}
             results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(asked)]
             return PrimitiveResult(results, metadata={"version": 2})
 
         return SamplerJob(finish, [answer for _, answer in sent])
+
+    def _fitting(self, options: Options) -> list[MeasuredReference]:
+        """References of earlier calls that may serve one with these options."""
+        shots, how = reference_shots(options), _alike(vars(options))
+        measured = [reference for (_, under), reference in list(self._measured.items()) if under == how]
+        return [reference for reference in measured if reference.counts.shots >= shots and reference.age() <= OLD]
+
+    def _keep(self, runs: Sequence[Run]) -> None:
+        """Keep what references measured for later calls: of two of a skeleton that with more shots, unless it is old.
+
+        Jobs finish in threads of their own: each step on the dictionary is one that Python does not interrupt.
+        """
+        for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
+            key = reference.skeleton, _alike(options)
+            known = self._measured.get(key, reference)
+            if known.age() > OLD or reference.counts.shots >= known.counts.shots:
+                self._measured[key] = reference
+        for oldest in list(self._measured)[:-_REMEMBERED]:
+            self._measured.pop(oldest, None)
 
     def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
         """Compiled circuits with values bound, an array of the PUB's shape."""
@@ -212,6 +252,11 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         return mitigate(run, noise, method=self.method, **self.mitigation)
 
 
+def _alike(options: Mapping[str, Any]) -> str:
+    """Write the options that a reference and the circuits that it serves have in common."""
+    return json.dumps([options[name] for name in _ALIKE], sort_keys=True)
+
+
 class SamplerOptions:
     """Options of a sampler: the fields of `qcluster.execute`'s, checked whenever one is set.
 
@@ -228,10 +273,13 @@ class SamplerOptions:
     """
 
     frozen: Options
-    """As they are now."""
+    """As they are now; `reference` is True where it is one that was measured earlier."""
+    reused: MeasuredReference | None
+    """That one."""
 
     def __init__(self, **options: Any) -> None:
-        object.__setattr__(self, "frozen", Options(**options))
+        given, reused = _apart(options)
+        self._set(Options(**given), reused)
 
     def update(self, **options: Any) -> None:
         """Set several at once; none is set where one is wrong."""
@@ -242,10 +290,18 @@ class SamplerOptions:
                 f"options must be among {', '.join(Options.__dataclass_fields__)}; got {unknown[0]!r}. What is the "
                 f"runtime's own goes into runtime, as it has it: options.runtime = {{{unknown[0]!r}: ...}}"
             )
-        object.__setattr__(self, "frozen", replace(self.frozen, **options))
+        given, reused = _apart(options)
+        self._set(replace(self.frozen, **given), reused if "reference" in options else self.reused)
+
+    def _set(self, frozen: Options, reused: MeasuredReference | None) -> None:
+        check_share(reused, frozen.reference_share)
+        object.__setattr__(self, "frozen", frozen)
+        object.__setattr__(self, "reused", reused)
 
     def __getattr__(self, name: str) -> Any:
         if name in Options.__dataclass_fields__ or name == "default_shots":
+            if name == "reference" and self.reused is not None:
+                return self.reused
             return getattr(self.frozen, "shots" if name == "default_shots" else name)
         raise AttributeError(f"options have no {name!r}: they are {', '.join(Options.__dataclass_fields__)}")
 
@@ -253,17 +309,30 @@ class SamplerOptions:
         self.update(**{name: value})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SamplerOptions) and self.frozen == other.frozen
+        return isinstance(other, SamplerOptions) and self._facts == other._facts
+
+    @property
+    def _facts(self) -> tuple[Options, str | None]:
+        return self.frozen, None if self.reused is None else self.reused.to_json()
 
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> Any:
-        return partial(SamplerOptions, **vars(self.frozen)), ()
+        return partial(SamplerOptions, **vars(self.frozen) | {"reference": self.reference}), ()
 
     def __repr__(self) -> str:
         usual = Options()
-        shown = ", ".join(f"{n}={v!r}" for n, v in vars(self.frozen).items() if v != getattr(usual, n))
+        values = vars(self.frozen) | {"reference": self.reference}
+        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != getattr(usual, name))
         return f"SamplerOptions({shown})"
+
+
+def _apart(options: dict[str, Any]) -> tuple[dict[str, Any], MeasuredReference | None]:
+    """Take a reference that was measured earlier out of options, so that `Options` take them."""
+    reference = options.get("reference")
+    if isinstance(reference, MeasuredReference):
+        return options | {"reference": True}, reference
+    return options, None
 
 
 class Answers(np.ndarray):

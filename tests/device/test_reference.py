@@ -1,5 +1,8 @@
 """Reference circuits read what they say, cost what the circuit costs, and are run and kept beside it."""
 
+import json
+import pickle
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, transpile
@@ -14,7 +17,7 @@ from qcluster.device.machines.machine import find_machine
 from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.request import Request
+from qcluster.device.request import Request, reference_cost
 from qcluster.device.run import Run
 
 BASES = {
@@ -207,6 +210,34 @@ def test_a_sweep_pays_for_one_reference():
     assert "reference of 100 circuits, 100 shots" in request.prepared[-1].notes
 
 
+def test_a_run_says_what_its_reference_cost():
+    """In the words of `qcluster jobs submit --reference`."""
+    machine, circuits = find_machine("fake_manila"), [ghz(2), ghz(3), ghz(2)]
+    for reference, share, cost in (
+        (True, 1.0, "2 references for 3 circuits: 20000 shots (67% more), some 5.1 s on the machine"),
+        (2, 0.25, "4 references for 3 circuits: 10000 shots (33% more), some 2.6 s on the machine"),
+    ):
+        options = Options(shots=10000, reference=reference, reference_share=share, optimization_level=0)
+        request = prepare(circuits, machine, options, seed=3)
+        assert reference_cost(request) == cost
+        assert [one.notes[-1:] for one in request.prepared if not one.serves] == [(cost,)] * 3
+    (run,) = execute([ghz(2)], "fake_manila", shots=100, reference=True, seed=3)
+    assert run.notes == ("1 reference for 1 circuit: 100 shots (100% more), some 0.0 s on the machine",)
+    assert execute([ghz(2)], "fake_manila", shots=100, seed=3)[0].notes == ()
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=3)
+    found = sampler.run([ghz(2), ghz(2)], shots=100).result()[1].metadata["runs"].item()
+    assert found.notes == ("1 reference for 2 circuits: 100 shots (50% more), some 0.0 s on the machine",)
+
+
+def test_the_cost_of_a_reference_on_a_simulator_is_shots_alone():
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.cx(0, 1)
+    circuit.measure_all()
+    (run,) = execute([circuit], "aer", shots=300, reference=True, seed=5, optimization_level=0)
+    assert run.notes[-1] == "1 reference for 1 circuit: 300 shots (100% more)"
+
+
 def test_circuits_of_other_skeletons_get_references_of_their_own():
     runs = execute([ghz(2), ghz(3), ghz(2)], "fake_manila", shots=200, reference=True, seed=3, optimization_level=0)
     assert [run.reference.counts.n_bits for run in runs] == [2, 3, 2]
@@ -227,8 +258,6 @@ def test_a_saved_job_keeps_its_reference(tmp_path):
 
 
 def test_a_request_of_before_there_were_references_is_read():
-    import json
-
     request = prepare([ghz(3)], find_machine("fake_manila"), Options(shots=100), seed=5)
     content = json.loads(request.to_json())
     del content["reused"]
@@ -284,6 +313,160 @@ def test_a_sampler_runs_one_reference_for_a_sweep():
     assert result[0].data.meas.num_shots == 1000
 
 
+def turned(n: int = 2, name: str = "turned") -> QuantumCircuit:
+    """One angle, which the compiler leaves to a virtual rotation."""
+    circuit = QuantumCircuit(n, name=name)
+    circuit.h(0)
+    for i in range(n - 1):
+        circuit.cx(i, i + 1)
+    circuit.ry(Parameter("t"), n - 1)
+    circuit.measure_all()
+    return circuit
+
+
+@pytest.fixture
+def sent(monkeypatch):
+    """How many references each request brings that a sampler sends."""
+    from qcluster.device import sampler as module
+
+    counted, real = [], module.send
+    monkeypatch.setattr(module, "send", lambda request, *rest: counted.append(_new(request)) or real(request, *rest))
+    return counted
+
+
+def _new(request: Request) -> int:
+    return sum(bool(one.serves) for one in request.prepared)
+
+
+def run_of(sampler: qc.MitigatedSampler, pub: object, shots: int = 64) -> Run:
+    return sampler.run([pub], shots=shots).result()[0].metadata["runs"].ravel()[0]
+
+
+def test_a_loop_over_a_sampler_pays_for_one_reference(sent):
+    sampler = qc.MitigatedSampler("fake_manila", twirls=2, reference=True, seed=7)
+    runs = [run_of(sampler, (turned(), [value])) for value in (0.1, 0.2, 0.3)]
+    assert sent == [1, 0, 0]
+    assert runs[0].notes == ("1 reference for 1 circuit: 64 shots (100% more), some 0.0 s on the machine",)
+    assert [run.notes for run in runs[1:]] == [("reference of 0.0 hours ago",)] * 2
+    assert all(run.reference is runs[0].reference for run in runs)
+    own = run_of(qc.MitigatedSampler("fake_manila", twirls=2, seed=7), (turned(), [0.3]))
+    assert runs[2].counts == own.counts  # the reference changes nothing of the run itself
+
+
+def test_a_sampler_measures_anew_where_no_reference_fits(sent):
+    sampler = qc.MitigatedSampler("fake_manila", twirls=2, reference=True, seed=7)
+    first = run_of(sampler, (turned(), [0.1]))
+    assert run_of(sampler, (turned(3), [0.1])).reference.counts.n_bits == 3
+    more = run_of(sampler, (turned(), [0.1]), shots=100)
+    assert (more.reference.counts.shots, first.reference.counts.shots) == (100, 64)
+    assert run_of(sampler, (turned(), [0.2]), shots=80).reference is more.reference
+    assert run_of(sampler, (turned(3), [0.2]), shots=10).reference.counts.shots == 64
+    assert sent == [1, 1, 1, 0, 0]
+    sampler.options.dd = "XX"
+    assert run_of(sampler, (turned(), [0.2])).reference is not more.reference
+    sampler.options.reference = 2
+    assert len(run_of(sampler, (turned(), [0.2])).reference.parts) == 2
+    sampler.options.update(dd=None, reference=True)
+    assert run_of(sampler, (turned(), [0.4])).reference is more.reference
+    sampler.options.reference = False
+    assert run_of(sampler, (turned(), [0.4])).reference is None
+    assert sent == [1, 1, 1, 0, 0, 1, 2, 0, 0]
+
+
+def test_one_call_takes_the_references_that_are_there_and_measures_the_others(sent):
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=7)
+    known = [run_of(sampler, (turned(n), [0.1])).reference for n in (2, 3)]
+    pubs = [(turned(2), [0.5]), (turned(4), [[0.1], [0.2]]), (turned(3), [0.5])]
+    result = sampler.run(pubs, shots=64).result()
+    assert sent == [1, 1, 1]
+    one, other, third = (pub.metadata["runs"].ravel() for pub in result)
+    assert (one[0].reference, third[0].reference) == tuple(known)
+    assert other[0].reference is other[1].reference
+    assert other[0].reference.counts.n_bits == 4
+    assert other[1].notes[-1].startswith("1 reference for 4 circuits: 64 shots (25% more)")
+    assert one[0].notes == third[0].notes == ("reference of 0.0 hours ago",)
+    sampler.run(pubs, shots=64).result()
+    assert sent[-1] == 0
+
+
+def test_a_sampler_lets_an_old_reference_be(sent, monkeypatch):
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=7)
+    first = run_of(sampler, (turned(), [0.1]), shots=100).reference
+    monkeypatch.setattr(first.__class__, "age", lambda self: 23.9 if self is first else 0.5)
+    later = run_of(sampler, (turned(), [0.2]))
+    assert (later.reference, later.notes) == (first, ("reference of 23.9 hours ago",))
+    monkeypatch.setattr(first.__class__, "age", lambda self: 24.1 if self is first else 0.5)
+    new = run_of(sampler, (turned(), [0.3]))
+    assert new.reference is not first
+    again = run_of(sampler, (turned(), [0.4]))
+    assert (again.reference, again.notes) == (new.reference, ("reference of 0.5 hours ago",))
+    assert sent == [1, 0, 1, 0]
+
+
+def test_jobs_that_have_not_finished_have_no_reference_to_give(sent, monkeypatch):
+    from threading import Event
+
+    from qcluster.device.execute import Sent
+
+    begin, real = Event(), Sent.runs
+    monkeypatch.setattr(Sent, "runs", lambda self: begin.wait(60) and real(self))
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=7)
+    jobs = [sampler.run([(turned(), [value])], shots=64) for value in (0.1, 0.2)]
+    begin.set()
+    one, other = (job.result()[0].metadata["runs"].item().reference for job in jobs)
+    assert one is not other
+    assert run_of(sampler, (turned(), [0.3])).reference in (one, other)
+    assert sent == [1, 1, 0]
+
+
+def test_a_sampler_takes_a_reference_that_was_measured_earlier(sent):
+    first = qc.MitigatedSampler("fake_manila", twirls=2, reference=True, seed=7)
+    measured = run_of(first, (turned(), [0.1])).reference
+    sampler = qc.MitigatedSampler("fake_manila", twirls=2, reference=measured, seed=7)
+    assert sampler.options.reference is measured
+    assert "reference=MeasuredReference(fake_manila, 64 shots" in repr(sampler.options)
+    assert pickle.loads(pickle.dumps(sampler.options)) == sampler.options
+    assert sampler.options != first.options
+    run = run_of(sampler, (turned(), [0.3]), shots=1000)
+    assert run.reference is measured
+    assert run.notes == ("reference of 0.0 hours ago",)
+    with pytest.raises(ValueError, match="must have the gates of 'wide'"):
+        sampler.run([(turned(), [0.1], 32), (turned(3, "wide"), [0.1])], shots=64)
+    with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):
+        qc.MitigatedSampler("fake_lima", reference=measured).run([(turned(), [0.1])])
+    with pytest.raises(ValueError, match="no effect: the reference was measured earlier"):
+        qc.MitigatedSampler("fake_manila", reference=measured, reference_share=0.5)
+    with pytest.raises(ValueError, match="no effect: the reference was measured earlier"):
+        sampler.options.reference_share = 0.5
+    sampler.options.twirls = 4
+    assert sampler.options.reference is measured
+    assert sent == [1, 0], "where one PUB is refused none is sent"
+    sampler.options.reference = True
+    assert run_of(sampler, (turned(), [0.3])).reference is not measured
+    assert sent == [1, 0, 1]
+
+
+def test_a_kept_call_of_a_sampler_keeps_the_reference_that_served_it(tmp_path):
+    sampler = qc.MitigatedSampler("fake_manila", reference=True, seed=7, directory=tmp_path)
+    first, later = (run_of(sampler, (turned(), [value])) for value in (0.1, 0.2))
+    for place in tmp_path.iterdir():
+        (run,) = collect(place)
+        assert run.reference.to_json() == first.reference.to_json() == later.reference.to_json()
+
+
+def test_a_request_with_one_reference_for_all_circuits_is_read():
+    """As requests said it before they could hold several."""
+    machine = find_machine("fake_manila")
+    (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
+    request = prepare([ghz(3), ghz(3)], machine, Options(shots=100), seed=5, reused=before.reference)
+    content = json.loads(request.to_json())
+    content |= {"reused": content["reused"][0], "prepared": [part | {"skeleton": ""} for part in content["prepared"]]}
+    older = Request.from_json(json.dumps(content))
+    assert [one.skeleton for one in older.prepared] == [before.reference.skeleton] * 2
+    assert [one.to_json() for one in older.reused] == [before.reference.to_json()]
+    assert Request.from_json(json.dumps(content | {"reused": None})).reused == ()
+
+
 def test_a_saved_run_keeps_its_reference_and_that_it_has_no_noise():
     circuit = QuantumCircuit(2)
     circuit.x(0)
@@ -330,11 +513,24 @@ def test_several_references_run_together_and_travel_as_one():
         ({"reference": 1.5}, "must be a whole number from 0 to 16; got 1.5"),
         ({"reference": True, "reference_share": 0}, "reference_share must be a finite number in"),
         ({"reference": True, "reference_share": 0.5, "twirling": "server"}, "reference_share must be 1 where the runt"),
+        ({"reference_share": 0.5}, "reference_share would have no effect: it goes with reference; got 0.5 and no ref"),
+        ({"reference": 0, "reference_share": 2}, "got 2 and no reference: leave it away or add reference=True"),
     ],
 )
 def test_wrong_numbers_of_references_are_refused(given, message):
     with pytest.raises(ValueError, match=message):
         Options(**given)
+
+
+def test_a_share_of_shots_for_no_reference_is_refused():
+    with pytest.raises(ValueError, match="reference_share would have no effect: it goes with reference"):
+        execute([ghz(3)], "fake_manila", shots=256, reference_share=0.5)
+    with pytest.raises(ValueError, match="reference_share would have no effect: it goes with reference"):
+        qc.MitigatedSampler("fake_manila", reference_share=0.5)
+    (before,) = execute([ghz(3)], "fake_manila", shots=100, reference=True, reference_share=1, seed=5)
+    with pytest.raises(ValueError, match="no effect: the reference was measured earlier; got 0"):
+        execute([ghz(3)], "fake_manila", shots=100, reference=before.reference, reference_share=0.5)
+    assert execute([ghz(3)], "fake_manila", shots=100, reference_share=1.0)[0].reference is None
 
 
 def test_a_reference_alone_is_written_as_true():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import add
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT = "qcluster-reference"
 VERSION = 1
 
-_OLD = 24.0
+OLD = 24.0
 """Hours after which a reference is doubted: machines are calibrated daily, and drift."""
 
 
@@ -145,18 +144,17 @@ class MeasuredReference(Frozen):
         )
 
 
-def check_reusable(reference: MeasuredReference, circuits: Sequence[QuantumCircuit], backend: str) -> tuple[str, ...]:
+def check_reusable(reference: MeasuredReference, circuit: QuantumCircuit, backend: str) -> tuple[str, ...]:
     """Note the age of an earlier reference; ValueError where it is of another machine, skeleton or layout."""
     if reference.backend != backend:
         raise ValueError(
             f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"
         )
-    for circuit in circuits:
-        if skeleton(circuit) != reference.skeleton:
-            raise ValueError(
-                f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
-                "has not: measure another with reference=True"
-            )
+    if skeleton(circuit) != reference.skeleton:
+        raise ValueError(
+            f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
+            "has not: measure another with reference=True"
+        )
     age = reference.age()
-    old = ", which is long: machines drift" if age > _OLD else ""
+    old = ", which is long: machines drift" if age > OLD else ""
     return (f"reference of {age:.1f} hours ago{old}",)
