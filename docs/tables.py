@@ -1,4 +1,4 @@
-"""Tables of the pages on rates, circuits, measured noise and M3, written as Markdown when the pages are built."""
+"""Tables of the pages on the decision, rates, circuits, measured noise and M3, as Markdown when the pages are built."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -67,6 +67,19 @@ RECORDED = {
     "dem-dicke10": "W (Dicke), 10 bits",
     "dem-grover5": "Grover, 5 bits",
     "dem-phase_estimation6": "phase estimation, 6 bits",
+}
+KINDS = ("clean", "deep", "even", "machine", "wide", "all")
+OUTSIDE = {
+    "outside": "circuits of 22 families, on six machines",
+    "programs-unseen": "random programs, on machines that the training knows",
+}
+ABLATED = {
+    "nothing": "nothing",
+    "the screen": "the screen (uniform noise is left before anything is weighed)",
+    "the word of confidence": "the word of confidence (every answer is applied)",
+    "overlaps": "overlaps of candidates",
+    "recorded sets": "recorded sets",
+    "the weight of harm": "the weight of harm",
 }
 """What the files call a row, and what the page calls it."""
 
@@ -251,6 +264,102 @@ def bias(rows: list[Row]) -> str:
     return table(["errors", "ideal", *methods], lines)
 
 
+def decision_fresh(rows: list[Row]) -> str:
+    """How the decision does on draws that no table holds, by kind of noise, and on fixed and free bits."""
+    few = [row for row in rows if row["left_out"] == "fresh draws" and row["group"] in KINDS]
+    lines = {row["group"]: judged(row["group"], row) for row in few}
+    (fixed,) = (row for row in rows if row["left_out"] == "fixed and free bits" and row["group"] == "all")
+    return table(JUDGED, [*(lines[kind] for kind in KINDS), judged("fixed and free bits", fixed)])
+
+
+def decision_outside(rows: list[Row]) -> str:
+    """The same on circuits outside the training, and on families of drawn outputs by networks that never saw them."""
+    lines = [
+        judged(OUTSIDE[row["group"]], row)
+        for row in rows
+        if row["left_out"] == "circuits outside" and row["group"] in OUTSIDE
+    ]
+    return table(JUDGED, [*lines, judged("drawn, family left out", together(families(rows)))])
+
+
+def decision_recorded(rows: list[Row]) -> str:
+    """Recorded sets by the gate that ships, and by one that was trained without the set."""
+    shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
+    blind = {row["group"]: row for row in rows if row["left_out"] == "the set"}
+
+    def answered(row: Row) -> str:
+        return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):+.2f}"
+
+    return table(
+        ["set", "number", "raw", "shipped: answer, harmed, worst", "set left out: answer, harmed, worst"],
+        (
+            [name, row["cases"], f"{float(row['raw']):.3f}", answered(row), answered(blind[name])]
+            for name, row in shipped.items()
+            if name in blind
+        ),
+    )
+
+
+def decision_families(rows: list[Row]) -> str:
+    """Families of drawn outputs that are harmed most by networks that never saw them."""
+    most = sorted(families(rows), key=lambda row: -float(row["harmed"]))[:4]
+    return ", ".join(f"{row['group']} ({share(row['harmed'])})" for row in most) + "\n"
+
+
+def decision_confidence(rows: list[Row]) -> str:
+    """Confidence beside how often the answer was nearer to the ideal than the counts."""
+    found = [row for row in rows if row["left_out"] == "fresh draws, by confidence" and int(row["cases"])]
+    lines = (
+        [f"{float(row['group']):.1f} to {float(row['group']) + 0.1:.1f}", row["cases"], f"{float(row['answer']):.2f}"]
+        for row in found
+    )
+    return table(["confidence", "answers", "share that were nearer"], lines)
+
+
+def ablations(rows: list[Row]) -> str:
+    """What the decision does with one part gone, on both sets of cases."""
+    found = {(row["left_out"], row["judged_on"]): row for row in rows}
+
+    def cell(name: str, where: str) -> str:
+        row = found[name, where]
+        return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):.2f}"
+
+    lines = ([label, cell(name, "fresh draws"), cell(name, "circuits outside")] for name, label in ABLATED.items())
+    return table(["left out", "fresh draws: answer, harmed, worst", "circuits outside"], lines)
+
+
+JUDGED = ["cases", "number", "raw", "answer", "harmed", "worst", "best candidate"]
+"""Head of a table of `judged` rows."""
+
+
+def judged(name: str, row: Row) -> list[str]:
+    """Write a score of the decision."""
+    raw, answer, best = (f"{float(row[key]):.3f}" for key in ("raw", "answer", "best"))
+    return [name, row["cases"], raw, answer, share(row["harmed"]), f"{float(row['worst']):.2f}", best]
+
+
+def families(rows: list[Row]) -> list[Row]:
+    """Find the rows of families that were left out."""
+    return [row for row in rows if row["left_out"] == "the family"]
+
+
+def together(rows: list[Row]) -> Row:
+    """Put scores together, each as heavy as its cases are many."""
+    many = [int(row["cases"]) for row in rows]
+    means = {key: np.average([float(row[key]) for row in rows], weights=many) for key in MEANS}
+    worst = min(float(row["worst"]) for row in rows)
+    return {"cases": str(sum(many)), "worst": str(worst)} | {key: str(mean) for key, mean in means.items()}
+
+
+MEANS = ("raw", "answer", "harmed", "best")
+"""Columns of a score that are means over its cases."""
+
+
+def share(text: str) -> str:
+    """Write a share with a digit after the point."""
+    return f"{100 * float(text):.1f} %"
+
+
 def place(row: Row) -> tuple[str, ...]:
     """Tell which run a row is of."""
     return row["machine"], row["qubits"], row["circuit"], row["shots"]
@@ -259,16 +368,19 @@ def place(row: Row) -> tuple[str, ...]:
 TABLES: tuple[Callable[[list[Row]], str], ...] = (
     *(rates_saturated, rates_published, rates_transfer, rates_brussels, rates_fresh, rates_use, rates_clusters),
     *(outside, circuit_noisy, circuit_machines, circuit_brussels, reference_recorded, reference_hidden),
-    bias,
+    *(bias, ablations),
 )
 """Each is called as the file in benchmarks/results whose rows it takes."""
+OF_DECISION = (decision_fresh, decision_outside, decision_recorded, decision_families, decision_confidence)
+"""These take the rows of decision.csv."""
 
 
 def pages(results: Path) -> dict[str, str]:
     """Write every table: the name of its page, and its text."""
     found = {}
-    for one in TABLES:
-        with (results / f"{one.__name__}.csv").open(encoding="utf-8", newline="") as lines:
+    for one in (*TABLES, *OF_DECISION):
+        name = "decision" if one in OF_DECISION else one.__name__
+        with (results / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
             found[f"{one.__name__}.md"] = one(list(csv.DictReader(lines)))
     return found
 
