@@ -155,7 +155,7 @@ def test_the_page_for_users_of_m3_shows_every_case_of_its_benchmark(generated, t
 
 def test_tables_of_rates_runs_and_references_stand_on_a_page(generated):
     tables = generated.tables()
-    names = ("rates.md", "circuit.md", "guides/reference.md", "m3.md")
+    names = ("rates.md", "circuit.md", "guides/reference.md", "m3.md", "decision.md")
     text = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in names)
     pages = tables.pages(generated.RESULTS)
     assert {name for name in pages if f"_generated/{name}" in text} == set(pages)
