@@ -17,7 +17,9 @@ _TOGETHER = 512
 """Sets of counts that are mitigated at once, at most: more save little, and the first answers would come later."""
 
 
-def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, **options: Any) -> Iterator[Mitigation]:
+def mitigate_many(
+    many: Iterable[Any], noise: Sequence[Any] | None = None, *, workers: int = -1, **options: Any
+) -> Iterator[Mitigation]:
     """Mitigate sets of counts: small ones many at once, which is faster than one by one, and in parallel, by joblib.
 
     Results come in order, as soon as those before them are there, so that a caller may show how far it is; those of up
@@ -26,8 +28,7 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
 
     Args:
         many: sets of counts, each anything that `mitigate` takes: a `Run` brings the faults of its circuit here too.
-        noise: what is known of the noise, as for `mitigate`: a list with one entry for each set of counts, or what has
-            no length (a number, `Rates`, a noise model) for all of them.
+        noise: what is known of the noise, one entry for each set of counts, each as for `mitigate`.
         workers: processes (threads within ``joblib.parallel_config(backend="threading")``); -1 for one a core, 1 for
             none but this one.
         **options: of `mitigate`, the same for all: `method`, `guard`, `settings`.
@@ -48,10 +49,9 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
     if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
         raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
     sets = list(many)
-    if noise is not None and not isinstance(noise, Sized):
-        noise = [noise] * len(sets)
-    if noise is not None and len(noise) != len(sets):
-        raise ValueError(f"noise must have one entry for each of the {len(sets)} sets of counts; got {len(noise)}")
+    if noise is not None and (not isinstance(noise, Sized) or len(noise) != len(sets)):
+        came = len(noise) if isinstance(noise, Sized) else repr(noise)
+        raise ValueError(f"noise must have one entry for each of the {len(sets)} sets of counts; got {came}")
     return _mitigated(sets, noise, int(workers), options)
 
 

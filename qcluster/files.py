@@ -17,7 +17,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -274,11 +274,10 @@ def is_number(text: str) -> bool:
 
 def read_rates(text: str) -> Any:
     """Read flip rates: a number, or the name of a JSON file that holds one, a list, or a list of pairs."""
-    with suppress(ValueError):
+    try:
         return float(text)
-    if text != "-" and not Path(text).exists():
-        raise StorageError(f"cannot read {text}: flip rates must be a number, or a JSON file of one, a list or pairs")
-    found = decode_saved(_read_text(text), text)
+    except ValueError:
+        found = decode_saved(_read_text(text), text)
     if found is None:
         raise ValueError(f"{text} must hold flip rates; it holds null")
     return found

@@ -87,34 +87,3 @@ def test_a_table_is_built(tmp_path):
     shown = call("build", "--out", tmp_path, "--limit", 1, "--rows", 1)
     assert shown.exit_code == 0
     assert len((tmp_path / "rates.csv").read_text().splitlines()) == 2
-
-
-def test_a_saved_run_is_estimated_with_all_it_has(tmp_path):
-    from qiskit import QuantumCircuit
-
-    import qcluster as qc
-
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    circuit.measure_all()
-    (run,) = qc.execute([circuit], "fake_manila", shots=512, twirls=2, seed=3, directory=tmp_path / "run")
-    shown = call(tmp_path / "run")
-    assert f"effective flip rate {qc.estimate_rates(run).value:.4f}" in shown.output
-    assert len(shown.output.split("by bit, 0 first:")[1].split()) == 2
-    with pytest.raises(ValueError, match="a saved run, which has its own"):
-        call(tmp_path / "run", "--backend", "fake_manila")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(StorageError, match="that of no saved run"):
-        call(tmp_path / "empty")
-
-
-@pytest.mark.parametrize("made", [None, "folder", "records"])
-def test_only_a_campaign_gives_rows(tmp_path, made):
-    place = tmp_path / "mine"
-    if made is not None:
-        place.mkdir()
-    if made == "records":
-        (place / "records.jsonl").write_text("{}")
-    with pytest.raises(StorageError, match="must be the folder of a campaign"):
-        call("add", place, "--table", tmp_path / "rates.csv")

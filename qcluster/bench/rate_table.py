@@ -15,7 +15,6 @@ from qcluster.bench.table import Table, alone
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
-from qcluster.errors import StorageError
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
 from qcluster.learn.table import TABLE_COLUMNS, format_row
@@ -125,8 +124,6 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int, int]:
 def _add_runs(folder: str | Path, path: Path) -> tuple[int, int, int]:
     from qcluster.bench.store import load_samples
 
-    if not (Path(folder) / "runs.csv").is_file():
-        raise StorageError(f"{folder} must be the folder of a campaign, from `qcluster bench run`; no runs.csv there")
     table = Table(path, TABLE_COLUMNS)
     there = {row["seed"] for row in table.rows()}
     rows, partly, skipped = [], 0, 0

@@ -8,7 +8,6 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import Dask, Workers, one_place, refuse
-from qcluster.cli.saved import read_run
 
 
 class _Estimating(TyperGroup):
@@ -32,7 +31,7 @@ rates_app = typer.Typer(
 @rates_app.command()
 def estimate(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), a saved run, or a circuit.")],
+    file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), or a circuit: .qasm or .qpy.")],
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
@@ -44,20 +43,16 @@ def estimate(
     from qcluster.device.noise.rates import estimate_rates
     from qcluster.files import read_counts
 
-    known, counts = None, None
     if circuit is None and Path(file).suffix in SUFFIXES:
         refuse(context, ["pub"], f"{file} holds a circuit, not counts")
-        circuit = Path(file)
-    elif Path(file).is_dir():
-        refuse(context, ["backend", "circuit"], f"{file} is a saved run, which has its own")
-        known = read_run(file, pub)
+        circuit, counts = Path(file), None
     else:
         counts = read_counts(file, pub)
     console = open_console()
     model, told = _model(table)
-    rates = estimate_rates(known or _circuit(circuit), backend, counts, model=model, coverage=coverage)
+    rates = estimate_rates(_circuit(circuit), backend, counts, model=model, coverage=coverage)
     console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
-    if known is not None or (circuit is not None and backend is not None):
+    if circuit is not None and backend is not None:
         console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if rates.saturated:
         console.print("the counts cannot be told from uniform noise: the rate rests on the circuit alone")

@@ -236,14 +236,3 @@ def test_what_is_given_is_not_changed():
     qc.mitigate(counts, rates, method="paper")
     assert counts == COUNTS
     assert (rates == 0.05).all()
-
-
-def test_numbers_and_flags_of_numpy_are_taken_and_text_is_not():
-    counts = {"00": 90, "01": 10}
-    assert qc.mitigate(counts, guard=np.True_) == qc.mitigate(counts)
-    assert (
-        qc.mitigate(counts, np.float32(0.05)).distribution == qc.mitigate(counts, float(np.float32(0.05))).distribution
-    )
-    for wrong in ("0.08", ["0.1", "0.2"], b"0.1"):
-        with pytest.raises(TypeError, match=r"noise must be flip rates \(one number, .* got a "):
-            qc.mitigate(counts, wrong)

@@ -11,7 +11,6 @@ import qcluster as qc
 from qcluster.device import Calibration, fault_masks, jobs, read_profile
 from qcluster.device.circuits.timeline import check_calibration
 from qcluster.device.noise.faults import run_faults
-from qcluster.device.prepare import Options
 
 BACKEND = GenericBackendV2(2, seed=1)
 IDEAL = Calibration.ideal(2)
@@ -184,37 +183,3 @@ def test_a_coverage_is_a_share(coverage):
 def test_what_is_no_model_is_named():
     with pytest.raises(TypeError, match=r"model must be a fitted one, .* got str"):
         qc.estimate_rates({"00": 90, "01": 10}, model="forest")
-
-
-@pytest.mark.parametrize("machine", [None, "fake_manila", qc.read_calibration("fake_manila")])
-def test_rates_of_a_circuit_that_measures_nothing(machine):
-    circuit = QuantumCircuit(2)
-    circuit.x(0)
-    with pytest.raises(ValueError, match="must measure at least one qubit"):
-        qc.estimate_rates(circuit, machine)
-
-
-def test_rates_of_a_circuit_that_is_not_compiled_for_the_calibration():
-    calibration = qc.read_calibration("fake_manila")
-    with pytest.raises(qc.CalibrationError, match=r"lists no gate 'h' on \(0,\): give the circuit as compiled"):
-        qc.estimate_rates(bell(), calibration)
-    plain = QuantumCircuit(2)
-    plain.sx(0)
-    plain.rz(0.3, 0)
-    plain.barrier()
-    plain.delay(100, 1, unit="ns")
-    plain.cx(0, 1)
-    plain.measure_all()
-    assert 0 < qc.estimate_rates(plain, calibration).value < 0.2
-
-
-def test_a_flag_of_numpy_asks_for_a_reference():
-    assert Options(reference=np.True_).reference is True
-    assert Options(reference=np.False_).reference is False
-
-
-def test_a_measured_reference_is_no_noise_but_has_it():
-    (run,) = qc.execute([bell()], "fake_manila", shots=256, twirls=2, reference=True, seed=5)
-    with pytest.raises(TypeError, match=r"got a MeasuredReference: give its noise, as in noise=run\.reference\.noise"):
-        qc.mitigate(run.counts, run.reference)
-    assert qc.mitigate(run.counts, run.reference.noise).distribution.shots == 256

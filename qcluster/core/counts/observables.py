@@ -46,7 +46,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         array([ 2.5, -2.5])
     """
     if hasattr(observable, "to_label"):
-        observable = _signed(observable.to_label())
+        observable = observable.to_label()
     if isinstance(observable, str):
         if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
             one = pack(parse_bitstrings([observable]))
@@ -71,14 +71,6 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
         f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
     )
-
-
-def _signed(label: str) -> str | dict[str, float]:
-    """Take the sign off the label of a Pauli; a phase of i is no observable's."""
-    sign, letters = label.rstrip("IXYZ"), label.lstrip("-i")
-    if "i" in sign:
-        raise ValueError(f"observable must be a Pauli with the sign + or -; got {label!r}")
-    return {letters: -1.0} if sign == "-" else letters
 
 
 def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:

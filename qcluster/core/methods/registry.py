@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from qcluster.core.checks import EXPECT
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
@@ -96,7 +94,7 @@ class Method:
             ValueError: a guard or an expectation for a method that has none, or another word than there is.
             TypeError: a guard of another type, or settings of another method.
         """
-        if not isinstance(guard, (bool, np.bool_)):
+        if not isinstance(guard, bool):
             raise TypeError(f"guard must be True or False; got {guard!r}")
         if expect not in (None, *EXPECT):
             raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")

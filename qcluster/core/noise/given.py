@@ -66,8 +66,7 @@ def read_noise(noise: Any, n_bits: int) -> Any:
     except TypeError:
         models = "".join(f", or {WORDS[kind]}" for kind in KINDS)
         forms = f"flip rates (one number, ({n_bits},) or ({n_bits}, 2))"
-        cure = ": give its noise, as in noise=run.reference.noise" if hasattr(noise, "noise") else ""
-        raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}{cure}") from None
+        raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}") from None
 
 
 def brought(counts: Any, kind: str) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
@@ -14,7 +12,7 @@ from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
-from qcluster.errors import CalibrationError, QClusterError
+from qcluster.errors import QClusterError
 from qcluster.learn.rates import Rates, predict_rates
 
 if TYPE_CHECKING:
@@ -50,9 +48,8 @@ def estimate_rates(
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
-        CalibrationError: a circuit that is not compiled for the machine of the calibration that came with it.
-        ValueError: neither a circuit nor counts, a circuit that measures nothing, counts of another width than the
-            circuit, counts given twice, or a coverage that is no number between 0 and 1.
+        ValueError: neither a circuit nor counts, counts of another width than the circuit, counts given twice, or a
+            coverage that is no number between 0 and 1.
         TypeError: something that is none of these, or a model that is none.
         AccountError: the machine is a real one, and cannot be asked.
 
@@ -74,7 +71,6 @@ def estimate_rates(
     if isinstance(known, QuantumCircuit):
         if machine is None or isinstance(machine, Calibration):
             profile, calibration = read_profile(known, machine), machine
-            _check_compiled(profile, calibration)
         else:
             profile, calibration = describe(known, find_machine(machine))
     else:
@@ -89,23 +85,8 @@ def estimate_rates(
             counts = known
     if profile is None and counts is None:
         raise ValueError("estimate_rates needs a run, a circuit (with its backend) or counts; got none of them")
-    if profile is not None and not len(profile.measured):
-        raise ValueError("the circuit must measure at least one qubit; got one without measurements")
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
-
-
-def _check_compiled(profile: Profile, calibration: Calibration | None) -> None:
-    """Refuse a circuit with gates that no place of the machine has: its qubits are not the physical ones."""
-    if calibration is None or calibration.harmless:
-        return
-    pairs = sorted((name, qubits) for name, qubits in profile.gates if len(qubits) < 3 and name != "reset")
-    for name, qubits in pairs:
-        if np.isnan(calibration.assumed_error(name, qubits)):
-            raise CalibrationError(
-                f"the calibration of {calibration.backend} lists no gate {name!r} on {qubits}: give the circuit as "
-                "compiled for that machine, or the machine in place of its calibration"
-            )
 
 
 def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> FaultMasks | None:
