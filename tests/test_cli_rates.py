@@ -82,6 +82,18 @@ def test_runs_are_added(tmp_path):
     assert "1 of them lack columns" in shown.output
 
 
+def test_a_folder_without_runs_is_refused_and_begins_no_table(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("of something else")
+    for name in "missing", "empty", "other", "other/notes.txt":
+        with pytest.raises(
+            StorageError, match=f"there are no runs in {tmp_path / name}: name the folder of a campaign"
+        ):
+            call("add", tmp_path / name, "--table", tmp_path / "mine.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "other"}
+
+
 @pytest.mark.slow
 def test_a_table_is_built(tmp_path):
     shown = call("build", "--out", tmp_path, "--limit", 1, "--rows", 1)
