@@ -1,8 +1,7 @@
 """`mitigate_many`: mitigation of many sets of counts, small ones together, and side by side on several cores."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import repeat
 from numbers import Integral
 from typing import Any
 
@@ -17,9 +16,7 @@ _TOGETHER = 512
 """Sets of counts that are mitigated at once, at most: more save little, and the first answers would come later."""
 
 
-def mitigate_many(
-    many: Iterable[Any], noise: Sequence[Any] | None = None, *, workers: int = -1, **options: Any
-) -> Iterator[Mitigation]:
+def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, **options: Any) -> Iterator[Mitigation]:
     """Mitigate sets of counts: small ones many at once, which is faster than one by one, and in parallel, by joblib.
 
     Results come in order, as soon as those before them are there, so that a caller may show how far it is; those of up
@@ -28,7 +25,9 @@ def mitigate_many(
 
     Args:
         many: sets of counts, each anything that `mitigate` takes: a `Run` brings the faults of its circuit here too.
-        noise: what is known of the noise, one entry for each set of counts, each as for `mitigate`.
+        noise: what is known of the noise, as for `mitigate`: one for all sets, such as 0.05, `MeasuredNoise` or an
+            array of rates by bit; or a list or tuple with an entry for each set. Rates by bit that all sets share go
+            as an array, since a list of them has an entry for each set.
         workers: processes (threads within ``joblib.parallel_config(backend="threading")``); -1 for one a core, 1 for
             none but this one.
         **options: of `mitigate`, the same for all: `method`, `guard`, `settings`.
@@ -37,8 +36,9 @@ def mitigate_many(
         A Mitigation for each set of counts, in their order; what `mitigate` gives, to rounding.
 
     Raises:
-        ValueError, TypeError: bad counts or options, as in `mitigate`; one set of counts in place of several; not as
-            many entries of noise as sets of counts; or no number of workers. A note on the error says which set.
+        ValueError, TypeError: bad counts or options, as in `mitigate`; one set of counts in place of several; a list of
+            noise with not as many entries as sets of counts; or no number of workers. A note on the error says which
+            set.
 
     Example:
         >>> [fixed.distribution.shots for fixed in mitigate_many([{"00": 60, "11": 40}, {"01": 9, "10": 8}], workers=1)]
@@ -49,21 +49,25 @@ def mitigate_many(
     if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
         raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
     sets = list(many)
-    if noise is not None and (not isinstance(noise, Sized) or len(noise) != len(sets)):
-        came = len(noise) if isinstance(noise, Sized) else repr(noise)
-        raise ValueError(f"noise must have one entry for each of the {len(sets)} sets of counts; got {came}")
+    if not isinstance(noise, (list, tuple)):
+        noise = [noise] * len(sets)
+    elif len(noise) != len(sets):
+        raise ValueError(
+            f"noise must have one entry for each of the {len(sets)} sets of counts; got {len(noise)}: "
+            "rates by bit that all sets share go as an array"
+        )
     return _mitigated(sets, noise, int(workers), options)
 
 
 def _mitigated(
-    many: Sequence[Any], noise: Sequence[Any] | None, workers: int, options: dict[str, Any]
+    many: Sequence[Any], noise: Sequence[Any], workers: int, options: dict[str, Any]
 ) -> Iterator[Mitigation]:
     from joblib import delayed, effective_n_jobs
 
     # A method that the caller registered is not known to another process.
     method = None if options.get("method") is None else find(options["method"])
     most = min(_TOGETHER, -(-len(many) // effective_n_jobs(workers)))
-    jobs = _jobs(many, repeat(None) if noise is None else noise, most)
+    jobs = _jobs(many, noise, most)
     try:
         for answers in parallel(workers, return_as="generator")(
             delayed(_mitigate)(job, method, options) for job in jobs
@@ -88,7 +92,7 @@ def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list
     `mitigate` decides what of it counts.
     """
     job: list[tuple[int, Any, Any]] = []
-    for number, (counts, known) in enumerate(zip(many, noise, strict=False)):
+    for number, (counts, known) in enumerate(zip(many, noise, strict=True)):
         try:
             with _naming(number):
                 text = isinstance(counts, (Mapping, list, tuple))

@@ -209,7 +209,7 @@ def _refuse_part(content: Any, path: str) -> None:
         run = folder if inside else "RUN, the directory of the run"
         raise ValueError(
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
-            "or qcluster.device.jobs.read"
+            f"qcluster rates {run}, or qcluster.device.jobs.read"
         )
 
 
@@ -273,11 +273,21 @@ def is_number(text: str) -> bool:
 
 
 def read_rates(text: str) -> Any:
-    """Read flip rates: a number, or the name of a JSON file that holds one, a list, or a list of pairs."""
+    """Read flip rates: a number, or the name of a JSON file that holds one, a list, or a list of pairs.
+
+    Raises:
+        StorageError: neither a number nor a file that can be read and is JSON.
+        ValueError: the file holds null.
+    """
     try:
         return float(text)
     except ValueError:
-        found = decode_saved(_read_text(text), text)
+        pass
+    try:
+        content = _read_text(text)
+    except StorageError as error:
+        raise StorageError(f"noise must be a number, or a JSON file with one, a list or pairs: {error}") from error
+    found = decode_saved(content, text)
     if found is None:
         raise ValueError(f"{text} must hold flip rates; it holds null")
     return found

@@ -115,8 +115,42 @@ def test_workers_are_a_number(workers):
 def test_sets_may_come_from_a_generator():
     found = qc.mitigate_many((one for one in sets(2)), [0.02, 0.1], workers=1, method="paper")
     assert [fixed.distribution.shots for fixed in found] == [200, 200]
-    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 0\.1"):
-        qc.mitigate_many(sets(2), 0.1)
+
+
+def shared(kind: str) -> object:
+    if kind == "measured":
+        return qc.MeasuredNoise(qc.Distribution.of({"0000": 900, "0001": 60, "1000": 40}), "0000")
+    return {"number": 0.05, "by bit": np.array([0.02, 0.1, 0.03, 0.04]), "pairs": np.full((4, 2), 0.03)}[kind]
+
+
+@pytest.mark.parametrize("kind", ["number", "by bit", "pairs", "measured"])
+@pytest.mark.parametrize("many", [3, 4])
+def test_one_noise_is_that_of_all_sets(kind, many):
+    noise = shared(kind)  # of 4 bits: that there are as many sets makes an array no list of entries
+    for fixed, counts in zip(qc.mitigate_many(sets(many), noise, workers=1), sets(many), strict=True):
+        assert apart(fixed, qc.mitigate(counts, noise)) < 1e-9
+
+
+def test_one_noise_reaches_other_processes():
+    noise = shared("measured")
+    found = list(qc.mitigate_many(sets(4), noise, workers=2))
+    assert [fixed.method for fixed in found] == ["measured"] * 4
+    assert max(apart(fixed, qc.mitigate(one, noise)) for fixed, one in zip(found, sets(4), strict=True)) < 1e-9
+
+
+def test_a_list_or_tuple_has_an_entry_for_each_set():
+    rates = [0.01, 0.02, 0.05, 0.1]
+    for given in rates, tuple(rates):
+        found = [fixed.rates.mean() for fixed in qc.mitigate_many(sets(4), given, workers=1, method="paper")]
+        assert found == pytest.approx(rates)
+    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 4: .* go as an array"):
+        qc.mitigate_many(sets(2), rates)
+
+
+def test_one_noise_that_does_not_fit_names_the_first_set():
+    with pytest.raises(ValueError, match=r"\(4,\) or \(4, 2\); got shape \(2,\)") as caught:
+        list(qc.mitigate_many(sets(2), np.array([0.02, 0.1]), workers=1))
+    assert caught.value.__notes__ == ["This is about set 0 of the counts, the first being 0."]
 
 
 def test_none_give_none():

@@ -167,6 +167,9 @@ def test_missing_and_unwritable_files_are_named(tmp_path):
     assert (missing.returncode, "none.json: No such file" in missing.stderr) == (2, True)
     no_rates = run("mitigate", "-", "--noise", "rates.json", text=json.dumps(COUNTS), cwd=tmp_path)
     assert (no_rates.returncode, "cannot read rates.json" in no_rates.stderr) == (2, True)
+    listed = run("mitigate", "-", "--noise", "0.05,0.04,0.03", text=json.dumps(COUNTS), cwd=tmp_path)
+    said = "noise must be a number, or a JSON file with one, a list or pairs: cannot read 0.05,0.04,0.03: No such file"
+    assert (listed.returncode, said in listed.stderr, listed.stderr.count("\n")) == (2, True, 1)
     binary = tmp_path / "binary.json"
     binary.write_bytes(b"\xff\xfe")
     out = run("mitigate", "-", "--noise", ".1", "--method", "paper", "--json", binary / "o", text=json.dumps(COUNTS))

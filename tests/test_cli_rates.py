@@ -66,6 +66,35 @@ def test_your_own_rows_are_used(counts, tmp_path):
         call(counts, "--table", tmp_path / "mine.csv")
 
 
+def test_a_saved_run_is_estimated_with_all_it_has(tmp_path):
+    from qcluster import estimate_rates
+    from qcluster.cli.jobs import jobs_app
+    from qcluster.device import jobs
+
+    (tmp_path / "ghz.qasm").write_text(CIRCUIT)
+    folder = tmp_path / "run.qpy"  # a folder, whatever its name looks like
+    words = ["submit", tmp_path / "ghz.qasm", tmp_path / "ghz.qasm", "-d", folder, "--backend", "fake_manila"]
+    done = CliRunner().invoke(jobs_app, [*map(str, words), "--shots", "300", "--twirls", "4", "--seed", "7"])
+    assert done.exit_code == 0, done.output
+    with pytest.raises(ValueError, match=r"holds the runs of 2 circuits: choose one by --pub, 0 to 1"):
+        call(folder)
+    shown, wanted = " ".join(call(folder, "--pub", 1).output.split()), estimate_rates(jobs.read(folder)[1])
+    assert "Run('ghz' on fake_manila, 300 shots, 4 twirls" in shown
+    assert f"effective flip rate {wanted.value:.4f}, 80% interval {wanted.low:.4f} to {wanted.high:.4f}" in shown
+    assert shown.split("by bit, 0 first: ")[1].split()[:3] == [f"{rate:.4f}" for rate in wanted.per_bit]
+    with pytest.raises(ValueError, match=r"--backend and --circuit would have no effect: .* is a saved run"):
+        call(folder, "--pub", 1, "--backend", "fake_manila", "--circuit", tmp_path / "ghz.qasm")
+    with pytest.raises(StorageError, match="it is a directory, and that of no saved run; name one of those in it"):
+        call(tmp_path)
+
+
+def test_a_circuit_of_another_width_is_named(counts, tmp_path):
+    (tmp_path / "bell.qasm").write_text(CIRCUIT.replace("c[3]", "c[2]").replace("q -> c", "q[0] -> c[0]"))
+    for machine in [], ["--backend", "fake_manila"]:
+        with pytest.raises(ValueError, match=r"circuit of .*bell.qasm must have one classical bit .* counts, 3; got 2"):
+            call(counts, "--circuit", tmp_path / "bell.qasm", *machine)
+
+
 def test_broken_circuits_are_named(tmp_path):
     (tmp_path / "broken.qasm").write_text("nonsense")
     with pytest.raises(StorageError, match="cannot read circuits from"):
@@ -80,6 +109,18 @@ def test_runs_are_added(tmp_path):
     shown = call("add", tmp_path / "toy", "--table", tmp_path / "mine.csv")
     assert "1 rows added" in shown.output
     assert "1 of them lack columns" in shown.output
+
+
+def test_a_folder_without_runs_is_refused_and_begins_no_table(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("of something else")
+    for name in "missing", "empty", "other", "other/notes.txt":
+        with pytest.raises(
+            StorageError, match=f"there are no runs in {tmp_path / name}: name the folder of a campaign"
+        ):
+            call("add", tmp_path / name, "--table", tmp_path / "mine.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "other"}
 
 
 @pytest.mark.slow

@@ -11,10 +11,12 @@ import numpy as np
 from qcluster.bench.campaign import Progress, follow
 from qcluster.bench.rate_plan import MACHINES, Job
 from qcluster.bench.rate_runs import Simulated, redrawn, simulate_runs
+from qcluster.bench.store import read_tasks
 from qcluster.bench.table import Table, alone
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
+from qcluster.errors import StorageError
 from qcluster.learn.features import features
 from qcluster.learn.label import effective_rate, saturated
 from qcluster.learn.table import TABLE_COLUMNS, format_row
@@ -115,8 +117,11 @@ def add_runs(folder: str | Path, path: str | Path) -> tuple[int, int, int]:
         runs were left out: there already, without counts, or with an ideal that is not known.
 
     Raises:
-        StorageError: the folder or the table cannot be read or written, or another process is writing to the table.
+        StorageError: the folder holds no runs, the folder or the table cannot be read or written, or another process is
+            writing to the table.
     """
+    if not read_tasks(folder):  # before the table is begun
+        raise StorageError(f"there are no runs in {folder}: name the folder of a campaign, see `qcluster bench run`")
     with alone(Path(path)):
         return _add_runs(folder, Path(path))
 

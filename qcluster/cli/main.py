@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.table import Table
@@ -15,6 +15,7 @@ from qcluster.cli.console import open_console
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
+from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app
 from qcluster.cli.options import refuse
 from qcluster.cli.qnn import qnn_app
@@ -24,7 +25,7 @@ from qcluster.core.methods.registry import every, find
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
-from qcluster.errors import QClusterError, StorageError
+from qcluster.errors import QClusterError
 
 app = typer.Typer(
     name="qcluster",
@@ -91,7 +92,7 @@ def mitigate_file(
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.device.run import Run
-    from qcluster.files import format_mitigation, read_counts, read_rates, read_reference, write_mitigation
+    from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
 
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
@@ -102,7 +103,7 @@ def mitigate_file(
     known = None if noise is None else read_rates(noise)
     if reference is not None:
         known = read_reference(reference, expected, pub)
-    counts = _read_run(file, pub) if Path(file).is_dir() else read_counts(file, pub)
+    counts = read_given(file, pub)
     fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top, level)
@@ -119,20 +120,6 @@ def mitigate_file(
         from qcluster.plot import save_mitigation
 
         save_mitigation(plot, fixed, top=top)
-
-
-def _read_run(directory: str, pub: int | None) -> Any:
-    """Read a run of a saved directory, with its circuit and calibration; of several the one that was chosen."""
-    from qcluster.device import jobs
-    from qcluster.files import choose_one
-
-    place = Path(directory)
-    if not (place / "request.json").exists():
-        inner = sorted(str(near.parent) for near in place.glob("*/request.json"))
-        hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
-        raise StorageError(f"cannot read {directory}: it is a directory, and that of no saved run{hint}")
-    runs = jobs.read(directory)
-    return choose_one(runs, pub, f"{directory} holds the runs of {len(runs)} circuit{'s' if len(runs) != 1 else ''}")
 
 
 @app.command()

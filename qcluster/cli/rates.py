@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.given import read_given
 from qcluster.cli.options import Dask, Workers, one_place, refuse
 
 
@@ -31,7 +32,13 @@ rates_app = typer.Typer(
 @rates_app.command()
 def estimate(
     context: typer.Context,
-    file: Annotated[str, typer.Argument(help="Counts as JSON ('-' is standard input), or a circuit: .qasm or .qpy.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            help="JSON: counts, or a saved runtime result; or the folder of a saved run; or a circuit: .qasm or .qpy. "
+            "'-' is standard input."
+        ),
+    ],
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
@@ -41,18 +48,24 @@ def estimate(
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
     from qcluster.device.noise.rates import estimate_rates
-    from qcluster.files import read_counts
+    from qcluster.device.run import Run
 
-    if circuit is None and Path(file).suffix in SUFFIXES:
+    place, console = Path(file), open_console()
+    if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
         refuse(context, ["pub"], f"{file} holds a circuit, not counts")
-        circuit, counts = Path(file), None
+        circuit, given = place, None
     else:
-        counts = read_counts(file, pub)
-    console = open_console()
+        given = read_given(file, pub)
+    if isinstance(given, Run):
+        refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
+        typer.echo(repr(given))
+        known, counts = given, None
+    else:
+        known, counts = _circuit(circuit, given), given
     model, told = _model(table)
-    rates = estimate_rates(_circuit(circuit), backend, counts, model=model, coverage=coverage)
+    rates = estimate_rates(known, backend, counts, model=model, coverage=coverage)
     console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
-    if circuit is not None and backend is not None:
+    if isinstance(known, Run) or (circuit is not None and backend is not None):
         console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if rates.saturated:
         console.print("the counts cannot be told from uniform noise: the rate rests on the circuit alone")
@@ -120,8 +133,8 @@ def _model(path: Path | None) -> tuple[Any, str]:
     return rate_model(read_table() + mine), f"{len(mine)} rows of {path}"
 
 
-def _circuit(path: Path | None) -> Any:
-    """Read the one circuit of a file."""
+def _circuit(path: Path | None, counts: Any) -> Any:
+    """Read the one circuit of a file, that of the counts if there are any."""
     if path is None:
         return None
     from qcluster.device.circuits.files import read_circuits
@@ -129,4 +142,9 @@ def _circuit(path: Path | None) -> Any:
     circuit, *others = read_circuits(path)
     if others:
         raise ValueError(f"{path} must hold one circuit, that of the counts; it holds {1 + len(others)}")
+    if counts is not None and circuit.num_clbits != counts.n_bits:
+        raise ValueError(
+            f"the circuit of {path} must have one classical bit for each bit of the counts, {counts.n_bits}; "
+            f"got {circuit.num_clbits}"
+        )
     return circuit

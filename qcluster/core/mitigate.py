@@ -5,6 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.distribution import Distribution
@@ -82,6 +84,7 @@ def mitigating(
 ) -> Stepwise[Mitigation]:
     """Do as `mitigate` does, step by step, so that many sets of counts share the work."""
     raw = Distribution.of(counts)
+    guard = bool(guard) if isinstance(guard, np.bool_) else guard
     if method is noise is settings is expect is None and guard is True and getattr(counts, "noiseless", False) is True:
         return left(raw, "none", "the simulator that made these counts has no noise")
     chosen = _default(counts, noise, guard, expect, settings) if method is None else find(method)

@@ -82,7 +82,9 @@ class Options:
             object.__setattr__(self, name, check_whole(name, getattr(self, name), 1, MOST))
         object.__setattr__(self, "optimization_level", check_whole("optimization_level", self.optimization_level, 0, 3))
         object.__setattr__(self, "measure_twirl", check_flag("measure_twirl", self.measure_twirl))
-        if not isinstance(self.reference, bool):
+        if isinstance(self.reference, (bool, np.bool_)):
+            object.__setattr__(self, "reference", bool(self.reference))
+        else:
             many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
             object.__setattr__(self, "reference", bool(many) if many < 2 else many)
         share = check_real("reference_share", self.reference_share, 0, 1000, open_low=True)

@@ -115,6 +115,18 @@ def test_fault_patterns_choose_the_circuit_method():
     assert bare.distribution.to_probs().get("11", 0) < 0.05
 
 
+def test_flags_of_numpy_are_flags():
+    counts = {"000": 430, "001": 20, "010": 18, "111": 450}
+    for flag in True, False:
+        wanted, found = qc.mitigate(counts, guard=flag), qc.mitigate(counts, guard=np.bool_(flag))
+        assert (found.distribution, found.reason) == (wanted.distribution, wanted.reason)
+        (many,) = qc.mitigate_many([counts], guard=np.bool_(flag), workers=1)
+        assert many.reason == wanted.reason
+    assert qc.mitigate(counts, 0.1, method="paper", guard=np.True_).method == "paper"
+    with pytest.raises(ValueError, match="method='paper' has no guard"):
+        qc.mitigate(counts, 0.1, method="paper", guard=np.False_)
+
+
 def test_without_the_guard_the_strings_alone_answer():
     raw = ghz(8, 0.05, 2000, 3)
     bare = qc.mitigate(raw, guard=False)
@@ -141,6 +153,12 @@ def test_without_the_guard_the_strings_alone_answer():
         ({"noise": float("nan")}, ValueError, "got nan for bit 0"),
         ({"noise": [0.1, 0.1]}, ValueError, r"\(3,\) or \(3, 2\); got shape \(2,\)"),
         ({"noise": "much"}, TypeError, r"noise must be flip rates .*, or fault patterns \(FaultMasks\); got a str"),
+        ({"noise": "0.08"}, TypeError, r"noise must be flip rates \(one number, .* got a str: rates are no text"),
+        ({"noise": b"0.08"}, TypeError, "got a bytes: rates are no text"),
+        ({"noise": np.str_("0.08")}, TypeError, "rates are no text"),
+        ({"noise": ["0.1", "0.1", "0.1"]}, TypeError, "got a list: rates are no text"),
+        ({"noise": [0.1, "0.1", 0.1]}, TypeError, "got a list: rates are no text"),
+        ({"noise": np.array(["0.1", 0.1, 0.1], dtype=object)}, TypeError, "got a ndarray: rates are no text"),
         ({"noise": {"a": 1}}, TypeError, "got a dict"),
         ({"noise": False}, TypeError, "noise must be flip rates .* got a bool"),
         ({"noise": object()}, TypeError, "got a object"),

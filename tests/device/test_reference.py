@@ -276,6 +276,29 @@ def test_a_measured_reference_is_written_and_read():
         MeasuredReference.from_json("{}")
 
 
+def test_the_cure_is_told_where_a_holder_of_noise_is_given_for_it():
+    (run,) = execute([ghz(3)], "fake_manila", shots=300, twirls=2, reference=np.True_, seed=5)
+    (bare,) = execute([ghz(3)], "fake_manila", shots=300, twirls=2, reference=np.False_, seed=5)
+    assert bare.reference is None
+    for wrong, said in (
+        (run.reference, "got a MeasuredReference: give its noise, such as noise=run.reference.noise"),
+        (run, "got a Run: give its reference.noise, such as noise=run.reference.noise"),
+        (bare, "got a Run: give its faults, such as noise=run.faults"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            qc.mitigate(run.counts, noise=wrong)
+    assert qc.mitigate(run.counts, noise=run.reference.noise).method == "measured"
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_flags_of_numpy_are_stored_as_flags(flag):
+    options = Options(reference=np.bool_(flag), measure_twirl=np.bool_(flag))
+    assert (options.reference, options.measure_twirl) == (flag, flag)
+    assert type(options.reference) is type(options.measure_twirl) is bool
+    with pytest.raises(ValueError, match=r"reference \(True, False, or how many\) must be a whole number"):
+        Options(reference="yes")
+
+
 def test_an_earlier_reference_serves_later_circuits_of_its_skeleton(tmp_path):
     (before,) = execute([ghz(3)], "fake_manila", shots=300, reference=True, seed=5)
     (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=before.reference, seed=5)

@@ -1,10 +1,15 @@
+from dataclasses import replace
 from time import process_time
 
 import numpy as np
 import pytest
+import qiskit
+from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
 from qcluster import estimate_rates
+from qcluster.device import read_profile
+from qcluster.errors import CalibrationError
 from qcluster.learn.features import features
 from qcluster.learn.rates import HIGHEST, TRIED, Rates, clustering_rate, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
@@ -116,6 +121,90 @@ def test_a_run_a_circuit_and_a_backend_are_understood():
     ):
         with pytest.raises(ValueError, match=said):
             estimate_rates(*wrong)
+
+
+def ghz(bits=4):
+    circuit = qiskit.QuantumCircuit(bits)
+    circuit.h(0)
+    circuit.cx(range(bits - 1), range(1, bits))
+    circuit.measure_all()
+    return circuit
+
+
+def test_a_circuit_that_is_not_compiled_for_the_calibration_is_refused():
+    calibration = qc.read_calibration("fake_torino")
+    said = r"the calibration of fake_torino lists no gate 'h' on \(0,\): give the circuit as compiled"
+    for known in ghz(), read_profile(ghz()), read_profile(ghz(), calibration):
+        with pytest.raises(CalibrationError, match=said):
+            estimate_rates(known, calibration)
+        with pytest.raises(CalibrationError, match=said):
+            estimate_rates(known, calibration, {"0000": 5, "1111": 4})
+    for gate, places in ("ecr", [0, 1]), ("ccx", [0, 1, 2]):
+        circuit = qiskit.QuantumCircuit(3)
+        getattr(circuit, gate)(*places)
+        circuit.measure_all()
+        with pytest.raises(CalibrationError, match=f"lists no gate '{gate}'"):
+            estimate_rates(circuit, calibration)
+    branch = qiskit.QuantumCircuit(2, 2)
+    branch.measure(0, 0)
+    with branch.if_test((branch.clbits[0], 1)):
+        branch.h(1)
+    branch.measure(1, 1)
+    with pytest.raises(CalibrationError, match=r"lists no gate 'h' on \(1,\)"):
+        estimate_rates(branch, calibration)
+
+
+def test_a_compiled_circuit_and_its_calibration_are_as_good_as_the_machine():
+    backend = FakeTorino()
+    compiled = qiskit.transpile(ghz(), backend, optimization_level=3, seed_transpiler=0)
+    calibration = qc.read_calibration(backend)
+    found, wanted = estimate_rates(compiled, calibration), estimate_rates(compiled, "fake_torino")
+    assert found.value == pytest.approx(wanted.value, rel=0.2)
+    profile = read_profile(compiled, calibration)
+    assert estimate_rates(profile, calibration).value == found.value
+
+
+def test_what_is_no_gate_or_virtual_need_not_be_listed():
+    circuit = qiskit.QuantumCircuit(2, 2)
+    circuit.sx(0)
+    circuit.rz(0.3, 0)
+    circuit.p(0.2, 1)
+    circuit.barrier()
+    circuit.delay(100, 0, unit="ns")
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    with circuit.while_loop((circuit.clbits[0], 1)):
+        circuit.measure(0, 0)
+        circuit.break_loop()
+    circuit.reset(0)
+    circuit.measure(1, 1)
+    full = qc.read_calibration("fake_torino")
+    rows = [row for row, name in enumerate(full.gates_1q) if name != "rz"]
+    changes = {"errors_1q": full.errors_1q[rows], "durations_1q": full.durations_1q[rows]}
+    for calibration in full, replace(full, gates_1q=tuple(full.gates_1q[row] for row in rows), **changes):
+        rates = estimate_rates(circuit, calibration, {"00": 80, "11": 20})
+        assert 0 < rates.low <= rates.value <= rates.high
+        assert (rates.per_bit > 0).all()
+
+
+@pytest.mark.parametrize("bits", [0, 2])
+@pytest.mark.parametrize("counts", [None, {"00": 3, "11": 4}])
+def test_a_circuit_must_measure_something(bits, counts):
+    circuit = qiskit.QuantumCircuit(2, bits, name="silent")
+    for machine in None, "fake_torino", qc.read_calibration("fake_torino"):
+        with pytest.raises(ValueError, match="the circuit must measure something; 'silent' does not"):
+            estimate_rates(circuit, machine, counts)
+    with pytest.raises(ValueError, match="the circuit must measure something; 'silent' does not"):
+        estimate_rates(read_profile(circuit), None, counts)
+
+
+def test_counts_have_the_width_of_the_circuit():
+    for machine in None, "fake_torino":
+        with pytest.raises(ValueError, match="one bit per classical bit of the circuit, 4; got 2"):
+            estimate_rates(ghz(), machine, {"00": 5, "11": 4})
+        numbers = estimate_rates(ghz(), machine, {0: 45, 1: 55})  # numbers have the width that the circuit says
+        assert numbers.value == estimate_rates(ghz(), machine, {"0000": 45, "0001": 55}).value
 
 
 def test_far_inputs_say_so():

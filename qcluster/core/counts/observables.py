@@ -32,13 +32,14 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
     Args:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
             a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
-            binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``) or ``SparsePauliOp`` (it has ``paulis`` and
-            ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical bit j.
+            binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``), with its sign, or ``SparsePauliOp`` (it has
+            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical
+            bit j.
         n_bits: number of classical bits.
 
     Raises:
         ValueError: another width; a term with X or Y, which these counts say nothing about; a coefficient that is
-            not finite, or complex.
+            not finite, or complex; a phase of i or -i.
         TypeError: none of the above.
 
     Example:
@@ -46,7 +47,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         array([ 2.5, -2.5])
     """
     if hasattr(observable, "to_label"):
-        observable = observable.to_label()
+        return _of_pauli(observable.to_label(), n_bits)
     if isinstance(observable, str):
         if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
             one = pack(parse_bitstrings([observable]))
@@ -107,6 +108,17 @@ def _not_diagonal(term: str) -> str:
         f"observable must be {len(term)} letters I or Z, diagonal in the measured basis; got {term!r}: X and Y need "
         "other counts, of a circuit that turns them to Z before it measures"
     )
+
+
+def _of_pauli(label: str, n_bits: int) -> Diagonal:
+    """Read the label of a Pauli: its letters, after a phase of "", "-", "i" or "-i"."""
+    letters = label.lstrip("-i")
+    phase = label.removesuffix(letters)
+    if "i" in phase:
+        raise ValueError(
+            f"the phase of an observable must be 1 or -1; got {phase} in {label!r}: only real values have an average"
+        )
+    return _pauli_sum(_masks([letters], n_bits), np.array([-1.0 if phase else 1.0]))
 
 
 def _of_operator(operator: Any, n_bits: int) -> Diagonal:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from qcluster.core.checks import EXPECT
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.mitigation import Mitigation
@@ -94,7 +96,7 @@ class Method:
             ValueError: a guard or an expectation for a method that has none, or another word than there is.
             TypeError: a guard of another type, or settings of another method.
         """
-        if not isinstance(guard, bool):
+        if not isinstance(guard, (bool, np.bool_)):
             raise TypeError(f"guard must be True or False; got {guard!r}")
         if expect not in (None, *EXPECT):
             raise ValueError(f"expect must be {' or '.join(map(repr, EXPECT))}, or None; got {expect!r}")
@@ -103,7 +105,7 @@ class Method:
                 f"method={self.name!r} decides nothing by what is expected: leave expect at None, or take "
                 f"method='mixture' or 'circuit' with its guard; got {expect!r}"
             )
-        if guard is not True and not self.guarded:
+        if not guard and not self.guarded:
             raise ValueError(f"method={self.name!r} has no guard: leave guard at True; got {guard!r}")
         if settings is None:
             return None if self.settings is None else self.settings()

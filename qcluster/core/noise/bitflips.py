@@ -26,7 +26,7 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         ``(n_bits, 2) float64``, read-only.
 
     Raises:
-        TypeError: not numbers.
+        TypeError: not numbers; NumPy would read text as such.
         ValueError: another shape; a symmetric rate outside [0, 0.5]; two rates of a bit that are negative or
             sum to 1 or more (reading such a bit would say nothing, or the opposite, about it).
 
@@ -35,6 +35,8 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         array([[0.1, 0.1],
                [0.1, 0.1]])
     """
+    if is_text(rates):
+        raise TypeError(f"rates must be numbers; got {rates!r:.60}")
     try:
         given = np.asarray(rates, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -55,6 +57,22 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
     pairs = np.array(pairs)
     pairs.flags.writeable = False
     return pairs
+
+
+def is_text(rates: Any) -> bool:
+    """Tell whether something is text, or a list or an array with text in it.
+
+    Example:
+        >>> is_text("0.1"), is_text([0.1, "0.2"]), is_text([0.1, 0.2])
+        (True, True, False)
+    """
+    try:
+        given = np.asarray(rates)
+    except (TypeError, ValueError):
+        return False  # no array at all
+    return given.dtype.kind in "UST" or (
+        given.dtype == object and any(isinstance(one, (str, bytes)) for one in given.flat)
+    )
 
 
 def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.noise.bitflips import as_rates
+from qcluster.core.noise.bitflips import as_rates, is_text
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
 
@@ -66,7 +66,17 @@ def read_noise(noise: Any, n_bits: int) -> Any:
     except TypeError:
         models = "".join(f", or {WORDS[kind]}" for kind in KINDS)
         forms = f"flip rates (one number, ({n_bits},) or ({n_bits}, 2))"
-        raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}") from None
+        raise TypeError(f"noise must be {forms}{models}; got a {type(noise).__name__}{_cure(noise)}") from None
+
+
+def _cure(noise: Any) -> str:
+    """Say what to give in place of what is no noise but holds some, or is text."""
+    if is_text(noise):
+        return ": rates are no text"
+    if isinstance(getattr(noise, "noise", None), tuple(KINDS.values())):
+        return ": give its noise, such as noise=run.reference.noise"
+    held = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
+    return f": give its {held[0]}, such as noise=run.{held[0]}" if held else ""
 
 
 def brought(counts: Any, kind: str) -> Any:

@@ -12,6 +12,7 @@ from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
+from qcluster.device.noise.walk import listed_error
 from qcluster.errors import QClusterError
 from qcluster.learn.rates import Rates, predict_rates
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.core.noise.faults import FaultMasks
+
+_UNLISTED = {"rz", "p", "u1", "reset", "break_loop", "continue_loop"}
+"""What a machine may run and not list: turns about z, which are no more than a change of phase, and what is no gate."""
 
 
 @own_errstate
@@ -35,8 +39,9 @@ def estimate_rates(
     Args:
         known: a `Run`, which has all there is; or counts, as anything that `Distribution.of` takes; or a circuit or a
             `Profile`, and then `machine` says where it runs; or None.
-        machine: a `Calibration`, a backend or its name; None where it is not known. A circuit that is not in the
-            machine's gates is compiled for it.
+        machine: a backend or its name, and then a circuit that is not in the machine's gates is compiled for it; or a
+            `Calibration`, which can compile nothing, of the machine that the circuit is compiled for; None where it is
+            not known.
         counts: what the circuit read; None before the run.
         model: from `qcluster.learn.rates.rate_model`; by default the one fitted on the shipped table, which takes some
             seconds once.
@@ -48,9 +53,10 @@ def estimate_rates(
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
-        ValueError: neither a circuit nor counts, counts of another width than the circuit, counts given twice, or a
-            coverage that is no number between 0 and 1.
+        ValueError: neither a circuit nor counts, a circuit that measures nothing, counts of another width than the
+            circuit, counts given twice, or a coverage that is no number between 0 and 1.
         TypeError: something that is none of these, or a model that is none.
+        CalibrationError: the calibration does not list a gate of the circuit, which is then not compiled for it.
         AccountError: the machine is a real one, and cannot be asked.
 
     Example:
@@ -66,6 +72,7 @@ def estimate_rates(
     if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
         if machine is not None or counts is not None:
             raise ValueError("a run has its machine and its counts: give the run alone, or its parts")
+        _check_measures(known.profile)
         calibration = None if known.calibration.harmless else known.calibration
         return predict_rates(known.profile, calibration, known.counts, known.faults, model=model, coverage=coverage)
     if isinstance(known, QuantumCircuit):
@@ -85,8 +92,39 @@ def estimate_rates(
             counts = known
     if profile is None and counts is None:
         raise ValueError("estimate_rates needs a run, a circuit (with its backend) or counts; got none of them")
+    if profile is not None:
+        _check_measures(profile)
+        counts = None if counts is None else _of_width(counts, len(profile.measured))
+        if isinstance(calibration, Calibration) and calibration is machine:  # nothing was compiled here
+            _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
+
+
+def _check_measures(profile: Any) -> None:
+    """Raise ValueError where no bit holds a measurement: nothing is there to be flipped."""
+    if not (profile.measured >= 0).any():
+        name = repr(profile.name) if hasattr(profile, "name") else "this one"
+        raise ValueError(f"the circuit must measure something; {name} does not: add circuit.measure_all()")
+
+
+def _of_width(counts: Any, n_bits: int) -> Distribution:
+    """Read the counts of a circuit of so many classical bits; ValueError where they have another width."""
+    try:
+        return Distribution.of(counts, num_bits=n_bits)
+    except ValueError:
+        width = Distribution.of(counts).n_bits  # raises again where it is not the width that is wrong
+        if width == n_bits:
+            raise
+        raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {width}") from None
+
+
+def _check_compiled(profile: Any, calibration: Calibration) -> None:
+    """Raise CalibrationError where a circuit holds a gate that the machine does not have: its qubits are others."""
+    lists = bool(calibration.gates_1q or calibration.gates_2q)  # else only readout is known
+    for gate, qubits in profile.gates:
+        if lists and gate not in _UNLISTED:
+            listed_error(calibration, gate, qubits)
 
 
 def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> FaultMasks | None:
@@ -95,12 +133,11 @@ def _faults(profile: Any, calibration: Any, counts: Distribution | None) -> Faul
         return None
     from qiskit.exceptions import QiskitError
 
-    read = None if counts is None else Distribution.of(counts, num_bits=len(profile.measured))
     try:
         idle = "delay" not in profile.circuit.count_ops()
-        return fault_masks(profile.circuit, calibration, idle=idle, dt=profile.dt, counts=read)
+        return fault_masks(profile.circuit, calibration, idle=idle, dt=profile.dt, counts=counts)
     except (ValueError, QClusterError, QiskitError):
-        return None  # such as a gate on three qubits: the rest is known all the same
+        return None  # such as a loop that is too long: the rest is known all the same
 
 
 def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibration]:
@@ -117,7 +154,7 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
         circuit = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0).run(
             circuit
         )
-    physical = QuantumCircuit(QuantumRegister(target.num_qubits, "q"), *circuit.cregs)
+    physical = QuantumCircuit(QuantumRegister(target.num_qubits, "q"), *circuit.cregs, name=circuit.name)
     for item in circuit.data:
         plain = item.name in target.operation_names and not (item.params or item.clbits)
         gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own

@@ -216,7 +216,7 @@ class Walk:
                 self.tails[q] = []
         else:
             self._couple(matrix, *qubits)
-        error = self._published(operation.name, qubits)
+        error = listed_error(self.calibration, operation.name, qubits)
         t1, t2 = np.array([self.calibration.coherence(q) for q in qubits]).T
         rate = pauli.depolarising_rate(error, seconds, t1, t2)
         if rate > 0 and len(qubits) == 1:
@@ -310,14 +310,16 @@ class Walk:
             home.pop(qubit, None)
         self.fresh.discard(qubit)
 
-    def _published(self, name: str, qubits: tuple[int, ...]) -> float:
-        error = self.calibration.assumed_error(name, qubits)
-        if np.isnan(error):
-            raise CalibrationError(
-                f"the calibration of {self.calibration.backend} lists no gate {name!r} on {qubits}: "
-                "give the circuit as compiled for that machine"
-            )
-        return error
+
+def listed_error(calibration: Calibration, name: str, qubits: tuple[int, ...]) -> float:
+    """Give the error to reckon with of a gate; CalibrationError where the machine knows none of that name."""
+    error = calibration.assumed_error(name, qubits)
+    if np.isnan(error):
+        raise CalibrationError(
+            f"the calibration of {calibration.backend} lists no gate {name!r} on {qubits}: "
+            "give the circuit as compiled for that machine"
+        )
+    return error
 
 
 def _check(item: Any) -> None:

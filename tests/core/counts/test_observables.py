@@ -48,9 +48,25 @@ def test_qiskit_agrees_bit_for_bit():
 def test_one_pauli_is_its_label():
     held = Distribution.of({"001": 3, "110": 1})
     assert held.expectation(Pauli("IZZ")) == held.expectation("IZZ")
-    for wrong, said in ("XII", "diagonal"), ("-ZII", "3 letters"), ("ZI", "3 letters"):
+    for wrong, said in ("XII", "diagonal"), ("-XII", "diagonal"), ("ZI", "3 letters"), ("-ZI", "3 letters I or Z"):
         with pytest.raises(ValueError, match=said):
             held.expectation(Pauli(wrong))
+
+
+@pytest.mark.parametrize("letters", ["IZZ", "ZII", "III", "ZZZ"])
+def test_a_pauli_has_its_sign(letters):
+    held = Distribution.of({"001": 3, "110": 1})
+    minus = Pauli(f"-{letters}")
+    assert held.expectation(minus).value == -held.expectation(letters).value
+    assert held.expectation(minus) == held.expectation(SparsePauliOp(minus))
+    assert held.expectation(-minus) == held.expectation(letters)
+    one = diagonal(minus, 3)
+    assert (one.low, one.high) == ((-1.0, -1.0) if letters == "III" else (-1.0, 1.0))
+    for phase in "i", "-i":
+        with pytest.raises(
+            ValueError, match=f"phase of an observable must be 1 or -1; got {phase} in '{phase}{letters}'"
+        ):
+            held.expectation(Pauli(phase + letters))
 
 
 def test_phases_and_terms_of_weight_zero():

@@ -68,3 +68,9 @@ def test_flips_onto_observed_strings_are_rows_of_the_dense_matrix(n):
         rows = slice(3 * h, 3 * h + 3)
         np.testing.assert_allclose(noise.forward(vectors)[rows], vectors[rows] @ matrix.T, rtol=1e-5)
         np.testing.assert_allclose(noise.adjoint(back)[rows], back[rows] @ matrix, rtol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["0.1", b"0.1", ["0.1", "0.2"], [0.1, "0.2"], np.array(["0.1", 0.2], dtype=object)])
+def test_text_is_no_rate(text):
+    with pytest.raises(TypeError, match="rates must be numbers; got "):
+        as_rates(text, 2)
