@@ -1,5 +1,6 @@
 """Bit-flip channels: each bit is read wrongly with a rate of its own, which may differ for 0 and 1."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         ``(n_bits, 2) float64``, read-only.
 
     Raises:
-        TypeError: not numbers; NumPy would read text as such.
+        TypeError: not numbers, such as text, which NumPy would read.
         ValueError: another shape; a symmetric rate outside [0, 0.5]; two rates of a bit that are negative or
             sum to 1 or more (reading such a bit would say nothing, or the opposite, about it).
 
@@ -35,7 +36,7 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         array([[0.1, 0.1],
                [0.1, 0.1]])
     """
-    if is_text(rates):
+    if is_text(rates) or isinstance(rates, Mapping):  # of which NumPy may take the keys
         raise TypeError(f"rates must be numbers; got {rates!r:.60}")
     try:
         given = np.asarray(rates, dtype=np.float64)
@@ -67,7 +68,7 @@ def is_text(rates: Any) -> bool:
         (True, True, False)
     """
     try:
-        given = np.asarray(rates)
+        given = np.asarray(None if isinstance(rates, Mapping) else rates)
     except (TypeError, ValueError):
         return False  # no array at all
     return given.dtype.kind in "UST" or (
