@@ -22,7 +22,7 @@ from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
 from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision.score import HARM, answers, balanced, raw, weighed
+from qcluster.learn.decision.score import HARM, RECORDED, answers, balanced, raw, weighed
 from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
@@ -96,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--outside", type=Path, required=True, help="table of records that were never trained on")
-    parser.add_argument("--recorded", type=float, default=0.45, help="share of the weight of recorded sets")
+    parser.add_argument("--recorded", type=float, default=RECORDED, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
     found = rows(read_all(given.table), read_all(given.outside), given.recorded, given.workers)

@@ -24,7 +24,7 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import Score, answers, balanced, raw, scores
+from qcluster.learn.decision.score import RECORDED, Score, answers, balanced, raw, scores
 from qcluster.learn.decision.table import Table, read_all, tabulate
 from qcluster.learn.decision.train import Training, train
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--outside", type=Path, help="table of records that were never trained on")
     parser.add_argument("--gate", type=Path, help="by default the one that ships")
-    parser.add_argument("--recorded", type=float, default=0.45, help="share of the weight of recorded sets")
+    parser.add_argument("--recorded", type=float, default=RECORDED, help="share of the weight of recorded sets")
     parser.add_argument("--workers", type=int, default=1, help="processes of the training")
     given = parser.parse_args()
     outside = read_all(given.outside) if given.outside else None

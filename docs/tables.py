@@ -287,13 +287,10 @@ def decision_recorded(rows: list[Row]) -> str:
     shipped = {row["group"]: row for row in rows if row["left_out"] == "nothing"}
     blind = {row["group"]: row for row in rows if row["left_out"] == "the set"}
 
-    def answered(row: Row) -> str:
-        return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):+.2f}"
-
     return table(
         ["set", "number", "raw", "shipped: answer, harmed, worst", "set left out: answer, harmed, worst"],
         (
-            [name, row["cases"], f"{float(row['raw']):.3f}", answered(row), answered(blind[name])]
+            [name, row["cases"], f"{float(row['raw']):.3f}", outcome(row, "+"), outcome(blind[name], "+")]
             for name, row in shipped.items()
             if name in blind
         ),
@@ -318,13 +315,8 @@ def decision_confidence(rows: list[Row]) -> str:
 
 def ablations(rows: list[Row]) -> str:
     """What the decision does with one part gone, on both sets of cases."""
-    found = {(row["left_out"], row["judged_on"]): row for row in rows}
-
-    def cell(name: str, where: str) -> str:
-        row = found[name, where]
-        return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):.2f}"
-
-    lines = ([label, cell(name, "fresh draws"), cell(name, "circuits outside")] for name, label in ABLATED.items())
+    found, where = {(row["left_out"], row["judged_on"]): row for row in rows}, ("fresh draws", "circuits outside")
+    lines = ([label, *(outcome(found[name, place]) for place in where)] for name, label in ABLATED.items())
     return table(["left out", "fresh draws: answer, harmed, worst", "circuits outside"], lines)
 
 
@@ -336,6 +328,11 @@ def judged(name: str, row: Row) -> list[str]:
     """Write a score of the decision."""
     raw, answer, best = (f"{float(row[key]):.3f}" for key in ("raw", "answer", "best"))
     return [name, row["cases"], raw, answer, share(row["harmed"]), f"{float(row['worst']):.2f}", best]
+
+
+def outcome(row: Row, sign: str = "") -> str:
+    """Write a score in one cell: the answer, the share harmed and the worst change."""
+    return f"{float(row['answer']):.3f}, {share(row['harmed'])}, {float(row['worst']):{sign}.2f}"
 
 
 def families(rows: list[Row]) -> list[Row]:
@@ -365,23 +362,25 @@ def place(row: Row) -> tuple[str, ...]:
     return row["machine"], row["qubits"], row["circuit"], row["shots"]
 
 
-TABLES: tuple[Callable[[list[Row]], str], ...] = (
+_BY_NAME: tuple[Callable[[list[Row]], str], ...] = (
     *(rates_saturated, rates_published, rates_transfer, rates_brussels, rates_fresh, rates_use, rates_clusters),
     *(outside, circuit_noisy, circuit_machines, circuit_brussels, reference_recorded, reference_hidden),
     *(bias, ablations),
 )
-"""Each is called as the file in benchmarks/results whose rows it takes."""
-OF_DECISION = (decision_fresh, decision_outside, decision_recorded, decision_families, decision_confidence)
-"""These take the rows of decision.csv."""
+"""Each is called as the file whose rows it takes."""
+TABLES = {one.__name__: (one,) for one in _BY_NAME} | {
+    "decision": (decision_fresh, decision_outside, decision_recorded, decision_families, decision_confidence)
+}
+"""The tables of each file in benchmarks/results."""
 
 
 def pages(results: Path) -> dict[str, str]:
     """Write every table: the name of its page, and its text."""
     found = {}
-    for one in (*TABLES, *OF_DECISION):
-        name = "decision" if one in OF_DECISION else one.__name__
+    for name, tables in TABLES.items():
         with (results / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
-            found[f"{one.__name__}.md"] = one(list(csv.DictReader(lines)))
+            rows = list(csv.DictReader(lines))
+        found |= {f"{one.__name__}.md": one(rows) for one in tables}
     return found
 
 

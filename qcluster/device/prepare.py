@@ -79,15 +79,16 @@ def prepare(
         _dress(circuit, machine, options, child) for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
     fitting = {reference.skeleton: reference for reference in kept}
-    names = [skeleton(circuit) for circuit in ready] if fitting else [""] * len(ready)
-    earlier = [reused or fitting.get(name) for name in names]
-    for i, (circuit, reference) in enumerate(zip(ready, earlier, strict=True)):
+    earlier: dict[str, MeasuredReference] = {}
+    unserved: dict[str, list[int]] = {}
+    for i, name in enumerate(map(skeleton, ready) if options.reference or reused or kept else ()):
+        reference = reused or fitting.get(name)
         if reference is not None:
-            noted = prepared[i].notes + check_reusable(reference, circuit, machine.name)
-            prepared[i] = replace(prepared[i], skeleton=reference.skeleton, notes=noted)
-    if options.reference:
-        unserved = {i: ready[i] for i, reference in enumerate(earlier) if reference is None}
-        prepared += _references(unserved, machine, options, rng)
+            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name)
+            prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=noted), reference
+        elif options.reference:
+            unserved.setdefault(name, []).append(i)
+    prepared += _references(ready, unserved, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
     request = Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
@@ -101,7 +102,7 @@ def prepare(
         versions=_versions(),
         calibration=machine.calibration,
         prepared=tuple(prepared),
-        reused=tuple({reference.skeleton: reference for reference in earlier if reference is not None}.values()),
+        reused=tuple(earlier.values()),
         asked=""
         if isinstance(seed, np.random.Generator)
         else what_is_asked(circuits, machine.name, options, given, reused),
@@ -296,13 +297,14 @@ def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine)
 
 
 def _references(
-    circuits: Mapping[int, QuantumCircuit], machine: Machine, options: Options, rng: np.random.Generator
+    circuits: Sequence[QuantumCircuit],
+    served: Mapping[str, list[int]],
+    machine: Machine,
+    options: Options,
+    rng: np.random.Generator,
 ) -> list[Prepared]:
-    """Make the references of each skeleton, one or more, dressed as the circuits are, which come by their numbers."""
+    """Make the references of each skeleton, one or more, dressed as the circuits are that they serve."""
     shared = replace(options, shots=reference_shots(options))
-    served: dict[str, list[int]] = {}
-    for i, circuit in circuits.items():
-        served.setdefault(skeleton(circuit), []).append(i)
     result = []
     for name, numbers in served.items():
         many = f"{len(numbers)} circuit" + "s" * (len(numbers) > 1)

@@ -188,6 +188,8 @@ def test_a_table_of_counts_draws_recorded_circuits_anew(tmp_path):
     assert min(wrong) < 0.03 < 0.1 < max(wrong), "at many strengths"
     assert tabulate(found[:5]).drawn.tolist() == [False, False, True, True, True]
     assert [case.counts for case in found] == [case.counts for case in recorded(path)]
+    path.write_text(json.dumps({**record, "faults": None}) + "\n")
+    assert [case.family for case in recorded(path)] == ["runs"], "nothing to draw from"
 
 
 def test_a_table_of_circuits_holds_overlaps_with_the_ideal():

@@ -17,7 +17,7 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import answers
+from qcluster.learn.decision.score import RECORDED, answers
 from qcluster.learn.decision.table import tabulate, write
 from qcluster.learn.decision.train import Training, write_gate
 
@@ -151,3 +151,4 @@ def test_by_default_the_training_is_that_of_the_gate_that_ships():
     shared = settings.keys() & given.keys()
     assert shared == {"seed", "harm", "epochs", "missed", "hidden"}
     assert {name: given[name] for name in shared} == {name: settings[name] for name in shared}
+    assert given["recorded"] == RECORDED

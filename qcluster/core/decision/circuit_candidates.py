@@ -158,7 +158,7 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
         transforms, 200 beyond.
     """
     kernel = kernel_of(d, faults)
-    counts = np.bincount(kernel.locate(d.words), d.weights, kernel.size).astype(np.float64)
+    counts = kernel.vector(d.words, d.weights)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
     kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)

@@ -144,6 +144,11 @@ class Kernel:
         """Give the numbers of packed strings."""
         return self.index.of(words)
 
+    def vector(self, words: Words, weights: Floats) -> Floats:
+        """Give ``(size,)`` the weights of packed strings by their numbers; those of one number add up."""
+        numbers = self.locate(words).astype(np.intp, copy=False)
+        return np.bincount(numbers, weights, self.size).astype(np.float64, copy=False)
+
 
 def learn_rates(
     kernel: Kernel, prior: Kernel, counts: Floats, ideal: Floats, *, strength: float, steps: int = 1

@@ -22,11 +22,10 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults
-from qcluster.device.noise.reference import skeleton
 from qcluster.device.storage import check_format, reading, write_document
 
 if TYPE_CHECKING:
-    from qiskit.circuit import QuantumCircuit
+    pass
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -144,15 +143,19 @@ class MeasuredReference(Frozen):
         )
 
 
-def check_reusable(reference: MeasuredReference, circuit: QuantumCircuit, backend: str) -> tuple[str, ...]:
-    """Note the age of an earlier reference; ValueError where it is of another machine, skeleton or layout."""
+def check_reusable(reference: MeasuredReference, circuit: str, name: str, backend: str) -> tuple[str, ...]:
+    """Note the age of an earlier reference, for a circuit of a name and its skeleton's.
+
+    Raises:
+        ValueError: the reference is of another machine, skeleton or layout.
+    """
     if reference.backend != backend:
         raise ValueError(
             f"the reference must come from the machine that runs, {backend}; got one from {reference.backend}"
         )
-    if skeleton(circuit) != reference.skeleton:
+    if name != reference.skeleton:
         raise ValueError(
-            f"the reference must have the gates of {circuit.name!r}, but for their angles, at the same places; it "
+            f"the reference must have the gates of {circuit!r}, but for their angles, at the same places; it "
             "has not: measure another with reference=True"
         )
     age = reference.age()

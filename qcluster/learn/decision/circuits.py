@@ -369,14 +369,11 @@ def redrawn(name: str, number: int, record: Any) -> Iterator[Case]:
         number: of the record, from 1.
         record: with ``ideal``, and ``faults`` as in `recorded`; without faults there is nothing to draw from.
     """
-    true = read_faults(record["faults"]) if "faults" in record else None
+    true = None if record.get("faults") is None else read_faults(record["faults"])
     if true is None or true.n_bits > _DRAWN_AGAIN:
         return
     rng, ideal = np.random.default_rng([2032, number - 1]), Distribution.of(record["ideal"])
-    kernel = Kernel.of(true)
-    p = np.zeros(kernel.size)
-    p[kernel.locate(ideal.words)] = ideal.probabilities
-    output = Output(f"redrawn-{name}", p)
+    output = Output(f"redrawn-{name}", Kernel.of(true).vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
         strength = told_of(rng, true)
         yield _read(rng, strength[1], output, strength)._replace(faults=None)

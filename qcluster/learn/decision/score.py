@@ -18,6 +18,8 @@ HARM = 0.02
 """Loss of fidelity from which an output counts as harmed."""
 
 
+RECORDED = 0.45
+"""Share of the weight that recorded sets have for the decision about counts."""
 _SHARP = 0.04
 """Share of the weight that few strings under even flips have, whatever their number. With too much, every peak on a
 flat floor is taken for one string."""
@@ -111,7 +113,7 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
     return [score(name, labels == name) for name in np.unique(labels)] + [score("all", np.ones(len(table), bool))]
 
 
-def balanced(table: Table, recorded: float) -> Floats:
+def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     """Give the weight of every row so that recorded sets together have a share of it, each by the root of its size.
 
     Alike, a set of four records would be learned by heart; by size, one machine's thousand would be all that counts.
