@@ -13,7 +13,10 @@ from qcluster.core.arrays import Floats, Singles
 from qcluster.core.counts.bits import numbered
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
+from qcluster.core.decision.decide import Decided, deciding
 from qcluster.core.decision.features import features
+from qcluster.core.lockstep import together
+from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
 from qcluster.files import read_lines, reading
 from qcluster.learn.decision import cases, circuits
@@ -120,20 +123,30 @@ def tabulate(many: Iterable[Case]) -> Table:
     Raises:
         ValueError: there are no cases.
     """
-    rows = [_row(case) for case in many]
-    if not rows:
+    every = list(many)
+    if not every:
         raise ValueError("a table needs at least one case, counts with their ideal; got none")
+    alone = _alone([case.counts for case in every if case.faults is not None])
+    rows = [_row(case, alone.get(id(case.counts))) for case in every]
     first = rows[0][0]
     return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
 
-def _row(case: Case) -> tuple[Any, ...]:
+def _alone(many: Iterable[Distribution]) -> dict[int, Decided]:
+    """Answer small counts without their circuit, all in lockstep, by the identity of the counts: those of a recorded
+    circuit are told of by many a calibration."""
+    small = {id(d): d for d in many if d.n_bits <= WHOLE}
+    found = together([deciding(d, None, None, None) for d in small.values()])
+    return dict(zip(small, found, strict=True))
+
+
+def _row(case: Case, alone: Decided | None) -> tuple[Any, ...]:
     found: candidates.Candidates | circuit_candidates.Candidates
     if case.faults is None:
         names, found = candidates.NAMES, candidates.gather(case.counts, case.known)
         x = features(case.counts, found, case.known)
     else:
-        names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults)
+        names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults, alone)
         x = circuit_features.features(case.counts, case.faults, found)
     words = found.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
