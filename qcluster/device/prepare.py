@@ -31,6 +31,7 @@ from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
+    from qiskit.transpiler import Target
 
 _CHANNELS = {"kraus", "superop", "quantum_channel", "roerror"}
 """Instructions by which a circuit brings noise of its own to a simulator."""
@@ -198,16 +199,33 @@ def compile_circuits(
 ) -> list[QuantumCircuit]:
     """Compile for a machine, around its dead qubits and couplings where the circuits fit there.
 
+    What is compiled for it already (`is_placed`) stays as it is: who chose qubits, gates and delays gets these.
     A Clifford circuit too wide for the density matrix must stay Clifford to be simulated; the compiler's higher levels
     may hide that behind angles that cancel, so such a circuit is compiled at level 1.
     """
-    compiled = _transpile(list(circuits), machine, options.optimization_level, seed)
+    target = getattr(machine.backend, "target", None)
+    placed = {i: circuit for i, circuit in enumerate(circuits) if target is not None and is_placed(circuit, target)}
+    open_ = [circuit for i, circuit in enumerate(circuits) if i not in placed]
+    made = iter(_transpile(open_, machine, options.optimization_level, seed))
+    compiled = [placed[i] if i in placed else next(made) for i in range(len(circuits))]
     if machine.kind == "model" and options.simulation in (None, "stabilizer"):
         for i, circuit in enumerate(circuits):
             wide = len(census(compiled[i])[1]) > 12 or options.simulation == "stabilizer"
             if wide and not is_clifford(compiled[i]) and is_clifford(circuit):
                 (compiled[i],) = _transpile([circuit], machine, min(1, options.optimization_level), seed)
     return compiled
+
+
+def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
+    """Tell whether a compiler laid a circuit out on all qubits of a target, in operations that these have."""
+    return (
+        circuit.layout is not None
+        and circuit.num_qubits == target.num_qubits
+        and all(
+            item.name in {"barrier", "store"} or target.instruction_supported(item.name, qubits)
+            for item, qubits, *_ in steps(circuit)
+        )
+    )
 
 
 def _transpile(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
