@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from qcluster.device.noise.measured import MeasuredReference
+
 _ONE_SIGMA = 0.6827
 """Level of an interval of one standard error on either side."""
 
@@ -53,7 +55,8 @@ class DeviceReadout:
     mitigation: str = "rescale"
     """none: raw counts; readout: undo the published readout error of the measured qubit; rescale: that, and
     `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope; reference: run a
-    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`."""
+    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`. It
+    is kept for 24 hours and serves later batches of the same gates and no more shots, as in training."""
     layouts: int = 5
     """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
     mode: str = "batch"
@@ -61,6 +64,7 @@ class DeviceReadout:
     execute: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
     """Stand-in for `qcluster.device.execute.execute`, for tests and other stacks; it gets uncompiled circuits."""
     _compiled: dict[Ansatz, QuantumCircuit] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _measured: dict[Ansatz, MeasuredReference] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from qcluster.device.prepare import Options
@@ -82,17 +86,33 @@ class DeviceReadout:
     ) -> Readouts:
         """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
         seed = int(rng.integers(2**31))
-        runs = self._run(ansatz, thetas, inputs, shots, seed)
+        earlier = self._earlier(ansatz, inputs, shots)
+        runs = self._run(ansatz, thetas, inputs, shots, seed, earlier)
         found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
         taken = sum(run.counts.shots for run in runs)
         if self.mitigation != "reference":
             return Readouts(found[:, 0], found[:, 1], len(thetas), round(taken))
         raw = np.array([corrected_mean(Distribution.of(run.counts), 0.0, 0.0)[0] for run in runs])
-        references = {run.reference.skeleton: run.reference.counts.shots for run in runs}
+        references = {run.reference.skeleton: run.reference.counts.shots for run in runs if earlier is None}
         circuits_run = len(thetas) + len(references)
         return Readouts(found[:, 0], found[:, 1], circuits_run, round(taken + sum(references.values())), raw=raw)
 
-    def _run(self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
+    def _earlier(self, ansatz: Ansatz, inputs: Inputs, shots: int) -> MeasuredReference | None:
+        """Give the reference of an earlier batch of the same compiled circuit, where it is as good as a new one."""
+        from qcluster.device.noise.measured import OLD
+
+        found = self._measured.get(ansatz) if inputs.kind != "state" else None
+        return found if found is not None and found.counts.shots >= shots and found.age() <= OLD else None
+
+    def _run(
+        self,
+        ansatz: Ansatz,
+        thetas: Floats,
+        inputs: Inputs,
+        shots: int,
+        seed: int,
+        earlier: MeasuredReference | None,
+    ) -> Sequence[Any]:
         options: dict[str, Any] = {
             "shots": shots,
             "twirls": self.twirls,
@@ -102,7 +122,7 @@ class DeviceReadout:
             "mode": self.mode,
         }
         if self.mitigation == "reference":
-            options["reference"] = True
+            options["reference"] = earlier or True
         if self.execute is not None:
             return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options)
         from qcluster.device.execute import execute
@@ -116,7 +136,10 @@ class DeviceReadout:
         # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
         merge = self.mitigation != "reference"
         bound = bind_all(self._compiled[ansatz], machine.live, thetas, inputs, merge=merge)
-        return execute(bound, machine.backend, optimization_level=0, **options)
+        runs = execute(bound, machine.backend, optimization_level=0, **options)
+        if self.mitigation == "reference" and runs[0].reference is not None:
+            self._measured[ansatz] = runs[0].reference
+        return runs
 
     def _mean(self, run: Any) -> tuple[float, float]:
         """Return f of one run and its standard error."""
