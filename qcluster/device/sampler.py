@@ -29,7 +29,7 @@ from qcluster.device.prepare import Options, check_program, compile_circuits, pr
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
-from qcluster.device.storage import dump_circuits
+from qcluster.device.storage import identify_circuits
 
 _REMEMBERED = 64
 """Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""
@@ -215,7 +215,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
         """Compiled circuits with values bound, an array of the PUB's shape."""
         how = f"{options.optimization_level} {options.simulation}".encode()
-        key = hashlib.sha256(how + dump_circuits([pub.circuit])).hexdigest()
+        key = hashlib.sha256(how + identify_circuits([pub.circuit])).hexdigest()
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
                 del self._compiled[next(iter(self._compiled))]

@@ -116,6 +116,12 @@ def test_a_loop_over_parameters_compiles_once(turning, monkeypatch):
     for angle in (0.0, 0.1, 0.2):
         sampler.run([(turning, [angle, angle])], shots=10).result()
     assert len(calls) == 1
+    for _ in range(2):  # Qiskit gives each a number for a name
+        fixed = QuantumCircuit(1)
+        fixed.measure_all()
+        (pub,) = sampler.run([fixed], shots=10).result()
+        assert pub.metadata["runs"].item().profile.name == fixed.name
+    assert len(calls) == 2
 
 
 def test_what_was_measured_is_kept_on_request(noisy, ghz, tmp_path):
