@@ -17,7 +17,7 @@ import numpy as np
 from qcluster.core.checks import make_rng
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
-from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
 from qcluster.device.circuits.twirl import Twirls, layered, twirl
 from qcluster.device.machines.machine import Machine
@@ -166,10 +166,13 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
     for item, _, _, inside in steps(circuit):
-        if item.name == "delay" and item.operation.unit == "expr":
-            raise ValueError(
-                f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
-            )
+        if item.name == "delay":
+            with dressing(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
+                unit = item.operation.unit
+            if unit == "expr":
+                raise ValueError(
+                    f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
+                )
         if machine.kind in {"hardware", "backend"}:
             continue
         if is_measurement(item.name) and item.name != "measure":
@@ -206,6 +209,8 @@ def compile_circuits(
     target = getattr(machine.backend, "target", None)
     placed = {i: circuit for i, circuit in enumerate(circuits) if target is not None and is_placed(circuit, target)}
     open_ = [circuit for i, circuit in enumerate(circuits) if i not in placed]
+    for circuit in open_ if target is not None else ():
+        check_delays(circuit, target)
     made = iter(_transpile(open_, machine, options.optimization_level, seed))
     compiled = [placed[i] if i in placed else next(made) for i in range(len(circuits))]
     if machine.kind == "model" and options.simulation in (None, "stabilizer"):

@@ -22,6 +22,7 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_given, every
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation, left
+from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import OLD, MeasuredReference
@@ -224,9 +225,14 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         values = pub.parameter_values
         if not all(np.isfinite(array).all() for array in values.data.values()):
             raise ValueError(f"parameter values must be finite; some of {pub.circuit.name!r} are not")
-        bound = np.asarray(values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
+        compiled = self._compiled[key]
+        delays = [item for item in pub.circuit.data if item.name == "delay"]
+        in_seconds = any(is_free(delay) and delay.operation.unit != "dt" for delay in delays)
+        bound = np.asarray(values.bind_all(compiled), dtype=object).reshape(pub.shape)
         for circuit in bound.ravel():
             circuit.name = pub.circuit.name
+            if in_seconds:
+                settle_delays(compiled, circuit)
         return bound
 
     def _result(self, pub: Any, runs: Sequence[Run | None], rng: np.random.Generator) -> Any:

@@ -5,10 +5,12 @@ from qiskit.circuit import Clbit, Parameter, Qubit
 from qiskit.primitives import BaseSamplerV2, PrimitiveResult, StatevectorSampler
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import Distribution, metrics
 from qcluster.baselines import hammer
 from qcluster.device import MitigatedSampler
+from qcluster.device.execute import execute
 from qcluster.device.sampler import whole
 
 
@@ -122,6 +124,58 @@ def test_a_loop_over_parameters_compiles_once(turning, monkeypatch):
         (pub,) = sampler.run([fixed], shots=10).result()
         assert pub.metadata["runs"].item().profile.name == fixed.name
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "times"), [("us", [0.1, 30.3, 100]), ("ns", [100, 30301.5, 1e5]), ("dt", [25, 7575, 25000])]
+)
+def test_a_sweep_of_delays_shows_t1(torino, unit, times):
+    """The compiler turns seconds into dt, and what comes of a parameter there is not whole."""
+    wait = Parameter("wait")
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(wait, 0, unit)
+    circuit.measure_all()
+    sampler = MitigatedSampler(torino, seed=1, method="none", optimization_level=1)
+    (pub,) = sampler.run([(circuit, [[time] for time in times])], shots=20000).result()
+    runs = pub.metadata["runs"].tolist()
+    (qubit,) = {int(run.profile.measured[0]) for run in runs}
+    up, down = runs[0].calibration.readout[qubit]
+    seconds = np.array(times) * {"us": 1e-6, "ns": 1e-9, "dt": torino.dt}[unit]
+    assert np.diff([run.profile.duration for run in runs]) == pytest.approx(np.diff(seconds), abs=torino.dt)
+    left = np.exp(-seconds / runs[0].calibration.t1[qubit])
+    read = [run.counts.to_probs()["1"] for run in runs]
+    assert read == pytest.approx(up + left * (1 - up - down), abs=0.02)
+
+
+@pytest.mark.parametrize(("unit", "time"), [("dt", 10.5), ("dt", -3), ("us", -3)])
+def test_delays_that_are_no_times_are_refused_in_words(torino, unit, time):
+    wait = Parameter("wait")
+    circuit = QuantumCircuit(1, name="mine")
+    circuit.delay(wait, 0, unit)
+    circuit.measure_all()
+    with pytest.raises(ValueError, match="delays of 'mine' must be times"):
+        MitigatedSampler(torino).run([(circuit, [time])])
+    with pytest.raises(ValueError, match=r"delays of 'mine-[0-9]+' must be times"):
+        execute([circuit.assign_parameters([time])], torino)
+
+
+@pytest.mark.parametrize("machine", [FakeManilaV2(), AerSimulator.from_backend(FakeManilaV2())])
+def test_delays_between_the_ticks_of_a_machine_are_refused_in_words(machine):
+    def waiting(*delay):
+        circuit = QuantumCircuit(1, name="mine")
+        circuit.delay(delay[0], 0, delay[1])
+        circuit.measure_all()
+        return circuit
+
+    (run,) = execute([waiting(1008, "dt")], machine, shots=20, seed=1)
+    assert run.counts.shots == 20
+    for delay in ((1000, "dt"), (222.222, "ns")):
+        said = r"multiples of 16 dt .* in 'mine' one is 1000 dt: the nearest are 992 dt \(220.444 ns\) and 1008"
+        with pytest.raises(ValueError, match=said):
+            execute([waiting(*delay)], machine)
+    with pytest.raises(ValueError, match="in 'mine' one is a parameter: give it a value before"):
+        MitigatedSampler(machine).run([(waiting(Parameter("wait"), "us"), [2])])
 
 
 def test_what_was_measured_is_kept_on_request(noisy, ghz, tmp_path):
