@@ -85,7 +85,7 @@ def prepare(
     for i, name in enumerate(map(skeleton, ready) if options.reference or reused or kept else ()):
         reference = reused or fitting.get(name)
         if reference is not None:
-            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name)
+            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name, vars(options))
             prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=noted), reference
         elif options.reference:
             unserved.setdefault(name, []).append(i)
