@@ -19,9 +19,10 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
-from qcluster.core.methods.registry import check_given, every
-from qcluster.core.mitigate import mitigate
+from qcluster.core.methods.registry import check_given, every, find
+from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.noise.given import kind_of, read_noise
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
@@ -113,10 +114,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             if noise is not None or chosen:
                 given = "noise" if noise is not None else next(iter(chosen))
                 raise ValueError(f'method="none" mitigates nothing: leave {given} away')
-        elif method is not None:
-            if method not in (names := [known.name for known in every()]):
-                raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-            check_given(method, noise, **chosen)
+        elif method is not None and method not in (names := [known.name for known in every()]):
+            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
+        else:
+            check_given(_default(noise) if method is None else method, noise, **chosen)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
@@ -162,11 +163,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                     stacklevel=2,
                 )
         compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
-        circuits = {
-            i: self._bind(pub, options, int(compiler.integers(2**31)))
-            for i, pub in enumerate(asked)
-            if writes_bits(pub.circuit)
-        }
+        measuring = [i for i, pub in enumerate(asked) if writes_bits(pub.circuit)]
+        for i in measuring:
+            self._check_noise(asked[i].circuit, options)
+        circuits = {i: self._bind(asked[i], options, int(compiler.integers(2**31))) for i in measuring}
         ready = []
         for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
             chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
@@ -251,11 +251,26 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         told = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata, "mitigations": mitigations, "runs": kept}
         return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=told)
 
+    def _check_noise(self, circuit: Any, options: Options) -> None:
+        """Refuse noise that does not fit a circuit, or lacks, before any shots are paid for."""
+        if self.method == "none" or callable(self.noise):
+            return
+        method = find(_default(self.noise) if self.method is None else self.method)
+        if self.noise is not None:
+            read_noise(method.figure(self.noise), circuit.num_clbits)
+        elif method.needs == "measured" and not options.reference:
+            method.check_noise(None)
+
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
         return mitigate(run, noise, method=self.method, **self.mitigation)
+
+
+def _default(noise: Any) -> str:
+    """Name the method by which `mitigate` takes noise of its kind."""
+    return DEFAULTS[kind_of(noise)]
 
 
 def _alike(options: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
+import qcluster as qc
 from qcluster import Distribution, metrics
 from qcluster.baselines import hammer
 from qcluster.device import MitigatedSampler
@@ -250,9 +251,37 @@ def test_what_could_not_be_mitigated_is_not_run(noisy):
         ({"method": "paper", "noise": 0.1, "guard": False}, "method='paper' has no guard"),
         ({"method": "none", "noise": 0.1}, "leave noise away"),
         ({"method": "none", "guard": False}, "leave guard away"),
+        ({"method": "mixture", "expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
+        ({"expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
     ):
         with pytest.raises(ValueError, match=said):
             MitigatedSampler(noisy, **options)
+    with pytest.raises(TypeError, match="guard must be True or False; got 'on'"):
+        MitigatedSampler(noisy, guard="on")
+
+
+def test_noise_that_does_not_fit_is_refused_before_anything_runs(noisy, ghz, monkeypatch):
+    monkeypatch.setattr("qcluster.device.sampler.send", lambda *_: pytest.fail("it was sent"))
+    three = qc.MeasuredNoise({"010": 830, "011": 50}, "010")
+    for options, said in (
+        ({"noise": 0.7}, r"rates must lie in \[0, 0.5\]; got 0.7 for bit 0"),
+        ({"noise": [0.1, 0.2, 0.3]}, r"rates must be one number, \(2,\) or \(2, 2\); got shape \(3,\)"),
+        ({"noise": three}, "must have one width; got 2 and 3 bits"),
+        ({"method": "paper", "noise": -1}, r"rates must lie in \[0, 0.5\]; got -1.0"),
+        (
+            {"method": "dem"},
+            "method='dem' needs the noise of a reference circuit .* or a Run with a reference; got none",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            MitigatedSampler(noisy, **options).run([ghz(2)])
+
+
+def test_what_is_expected_goes_with_a_method(noisy, ghz):
+    (pub,) = MitigatedSampler(noisy, method="mixture", expect="sparse", seed=2).run([ghz(3)], shots=500).result()
+    fixed = pub.metadata["mitigations"].item()
+    assert fixed == qc.mitigate(fixed.raw, method="mixture", expect="sparse")
+    assert set(fixed.distribution.top(2)) == {"000", "111"}
 
 
 def test_methods_of_others_are_taken(noisy, ghz):
