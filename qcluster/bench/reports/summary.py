@@ -158,8 +158,8 @@ def _summary(
 
 def _unscored(group: str, base: str, method: str, skipped: int, failed: int) -> Summary:
     numbers = {field.name: nan for field in fields(Summary) if field.type is float}
-    nothing = {"n": 0, "circuits": 0, "wins": 0, "ties": 0, "losses": 0}
-    return Summary(group=group, base=base, method=method, skipped=skipped, failed=failed, **nothing, **numbers)
+    counts = {field.name: 0 for field in fields(Summary) if field.type is int} | {"skipped": skipped, "failed": failed}
+    return Summary(group=group, base=base, method=method, **(counts | numbers))  # type: ignore[arg-type]
 
 
 def few_circuits(summaries: Sequence[Summary]) -> str:
