@@ -8,6 +8,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.circuits import template
@@ -218,6 +219,22 @@ def test_a_reference_serves_later_batches_as_long_as_it_fits(monkeypatch):
     assert spent(1, 2000) == (2, 4000)
     monkeypatch.setattr("qcluster.device.noise.measured.MeasuredReference.age", lambda reference: 24.5)
     assert spent(1, 2000) == (3, 6000)
+
+
+def test_a_name_that_means_another_machine_next_time_gets_circuits_of_that_one(monkeypatch):
+    """As "least_busy" does: what was compiled and measured for one machine is not for the other."""
+    machines = {"fake_manila": ["cx"], "fake_torino": ["cz"]}
+    real, names = find_machine, iter(machines)
+    monkeypatch.setattr("qcluster.device.machines.machine.find_machine", lambda _: real(next(names)))
+    monkeypatch.setattr("qcluster.device.execute.find_machine", real)
+    ansatz, rng = build("zx", 2), np.random.default_rng(5)
+    source = DeviceReadout("least_busy", mitigation="reference", layouts=1)
+    thetas, bits = np.full((1, ansatz.n_parameters), 0.3), encoding.basis([[0, 1]])
+    for _ in machines:
+        assert source.measure(ansatz, thetas, bits, shots=100, rng=rng).n_circuits == 2
+    assert {name for name, _ in source._compiled} == {name for name, _ in source._measured} == set(machines)
+    for (name, _), compiled in source._compiled.items():
+        assert set(machines[name]) <= set(compiled.count_ops())
 
 
 def test_training_by_a_reference_measures_one():
