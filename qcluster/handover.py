@@ -21,4 +21,5 @@ def to_quasi(distribution: Distribution) -> Any:
     """Give a QuasiDistribution that knows its shots; behind `Distribution.to_quasi`."""
     from qiskit.result import QuasiDistribution
 
-    return QuasiDistribution(distribution.to_probs(), shots=distribution.shots)
+    shares = {int(key or "0", 2): share for key, share in distribution.to_probs().items()}  # no bits are the number 0
+    return QuasiDistribution(shares, shots=distribution.shots)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qcluster.bench.campaign import Progress, outcome_of
 from qcluster.bench.machines import machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
-from qcluster.bench.store import Store
+from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
 from qcluster.errors import JobError, StorageError
 
@@ -32,7 +32,8 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         service: in place of the runtime service, for tests.
 
     Yields:
-        A Progress at the start and after each task; `error` where the service refused it.
+        A Progress at the start and after each task; `error` where the service refused it, or it cannot run on its
+        machine.
 
     Raises:
         ValueError: a case is unknown, or a machine has no compiler (``flips:RATE``).
@@ -55,9 +56,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         for count, task in enumerate(tasks, 1):
             error = ""
             if task not in done:
-                if task not in listed:
-                    store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-                error = _submit(task, store.folder, machines[task.machine], service)
+                error = _submit(task, store, task not in listed, machines[task.machine], service)
             left = (time.monotonic() - start) / count * (len(tasks) - count)
             yield Progress(count, len(tasks), str(task), left, error)
 
@@ -92,31 +91,40 @@ def collect(
             error = ""
             try:
                 (run,) = jobs.collect(_place(store.folder, task), service=service)
+                case = find_as_run(task.case, task.circuit, task.identity)
             except JobError as failure:
                 states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
                 waiting = not states <= {"DONE", *jobs.FAILED}
                 error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
-            except StorageError as failure:  # of this task's directory, and of no other's
+            except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
                 error = str(failure)
             else:
-                sample = sample_of_run(task, find_case(task.case), run)
+                sample = sample_of_run(task, case, run)
                 store.add(outcome_of(task, sample, methods))
                 count += 1
             yield Progress(count, len(submitted), str(task), float("nan"), error)
 
 
-def _submit(task: Task, folder: Path, machine: "Machine", service: "Service | None") -> str:
-    """Send one task, or what a killed process left unsent of it; give why not, or nothing."""
+def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service | None") -> str:
+    """Send one task, or what a killed process left unsent of it; give why not, or nothing.
+
+    What is new is written down when it is known to fit its machine: what was never sent is never waited for.
+    """
     from qcluster.device import jobs
     from qcluster.device.prepare import Options, prepare
 
-    place = _place(folder, task)
+    place = _place(store.folder, task)
     try:
         try:
             jobs.status(place, service=service)
         except StorageError:
-            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
-            request = prepare([find_case(task.case).circuit], machine, options, task.seed)
+            try:
+                options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
+                request = prepare([find_case(task.case).circuit], machine, options, task.seed)
+            except ValueError as failure:
+                return str(failure)
+            if new:
+                store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
             jobs.submit(request, machine, place, service=service)
         else:
             jobs.collect(place, service=service)

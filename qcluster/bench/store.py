@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, unpack_sample
 from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
@@ -141,11 +142,22 @@ def load_sample(folder: Path, identity: str) -> Sample:
         sample = unpack_sample(read_own(path), folder / "calibrations", None)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    case = find_case(sample.case)
     task = sample.facts.get("task")
-    if not isinstance(task, dict) or task.get("circuit") != case.fingerprint:
-        raise StorageError(f"{sample.case} is another circuit now than when {identity} ran: its ideal does not fit")
+    case = find_as_run(sample.case, task.get("circuit") if isinstance(task, dict) else None, identity)
     return replace(sample, ideal=case.ideal)
+
+
+def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
+    """Find the case that a task ran, by name and fingerprint of its circuit.
+
+    Raises:
+        StorageError: it is another circuit now, or its file cannot be read.
+        ValueError: there is no such case any more.
+    """
+    case = find_case(name)
+    if circuit != case.fingerprint:
+        raise StorageError(f"{name} is another circuit now than when {identity} ran: its ideal does not fit")
+    return case
 
 
 def read_tasks(folder: str | Path) -> list[Task]:

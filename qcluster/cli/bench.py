@@ -126,11 +126,13 @@ def report(
     text = notes.read_text(encoding="utf-8") if notes is not None else ""
     written = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
     console, shown = open_console(), Table()
-    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]"):
-        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     overall = summarise(latest(read_scores(folder)), "all")
+    left_out = [name for name in ("skipped", "failed") if any(getattr(one, name) for one in overall)]
+    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *left_out):
+        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for one in overall:
-        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one))
+        counts = [str(getattr(one, name) or "") for name in left_out]
+        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one), *counts)
     console.print(shown)
     if few := few_circuits(overall):
         console.print(few)

@@ -53,7 +53,8 @@ def execute(
     machine is simulated from its calibration: both readout errors, gates, and relaxation while qubits wait.
 
     Args:
-        circuits: measured circuits, parameters bound.
+        circuits: measured circuits, parameters bound. One that is compiled for the machine already (it has a layout,
+            and operations of the machine only) is run as it is.
         backend: a Qiskit backend, or a name: "aer" (noiseless), "fake_torino" and the like, "least_busy", or a real
             machine such as "ibm_torino". An AerSimulator is run as it is, with the noise model it has.
         shots: of each circuit, all twirls together. Hardware needs equal shots in all twirls and rounds up.
@@ -62,7 +63,7 @@ def execute(
         twirling: "client", or on hardware "server" to let the runtime's Sampler twirl instead.
         dd: dynamical decoupling, "XX", "XpXm" or "XY4".
         seed: same seed, same counts on a simulator; on hardware, same twirls.
-        optimization_level: of Qiskit's compiler.
+        optimization_level: of Qiskit's compiler, for circuits that are not compiled yet.
         mode: "job", or on hardware "batch" or "session" around the jobs.
         simulation: "density_matrix", "stabilizer", "matrix_product_state" or "statevector" instead of the choice by
             size and structure (see `choose_method`).

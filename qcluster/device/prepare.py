@@ -17,7 +17,7 @@ import numpy as np
 from qcluster.core.checks import make_rng
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
-from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
 from qcluster.device.circuits.twirl import Twirls, layered, twirl
 from qcluster.device.machines.machine import Machine
@@ -31,6 +31,7 @@ from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
+    from qiskit.transpiler import Target
 
 _CHANNELS = {"kraus", "superop", "quantum_channel", "roerror"}
 """Instructions by which a circuit brings noise of its own to a simulator."""
@@ -84,7 +85,7 @@ def prepare(
     for i, name in enumerate(map(skeleton, ready) if options.reference or reused or kept else ()):
         reference = reused or fitting.get(name)
         if reference is not None:
-            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name)
+            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name, vars(options))
             prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=noted), reference
         elif options.reference:
             unserved.setdefault(name, []).append(i)
@@ -165,10 +166,13 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
     for item, _, _, inside in steps(circuit):
-        if item.name == "delay" and item.operation.unit == "expr":
-            raise ValueError(
-                f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
-            )
+        if item.name == "delay":
+            with dressing(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
+                unit = item.operation.unit
+            if unit == "expr":
+                raise ValueError(
+                    f"delays must have a number for their length; in {circuit.name!r} one is an expression (a stretch)"
+                )
         if machine.kind in {"hardware", "backend"}:
             continue
         if is_measurement(item.name) and item.name != "measure":
@@ -198,16 +202,35 @@ def compile_circuits(
 ) -> list[QuantumCircuit]:
     """Compile for a machine, around its dead qubits and couplings where the circuits fit there.
 
+    What is compiled for it already (`is_placed`) stays as it is: who chose qubits, gates and delays gets these.
     A Clifford circuit too wide for the density matrix must stay Clifford to be simulated; the compiler's higher levels
     may hide that behind angles that cancel, so such a circuit is compiled at level 1.
     """
-    compiled = _transpile(list(circuits), machine, options.optimization_level, seed)
+    target = getattr(machine.backend, "target", None)
+    placed = {i: circuit for i, circuit in enumerate(circuits) if target is not None and is_placed(circuit, target)}
+    open_ = [circuit for i, circuit in enumerate(circuits) if i not in placed]
+    for circuit in open_ if target is not None else ():
+        check_delays(circuit, target)
+    made = iter(_transpile(open_, machine, options.optimization_level, seed))
+    compiled = [placed[i] if i in placed else next(made) for i in range(len(circuits))]
     if machine.kind == "model" and options.simulation in (None, "stabilizer"):
         for i, circuit in enumerate(circuits):
             wide = len(census(compiled[i])[1]) > 12 or options.simulation == "stabilizer"
             if wide and not is_clifford(compiled[i]) and is_clifford(circuit):
                 (compiled[i],) = _transpile([circuit], machine, min(1, options.optimization_level), seed)
     return compiled
+
+
+def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
+    """Tell whether a compiler laid a circuit out on all qubits of a target, in operations that these have."""
+    return (
+        circuit.layout is not None
+        and circuit.num_qubits == target.num_qubits
+        and all(
+            item.name in {"barrier", "store"} or target.instruction_supported(item.name, qubits)
+            for item, qubits, *_ in steps(circuit)
+        )
+    )
 
 
 def _transpile(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:

@@ -24,7 +24,14 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.measured import MeasuredReference
 from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
-from qcluster.device.storage import check_format, dump_circuits, load_circuits, reading, write_document
+from qcluster.device.storage import (
+    check_format,
+    dump_circuits,
+    identify_circuits,
+    load_circuits,
+    reading,
+    write_document,
+)
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -247,9 +254,8 @@ def what_is_asked(
     Circuits are as they were given, not compiled; their names do not count, since Qiskit numbers those that have none.
     None is a seed like any other here, so that the same call has the same name.
     """
-    nameless = [circuit.copy(name="") for circuit in circuits]
     facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
-    return hashlib.sha256(dump_circuits(nameless) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(identify_circuits(circuits) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}

@@ -17,7 +17,7 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
-from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference, conditions_of
 from qcluster.device.request import Request, format_flips, parse_flips
 from qcluster.device.runtime_options import flips_served
 from qcluster.device.storage import check_format, reading, write_document
@@ -159,6 +159,7 @@ def read_runs(
                 created=request.created,
                 skeleton=prepared.skeleton,
                 symmetric=bool(prepared.flips.any() or flips_served(request.options)),
+                conditions=conditions_of(request.options),
             )
             for number in prepared.serves:
                 first = runs[number].reference  # of several references, the further ones belong to the first

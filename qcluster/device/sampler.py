@@ -19,9 +19,11 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from qcluster.core.checks import make_rng
 from qcluster.core.counts.distribution import Distribution, whole_shots
-from qcluster.core.methods.registry import check_given, every
-from qcluster.core.mitigate import mitigate
+from qcluster.core.methods.registry import check_given, every, find
+from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
+from qcluster.core.noise.given import kind_of, read_noise
+from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import OLD, MeasuredReference
@@ -29,7 +31,7 @@ from qcluster.device.prepare import Options, check_program, compile_circuits, pr
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
-from qcluster.device.storage import dump_circuits
+from qcluster.device.storage import identify_circuits
 
 _REMEMBERED = 64
 """Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""
@@ -112,10 +114,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             if noise is not None or chosen:
                 given = "noise" if noise is not None else next(iter(chosen))
                 raise ValueError(f'method="none" mitigates nothing: leave {given} away')
-        elif method is not None:
-            if method not in (names := [known.name for known in every()]):
-                raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
-            check_given(method, noise, **chosen)
+        elif method is not None and method not in (names := [known.name for known in every()]):
+            raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
+        else:
+            check_given(_default(noise) if method is None else method, noise, **chosen)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
@@ -161,11 +163,10 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                     stacklevel=2,
                 )
         compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
-        circuits = {
-            i: self._bind(pub, options, int(compiler.integers(2**31)))
-            for i, pub in enumerate(asked)
-            if writes_bits(pub.circuit)
-        }
+        measuring = [i for i, pub in enumerate(asked) if writes_bits(pub.circuit)]
+        for i in measuring:
+            self._check_noise(asked[i].circuit, options)
+        circuits = {i: self._bind(asked[i], options, int(compiler.integers(2**31))) for i in measuring}
         ready = []
         for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
             chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
@@ -215,7 +216,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
     def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
         """Compiled circuits with values bound, an array of the PUB's shape."""
         how = f"{options.optimization_level} {options.simulation}".encode()
-        key = hashlib.sha256(how + dump_circuits([pub.circuit])).hexdigest()
+        key = hashlib.sha256(how + identify_circuits([pub.circuit])).hexdigest()
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
                 del self._compiled[next(iter(self._compiled))]
@@ -224,9 +225,14 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         values = pub.parameter_values
         if not all(np.isfinite(array).all() for array in values.data.values()):
             raise ValueError(f"parameter values must be finite; some of {pub.circuit.name!r} are not")
-        bound = np.asarray(values.bind_all(self._compiled[key]), dtype=object).reshape(pub.shape)
+        compiled = self._compiled[key]
+        delays = [item for item in pub.circuit.data if item.name == "delay"]
+        in_seconds = any(is_free(delay) and delay.operation.unit != "dt" for delay in delays)
+        bound = np.asarray(values.bind_all(compiled), dtype=object).reshape(pub.shape)
         for circuit in bound.ravel():
             circuit.name = pub.circuit.name
+            if in_seconds:
+                settle_delays(compiled, circuit)
         return bound
 
     def _result(self, pub: Any, runs: Sequence[Run | None], rng: np.random.Generator) -> Any:
@@ -245,11 +251,26 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         told = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata, "mitigations": mitigations, "runs": kept}
         return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=told)
 
+    def _check_noise(self, circuit: Any, options: Options) -> None:
+        """Refuse noise that does not fit a circuit, or lacks, before any shots are paid for."""
+        if self.method == "none" or callable(self.noise):
+            return
+        method = find(_default(self.noise) if self.method is None else self.method)
+        if self.noise is not None:
+            read_noise(method.figure(self.noise), circuit.num_clbits)
+        elif method.needs == "measured" and not options.reference:
+            method.check_noise(None)
+
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
         return mitigate(run, noise, method=self.method, **self.mitigation)
+
+
+def _default(noise: Any) -> str:
+    """Name the method by which `mitigate` takes noise of its kind."""
+    return DEFAULTS[kind_of(noise)]
 
 
 def _alike(options: Mapping[str, Any]) -> str:

@@ -118,6 +118,21 @@ def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     return buffer.getvalue()
 
 
+def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
+    """Write out what circuits are: the same bytes for the same circuits, in any process.
+
+    Their names are left away, since Qiskit numbers those that have none; layouts are in numbers of qubits, since QPY
+    writes the registers of a layout in an order that changes from one time to the next.
+    """
+    bare, places = [], []
+    for circuit in circuits:
+        layout = circuit.layout
+        places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
+        bare.append(circuit.copy())
+        bare[-1].name, bare[-1]._layout = "", None
+    return dump_circuits(bare) + json.dumps(places).encode()
+
+
 def load_circuits(data: bytes) -> list[QuantumCircuit]:
     """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY."""
     from qiskit import qpy

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from qcluster.device.noise.measured import MeasuredReference
+
 _ONE_SIGMA = 0.6827
 """Level of an interval of one standard error on either side."""
 
@@ -53,14 +55,20 @@ class DeviceReadout:
     mitigation: str = "rescale"
     """none: raw counts; readout: undo the published readout error of the measured qubit; rescale: that, and
     `QNNClassifier.measure` adds up to six training rows to the batch and divides by their slope; reference: run a
-    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`."""
+    reference circuit beside the circuits, one for all bit strings or product states, and take `qcluster.mitigate`. It
+    is kept for 24 hours and serves later batches of the same gates and no more shots, as in training."""
     layouts: int = 5
     """Compilations tried per ansatz (seeds 0, 1, ...); the one with the least total gate error runs."""
     mode: str = "batch"
-    """Job, batch or session, as in `qcluster.execute`."""
+    """Job, batch or session, as in `qcluster.execute`; a Session or Batch that is open as the backend is used."""
     execute: Callable[..., Sequence[Any]] | None = field(default=None, repr=False)
     """Stand-in for `qcluster.device.execute.execute`, for tests and other stacks; it gets uncompiled circuits."""
-    _compiled: dict[Ansatz, QuantumCircuit] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _compiled: dict[tuple[str, Ansatz], QuantumCircuit] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _measured: dict[tuple[str, Ansatz], MeasuredReference] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         from qcluster.device.prepare import Options
@@ -82,17 +90,18 @@ class DeviceReadout:
     ) -> Readouts:
         """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
         seed = int(rng.integers(2**31))
-        runs = self._run(ansatz, thetas, inputs, shots, seed)
+        runs, earlier = self._run(ansatz, thetas, inputs, shots, seed)
         found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
         taken = sum(run.counts.shots for run in runs)
         if self.mitigation != "reference":
             return Readouts(found[:, 0], found[:, 1], len(thetas), round(taken))
         raw = np.array([corrected_mean(Distribution.of(run.counts), 0.0, 0.0)[0] for run in runs])
-        references = {run.reference.skeleton: run.reference.counts.shots for run in runs}
+        references = {run.reference.skeleton: run.reference.counts.shots for run in runs if not earlier}
         circuits_run = len(thetas) + len(references)
         return Readouts(found[:, 0], found[:, 1], circuits_run, round(taken + sum(references.values())), raw=raw)
 
-    def _run(self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, shots: int, seed: int) -> Sequence[Any]:
+    def _run(self, ansatz: Ansatz, thetas: Floats, inputs: Inputs, shots: int, seed: int) -> tuple[Sequence[Any], bool]:
+        """Give the runs, and whether the reference was one of an earlier batch."""
         options: dict[str, Any] = {
             "shots": shots,
             "twirls": self.twirls,
@@ -104,19 +113,29 @@ class DeviceReadout:
         if self.mitigation == "reference":
             options["reference"] = True
         if self.execute is not None:
-            return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options)
+            return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options), False
         from qcluster.device.execute import execute
         from qcluster.device.machines.machine import find_machine
+        from qcluster.device.noise.measured import OLD
 
         machine = find_machine(self.backend)
+        place = machine.session or machine.backend
+        options |= {"mode": "job"} if machine.session is not None else {}
         if inputs.kind == "state" or machine.gates is None:
-            return execute(plain_circuits(ansatz, thetas, inputs), machine.backend, **options)
-        if ansatz not in self._compiled:
-            self._compiled[ansatz] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
+            return execute(plain_circuits(ansatz, thetas, inputs), place, **options), False
+        key = machine.name, ansatz
+        if key not in self._compiled:
+            self._compiled[key] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
         # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
         merge = self.mitigation != "reference"
-        bound = bind_all(self._compiled[ansatz], machine.live, thetas, inputs, merge=merge)
-        return execute(bound, machine.backend, optimization_level=0, **options)
+        bound = bind_all(self._compiled[key], machine.live, thetas, inputs, merge=merge)
+        earlier = self._measured.get(key)
+        if earlier is not None and earlier.counts.shots >= shots and earlier.age() <= OLD:
+            return execute(bound, place, optimization_level=0, **options | {"reference": earlier}), True
+        runs = execute(bound, place, optimization_level=0, **options)
+        if runs[0].reference is not None:
+            self._measured[key] = runs[0].reference
+        return runs, False
 
     def _mean(self, run: Any) -> tuple[float, float]:
         """Return f of one run and its standard error."""

@@ -5,7 +5,7 @@ import pytest
 from qcluster.bench.campaign import run
 from qcluster.bench.remote import NOT_DONE, collect, submit
 from qcluster.bench.store import load_samples, read_scores
-from qcluster.bench.tasks import parse_campaign
+from qcluster.bench.tasks import find_case, parse_campaign
 from qcluster.errors import JobError, StorageError
 
 PLAN = {"cases": ["ghz:3", "bv:3"], "machines": ["ibm_manila"], "shots": 60, "twirls": 2, "methods": ["identity"]}
@@ -117,6 +117,38 @@ def test_a_refused_task_is_sent_by_the_next_submit(service, tmp_path):
     clean(submit(plan, folder, service=service))
     assert len(service.jobs()) == 2
     assert clean(collect(folder, service=service)).done == 2
+
+
+def test_what_does_not_fit_its_machine_keeps_no_other_back(service, tmp_path):
+    """The middle one needs 7 qubits of 5: it is told, and is neither sent nor waited for."""
+    plan, folder = parse_campaign(PLAN | {"cases": ["ghz:3", "ghz:7", "bv:3"]}), tmp_path / "c"
+    for _ in range(2):
+        steps = list(submit(plan, folder, service=service))
+        (refused,) = (step for step in steps if step.error)
+        assert refused.label.startswith("ghz:7 on ibm_manila")
+        assert "needs 7 qubits; fake_manila has 5" in refused.error
+        assert (steps[-1].done, len(service.jobs())) == (3, 2)
+    last = clean(collect(folder, ("identity",), service=service))
+    assert (last.done, last.total) == (2, 2)
+    assert {row["case"] for row in read_scores(folder)} == {"ghz:3", "bv:3"}
+
+
+def test_a_circuit_that_changed_since_it_was_sent_is_not_scored(service, tmp_path):
+    """Its shots are those of x on the first qubit; the file now asks for x on the second."""
+    file, folder = tmp_path / "mine.qasm", tmp_path / "c"
+    text = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nx q[0];\nmeasure q -> c;\n'
+    file.write_text(text)
+    plan = parse_campaign(PLAN | {"cases": ["bv:3"], "files": [str(file)]})
+    clean(submit(plan, folder, service=service))
+    file.write_text(text.replace("x q[0]", "x q[1]"))
+    find_case.cache_clear()
+    steps = list(collect(folder, ("identity",), service=service))
+    assert ["another circuit now than when" in step.error for step in steps[1:]] == [False, True]
+    assert [row["case"] for row in read_scores(folder)] == ["bv:3"]
+    file.write_text(text)
+    find_case.cache_clear()
+    clean(collect(folder, ("identity",), service=service))
+    assert [row["hellinger_fidelity"] for row in read_scores(folder)] == ["1.0", "1.0"]
 
 
 def test_toys_and_empty_folders_are_named(tmp_path):

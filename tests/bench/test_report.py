@@ -46,6 +46,7 @@ def test_a_summary_by_hand():
     rows += [row("9", "ours", 0.1)]  # no raw score: left out
     rows += [row("0", "other", None, status="skipped")]
     rows += [row("1", "damaged", "nan"), row("2", "damaged", 0.4)]
+    rows += [row("3", "damaged", None, status="failed"), row("0", "damaged", None, status="skipped")]
     found = {one.method: one for one in summarise(rows, "all")}
     ours, other, damaged = found["ours"], found["other"], found["damaged"]
     gain = np.array(fixed) - raw
@@ -59,7 +60,8 @@ def test_a_summary_by_hand():
     assert ours.harm == 0.25
     assert ours.worst == pytest.approx(-0.05)
     assert ours.correct == 0.75
-    assert (other.n, other.skipped, damaged.n, damaged.skipped) == (0, 1, 1, 1)
+    assert (other.n, other.skipped, other.failed) == (0, 1, 0)
+    assert (damaged.n, damaged.skipped, damaged.failed) == (1, 1, 2)
     assert np.isnan([other.mean, other.gain_low, other.seconds]).all()
     assert damaged.gain == pytest.approx(0.4 - 0.9)
 
@@ -96,6 +98,15 @@ def test_intervals_are_over_circuits():
     assert f"| ours | 36 | 12 | {again.mean:.3f} [{again.mean_low:.3f}, {again.mean_high:.3f}] |" in table([again, raw])
     assert f"| {ours.harm:.0%} [{ours.harm_low:.0%}, {ours.harm_high:.0%}] |" in table([ours])
     assert table([raw]).splitlines()[-1].count("[") == 1
+
+
+def test_a_table_tells_skipped_from_failed():
+    rows = [row(str(k), "identity", 0.5) for k in range(6)] + [row("0", "ours", 0.7)]
+    rows += [row(str(k), "ours", None, status="skipped" if k < 3 else "failed") for k in range(1, 6)]
+    head, _, ours, raw, *_ = table(summarise(rows, "all")).splitlines()
+    assert head.endswith("| skipped | failed |")
+    assert ours.endswith("| 2 | 3 |")
+    assert raw.endswith("|  |  |")
 
 
 def test_a_table_says_why_it_has_no_intervals():
@@ -246,7 +257,7 @@ def test_names_are_text_on_every_page(tmp_path):
     assert not re.search(r"<[a-zA-Z/!?]", markdown)
     assert r"- m3: \[click\](javascript:alert(1)) # Heading &lt;b>" in markdown.splitlines()
     lines = [line for line in markdown.splitlines() if line.startswith("| ours |")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {16}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {17}
     with (tmp_path / "summary.csv").open() as stream:
         groups = {line["group"] for line in csv.DictReader(stream)}
     assert f"machine={HOSTILE['machine']}" in groups

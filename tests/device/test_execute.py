@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Clbit, Gate, Parameter, Qubit
 from qiskit.circuit.classical import expr
 from qiskit.providers.basic_provider import BasicSimulator
@@ -10,13 +10,14 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error
 from qiskit_ibm_runtime.circuit import MidCircuitMeasure
-from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+from qiskit_ibm_runtime.fake_provider import FakeLimaV2, FakeManilaV2
 
 from qcluster import metrics
-from qcluster.device import MitigatedSampler
+from qcluster.device import MitigatedSampler, read_profile
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect
 from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.reference import reference_circuit
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request
 from qcluster.errors import JobError
@@ -56,6 +57,49 @@ def test_dead_edges_are_avoided(torino, ghz):
     (run,) = execute([ghz(8)], torino, shots=100, seed=1, simulation="stabilizer", optimization_level=1)
     for (gate, place), _ in run.profile.gates.items():
         assert run.calibration.error(gate, place) < 1
+
+
+def folded():
+    """X on one qubit and six cx that a compiler cancels, on qubits 3 and 2, which it does not choose."""
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    for _ in range(6):
+        circuit.cx(0, 1)
+    circuit.measure_all()
+    return transpile(circuit, FakeManilaV2(), initial_layout=[3, 2], optimization_level=0)
+
+
+@pytest.mark.parametrize("machine", [FakeManilaV2(), AerSimulator.from_backend(FakeManilaV2())])
+def test_what_is_compiled_for_the_machine_runs_as_it_is(machine, ghz):
+    first, mine, last = execute([ghz(2), folded(), ghz(3)], machine, shots=200, twirls=2, seed=1)
+    assert (first.counts.n_bits, last.counts.n_bits) == (2, 3)
+    assert mine.profile.measured.tolist() == [3, 2]
+    assert mine.profile.gates["cx", (3, 2)] == 6
+    assert next(iter(mine.counts.top(1))) == "01"
+    angle = Parameter("angle")
+    turned = QuantumCircuit(2)
+    turned.rx(angle, 0)
+    turned.cx(0, 1)
+    turned.measure_all()
+    placed = transpile(turned, FakeManilaV2(), initial_layout=[3, 2], optimization_level=1)
+    (pub,) = MitigatedSampler(machine, seed=1).run([(placed, [[0.0], [np.pi]])], shots=200).result()
+    runs = pub.metadata["runs"].tolist()
+    assert [run.profile.measured.tolist() for run in runs] == [[3, 2], [3, 2]]
+    assert [next(iter(run.counts.top(1))) for run in runs] == ["00", "11"]
+
+
+def test_what_is_compiled_for_another_machine_is_compiled_anew():
+    for machine in ("aer", "fake_mumbai", FakeLimaV2()):  # Lima has as many qubits, but no cx between 3 and 2
+        (run,) = execute([folded()], machine, shots=50, seed=1)
+        assert next(iter(run.counts.top(1))) == "01"
+        assert not run.profile.gates.get(("cx", (3, 2)))
+
+
+def test_a_reference_circuit_runs_with_all_its_gates():
+    reference = reference_circuit(folded())
+    (run,) = execute([reference.circuit], FakeManilaV2(), shots=500, seed=1)
+    assert run.profile.gates == read_profile(reference.circuit).gates
+    assert next(iter(run.counts.top(1))) == reference.expected
 
 
 def test_a_machine_is_as_noisy_as_its_calibration_says(torino):

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
@@ -235,6 +235,28 @@ def test_a_lost_job_is_reported_and_sent_again_alone(request_, service, tmp_path
     assert service.jobs()["job-003"]["tag"] == f"{request_.id}.1.2"
     with pytest.raises(JobError, match=f"ended as {ending}: the fridge is warm"):
         jobs.fetch("job-001", service=service)
+
+
+def test_the_same_circuits_are_the_same_request_whatever_qiskit_calls_them(tmp_path):
+    """Circuits without a name are numbered as they are made, and QPY writes the registers of a layout in any order."""
+
+    def plain():
+        circuit = QuantumCircuit(2)
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure_all()
+        return circuit
+
+    def asked(*places):
+        placed = transpile(plain(), FakeManilaV2(), initial_layout=places, optimization_level=1)
+        return execute([plain(), placed], "fake_manila", shots=20, directory=tmp_path / "kept")
+
+    first, *others = (asked(3, 2) for _ in range(6))
+    for other in others:
+        assert [run.counts for run in other] == [run.counts for run in first]
+    assert sorted(path.name for path in (tmp_path / "kept" / "results").iterdir()) == ["0000.json"]
+    with pytest.raises(StorageError, match="with other circuits or another seed"):
+        asked(2, 3)
 
 
 def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):

@@ -267,6 +267,37 @@ def test_a_request_of_before_there_were_references_is_read():
     assert not any(one.serves for one in Request.from_json(json.dumps(content)).prepared)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({}, None),
+        ({"twirls": 2, "group": "balanced_pauli"}, None),
+        (
+            {"dd": "XX"},
+            "the reference ran with no decoupling, this circuit with XX decoupling: its noise may be another's",
+        ),
+        (
+            {"twirls": 1},
+            "the reference ran with active twirling, this circuit with no twirling: its noise may be another's",
+        ),
+        (
+            {"strategy": "all"},
+            "the reference ran with active twirling, this circuit with all twirling: its noise may be another's",
+        ),
+    ],
+)
+def test_an_earlier_reference_of_other_conditions_is_noted(changed, said):
+    (before,) = execute([ghz(3)], "fake_manila", shots=100, twirls=4, reference=True, seed=5)
+    again = MeasuredReference.from_json(before.reference.to_json())
+    (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=again, seed=5, **{"twirls": 4, **changed})
+    assert later.notes == ("reference of 0.0 hours ago", *([said] if said else []))
+    older = json.loads(before.reference.to_json())
+    del older["conditions"]
+    older = MeasuredReference.from_json(json.dumps(older))
+    (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=older, seed=5, **{"twirls": 4, **changed})
+    assert later.notes == ("reference of 0.0 hours ago",)
+
+
 def test_a_measured_reference_is_written_and_read():
     (run,) = execute([ghz(3)], "fake_manila", shots=300, twirls=2, reference=True, seed=5)
     again = MeasuredReference.from_json(run.reference.to_json())

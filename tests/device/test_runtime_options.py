@@ -21,6 +21,7 @@ from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request, describe_usage, estimate_usage, reference_cost
 from qcluster.device.runtime_options import sampler_options
 from qcluster.errors import JobError
+from qcluster.qnn import QNNClassifier
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:qiskit_ibm_runtime")
 
@@ -63,6 +64,18 @@ def test_an_open_session_is_used_and_stays_open(cloud, backend, kind):
     assert [job["session"] for job in cloud.jobs.values()] == ["session"] * 3
     with kind(backend=backend) as mode, pytest.raises(ValueError, match="one that is open is given already"):
         execute([bell()], mode, shots=20, mode="batch")
+
+
+@pytest.mark.parametrize("kind", [Batch, Session])
+def test_a_classifier_measures_in_the_session_that_is_open(cloud, backend, kind):
+    X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+    model = QNNClassifier(random_state=0).fit(X, [0, 0, 1, 1])
+    exact = model.decision_function(X)
+    with kind(backend=backend) as mode:
+        model.set_params(backend=mode, execution={"mitigation": "none"}, shots=400)
+        assert abs(model.measure(X).values - exact).max() < 0.05
+    assert cloud.sessions == ["opened", "closed"]
+    assert [job["session"] for job in cloud.jobs.values()] == ["session"]
 
 
 def test_a_session_around_a_simulator_is_that_simulator():

@@ -5,10 +5,13 @@ from qiskit.circuit import Clbit, Parameter, Qubit
 from qiskit.primitives import BaseSamplerV2, PrimitiveResult, StatevectorSampler
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
+import qcluster as qc
 from qcluster import Distribution, metrics
 from qcluster.baselines import hammer
 from qcluster.device import MitigatedSampler
+from qcluster.device.execute import execute
 from qcluster.device.sampler import whole
 
 
@@ -116,6 +119,64 @@ def test_a_loop_over_parameters_compiles_once(turning, monkeypatch):
     for angle in (0.0, 0.1, 0.2):
         sampler.run([(turning, [angle, angle])], shots=10).result()
     assert len(calls) == 1
+    for _ in range(2):  # Qiskit gives each a number for a name
+        fixed = QuantumCircuit(1)
+        fixed.measure_all()
+        (pub,) = sampler.run([fixed], shots=10).result()
+        assert pub.metadata["runs"].item().profile.name == fixed.name
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("unit", "times"), [("us", [0.1, 30.3, 100]), ("ns", [100, 30301.5, 1e5]), ("dt", [25, 7575, 25000])]
+)
+def test_a_sweep_of_delays_shows_t1(torino, unit, times):
+    """The compiler turns seconds into dt, and what comes of a parameter there is not whole."""
+    wait = Parameter("wait")
+    circuit = QuantumCircuit(1)
+    circuit.x(0)
+    circuit.delay(wait, 0, unit)
+    circuit.measure_all()
+    sampler = MitigatedSampler(torino, seed=1, method="none", optimization_level=1)
+    (pub,) = sampler.run([(circuit, [[time] for time in times])], shots=20000).result()
+    runs = pub.metadata["runs"].tolist()
+    (qubit,) = {int(run.profile.measured[0]) for run in runs}
+    up, down = runs[0].calibration.readout[qubit]
+    seconds = np.array(times) * {"us": 1e-6, "ns": 1e-9, "dt": torino.dt}[unit]
+    assert np.diff([run.profile.duration for run in runs]) == pytest.approx(np.diff(seconds), abs=torino.dt)
+    left = np.exp(-seconds / runs[0].calibration.t1[qubit])
+    read = [run.counts.to_probs()["1"] for run in runs]
+    assert read == pytest.approx(up + left * (1 - up - down), abs=0.02)
+
+
+@pytest.mark.parametrize(("unit", "time"), [("dt", 10.5), ("dt", -3), ("us", -3)])
+def test_delays_that_are_no_times_are_refused_in_words(torino, unit, time):
+    wait = Parameter("wait")
+    circuit = QuantumCircuit(1, name="mine")
+    circuit.delay(wait, 0, unit)
+    circuit.measure_all()
+    with pytest.raises(ValueError, match="delays of 'mine' must be times"):
+        MitigatedSampler(torino).run([(circuit, [time])])
+    with pytest.raises(ValueError, match=r"delays of 'mine-[0-9]+' must be times"):
+        execute([circuit.assign_parameters([time])], torino)
+
+
+@pytest.mark.parametrize("machine", [FakeManilaV2(), AerSimulator.from_backend(FakeManilaV2())])
+def test_delays_between_the_ticks_of_a_machine_are_refused_in_words(machine):
+    def waiting(*delay):
+        circuit = QuantumCircuit(1, name="mine")
+        circuit.delay(delay[0], 0, delay[1])
+        circuit.measure_all()
+        return circuit
+
+    (run,) = execute([waiting(1008, "dt")], machine, shots=20, seed=1)
+    assert run.counts.shots == 20
+    for delay in ((1000, "dt"), (222.222, "ns")):
+        said = r"multiples of 16 dt .* in 'mine' one is 1000 dt: the nearest are 992 dt \(220.444 ns\) and 1008"
+        with pytest.raises(ValueError, match=said):
+            execute([waiting(*delay)], machine)
+    with pytest.raises(ValueError, match="in 'mine' one is a parameter: give it a value before"):
+        MitigatedSampler(machine).run([(waiting(Parameter("wait"), "us"), [2])])
 
 
 def test_what_was_measured_is_kept_on_request(noisy, ghz, tmp_path):
@@ -190,9 +251,37 @@ def test_what_could_not_be_mitigated_is_not_run(noisy):
         ({"method": "paper", "noise": 0.1, "guard": False}, "method='paper' has no guard"),
         ({"method": "none", "noise": 0.1}, "leave noise away"),
         ({"method": "none", "guard": False}, "leave guard away"),
+        ({"method": "mixture", "expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
+        ({"expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
     ):
         with pytest.raises(ValueError, match=said):
             MitigatedSampler(noisy, **options)
+    with pytest.raises(TypeError, match="guard must be True or False; got 'on'"):
+        MitigatedSampler(noisy, guard="on")
+
+
+def test_noise_that_does_not_fit_is_refused_before_anything_runs(noisy, ghz, monkeypatch):
+    monkeypatch.setattr("qcluster.device.sampler.send", lambda *_: pytest.fail("it was sent"))
+    three = qc.MeasuredNoise({"010": 830, "011": 50}, "010")
+    for options, said in (
+        ({"noise": 0.7}, r"rates must lie in \[0, 0.5\]; got 0.7 for bit 0"),
+        ({"noise": [0.1, 0.2, 0.3]}, r"rates must be one number, \(2,\) or \(2, 2\); got shape \(3,\)"),
+        ({"noise": three}, "must have one width; got 2 and 3 bits"),
+        ({"method": "paper", "noise": -1}, r"rates must lie in \[0, 0.5\]; got -1.0"),
+        (
+            {"method": "dem"},
+            "method='dem' needs the noise of a reference circuit .* or a Run with a reference; got none",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            MitigatedSampler(noisy, **options).run([ghz(2)])
+
+
+def test_what_is_expected_goes_with_a_method(noisy, ghz):
+    (pub,) = MitigatedSampler(noisy, method="mixture", expect="sparse", seed=2).run([ghz(3)], shots=500).result()
+    fixed = pub.metadata["mitigations"].item()
+    assert fixed == qc.mitigate(fixed.raw, method="mixture", expect="sparse")
+    assert set(fixed.distribution.top(2)) == {"000", "111"}
 
 
 def test_methods_of_others_are_taken(noisy, ghz):

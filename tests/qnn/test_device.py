@@ -8,6 +8,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import Statevector
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build
 from qcluster.qnn.circuits import template
@@ -196,3 +197,51 @@ def test_one_reference_serves_all_strings():
     assert found.slope is None
     assert abs(found.values - exact).max() < abs(found.raw - exact).max() / 2
     assert (abs(found.values - exact) < 5 * found.standard_errors + 0.05).all()
+
+
+def test_a_reference_serves_later_batches_as_long_as_it_fits(monkeypatch):
+    """The second batch costs its circuits alone; more shots, other gates and a day later want a reference anew."""
+    source, rng = DeviceReadout("fake_manila", mitigation="reference", layouts=1), np.random.default_rng(5)
+    bits = encoding.basis([[0, 1], [1, 1]])
+
+    def spent(reps, shots, theta=0.3, inputs=bits):
+        ansatz = build("zx", 2, reps=reps)
+        found = source.measure(ansatz, np.full((2, ansatz.n_parameters), theta), inputs, shots=shots, rng=rng)
+        exact = exact_form(ansatz, inputs.kind).forward(np.full(ansatz.n_parameters, theta), inputs, gradient=False)[0]
+        assert (abs(found.values - exact) < 5 * found.standard_errors + 0.05).all()
+        return found.n_circuits, found.n_shots
+
+    assert spent(1, 2000) == (3, 6000)
+    assert spent(1, 2000, theta=0.1) == (2, 4000)
+    assert spent(1, 500, inputs=encoding.angles([[0.2, 0.7], [0.4, 0.1]])) == (2, 1000)
+    assert spent(2, 2000) == (3, 6000)
+    assert spent(1, 3000) == (3, 9000)
+    assert spent(1, 2000) == (2, 4000)
+    monkeypatch.setattr("qcluster.device.noise.measured.MeasuredReference.age", lambda reference: 24.5)
+    assert spent(1, 2000) == (3, 6000)
+
+
+def test_a_name_that_means_another_machine_next_time_gets_circuits_of_that_one(monkeypatch):
+    """As "least_busy" does: what was compiled and measured for one machine is not for the other."""
+    machines = {"fake_manila": ["cx"], "fake_torino": ["cz"]}
+    real, names = find_machine, iter(machines)
+    monkeypatch.setattr("qcluster.device.machines.machine.find_machine", lambda _: real(next(names)))
+    monkeypatch.setattr("qcluster.device.execute.find_machine", real)
+    ansatz, rng = build("zx", 2), np.random.default_rng(5)
+    source = DeviceReadout("least_busy", mitigation="reference", layouts=1)
+    thetas, bits = np.full((1, ansatz.n_parameters), 0.3), encoding.basis([[0, 1]])
+    for _ in machines:
+        assert source.measure(ansatz, thetas, bits, shots=100, rng=rng).n_circuits == 2
+    assert {name for name, _ in source._compiled} == {name for name, _ in source._measured} == set(machines)
+    for (name, _), compiled in source._compiled.items():
+        assert set(machines[name]) <= set(compiled.count_ops())
+
+
+def test_training_by_a_reference_measures_one():
+    """Two steps of adam: two batches of three circuits for each of four rows, and one reference."""
+    X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 0, 1, 1]
+    model = QNNClassifier(
+        backend="fake_manila", train_on="backend", solver="adam", max_iter=2, shots=100, random_state=0
+    )
+    plain = model.set_params(execution={"mitigation": "none"}).fit(X, y).n_circuits_
+    assert model.set_params(execution={"mitigation": "reference"}).fit(X, y).n_circuits_ == plain + 1

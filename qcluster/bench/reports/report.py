@@ -32,7 +32,7 @@ _DUELS = (
 
 _HEAD = (
     *("method", "n", "circuits", "mean HF [95 %]", "median", "gain [95 %]", "x raw (geo) [95 %]", "x raw (median)"),
-    *("x raw (means)", "win/tie/loss", "harm [95 %]", "worst", "correct", "CPU s/call", "skipped"),
+    *("x raw (means)", "win/tie/loss", "harm [95 %]", "worst", "correct", "CPU s/call", "skipped", "failed"),
 )
 _PAIR_HEAD = (
     *("method", "over", "n", "circuits", "x (geo) [95 %]", "x (median)", "x (means)", "gain [95 %]", "win/tie/loss"),
@@ -117,7 +117,8 @@ def _markdown(
         "Hellinger fidelity to the ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a "
         "change within .005; harm is the share of samples that lost more than .02; worst is the largest loss. x raw is "
         "the factor over raw: its "
-        "geometric mean, its median, and the ratio of the means.",
+        "geometric mean, its median, and the ratio of the means. A sample is skipped where the method lacks what it "
+        "needs, and failed where it ends in an error; neither is in its figures.",
         "In brackets: the 95 % interval of the average over circuits such as these, by drawing circuits anew, each "
         "with all its outputs. Methods are to be compared by gains and factors, which are of the same shots, not by "
         "whether intervals of mean HF overlap.",
@@ -202,6 +203,7 @@ def _cells(one: Summary) -> list[str]:
         "" if math.isnan(one.correct) else f"{one.correct:.0%}",
         "" if math.isnan(one.seconds) else f"{one.seconds:.2g}",
         str(one.skipped or ""),
+        str(one.failed or ""),
     ]
 
 

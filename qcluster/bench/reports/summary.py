@@ -82,7 +82,9 @@ class Summary:
     seconds: float
     """Median processor time of a call."""
     skipped: int
-    """Samples on which the method lacked what it needs, or failed."""
+    """Samples on which the method lacked what it needs."""
+    failed: int
+    """Samples on which the method ended in an error, or in an answer without a fidelity."""
 
 
 def summarise(rows: Sequence[Mapping[str, str]], group: str, *, base: str = RAW) -> list[Summary]:
@@ -109,9 +111,10 @@ def _summary(
     group: str, base: str, method: str, rows: Sequence[Mapping[str, str]], raw: Mapping[str, float]
 ) -> Summary:
     scored = [row for row in rows if _scored(row)]
-    skipped = len(rows) - len(scored)
+    skipped = sum(row["status"] == "skipped" for row in rows)
+    failed = len(rows) - len(scored) - skipped
     if not scored:
-        return _unscored(group, base, method, skipped)
+        return _unscored(group, base, method, skipped, failed)
     fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
     before = np.array([raw[row["task"]] for row in scored])
     gain, harmed = fidelity - before, fidelity - before < -HARM
@@ -149,14 +152,14 @@ def _summary(
         mean_factor=float(fidelity.mean() / max(before.mean(), _FLOOR)),
         seconds=float(np.median([float(row["seconds"]) for row in scored])),
         skipped=skipped,
+        failed=failed,
     )
 
 
-def _unscored(group: str, base: str, method: str, skipped: int) -> Summary:
+def _unscored(group: str, base: str, method: str, skipped: int, failed: int) -> Summary:
     numbers = {field.name: nan for field in fields(Summary) if field.type is float}
-    return Summary(
-        group=group, base=base, method=method, n=0, circuits=0, wins=0, ties=0, losses=0, skipped=skipped, **numbers
-    )
+    counts = {field.name: 0 for field in fields(Summary) if field.type is int} | {"skipped": skipped, "failed": failed}
+    return Summary(group=group, base=base, method=method, **(counts | numbers))  # type: ignore[arg-type]
 
 
 def few_circuits(summaries: Sequence[Summary]) -> str:

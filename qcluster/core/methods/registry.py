@@ -172,13 +172,13 @@ def every() -> tuple[Method, ...]:
     return tuple(_known.values())
 
 
-def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None) -> None:
+def check_given(name: str, noise: Any, guard: Any = True, settings: Any = None, expect: Any = None) -> None:
     """Check what would be given to a method beside counts, as far as it can be known without them.
 
     Fault patterns may still come with a Run, so that only rates can be told to be missing; and of a function that makes
     the noise later, nothing is known.
     """
     method, kind = find(name), kind_of(noise)
-    method.check_options(guard, settings)
+    method.check_options(guard, settings, expect)
     if not callable(noise) and (kind is not None or method.needs == "rates"):
         method.check_noise(kind)

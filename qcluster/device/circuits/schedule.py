@@ -7,10 +7,10 @@ then decouple.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import pi
+from math import lcm, pi
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.circuits.timeline import has_blocks, steps
+from qcluster.device.circuits.timeline import delay_seconds, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.storage import dressing
 
@@ -56,6 +56,50 @@ def schedule(circuits: Sequence[QuantumCircuit], target: Target, dd: str | None 
     for source, result in zip(circuits, scheduled, strict=True):
         keep_labels(source, result)
     return scheduled
+
+
+def check_delays(circuit: QuantumCircuit, target: Target) -> None:
+    """Refuse delays that are not on the grid of a machine's clock, before Qiskit does in words that tell no cure.
+
+    Raises:
+        ValueError: the length of one is no multiple of the grid, the message gives the nearest; or it is a parameter.
+    """
+    grid = lcm(target.acquire_alignment, target.pulse_alignment)
+    if grid == 1 or target.dt is None:
+        return
+    for item, *_ in steps(circuit):
+        if item.name != "delay":
+            continue
+        must = f"delays must be multiples of {grid} dt on this machine; in {circuit.name!r} one is"
+        if is_free(item):
+            raise ValueError(f"{must} a parameter: give it a value before, by circuit.assign_parameters(values)")
+        length = round(delay_seconds(item.operation, target.dt) / target.dt)
+        if length % grid:
+            below = length // grid * grid
+            near = " and ".join(f"{ticks} dt ({ticks * target.dt * 1e9:.6g} ns)" for ticks in (below, below + grid))
+            raise ValueError(f"{must} {length} dt: the nearest are {near}")
+
+
+def is_free(delay: Any) -> bool:
+    """Tell whether the length of a delay is a parameter, or has one in it."""
+    return bool(getattr(delay.operation.duration, "parameters", None))
+
+
+def settle_delays(compiled: QuantumCircuit, bound: QuantumCircuit) -> None:
+    """Round delays that the compiler turned from seconds to dt with a parameter in them; in place.
+
+    Args:
+        compiled: with the parameters.
+        bound: the same with numbers, which in dt must be whole: Qiskit rounds constants only.
+
+    Raises:
+        ValueError: a length is negative, or too long to be written.
+    """
+    for i, item in enumerate(compiled.data):
+        if item.name == "delay" and is_free(item) and item.operation.unit == "dt":
+            length = float(bound.data[i].params[0])
+            with dressing(lambda said: ValueError(f"delays of {compiled.name!r} must be times: {said}")):
+                bound.data[i] = bound.data[i].replace(params=[round(length)])
 
 
 def _scheduled(passes: Any, circuit: QuantumCircuit) -> QuantumCircuit:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from operator import add
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +24,6 @@ from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults
 from qcluster.device.storage import check_format, reading, write_document
-
-if TYPE_CHECKING:
-    pass
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -61,6 +59,8 @@ class MeasuredReference(Frozen):
     more: tuple[MeasuredReference, ...] = ()
     """Further references of the same circuit, with other angles, that ran beside it: what one cannot see, another may.
     Places are learned from all of them together."""
+    conditions: dict[str, Any] = field(default_factory=dict)
+    """What decides about the noise beside gates and places, see `conditions_of`; empty where it was not kept."""
 
     @property
     def parts(self) -> tuple[MeasuredReference, ...]:
@@ -123,7 +123,7 @@ class MeasuredReference(Frozen):
     @reading(FORMAT)
     def from_json(cls, text: str) -> MeasuredReference:
         """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
-        content = {"more": [], **check_format(text, FORMAT, VERSION)}
+        content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         for name in ("expected", "backend", "method", "created", "skeleton"):
             if not isinstance(fields[name], str):
@@ -132,6 +132,7 @@ class MeasuredReference(Frozen):
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
         fields["notes"] = tuple(content["notes"])
+        fields["conditions"] = dict(content["conditions"])
         fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])
         datetime.datetime.fromisoformat(fields["created"])
         return cls(**fields)
@@ -143,8 +144,18 @@ class MeasuredReference(Frozen):
         )
 
 
-def check_reusable(reference: MeasuredReference, circuit: str, name: str, backend: str) -> tuple[str, ...]:
-    """Note the age of an earlier reference, for a circuit of a name and its skeleton's.
+def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell from the options of a request what changes the noise of its circuits: decoupling, and whose qubits are
+    twirled, "no" where none is."""
+    usual = "active" if options["twirling"] == "client" else "active-accum"
+    twirled = options["twirls"] > 1 or "twirling" in options["runtime"]
+    return {"decoupling": options["dd"] or "no", "twirling": (options["strategy"] or usual) if twirled else "no"}
+
+
+def check_reusable(
+    reference: MeasuredReference, circuit: str, name: str, backend: str, options: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Note the age of an earlier reference, for a circuit of a name and its skeleton's, and other conditions.
 
     Raises:
         ValueError: the reference is of another machine, skeleton or layout.
@@ -160,4 +171,10 @@ def check_reusable(reference: MeasuredReference, circuit: str, name: str, backen
         )
     age = reference.age()
     old = ", which is long: machines drift" if age > OLD else ""
-    return (f"reference of {age:.1f} hours ago{old}",)
+    here = conditions_of(options)
+    other = [
+        f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: its noise may be another's"
+        for kind, there in reference.conditions.items()
+        if kind in here and here[kind] != there
+    ]
+    return (f"reference of {age:.1f} hours ago{old}", *other)
