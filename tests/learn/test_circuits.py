@@ -198,3 +198,12 @@ def test_a_table_of_circuits_holds_overlaps_with_the_ideal():
     assert ((overlap >= -1e-6) & (overlap <= 1 + 1e-5)).all()
     np.testing.assert_allclose(table.gram[:, np.arange(len(NAMES)), np.arange(len(NAMES))], table.present, atol=1e-5)
     assert np.isfinite(table.features).all()
+
+
+def test_counts_that_calibrations_share_make_the_rows_that_each_would_make():
+    case, other = (circuits.sharp(seed) for seed in (4, 5))
+    told = [case._replace(faults=case.faults.scaled(scale), kind=f"{scale:g}") for scale in (0.3, 1, 3)]
+    table, rows = tabulate([*told, other]), [tabulate([one]) for one in (*told, other)]
+    np.testing.assert_allclose(table.features, np.concatenate([row.features for row in rows]), atol=1e-4)
+    np.testing.assert_allclose(table.gram, np.concatenate([row.gram for row in rows]), atol=1e-4)
+    assert len(np.unique(table.gram[:3, 0, 9:].round(6), axis=0)) == 3, "each under its own calibration"
