@@ -45,7 +45,7 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     if not counts.shots or not counts.n_bits:
         return {}
     kernel, n, shots = kernel_of(counts, faults), counts.n_bits, counts.shots
-    read = kernel.vector(counts.words, counts.weights)
+    read = kernel.index.vector(counts.words, counts.weights)
     found = deconvolve(ScaledKernels.of(kernel, SCALES), read, ROUNDS, None if kernel.index.exact else read > 0)
     words, known = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):

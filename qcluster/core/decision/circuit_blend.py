@@ -106,7 +106,7 @@ class CircuitBlend:
         if alone is not None and weights[ALONE]:
             roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
-            strings = self.few.response(self.kernel.locate(self.raw.words), self.raw.weights)
+            strings = self.few.response(self.kernel.index.of(self.raw.words), self.raw.weights)
             roots[:, self.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
         seen = self._numbered(draws)
         shots = seen * self.raw.shots
@@ -126,5 +126,5 @@ class CircuitBlend:
     def _numbered(self, draws: Floats) -> Floats:
         """Give the frequencies of numbers, ``(n_draws, 2^k)``: strings of one number are added up."""
         seen = np.zeros((self.kernel.size, len(draws)))
-        np.add.at(seen, self.kernel.locate(self.raw.words), draws.T)
+        np.add.at(seen, self.kernel.index.of(self.raw.words), draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

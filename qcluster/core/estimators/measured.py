@@ -138,7 +138,7 @@ class _Seen:
     @cached_property
     def rows(self) -> Indices:
         """``(n_outcomes,)`` numbers of the strings that were read."""
-        return self.kernel.locate(self.counts.words)
+        return self.kernel.index.of(self.counts.words)
 
     @cached_property
     def histogram(self) -> Floats:

@@ -24,8 +24,6 @@ _RADIX = 5
 _SINGLE = 16
 """Bits from which single precision is used: its error, 1e-7 of the largest value, is spread over so many entries that
 it stays far below one shot."""
-
-
 _MAP = 0
 """Seed of the random map: strings have the same numbers in every run, and on every machine."""
 
@@ -81,8 +79,18 @@ class LinearIndex:
 
     n_bits: int
     """Width of the strings."""
-    n_index: int
-    """Width m of the numbers; n_bits where strings are numbered by their value."""
+    widest: int | None = None
+    """Most bits of a number: wider strings are hashed. None: strings of any width are numbered by their value."""
+
+    @property
+    def n_index(self) -> int:
+        """Width m of the numbers; n_bits where strings are numbered by their value."""
+        return self.n_bits if self.widest is None else min(self.widest, self.n_bits)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are, 2^m."""
+        return 1 << self.n_index
 
     @property
     def exact(self) -> bool:
@@ -98,12 +106,16 @@ class LinearIndex:
     def of(self, words: Words) -> Indices:
         """Give the numbers (n_strings,) of packed strings (n_strings, n_words)."""
         if self.exact:
-            return words[:, 0].astype(np.int64)
-        result = np.zeros(len(words), dtype=np.int64)
+            return words[:, 0].astype(np.intp)
+        result = np.zeros(len(words), dtype=np.intp)
         for bit, row in enumerate(self._rows):
-            parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.int64) & 1
+            parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.intp) & 1
             result |= parity << bit
         return result
+
+    def vector(self, words: Words, weights: Floats) -> Floats:
+        """Give the weights of packed strings by their numbers, (2^m,); those of one number add up."""
+        return np.bincount(self.of(words), weights, self.size).astype(np.float64, copy=False)
 
 
 def most_frequent(numbers: Indices, weights: Floats) -> Indices:
