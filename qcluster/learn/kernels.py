@@ -15,7 +15,7 @@ from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.read_off import read_off
 from qcluster.core.sparse.under_kernel import Few
-from qcluster.core.stats.goodness import deviance, shot_noise
+from qcluster.core.stats.goodness import deviance, usual_deviance
 from qcluster.core.stats.special import perplexity
 
 SCALES = (1.0, 2.0, 3.0)
@@ -91,4 +91,4 @@ def _few_misfit(few: Few, strings: Floats, read: Floats, kernel: Kernel) -> floa
     shots = read.sum()
     noisy = np.maximum(few.kernel.forward(few.uniform / kernel.size + (1 - few.uniform) * strings), 0.0)
     expected = np.maximum(shots * noisy / noisy.sum(), _RARE)
-    return float(deviance(read, expected) - 2 * shot_noise(expected)[0]) / float(shots)
+    return float(deviance(read, expected) - usual_deviance(expected)) / float(shots)

@@ -120,7 +120,7 @@ class CircuitBlend:
         if deep.sum() > 0:
             which = sampled_hypotheses(deep / deep.sum(), levels)
             undone, start = kernels.take(which), 0.5 * (self.ideals[which] + seen)
-            roots += deep.sum() * support.spread(richardson_lucy(undone.forward, undone.adjoint, seen, ROUNDS, start))
+            roots += deep.sum() * support.spread(richardson_lucy(undone, seen, ROUNDS, start))
         return np.asarray(roots)
 
     def _numbered(self, draws: Floats) -> Floats:

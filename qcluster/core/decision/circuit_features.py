@@ -152,7 +152,7 @@ def _misfit(kernel: Kernel, ideal: Floats, counts: Floats) -> tuple[float, float
     noisy = kernel.forward(ideal)
     expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
     usual, spread = shot_noise(expected)
-    return float(deviance(counts, expected)) - 2 * float(usual), 2 * float(spread)
+    return float(deviance(counts, expected) - usual), float(spread)
 
 
 def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:

@@ -172,7 +172,7 @@ class _Explained:
 
 
 def _explain(kernel: Kernel, histogram: Floats, scale: float = 1.0) -> _Explained:
-    ideal = richardson_lucy(kernel.forward, kernel.adjoint, histogram / float(histogram.sum()), _ROUNDS)
+    ideal = richardson_lucy(kernel, histogram / float(histogram.sum()), _ROUNDS)
     return _Explained(ideal, scale, kernel, *_judged(kernel, ideal, histogram))
 
 

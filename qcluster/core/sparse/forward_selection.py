@@ -270,14 +270,14 @@ def _likeliest(levels: Floats, chosen: Indices) -> list[int]:
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     """Tell whether a mixture leaves much of what sets the counts apart from uniform noise, shot noise taken off.
 
-    ``(ln L - ln L_uniform) / (sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of the
-    deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
+    ``2 (ln L - ln L_uniform) / (2 sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of
+    the deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
     """
     uniform = rows.shots * np.exp(-rows.unit)
     chance, spread = map(float, shot_noise(np.array([uniform])))
     cells = 2.0**rows.n_bits
-    whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
-    gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0
+    whole = 2 * float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
+    gained = 2 * (models[0].log_likelihood + rows.shots * rows.unit) if models else 0.0
     return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 

@@ -140,7 +140,7 @@ def deviance(counts: Floats, expected: Floats) -> Floats:
 
 
 def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
-    """Give mean and standard deviation of half the deviance, where shot noise alone is at work.
+    """Give mean and standard deviation of the deviance, where shot noise alone is at work.
 
     Args:
         expected: ``(..., m)`` counts.
@@ -148,14 +148,13 @@ def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
     Example:
         >>> mean, spread = shot_noise(np.full(100, 1000.0))
         >>> round(float(mean)), round(float(spread))
-        (50, 7)
+        (100, 14)
     """
-    mean, variance = _moments()
-    return _summed(expected, mean), np.sqrt(_summed(expected, variance))
+    return usual_deviance(expected), 2 * np.sqrt(_summed(expected, _moments()[1]))
 
 
 def usual_deviance(expected: Floats) -> Floats:
-    """Give what shot noise alone makes of the deviance, on the mean, where ``(..., m)`` counts are expected."""
+    """Give the mean that `shot_noise` gives, alone."""
     return 2 * _summed(expected, _moments()[0])
 
 
