@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, T
 from qcluster.core.counts.bits import Bits
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import TILTS
@@ -20,7 +20,6 @@ from qcluster.core.sparse.model import (
     Parameters,
     Prior,
     Rows,
-    T,
     component_shares,
     distance_tables,
     likelihoods,

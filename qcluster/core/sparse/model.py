@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import log
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, T, read_only
 from qcluster.core.counts.bits import Bits, index_bits, nearest_earlier, pack
 from qcluster.core.noise.prior import TILTS
-
-T = TypeVar("T", bound=np.generic)
 
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
@@ -116,10 +114,7 @@ def register(n: int) -> tuple[Bits, Floats, Indices]:
     every = np.arange(1 << n)
     bits = index_bits(every, n)
     apart = np.bitwise_count(every[:, None] ^ every).astype(np.intp)
-    tables = bits, np.ascontiguousarray(bits.T, dtype=np.float64), apart
-    for table in tables:
-        table.flags.writeable = False
-    return tables
+    return read_only(bits), read_only(np.ascontiguousarray(bits.T, dtype=np.float64)), read_only(apart)
 
 
 def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
@@ -330,10 +325,7 @@ def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Rea
 def distance_tables(n: int) -> tuple[Floats, Floats]:
     """Give the distances d from 0 to n, ``(n + 1,)``, and ``d ln t_s``, ``(s, n + 1)``; read-only."""
     apart = np.arange(n + 1.0)
-    tables = apart, np.log(_TILTS) * apart
-    for table in tables:
-        table.flags.writeable = False
-    return tables
+    return read_only(apart), read_only(np.log(_TILTS) * apart)
 
 
 def _sum_regimes(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, upper_triangle
 from qcluster.core.counts.bits import Bits
 
 _ROWS, _EXACT = 1 << 13, 1 << 24
@@ -66,17 +66,9 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     equal = 0.5 * float(shots @ (shots - 1))
     found = [(equal - pairs) / np.sqrt(pairs + 1)]
     mean, gram = _correlations(bits, shots)
-    squares = mean**2 / total, gram[_pairs(n_bits)] ** 2 / total
+    squares = mean**2 / total, gram[upper_triangle(n_bits)] ** 2 / total
     found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
     return float(max(found))
-
-
-@lru_cache(maxsize=16)
-def _pairs(n_bits: int) -> NDArray[np.bool_]:
-    """Mark each pair of bits once, ``(n_bits, n_bits)``, read-only."""
-    pairs: NDArray[np.bool_] = ~np.tri(n_bits, dtype=bool)
-    pairs.flags.writeable = False
-    return pairs
 
 
 def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:

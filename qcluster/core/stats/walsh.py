@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats, Indices, read_only
 from qcluster.core.counts.bits import Words, pack
 
 _RADIX = 5
@@ -32,9 +32,7 @@ _MAP = 0
 def _hadamard(bits: int, kind: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
     parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
-    signs: NDArray[np.floating[Any]] = (1.0 - 2.0 * parity).astype(kind)
-    signs.flags.writeable = False
-    return signs
+    return read_only((1.0 - 2.0 * parity).astype(kind))
 
 
 def walsh(vector: Floats) -> Floats:
