@@ -246,7 +246,7 @@ def _fit_batch(every: Sequence[Fitting], owner: list[int], begun: Sequence[Fitte
             layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous, rounds = levels, rounds - 1
-        expected = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+        expected = e_step(rows, given.shares, layout, theta, columns, total, regime_shares, scratch)
         inverted, theta = m_step(given, layout, theta, expected)
         if inverted.any():
             layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
@@ -291,7 +291,8 @@ def _model(
 
 
 def e_step(
-    given: Given,
+    rows: Rows,
+    shares: Reals,
     layout: Layout,
     theta: Parameters,
     columns: Reals,
@@ -299,13 +300,13 @@ def e_step(
     regime_shares: Floats,
     scratch: Reals,
 ) -> Statistics:
-    """Take the E step, from what `likelihoods` and `marginal` give.
+    """Take the E step, from what `likelihoods` and `marginal` give; ``(m, u)`` shares of the shots, or ``(1, u)``.
 
     A shot's responsibility is ``P(y|c_k) w_k / P(y)``. Summed by distance, one histogram gives the mass, the flips and
     the regimes of every centroid, since in a regime P(y|c) depends on y through its flipped bits and their number.
     """
-    n, share = given.rows.n_bits, component_shares(layout, theta)[:, None]
-    ratio = given.shares / total
+    n, share = rows.n_bits, component_shares(layout, theta)[:, None]
+    ratio = shares / total
     joint = np.multiply(columns, layout.of_component(ratio), out=scratch)
     joint += np.float32(1e-30)  # denormal products would slow the histogram down
     size = len(columns) * (n + 1)
@@ -314,7 +315,7 @@ def e_step(
     return Statistics(
         mass=by_distance.sum(axis=1),
         flips=by_distance @ distance_tables(n)[0],
-        ones=np.zeros((0, n)) if one_rate else _ones(joint, given.rows.columns) * share,
+        ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
         regimes=np.einsum("ksd,kd->ks", regime_shares, by_distance),
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),
     )
@@ -426,9 +427,9 @@ def _expected(alike: Sequence[tuple[Rows, Model]]) -> list[Statistics]:
     rows, models = alike[0][0], [model for _, model in alike]
     layout, theta = stacked(rows, models), parameters(models)
     columns, regime_shares = likelihoods(rows, layout, theta)
-    given = Given.of([Fitting(own, (), Prior(1.0)) for own, _ in alike], range(len(alike)))
+    shares = _under([own.shares for own, _ in alike])
     total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
-    every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+    every = e_step(rows, shares, layout, theta, columns, total, regime_shares, scratch)
     found = []
     for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
         parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))
