@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, distinct, hamming, pack
+from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
@@ -31,8 +31,6 @@ SHORTLIST = 4
 """Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
 """From so many strings on, how many flip rates go on: those of least description length."""
-OF_SIZE = 2
-"""Mixtures of each number of strings that are refitted with free rates."""
 _PATIENCE = 6
 """Strings after which selection ends where gains decline steadily and the counts fill the register: they are dense."""
 _STEP, _DECLINE = 2.1, 3.0
@@ -46,7 +44,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way: of every number the `OF_SIZE` likeliest that differ in strings."""
+    """The mixtures of a few strings on the way, at every rate."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -236,9 +234,8 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:
-            for held in np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1):
-                likeliest = _likeliest(log_likelihoods[held], chosen[held])
-                prefixes[owner[held[0]]] += [model(int(held[m])) for m in likeliest]
+            for m, place in enumerate(owner.tolist()):
+                prefixes[place].append(model(m))
     return [_selected(asked[s].rows, finished[s], prefixes[s], bool(filled[s])) for s in every]
 
 
@@ -257,14 +254,6 @@ def _selected(
     models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
     gap = float(gaps(first[2])[0].max()) if models else 1.0
     return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
-
-
-def _likeliest(levels: Floats, chosen: Indices) -> list[int]:
-    """Give the places of the `OF_SIZE` mixtures of highest level, one a set of strings; ``(g,)`` and ``(g, k)``."""
-    places: dict[frozenset[int], int] = {}
-    for m in np.argsort(-levels, kind="stable").tolist():
-        places.setdefault(frozenset(chosen[m].tolist()), m)
-    return list(places.values())[:OF_SIZE]
 
 
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
@@ -342,12 +331,6 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
     level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
     return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.kind)
-
-
-def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
-    """Pool equal centroids; the result is in ascending order of bits."""
-    strings, which = distinct(centroids)
-    return strings, np.bincount(which, weights).astype(np.float64, copy=False)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:

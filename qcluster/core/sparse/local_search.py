@@ -6,12 +6,12 @@ from math import log
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
-from qcluster.core.sparse.forward_selection import SHORTLIST, best_share, merged
+from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
 from qcluster.core.sparse.weights import FAINT
@@ -47,8 +47,9 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
-        distinct, weights = merged(moved, model.weights)
-        trial = yield from fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
+        centroids, which = distinct(moved)
+        weights = np.bincount(which, model.weights)
+        trial = yield from fit(rows, replace(model, centroids=centroids, weights=weights), prior, rounds)
         if description_length(rows, trial) >= description_length(rows, model):
             break
         model = trial
