@@ -40,8 +40,6 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    top = np.zeros(4)
-    top[: min(4, len(p))] = p[:4]
     kernel, deep = found.kernel, found.deconvolved
     looked = np.array(found.scales)
     nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
@@ -51,7 +49,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         n / 4,
         np.log(shots),
         *of_counts(d),
-        *top,
+        *p[:4],
+        *[0.0] * (4 - len(p)),
         faults.expected_faults,
         np.log(faults.expected_faults + _FAINT),
         np.log(faults.readout.mean() + _FAINT),
@@ -62,14 +61,12 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     ]
     excess = (deep.deviance - deep.usual) / shots
     shown = found.roots[found.slots] @ found.roots[0]
-    fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
-    predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
     broad = perplexity(deep.ideals)
     scales = [
         *np.arcsinh(deep.surprise / 3)[every],
         *np.log(np.maximum(excess, 0) + _FAINT)[every],
         *np.log(shown**2 + _FAINT)[every],
-        *((np.log(shown**2 + _FAINT) - np.log(predicted + _FAINT)) * 4)[every],
+        *((np.log(shown**2 + _FAINT) - np.log(deep.fidelity + _FAINT)) * 4)[every],
         *(np.log(broad) / uniform)[every],
         *np.log(broad)[nearest],
         *deep.ideals.max(axis=1)[every],

@@ -136,12 +136,16 @@ def name_heaviest(
 
 def in_words(fit: MixtureFit) -> str:
     """Say what a mixture explains, and by which noise."""
-    many = max(1, round(float(perplexity(fit.weights))))
-    strings = f"{many} string{'s explain' if many > 1 else ' explains'}"
+    strings = strings_explain(max(1, round(float(perplexity(fit.weights)))))
     return (
         f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
         f"{fit.background:.0%} uniform"
     )
+
+
+def strings_explain(many: int, through: str = "") -> str:
+    """Begin a sentence about strings, and say what they are seen through."""
+    return f"{many} strings{through} explain" if many > 1 else f"{many} string{through} explains"
 
 
 def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
@@ -159,5 +163,6 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
     dense = weights[found.hypotheses.slots]
     dense = dense / dense.sum()
-    undone, uniform = float(dense @ found.posterior.flips), float(dense @ found.posterior.background)
+    undone = float(dense @ found.hypotheses.rates.mean(axis=(1, 2)))
+    uniform = float(dense @ found.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

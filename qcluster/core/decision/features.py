@@ -39,8 +39,6 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     bias = np.sort(np.minimum(ones, 1 - ones))
     product = product_evidence(d.bits, d.weights)
     rates = np.log(np.clip(fit.rates, 0.001, 1.0))
-    top = np.zeros(6)
-    top[: min(6, len(p))] = p[:6]
     scalars = [
         n / 4,
         np.log(shots),
@@ -48,7 +46,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         *of_counts(d),
         np.arcsinh(structure),
         -1.0 if found.counts is None else np.arcsinh(beyond_product(found.counts)),
-        *top,
+        *p[:6],
+        *[0.0] * (6 - len(p)),
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,
         *togetherness(d.bits, d.weights, found.string),

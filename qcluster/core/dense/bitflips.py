@@ -47,10 +47,6 @@ deconvolved at once."""
 class Posterior:
     """What a set of hypotheses says about the ideal distribution; the first axis is hypotheses."""
 
-    flips: Floats
-    """``(n_hypotheses,)``: mean flip rate of a bit."""
-    concentration: Floats
-    """``(n_hypotheses,)``: Dirichlet parameter of every string; small means sparse."""
     roots: Floats
     """``(n_hypotheses, 2**n)``: posterior mean of ``sqrt(ideal)``, scaled to unit length."""
     evidence: Floats
@@ -105,7 +101,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
         counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
             ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
-        concentration: ``(n_hypotheses,)``, positive.
+        concentration: ``(n_hypotheses,)`` Dirichlet parameter of every string, positive; small means sparse.
         steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
             plain ones would).
 
@@ -127,7 +123,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     read = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
     state = Ascent([read], concentration)
     state.run(steps)
-    return state.posterior(rates.mean(axis=(1, 2)), concentration)
+    return state.posterior()
 
 
 def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
@@ -194,11 +190,11 @@ class Ascent:
         longest = max(len(block.bits) * (block.bits.dtype != self.dtype) for block in self.blocks)
         self.room = np.empty((longest, n_bits), self.dtype)
 
-    def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
+    def posterior(self) -> Posterior:
         """Hand over what is known of the ideal."""
         roots = mean_root(self.shape.astype(np.float64))
         roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
-        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
+        return Posterior(roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
 
     def run(self, steps: int) -> None:
         """Take plain steps, then pairs of steps followed by an extrapolation; the background follows each pair."""

@@ -47,6 +47,12 @@ class Deconvolved:
         return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
 
     @property
+    def fidelity(self) -> Floats:
+        """``(s,)`` Hellinger fidelity of each estimate to what is read of it: the raw fidelity that it predicts."""
+        overlap = np.sqrt(np.maximum(self.noisy * self.ideals, 0)).sum(axis=1)
+        return np.asarray((overlap / np.sqrt(self.noisy.sum(axis=1))) ** 2)
+
+    @property
     def surprise(self) -> Floats:
         """``(s,)`` how far the counts are from what is expected, in standard deviations of shot noise."""
         return np.asarray((self.deviance - self.usual) / self.spread)

@@ -18,7 +18,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import SAME, distributed
+from qcluster.core.decision.decide import SAME, distributed, strings_explain
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -284,13 +284,10 @@ def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
 
 
 def _strings(seen: _Seen, few: Few, remarks: str) -> Mitigation:
-    bits, many = unpack(few.words, seen.counts.n_bits), len(few.weights) > 1
-    reason = (
-        f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise explain{'' if many else 's'}"
-    )
+    bits = unpack(few.words, seen.counts.n_bits)
+    reason = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts; {remarks}"
     answer = Distribution(bits, few.weights * seen.counts.shots)
-    response = few.response(seen.rows, seen.counts.weights)
-    return _answer(seen, answer, f"{reason} the counts; {remarks}", response, bits, few.weights)
+    return _answer(seen, answer, reason, few.response(seen.rows, seen.counts.weights), bits, few.weights)
 
 
 def _broad(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:
