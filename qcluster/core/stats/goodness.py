@@ -150,6 +150,23 @@ def usual_deviance(expected: Floats) -> Floats:
     return 2 * _summed(expected, _moments()[0])
 
 
+def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
+    """Give the deviance of counts beyond what shot noise makes of it, and one standard deviation of that.
+
+    Args:
+        counts: ``(m,)``.
+        noisy: ``(m,)`` what is expected, of any sum; nothing below a billionth of a shot.
+
+    Example:
+        >>> beyond, spread = misfit(np.array([120.0, 80.0]), np.array([0.5, 0.5]))
+        >>> round(beyond), round(spread)
+        (6, 2)
+    """
+    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
+    usual, spread = shot_noise(expected)
+    return float(deviance(counts, expected) - usual), float(spread)
+
+
 def _summed(expected: Floats, tabled: Floats) -> Floats:
     """Add up a tabled moment over the last axis; one half is its value for large counts.
 
