@@ -49,26 +49,28 @@ class Decided:
     """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
 
 
-def decide(d: Distribution, known: Floats | None = None, expect: str | None = None) -> Decided:
-    """Answer counts, or leave them as they are.
-
-    Args:
-        d: the counts.
-        known: ``(n, 2)`` flip rates known beforehand.
-        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+def decide(d: Distribution) -> Decided:
+    """Answer counts, or leave them as they are, where nothing else is known.
 
     Example:
         >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, known, expect, None))
+    return alone(deciding(d, None, None, None))
 
 
 def deciding(
     d: Distribution, known: Floats | None, expect: str | None, settings: MixtureSettings | None
 ) -> Stepwise[Decided]:
-    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
+    """Do so step by step, so that many sets of counts share the work.
+
+    Args:
+        d: the counts.
+        known: ``(n, 2)`` flip rates known beforehand.
+        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+        settings: of the mixture.
+    """
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)

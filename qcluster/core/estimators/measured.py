@@ -94,7 +94,7 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
-    seen = _Seen(counts, noise, _kernel(counts, noise))
+    seen = _Seen(counts, noise)
     found = _allowed(seen)
     few, certain = _few(found, seen) if noise.clear else (None, False)
     if not certain and (other := instead()) is not None:
@@ -117,13 +117,6 @@ def mitigate_measured(
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
 
-def _kernel(counts: Distribution, noise: MeasuredNoise) -> Kernel:
-    """Number the strings, as narrowly as keeps most of them apart."""
-    distinct = max(counts.n_outcomes, noise.patterns.n_outcomes)
-    roomy = [width for width in _WIDTHS if 2.0**width >= _ROOM * distinct]
-    return noise.kernel(roomy[0] if roomy else _WIDTHS[-1])
-
-
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """What was measured: counts, noise, and the numbers of their strings."""
@@ -132,8 +125,13 @@ class _Seen:
     """The counts."""
     noise: MeasuredNoise
     """Of the reference."""
-    kernel: Kernel
-    """The same, as it was measured."""
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The same, as it was measured; strings have numbers as narrow as keeps most of them apart."""
+        distinct = max(self.counts.n_outcomes, self.noise.patterns.n_outcomes)
+        roomy = [width for width in _WIDTHS if 2.0**width >= _ROOM * distinct]
+        return self.noise.kernel(roomy[0] if roomy else _WIDTHS[-1])
 
     @cached_property
     def rows(self) -> Indices:
