@@ -81,9 +81,9 @@ class CircuitBlend:
             linear = (LOG_LINEAR, 1.0, models.calibrated), (LOG_LINEAR_SCALED, models.scale, models.scaled)
             log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
             bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
-        held = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
+        still = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
         answers = found.kernel, found.support, found.alone.blend, found.few, found.strings
-        parts = log_linear, bayesian, weights[held] @ found.roots[held]
+        parts = log_linear, bayesian, weights[still] @ found.roots[still]
         return cls(raw, weights, *answers, *parts, found.slots, deep.kernels.scales, deep.ideals)
 
     @property

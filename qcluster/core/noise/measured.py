@@ -199,8 +199,8 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
 
 def _weight(seen: Floats, model: Floats) -> float:
     """Choose the model's weight A by the leave-one-out likelihood ``sum N ln((N - 1 + A Q) / (N_all - 1 + A))``."""
-    held = seen > 0
-    shots, counts, expected = float(seen.sum()), seen[held], model[held]
+    read = seen > 0
+    shots, counts, expected = float(seen.sum()), seen[read], model[read]
     others = np.maximum(counts - 1, 0.0)
     scores = [
         float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS

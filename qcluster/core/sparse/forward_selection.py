@@ -194,10 +194,10 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
     read = shares[owner]
 
     def model(m: int) -> Model:
-        held = share[m].astype(np.float64)
+        sent = share[m].astype(np.float64)
         return Model(
             source.bits[chosen[m]],
-            held / held.sum(),
+            sent / sent.sum(),
             np.full((n, 2), of_rates[rate[m]]),
             REGIMES,
             float(background[m]),

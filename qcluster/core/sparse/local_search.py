@@ -48,7 +48,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
         if (moved == model.centroids).all():
             break
         centroids, which = distinct(moved)
-        weights = np.bincount(which, model.weights)
+        weights = np.bincount(which, model.weights).astype(np.float64, copy=False)
         trial = yield from fit(rows, replace(model, centroids=centroids, weights=weights), prior, rounds)
         if description_length(rows, trial) >= description_length(rows, model):
             break
@@ -113,8 +113,8 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
         centroids = np.vstack([model.centroids, joining])
         if gone < k:
             weights, centroids = np.delete(weights, gone), np.delete(centroids, gone, axis=0)
-        held = float(weights.sum())
-        moves.append(replace(model, centroids=centroids, weights=weights / held, background=max(1 - held, FAINT)))
+        sent = float(weights.sum())
+        moves.append(replace(model, centroids=centroids, weights=weights / sent, background=max(1 - sent, FAINT)))
     return moves
 
 

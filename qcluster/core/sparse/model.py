@@ -232,17 +232,17 @@ class Layout:
         start, blocks = 0, []
         for end in np.unique(np.append(ends, len(self.sizes))).tolist():
             own = np.arange(start, end)
-            held = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
-            blocks.append((held, np.asarray(self.owner[held] == own[:, None], dtype=np.float64)))
+            rows = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
+            blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
             start = end
         return blocks
 
     def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
         """Add up the centroids of each mixture, times ``(k,)`` factors: ``(k, ...)`` becomes ``(m, ...)``."""
         flat, parts = values.reshape(len(values), -1), []
-        for held, members in self._blocks:
-            own = members if factors is None else members * factors[held]
-            parts.append(own.astype(flat.dtype, copy=False) @ flat[held])
+        for rows, members in self._blocks:
+            own = members if factors is None else members * factors[rows]
+            parts.append(own.astype(flat.dtype, copy=False) @ flat[rows])
         return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(-1, *values.shape[1:])
 
     @cached_property
