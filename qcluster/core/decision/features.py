@@ -37,7 +37,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     p = np.sort(d.probabilities)[::-1]
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
-    product = product_evidence(d.bits, d.weights)
+    evidence_of_product, likelihood_of_product = product_evidence(d.bits, d.weights)
     rates = np.log(np.clip(fit.rates, 0.001, 1.0))
     scalars = [
         n / 4,
@@ -52,8 +52,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         found.odds / 10,
         *togetherness(d.bits, d.weights, found.string),
         float(np.where(found.string, 1 - ones, ones).max()),
-        (fit.log_likelihood - product.log_likelihood) / shots,
-        np.arcsinh((fit.log_likelihood - product.evidence) / 10),
+        (fit.log_likelihood - likelihood_of_product) / shots,
+        np.arcsinh((fit.log_likelihood - evidence_of_product) / 10),
         fit.log_likelihood / shots + uniform,
         fit.agreement,
         np.log(max(1 - fit.agreement, 1e-5)),
