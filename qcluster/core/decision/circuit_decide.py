@@ -41,11 +41,11 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import noise_ratio
 
-_VOICE = 1.0
+_TRUST = 1.0
 """Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
 are off by any factor."""
-_AUDIBLE = 0.25
-"""Share of shots without a fault below which its weight falls in proportion: what the rates leave open then moves the
+_FAULTLESS = 0.25
+"""Share of shots without a fault below which this weight falls in proportion: what the rates leave open then moves the
 answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
 on other machines than its own."""
 _HARDLY_ANY = 0.01
@@ -136,12 +136,12 @@ def decide_circuit(
 
 
 def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
-    """Give deconvolution at the rates as they are a voice, the less the more few strings explain all: by a log-linear
+    """Add weight to deconvolution at the rates as they are, the less the more few strings explain all: by a log-linear
     model, or Richardson-Lucy where the register is too wide for one."""
-    voiced = weights.copy()
+    more = weights.copy()
     place = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
-    voiced[place] += _VOICE * min(1.0, _whole(faults) / _AUDIBLE) * (1 - weights[STRINGS])
-    return np.asarray(voiced / voiced.sum())
+    more[place] += _TRUST * min(1.0, _whole(faults) / _FAULTLESS) * (1 - weights[STRINGS])
+    return np.asarray(more / more.sum())
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:
