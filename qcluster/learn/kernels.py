@@ -48,7 +48,7 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     words, known = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):
         ideal = found.ideals[place]
-        few = read_off(kernel, found, place, read, words)
+        few = read_off(kernel, ideal, SCALES[place], read, words)
         strings = few.pure
         beyond, _ = misfit(read, few.kernel.forward(few.ideal))  # with their uniform share, and the rates learned
         known |= {

@@ -163,9 +163,8 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
     observed = None if kernel.index.exact else counts > 0
     kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)
     deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
-    multiples = deconvolved.take(slice(0, len(scales)))
-    fits = allowed(multiples, d.shots, MISFIT)
-    few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
+    fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
+    few = read_off(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None
