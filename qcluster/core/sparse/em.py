@@ -226,7 +226,7 @@ def _fit_batch(every: Sequence[Problem], owner: list[int], begun: Sequence[Progr
     layout, theta = stacked(rows, models), parameters(models, every[0].prior.common)
     fitted, active, least = list(begun), np.arange(len(begun)), len(begun) // 2 if len(every) > 1 else 0
     rounds, previous = np.array([one.rounds for one in begun]), np.array([one.level for one in begun])
-    columns = np.empty(layout.lookup.shape, rows.kind)
+    columns = np.empty(layout.lookup.shape, rows.dtype)
     scratch = np.empty_like(columns)
     while True:
         columns, regime_shares = likelihoods(rows, layout, theta, columns)

@@ -187,9 +187,9 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
     prefixes: list[list[Model]] = [[] for _ in asked]
     finished: list[list[tuple[float, Model | None, Floats]]] = [[] for _ in asked]
     g, u = len(owner), len(rows.weights)
-    likelihoods = np.empty((g, most, u), rows.kind)
-    share, background = np.zeros((g, 0), rows.kind), np.ones(g)
-    total, nearest = np.ones((g, u), rows.kind), np.where(source.allowed, n, 0)[owner]
+    likelihoods = np.empty((g, most, u), rows.dtype)
+    share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
+    total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
     read = shares[owner]
 
@@ -220,13 +220,13 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         if not active.any():
             break
         if not active.all():
-            kept = np.empty((int(active.sum()), most, u), rows.kind)
+            kept = np.empty((int(active.sum()), most, u), rows.dtype)
             kept[:, :k], likelihoods = likelihoods[active, :k], kept
             owner, rate, read, share = owner[active], rate[active], read[active], share[active]
             best, column, new_share, net = best[active], column[active], new_share[active], net[active]
             background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = column
-        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.kind)
+        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.dtype)
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
@@ -330,7 +330,7 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
     tilted, n = odds[:, None] * TILTS, rows.n_bits
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
     level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
-    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.kind)
+    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.dtype)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
@@ -338,6 +338,6 @@ def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
     background = np.maximum(1 - share.sum(axis=2), 1e-3)
-    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.kind), background, rounds)
+    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.dtype), background, rounds)
     levels = np.log(total[:, 0].astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

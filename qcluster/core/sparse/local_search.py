@@ -88,7 +88,7 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
 
 def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
     assert model.likelihoods is not None
-    share = (model.weights * (1 - model.background)).astype(rows.kind)
+    share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
     kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]

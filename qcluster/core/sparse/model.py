@@ -53,7 +53,7 @@ class Rows:
     @cached_property
     def shares(self) -> Reals:
         """``(u,)`` share of the shots."""
-        return np.asarray(self.weights / self.weights.sum(), dtype=self.kind)
+        return np.asarray(self.weights / self.weights.sum(), dtype=self.dtype)
 
     @cached_property
     def seen(self) -> Indices:
@@ -61,7 +61,7 @@ class Rows:
         return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
 
     @property
-    def kind(self) -> type[np.floating[Any]]:
+    def dtype(self) -> type[np.floating[Any]]:
         """Precision of likelihoods."""
         return np.float64 if self.whole else np.float32
 
@@ -299,7 +299,7 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
         table += rows.unit
-        level = np.exp(table, out=table).astype(rows.kind)
+        level = np.exp(table, out=table).astype(rows.dtype)
         level += _FAINT
         return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
@@ -309,8 +309,8 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
     table, regime_shares = _sum_regimes(normaliser, layout.of_component(regimes), n)
     own = layout.design * layout.of_component(logs)
     table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
-    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.kind), rows.columns, out=out)
-    exponent += np.take(table.astype(rows.kind).ravel(), layout.lookup)
+    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.dtype), rows.columns, out=out)
+    exponent += np.take(table.astype(rows.dtype).ravel(), layout.lookup)
     np.exp(exponent, out=exponent)
     exponent += _FAINT
     return exponent, regime_shares

@@ -29,10 +29,10 @@ _MAP = 0
 
 
 @lru_cache(maxsize=16)
-def _hadamard(bits: int, kind: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _hadamard(bits: int, dtype: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
     parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
-    return read_only((1.0 - 2.0 * parity).astype(kind))
+    return read_only((1.0 - 2.0 * parity).astype(dtype))
 
 
 def walsh(vector: Floats) -> Floats:
@@ -47,12 +47,12 @@ def walsh(vector: Floats) -> Floats:
         [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
-    kind = np.float32 if m >= _SINGLE else np.float64
-    result: NDArray[np.floating[Any]] = vector.astype(kind, copy=False)
+    dtype = np.float32 if m >= _SINGLE else np.float64
+    result: NDArray[np.floating[Any]] = vector.astype(dtype, copy=False)
     below = 0
     while below < m:
         bits = min(_RADIX, m - below)
-        signs = _hadamard(bits, kind)
+        signs = _hadamard(bits, dtype)
         cube = result.reshape(-1, 1 << bits, 1 << below)
         result = signs @ cube if below else cube[:, :, 0] @ signs
         below += bits
