@@ -118,7 +118,7 @@ CONDITIONS: dict[str, Callable[[FaultMasks, np.random.Generator], FaultMasks]] =
 def richardson_lucy(counts: qc.Distribution, faults: FaultMasks, rounds: int = ROUNDS) -> qc.Distribution:
     """Undo the circuit's fault kernel by plain Richardson-Lucy steps that start at the counts."""
     kernel = Kernel.of(faults)
-    shares = kernel.vector(counts.words, counts.weights) / counts.shots
+    shares = kernel.index.vector(counts.words, counts.weights) / counts.shots
     ideal = shares + 1e-12
     for _ in range(rounds):
         ideal *= np.maximum(kernel.adjoint(shares / np.maximum(kernel.forward(ideal), 1e-15)), 0)

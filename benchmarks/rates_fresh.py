@@ -186,7 +186,7 @@ def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
     if run.faults is None or run.hidden is None:
         return {}
     n, shots, kernel = ideal.n_bits, run.counts.shots, Kernel.of(run.faults)
-    sent = kernel.vector(ideal.words, ideal.probabilities)
+    sent = kernel.index.vector(ideal.words, ideal.probabilities)
     return {
         "ideal known": lost(kernel.forward(sent), sent, n, shots),
         "noise known": seen_through(run.counts, run.hidden)["kernel_rate"],

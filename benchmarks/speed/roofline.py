@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.speed.works import synthetic
 from benchmarks.timing import timed
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.em import Fitting, Given, e_step, stacked
-from qcluster.core.sparse.model import Model, Prior, lay_out, likelihoods, marginal, parameters
+from qcluster.core.sparse.em import e_step, stacked
+from qcluster.core.sparse.model import Model, lay_out, likelihoods, marginal, parameters
 
 SHAPES = ((2, 30, 10_000), (6, 30, 10_000), (20, 30, 10_000), (6, 156, 10_000))
 """Centroids, bits, strings."""
@@ -35,7 +35,6 @@ def measure(k: int, n: int, u: int) -> str:
     layout, now, one = stacked(rows, models), parameters(models), parameters(models, common=True)
     columns, parts = likelihoods(rows, layout, now)
     total, scratch = marginal(layout, now, columns), np.empty_like(columns)
-    given = Given.of([Fitting(rows, (), Prior(30.0))], [0])
     slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)
     logs, pairs = np.log(columns), columns.size
     parts_of_it = [
@@ -45,7 +44,7 @@ def measure(k: int, n: int, u: int) -> str:
         lambda: np.take(table, layout.lookup),
         lambda: likelihoods(rows, layout, now, scratch),
         lambda: likelihoods(rows, layout, one, scratch),
-        lambda: e_step(given, layout, now, columns, total, parts, scratch),
+        lambda: e_step(rows, rows.shares[None], layout, now, columns, total, parts, scratch),
     ]
     times = [ns(work, pairs) for work in parts_of_it]
     whole = times[4] + times[6]

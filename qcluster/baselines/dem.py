@@ -50,17 +50,13 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         raise ValueError(
             f"counts and reference must have one width; got {observed.n_bits} and {noise.n_bits} bits"
         )  # fmt: skip
-    index = LinearIndex(observed.n_bits, min(observed.n_bits, _WIDEST))
-    size = 1 << index.n_index
-    noisy, flipped = (
-        walsh(np.bincount(index.of(part.words), part.probabilities, size).astype(np.float64))
-        for part in (observed, noise.patterns)
-    )
+    index = LinearIndex(observed.n_bits, _WIDEST)
+    noisy, flipped = (walsh(index.vector(part.words, part.probabilities)) for part in (observed, noise.patterns))
     least = 1 / np.sqrt(noise.shots)
     flipped = np.where(np.abs(flipped) < least, np.copysign(least, flipped), flipped)
-    ideal = walsh(noisy / flipped) / size
+    ideal = walsh(noisy / flipped) / index.size
     if index.exact:
-        strings = np.arange(size, dtype=np.uint64)[:, None]
+        strings = np.arange(index.size, dtype=np.uint64)[:, None]
         kept = ideal
     else:
         strings, kept = observed.words, ideal[index.of(observed.words)]

@@ -128,7 +128,7 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
         if kind != "own":  # a circuit's rotations tell of its own output alone
             faults = dataclasses.replace(faults, rotations=None)
         kernel, shots = Kernel.of(hidden), int(rng.choice(SHOTS))
-        noisy = np.maximum(kernel.forward(kernel.vector(ideal.words, ideal.probabilities)), 0.0)
+        noisy = np.maximum(kernel.forward(kernel.index.vector(ideal.words, ideal.probabilities)), 0.0)
         counts = of_vector(rng.multinomial(shots, noisy / noisy.sum()), n)
         case = dataclasses.replace(run.case, ideal_source=ideal)
         yield (

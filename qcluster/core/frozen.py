@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.core.arrays import read_only
+
 
 class Frozen:
     """Base of frozen dataclasses that are copied and sent to other processes.
@@ -32,9 +34,7 @@ def freeze_arrays(record: Any) -> None:
     for field in fields(record):
         value = getattr(record, field.name)
         if isinstance(value, np.ndarray):
-            copy = value.copy()
-            copy.flags.writeable = False
-            object.__setattr__(record, field.name, copy)
+            object.__setattr__(record, field.name, read_only(value.copy()))
 
 
 def _make(kind: type, given: dict[str, Any]) -> Any:

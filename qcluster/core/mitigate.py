@@ -119,8 +119,8 @@ def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) ->
     if noise is not None:
         return find(DEFAULTS[kind_of(noise)])
     for kind in KINDS:
-        default, held = find(DEFAULTS[kind]), brought(counts, kind)
-        if held is None or bool(getattr(held, "refusal", "")):  # or it says itself that it is of no use
+        default, known = find(DEFAULTS[kind]), brought(counts, kind)
+        if known is None or bool(getattr(known, "refusal", "")):  # or it says itself that it is of no use
             continue
         fits = settings is None or (default.settings is not None and isinstance(settings, default.settings))
         if fits and (default.guarded or (guard is True and expect is None)):

@@ -97,9 +97,9 @@ class Mitigation(Frozen):
 
         Shots are redrawn from the observed strings, `samples` times at once, and what the answer would then be is
         found with the method's choices held (its strings, clusters, fault rates) and its estimates made anew; where
-        several flip rates are plausible, each redraw believes one of them. With ``applied=False`` it is the interval
-        of the counts themselves. Errors of the noise model are in it only so far as the method doubts: see
-        docs/uncertainty.md for how often the ideal value lies within.
+        several flip rates are plausible, each redraw takes one of them by its posterior probability. With
+        ``applied=False`` it is the interval of the counts themselves. Errors of the noise model are in it only so far
+        as this posterior allows for them: see docs/uncertainty.md for how often the ideal value lies within.
 
         Args:
             observable: a bitstring such as ``"011"``, for its probability, or anything that `Distribution.expectation`

@@ -11,11 +11,9 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.circuit_candidates import ROUNDS, kernel_of, words_of
 from qcluster.core.dense.richardson_lucy import Deconvolved, deconvolve
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.sparse.read_off import read_off
-from qcluster.core.sparse.under_kernel import Few
-from qcluster.core.stats.goodness import deviance, shot_noise
+from qcluster.core.stats.goodness import misfit
 from qcluster.core.stats.special import perplexity
 
 SCALES = (1.0, 2.0, 3.0)
@@ -23,7 +21,7 @@ SCALES = (1.0, 2.0, 3.0)
 _ENDS = ("", "_2", "_3")
 """Of the columns' names, one for each."""
 _RARE = 1e-9
-"""Least number of shots that is expected of a string, and least share of one that is left."""
+"""Least share of a string that is left."""
 
 
 def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
@@ -45,14 +43,14 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
     if not counts.shots or not counts.n_bits:
         return {}
     kernel, n, shots = kernel_of(counts, faults), counts.n_bits, counts.shots
-    read = kernel.vector(counts.words, counts.weights)
+    read = kernel.index.vector(counts.words, counts.weights)
     found = deconvolve(ScaledKernels.of(kernel, SCALES), read, ROUNDS, None if kernel.index.exact else read > 0)
     words, known = words_of(counts, kernel), dict[str, float]()
     for place, end in enumerate(_ENDS):
         ideal = found.ideals[place]
-        few = read_off(kernel, found, place, read, words)
-        strings = np.zeros(kernel.size)
-        np.add.at(strings, few.strings, few.weights)
+        few = read_off(kernel, ideal, SCALES[place], read, words)
+        strings = few.pure
+        beyond, _ = misfit(read, few.kernel.forward(few.ideal))  # with their uniform share, and the rates learned
         known |= {
             f"kernel_flip{end}": 1 - max(float(found.kernels.spectrum[place].mean()), _RARE) ** (1 / n),
             f"kernel_loss{end}": lost(found.noisy[place], ideal, n, shots),
@@ -61,7 +59,7 @@ def seen_through(counts: Distribution, faults: FaultMasks) -> dict[str, float]:
             f"kernel_misfit{end}": _misfit(found, place, shots),
             f"few_rate{end}": lost(read / shots, strings, n, shots),
             f"few_loss{end}": lost(kernel.forward(strings), strings, n, shots),
-            f"few_misfit{end}": _few_misfit(few, strings, read, kernel),
+            f"few_misfit{end}": beyond / float(read.sum()),
             f"few_strings{end}": float(np.log2(len(few.weights))) / n,
             f"few_uniform{end}": few.uniform,
         }
@@ -84,11 +82,3 @@ def lost(noisy: Floats, ideal: Floats, n_bits: int, shots: float) -> float:
 
 def _misfit(found: Deconvolved, place: int, shots: float) -> float:
     return float(found.deviance[place] - found.usual[place]) / shots
-
-
-def _few_misfit(few: Few, strings: Floats, read: Floats, kernel: Kernel) -> float:
-    """Deviance per shot, beyond shot noise, of few strings with a uniform share and the rates learned with them."""
-    shots = read.sum()
-    noisy = np.maximum(few.kernel.forward(few.uniform / kernel.size + (1 - few.uniform) * strings), 0.0)
-    expected = np.maximum(shots * noisy / noisy.sum(), _RARE)
-    return float(deviance(read, expected) - 2 * shot_noise(expected)[0]) / float(shots)

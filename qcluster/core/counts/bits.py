@@ -8,11 +8,12 @@ Three forms of the same bitstrings:
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from qcluster.core.arrays import upper_triangle
 
 Bits = NDArray[np.bool_]
 Words = NDArray[np.uint64]
@@ -263,16 +264,8 @@ def nearest_earlier(words: Words, n_bits: int) -> NDArray[np.intp]:
         [2, 1]
     """
     distances = hamming(words[1:], words[:-1])
-    distances[_later(len(distances))] = n_bits
+    distances[upper_triangle(len(distances))] = n_bits  # to those that come later
     return np.asarray(distances.min(axis=1, initial=n_bits), dtype=np.intp)
-
-
-@lru_cache(maxsize=64)
-def _later(k: int) -> Bits:
-    """Mark, for each of k strings that follow a first one, which of those before the last come after, read-only."""
-    later = ~np.tri(k, dtype=bool)
-    later.flags.writeable = False
-    return later
 
 
 def weight_of_ones(bits: Bits, weights: NDArray[np.float64]) -> NDArray[np.float64]:

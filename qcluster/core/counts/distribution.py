@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from qcluster.core.arithmetic import own_errstate
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, read_only
 from qcluster.core.checks import check_whole
 from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
@@ -81,19 +81,14 @@ class Distribution(Mapping[str, float]):
         words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
         if not weights.all():
             words, weights = words[weights > 0], weights[weights > 0]
-        for name, array in (("weights", weights), ("words", words)):
-            array.flags.writeable = False
-            self.__dict__[name] = array
-        self.__dict__["n_bits"] = n_bits
+        self.__dict__.update(weights=read_only(weights), words=read_only(words), n_bits=n_bits)
         self.__dict__.pop("bits", None)
 
     def __getattr__(self, name: str) -> Bits:
         """Unpack `bits` when they are first asked for: of a million strings they are the larger part."""
         if name != "bits" or "words" not in self.__dict__:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        bits = unpack(self.words, self.n_bits)
-        bits.flags.writeable = False
-        self.__dict__["bits"] = bits
+        bits = self.__dict__["bits"] = read_only(unpack(self.words, self.n_bits))
         return bits
 
     @classmethod

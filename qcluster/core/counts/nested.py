@@ -1,7 +1,7 @@
 """Counts as services and older results wrap them: found where they are unambiguous, refused with the way out else."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 _WRAPPERS = ("results", "data", "counts", "samples", "memory", "quasi_dists", "quasi_dist")
 """Keys that no counts have, since they are no bitstrings."""
@@ -13,13 +13,8 @@ _QUASI = (
 )
 
 
-class Inner(NamedTuple):
-    """What was found within."""
-
-    counts: Any
-    """A mapping of counts, or a list of shots."""
-    width: int | None
-    """Number of bits, where the wrapping says it."""
+Inner = tuple[Any, int | None]
+"""A mapping of counts, or a list of shots; and the number of bits, where the wrapping says it."""
 
 
 def is_wrapped(source: Any) -> bool:
@@ -47,7 +42,7 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
 
     Example:
         >>> unwrap({"results": [{"data": {"c": {"samples": ["0x3", "0x0"], "num_bits": 2}}}]})
-        Inner(counts=['0x3', '0x0'], width=2)
+        (['0x3', '0x0'], 2)
     """
     if "quasi_dists" in source or "quasi_dist" in source:
         raise ValueError(_QUASI)
@@ -63,7 +58,7 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
                 return unwrap(inner, width, order)
             if not isinstance(inner, (Mapping, list, tuple)):
                 raise TypeError(f"{name!r} must hold counts or shots; got {type(inner).__name__}")
-            return Inner(list(inner) if isinstance(inner, tuple) else inner, width)
+            return list(inner) if isinstance(inner, tuple) else inner, width
     if "results" in source:
         return _only(source["results"], width, order)
     return _register(source["data"], width, order)
@@ -85,19 +80,19 @@ def _only(results: Any, width: int | None, order: Sequence[str]) -> Inner:
     (one,) = results
     if one.get("success") is False:
         raise ValueError(f"the experiment failed, and holds no counts: {str(one.get('status', 'unknown'))[:80]}")
-    return unwrap(one, width, order) if is_wrapped(one) else Inner(one, width)
+    return unwrap(one, width, order) if is_wrapped(one) else (one, width)
 
 
 def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
     if isinstance(data, (list, tuple)):
-        return Inner(list(data), width)
+        return list(data), width
     if not isinstance(data, Mapping):
         raise TypeError(f"'data' must hold counts or registers; got {type(data).__name__}")
     if is_wrapped(data):
         return unwrap(data, width, order)
     registers = [name for name, inner in data.items() if isinstance(inner, Mapping) and is_wrapped(inner)]
     if not registers:
-        return Inner(data, width)
+        return data, width
     if len(data) > 1:
         return _joined(data, order)
     return unwrap(data[registers[0]], width, order)
@@ -126,7 +121,7 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
             held = f"{name!r} holds {len(columns[0])}, not {len(columns[-1])}"
             raise ValueError(f"registers must hold equally many shots; {held}")
     shots = ["".join(parts) for parts in zip(*columns, strict=True)]
-    return Inner(shots, sum(map(_width, wide.values())))
+    return shots, sum(map(_width, wide.values()))
 
 
 def _width(register: Any) -> Any:

@@ -67,12 +67,11 @@ def read(source: Any, num_bits: int | None = None) -> Any:
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     """Read counts that are wrapped, of the width that the wrapping says."""
-    inner = unwrap(source)
-    if inner.width is not None:
-        width = check_whole("the number of bits", inner.width, 1)
+    counts, width = unwrap(source)
+    if width is not None:
+        width = check_whole("the number of bits", width, 1)
         check_width(width, num_bits)
-        num_bits = width
-    return read(inner.counts, num_bits)
+    return read(counts, num_bits if width is None else width)
 
 
 def _read_series(source: Any, num_bits: int | None) -> Rows:

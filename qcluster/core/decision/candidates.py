@@ -170,9 +170,9 @@ def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
     """Deconvolve on the most frequent strings, at two flip rates and two numbers of strings."""
     pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
     flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
-    rates = np.array(flips)
-    posterior, places = deconvolve_observed(d.bits, d.weights, rates, np.array(strings), steps=_STEPS_OBSERVED)
+    rates, masses = np.array(flips), np.array(strings)
+    posterior, places = deconvolve_observed(d.bits, d.weights, rates, masses, steps=_STEPS_OBSERVED)
     where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
     slots = np.array([where[one] for one in product(flips, strings)])
     of_bits = np.broadcast_to(np.repeat(rates, len(strings))[:, None, None], (len(slots), d.n_bits, 2))
-    return posterior, Hypotheses(slots, of_bits, posterior.concentration, places)
+    return posterior, Hypotheses(slots, of_bits, np.tile(masses / len(places), len(rates)), places)

@@ -81,9 +81,9 @@ class CircuitBlend:
             linear = (LOG_LINEAR, 1.0, models.calibrated), (LOG_LINEAR_SCALED, models.scale, models.scaled)
             log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
             bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
-        held = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
+        still = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
         answers = found.kernel, found.support, found.alone.blend, found.few, found.strings
-        parts = log_linear, bayesian, weights[held] @ found.roots[held]
+        parts = log_linear, bayesian, weights[still] @ found.roots[still]
         return cls(raw, weights, *answers, *parts, found.slots, deep.kernels.scales, deep.ideals)
 
     @property
@@ -106,7 +106,7 @@ class CircuitBlend:
         if alone is not None and weights[ALONE]:
             roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:
-            strings = self.few.response(self.kernel.locate(self.raw.words), self.raw.weights)
+            strings = self.few.response(self.kernel.index.of(self.raw.words), self.raw.weights)
             roots[:, self.strings] += weights[STRINGS] * np.sqrt(strings.reweighted(draws))
         seen = self._numbered(draws)
         shots = seen * self.raw.shots
@@ -120,11 +120,11 @@ class CircuitBlend:
         if deep.sum() > 0:
             which = sampled_hypotheses(deep / deep.sum(), levels)
             undone, start = kernels.take(which), 0.5 * (self.ideals[which] + seen)
-            roots += deep.sum() * support.spread(richardson_lucy(undone.forward, undone.adjoint, seen, ROUNDS, start))
+            roots += deep.sum() * support.spread(richardson_lucy(undone, seen, ROUNDS, start))
         return np.asarray(roots)
 
     def _numbered(self, draws: Floats) -> Floats:
         """Give the frequencies of numbers, ``(n_draws, 2^k)``: strings of one number are added up."""
         seen = np.zeros((self.kernel.size, len(draws)))
-        np.add.at(seen, self.kernel.locate(self.raw.words), draws.T)
+        np.add.at(seen, self.kernel.index.of(self.raw.words), draws.T)
         return np.asarray(seen.T / draws.sum(axis=1, keepdims=True))

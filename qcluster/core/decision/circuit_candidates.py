@@ -59,7 +59,7 @@ class Support:
     words: Words
     """``(m, n_words)``, sorted by value."""
     numbers: Indices
-    """``(m,)`` of the strings, see `Kernel.locate`."""
+    """``(m,)`` of the strings, see `LinearIndex`."""
     shares: Floats
     """``(m,)`` of what a number gets, 1 where no other string has it."""
     exact: bool
@@ -158,14 +158,13 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
         transforms, 200 beyond.
     """
     kernel = kernel_of(d, faults)
-    counts = kernel.vector(d.words, d.weights)
+    counts = kernel.index.vector(d.words, d.weights)
     scales = tuple(range(len(SCALES))) if kernel.size < _LONG else COARSE
     observed = None if kernel.index.exact else counts > 0
     kernels = ScaledKernels.of(kernel, [SCALES[place] for place in scales], readout=True)
     deconvolved = deconvolve(kernels, counts, ROUNDS, observed)
-    multiples = deconvolved.take(slice(0, len(scales)))
-    fits = allowed(multiples, d.shots, MISFIT)
-    few = read_off(kernel, multiples, fits, counts, words_of(d, kernel))
+    fits = allowed(deconvolved.take(slice(0, len(scales))), d.shots, MISFIT)
+    few = read_off(kernel, deconvolved.ideals[fits], SCALES[scales[fits]], counts, words_of(d, kernel))
     alone = decide(d) if alone is None else alone
     support = _support(d, kernel, alone)
     models = _models(kernel, kernels, counts) if d.n_bits <= BROAD else None
@@ -203,7 +202,7 @@ def words_of(d: Distribution, kernel: Kernel) -> Words | None:
     """Give the most frequent string of each number, ``(2^k, n_words)``; None where a number is its string."""
     if kernel.index.exact:
         return None
-    words, numbers = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.locate(d.words)
+    words, numbers = np.zeros((kernel.size, d.words.shape[1]), dtype=np.uint64), kernel.index.of(d.words)
     rows = most_frequent(numbers, d.weights)
     words[numbers[rows]] = d.words[rows]
     return words
@@ -217,6 +216,6 @@ def _support(d: Distribution, kernel: Kernel, alone: Decided) -> Support:
     words, place = numbered(np.vstack([d.words, *more]))
     seen = np.zeros(len(words))
     seen[place[: d.n_outcomes]] = d.weights
-    numbers = kernel.locate(words).astype(np.intp)
+    numbers = kernel.index.of(words)
     whole = np.bincount(numbers, seen, kernel.size)[numbers]
     return Support(words, numbers, np.divide(seen, whole, out=np.ones(len(words)), where=whole > 0), False)

@@ -25,7 +25,15 @@ from qcluster.core.decision.circuit_candidates import (
     gather,
 )
 from qcluster.core.decision.circuit_features import features
-from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE, SAME, decide, distributed, name_heaviest
+from qcluster.core.decision.decide import (
+    LEAST_CONFIDENCE,
+    LEAST_SHARE,
+    SAME,
+    decide,
+    distributed,
+    name_heaviest,
+    strings_explain,
+)
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
 from qcluster.core.mitigation import Mitigation, left
@@ -33,11 +41,11 @@ from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import noise_ratio
 
-_VOICE = 1.0
+_TRUST = 1.0
 """Weight of deconvolution at rates that were measured, beside the gate's 1: the gate was trained on calibrations that
 are off by any factor."""
-_AUDIBLE = 0.25
-"""Share of shots without a fault below which its weight falls in proportion: what the rates leave open then moves the
+_FAULTLESS = 0.25
+"""Share of shots without a fault below which this weight falls in proportion: what the rates leave open then moves the
 answer more than the shots do. Both were chosen on runs by the harness of `benchmarks/reference.py`, of other circuits
 on other machines than its own."""
 _HARDLY_ANY = 0.01
@@ -128,12 +136,12 @@ def decide_circuit(
 
 
 def _trusting(weights: Floats, found: Candidates, faults: FaultMasks) -> Floats:
-    """Give deconvolution at the rates as they are a voice, the less the more few strings explain all: by a log-linear
+    """Add weight to deconvolution at the rates as they are, the less the more few strings explain all: by a log-linear
     model, or Richardson-Lucy where the register is too wide for one."""
-    voiced = weights.copy()
+    more = weights.copy()
     place = SCALED + SCALES.index(1.0) if found.models is None else LOG_LINEAR
-    voiced[place] += _VOICE * min(1.0, _whole(faults) / _AUDIBLE) * (1 - weights[STRINGS])
-    return np.asarray(voiced / voiced.sum())
+    more[place] += _TRUST * min(1.0, _whole(faults) / _FAULTLESS) * (1 - weights[STRINGS])
+    return np.asarray(more / more.sum())
 
 
 def _too_noisy(found: Candidates, most: float) -> bool:
@@ -169,11 +177,8 @@ def _sentence(found: Candidates, weights: Floats, place: int) -> str:
     if place == RAW:
         return "the counts as they came"
     if place == STRINGS:
-        few, many = found.few, len(found.few.weights)
-        return (
-            f"{many} string{'s' if many > 1 else ''} seen through the circuit's faults explain"
-            f"{'' if many > 1 else 's'} {1 - few.uniform:.0%} of the shots"
-        )
+        strings = strings_explain(len(found.few.weights), " seen through the circuit's faults")
+        return f"{strings} {1 - found.few.uniform:.0%} of the shots"
     if place == ALONE:
         return f"what the counts say alone ({found.alone.answer.reason})"
     if place == READOUT:
@@ -201,9 +206,8 @@ def _undone(found: Candidates) -> Floats:
 def _agreement(found: Candidates) -> str:
     """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
     place = found.scales.index(SCALES.index(1.0))
-    ideal, noisy = found.deconvolved.ideals[place], found.deconvolved.noisy[place]
-    predicted = float(np.sqrt(np.maximum(noisy * ideal, 0)).sum() ** 2 / noisy.sum())
-    shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(ideal)) ** 2
+    predicted = float(found.deconvolved.fidelity[place])
+    shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(found.deconvolved.ideals[place])) ** 2
     if found.deconvolved.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
         return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
     return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"

@@ -10,7 +10,7 @@ from qcluster.core.dense.log_linear import LogLinear
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.sparse.under_kernel import Few
-from qcluster.core.stats.goodness import deviance, shot_noise
+from qcluster.core.stats.goodness import misfit
 from qcluster.core.stats.special import perplexity, unevenness
 from qcluster.core.stats.walsh import walsh
 
@@ -40,8 +40,6 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    top = np.zeros(4)
-    top[: min(4, len(p))] = p[:4]
     kernel, deep = found.kernel, found.deconvolved
     looked = np.array(found.scales)
     nearest = np.abs(looked[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # one for all that were skipped
@@ -51,7 +49,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         n / 4,
         np.log(shots),
         *of_counts(d),
-        *top,
+        *p[:4],
+        *[0.0] * (4 - len(p)),
         faults.expected_faults,
         np.log(faults.expected_faults + _FAINT),
         np.log(faults.readout.mean() + _FAINT),
@@ -62,14 +61,12 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     ]
     excess = (deep.deviance - deep.usual) / shots
     shown = found.roots[found.slots] @ found.roots[0]
-    fidelity = np.sqrt(np.maximum(deep.noisy * deep.ideals, 0)).sum(axis=1)
-    predicted = (fidelity / np.sqrt(deep.noisy.sum(axis=1))) ** 2
     broad = perplexity(deep.ideals)
     scales = [
         *np.arcsinh(deep.surprise / 3)[every],
         *np.log(np.maximum(excess, 0) + _FAINT)[every],
         *np.log(shown**2 + _FAINT)[every],
-        *((np.log(shown**2 + _FAINT) - np.log(predicted + _FAINT)) * 4)[every],
+        *((np.log(shown**2 + _FAINT) - np.log(deep.fidelity + _FAINT)) * 4)[every],
         *(np.log(broad) / uniform)[every],
         *np.log(broad)[nearest],
         *deep.ideals.max(axis=1)[every],
@@ -138,7 +135,7 @@ def _models(found: Candidates, uniform: float) -> list[float]:
 
 def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float) -> list[float]:
     """Describe a log-linear model: how well it fits, how broad and uneven it is, and its largest probability."""
-    beyond, spread = _misfit(kernel, model.ideal, counts)
+    beyond, spread = misfit(counts, kernel.forward(model.ideal))
     return [
         np.arcsinh(beyond / spread / 3),
         float(np.log(perplexity(model.ideal))) / uniform,
@@ -147,18 +144,10 @@ def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float
     ]
 
 
-def _misfit(kernel: Kernel, ideal: Floats, counts: Floats) -> tuple[float, float]:
-    """Give the deviance of counts beyond what shot noise makes of it, and one standard deviation of that."""
-    noisy = kernel.forward(ideal)
-    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
-    usual, spread = shot_noise(expected)
-    return float(deviance(counts, expected)) - 2 * float(usual), 2 * float(spread)
-
-
 def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
     """Describe a list of strings: how many, under which noise, and how well they explain the counts."""
     kernel = few.kernel
-    beyond, spread = _misfit(kernel, few.ideal, found.counts)
+    beyond, spread = misfit(found.counts, kernel.forward(few.ideal))
     seen = found.kernel.forward(few.pure), kernel.forward(few.pure), found.counts  # calibrated, learned, counted
     raw = [np.sqrt(few.fidelity(one)) for one in seen]
     noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]

@@ -49,26 +49,28 @@ class Decided:
     """What `answer` holds as its response: how it moves with the counts; None where it is the counts."""
 
 
-def decide(d: Distribution, known: Floats | None = None, expect: str | None = None) -> Decided:
-    """Answer counts, or leave them as they are.
-
-    Args:
-        d: the counts.
-        known: ``(n, 2)`` flip rates known beforehand.
-        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+def decide(d: Distribution) -> Decided:
+    """Answer counts, or leave them as they are, where nothing else is known.
 
     Example:
         >>> found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "100": 22, "111": 450, "011": 20}))
         >>> found.answer.applied, sorted(found.answer.distribution.top(2))
         (True, ['000', '111'])
     """
-    return alone(deciding(d, known, expect, None))
+    return alone(deciding(d, None, None, None))
 
 
 def deciding(
     d: Distribution, known: Floats | None, expect: str | None, settings: MixtureSettings | None
 ) -> Stepwise[Decided]:
-    """Do so step by step, so that many sets of counts share the work; `settings` are of the mixture."""
+    """Do so step by step, so that many sets of counts share the work.
+
+    Args:
+        d: the counts.
+        known: ``(n, 2)`` flip rates known beforehand.
+        expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
+        settings: of the mixture.
+    """
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
@@ -136,12 +138,16 @@ def name_heaviest(
 
 def in_words(fit: MixtureFit) -> str:
     """Say what a mixture explains, and by which noise."""
-    many = max(1, round(float(perplexity(fit.weights))))
-    strings = f"{many} string{'s explain' if many > 1 else ' explains'}"
+    strings = strings_explain(max(1, round(float(perplexity(fit.weights)))))
     return (
         f"{strings} {1 - fit.background:.0%} of the shots, {fit.rates.mean():.1%} flips per bit, "
         f"{fit.background:.0%} uniform"
     )
+
+
+def strings_explain(many: int, through: str = "") -> str:
+    """Begin a sentence about strings, and say what they are seen through."""
+    return f"{many} strings{through} explain" if many > 1 else f"{many} string{through} explains"
 
 
 def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
@@ -159,5 +165,6 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
     dense = weights[found.hypotheses.slots]
     dense = dense / dense.sum()
-    undone, uniform = float(dense @ found.posterior.flips), float(dense @ found.posterior.background)
+    undone = float(dense @ found.hypotheses.rates.mean(axis=(1, 2)))
+    uniform = float(dense @ found.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

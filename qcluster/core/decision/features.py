@@ -37,10 +37,8 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
     p = np.sort(d.probabilities)[::-1]
     ones = weight_of_ones(d.bits, d.weights) / shots
     bias = np.sort(np.minimum(ones, 1 - ones))
-    product = product_evidence(d.bits, d.weights)
+    evidence_of_product, likelihood_of_product = product_evidence(d.bits, d.weights)
     rates = np.log(np.clip(fit.rates, 0.001, 1.0))
-    top = np.zeros(6)
-    top[: min(6, len(p))] = p[:6]
     scalars = [
         n / 4,
         np.log(shots),
@@ -48,13 +46,14 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         *of_counts(d),
         np.arcsinh(structure),
         -1.0 if found.counts is None else np.arcsinh(beyond_product(found.counts)),
-        *top,
+        *p[:6],
+        *[0.0] * (6 - len(p)),
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
         found.odds / 10,
         *togetherness(d.bits, d.weights, found.string),
         float(np.where(found.string, 1 - ones, ones).max()),
-        (fit.log_likelihood - product.log_likelihood) / shots,
-        np.arcsinh((fit.log_likelihood - product.evidence) / 10),
+        (fit.log_likelihood - likelihood_of_product) / shots,
+        np.arcsinh((fit.log_likelihood - evidence_of_product) / 10),
         fit.log_likelihood / shots + uniform,
         fit.agreement,
         np.log(max(1 - fit.agreement, 1e-5)),

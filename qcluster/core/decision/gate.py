@@ -42,11 +42,11 @@ class Gate:
     """Where it comes from, as JSON: seeds, versions, hash of the table."""
 
     @classmethod
-    def of(cls, held: Mapping[str, Any], names: tuple[str, ...]) -> "Gate":
+    def of(cls, arrays: Mapping[str, Any], names: tuple[str, ...]) -> "Gate":
         """Make a gate of the arrays in a file of one.
 
         Args:
-            held: arrays by the names that `qcluster.learn.decision.train.write_gate` gives them.
+            arrays: by the names that `qcluster.learn.decision.train.write_gate` gives them.
             names: the candidates that it must weigh.
 
         Raises:
@@ -54,8 +54,8 @@ class Gate:
             ValueError: the gate weighs other candidates, its arrays do not fit together or are not finite numbers, or
                 its card is no JSON object.
         """
-        mean, scale, *layers = (held[name] for name in ("mean", "scale", *_LAYERS))
-        weighed, card = tuple(map(str, held["names"].ravel())), str(held["card"])
+        mean, scale, *layers = (arrays[name] for name in ("mean", "scale", *_LAYERS))
+        weighed, card = tuple(map(str, arrays["names"].ravel())), str(arrays["card"])
         if weighed != names:
             raise ValueError(f"a gate must weigh the candidates {', '.join(names)}; got {', '.join(weighed)}")
         many, sizes = layers[0].shape[:1], (mean.shape, layers[1].shape[1:], layers[3].shape[1:], (len(names) + 1,))
@@ -123,5 +123,5 @@ def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
     from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
 
     file = files("qcluster.core.decision").joinpath("gate.npz" if names == COUNTS else "circuit_gate.npz")
-    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-        return Gate.of(held, names)
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return Gate.of(arrays, names)

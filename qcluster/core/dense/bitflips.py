@@ -47,10 +47,6 @@ deconvolved at once."""
 class Posterior:
     """What a set of hypotheses says about the ideal distribution; the first axis is hypotheses."""
 
-    flips: Floats
-    """``(n_hypotheses,)``: mean flip rate of a bit."""
-    concentration: Floats
-    """``(n_hypotheses,)``: Dirichlet parameter of every string; small means sparse."""
     roots: Floats
     """``(n_hypotheses, 2**n)``: posterior mean of ``sqrt(ideal)``, scaled to unit length."""
     evidence: Floats
@@ -105,7 +101,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
         counts: ``(2**n,)``, in effective shots; entry y counts the string whose bits are the binary digits of y. Or
             ``(n_hypotheses, 2**n)``, counts of its own for each hypothesis.
         rates: ``(n_hypotheses, n_bits, 2)``, P(read 1|0) and P(read 0|1) of each bit.
-        concentration: ``(n_hypotheses,)``, positive.
+        concentration: ``(n_hypotheses,)`` Dirichlet parameter of every string, positive; small means sparse.
         steps: evaluations of the channel (SQUAREM extrapolation, Varadhan & Roland 2008, so that 60 do what 160
             plain ones would).
 
@@ -127,7 +123,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     read = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
     state = Ascent([read], concentration)
     state.run(steps)
-    return state.posterior(rates.mean(axis=(1, 2)), concentration)
+    return state.posterior()
 
 
 def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
@@ -172,7 +168,7 @@ class Ascent:
     """Coordinate ascent of the variational bound (Attias, 1999): Dirichlet over the ideal, Beta over the background.
 
     Strings that are read, block by block, and strings that may have been sent need not be the same. The state is
-    `shape`, the Dirichlet parameters; `lost`, the Beta parameter of the background; and `bias`, P(1) of its bits.
+    `shape`, the Dirichlet parameters; `beta`, the Beta parameter of the background; and `bias`, P(1) of its bits.
     """
 
     def __init__(self, blocks: Sequence[Block], concentration: Floats) -> None:
@@ -186,40 +182,40 @@ class Ascent:
         self.prior = concentration[:, None].astype(self.dtype)
         shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.lost = 1 + 0.3 * shots
+        self.beta = 1 + 0.3 * shots
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
         self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
         self.backgrounds = [np.full(block.counts.shape, 0.5**n_bits, self.dtype) for block in self.blocks]
         longest = max(len(block.bits) * (block.bits.dtype != self.dtype) for block in self.blocks)
-        self.room = np.empty((longest, n_bits), self.dtype)
+        self.buffer = np.empty((longest, n_bits), self.dtype)
 
-    def posterior(self, flips: Floats, concentration: Floats) -> Posterior:
+    def posterior(self) -> Posterior:
         """Hand over what is known of the ideal."""
         roots = mean_root(self.shape.astype(np.float64))
         roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
-        return Posterior(flips, concentration, roots, self.evidence(), (self.lost / self.total)[:, 0], self.shape)
+        return Posterior(roots, self.evidence(), (self.beta / self.total)[:, 0], self.shape)
 
     def run(self, steps: int) -> None:
         """Take plain steps, then pairs of steps followed by an extrapolation; the background follows each pair."""
         warm_up, pairs = min(_WARM_UP, steps), max(0, (steps - _WARM_UP) // 2)
         for last in range(warm_up - 1, -1, -1):
-            self.shape, self.lost = self.step(self.shape, self.lost, settle=not last)
+            self.shape, self.beta = self.step(self.shape, self.beta, fit_bias=not last)
         self.set_backgrounds()
         for _ in range(pairs):
-            first = self.step(self.shape, self.lost)
-            second = self.step(*first, settle=True)
+            first = self.step(self.shape, self.beta)
+            second = self.step(*first, fit_bias=True)
             self.extrapolate(first, second)
             self.set_backgrounds()
-        self.shape, self.lost = self.step(self.shape, self.lost, settle=True)
+        self.shape, self.beta = self.step(self.shape, self.beta, fit_bias=True)
 
-    def step(self, shape: Floats, lost: Floats, settle: bool = False) -> tuple[Floats, Floats]:
+    def step(self, shape: Floats, beta: Floats, fit_bias: bool = False) -> tuple[Floats, Floats]:
         """Share every count out to the strings and the background that may have sent it, by their geometric means.
 
-        With `settle`, fit the bias of the background's bits as well: a product as large as that with the noise.
+        With `fit_bias`, fit the bias of the background's bits as well: a product as large as that with the noise.
         """
         whole = shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        parts = np.concatenate([self.total - lost, whole, lost], axis=1)
+        parts = np.concatenate([self.total - beta, whole, beta], axis=1)
         if shape.dtype == parts.dtype:  # one call for all: short vectors take no longer than three numbers
             every = exp_digamma(np.concatenate([parts, shape], axis=1))
             means, sent = every[:, :3], every[:, 3:]
@@ -228,7 +224,7 @@ class Ascent:
         sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
         unsent = means[:, 2:].astype(sent.dtype)
         shares: Any = 0
-        wasted: Any = 0
+        stray_shots: Any = 0
         ones: Any = 0
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             stray = unsent * background
@@ -237,15 +233,15 @@ class Ascent:
             ratio = np.divide(block.counts, np.maximum(expected, self.tiny, out=expected), out=expected)
             shares = shares + block.noise.adjoint(ratio)
             stray *= ratio
-            wasted = wasted + stray.sum(axis=1, keepdims=True, dtype=np.float64)
-            if settle:
+            stray_shots = stray_shots + stray.sum(axis=1, keepdims=True, dtype=np.float64)
+            if fit_bias:
                 ones = ones + stray @ self.numbers(block.bits)
         shares *= sent
         shares += self.prior
-        if settle:
-            bias = (ones + _BIAS_SHOTS) / (wasted + 2 * _BIAS_SHOTS)
+        if fit_bias:
+            bias = (ones + _BIAS_SHOTS) / (stray_shots + 2 * _BIAS_SHOTS)
             self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
-        return shares, np.minimum(1 + wasted, self.total - 1)  # sums in single precision may exceed the shots
+        return shares, np.minimum(1 + stray_shots, self.total - 1)  # sums in single precision may exceed the shots
 
     def extrapolate(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> None:
         """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).
@@ -253,13 +249,13 @@ class Ascent:
         From the steps r = x1 - x0 and v = x2 - 2 x1 + x0 the state goes to ``x0 + 2 a r + a^2 v``, a = |r| / |v|. The
         norms weigh strings by their parameter: the logarithms of rare ones move far and matter little.
         """
-        start = self.logs(self.shape, self.lost)
+        start = self.logs(self.shape, self.beta)
         speed = self.logs(*first)
         speed -= start
         change = self.logs(*second)
         change -= start
         change -= 2 * speed
-        weight = np.hstack([self.shape, np.ones_like(self.lost, self.shape.dtype)])
+        weight = np.hstack([self.shape, np.ones_like(self.beta, self.shape.dtype)])
         length = np.einsum("ij,ij,ij->i", weight, speed, speed)
         length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
         stride = np.minimum(np.maximum(np.sqrt(length), 1.0), _STRIDE)[:, None]
@@ -271,13 +267,13 @@ class Ascent:
         np.minimum(np.maximum(start, -80, out=start), 80, out=start)
         odds = np.exp(start, out=start)
         self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.total.astype(self.dtype))
-        lost = odds[:, -1:].astype(np.float64)
-        self.lost = np.minimum(np.maximum(self.total * lost / (1 + lost), 1.0), self.total - 1.0)
+        odds = odds[:, -1:].astype(np.float64)
+        self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.total - 1.0)
 
-    def logs(self, shape: Floats, lost: Floats) -> Floats:
+    def logs(self, shape: Floats, beta: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""
         logs: Floats = np.empty((len(shape), shape.shape[1] + 1), shape.dtype)
-        logs[:, :-1], logs[:, -1:] = shape, lost / (self.total - lost)
+        logs[:, :-1], logs[:, -1:] = shape, beta / (self.total - beta)
         np.log(logs, out=logs)
         return logs
 
@@ -285,9 +281,9 @@ class Ascent:
         """Give bits as numbers, until the next are asked for: in one place for all blocks, memory anew is slow."""
         if bits.dtype == self.dtype:
             return bits
-        room = self.room[: len(bits)]
-        np.copyto(room, bits)
-        return room
+        buffer = self.buffer[: len(bits)]
+        np.copyto(buffer, bits)
+        return buffer
 
     def set_backgrounds(self) -> None:
         """Set the background to the product of the biased bits."""
@@ -301,15 +297,14 @@ class Ascent:
     def evidence(self) -> Floats:
         """Give the variational bound of the log evidence, in nats, with the prior of the bias as a penalty."""
         shape, prior = self.shape.astype(np.float64), self.prior.astype(np.float64)
-        lost = self.lost
-        kept = self.total - lost
+        kept = self.total - self.beta
         whole = shape.sum(axis=1, keepdims=True)
-        means = exp_digamma(np.hstack([kept, lost, self.total, whole]))
+        means = exp_digamma(np.hstack([kept, self.beta, self.total, whole]))
         sent = exp_digamma(shape) * (means[:, :1] / (means[:, 2:3] * means[:, 3:]))
         unsent, fit = means[:, 1:2] / means[:, 2:3], np.zeros(len(shape))
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
             expected = block.noise.forward(sent.astype(self.dtype)) + unsent * background
             fit += (np.log(np.maximum(expected, 1e-300)) * block.counts).sum(axis=1, dtype=np.float64)
-        divergence = dirichlet_divergence(shape, prior) + dirichlet_divergence(np.hstack([kept, lost]), np.ones((1, 1)))
+        of_background = dirichlet_divergence(np.hstack([kept, self.beta]), np.ones((1, 1)))
         penalty = _BIAS_SHOTS * np.log(4 * self.bias * (1 - self.bias)).sum(axis=1)
-        return np.asarray(fit - divergence + penalty)
+        return np.asarray(fit - (dirichlet_divergence(shape, prior) + of_background) + penalty)

@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.stats.special import softmax
 from qcluster.core.stats.walsh import walsh
 
 _ROUNDS, _STEPS = 6, 12
@@ -44,12 +44,6 @@ class LogLinear:
     """``(2^m,)`` their variances before the counts; the first is 0."""
     spread: Floats
     """``(2^m,)`` and after them, to first order."""
-
-    @cached_property
-    def variances(self) -> Floats:
-        """``(m + 1,)`` prior variance of interactions of 0, 1, ... bits."""
-        m = len(self.prior).bit_length() - 1
-        return np.asarray(self.prior[(1 << np.arange(m + 1)) - 1])
 
     def again(self, kernel: Kernel, draws: Floats) -> Floats:
         """Deconvolve counts drawn anew, ``(n_draws, 2^m)``, with the prior held; to as many distributions."""
@@ -93,9 +87,7 @@ def log_linear(kernel: Kernel, counts: Floats) -> LogLinear:
 
 def distribution(theta: Floats) -> Floats:
     """Give the distributions ``(..., 2^m)`` of interactions."""
-    logs = walsh(theta)
-    odds = np.exp(logs - logs.max(axis=-1, keepdims=True))
-    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
+    return softmax(walsh(theta))
 
 
 def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:

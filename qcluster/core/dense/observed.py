@@ -54,7 +54,7 @@ def deconvolve_observed(
     concentration = np.tile(strings / len(places), len(rates))
     state = Ascent(_blocks(bits, weights, places, rates, len(strings)), concentration)
     state.run(steps)
-    found = state.posterior(np.repeat(rates, len(strings)), concentration)
+    found = state.posterior()
     cost = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # nats: the counts picked them from all 2^n
     found = replace(found, evidence=found.evidence - cost * np.minimum(state.shape, 1.0).sum(axis=1))
     return found, places
@@ -73,10 +73,10 @@ def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rate: fl
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
-    prior = np.full(len(weights), concentration)
-    state = Ascent(_blocks(bits, weights, places, np.array([rate]), len(weights)), prior)
+    blocks = _blocks(bits, weights, places, np.array([rate]), len(weights))
+    state = Ascent(blocks, np.full(len(weights), concentration))
     state.run(_STEPS_AGAIN)
-    return state.posterior(np.full(len(weights), rate), prior).roots
+    return state.posterior().roots
 
 
 def _blocks(bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, n_each: int) -> list[Block]:

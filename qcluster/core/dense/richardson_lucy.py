@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
+from qcluster.core.noise.model import NoiseModel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
-
-Linear = Callable[[Floats], Floats]
 
 _FAINT = 1e-12
 """Probability that every string has before the first round; a zero would stay one."""
@@ -48,14 +47,19 @@ class Deconvolved:
         return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
 
     @property
+    def fidelity(self) -> Floats:
+        """``(s,)`` Hellinger fidelity of each estimate to what is read of it: the raw fidelity that it predicts."""
+        overlap = np.sqrt(np.maximum(self.noisy * self.ideals, 0)).sum(axis=1)
+        return np.asarray((overlap / np.sqrt(self.noisy.sum(axis=1))) ** 2)
+
+    @property
     def surprise(self) -> Floats:
         """``(s,)`` how far the counts are from what is expected, in standard deviations of shot noise."""
         return np.asarray((self.deviance - self.usual) / self.spread)
 
 
 def richardson_lucy(
-    forward: Linear,
-    adjoint: Linear,
+    noise: NoiseModel,
     seen: Floats,
     rounds: int,
     start: Floats | None = None,
@@ -68,20 +72,20 @@ def richardson_lucy(
     far as some 60 plain ones.
 
     Args:
-        forward: K, from ideal to noisy probabilities, on the last axis.
-        adjoint: its transpose.
+        noise: K, from ideal to noisy probabilities.
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
         rounds: how many.
         start: ``(..., 2^m)`` where to begin; the frequencies themselves by default.
         explained: noisy distributions to ``(...,)``, which of them need no further rounds: these would fit shot noise.
 
     Returns:
-        ``(..., 2^m)`` distributions. Cost: two applications of the kernel a round.
+        ``(..., 2^m)`` distributions. Cost: two applications of K a round.
 
     Example:
-        >>> flip = np.array([[0.9, 0.1], [0.1, 0.9]])
-        >>> richardson_lucy(lambda u: u @ flip, lambda u: u @ flip, np.array([0.74, 0.26]), 40).round(3).tolist()
-        [0.8, 0.2]
+        >>> from qcluster.core.noise.bitflips import IndependentFlips
+        >>> flips = IndependentFlips(np.full((1, 1, 2), 0.1))
+        >>> richardson_lucy(flips, np.array([[0.74, 0.26]]), 40).round(3).tolist()
+        [[0.8, 0.2]]
     """
     ideal: Floats = seen if start is None else start
     ideal = ideal + _FAINT
@@ -90,7 +94,7 @@ def richardson_lucy(
     ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
     answers = ideal
     for _ in range(rounds):
-        noisy = forward(ahead)
+        noisy = noise.forward(ahead)
         if explained is not None:
             ending = explained(noisy) & ~ended
             if ending.any():
@@ -98,7 +102,7 @@ def richardson_lucy(
                 ended = ended | ending
             if ended.all():
                 break
-        moved = np.maximum(ahead * adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
+        moved = np.maximum(ahead * noise.adjoint(seen / np.maximum(noisy, _TINY)), 0.0)
         moved /= moved.sum(axis=-1, keepdims=True)
         before, step = step, moved - ahead
         last, ideal = ideal, moved
@@ -130,11 +134,10 @@ def deconvolve(
 
     seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)
     start = seen if support is None else np.where(support, seen, -_FAINT)
-    ideals = richardson_lucy(kernels.forward, kernels.adjoint, seen, rounds, start, explained)
+    ideals = richardson_lucy(kernels, seen, rounds, start, explained)
     noisy = kernels.forward(ideals)
     expected = np.maximum(shots * noisy, _RARE)
-    usual, spread = shot_noise(expected)
-    return Deconvolved(kernels, ideals, noisy, np.asarray(deviance(counts, expected)), 2 * usual, 2 * spread)
+    return Deconvolved(kernels, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
 
 
 def allowed(found: Deconvolved, shots: float, misfit: float) -> int:

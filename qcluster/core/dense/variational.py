@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
@@ -38,13 +37,6 @@ class Variational:
     posterior: Floats
     """``(6,)`` probability of each concentration."""
 
-    def again(self, kernel: Kernel, draws: Floats, levels: Floats) -> Floats:
-        """Deconvolve counts drawn anew, ``(n_draws, 2^m)``, each under a concentration of the posterior; to as many
-        distributions."""
-        roots, _ = posterior(kernel, draws, _CONCENTRATIONS[sampled_hypotheses(self.posterior, levels)])
-        answers = roots * roots
-        return np.asarray(answers / answers.sum(axis=1, keepdims=True))
-
 
 def variational(kernel: Kernel, counts: Floats) -> Variational:
     """Deconvolve counts by variational Bayes.
@@ -69,7 +61,7 @@ class Redrawn:
 
     kernel: Kernel
     """What is undone; held."""
-    rows: NDArray[np.int64]
+    rows: Indices
     """``(n_outcomes,)`` numbers of the observed strings, which are exact."""
     found: Variational
     """What was found."""
@@ -83,7 +75,9 @@ class Redrawn:
         """See `qcluster.core.uncertainty.response.Response`."""
         seen = np.zeros((len(draws), self.kernel.size))
         seen[:, self.rows] = draws
-        answers = self.found.again(self.kernel, seen, levels)
+        roots, _ = posterior(self.kernel, seen, _CONCENTRATIONS[sampled_hypotheses(self.found.posterior, levels)])
+        answers = roots * roots
+        answers /= answers.sum(axis=1, keepdims=True)
         return np.asarray(answers @ observables(np.arange(self.kernel.size, dtype=np.uint64)[:, None]))
 
 

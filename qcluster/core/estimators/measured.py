@@ -18,7 +18,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import SAME, distributed
+from qcluster.core.decision.decide import SAME, distributed, strings_explain
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -94,7 +94,7 @@ def mitigate_measured(
         raise ValueError("counts must hold at least one shot; got none")
     if noise.refusal:
         raise ValueError(noise.refusal)
-    seen = _Seen(counts, noise, _kernel(counts, noise))
+    seen = _Seen(counts, noise)
     found = _allowed(seen)
     few, certain = _few(found, seen) if noise.clear else (None, False)
     if not certain and (other := instead()) is not None:
@@ -117,13 +117,6 @@ def mitigate_measured(
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)
 
 
-def _kernel(counts: Distribution, noise: MeasuredNoise) -> Kernel:
-    """Number the strings, as narrowly as keeps most of them apart."""
-    distinct = max(counts.n_outcomes, noise.patterns.n_outcomes)
-    roomy = [width for width in _WIDTHS if 2.0**width >= _ROOM * distinct]
-    return noise.kernel(roomy[0] if roomy else _WIDTHS[-1])
-
-
 @dataclass(frozen=True, eq=False)
 class _Seen:
     """What was measured: counts, noise, and the numbers of their strings."""
@@ -132,13 +125,18 @@ class _Seen:
     """The counts."""
     noise: MeasuredNoise
     """Of the reference."""
-    kernel: Kernel
-    """The same, as it was measured."""
+
+    @cached_property
+    def kernel(self) -> Kernel:
+        """The same, as it was measured; strings have numbers as narrow as keeps most of them apart."""
+        distinct = max(self.counts.n_outcomes, self.noise.patterns.n_outcomes)
+        roomy = [width for width in _WIDTHS if 2.0**width >= _ROOM * distinct]
+        return self.noise.kernel(roomy[0] if roomy else _WIDTHS[-1])
 
     @cached_property
     def rows(self) -> Indices:
         """``(n_outcomes,)`` numbers of the strings that were read."""
-        return self.kernel.locate(self.counts.words)
+        return self.kernel.index.of(self.counts.words)
 
     @cached_property
     def histogram(self) -> Floats:
@@ -172,7 +170,7 @@ class _Explained:
 
 
 def _explain(kernel: Kernel, histogram: Floats, scale: float = 1.0) -> _Explained:
-    ideal = richardson_lucy(kernel.forward, kernel.adjoint, histogram / float(histogram.sum()), _ROUNDS)
+    ideal = richardson_lucy(kernel, histogram / float(histogram.sum()), _ROUNDS)
     return _Explained(ideal, scale, kernel, *_judged(kernel, ideal, histogram))
 
 
@@ -284,13 +282,10 @@ def _remarks(noise: MeasuredNoise, found: _Explained) -> str:
 
 
 def _strings(seen: _Seen, few: Few, remarks: str) -> Mitigation:
-    bits, many = unpack(few.words, seen.counts.n_bits), len(few.weights) > 1
-    reason = (
-        f"{len(few.weights)} string{'s' if many else ''} seen through the measured noise explain{'' if many else 's'}"
-    )
+    bits = unpack(few.words, seen.counts.n_bits)
+    reason = f"{strings_explain(len(few.weights), ' seen through the measured noise')} the counts; {remarks}"
     answer = Distribution(bits, few.weights * seen.counts.shots)
-    response = few.response(seen.rows, seen.counts.weights)
-    return _answer(seen, answer, f"{reason} the counts; {remarks}", response, bits, few.weights)
+    return _answer(seen, answer, reason, few.response(seen.rows, seen.counts.weights), bits, few.weights)
 
 
 def _broad(seen: _Seen, redrawn: Redrawn, remarks: str) -> Mitigation:

@@ -12,7 +12,7 @@ from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.fit import MOST_BITS, MixtureFit, MixtureSettings, fit_mixture
 from qcluster.core.uncertainty.response import under_flips
 
-_HEARD = 0.25
+_MATTERS = 0.25
 """Weight in the answer from which it matters whether the strings' EM has converged."""
 
 
@@ -23,7 +23,7 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = yield from deciding(raw, rates, expect, settings)
-    if found.blend is None or found.blend.weights[MIXTURE] <= _HEARD:
+    if found.blend is None or found.blend.weights[MIXTURE] <= _MATTERS:
         return found.answer
     return replace(found.answer, reason=found.answer.reason + _unconverged(found.blend.fit))
 

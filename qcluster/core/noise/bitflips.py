@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, hamming, pack
 
 _FLOOR = np.finfo(np.float64).tiny
@@ -55,9 +55,7 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         bit = int(np.flatnonzero(wrong)[0])
         came = pairs[bit, 0] if given.ndim < 2 else tuple(pairs[bit].tolist())
         raise ValueError(f"{rule}; got {came} for bit {bit}")
-    pairs = np.array(pairs)
-    pairs.flags.writeable = False
-    return pairs
+    return read_only(np.array(pairs))
 
 
 def is_text(rates: Any) -> bool:

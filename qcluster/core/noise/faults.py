@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Words, numbered
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
@@ -64,8 +64,7 @@ class FaultMasks(Frozen):
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
         readout = np.array(as_rates(np.asarray(self.readout, dtype=np.float64).reshape(self.n_bits, 2), self.n_bits))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind), ("readout", readout)):
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, read_only(array))
 
     @property
     def expected_faults(self) -> float:

@@ -75,13 +75,13 @@ def _cure(noise: Any) -> str:
         return ": rates are no text"
     if isinstance(getattr(noise, "noise", None), tuple(KINDS.values())):
         return ": give its noise, such as noise=run.reference.noise"
-    held = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
-    return f": give its {held[0]}, such as noise=run.{held[0]}" if held else ""
+    parts = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
+    return f": give its {parts[0]}, such as noise=run.{parts[0]}" if parts else ""
 
 
 def brought(counts: Any, kind: str) -> Any:
     """Give the noise of a kind that counts bring along, as a `Run` does; None where there is none."""
-    held = counts
+    part = counts
     for name in BRINGS[kind].split("."):
-        held = getattr(held, name, None)
-    return held if isinstance(held, KINDS[kind]) else None
+        part = getattr(part, name, None)
+    return part if isinstance(part, KINDS[kind]) else None

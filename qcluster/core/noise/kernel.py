@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, pack, unpack
+from qcluster.core.counts.bits import pack, unpack
 from qcluster.core.noise.decay import Decays, decay, decays_of
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks
 from qcluster.core.stats.walsh import LinearIndex, convolve, walsh
@@ -59,8 +59,7 @@ class Kernel:
         hashed (more than `n_index` bits), a decay would not stay a product over index bits; readout is then
         symmetrised.
         """
-        width = faults.n_bits if n_index is None else min(n_index, faults.n_bits)
-        index = LinearIndex(faults.n_bits, width)
+        index = LinearIndex(faults.n_bits, n_index)
         readout = (faults if index.exact else faults.symmetrised()).readout
         decays = readout[:, 1] - readout[:, 0]
         flips = readout.min(axis=1) / (1 - np.abs(decays))
@@ -81,7 +80,7 @@ class Kernel:
     @property
     def size(self) -> int:
         """Length 2^m of the vectors."""
-        return 1 << self.index.n_index
+        return self.index.size
 
     @cached_property
     def spectrum(self) -> Floats:
@@ -139,15 +138,6 @@ class Kernel:
             rates=self.rates * factor,
             decays=np.clip(self.decays * min(factor, _MOST_AGED), -most, most),
         )
-
-    def locate(self, words: Words) -> Indices:
-        """Give the numbers of packed strings."""
-        return self.index.of(words)
-
-    def vector(self, words: Words, weights: Floats) -> Floats:
-        """Give ``(size,)`` the weights of packed strings by their numbers; those of one number add up."""
-        numbers = self.locate(words).astype(np.intp, copy=False)
-        return np.bincount(numbers, weights, self.size).astype(np.float64, copy=False)
 
 
 def learn_rates(

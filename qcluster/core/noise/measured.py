@@ -160,9 +160,8 @@ class MeasuredNoise:
         Returns:
             Kernel. Cost: a hundred transforms of ``2^n_index`` numbers: milliseconds for 10 bits, 5 s for 20.
         """
-        index = LinearIndex(self.n_bits, self.n_bits if n_index is None else min(n_index, self.n_bits))
-        seen = np.bincount(index.of(self.patterns.words), self.patterns.weights, 1 << index.n_index)
-        return kernel_of(index, seen.astype(np.float64))
+        index = LinearIndex(self.n_bits, n_index)
+        return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
 
 
 def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
@@ -182,7 +181,7 @@ def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
 
 def _model(index: LinearIndex, seen: Floats) -> Floats:
     """Fit independent faults to the patterns; probability of each number, ``(2^m,)``."""
-    size = 1 << index.n_index
+    size = index.size
     singles = index.of(pack(np.eye(index.n_bits, dtype=bool)))
     often = np.argsort(-seen, kind="stable")[: _MASKS + 1]
     shifts = np.unique(np.r_[singles, often[seen[often] >= _EVIDENT]])
@@ -200,8 +199,8 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
 
 def _weight(seen: Floats, model: Floats) -> float:
     """Choose the model's weight A by the leave-one-out likelihood ``sum N ln((N - 1 + A Q) / (N_all - 1 + A))``."""
-    held = seen > 0
-    shots, counts, expected = float(seen.sum()), seen[held], model[held]
+    read = seen > 0
+    shots, counts, expected = float(seen.sum()), seen[read], model[read]
     others = np.maximum(counts - 1, 0.0)
     scores = [
         float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS

@@ -18,7 +18,7 @@ _PAIRS = 100_000
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     """Raise the likelihood of a mixture by EM over weights and background alone: see `fit_weights`."""
     assert model.likelihoods is not None
-    share = (model.weights * (1 - model.background)).astype(rows.kind)
+    share = (model.weights * (1 - model.background)).astype(rows.dtype)
     (share,), (background,), (total,) = fit_weights(
         model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
     )
@@ -66,7 +66,7 @@ def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
     while left := [place for place in left if len(paths[place][-1].weights) > 1]:
         models, each = [paths[place][-1] for place in left], np.arange(len(left))[:, None]
         shares = np.stack([every[place].shares for place in left])[:, None]
-        weights, columns = _padded(models, every[0].kind)
+        weights, columns = _padded(models, every[0].dtype)
         background = np.array([model.background for model in models])[:, None]
         total = np.stack([model.total for model in models if model.total is not None])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
@@ -84,14 +84,14 @@ def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
             paths[place].append(_reweighed(every[place], thinned, share[m, :k], float(uniform[m]), total[m]))
 
 
-def _padded(models: Sequence[Model], kind: Any) -> tuple[Floats, Reals]:
+def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
     """Put weights, ``(b, k)``, and P(y|c), ``(b, k, u)``, of mixtures under one another, zeros behind the shorter."""
     first = models[0].likelihoods
     assert first is not None
     if len(models) == 1:
         return models[0].weights[None], first[None]
     k = max(len(model.weights) for model in models)
-    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, first.shape[1]), kind)
+    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, first.shape[1]), dtype)
     for m, model in enumerate(models):
         assert model.likelihoods is not None
         weights[m, : len(model.weights)], columns[m, : len(model.weights)] = model.weights, model.likelihoods

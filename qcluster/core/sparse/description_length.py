@@ -5,17 +5,14 @@ from math import lgamma, log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words, nearest_earlier
+from qcluster.core.arrays import Floats, read_only
 from qcluster.core.sparse.model import Model, Rows
 
 
 @lru_cache(maxsize=64)
 def _log_binomials(n: int) -> Floats:
     """ln C(n, d) for d = 0 to n, read-only."""
-    table = np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)], dtype=np.float64)
-    table.flags.writeable = False
-    return table
+    return read_only(np.array([lgamma(n + 1) - lgamma(d + 1) - lgamma(n - d + 1) for d in range(n + 1)]))
 
 
 @lru_cache(maxsize=256)
@@ -29,25 +26,7 @@ def joining_costs(n_bits: int, shots: float) -> Floats:
         >>> joining_costs(2, 100.0).round(2).tolist()
         [3.0, 3.69, 3.0]
     """
-    costs = 0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits)
-    costs.flags.writeable = False
-    return costs
-
-
-def string_costs(words: Words, n_bits: int, shots: float) -> Floats:
-    """Give what each of some strings costs after those before it, ``(k,)`` nats; the first is n ln 2.
-
-    Args:
-        words: ``(k, n_words)``, packed.
-        n_bits: their width.
-        shots: N, whose number sets how exactly weights are stated.
-
-    Example:
-        >>> from qcluster.core.counts.bits import pack
-        >>> (string_costs(pack(np.array([[False, False], [True, True]])), 2, 100.0) / log(2)).round(2).tolist()
-        [2.0, 4.32]
-    """
-    return np.append(n_bits * log(2), joining_costs(n_bits, shots)[nearest_earlier(words, n_bits)])
+    return read_only(0.5 * log(max(shots, 1.0)) + _log_binomials(n_bits) + log(n_bits))
 
 
 def description_length(rows: Rows, model: Model) -> float:

@@ -6,11 +6,12 @@ under another: those of one set of counts, and on small registers those of many 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, T
 from qcluster.core.counts.bits import Bits
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import TILTS
@@ -20,7 +21,6 @@ from qcluster.core.sparse.model import (
     Parameters,
     Prior,
     Rows,
-    T,
     component_shares,
     distance_tables,
     likelihoods,
@@ -67,7 +67,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Progress:
     """A mixture on its way through EM."""
 
     model: Model
@@ -79,17 +79,17 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Fitting:
+class Problem:
     """Mixtures of one set of counts that are fitted: see `fit_all`."""
 
     rows: Rows
-    fitted: Sequence[Fitted]
+    fitted: Sequence[Progress]
     prior: Prior
     hold_weights: bool = False
 
 
 @dataclass(frozen=True)
-class Given:
+class Data:
     """What each of m mixtures is fitted to; the first axis is 1 where that is the same for all."""
 
     rows: Rows
@@ -106,12 +106,12 @@ class Given:
     """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
-    held: NDArray[np.bool_] | None
+    hold_weights: NDArray[np.bool_] | None
     """``(m, 1)`` True where weights stay; None: nowhere."""
 
     @classmethod
-    def of(cls, every: Sequence[Fitting], owner: Sequence[int]) -> "Given":
-        """Put what is given under one another, for each mixture that of its owner."""
+    def of(cls, every: Sequence[Problem], owner: Sequence[int]) -> "Data":
+        """Put problems under one another, for each mixture that of its owner."""
         own = every if len(every) == 1 else [every[place] for place in owner]
         numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
         return cls(
@@ -122,17 +122,17 @@ class Given:
             strength=numbers[:, 1:2] / numbers[:, :1],
             rates=None if own[0].prior.rates is None else _under([_ordered(one.prior) for one in own]),
             largest=numbers[:, 2:],
-            held=np.array([[one.hold_weights] for one in own]) if any(one.hold_weights for one in own) else None,
+            hold_weights=np.array([[one.hold_weights] for one in own])
+            if any(one.hold_weights for one in own)
+            else None,
         )
 
-    def take(self, which: NDArray[np.bool_]) -> "Given":
+    def take(self, which: NDArray[np.bool_]) -> "Data":
         """Keep some of the mixtures."""
         if len(self.weights) == 1:
             return self
-        weights, shares, shots = self.weights[which], self.shares[which], self.shots[which]
-        rates = None if self.rates is None else self.rates[which]
-        held = None if self.held is None else self.held[which]
-        return Given(self.rows, weights, shares, shots, self.strength[which], rates, self.largest[which], held)
+        kept: dict[str, Any] = {name: part[which] for name, part in vars(self).items() if isinstance(part, np.ndarray)}
+        return replace(self, **kept)
 
     def log_likelihood(self, total: Reals) -> Floats:
         """Give the log-likelihood of each mixture, ``(m,)`` nats, from ``(m, u)`` P(y) in the unit of the rows."""
@@ -179,17 +179,17 @@ def fit_all(
         The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
         pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
-    begun = [Fitted(model, rounds) for model in models]
-    fitted: list[Model] = (yield _asking(Fitting(rows, begun, prior, hold_weights))) if begun else []
+    begun = [Progress(model, rounds) for model in models]
+    fitted: list[Model] = (yield _asking(Problem(rows, begun, prior, hold_weights))) if begun else []
     return fitted
 
 
-def _asking(fitting: Fitting) -> Request:
+def _asking(problem: Problem) -> Request:
     """Ask for EM together with all on the same strings whose parameters have the same shape."""
-    return Request(_fit_together, (fitting.rows.key, fitting.prior.common, fitting.prior.rates is None), fitting)
+    return Request(_fit_together, (problem.rows.key, problem.prior.common, problem.prior.rates is None), problem)
 
 
-def _fit_together(alike: Sequence[Fitting]) -> list[list[Model] | Request]:
+def _fit_together(alike: Sequence[Problem]) -> list[list[Model] | Request]:
     """Fit the mixtures of several sets of counts, as many at once as stay in cache, until most are done.
 
     EM of a few mixtures takes as many calls as that of many: what is not done waits for what comes.
@@ -210,51 +210,51 @@ def _fit_together(alike: Sequence[Fitting]) -> list[list[Model] | Request]:
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
     """Part mixtures, in their order, into batches of at most so many centroids, or of one mixture."""
-    start, held = 0, 0
+    start, many = 0, 0
     for place, size in enumerate(sizes):
-        if place > start and held + size > most:
+        if place > start and many + size > most:
             yield slice(start, place)
-            start, held = place, 0
-        held += size
-    if held:
+            start, many = place, 0
+        many += size
+    if many:
         yield slice(start, len(sizes))
 
 
-def _fit_batch(every: Sequence[Fitting], owner: list[int], begun: Sequence[Fitted]) -> list[Fitted]:
+def _fit_batch(every: Sequence[Problem], owner: list[int], begun: Sequence[Progress]) -> list[Progress]:
     """The EM loop. A mixture that is done leaves the batch; of those of several sets, the last half may go on later."""
-    given, rows, models = Given.of(every, owner), every[0].rows, [one.model for one in begun]
+    data, rows, models = Data.of(every, owner), every[0].rows, [one.model for one in begun]
     layout, theta = stacked(rows, models), parameters(models, every[0].prior.common)
     fitted, active, least = list(begun), np.arange(len(begun)), len(begun) // 2 if len(every) > 1 else 0
     rounds, previous = np.array([one.rounds for one in begun]), np.array([one.level for one in begun])
-    columns = np.empty(layout.lookup.shape, rows.kind)
+    columns = np.empty(layout.lookup.shape, rows.dtype)
     scratch = np.empty_like(columns)
     while True:
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
-        levels = given.log_likelihood(total)
+        levels = data.log_likelihood(total)
         gains = levels - previous
         left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (rounds > 0)
         if not left.all():
             for m in np.flatnonzero(~left).tolist():
                 model = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
-                fitted[active[m]] = Fitted(model, -1)
+                fitted[active[m]] = Progress(model, -1)
             if not left.any():
                 return fitted
             active, levels, rounds = active[left], levels[left], rounds[left]
-            stay, given = left[layout.owner], given.take(left)
+            stay, data = left[layout.owner], data.take(left)
             columns, regime_shares = columns[stay], regime_shares[stay]
             scratch = scratch[: len(columns)]
             layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous, rounds = levels, rounds - 1
-        expected = e_step(given, layout, theta, columns, total, regime_shares, scratch)
-        inverted, theta = m_step(given, layout, theta, expected)
+        expected = e_step(rows, data.shares, layout, theta, columns, total, regime_shares, scratch)
+        inverted, theta = m_step(data, layout, theta, expected)
         if inverted.any():
             layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
         if len(active) <= least:
             break
     for m, (place, left) in enumerate(zip(active.tolist(), rounds.tolist(), strict=True)):
-        fitted[place] = Fitted(_model(layout, theta, m), left, float(previous[m]))
+        fitted[place] = Progress(_model(layout, theta, m), left, float(previous[m]))
     return fitted
 
 
@@ -292,7 +292,8 @@ def _model(
 
 
 def e_step(
-    given: Given,
+    rows: Rows,
+    shares: Reals,
     layout: Layout,
     theta: Parameters,
     columns: Reals,
@@ -300,13 +301,13 @@ def e_step(
     regime_shares: Floats,
     scratch: Reals,
 ) -> Statistics:
-    """Take the E step, from what `likelihoods` and `marginal` give.
+    """Take the E step, from what `likelihoods` and `marginal` give; ``(m, u)`` shares of the shots, or ``(1, u)``.
 
     A shot's responsibility is ``P(y|c_k) w_k / P(y)``. Summed by distance, one histogram gives the mass, the flips and
     the regimes of every centroid, since in a regime P(y|c) depends on y through its flipped bits and their number.
     """
-    n, share = given.rows.n_bits, component_shares(layout, theta)[:, None]
-    ratio = given.shares / total
+    n, share = rows.n_bits, component_shares(layout, theta)[:, None]
+    ratio = shares / total
     joint = np.multiply(columns, layout.of_component(ratio), out=scratch)
     joint += np.float32(1e-30)  # denormal products would slow the histogram down
     size = len(columns) * (n + 1)
@@ -315,7 +316,7 @@ def e_step(
     return Statistics(
         mass=by_distance.sum(axis=1),
         flips=by_distance @ distance_tables(n)[0],
-        ones=np.zeros((0, n)) if one_rate else _ones(joint, given.rows.columns) * share,
+        ones=np.zeros((0, n)) if one_rate else _ones(joint, rows.columns) * share,
         regimes=np.einsum("ksd,kd->ks", regime_shares, by_distance),
         background=theta.background * ratio.sum(axis=1, dtype=np.float64),
     )
@@ -329,11 +330,9 @@ def _ones(joint: Reals, columns: Reals) -> Reals:
     return np.asarray(read)
 
 
-def m_step(
-    given: Given, layout: Layout, theta: Parameters, expected: Statistics
-) -> tuple[NDArray[np.bool_], Parameters]:
+def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) -> tuple[NDArray[np.bool_], Parameters]:
     """Take the M step, in closed form but for the odds; also tell, ``(m, n)``, which bits read inverted."""
-    n = given.rows.n_bits
+    n = data.rows.n_bits
     of_mass = expected.mass[:, None]
     if theta.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
         every = layout.summed(np.hstack([of_mass, expected.regimes, expected.flips[:, None]]))
@@ -346,16 +345,16 @@ def m_step(
         counted = 1 + len(TILTS)
         mass, in_regime, flips = every[:, 0], every[:, 1:counted], np.maximum(every[:, counted : counted + 2 * n], 0)
         sent = every[:, counted + 2 * n :].reshape(len(every), len(TILTS), -1)
-    odds = np.minimum(solve_odds(flips, sent, theta.odds, given.strength, given.rates), given.largest)
+    odds = np.minimum(solve_odds(flips, sent, theta.odds, data.strength, data.rates), data.largest)
     half = (odds.shape[1] + 1) // 2
     inverted = odds[:, :half] * odds[:, -half:] > _INVERTED
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
     weights = expected.mass / layout.of_component(mass)
-    if given.held is not None:
-        held = np.broadcast_to(given.held[:, 0], len(layout.sizes))[layout.owner]
-        weights = np.where(held, theta.weights, weights)
+    if data.hold_weights is not None:
+        stay = np.broadcast_to(data.hold_weights[:, 0], len(layout.sizes))[layout.owner]
+        weights = np.where(stay, theta.weights, weights)
     return inverted, Parameters(
         weights=weights,
         background=np.maximum(expected.background / (expected.background + mass), FAINT),
@@ -374,7 +373,7 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rat
         flips: ``(m, 2n)`` share of the shots with that bit flipped, ordered as in `Parameters`; or ``(m, 1)``.
         sent: ``(m, s, 2n)`` share of the shots in each regime that were sent with that value; or ``(m, s, 1)``.
         start: odds to start from, shaped as the flips.
-        strength: of the prior of the rates, as in `Given`.
+        strength: of the prior of the rates, as in `Data`.
         rates: that it expects, likewise.
     """
     whole = sent.sum(axis=1)
@@ -427,9 +426,9 @@ def _expected(alike: Sequence[tuple[Rows, Model]]) -> list[Statistics]:
     rows, models = alike[0][0], [model for _, model in alike]
     layout, theta = stacked(rows, models), parameters(models)
     columns, regime_shares = likelihoods(rows, layout, theta)
-    given = Given.of([Fitting(own, (), Prior(1.0)) for own, _ in alike], range(len(alike)))
+    shares = _under([own.shares for own, _ in alike])
     total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
-    every = e_step(given, layout, theta, columns, total, regime_shares, scratch)
+    every = e_step(rows, shares, layout, theta, columns, total, regime_shares, scratch)
     found = []
     for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
         parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))

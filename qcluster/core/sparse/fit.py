@@ -13,12 +13,7 @@ from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
-from qcluster.core.sparse.forward_selection import (
-    OF_SIZE,
-    Selection,
-    candidates,
-    forward_selection,
-)
+from qcluster.core.sparse.forward_selection import Selection, candidates, forward_selection
 from qcluster.core.sparse.local_search import local_search
 from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
 from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_gap, by_marginal_likelihood, is_heavy
@@ -32,6 +27,8 @@ _POOL = 96
 """Most frequent strings from which forward selection picks."""
 _OBVIOUS = 10.0
 """Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
+_OF_SIZE = 2
+"""Mixtures of each number of strings that are refitted with free rates."""
 _REFIT = 8
 """EM rounds of the first refit with free rates."""
 
@@ -193,11 +190,11 @@ def _few(
 
 
 def _likeliest(models: list[Model]) -> list[Model]:
-    """Keep, of each number of strings, the likeliest models that do not share their centroids."""
+    """Keep, of each number of strings, the `_OF_SIZE` likeliest models that differ in their centroids."""
     kept: dict[int, dict[frozenset[bytes], Model]] = {}
     for model in sorted(models, key=lambda model: -model.log_likelihood):
         of_size = kept.setdefault(len(model.weights), {})
-        if len(of_size) < OF_SIZE:
+        if len(of_size) < _OF_SIZE:
             of_size.setdefault(model.strings, model)
     return [model for of_size in kept.values() for model in of_size.values()]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, distinct, hamming, pack
+from qcluster.core.counts.bits import Bits, hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
@@ -31,8 +31,6 @@ SHORTLIST = 4
 """Candidates whose share is searched, those with the steepest slope of the likelihood."""
 _PRUNED_TO = {2: 3, 4: 2}
 """From so many strings on, how many flip rates go on: those of least description length."""
-OF_SIZE = 2
-"""Mixtures of each number of strings that are refitted with free rates."""
 _PATIENCE = 6
 """Strings after which selection ends where gains decline steadily and the counts fill the register: they are dense."""
 _STEP, _DECLINE = 2.1, 3.0
@@ -46,7 +44,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way: of every number the `OF_SIZE` likeliest that differ in strings."""
+    """The mixtures of a few strings on the way, at every rate."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -189,17 +187,17 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
     prefixes: list[list[Model]] = [[] for _ in asked]
     finished: list[list[tuple[float, Model | None, Floats]]] = [[] for _ in asked]
     g, u = len(owner), len(rows.weights)
-    likelihoods = np.empty((g, most, u), rows.kind)
-    share, background = np.zeros((g, 0), rows.kind), np.ones(g)
-    total, nearest = np.ones((g, u), rows.kind), np.where(source.allowed, n, 0)[owner]
+    likelihoods = np.empty((g, most, u), rows.dtype)
+    share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
+    total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
     read = shares[owner]
 
     def model(m: int) -> Model:
-        held = share[m].astype(np.float64)
+        sent = share[m].astype(np.float64)
         return Model(
             source.bits[chosen[m]],
-            held / held.sum(),
+            sent / sent.sum(),
             np.full((n, 2), of_rates[rate[m]]),
             REGIMES,
             float(background[m]),
@@ -222,13 +220,13 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         if not active.any():
             break
         if not active.all():
-            kept = np.empty((int(active.sum()), most, u), rows.kind)
+            kept = np.empty((int(active.sum()), most, u), rows.dtype)
             kept[:, :k], likelihoods = likelihoods[active, :k], kept
             owner, rate, read, share = owner[active], rate[active], read[active], share[active]
             best, column, new_share, net = best[active], column[active], new_share[active], net[active]
             background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = column
-        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.kind)
+        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.dtype)
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
@@ -236,9 +234,8 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
         if k < _PATIENCE:
-            for held in np.split(np.arange(len(owner)), np.flatnonzero(np.diff(owner)) + 1):
-                likeliest = _likeliest(log_likelihoods[held], chosen[held])
-                prefixes[owner[held[0]]] += [model(int(held[m])) for m in likeliest]
+            for m, place in enumerate(owner.tolist()):
+                prefixes[place].append(model(m))
     return [_selected(asked[s].rows, finished[s], prefixes[s], bool(filled[s])) for s in every]
 
 
@@ -259,25 +256,17 @@ def _selected(
     return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
 
 
-def _likeliest(levels: Floats, chosen: Indices) -> list[int]:
-    """Give the places of the `OF_SIZE` mixtures of highest level, one a set of strings; ``(g,)`` and ``(g, k)``."""
-    places: dict[frozenset[int], int] = {}
-    for m in np.argsort(-levels, kind="stable").tolist():
-        places.setdefault(frozenset(chosen[m].tolist()), m)
-    return list(places.values())[:OF_SIZE]
-
-
 def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     """Tell whether a mixture leaves much of what sets the counts apart from uniform noise, shot noise taken off.
 
-    ``(ln L - ln L_uniform) / (sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of the
-    deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
+    ``2 (ln L - ln L_uniform) / (2 sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of
+    the deviance that is explained (McFadden's pseudo-R^2, with the saturated model for the perfect one).
     """
     uniform = rows.shots * np.exp(-rows.unit)
     chance, spread = map(float, shot_noise(np.array([uniform])))
     cells = 2.0**rows.n_bits
-    whole = float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
-    gained = models[0].log_likelihood + rows.shots * rows.unit if models else 0.0
+    whole = 2 * float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
+    gained = 2 * (models[0].log_likelihood + rows.shots * rows.unit) if models else 0.0
     return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
@@ -341,13 +330,7 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
     tilted, n = odds[:, None] * TILTS, rows.n_bits
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
     level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
-    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.kind)
-
-
-def merged(centroids: Bits, weights: Floats) -> tuple[Bits, Floats]:
-    """Pool equal centroids; the result is in ascending order of bits."""
-    strings, which = distinct(centroids)
-    return strings, np.bincount(which, weights).astype(np.float64, copy=False)
+    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.dtype)
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
@@ -355,6 +338,6 @@ def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
     background = np.maximum(1 - share.sum(axis=2), 1e-3)
-    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.kind), background, rounds)
+    _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.dtype), background, rounds)
     levels = np.log(total[:, 0].astype(np.float64)) @ rows.weights
     return np.asarray(np.diff(np.maximum.accumulate(levels), prepend=0.0).clip(0))

@@ -6,12 +6,12 @@ from math import log
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
-from qcluster.core.sparse.forward_selection import SHORTLIST, best_share, merged
+from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
 from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
 from qcluster.core.sparse.thinning import on_all_strings
 from qcluster.core.sparse.weights import FAINT
@@ -47,8 +47,9 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
         moved = np.where(as_one == as_zero, model.centroids, as_one > as_zero)
         if (moved == model.centroids).all():
             break
-        distinct, weights = merged(moved, model.weights)
-        trial = yield from fit(rows, replace(model, centroids=distinct, weights=weights), prior, rounds)
+        centroids, which = distinct(moved)
+        weights = np.bincount(which, model.weights).astype(np.float64, copy=False)
+        trial = yield from fit(rows, replace(model, centroids=centroids, weights=weights), prior, rounds)
         if description_length(rows, trial) >= description_length(rows, model):
             break
         model = trial
@@ -87,7 +88,7 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
 
 def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
     assert model.likelihoods is not None
-    share = (model.weights * (1 - model.background)).astype(rows.kind)
+    share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
     kept = np.vstack([np.tile(share, (len(light), 1)), share[None, :k]])[: len(out)]
@@ -112,8 +113,8 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
         centroids = np.vstack([model.centroids, joining])
         if gone < k:
             weights, centroids = np.delete(weights, gone), np.delete(centroids, gone, axis=0)
-        held = float(weights.sum())
-        moves.append(replace(model, centroids=centroids, weights=weights / held, background=max(1 - held, FAINT)))
+        sent = float(weights.sum())
+        moves.append(replace(model, centroids=centroids, weights=weights / sent, background=max(1 - sent, FAINT)))
     return moves
 
 

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import log
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, T, read_only
 from qcluster.core.counts.bits import Bits, index_bits, nearest_earlier, pack
 from qcluster.core.noise.prior import TILTS
-
-T = TypeVar("T", bound=np.generic)
 
 _FAINT = np.float32(1e-18)
 """Added to every P(y|c) over uniform noise: it changes nothing, and denormal numbers slow products down."""
@@ -55,7 +53,7 @@ class Rows:
     @cached_property
     def shares(self) -> Reals:
         """``(u,)`` share of the shots."""
-        return np.asarray(self.weights / self.weights.sum(), dtype=self.kind)
+        return np.asarray(self.weights / self.weights.sum(), dtype=self.dtype)
 
     @cached_property
     def seen(self) -> Indices:
@@ -63,7 +61,7 @@ class Rows:
         return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
 
     @property
-    def kind(self) -> type[np.floating[Any]]:
+    def dtype(self) -> type[np.floating[Any]]:
         """Precision of likelihoods."""
         return np.float64 if self.whole else np.float32
 
@@ -116,10 +114,7 @@ def register(n: int) -> tuple[Bits, Floats, Indices]:
     every = np.arange(1 << n)
     bits = index_bits(every, n)
     apart = np.bitwise_count(every[:, None] ^ every).astype(np.intp)
-    tables = bits, np.ascontiguousarray(bits.T, dtype=np.float64), apart
-    for table in tables:
-        table.flags.writeable = False
-    return tables
+    return read_only(bits), read_only(np.ascontiguousarray(bits.T, dtype=np.float64)), read_only(apart)
 
 
 def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
@@ -237,17 +232,17 @@ class Layout:
         start, blocks = 0, []
         for end in np.unique(np.append(ends, len(self.sizes))).tolist():
             own = np.arange(start, end)
-            held = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
-            blocks.append((held, np.asarray(self.owner[held] == own[:, None], dtype=np.float64)))
+            rows = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
+            blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
             start = end
         return blocks
 
     def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
         """Add up the centroids of each mixture, times ``(k,)`` factors: ``(k, ...)`` becomes ``(m, ...)``."""
         flat, parts = values.reshape(len(values), -1), []
-        for held, members in self._blocks:
-            own = members if factors is None else members * factors[held]
-            parts.append(own.astype(flat.dtype, copy=False) @ flat[held])
+        for rows, members in self._blocks:
+            own = members if factors is None else members * factors[rows]
+            parts.append(own.astype(flat.dtype, copy=False) @ flat[rows])
         return (parts[0] if len(parts) == 1 else np.concatenate(parts)).reshape(-1, *values.shape[1:])
 
     @cached_property
@@ -304,7 +299,7 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
         table += rows.unit
-        level = np.exp(table, out=table).astype(rows.kind)
+        level = np.exp(table, out=table).astype(rows.dtype)
         level += _FAINT
         return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
@@ -314,8 +309,8 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
     table, regime_shares = _sum_regimes(normaliser, layout.of_component(regimes), n)
     own = layout.design * layout.of_component(logs)
     table += (own[:, n:].sum(axis=1) + rows.unit)[:, None]
-    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.kind), rows.columns, out=out)
-    exponent += np.take(table.astype(rows.kind).ravel(), layout.lookup)
+    exponent = np.matmul((own[:, :n] - own[:, n:]).astype(rows.dtype), rows.columns, out=out)
+    exponent += np.take(table.astype(rows.dtype).ravel(), layout.lookup)
     np.exp(exponent, out=exponent)
     exponent += _FAINT
     return exponent, regime_shares
@@ -330,10 +325,7 @@ def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Rea
 def distance_tables(n: int) -> tuple[Floats, Floats]:
     """Give the distances d from 0 to n, ``(n + 1,)``, and ``d ln t_s``, ``(s, n + 1)``; read-only."""
     apart = np.arange(n + 1.0)
-    tables = apart, np.log(_TILTS) * apart
-    for table in tables:
-        table.flags.writeable = False
-    return tables
+    return read_only(apart), read_only(np.log(_TILTS) * apart)
 
 
 def _sum_regimes(normaliser: Floats, regimes: Floats, n: int) -> tuple[Floats, Floats]:

@@ -1,7 +1,6 @@
 """The product of biased bits: what decohered hardware returns, and what one string with flips looks like too."""
 
 from math import comb, log
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +18,7 @@ _DECOHERED = 0.45
 """Mean flip rate from which one string cannot be told from noise."""
 
 
-class Product(NamedTuple):
-    """How well independent biased bits explain the counts."""
-
-    evidence: float
-    """Log probability with the bias of each bit unknown (uniform prior), an exact integral."""
-    log_likelihood: float
-    """Log probability at the observed biases."""
-
-
-def product_evidence(bits: Bits, weights: Floats) -> Product:
+def product_evidence(bits: Bits, weights: Floats) -> tuple[float, float]:
     """Judge the model in which every bit is drawn by itself.
 
     ``ln prod_i B(ones_i + 1, zeros_i + 1)``, B the Beta function.
@@ -37,10 +27,14 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
         bits: ``(n_outcomes, n_bits) bool``.
         weights: ``(n_outcomes,)``, in effective shots.
 
+    Returns:
+        The log probability of the counts with the bias of each bit unknown (uniform prior), an exact integral; and
+        that at the observed biases.
+
     Example:
         >>> one_of_each = product_evidence(np.array([[False], [True]]), np.array([1.0, 1.0]))
-        >>> round(float(np.exp(one_of_each.evidence)), 4), round(float(np.exp(one_of_each.log_likelihood)), 4)
-        (0.1667, 0.25)
+        >>> np.exp(one_of_each).round(4).tolist()
+        [0.1667, 0.25]
     """
     ones = weight_of_ones(bits, weights)
     zeros = weights.sum() - ones
@@ -48,7 +42,7 @@ def product_evidence(bits: Bits, weights: Floats) -> Product:
     evidence = (of_ones + of_zeros - of_both).sum()
     chance = np.clip(ones / max(float(weights.sum()), 1e-300), 1e-300, 1 - 1e-16)
     likelihood = (ones * np.log(chance) + zeros * np.log1p(-chance)).sum()
-    return Product(float(evidence), float(likelihood))
+    return float(evidence), float(likelihood)
 
 
 def beyond_product(counts: Floats) -> float:

@@ -9,7 +9,6 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
-from qcluster.core.dense.richardson_lucy import Deconvolved
 from qcluster.core.noise.kernel import Kernel, learn_rates, prior_cost
 from qcluster.core.sparse.under_kernel import Few, weigh_prefixes
 from qcluster.core.sparse.weights import fit_weights
@@ -30,7 +29,7 @@ _GAP = 2.5
 _TINY = 1e-300
 
 
-def read_off(kernel: Kernel, found: Deconvolved, place: int, counts: Floats, words: Words | None = None) -> Few:
+def read_off(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words: Words | None = None) -> Few:
     """Read strings off a deconvolution, and describe the counts by as few of them as explain these best.
 
     The heaviest strings are weighed, 1 to 40 of them, by expectation maximisation beside a uniform share, and the
@@ -40,13 +39,12 @@ def read_off(kernel: Kernel, found: Deconvolved, place: int, counts: Floats, wor
 
     Args:
         kernel: of the calibration.
-        found: deconvolutions under it.
-        place: which of them, each at a multiple of the noise.
+        ideal: ``(2^m,)`` a deconvolution under it.
+        scale: multiple of its noise that this undid.
         counts: ``(2^m,)`` shots.
         words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
     """
-    rows, scale = np.flatnonzero(counts), float(found.kernels.scales[place])
-    sent = np.argsort(-found.ideals[place], kind="stable")[:_MOST]
+    rows, sent = np.flatnonzero(counts), np.argsort(-ideal, kind="stable")[:_MOST]
     meant, flat = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     scaled = kernel.scaled(scale)
     weighed = weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale)

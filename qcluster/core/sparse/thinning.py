@@ -36,8 +36,8 @@ def thinned(bits: Bits, weights: Floats, most: int) -> tuple[Bits, Floats]:
     while np.count_nonzero(left) > most:
         step *= 2
         left = np.diff(np.floor(counted / step + 0.5), prepend=0.0)
-    held = left > 0
-    return (bits, weights) if step == 1 or 4 * held.sum() < most else (bits[held], left[held])
+    kept = left > 0
+    return (bits, weights) if step == 1 or 4 * kept.sum() < most else (bits[kept], left[kept])
 
 
 def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Model:

@@ -12,9 +12,9 @@ from math import log
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words
+from qcluster.core.counts.bits import Words, nearest_earlier
 from qcluster.core.noise.kernel import Kernel
-from qcluster.core.sparse.description_length import string_costs
+from qcluster.core.sparse.description_length import joining_costs
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.uncertainty.response import Strings, under_columns
 
@@ -129,8 +129,8 @@ def weigh_prefixes(
     explained = np.log(np.maximum(weights @ columns + background[:, None], _TINY)) @ shots
     if uniform is not None:
         weights, background = (1 - uniform) * weights, np.full(len(many), uniform)
-    costs = string_costs(words, kernel.index.n_bits, whole)
-    costs[0] = 0.0
+    n_bits = kernel.index.n_bits
+    costs = np.append(0.0, joining_costs(n_bits, whole)[nearest_earlier(words, n_bits)])
     found = []
     for i, length in enumerate(many.tolist()):
         cost = float(costs[:length].sum())

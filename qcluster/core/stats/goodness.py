@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, upper_triangle
 from qcluster.core.counts.bits import Bits
 
 _ROWS, _EXACT = 1 << 13, 1 << 24
@@ -66,17 +66,9 @@ def beyond_uniform(bits: Bits, shots: Floats) -> float:
     equal = 0.5 * float(shots @ (shots - 1))
     found = [(equal - pairs) / np.sqrt(pairs + 1)]
     mean, gram = _correlations(bits, shots)
-    squares = mean**2 / total, gram[_pairs(n_bits)] ** 2 / total
+    squares = mean**2 / total, gram[upper_triangle(n_bits)] ** 2 / total
     found += [float((part - 1).sum() / np.sqrt(2 * len(part))) for part in squares if len(part)]
     return float(max(found))
-
-
-@lru_cache(maxsize=16)
-def _pairs(n_bits: int) -> NDArray[np.bool_]:
-    """Mark each pair of bits once, ``(n_bits, n_bits)``, read-only."""
-    pairs: NDArray[np.bool_] = ~np.tri(n_bits, dtype=bool)
-    pairs.flags.writeable = False
-    return pairs
 
 
 def _correlations(bits: Bits, shots: Floats) -> tuple[Floats, Floats]:
@@ -140,7 +132,7 @@ def deviance(counts: Floats, expected: Floats) -> Floats:
 
 
 def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
-    """Give mean and standard deviation of half the deviance, where shot noise alone is at work.
+    """Give mean and standard deviation of the deviance, where shot noise alone is at work.
 
     Args:
         expected: ``(..., m)`` counts.
@@ -148,15 +140,31 @@ def shot_noise(expected: Floats) -> tuple[Floats, Floats]:
     Example:
         >>> mean, spread = shot_noise(np.full(100, 1000.0))
         >>> round(float(mean)), round(float(spread))
-        (50, 7)
+        (100, 14)
     """
-    mean, variance = _moments()
-    return _summed(expected, mean), np.sqrt(_summed(expected, variance))
+    return usual_deviance(expected), 2 * np.sqrt(_summed(expected, _moments()[1]))
 
 
 def usual_deviance(expected: Floats) -> Floats:
-    """Give what shot noise alone makes of the deviance, on the mean, where ``(..., m)`` counts are expected."""
+    """Give the mean that `shot_noise` gives, alone."""
     return 2 * _summed(expected, _moments()[0])
+
+
+def misfit(counts: Floats, noisy: Floats) -> tuple[float, float]:
+    """Give the deviance of counts beyond what shot noise makes of it, and one standard deviation of that.
+
+    Args:
+        counts: ``(m,)``.
+        noisy: ``(m,)`` what is expected, of any sum; nothing below a billionth of a shot.
+
+    Example:
+        >>> beyond, spread = misfit(np.array([120.0, 80.0]), np.array([0.5, 0.5]))
+        >>> round(beyond), round(spread)
+        (6, 2)
+    """
+    expected = np.maximum(counts.sum() * noisy / noisy.sum(), 1e-9)
+    usual, spread = shot_noise(expected)
+    return float(deviance(counts, expected) - usual), float(spread)
 
 
 def _summed(expected: Floats, tabled: Floats) -> Floats:

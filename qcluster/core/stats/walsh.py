@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats, Indices, read_only
 from qcluster.core.counts.bits import Words, pack
 
 _RADIX = 5
@@ -24,19 +24,15 @@ _RADIX = 5
 _SINGLE = 16
 """Bits from which single precision is used: its error, 1e-7 of the largest value, is spread over so many entries that
 it stays far below one shot."""
-
-
 _MAP = 0
 """Seed of the random map: strings have the same numbers in every run, and on every machine."""
 
 
 @lru_cache(maxsize=16)
-def _hadamard(bits: int, kind: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _hadamard(bits: int, dtype: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
     parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
-    signs: NDArray[np.floating[Any]] = (1.0 - 2.0 * parity).astype(kind)
-    signs.flags.writeable = False
-    return signs
+    return read_only((1.0 - 2.0 * parity).astype(dtype))
 
 
 def walsh(vector: Floats) -> Floats:
@@ -51,12 +47,12 @@ def walsh(vector: Floats) -> Floats:
         [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
-    kind = np.float32 if m >= _SINGLE else np.float64
-    result: NDArray[np.floating[Any]] = vector.astype(kind, copy=False)
+    dtype = np.float32 if m >= _SINGLE else np.float64
+    result: NDArray[np.floating[Any]] = vector.astype(dtype, copy=False)
     below = 0
     while below < m:
         bits = min(_RADIX, m - below)
-        signs = _hadamard(bits, kind)
+        signs = _hadamard(bits, dtype)
         cube = result.reshape(-1, 1 << bits, 1 << below)
         result = signs @ cube if below else cube[:, :, 0] @ signs
         below += bits
@@ -81,8 +77,18 @@ class LinearIndex:
 
     n_bits: int
     """Width of the strings."""
-    n_index: int
-    """Width m of the numbers; n_bits where strings are numbered by their value."""
+    widest: int | None = None
+    """Most bits of a number: wider strings are hashed. None: strings of any width are numbered by their value."""
+
+    @property
+    def n_index(self) -> int:
+        """Width m of the numbers; n_bits where strings are numbered by their value."""
+        return self.n_bits if self.widest is None else min(self.widest, self.n_bits)
+
+    @property
+    def size(self) -> int:
+        """How many numbers there are, 2^m."""
+        return 1 << self.n_index
 
     @property
     def exact(self) -> bool:
@@ -98,12 +104,16 @@ class LinearIndex:
     def of(self, words: Words) -> Indices:
         """Give the numbers (n_strings,) of packed strings (n_strings, n_words)."""
         if self.exact:
-            return words[:, 0].astype(np.int64)
-        result = np.zeros(len(words), dtype=np.int64)
+            return words[:, 0].astype(np.intp)
+        result = np.zeros(len(words), dtype=np.intp)
         for bit, row in enumerate(self._rows):
-            parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.int64) & 1
+            parity = np.bitwise_count(words & row).sum(axis=1, dtype=np.intp) & 1
             result |= parity << bit
         return result
+
+    def vector(self, words: Words, weights: Floats) -> Floats:
+        """Give the weights of packed strings by their numbers, (2^m,); those of one number add up."""
+        return np.bincount(self.of(words), weights, self.size).astype(np.float64, copy=False)
 
 
 def most_frequent(numbers: Indices, weights: Floats) -> Indices:

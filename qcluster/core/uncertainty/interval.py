@@ -94,7 +94,8 @@ def intervals(
     z = -NormalDist().inv_cdf((1 - level) / 2)
     found = []
     for mean, error, one in zip(means.tolist(), spread.tolist(), read, strict=True):
-        low, high = _ends(mean, error, one.low, one.high, raw.shots, z, z if response is not None else 0.0)
+        redrawn_z = z if response is not None else 0.0  # of the counts themselves, Wilson's interval alone
+        low, high = _ends(mean, error, one.low, one.high, raw.shots, z, redrawn_z)
         found.append(Interval(mean, low, high, float(level), error))
     return found
 
@@ -114,15 +115,15 @@ def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rn
 
 
 def _ends(
-    mean: float, spread: float, low: float, high: float, shots: float, z: float, doubt: float
+    mean: float, spread: float, low: float, high: float, shots: float, z: float, redrawn_z: float
 ) -> tuple[float, float]:
-    """Join ``mean +- doubt spread`` with Wilson's interval for as many shots, or more where values spread less."""
+    """Join ``mean +- redrawn_z spread`` with Wilson's interval for as many shots, or more where values spread less."""
     reach = high - low
     if reach <= 0:
         return mean, mean
     t, s = min(max((mean - low) / reach, 0.0), 1.0), spread / reach
     below, above = wilson(t, max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2)), z)
-    below, above = max(0.0, min(below, t - doubt * s)), min(1.0, max(above, t + doubt * s))
+    below, above = max(0.0, min(below, t - redrawn_z * s)), min(1.0, max(above, t + redrawn_z * s))
     return min(low + reach * below, mean), max(low + reach * above, mean)
 
 

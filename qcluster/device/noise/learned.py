@@ -122,18 +122,17 @@ def _part(
 ) -> _Part:
     known = located_faults(profile.circuit, calibration, idle=idle, dt=profile.dt)
     n_bits = known.n_bits
-    index = LinearIndex(n_bits, min(n_bits, _INDEX_BITS))
+    index = LinearIndex(n_bits, _INDEX_BITS)
     sent = parse_bitstrings([expected])[0]
     readout = known.readout.mean(axis=1) if symmetric else known.readout[np.arange(n_bits), sent.astype(int)]
     singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
-    words = index.of(pack(counts.bits ^ sent))
     return _Part(
         index=index,
         places=(*known.places, *(("readout", bit) for bit in range(n_bits))),
         place=np.r_[known.place, len(known.places) + np.arange(n_bits)],
         shifts=index.of(np.vstack([known.masks, pack(np.eye(n_bits, dtype=bool))])),
         rates=np.r_[_with_crosstalk(known), np.maximum(singles, 1e-7)],
-        seen=np.bincount(words, counts.weights, 1 << index.n_index).astype(np.float64),
+        seen=index.vector(pack(counts.bits ^ sent), counts.weights),
         flips=-0.5 * np.expm1(-2 * (known.rates @ unpack(known.masks, n_bits) + singles)),
     )
 

@@ -373,7 +373,7 @@ def redrawn(name: str, number: int, record: Any) -> Iterator[Case]:
     if true is None or true.n_bits > _DRAWN_AGAIN:
         return
     rng, ideal = np.random.default_rng([2032, number - 1]), Distribution.of(record["ideal"])
-    output = Output(f"redrawn-{name}", Kernel.of(true).vector(ideal.words, ideal.probabilities))
+    output = Output(f"redrawn-{name}", Kernel.of(true).index.vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
         strength = told_of(rng, true)
         yield _read(rng, strength[1], output, strength)._replace(faults=None)

@@ -148,7 +148,7 @@ def test_strings_of_one_number_share_what_it_gets():
     rng = np.random.default_rng(5)
     kernel = Kernel.of(chain(30, 0.01, 0.03), 6)
     words, _ = numbered(pack(rng.random((100, 30)) < 0.5))
-    numbers = kernel.locate(words).astype(np.intp)
+    numbers = kernel.index.of(words)
     shots = rng.integers(1, 50, 100).astype(float)
     whole = np.bincount(numbers, shots, kernel.size)
     support = Support(words, numbers, shots / whole[numbers], False)
@@ -165,13 +165,13 @@ def test_a_number_means_the_same_string_wherever_it_is_asked():
     faults = chain(20, 0.01, 0.03)
     counts = Distribution(np.random.default_rng(4).random((400, 20)) < 0.5, np.ones(400))
     found = gather(counts, faults)
-    numbers = np.unique(found.kernel.locate(counts.words))
+    numbers = np.unique(found.kernel.index.of(counts.words))
     assert len(numbers) < counts.n_outcomes
     meant = replace(found, few=replace(found.few, strings=numbers)).strings
     words = circuit_candidates.words_of(counts, found.kernel)
     assert words is not None
     np.testing.assert_array_equal(found.support.words[meant], words[numbers])
-    lowest = [counts.words[found.kernel.locate(counts.words) == number].min() for number in numbers]
+    lowest = [counts.words[found.kernel.index.of(counts.words) == number].min() for number in numbers]
     np.testing.assert_array_equal(words[numbers, 0], lowest)
 
 

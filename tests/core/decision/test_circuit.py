@@ -77,7 +77,7 @@ def test_of_strings_that_the_hash_confuses_the_frequent_one_is_meant():
     sent = rng.random((1, 30)) < 0.5
     kernel = Kernel.of(faults, 13)
     others = rng.random((60_000, 30)) < 0.5
-    confused = others[kernel.locate(pack(others)) == kernel.locate(pack(sent))[0]]
+    confused = others[kernel.index.of(pack(others)) == kernel.index.of(pack(sent))[0]]
     assert len(confused)
     counts = sampled(faults, sent, 6000, rng) + Distribution(confused, np.ones(len(confused)))
     fit = decide_circuit(counts, faults)

@@ -129,9 +129,7 @@ def test_what_the_user_expects_moves_the_answer_that_way():
     p = np.full(64, 0.4 / 64)
     p[37] += 0.6
     seen = drawn(p, 0.01, 8192, rng)
-    top = {
-        word: decide(seen, expect=word).answer.distribution.to_probs()["100101"] for word in ("sparse", "dense", None)
-    }
+    top = {word: qc.mitigate(seen, expect=word).distribution.to_probs()["100101"] for word in ("sparse", "dense", None)}
     assert top["sparse"] >= top[None] >= top["dense"]
     assert top["sparse"] > top["dense"] + 0.05
 
@@ -244,7 +242,7 @@ def test_a_product_of_turned_qubits_is_not_taken_for_one_string(n, known):
         ideal = np.prod(np.where(answer.bits, 0.1, 0.9), axis=1)
         return float(np.sqrt(answer.probabilities * ideal).sum() ** 2)
 
-    assert fidelity(decide(d, rates).answer.distribution) > fidelity(d) - 0.1, "one string has 12 to 25%"
+    assert fidelity(qc.mitigate(d, rates).distribution) > fidelity(d) - 0.1, "one string has 12 to 25%"
 
 
 @pytest.mark.parametrize("n", [13, 20, 30, 50])

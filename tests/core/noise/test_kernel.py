@@ -39,7 +39,7 @@ def test_a_hashed_kernel_is_the_exact_one_seen_through_the_hash():
     faults = random_faults(8, rng).symmetrised()
     exact, hashed = Kernel.of(faults), Kernel.of(faults, 5)
     ideal = rng.dirichlet(np.ones(2**8))
-    place = hashed.locate(np.arange(2**8, dtype=np.uint64)[:, None])
+    place = hashed.index.of(np.arange(2**8, dtype=np.uint64)[:, None])
     folded = np.bincount(place, ideal, hashed.size)
     expected = np.bincount(place, exact.forward(ideal), hashed.size)
     np.testing.assert_allclose(hashed.forward(folded), expected, atol=1e-12)

@@ -12,7 +12,6 @@ from qcluster.core.sparse.forward_selection import (
     best_share,
     candidates,
     joining_gains,
-    merged,
 )
 from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
 from tests.core.sparse.at_once import backward_elimination, select
@@ -96,9 +95,3 @@ def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
         found, _ = candidates(lay_out(read.bits, read.weights), 32)
         met += sum(bool((found == one).all(axis=1).any()) for one in sent)
     assert met >= 11
-
-
-def test_equal_centroids_are_pooled():
-    bits, weights = merged(np.array([[1, 0], [0, 1], [1, 0]], dtype=bool), np.array([0.2, 0.5, 0.3]))
-    assert bits.tolist() == [[False, True], [True, False]]
-    np.testing.assert_allclose(weights, [0.5, 0.5])

@@ -14,8 +14,8 @@ def misfit(predicted: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
     """Deviance beyond shot noise, in nats a shot and in standard deviations."""
     expected = np.maximum(counts.sum() * predicted, 1e-9)
     usual, spread = shot_noise(expected)
-    excess = float(deviance(counts, expected) / 2 - usual)
-    return excess / counts.sum(), excess / float(spread)
+    excess = float(deviance(counts, expected) - usual)
+    return excess / 2 / counts.sum(), excess / float(spread)
 
 
 @pytest.mark.parametrize("n", [4, 64, 4096, 65536])
