@@ -11,7 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
 from qcluster.core.decision.features import expectation, features
-from qcluster.core.decision.gate import shipped
+from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
@@ -61,7 +61,11 @@ def decide(d: Distribution) -> Decided:
 
 
 def deciding(
-    d: Distribution, known: Floats | None, expect: str | None, settings: MixtureSettings | None
+    d: Distribution,
+    known: Floats | None,
+    expect: str | None,
+    settings: MixtureSettings | None,
+    gate: Gate | None = None,
 ) -> Stepwise[Decided]:
     """Do so step by step, so that many sets of counts share the work.
 
@@ -70,13 +74,14 @@ def deciding(
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         settings: of the mixture.
+        gate: that weighs the candidates; the one that ships by default.
     """
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
     found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = shipped()(described, found.present, found.gram)
+    weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:

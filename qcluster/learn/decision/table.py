@@ -15,7 +15,8 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.decide import Decided, deciding
 from qcluster.core.decision.features import features
-from qcluster.core.lockstep import together
+from qcluster.core.decision.gate import Gate
+from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
 from qcluster.files import read_lines, reading
@@ -117,8 +118,16 @@ def joined(tables: Sequence[Table]) -> Table:
     return Table(names, *(np.concatenate([getattr(t, name) for t in tables]) for name in COLUMNS))
 
 
-def tabulate(many: Iterable[Case]) -> Table:
-    """Work out the rows of cases. Cost: that of the candidates, some 10 ms a case.
+def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
+    """Work out the rows of cases.
+
+    Args:
+        many: counts, all with their circuit or all without.
+        gate: that decides what counts of a known circuit say alone; the one that ships by default. Of counts that it
+            was trained on it says more than it ever will of others, see `benchmarks/cross_fit.py`.
+
+    Returns:
+        The table. Cost: that of the candidates, some 10 ms a case.
 
     Raises:
         ValueError: there are no cases.
@@ -126,27 +135,34 @@ def tabulate(many: Iterable[Case]) -> Table:
     every = list(many)
     if not every:
         raise ValueError("a table needs at least one case, counts with their ideal; got none")
-    alone = _alone([case.counts for case in every if case.faults is not None])
-    rows = [_row(case, alone.get(id(case.counts))) for case in every]
+    rows = [_row(*pair) for pair in zip(every, _decided(every, gate), strict=True)]
     first = rows[0][0]
     return Table(first, *(np.array(column) for column in list(zip(*rows, strict=True))[1:]))
 
 
-def _alone(many: Iterable[Distribution]) -> dict[int, Decided]:
-    """Answer small counts without their circuit, all in lockstep, by the identity of the counts: those of a recorded
-    circuit are told of by many a calibration."""
-    small = {id(d): d for d in many if d.n_bits <= WHOLE}
-    found = together([deciding(d, None, None, None) for d in small.values()])
-    return dict(zip(small, found, strict=True))
+def _decided(many: Sequence[Case], gate: Gate | None) -> Iterator[Decided | None]:
+    """Answer the counts of known circuits without these: small ones all in lockstep, and what several calibrations in
+    a row are told of once."""
+    small = {id(case.counts): case.counts for case in many if case.faults is not None and case.counts.n_bits <= WHOLE}
+    told = None, None, None, gate
+    found = dict(zip(small, together([deciding(d, *told) for d in small.values()]), strict=True))
+    last: tuple[Distribution, Decided] | None = None
+    for case in many:
+        if case.faults is None or id(case.counts) in found:
+            yield found.get(id(case.counts))
+            continue
+        if last is None or last[0] is not case.counts:
+            last = case.counts, alone(deciding(case.counts, *told))
+        yield last[1]
 
 
-def _row(case: Case, alone: Decided | None) -> tuple[Any, ...]:
+def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
     found: candidates.Candidates | circuit_candidates.Candidates
     if case.faults is None:
         names, found = candidates.NAMES, candidates.gather(case.counts, case.known)
         x = features(case.counts, found, case.known)
     else:
-        names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults, alone)
+        names, found = circuit_candidates.NAMES, circuit_candidates.gather(case.counts, case.faults, by_counts)
         x = circuit_features.features(case.counts, case.faults, found)
     words = found.support.words
     gram = np.zeros((len(names) + 1, len(names) + 1))
