@@ -17,9 +17,8 @@ import numpy as np
 
 from qcluster.core.decision.gate import Gate
 from qcluster.files import read_lines
-from qcluster.learn.decision.circuits import recorded
 from qcluster.learn.decision.score import balanced
-from qcluster.learn.decision.table import Table, joined, read, tabulate, write
+from qcluster.learn.decision.table import Table, build_part, joined, plan, read
 from qcluster.learn.decision.train import train
 
 
@@ -72,16 +71,10 @@ def main() -> None:
     given = parser.parse_args()
     sets = {name: list(map(Path, files.split(","))) for name, _, files in (one.partition("=") for one in given.sets)}
     for fold in (0, 1):
-        left = {
-            path: given.out / f"runs-{path.name.split('.')[0]}.npz"
-            for one in sets.values()
-            for path in halves(one)[fold]
-        }
-        missing = {path: part for path, part in left.items() if not part.exists()}
-        trained = gate(given.counts, sets, fold, given.workers) if missing else None
-        for path, part in missing.items():
-            write(tabulate(recorded(path), trained), part)
-            print(part.name, flush=True)
+        parts = plan(given.out, {"circuit": 0}, [path for files in sets.values() for path in halves(files)[fold]])
+        trained = gate(given.counts, sets, fold, given.workers) if parts else None
+        for part in parts:
+            print(build_part(part, trained).name, flush=True)
 
 
 if __name__ == "__main__":

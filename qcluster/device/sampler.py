@@ -26,7 +26,7 @@ from qcluster.core.noise.given import kind_of, read_noise
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.device.noise.measured import OLD, MeasuredReference
+from qcluster.device.noise.measured import OLD, MeasuredReference, may_serve
 from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
@@ -198,7 +198,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         """References of earlier calls that may serve one with these options."""
         shots, how = reference_shots(options), _alike(vars(options))
         measured = [reference for (_, under), reference in list(self._measured.items()) if under == how]
-        return [reference for reference in measured if reference.counts.shots >= shots and reference.age() <= OLD]
+        return [reference for reference in measured if may_serve(reference, shots)]
 
     def _keep(self, runs: Sequence[Run]) -> None:
         """Keep what references measured for later calls: of two of a skeleton that with more shots, unless it is old.

@@ -116,7 +116,7 @@ class DeviceReadout:
             return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options), False
         from qcluster.device.execute import execute
         from qcluster.device.machines.machine import find_machine
-        from qcluster.device.noise.measured import OLD
+        from qcluster.device.noise.measured import may_serve
 
         machine = find_machine(self.backend)
         place = machine.session or machine.backend
@@ -130,7 +130,7 @@ class DeviceReadout:
         merge = self.mitigation != "reference"
         bound = bind_all(self._compiled[key], machine.live, thetas, inputs, merge=merge)
         earlier = self._measured.get(key)
-        if earlier is not None and earlier.counts.shots >= shots and earlier.age() <= OLD:
+        if earlier is not None and may_serve(earlier, shots):
             return execute(bound, place, optimization_level=0, **options | {"reference": earlier}), True
         runs = execute(bound, place, optimization_level=0, **options)
         if runs[0].reference is not None:

@@ -152,6 +152,11 @@ def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"decoupling": options["dd"] or "no", "twirling": (options["strategy"] or usual) if twirled else "no"}
 
 
+def may_serve(reference: MeasuredReference, shots: float) -> bool:
+    """Tell whether an earlier reference spares a new one of so many shots, where it has the gates and places."""
+    return reference.counts.shots >= shots and reference.age() <= OLD
+
+
 def check_reusable(
     reference: MeasuredReference, circuit: str, name: str, backend: str, options: Mapping[str, Any]
 ) -> tuple[str, ...]:

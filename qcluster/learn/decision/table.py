@@ -262,8 +262,8 @@ def build(
     return spread(build_part, plan(folder, many, records), workers=workers, dask=dask)
 
 
-def build_part(part: tuple[str, Any, int, Path]) -> Path:
-    """Build and save one part of `plan`.
+def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Path:
+    """Build and save one part of `plan`; the gate is as for `tabulate`.
 
     Raises:
         StorageError: it is made of a file of records that cannot be read, or has no record with an ideal.
@@ -274,9 +274,9 @@ def build_part(part: tuple[str, Any, int, Path]) -> Path:
         if not found:
             needed = "counts with their ideal" + ("" if source == "records" else " and fault patterns")
             raise StorageError(f"{what} must hold {needed}; found no such record")
-        made = tabulate(found)
+        made = tabulate(found, gate)
     else:
-        made = tabulate(SOURCES[source](seed) for seed in range(first, first + what))
+        made = tabulate((SOURCES[source](seed) for seed in range(first, first + what)), gate)
     write(made, path)
     return path
 
