@@ -48,6 +48,15 @@ def test_a_centroid_moves_to_where_its_shots_are():
     assert not relocate(rows, beside, PRIOR, 10).centroids.any()
 
 
+def test_centroids_that_move_to_one_string_are_pooled():
+    read = flipped(np.zeros((1, 8), dtype=bool), np.ones(1), 3000, 0.05, 0.05, 2)
+    rows = lay_out(read.bits, read.weights)
+    beside = fit(rows, start_at(np.eye(8, dtype=bool)[:2]), PRIOR, 0)
+    found = relocate(rows, beside, PRIOR, 10)
+    assert found.centroids.tolist() == [[False] * 8]
+    assert found.weights.tolist() == pytest.approx([1.0])
+
+
 def test_bits_are_split_where_the_rates_are_alike():
     """Two groups of rates: a threshold between them, wherever the majority lies."""
     ones = np.array([0.04, 0.05, 0.03, 0.06, 0.42, 0.45, 0.48, 0.55, 0.6])
