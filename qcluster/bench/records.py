@@ -140,14 +140,16 @@ def _told_by(calibration: "Calibration", line: Mapping[str, Any], machine: str, 
 def _as_run(
     circuit: "QuantumCircuit", line: Mapping[str, Any], machine: str, counts: Distribution, calibration: "Calibration"
 ) -> "Run":
-    """Write a record as the run that it was; which bits its twirls flipped is not known, only that they did."""
+    """Write a record as the run that it was; which bits its twirls flipped is unknown, as where the runtime twirls."""
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.run import Run
 
+    twirled = bool(line.get("measure_twirl", "transpiled_openqasm3" in line))
+    served = {"twirling": "server", "measure_twirl": True, "runtime": {"twirling": {"enable_measure": True}}}
     return Run(
         counts=counts,
         twirl_counts=(counts,),
-        flips=np.full((1, counts.n_bits), line.get("measure_twirl", "transpiled_openqasm3" in line), dtype=bool),
+        flips=np.zeros((1, counts.n_bits), dtype=bool),
         profile=read_profile(circuit, calibration),
         calibration=calibration,
         backend=machine,
@@ -156,7 +158,7 @@ def _as_run(
         notes=("a recorded run, with a calibration of another day",),
         job_ids=(),
         seed=0,
-        options={},
+        options=served if twirled else {},
         versions={},
     )
 

@@ -44,6 +44,17 @@ def test_readout_stays_asymmetric_unless_measurements_are_twirled(run):
     np.testing.assert_array_equal(single.faults.readout, readout)
 
 
+def test_an_odd_number_of_twirls_leaves_readout_as_asymmetric_as_its_flips_are():
+    circuit = QuantumCircuit(3, 3)
+    circuit.x([0, 1, 2])
+    circuit.measure([0, 1, 2], [0, 1, 2])
+    (three,) = execute([circuit], "fake_manila", shots=60_000, twirls=3, seed=3)
+    assert sorted(three.flips.sum(axis=0).tolist()) == [1, 1, 2]
+    zeros = 1 - three.counts.probabilities @ three.counts.bits
+    expected = three.faults.readout[:, 1]
+    np.testing.assert_allclose(zeros, expected, atol=4 * np.sqrt(expected.max() / three.shots))
+
+
 def test_a_saved_profile_still_gives_the_faults(run):
     again = dataclasses.replace(run, profile=Profile.from_json(run.profile.to_json()))
     np.testing.assert_array_equal(again.faults.masks, run.faults.masks)

@@ -230,11 +230,12 @@ def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
 
 
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
-    """Make the readout of the bits symmetric that a run measured with flips, undone in its counts."""
+    """Exchange the two readout errors of the bits that a run measured with flips, undone in its counts, in the share of
+    twirls that had them flipped: half, and readout is symmetric, unless the number of twirls is odd."""
     if flips_served(run.options):
         return faults.symmetrised()
-    flipped = np.atleast_1d(run.flips.any(axis=0))[:, None]
-    return replace(faults, readout=np.where(flipped, faults.readout.mean(axis=1, keepdims=True), faults.readout))
+    flipped = run.flips.mean(axis=0)[:, None]
+    return replace(faults, readout=(1 - flipped) * faults.readout + flipped * faults.readout[:, ::-1])
 
 
 @own_errstate
