@@ -322,6 +322,9 @@ def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     exact = exact * (total / exact.sum())
     counts: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     missing = total - int(counts.sum())
+    if not 0 <= missing <= len(counts):  # beyond 2^53, where the heaviest are no longer exact
+        counts[np.argmax(counts)] += missing
+        return counts
     counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
     return counts
 

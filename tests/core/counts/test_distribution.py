@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcluster.core.counts.distribution import Distribution, align, whole_shots
@@ -115,6 +115,14 @@ def test_whole_shots_sum_and_stay_near(weights, total):
     exact = np.array(weights) * total / np.sum(weights)
     assert shots.sum() == total
     assert (np.abs(shots - exact) < 1 + 1e-6).all()
+
+
+@given(st.lists(st.integers(1, 2**40), min_size=1, max_size=40), st.integers(2**53, 2**63 - 2**40))
+@example([9, 7, 1, 3] * 10, 9 * 10**18)
+def test_whole_shots_sum_where_floats_are_not_exact(weights, total):
+    shots = whole_shots(weights, total)
+    assert int(shots.sum()) == total
+    np.testing.assert_allclose(shots, np.array(weights) * (total / np.sum(weights)), rtol=1e-12, atol=1)
 
 
 def test_equal_remainders_go_to_the_lower_string():
