@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Words, format_bitstrings, hamming
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.labels import WHOLE, short_labels
@@ -89,8 +90,8 @@ def plot(
         >>> figure.axes[0].get_ylabel(), figure.axes[0].get_title(loc="left")
         ('probability', 'All 3 strings that were read or expected')
     """
-    if top is not None and top < 1:
-        raise ValueError(f"top must be at least 1; got {top}")
+    if top is not None:
+        top = check_whole("top", top, 1)
     series = _series(shown, labels, errors)
     pooled = _pool([one.distribution for one in series])
     rows = np.sort(np.argsort(-pooled.weights, kind="stable")[: top or _SHOWN])
