@@ -21,8 +21,6 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
 
     def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
         rates = noise if isinstance(noise, np.ndarray) else None
-        if not raw.n_outcomes or not raw.n_bits:
-            return left(raw, name, "there are no shots to mitigate", rates)
         found = answer(raw, noise)
         if found == raw:
             return left(raw, name, "this method changes nothing here", rates)

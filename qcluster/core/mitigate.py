@@ -94,6 +94,8 @@ def mitigating(
         if known is None and kind in KINDS:
             known = read_noise(brought(counts, kind), raw.n_bits)
     chosen.check_noise(kind_of(known))
+    if not raw.n_outcomes or not raw.n_bits:
+        return left(raw, chosen.name, "there are no shots to mitigate", known if kind_of(known) == "rates" else None)
     if chosen.widest is not None and raw.n_bits > chosen.widest:
         return left(raw, chosen.name, f"{raw.n_bits} bits are more than the {chosen.widest} that this method takes")
     word = {"expect": expect} if chosen.guarded else {}

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 import qcluster as qc
+from qcluster.core.methods.registry import every, find
 from qcluster.core.noise.faults import FaultMasks
 from tests.strategies import counts
 
@@ -95,6 +96,25 @@ def test_a_few_shots_say_nothing():
     fixed = qc.mitigate({"00": 0.5, "01": 0.1, "11": 0.4})
     assert not fixed.applied
     assert "shots" in fixed.reason
+
+
+@pytest.mark.parametrize("method", [method.name for method in every()])
+@pytest.mark.parametrize("shape", [(0, 3), (1, 0)])
+def test_no_shots_or_bits_are_left_by_every_method(method, shape):
+    nothing, n_bits = qc.Distribution(np.zeros(shape, dtype=bool), np.full(shape[0], 100.0)), shape[1]
+    noises = {
+        "rates": 0.05,
+        "measured": qc.MeasuredNoise({"000": 90}, "000"),
+        "faults": FaultMasks(n_bits, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0), np.zeros((n_bits, 2))),
+    }
+    needs = find(method).needs
+    if needs == "measured" and not n_bits:
+        pytest.skip("nothing can be measured of no bits")
+    for guard in (True, False) if find(method).guarded else (True,):
+        fixed = qc.mitigate(nothing, noises.get(needs), method=method, guard=guard)
+        assert (fixed.applied, fixed.method, fixed.distribution) == (False, method, nothing)
+        assert fixed.reason == "left as is: there are no shots to mitigate"
+        assert fixed.rates.tolist() == [[0.05, 0.05] if needs == "rates" else [0, 0]] * n_bits
 
 
 def test_fault_patterns_choose_the_circuit_method():
