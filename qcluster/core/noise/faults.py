@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
-from qcluster.core.counts.bits import Words, numbered
+from qcluster.core.counts.bits import Words, numbered, unpack
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 
@@ -58,6 +58,12 @@ class FaultMasks(Frozen):
                 f"masks must be (n_masks, {n_words}) and rates and kind (n_masks,) for {self.n_bits} bits; "
                 f"got {words.shape}, {rates.shape} and {kind.shape}"
             )
+        beyond = np.flatnonzero(unpack(words, 64 * n_words)[:, self.n_bits :].any(axis=1))
+        if len(beyond):
+            raise ValueError(f"masks must flip bits below {self.n_bits}; got {words[beyond[0]].tolist()}")
+        unknown = ~np.isin(self.kind, range(len(KINDS)))
+        if unknown.any():
+            raise ValueError(f"kind must be an index into {KINDS}; got {np.asarray(self.kind)[unknown][0]}")
         if not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:

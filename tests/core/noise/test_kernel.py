@@ -96,6 +96,9 @@ def test_equal_masks_of_a_kind_are_merged():
     [
         ({"rates": np.array([-0.1])}, "rates must be finite and not negative"),
         ({"masks": np.zeros((1, 2), dtype=np.uint64)}, "masks must be"),
+        ({"masks": np.array([[2]], dtype=np.uint64)}, r"masks must flip bits below 1; got \[2\]"),
+        ({"kind": np.array([4])}, "kind must be an index into .*; got 4"),
+        ({"kind": np.array([-1])}, "kind must be an index into .*; got -1"),
         ({"readout": np.array([[0.7, 0.4]])}, "sum to less than 1"),
         ({"rotations": -0.1}, "rotations must be a finite number and not negative"),
         ({"rotations": float("nan")}, "rotations must be a finite number and not negative"),
