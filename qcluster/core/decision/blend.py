@@ -9,6 +9,7 @@ from qcluster.core.counts.distribution import Distribution, histogram
 from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Hypotheses, Support
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
+from qcluster.core.noise.prior import SHOTS
 from qcluster.core.sparse.fit import MixtureFit
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses, under_flips
 
@@ -31,6 +32,8 @@ class Blend:
     """Of the deconvolutions."""
     weights: Floats
     """``(c,)`` of the candidates."""
+    prior_shots: float = SHOTS
+    """Weight of the prior of each flip rate of the mixture, in shots."""
 
     @property
     def width(self) -> int:
@@ -54,7 +57,7 @@ class Blend:
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots = np.where(observed > 0, roots * smoothed, kept * smoothed)
         if weights[MIXTURE]:
-            strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates)
+            strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
             roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
         for place, part in zip(support.singles, weights[[STRING, HEAVIEST]], strict=True):
             roots[:, place] += part

@@ -88,7 +88,8 @@ def deciding(
         why = "what looks like noise is as likely the ideal"
         kept = left(d, "mixture", why, fit.rates, confidence)
         return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
-    blend = Blend(d, found.support, fit, found.hypotheses, weights)
+    settings = settings or MixtureSettings()
+    blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
         distribution=distributed(d, found.support.words, (weights @ found.roots) ** 2),
         raw=d,

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import qcluster as qc
 from qcluster.core.counts.bits import index_bits, numbered, pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
@@ -27,6 +28,7 @@ from qcluster.core.decision.circuit_features import features
 from qcluster.core.decision.decide import decide
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.core.sparse.fit import MixtureSettings
 from tests.core.decision.test_circuit import chain, sampled
 from tests.core.sparse.test_fit import flipped
 
@@ -99,6 +101,17 @@ def test_blends_of_counts_move_as_refits_do(of_counts, place):
     blend = Blend(read, found.support, found.fit, found.hypotheses, weights)
     redrawn = blend.redo(draws, (np.arange(DRAWS) + 0.5) / DRAWS, parities)
     scatter_alike(redrawn, blend_again(refits, weights), 0.005)
+
+
+def test_strings_of_a_decided_answer_move_under_the_prior_that_was_set():
+    raw = {"000": 430, "001": 20, "010": 18, "100": 22, "011": 21, "101": 17, "110": 22, "111": 450}
+    known = {"noise": 0.08, "settings": MixtureSettings(prior_shots=1e6)}
+    decided, bare = (qc.mitigate(raw, guard=guard, **known).response for guard in (True, False))
+    strings = replace(decided, weights=np.eye(len(candidates.NAMES))[candidates.MIXTURE])
+    draws = np.random.default_rng(5).multinomial(1000, bare.counts / 1000, size=DRAWS).astype(float)
+    levels = (np.arange(DRAWS) + 0.5) / DRAWS
+    redrawn = (one.redo(draws, levels, lambda words: words == 0) for one in (strings, bare))
+    np.testing.assert_allclose(*redrawn)
 
 
 @pytest.mark.parametrize("place", ["counts", "strings", "readout", "calibrated", "log-linear", "Bayesian", "all"])
