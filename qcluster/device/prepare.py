@@ -165,6 +165,8 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
 
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
     """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
+    if machine.kind == "hardware":
+        check_registers(circuit)
     for item, _, _, inside in steps(circuit):
         if item.name == "delay":
             with dressing(lambda said: ValueError(f"delays of {circuit.name!r} must be times: {said}")):
@@ -190,6 +192,21 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
                 f"a simulation knows classical bits and registers only; {circuit.name!r} declares variables: keep "
                 "their values in bits"
             )
+
+
+def check_registers(circuit: QuantumCircuit) -> None:
+    """Refuse names of registers by which a Sampler cannot give their bits, before it takes shots: its `DataBin` has
+    methods of these names."""
+    from qiskit.primitives import DataBin
+
+    for register in circuit.cregs:
+        try:
+            DataBin(shape=(), **{register.name: None})
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"a Sampler's results can have no register named {register.name!r}; {circuit.name!r} has one: give it "
+                "another name"
+            ) from None
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:

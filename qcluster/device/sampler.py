@@ -27,7 +27,7 @@ from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import OLD, MeasuredReference, may_serve
-from qcluster.device.prepare import Options, check_program, compile_circuits, prepare, writes_bits
+from qcluster.device.prepare import Options, check_program, check_registers, compile_circuits, prepare, writes_bits
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
@@ -155,6 +155,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         options, reused = self.options.frozen, self.options.reused
         asked = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
         for i, pub in enumerate(asked):
+            check_registers(pub.circuit)
             if not pub.circuit.cregs:
                 warnings.warn(
                     f"the circuit of PUB {i} ({pub.circuit.name!r}) has no classical registers, so that its data are "

@@ -86,6 +86,13 @@ def test_bits_outside_registers_are_refused_on_hardware(machine):
         prepare([circuit], machine, Options(shots=10), seed=1)
 
 
+def test_registers_that_no_result_can_hold_are_refused_on_hardware(machine):
+    circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "items"))
+    circuit.measure(0, 0)
+    with pytest.raises(ValueError, match="results can have no register named 'items'"):
+        prepare([circuit], machine, Options(shots=10), seed=1)
+
+
 def test_twirled_flips_are_undone(request_, recording):
     assert request_.prepared[1].flips.any()
     assert {tuple(bits[0]) for (i, _), bits in recording.items() if i == 1} != {(True, False, True)}

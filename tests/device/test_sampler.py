@@ -277,6 +277,15 @@ def test_noise_that_does_not_fit_is_refused_before_anything_runs(noisy, ghz, mon
             MitigatedSampler(noisy, **options).run([ghz(2)])
 
 
+@pytest.mark.parametrize("name", ["keys", "items", "values", "size", "shape", "self"])
+def test_registers_that_no_result_can_hold_are_refused_before_anything_runs(noisy, name, monkeypatch):
+    monkeypatch.setattr("qcluster.device.sampler.send", lambda *_: pytest.fail("it was sent"))
+    circuit = QuantumCircuit(QuantumRegister(1, "q"), ClassicalRegister(1, name))
+    circuit.measure(0, 0)
+    with pytest.raises(ValueError, match=f"results can have no register named '{name}'"):
+        MitigatedSampler(noisy).run([circuit])
+
+
 def test_what_is_expected_goes_with_a_method(noisy, ghz):
     (pub,) = MitigatedSampler(noisy, method="mixture", expect="sparse", seed=2).run([ghz(3)], shots=500).result()
     fixed = pub.metadata["mitigations"].item()
