@@ -45,6 +45,8 @@ def read_off(kernel: Kernel, ideal: Floats, scale: float, counts: Floats, words:
         words: ``(2^m, n_words)`` the string that each number means; None where the number is the string.
     """
     rows, sent = np.flatnonzero(counts), np.argsort(-ideal, kind="stable")[:_MOST]
+    if words is not None:  # a number that was not read means no string
+        sent = sent[counts[sent] > 0]
     meant, flat = sent.astype(np.uint64)[:, None] if words is None else words[sent], np.ones(len(sent))
     scaled = kernel.scaled(scale)
     weighed = weigh_prefixes(scaled, sent, meant, rows, counts[rows], flat, None, _WEIGHING, scale=scale)
