@@ -24,7 +24,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
 
     Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
     arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, that is divided by.
-    Above 20 bits strings are hashed linearly, so that the convolution stays one, and only observed strings are kept.
+    Above 20 bits strings are hashed linearly, so that the convolution stays one, and only observed strings are kept;
+    where that leaves none of them anything, the counts come back unchanged.
 
     Args:
         counts: anything that `Distribution.of` takes.
@@ -60,6 +61,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         kept = ideal
     else:
         strings, kept = observed.words, ideal[index.of(observed.words)]
+    if not (kept > 1e-12).any():
+        return observed
     kept = np.where(kept > max(truncation, 1e-12), kept, 0.0)
     if not kept.any():
         raise ValueError(f"truncation must leave something; nothing is above {truncation}")

@@ -33,6 +33,11 @@ def test_wide_strings_are_inverted_through_a_hash():
     assert hellinger_fidelity(fixed, ghz(40)) > 0.9
 
 
+def test_wide_counts_of_which_the_inversion_leaves_nothing_come_back():
+    counts = Distribution.of({"1" * 30: 5})
+    assert dem(counts, {"0" * 29 + "1": 9}, "0" * 30) == counts
+
+
 @pytest.mark.parametrize(
     ("name", "least"), [("ghz20", 0.6), ("dicke10", 0.8), ("grover5", 0.35), ("phase_estimation6", 0.8)]
 )

@@ -25,6 +25,12 @@ def test_gamma_functions_are_as_exact_as_they_say(ours, theirs, rel):
     np.testing.assert_allclose(ours(ARGUMENTS), theirs(ARGUMENTS), rtol=rel, atol=rel)
 
 
+def test_terms_that_vanish_may_leave_single_precision():
+    many = np.float32([1e13, 2.0**63])
+    with np.errstate(over="raise"):
+        np.testing.assert_allclose(special.exp_digamma(many), many, rtol=1e-6)
+
+
 @pytest.mark.parametrize("k", [2, 3, 6])
 def test_the_dirichlet_divergence_is_the_mean_log_ratio(k):
     rng = np.random.default_rng(k)
