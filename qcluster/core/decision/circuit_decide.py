@@ -119,7 +119,8 @@ def decide_circuit(
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(found)[int(np.argmax(weights[LOG_LINEAR:]))]
-    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place))
+    kept = (RAW,) if found.alone.answer.applied else (RAW, ALONE)
+    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place), kept)
     return Mitigation(
         distribution=distributed(d, found.support.words, root * root),
         raw=d,

@@ -1,5 +1,6 @@
 """Circuit-aware mitigation on counts drawn from known kernels: what it recovers, and what it leaves alone."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -149,6 +150,19 @@ def test_mistakes_are_named():
         decide_circuit(Distribution.of({"00": 1}), faults)
     with pytest.raises(ValueError, match="at least one shot"):
         decide_circuit(Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0)), faults)
+
+
+def test_the_reason_tells_all_of_the_counts_that_are_kept():
+    """What counts alone leave as it is, is the counts, for the reason as for the share."""
+    rng, told = np.random.default_rng(0), 0
+    for n in np.repeat([1, 2], 6).tolist():
+        faults = FaultMasks(n, np.zeros((0, 1), np.uint64), np.zeros(0), np.zeros(0), np.full((n, 2), 0.07))
+        fit = decide_circuit(counted(Kernel.of(faults).forward(rng.dirichlet(np.ones(2**n))), 4000, rng), faults)
+        part = re.search(r", with (\d+)% of (the counts as they came|what the counts say alone \(left)", fit.reason)
+        if part:
+            assert int(part[1]) == pytest.approx(100 * (1 - fit.share), abs=0.5)
+            told += 1
+    assert told >= 2
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
