@@ -1,4 +1,5 @@
-"""What the gate sees: numbers that stay the same when qubits are renamed, bits flipped, or strings reordered."""
+"""What the gate sees: numbers that stay the same when qubits are renamed or strings reordered, and when bits are
+flipped, but for those of the single string, whose prior knows that decay leads to zero."""
 
 import numpy as np
 

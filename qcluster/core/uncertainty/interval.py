@@ -86,16 +86,17 @@ def intervals(
         return np.stack([one.values(words) for one in read], axis=1) if read else np.zeros((len(words), 0))
 
     means = answer.probabilities @ values(answer.words)
+    variances = answer.probabilities @ (values(answer.words) - means) ** 2
     if response is None:
-        spread = np.sqrt(answer.probabilities @ (values(answer.words) - means) ** 2 / raw.shots)
+        spread = np.sqrt(variances / raw.shots)
     else:
         redrawn = _redraw(raw, response, values, samples, make_rng(seed))
         spread = np.sqrt(((redrawn - means) ** 2).mean(axis=0))
     z = -NormalDist().inv_cdf((1 - level) / 2)
     found = []
-    for mean, error, one in zip(means.tolist(), spread.tolist(), read, strict=True):
-        redrawn_z = z if response is not None else 0.0  # of the counts themselves, Wilson's interval alone
-        low, high = _ends(mean, error, one.low, one.high, raw.shots, z, redrawn_z)
+    redrawn_z = z if response is not None else 0.0  # of the counts themselves, Wilson's interval alone
+    for mean, variance, error, one in zip(means.tolist(), variances.tolist(), spread.tolist(), read, strict=True):
+        low, high = _ends(mean, variance, one.low, one.high, raw.shots, z, redrawn_z * error)
         found.append(Interval(mean, low, high, float(level), error))
     return found
 
@@ -115,15 +116,16 @@ def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rn
 
 
 def _ends(
-    mean: float, spread: float, low: float, high: float, shots: float, z: float, redrawn_z: float
+    mean: float, variance: float, low: float, high: float, shots: float, z: float, least: float
 ) -> tuple[float, float]:
-    """Join ``mean +- redrawn_z spread`` with Wilson's interval for as many shots, or more where values spread less."""
+    """Join ``mean +- least`` with Wilson's interval for as many shots, or more where values spread less than 0 and 1."""
     reach = high - low
     if reach <= 0:
         return mean, mean
-    t, s = min(max((mean - low) / reach, 0.0), 1.0), spread / reach
-    below, above = wilson(t, max(shots, t * (1 - t) / max(s * s, 0.25 / shots**2)), z)
-    below, above = max(0.0, min(below, t - redrawn_z * s)), min(1.0, max(above, t + redrawn_z * s))
+    t, least = min(max((mean - low) / reach, 0.0), 1.0), least / reach
+    number = shots * t * (1 - t) / max(variance / reach**2, 0.25 / shots)
+    below, above = wilson(t, max(shots, number), z)
+    below, above = max(0.0, min(below, t - least)), min(1.0, max(above, t + least))
     return min(low + reach * below, mean), max(low + reach * above, mean)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 import qcluster as qc
 from qcluster.core.decision.circuit_decide import decide_circuit
-from qcluster.core.uncertainty.interval import intervals
+from qcluster.core.uncertainty.interval import intervals, wilson
 from tests.core.decision.test_circuit import chain, counted
 from tests.core.noise.oracle_circuit import noisy_distribution
 from tests.core.test_mitigate import ghz
@@ -44,6 +44,19 @@ def test_what_was_never_read_may_still_be_there():
     assert (found.value, found.low) == (0, 0)
     assert found.high == pytest.approx(1.96**2 / (2000 + 1.96**2), rel=1e-3)
     assert left_alone().interval("III") == qc.Interval(1.0, 1.0, 1.0, 0.95, 0.0)
+
+
+@pytest.mark.parametrize("shots", [400, 4000])
+def test_redrawn_answers_that_agree_are_no_more_sure_than_the_shots(shots):
+    """Few strings under known flips leave next to no spread: an answer of .999 from 4000 shots may still be 1."""
+    seen = {"000000": 0.94, "000001": 0.02, "100000": 0.02, "000100": 0.0195, "111111": 0.0005}
+    fixed = qc.mitigate({bits: round(share * shots) for bits, share in seen.items()}, expect="sparse")
+    assert fixed.applied
+    found = fixed.interval("000000")
+    below, above = wilson(found.value, shots, 1.959964)
+    assert 0.9 < found.value < 1
+    assert found.low <= below + 1e-9
+    assert found.high >= above - 1e-9
 
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.999])
