@@ -28,8 +28,9 @@ from qcluster.qnn.training.solvers import SOLVERS
 
 Places = npt.NDArray[np.int64]
 
+ENCODINGS = ("basis", "angle", "state")
 _CHOICES = {
-    "encoding": ("basis", "angle", "state"),
+    "encoding": ENCODINGS,
     "loss": ("auto", *LOSSES, "softmax"),
     "solver": ("auto", *SOLVERS),
     "gradient": ("auto", "adjoint", "shift"),

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
+from qcluster.core.checks import check_choice
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import Ansatz, Term, build
 from qcluster.qnn.classifier import QNNClassifier
 from qcluster.qnn.encoding import Inputs
+from qcluster.qnn.samples import ENCODINGS
 from qcluster.qnn.training.fitted import describe
 
 FORMAT = "qcluster-qnn"
@@ -33,6 +36,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         path: the JSON file.
 
     Raises:
+        NotFittedError: It is not fitted.
         ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them.
         StorageError: The file cannot be written.
 
@@ -46,6 +50,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         >>> bool((again.predict(bits) == model.predict(bits)).all())
         True
     """
+    check_is_fitted(model, "theta_")
     if callable(model.ansatz):
         raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")
     if model.classes_.dtype.kind not in "iufbU":
@@ -71,7 +76,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "contraction": model.contraction_,
         "calibration": _write_inputs(model.calibration_),
     }
-    write_whole(Path(path), json.dumps(content, indent=1) + "\n")
+    write_whole(Path(path), json.dumps(content, indent=1, default=_plain) + "\n")
 
 
 def load_model(path: str | Path) -> QNNClassifier:
@@ -94,6 +99,13 @@ def load_model(path: str | Path) -> QNNClassifier:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise StorageError(f"{path} is not a stored classifier: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Write NumPy's numbers and arrays, of which searches make parameters, as Python's own."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise ValueError(f"parameters must be plain values to be stored; got {value!r:.60}")
 
 
 def _write_inputs(inputs: Inputs) -> dict[str, Any]:
@@ -131,6 +143,7 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         terms = tuple(Term(tuple(map(int, t["qubits"])), t["data"], t["readout"]) for t in gates["terms"])
         parameters["ansatz"] = Ansatz(int(gates["n_data"]), terms, gates["start"], gates["measure"])
     model = QNNClassifier(**parameters)
+    check_choice("encoding", model.encoding, ENCODINGS)
     n_data = int(content["n_data"])
     _check_size(model, n_data)
     model.ansatz_ = (
@@ -146,8 +159,14 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
             f"needs two classes or more, and {size} angles for each readout; "
             f"got {count} classes and angles of shape {model.theta_.shape}"
         )
+    if not np.isfinite(model.theta_).all():
+        raise ValueError("angles must be finite")
+    if model.classes_.ndim != 1 or not (model.classes_[:-1] < model.classes_[1:]).all():
+        raise ValueError(f"classes must be distinct labels in ascending order; got {content['classes']}")
     if content["threshold"] is not None:
         model.threshold_ = np.array(content["threshold"], dtype=np.float64)
+        if model.threshold_.shape != (n_data,) or not np.isfinite(model.threshold_).all():
+            raise ValueError(f"thresholds must be {n_data} finite numbers; got {content['threshold']}")
     model.n_features_in_ = int(content["n_features"])
     model.loss_curve_ = np.array(content["loss_curve"])
     model.validation_curve_ = np.array(content["validation_curve"])

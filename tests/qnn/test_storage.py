@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from qcluster.errors import StorageError
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, load_model, save_model
-from qcluster.qnn.ansatz import build
+from qcluster.qnn.ansatz import Ansatz, Term, build
 
 digits = load_digits_4x4(3, 6)
 
@@ -62,3 +63,44 @@ def test_damage_is_named(tmp_path):
         path.write_text(json.dumps({**content, key: value}))
         with pytest.raises(StorageError, match=message):
             load_model(path)
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"reps": np.int64(2), "init_scale": np.float32(0.05), "bias": np.bool_(True)},
+        {"ansatz": np.array([["Z", "X"], ["X", "X"]])},
+        {"ansatz": Ansatz(2, tuple(Term((q,), "Z", "X") for q in np.arange(2)))},
+    ],
+)
+def test_numbers_of_a_search_can_be_stored(tmp_path, knobs):
+    """GridSearchCV over np.arange sets NumPy's numbers as parameters."""
+    X, y = [[0, 1], [1, 0], [0, 0]], [1, 0, 1]
+    model = QNNClassifier(n_init=1, random_state=0, **knobs).fit(X, y)
+    save_model(model, tmp_path / "model.json")
+    assert (load_model(tmp_path / "model.json").decision_function(X) == model.decision_function(X)).all()
+
+
+def test_a_model_that_is_not_fitted_is_not_stored(tmp_path):
+    with pytest.raises(NotFittedError):
+        save_model(QNNClassifier(), tmp_path / "model.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("threshold", [0.5], r"thresholds must be 2 finite numbers; got \[0.5\]"),
+        ("threshold", [0.5, float("nan")], "thresholds must be 2 finite numbers"),
+        ("theta", [float("nan")] * 3, "angles must be finite"),
+        ("classes", [1, 1], r"distinct labels in ascending order; got \[1, 1\]"),
+        ("classes", [1, 0], "ascending order"),
+        ("classes", [[1], [2]], "distinct labels"),
+        ("parameters", {**QNNClassifier().get_params(), "encoding": "bits"}, "encoding must be one of"),
+    ],
+)
+def test_what_would_predict_nonsense_is_refused(tmp_path, key, value, message):
+    path = tmp_path / "model.json"
+    save_model(QNNClassifier(n_init=1).fit([[0, 1], [1, 0]], [0, 1]), path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(StorageError, match=message):
+        load_model(path)
