@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -84,12 +85,18 @@ def images_to_bits(
         >>> images_to_bits([[[0, 1], [1, 1]]], ["L"], size=2).X
         array([[0., 1., 1., 1.]])
     """
+    size = check_whole("size", size, 1)
+    if threshold is not None:
+        check_real("threshold", threshold, -inf)
     pixels, y = np.asarray(images, dtype=np.float64), np.asarray(labels)
     if pixels.ndim != 3 or min(pixels.shape[1:]) < size or len(y) != len(pixels):
         raise ValueError(
             f"images must be (samples, height, width), both at least {size}, one label each; "
             f"got {pixels.shape} and {len(y)} labels"
         )
+    outside = pixels[~((pixels >= 0) & (pixels <= 1))]
+    if outside.size:
+        raise ValueError(f"images must hold grey values in [0, 1]; got {outside[0]:g}: divide bytes by 255")
     if duplicates not in ("keep", "drop_contradictory"):
         raise ValueError(f"duplicates must be keep or drop_contradictory; got {duplicates!r}")
     for axis in (1, 2):

@@ -34,7 +34,7 @@ def load_images(
         path: A folder with one subfolder of PNG or JPEG files per class (endings in any case), or an .npz file with
             arrays `images` (samples, height, width) in [0, 1] or 0..255, and `labels`; Keras' names `x_train` and
             `y_train` will do.
-        classes: The labels to keep; None keeps all. Names of subfolders are texts.
+        classes: The labels to keep, or their texts; None keeps all.
         size: As in `images_to_bits`.
         threshold: As in `images_to_bits`.
         duplicates: As in `images_to_bits`.
@@ -59,9 +59,9 @@ def load_idx(
     """Load images and labels in the idx format of MNIST, plain or gzipped.
 
     Args:
-        images: Such as train-images-idx3-ubyte.gz: (samples, height, width), bytes 0..255.
+        images: Such as train-images-idx3-ubyte.gz: (samples, height, width), in 0..255 or in [0, 1].
         labels: Such as train-labels-idx1-ubyte.gz; None takes the file of that name beside the images.
-        classes: The labels to keep, such as (3, 6); None keeps all.
+        classes: The labels to keep, or their texts, such as (3, 6); None keeps all.
         size: As in `images_to_bits`; 4 gives the 16 bits of the paper.
         threshold: As in `images_to_bits`.
         duplicates: As in `images_to_bits`; the paper's experiment drops contradictory images.
@@ -97,7 +97,7 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     Args:
         path: A comma-separated file. A first line that is no numbers names the columns; the label is the column named
             "label", or the last one.
-        classes: The labels to keep, whole numbers if all labels are; None keeps all.
+        classes: The labels to keep, or their texts; None keeps all. Labels are whole numbers if all can be.
 
     Raises:
         ValueError: There are no rows, a feature is no number, or a class has no rows.
@@ -126,8 +126,10 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     if wrong is not None:
         raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}")
     labels = [line[place].strip() for line in lines]
-    whole = all(label.lstrip("-").isdecimal() for label in labels)
-    y = np.array(labels, dtype=np.int64 if whole else None)
+    try:
+        y = np.array(labels, dtype=np.int64)
+    except (ValueError, OverflowError):  # no whole numbers, or beyond what is one here
+        y = np.array(labels)
     kept = _chosen(y, classes)
     return LabelledBits(np.array(features, dtype=np.float64)[kept], y[kept])
 
@@ -141,15 +143,15 @@ def _reduce(
     duplicates: Duplicates,
 ) -> LabelledBits:
     kept = _chosen(labels, classes)
-    images, labels = images[kept], labels[kept]
-    if np.issubdtype(images.dtype, np.integer):
+    if (images > 1).any():  # by the values, since 0..255 comes as floats too, and zeros and ones as bytes
         images = images / 255
-    return images_to_bits(images, labels, size=size, threshold=threshold, duplicates=duplicates)
+    return images_to_bits(images[kept], labels[kept], size=size, threshold=threshold, duplicates=duplicates)
 
 
 def _chosen(labels: npt.NDArray[Any], classes: Collection[Any] | None) -> npt.NDArray[np.bool_]:
     known = np.unique(labels).tolist()
-    chosen = known if classes is None else list(classes)
+    names = {str(label): label for label in known}
+    chosen = known if classes is None else [names.get(str(label), label) for label in classes]
     absent = [label for label in chosen if label not in known]
     if absent:
         raise ValueError(f"classes must be among {known}; got {absent}")
@@ -183,7 +185,7 @@ def _read_idx(file: Path) -> npt.NDArray[Any]:
     if content[:2] == b"\x1f\x8b":
         content = unpack(content)
     rank = content[3] if len(content) > 3 else 0
-    if content[:2] != b"\0\0" or content[2] not in _IDX_TYPES or len(content) < 4 + 4 * rank:
+    if len(content) < 4 + 4 * rank or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
         raise ValueError(f"{file.name} must be an idx file, 0 0 type rank; it begins with {content[:4]!r}")
     shape = tuple(np.frombuffer(content, ">u4", rank, 4).tolist())
     kind = np.dtype(_IDX_TYPES[content[2]])

@@ -199,3 +199,47 @@ def test_what_no_strings_can_be_drawn_from_is_named(wrong, said):
 def test_digits_are_two(a, b, said):
     with pytest.raises(ValueError, match=said):
         load_digits_4x4(a, b)
+
+
+def test_values_tell_the_range_of_grey(tmp_path):
+    """Floats may be 0..255, and bytes may be zeros and ones."""
+    image = np.zeros((2, 4, 4))
+    image[0, :2] = 1
+    for kind in (image, image * 255, image.astype(np.uint8), (255 * image).astype(np.uint8), image.astype(bool)):
+        np.savez(tmp_path / "x.npz", images=kind, labels=["a", "b"])
+        assert load_images(tmp_path / "x.npz", size=2).X.tolist() == [[1, 1, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"images": np.full((1, 4, 4), 255)}, r"grey values in \[0, 1\]; got 255: divide bytes by 255"),
+        ({"images": np.full((1, 4, 4), -0.1)}, "got -0.1"),
+        ({"images": np.full((1, 4, 4), np.nan)}, "got nan"),
+        ({"size": 0}, "size must be a whole number of at least 1; got 0"),
+        ({"threshold": "half"}, "threshold must be a finite number"),
+    ],
+)
+def test_what_is_no_grey_image_is_named(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        images_to_bits(**{"images": np.zeros((1, 4, 4)), "labels": [1], **wrong})
+
+
+def test_labels_of_any_text_can_be_kept(tmp_path):
+    """The command line has texts only; 1 and "1", -1 and "-1" are the same label there."""
+    file = tmp_path / "rows.csv"
+    file.write_text("0,1,-1\n1,0,1\n1,1,2\n")
+    assert load_csv(file, classes=["-1", 1]).y.tolist() == [-1, 1]
+    file.write_text("0,1,1\n1,0,b\n")
+    assert load_csv(file, classes=[1]).y.tolist() == ["1"]
+    with pytest.raises(ValueError, match=r"classes must be among \['1', 'b'\]; got \['c'\]"):
+        load_csv(file, classes=["c", "b"])
+    file.write_text("0,1,99999999999999999999\n1,0,1\n")
+    assert load_csv(file).y.tolist() == ["99999999999999999999", "1"]
+
+
+def test_an_idx_file_of_two_bytes_is_named(tmp_path):
+    for name in ("images", "labels"):
+        (tmp_path / name).write_bytes(b"\0\0")
+    with pytest.raises(ValueError, match="must be an idx file"):
+        load_idx(tmp_path / "images")
