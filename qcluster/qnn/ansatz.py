@@ -183,6 +183,15 @@ def build(
         >>> build("tfq", 16, bias=False).n_parameters
         32
     """
+    made = _build(ansatz, n_data, reps, bias)
+    if not made.terms:
+        raise ValueError("the ansatz must have a gate; got none: the readout would not depend on the data")
+    return made
+
+
+def _build(
+    ansatz: str | Ansatz | Sequence[Layer] | Callable[[int], Ansatz], n_data: int, reps: int, bias: bool
+) -> Ansatz:
     if isinstance(ansatz, Ansatz):
         if ansatz.n_data != n_data:
             raise ValueError(f"the ansatz must have the {n_data} data qubits of the rows; got {ansatz.n_data}")
@@ -202,4 +211,10 @@ def build(
         if ansatz == "tfq":
             return layers(n_data, _PRESETS["tfq"], reps=reps, bias=bias, bias_axis="Z", start="-", measure="X")
         ansatz = _PRESETS[ansatz]
-    return layers(n_data, [(data, readout) for data, readout in ansatz], reps=reps, bias=bias)
+    try:
+        pairs = [(data, readout) for data, readout in ansatz]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"ansatz must be a name, an Ansatz, a function, or layers such as [('Z', 'X')]; got {ansatz!r:.60}"
+        ) from None
+    return layers(n_data, pairs, reps=reps, bias=bias)

@@ -12,12 +12,13 @@ import numpy.typing as npt
 from scipy import special
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_random_state
+from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from qcluster.core.arrays import Floats
 from qcluster.qnn import on_backend, samples
 from qcluster.qnn.ansatz import Ansatz, Layer, build
-from qcluster.qnn.measured import Readouts
+from qcluster.qnn.encoding import Kind
+from qcluster.qnn.measured import MeasuredForm, Readouts
 from qcluster.qnn.simulation.compress import compress
 from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training import fitted
@@ -99,8 +100,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_iter_: Rounds of the best start.
         n_circuits_: Circuits run on a backend during fit.
         n_shots_: Shots of them.
-        contraction_: Slope of the measured over the exact decision values at the end of training on a backend; 1.0
-            after exact training.
+        contraction_: Slope of the measured over the exact decision values at the end of training on a backend, NaN
+            where those are all zero; 1.0 after exact training.
         calibration_: Up to six training inputs whose measured values give the slope of `measure`.
         n_features_in_: Features seen in fit.
 
@@ -224,11 +225,12 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
         rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
+        if not self.warm_start:
+            self.__dict__.pop("theta_", None)  # of an earlier fit: should this one fail, they belong to other labels
         if self.backend is not None:
             on_backend.check(self)
         self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
-        measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
-        form: Form = measured or fitted.exact(self, inputs.kind)
+        form, measured = self._forms(inputs.kind, rng)
         problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), rng)
         training = Training(
             problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
@@ -246,6 +248,15 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 ConvergenceWarning,
                 stacklevel=2,
             )
+
+    def _forms(self, kind: Kind, rng: np.random.Generator) -> tuple[Form, MeasuredForm | None]:
+        """Return the form that is trained, and the same where it measures.
+
+        What was measured is calibrated by exact values in the end: without a route to them no circuit is run.
+        """
+        measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
+        exact = fitted.exact(self, kind)
+        return measured or exact, measured
 
     def partial_fit(
         self,
@@ -281,8 +292,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
-        measured = on_backend.training_form(self, rng) if self.train_on == "backend" else None
-        problem = make_problem(self, measured or fitted.exact(self, inputs.kind), inputs, rows, targets, weights)
+        form, measured = self._forms(inputs.kind, rng)
+        problem = make_problem(self, form, inputs, rows, targets, weights)
         start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
         done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
         solver, settings = choose_solver(self, name)
@@ -300,6 +311,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns:
             (samples,), positive for ``classes_[1]``; (samples, k) for more than two classes, the largest one wins.
         """
+        check_is_fitted(self, "theta_")
         if self.backend is None:
             inputs = samples.encode(self, X)
             found = list(fitted.exact_values(self, inputs))
@@ -308,7 +320,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             draws = check_random_state(self.random_state)
             seeded = [self.readout(label).set_params(random_state=draws.randint(2**31)) for label in self.classes_]
-            found = [one.measure(X).values for one in seeded]
+            found = [on_backend.measure_uncompressed(one, X) for one in seeded]
         return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
 
     def readout(self, label: Any) -> QNNClassifier:
@@ -329,7 +341,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return one
 
     def measure(self, X: npt.ArrayLike) -> Readouts:
-        """Measure f on the backend: distinct rows once, all circuits in one batch.
+        """Measure f on the backend: distinct rows once, all circuits in one batch; f / R if `compress` shortened them.
 
         With `execution={"mitigation": "rescale"}`, the default on machines, the batch holds the training rows in
         `calibration_` too (at most six circuits, whatever the number of rows); the values are divided by their slope,
@@ -363,7 +375,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn import circuits
 
         fitted.check_one_readout(self)
-        inputs = samples.encode(self, np.asarray(x)[None, :])
+        inputs = samples.encode(self, np.asarray(x)[None])
         ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
 

@@ -14,7 +14,7 @@ from qcluster.qnn.encoding import Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
 from qcluster.qnn.rescale import drawn_rows, rescale
 from qcluster.qnn.samples import Classifier
-from qcluster.qnn.simulation.compress import compress
+from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import exact_form
 from qcluster.qnn.training.fitted import check_one_readout
 
@@ -40,11 +40,22 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 
 
+def measure_uncompressed(model: Classifier, X: npt.ArrayLike) -> Floats:
+    """Measure f, (samples,), to compare with other readouts': f / R of a compressed circuit has only its sign."""
+    values = measure(model, X).values
+    return values * phases(model.ansatz_, model.theta_).amplitude if _compresses(model) else values
+
+
 def circuit_run(model: Classifier, kind: Kind) -> tuple[Ansatz, Floats]:
     """Return the circuit that a backend runs: the compressed one where it is equivalent and wanted."""
-    if model.compress and kind == "basis" and model.ansatz_.is_sine:
+    if kind == "basis" and _compresses(model):
         return compress(model.ansatz_, model.theta_)
     return model.ansatz_, model.theta_
+
+
+def _compresses(model: Classifier) -> bool:
+    """Tell whether a shorter circuit is equivalent, and wanted."""
+    return model.compress and model.encoding == "basis" and model.ansatz_.is_sine
 
 
 def source(model: Classifier) -> ReadoutSource:
@@ -74,7 +85,10 @@ def check(model: Classifier) -> None:
 
 def training_form(model: Classifier, rng: np.random.Generator) -> MeasuredForm:
     """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
-    if model.compress and model.encoding == "basis" and model.ansatz_.is_sine and model.bias:
+    if _compresses(model) and model.bias:
+        begun = np.asarray(getattr(model, "theta_", ()))
+        if begun.shape[-1] == model.ansatz_.n_parameters:  # partial_fit and warm starts go on from these angles
+            model.theta_ = np.apply_along_axis(lambda own: compress(model.ansatz_, own)[1], -1, begun)
         model.ansatz_ = build("zx", model.ansatz_.n_data)
     shared = model.gradient == "auto" and model.encoding == "basis" and model.ansatz_.is_zx_with_bias
     return MeasuredForm(model.ansatz_, source(model), model.shots, rng, shared)

@@ -201,6 +201,9 @@ def test_progress_is_told():
         ({"gradient": "shift"}, "does not go with"),
         ({"train_on": "backend", "backend": ContractedReadout(1.0), "solver": "lbfgs"}, "lbfgs needs exact gradients"),
         ({"ansatz": lambda n: reed_muller(n + 1, 1)}, "must return an Ansatz on 16"),
+        ({"ansatz": [("Z", "X", "Y")]}, r"ansatz must be a name, .* got \[\('Z', 'X', 'Y'\)\]"),
+        ({"ansatz": 5}, "ansatz must be a name, .* got 5"),
+        ({"ansatz": [], "bias": False}, "must have a gate; got none"),
     ],
 )
 def test_mistakes_are_named(knobs, message):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, Readouts, encoding, load_digits_4x4
-from qcluster.qnn.ansatz import build, reed_muller
+from qcluster.qnn.ansatz import Ansatz, Term, build, reed_muller
 from qcluster.qnn.measured import MeasuredForm, ReadoutSource
 from qcluster.qnn.simulation.exact import exact_form
 
@@ -136,3 +136,58 @@ def test_the_contraction_is_found_from_part_of_the_rows(knobs):
     model = QNNClassifier(backend=ContractedReadout(0.6), train_on="backend", max_iter=15, random_state=0, **knobs)
     model.fit(digits.X, digits.y)
     assert model.contraction_ == pytest.approx(0.6, abs=0.05)
+
+
+def test_the_contraction_of_values_that_are_all_zero_is_not_known():
+    model = QNNClassifier(
+        backend=ContractedReadout(0.6), train_on="backend", bias=False, init_scale=0, max_iter=1, random_state=0
+    )
+    assert np.isnan(model.fit([[0, 1], [1, 0]], [0, 1]).contraction_)
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+@pytest.mark.parametrize("go_on", ["partial_fit", "fit"])
+def test_what_was_trained_exactly_goes_on_on_a_machine(go_on, labels):
+    """The machine trains the short circuit: angles of the long one are taken over as what they amount to."""
+    digits = load_digits_4x4(3, 6)
+    y = digits.y + (digits.X[:, 5] == 0) * (labels - 2) * 10
+    model = QNNClassifier("zx-xx", random_state=0, warm_start=True).fit(digits.X, y)
+    before = model.decision_function(digits.X)
+    model.set_params(backend=ContractedReadout(1.0), train_on="backend", solver="sgd", learning_rate=1e-12, max_iter=1)
+    getattr(model, go_on)(digits.X, y)
+    assert model.ansatz_ == build("zx", 16)
+    after = model.set_params(backend=None).decision_function(digits.X)
+    assert (np.sign(after) == np.sign(before)).all()
+
+
+def test_what_has_no_exact_form_runs_no_circuit():
+    """Training ends with exact values to calibrate by: found out then, the lack of them would waste all circuits."""
+    chain = Ansatz(20, tuple(Term((q, q + 1), "XZ", "X") for q in range(19)))
+    source = Noiseless()
+    X = np.eye(20)[:4]
+    for train in ("fit", "partial_fit"):
+        with pytest.raises(ValueError, match="no exact route"):
+            getattr(QNNClassifier(chain, backend=source, train_on="backend"), train)(X, [0, 1, 0, 1])
+    assert not source.batches
+
+
+def test_cobyla_runs_no_more_than_it_may():
+    model = QNNClassifier(backend=ContractedReadout(1.0), train_on="backend", solver="cobyla", max_iter=4)
+    with pytest.raises(ValueError, match=r"max_iter of cobyla must be at least the number of angles \+ 2, 5; got 4"):
+        model.fit([[0, 1], [1, 0]], [0, 1])
+
+
+def test_a_model_that_is_not_fitted_measures_nothing():
+    for ask in ("predict", "decision_function", "predict_proba"):
+        with pytest.raises(NotFittedError):
+            getattr(QNNClassifier(backend=ContractedReadout(1.0)), ask)([[0, 1]])
+
+
+def test_a_noiseless_machine_chooses_the_class_that_the_exact_form_does():
+    """Each readout has an R of its own: what the compressed circuits read, f / R, does not compare between classes."""
+    X = np.random.default_rng(1).integers(0, 2, (60, 5))
+    model = QNNClassifier("zx-xx", n_init=1, init_scale=0.5, random_state=0).fit(X, X[:, 0] + X[:, 1] * X[:, 2])
+    exact = model.decision_function(X)
+    model.set_params(backend=Noiseless())
+    assert model.decision_function(X) == pytest.approx(exact)
+    assert (model.predict(X) == model.classes_[exact.argmax(axis=1)]).all()

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, parity_angles, plot_loss
 
@@ -152,3 +152,13 @@ def test_the_loss_is_drawn():
     assert drawn["validation"] == pytest.approx(model.validation_curve_)
     with pytest.raises(ValueError, match="made from angles"):
         plot_loss(QNNClassifier.from_angles(*parity_angles([1])))
+
+
+def test_a_fit_that_fails_leaves_no_mixture_of_two():
+    """Labels of the second fit with angles of the first would be answers, and wrong ones."""
+    model = QNNClassifier(random_state=0).fit([[0, 1], [1, 0]] * 2, ["a", "b"] * 2)
+    model.set_params(early_stopping=True)
+    with pytest.raises(ValueError, match="at least 2 rows of each class"):
+        model.fit([[0, 1], [1, 0]], ["c", "d"])
+    with pytest.raises(NotFittedError):
+        model.predict([[0, 1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ def take(
     model.contraction_ = 1.0
     if measured and measured.last_values is not None and measured.last_inputs is not None:
         last = exact(model, inputs.kind).forward(measured.last_theta, measured.last_inputs, gradient=False)[0]
-        model.contraction_ = float(last @ measured.last_values / (last @ last))
+        power = float(last @ last)
+        model.contraction_ = float(last @ measured.last_values) / power if power else nan
     f = exact_values(model, inputs)
     # One set of rows serves all readouts: those where f is large over all of them.
     model.calibration_ = calibration_rows(inputs, f[0] if len(f) == 1 else np.sqrt((f**2).mean(axis=0)), rng)

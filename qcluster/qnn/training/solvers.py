@@ -69,6 +69,11 @@ def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.G
     """Run COBYLA, which needs no gradient; its evaluations are yielded when it has ended, the answer last."""
     from scipy.optimize import minimize
 
+    least = len(theta) + 2
+    if settings.max_iter < least:
+        raise ValueError(
+            f"max_iter of cobyla must be at least the number of angles + 2, {least}; got {settings.max_iter}"
+        )
     seen: list[tuple[Floats, float]] = []
 
     def value(at: Floats) -> float:
