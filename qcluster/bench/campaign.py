@@ -51,7 +51,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
         A Progress at the start and after each task.
 
     Raises:
-        ValueError: a method, case or machine is unknown.
+        ValueError: a method or case is unknown; an unknown machine is the failure of its tasks.
         StorageError: the folder cannot be written to; everything before is saved.
         QClusterError: the worker processes died.
     """

@@ -27,6 +27,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ import numpy as np
 
 from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import read_lines
 
@@ -87,18 +89,17 @@ def _sample(
     if ideal is None and "ideal_id" in line:
         ideal = known[line["ideal_id"]]
     machine = str(line.get("machine", "unknown"))
-    given = {
-        "readout": None if line.get("readout") is None else np.array(line["readout"], dtype=float),
-        "expected_errors": line.get("expected_errors"),
-        "rate": line.get("rate", line.get("effective_rate")),
-    }
-    if given["readout"] is not None and given["readout"].shape != (counts.n_bits, 2):
-        raise ValueError(f"readout must hold {counts.n_bits} pairs; got shape {given['readout'].shape}")
+    wanted = None if ideal is None else Distribution.of(ideal)
+    if wanted is not None and wanted.n_bits != counts.n_bits:
+        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {wanted.n_bits}")
+    given = _given(line, counts.n_bits)
     told: dict[str, Any] = {}
     calibration = calibrations.get(machine) or (_snapshot(machine) if snapshots else None)
     if calibration is not None:
         told = _told_by(calibration, line, machine, counts)
         given = {key: told.get(key) if value is None else value for key, value in given.items()}
+    if line["id"] is None:
+        raise ValueError("id must name the record; got null")
     identity = str(line["id"])
     family = str(line.get("family") or re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)
     return Sample(
@@ -107,12 +108,33 @@ def _sample(
         family=family,
         machine=machine,
         counts=counts,
-        ideal=None if ideal is None else Distribution.of(ideal),
-        edges=tuple((int(i), int(j), float(w)) for i, j, w in line.get("edges", ())),
+        ideal=wanted,
+        edges=tuple(_edge(edge, counts.n_bits) for edge in line.get("edges", ())),
         facts={key: line[key] for key in ("p", "n", "date") if key in line},
         run=told.get("run"),
         **given,
     )
+
+
+def _given(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
+    """Read what a record says of its noise itself; None where it says nothing."""
+    readout, most = line.get("readout"), {"expected_errors": inf, "rate": 1.0}
+    found = {"expected_errors": line.get("expected_errors"), "rate": line.get("rate", line.get("effective_rate"))}
+    known = {name: None if one is None else check_real(name, one, 0, most[name]) for name, one in found.items()}
+    if readout is None:
+        return {"readout": None, **known}
+    pairs = np.array(readout, dtype=float)
+    if pairs.shape != (n_bits, 2):
+        raise ValueError(f"readout must hold {n_bits} pairs; got shape {pairs.shape}")
+    if not ((pairs >= 0) & (pairs <= 1)).all():
+        raise ValueError(f"readout must hold probabilities; got {readout}")
+    return {"readout": pairs, **known}
+
+
+def _edge(edge: Any, n_bits: int) -> tuple[int, int, float]:
+    i, j, weight = edge
+    most = n_bits - 1
+    return check_whole("the bit of an edge", i, 0, most), check_whole("the bit of an edge", j, 0, most), float(weight)
 
 
 def _case(circuit: Any, family: str, n_bits: int) -> str:

@@ -118,10 +118,16 @@ def find_case(name: str) -> Case:
     if not name.startswith("file:"):
         return make_case(name)
     path, _, number = name.removeprefix("file:").rpartition("#")
-    cases = read_cases(path)
+    cases = cases_of_file(path)
     if not (number.isascii() and number.isdigit() and int(number[:9]) < len(cases)):
         raise ValueError(f"case {name!r} must end in #k, k in 0..{len(cases) - 1} for the circuits of {path}")
     return cases[int(number)]
+
+
+@lru_cache(maxsize=16)
+def cases_of_file(path: str) -> list[Case]:
+    """Read a file once for all its circuits: each is simulated."""
+    return read_cases(path)
 
 
 _KEYS = {"name", "description", "suites", "cases", "families", "widths", "files", "exclude", *_LISTS}
@@ -168,11 +174,19 @@ def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
             raise ValueError(f"no suite {suite!r}; there are {', '.join(SUITES)}")
         names += SUITES[suite]
     names += _list(content, "cases", str)
-    names += [f"{f}:{n}" for f, n in product(_list(content, "families", str), _list(content, "widths", int))]
+    families, widths = _list(content, "families", str), _list(content, "widths", int)
+    if bool(families) != bool(widths):
+        raise ValueError(f"families and widths go together; got families {list(families)} and widths {list(widths)}")
+    names += [f"{f}:{n}" for f, n in product(families, widths)]
+    find_case.cache_clear()  # a file may have been edited since an earlier campaign
+    cases_of_file.cache_clear()
     for file in _list(content, "files", str):
         place = (folder / file).resolve()
-        names += [f"file:{place}#{k}" for k in range(len(read_cases(place)))]
+        names += [f"file:{place}#{k}" for k in range(len(cases_of_file(str(place))))]
     excluded = set(_list(content, "exclude", str))
+    absent = sorted(excluded - set(names))
+    if absent:
+        raise ValueError(f"exclude must name cases of the campaign; {absent[0]!r} is none")
     return [name for name in dict.fromkeys(names) if name not in excluded]
 
 

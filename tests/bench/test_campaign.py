@@ -11,14 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from qiskit import qpy
 
 from qcluster.bench import campaign as engine
-from qcluster.bench import store
+from qcluster.bench import store, tasks
 from qcluster.bench.campaign import rescore, run
-from qcluster.bench.circuits import make_case
+from qcluster.bench.circuits import make_case, read_cases
 from qcluster.bench.methods import METHODS, check_methods
-from qcluster.bench.store import Store, load_samples, read_scores, read_tasks, shots_path
-from qcluster.bench.tasks import Task, parse_campaign, read_campaign
+from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
+from qcluster.bench.tasks import Task, find_case, parse_campaign, read_campaign
 from qcluster.errors import QClusterError, StorageError
 
 CAMPAIGNS = Path(__file__).parents[2] / "benchmarks" / "campaigns"
@@ -98,6 +99,9 @@ def test_identity_is_the_content():
         ({"seeds": True}, "seeds must hold int"),
         ({"twirls": 0}, "twirls must be 1 or more"),
         ({"dd": 3}, "dd must hold str"),
+        ({"families": "ghz"}, r"families and widths go together; got families \['ghz'\] and widths \[\]"),
+        ({"widths": 3}, "families and widths go together"),
+        ({"exclude": "bv:99"}, "exclude must name cases of the campaign; 'bv:99' is none"),
     ],
 )
 def test_mistakes_in_a_campaign_are_named(changes, message):
@@ -282,7 +286,7 @@ def test_a_read_only_disk_is_a_clear_error(small_disk):
 CHILD = """
 import sys, time
 from qcluster.bench import campaign as engine
-from qcluster.bench import store
+from qcluster.bench import store, tasks
 from qcluster.bench.tasks import parse_campaign
 real = engine.run_task
 def slow(task):
@@ -345,3 +349,45 @@ def test_no_dask_scheduler_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr("qcluster.workers.DASK_SECONDS", 0.5)
     with pytest.raises(QClusterError, match="no Dask scheduler"):
         list(run(plan(), tmp_path, dask="tcp://127.0.0.1:9"))
+
+
+GATES = {
+    2: 'OPENQASM 2.0;\ninclude "qelib1.inc";\ngate mine a { %s a; }\n'
+    "qreg q[1];\ncreg c[1];\nmine q[0];\nmeasure q -> c;\n",
+    3: 'OPENQASM 3.0;\ninclude "stdgates.inc";\ngate mine a { %s a; }\n'
+    "qubit[1] q;\nbit[1] c;\nmine q[0];\nc = measure q;\n",
+}
+
+
+@pytest.mark.parametrize("version", GATES)
+def test_an_edited_gate_of_a_file_is_another_circuit(tmp_path, version):
+    """Its name and place are as before; shots of the old one would be judged by the ideal of the new one."""
+    asked = {"files": "mine.qasm", "machines": "flips:0.0", "shots": 50, "twirls": 1, "seeds": 0, "methods": "identity"}
+    for body, read in (("x", "1"), ("id", "0")):
+        (tmp_path / "mine.qasm").write_text(GATES[version] % body)
+        campaign = parse_campaign(asked, tmp_path)
+        go(campaign, tmp_path / "out")
+        (task,) = campaign.tasks()
+        assert load_sample(tmp_path / "out", task.identity).counts.to_counts() == {read: 50}
+    with pytest.raises(StorageError, match="is another circuit now"):
+        list(load_samples(tmp_path / "out"))
+
+
+def test_conditions_of_a_file_tell_circuits_apart(tmp_path):
+    head = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[2] q;\nbit[2] c;\nh q[0];\nc[0] = measure q[0];\n'
+    found = set()
+    for condition in ("c[0]", "!c[0]"):
+        (tmp_path / "mine.qasm").write_text(head + f"if ({condition}) {{ x q[1]; }}\nc[1] = measure q[1];\n")
+        (case,) = read_cases(tmp_path / "mine.qasm")
+        found.add(case.fingerprint)
+    assert len(found) == 2
+
+
+def test_a_file_is_read_once_for_all_its_circuits(tmp_path, monkeypatch):
+    with (tmp_path / "mine.qpy").open("wb") as stream:
+        qpy.dump([make_case(f"ghz:{n}").circuit for n in (2, 3, 4)], stream)
+    reads = []
+    monkeypatch.setattr(tasks, "read_cases", lambda path: reads.append(path) or read_cases(path))
+    campaign = parse_campaign({"files": "mine.qpy", "machines": "flips:0.1"}, tmp_path)
+    assert [find_case(name).n_bits for name in campaign.cases] == [2, 3, 4]
+    assert len(reads) == 1

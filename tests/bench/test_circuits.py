@@ -299,3 +299,6 @@ def test_unreadable_files_are_clear_errors(tmp_path):
     (tmp_path / "b.ideal.json").write_text("{")
     with pytest.raises(StorageError, match="ideal output"):
         read_cases(tmp_path / "b.qasm")
+    (tmp_path / "b.ideal.json").write_text('{"01": 1}')
+    with pytest.raises(StorageError, match=r"its strings must have the 1 bits of b\.qasm; got 2"):
+        read_cases(tmp_path / "b.qasm")

@@ -83,6 +83,14 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         ({"id": "a", "counts": {"0": -1}}, "line 1"),
         ({"id": "a", "counts": {"00": 1}, "readout": [[0, 0]]}, "2 pairs"),
         (["nonsense"], "line 1"),
+        ({"id": None, "counts": {"0": 1}}, "id must name the record; got null"),
+        ({"id": "a", "counts": {"00": 1}, "ideal": {"000": 1}}, "strings of 2 bits, as the counts; got 3"),
+        ({"id": "a", "counts": {"0": 1}, "readout": [[1.1, 0]]}, "readout must hold probabilities"),
+        ({"id": "a", "counts": {"0": 1}, "readout": [[None, 0]]}, "readout must hold probabilities"),
+        ({"id": "a", "counts": {"0": 1}, "rate": "low"}, r"rate must be a finite number in \[0, 1\]; got 'low'"),
+        ({"id": "a", "counts": {"0": 1}, "expected_errors": -1}, "expected_errors must be"),
+        ({"id": "a", "counts": {"00": 1}, "edges": [[0, 2, 1]]}, "bit of an edge must be a whole number from 0 to 1"),
+        ({"id": "a", "counts": {"00": 1}, "edges": [[0, -1, 1]]}, "bit of an edge must be"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):

@@ -5,7 +5,7 @@ import pytest
 from qcluster.bench.campaign import run
 from qcluster.bench.remote import NOT_DONE, collect, submit
 from qcluster.bench.store import load_samples, read_scores
-from qcluster.bench.tasks import find_case, parse_campaign
+from qcluster.bench.tasks import cases_of_file, find_case, parse_campaign
 from qcluster.errors import JobError, StorageError
 
 PLAN = {"cases": ["ghz:3", "bv:3"], "machines": ["ibm_manila"], "shots": 60, "twirls": 2, "methods": ["identity"]}
@@ -142,11 +142,13 @@ def test_a_circuit_that_changed_since_it_was_sent_is_not_scored(service, tmp_pat
     clean(submit(plan, folder, service=service))
     file.write_text(text.replace("x q[0]", "x q[1]"))
     find_case.cache_clear()
+    cases_of_file.cache_clear()
     steps = list(collect(folder, ("identity",), service=service))
     assert ["another circuit now than when" in step.error for step in steps[1:]] == [False, True]
     assert [row["case"] for row in read_scores(folder)] == ["bv:3"]
     file.write_text(text)
     find_case.cache_clear()
+    cases_of_file.cache_clear()
     clean(collect(folder, ("identity",), service=service))
     assert [row["hellinger_fidelity"] for row in read_scores(folder)] == ["1.0", "1.0"]
 

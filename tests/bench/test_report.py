@@ -140,6 +140,8 @@ def test_groups_are_in_order():
     names = list(group_rows(rows, "width"))
     assert names == ["over 40 bits", "up to 4 bits", "up to 8 bits", "up to 12 bits", "up to 20 bits", "up to 40 bits"]
     rows = [row("a", "identity", 0.5, ideal_entropy=text) for text in ("0.6", "0.61", "")]
+    families = [row | {"family": name} for row, name in zip(rows, ("x \u00b2", "x 10", "x 9"), strict=False)]
+    assert list(group_rows(families, "family")) == ["x 9", "x 10", "x \u00b2"], "a power of two is no number here"
     assert list(group_rows(rows, "entropy")) == ["high (H/n > 0.6)", "low (H/n <= 0.6)", "unknown"]
 
 

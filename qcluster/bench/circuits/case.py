@@ -1,7 +1,7 @@
 """A benchmark circuit together with what it should output."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any
@@ -56,13 +56,28 @@ class Case:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the instructions: changes when the circuit does, on any machine and in any process."""
-        bit = {bit: index for index, bit in enumerate([*self.circuit.qubits, *self.circuit.clbits])}
         digest = hashlib.sha256(f"{self.n_qubits},{self.n_bits}".encode())
-        for step in self.circuit.data:
-            places = [bit[place] for place in (*step.qubits, *step.clbits)]
-            numbers = [f"{float(value):.12g}" if _is_number(value) else str(value) for value in step.operation.params]
-            digest.update(f";{step.operation.name}{places}{numbers}".encode())
+        for text in _instructions(self.circuit, defined=self.family == "user"):
+            digest.update(text.encode())
         return digest.hexdigest()[:16]
+
+
+def _instructions(circuit: QuantumCircuit, *, defined: bool) -> Iterator[str]:
+    """Write a circuit's instructions; `defined` adds what names do not tell: gates of its own, conditions, blocks.
+
+    Circuits of the families go without: their gates follow from the name of the case, and what ran keeps its identity.
+    """
+    bit = {bit: index for index, bit in enumerate([*circuit.qubits, *circuit.clbits])}
+    for step in circuit.data:
+        operation, places = step.operation, [bit[place] for place in (*step.qubits, *step.clbits)]
+        numbers = [f"{float(value):.12g}" if _is_number(value) else str(value) for value in operation.params]
+        yield f";{operation.name}{places}{numbers}"
+        if not defined or operation.base_class.__module__.startswith("qiskit.circuit.library"):
+            continue
+        condition = getattr(operation, "condition", None)
+        yield f"=={int(condition[1])}" if isinstance(condition, tuple) else ""
+        for inner in [operation.definition] if operation.definition else getattr(operation, "blocks", ()):
+            yield from ("{", *_instructions(inner, defined=True), "}")
 
 
 def _is_number(value: Any) -> bool:

@@ -37,6 +37,8 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
     if beside.exists():
         try:
             given = Distribution.of(json.loads(beside.read_text(encoding="utf-8")))
+            if given.n_bits != circuit.num_clbits:
+                raise ValueError(f"its strings must have the {circuit.num_clbits} bits of {name}; got {given.n_bits}")
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(f"cannot read the ideal output from {beside}: {error}") from error
         return Case(name, "user", circuit, given)

@@ -204,4 +204,4 @@ def group_rows(rows: Iterable[Mapping[str, str]], grouping: str) -> dict[str, li
 
 def _place(name: str) -> list[tuple[bool, int, str]]:
     """Sort words as words and numbers as numbers."""
-    return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split()]
+    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in name.split()]
