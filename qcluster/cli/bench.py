@@ -1,6 +1,7 @@
 """``qcluster bench``: campaigns from the command line. Parses, calls, prints."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -39,6 +40,7 @@ def run(
 
     one_place(context, dask)
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
+    plan = replace(plan, methods=_with_raw(plan.methods))
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
     _finish(folder, failed, f"qcluster bench report {folder}")
 
@@ -89,7 +91,7 @@ def score(
 
     one_place(context, dask)
     asked = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
-    names = tuple(dict.fromkeys(("identity", *asked)))  # the raw counts, with which every method is compared
+    names = _with_raw(asked)
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
@@ -138,6 +140,11 @@ def report(
         console.print(few)
     for path in written:
         console.print(str(path))
+
+
+def _with_raw(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Add the raw counts, with which a report compares every method."""
+    return tuple(dict.fromkeys(("identity", *methods)))
 
 
 def _must_exist(folder: Path) -> None:

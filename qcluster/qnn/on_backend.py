@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Kind
@@ -22,6 +23,7 @@ from qcluster.qnn.training.fitted import check_one_readout
 def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     """Measure f of rows; see `qcluster.qnn.QNNClassifier.measure`."""
     check_one_readout(model)
+    check_whole("shots", model.shots, 1)
     inputs = samples.encode(model, X)
     distinct, rows = samples.distinct(inputs)
     ansatz, theta = circuit_run(model, inputs.kind)

@@ -252,5 +252,8 @@ def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Float
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
-        return encoding.basis(rows > getattr(model, "threshold_", 0.5))
+        usual = (
+            0.5 if model.threshold is None else model.threshold
+        )  # where fit saw no features: it took states, or angles
+        return encoding.basis(rows > getattr(model, "threshold_", usual))
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

@@ -38,6 +38,13 @@ def test_run_score_report(tmp_path):
     assert [",identity," in row for row in rows[-2:]] == [True, True]
 
 
+def test_what_a_run_says_is_next_can_be_done(tmp_path):
+    """A report compares with the raw counts, whether the file of the campaign names them or not."""
+    (tmp_path / "c.toml").write_text(PLAN.replace('"identity", ', ""))
+    assert f"qcluster bench report {tmp_path / 'out'}" in call("run", tmp_path / "c.toml", "--out", tmp_path / "out")
+    assert "hammer" in call("report", tmp_path / "out", "--no-figures")
+
+
 def test_a_failed_task_gives_exit_code_one(tmp_path):
     (tmp_path / "c.toml").write_text(PLAN.replace("flips:0.05", "flips:nonsense"))
     output = call("run", tmp_path / "c.toml", "--out", tmp_path / "out", code=1)

@@ -174,6 +174,13 @@ def test_thresholds():
     assert QNNClassifier(n_init=1).fit(grey.X, grey.y).threshold_ == pytest.approx(grey.X.mean(axis=0))
 
 
+def test_a_threshold_holds_for_strings_after_training_on_states():
+    model = QNNClassifier(encoding="state", n_init=1, random_state=0).fit(np.eye(4), [0, 1, 0, 1])
+    model.set_params(encoding="basis", threshold=0.2)
+    assert (model.predict([[0.3, 0.1], [0.1, 0.3]]) == model.predict([[1, 0], [0, 1]])).all()
+    assert (model.decision_function([[0.3, 0.3]]) == model.decision_function([[1, 1]])).all()
+
+
 def test_warm_starts_go_on():
     model = QNNClassifier(solver="adam", max_iter=3, n_init=1, warm_start=True, random_state=0)
     left = ((digits.y == 6) * 2.0 - 1 - model.fit(digits.X, digits.y).decision_function(digits.X)) ** 2

@@ -191,3 +191,9 @@ def test_a_noiseless_machine_chooses_the_class_that_the_exact_form_does():
     model.set_params(backend=Noiseless())
     assert model.decision_function(X) == pytest.approx(exact)
     assert (model.predict(X) == model.classes_[exact.argmax(axis=1)]).all()
+
+
+def test_shots_that_were_changed_after_fit_are_checked():
+    model = QNNClassifier(random_state=0).fit([[0, 1], [1, 0]], [0, 1])
+    with pytest.raises(ValueError, match="shots must be a whole number of at least 1; got 0"):
+        model.set_params(backend=ContractedReadout(0.9), shots=0).measure([[0, 1]])
