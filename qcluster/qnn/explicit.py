@@ -63,10 +63,13 @@ def reed_muller_angles(truth: npt.ArrayLike) -> tuple[Ansatz, Floats]:
         >>> [term.qubits for term, angle in zip(ansatz.terms, theta) if angle]
         [(), (0,), (1,)]
     """
-    coefficients = np.array(truth, dtype=bool)
-    n = coefficients.size.bit_length() - 1
-    if coefficients.ndim != 1 or coefficients.size != 1 << n or n < 1:
-        raise ValueError(f"truth must have 2**n entries, n >= 1; got shape {coefficients.shape}")
+    given = np.asarray(truth)
+    n = given.size.bit_length() - 1
+    if given.ndim != 1 or given.size != 1 << n or n < 1:
+        raise ValueError(f"truth must have 2**n entries, n >= 1; got shape {given.shape}")
+    if not np.isin(given, (0, 1)).all():
+        raise ValueError(f"truth must hold zeros and ones; got {given.tolist()}")
+    coefficients = given.astype(bool)
     table = coefficients.reshape((2,) * n)
     for axis in range(n):
         zero, one = np.moveaxis(table, axis, 0)

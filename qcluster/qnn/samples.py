@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import (
     _check_sample_weight,
+    assert_all_finite,
     check_array,
     check_is_fitted,
     check_random_state,
@@ -112,6 +113,10 @@ def prepare(
     rows, labels = _validate(model, X, y, reset=not go_on)
     check_classification_targets(labels)
     known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
+    if go_on and classes is not None and not np.array_equal(unique_labels(classes), known):
+        raise ValueError(
+            f"classes must be those of the first call, {known.tolist()}; got {np.asarray(classes).tolist()}"
+        )
     if len(known) == 1:
         raise ValueError(f"QNNClassifier needs two classes or more; got one class, {known[0]!r}")
     if not np.isin(labels, known).all():
@@ -230,6 +235,7 @@ def _validate(
     else:
         _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
     labels = np.asarray(y) if fitting else np.zeros(0)
+    assert_all_finite(labels)
     if fitting and labels.shape != rows.shape[:1]:
         raise ValueError(f"y must have shape ({len(rows)},); got {labels.shape}")
     return rows, labels

@@ -165,6 +165,8 @@ def test_states_superposed_and_entangled():
             model.predict(bad)
     with pytest.raises(ValueError, match="y must have shape"):
         model.fit(X, y[:5])
+    with pytest.raises(ValueError, match="contains NaN"):
+        model.fit(X, np.where(y == 1, np.nan, 0))
 
 
 def test_thresholds():

@@ -56,6 +56,8 @@ def test_wrong_angles_are_named():
         parity_angles([0, 0])
     with pytest.raises(ValueError, match="zeros and ones"):
         majority_angles([2, 0])
+    with pytest.raises(ValueError, match=r"truth must hold zeros and ones; got \[0, 2, 5, 0\]"):
+        reed_muller_angles([0, 2, 5, 0])
     with pytest.raises(ValueError, match="the 3 data qubits of the rows; got 2"):
         QNNClassifier(ansatz).fit([[0, 0, 1], [1, 1, 1]], [0, 1])
 
