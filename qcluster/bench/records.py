@@ -132,9 +132,9 @@ def _given(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
 
 
 def _edge(edge: Any, n_bits: int) -> tuple[int, int, float]:
-    i, j, weight = edge
-    most = n_bits - 1
-    return check_whole("the bit of an edge", i, 0, most), check_whole("the bit of an edge", j, 0, most), float(weight)
+    *ends, weight = edge
+    i, j = (check_whole("the bit of an edge", end, 0, n_bits - 1) for end in ends)
+    return i, j, check_real("the weight of an edge", weight, -inf)
 
 
 def _case(circuit: Any, family: str, n_bits: int) -> str:

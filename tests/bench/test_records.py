@@ -91,6 +91,11 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         ({"id": "a", "counts": {"0": 1}, "expected_errors": -1}, "expected_errors must be"),
         ({"id": "a", "counts": {"00": 1}, "edges": [[0, 2, 1]]}, "bit of an edge must be a whole number from 0 to 1"),
         ({"id": "a", "counts": {"00": 1}, "edges": [[0, -1, 1]]}, "bit of an edge must be"),
+        (
+            {"id": "a", "counts": {"00": 1}, "edges": [[0, 1, float("nan")]]},
+            "weight of an edge must be a finite number",
+        ),
+        ({"id": "a", "counts": {"00": 1}, "edges": [[0, 1]]}, "line 1"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
