@@ -32,6 +32,26 @@ def test_ideals_are_distributions(family):
         assert p.min() >= 0
 
 
+def test_half_of_the_states_that_circuits_make_stand_about_the_string_of_zeros():
+    """Decay leads there: with their bits turned at random, the GHZ states that people run would hardly be drawn."""
+    rng = np.random.default_rng(3)
+    for family in ("ghz", "affine"):
+        about = [ideals.draw(rng, 12, family)[0] > 0 for _ in range(200)]
+        assert 0.4 < np.mean(about) < 0.7, family
+    for kind in ("ghz", "ring"):
+        sent = [cases.strings_of(rng, 30, kind, 1)[0] for _ in range(200)]
+        assert 0.4 < np.mean([strings.sum(axis=1).min() <= 1 for strings in sent]) < 0.6, kind
+
+
+def test_numbers_of_shots_reach_those_that_people_pay_for():
+    rng = np.random.default_rng(4)
+    small, wide = (np.array([draw(rng) for _ in range(2000)]) for draw in (noise.shots, noise.shots_of_wide))
+    assert (small > 200_000).mean() > 0.02
+    assert (wide > 100_000).mean() > 0.005
+    assert small.min() < 300
+    assert wide.min() < 200
+
+
 @pytest.mark.parametrize("kind", noise.KINDS)
 def test_noise_keeps_probability(kind):
     for seed in range(20):

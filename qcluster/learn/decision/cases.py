@@ -114,7 +114,7 @@ def wide(seed: int) -> Case:
     """Draw a case of 13 to 127 bits: few strings, many, or nothing but noise."""
     rng = np.random.default_rng([2027, seed])
     n = draw_width(rng, *WIDE)
-    shots = int(rng.choice([100, 300, 1000, 2000, 4096, 10000]))
+    shots = noise.shots_of_wide(rng)
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
     many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
     sent, weights = strings_of(rng, n, kind, many.get(kind, 1))
@@ -133,7 +133,7 @@ def deep(seed: int) -> Case:
     """
     rng = np.random.default_rng([2041, seed])
     n = draw_width(rng, *DEEP)
-    shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
+    shots = noise.shots_of_wide(rng)
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.5, 0.3, 0.2]))
     sent, weights = few_of(rng, n, kind)
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep"], p=[0.7, 0.3])))
@@ -162,7 +162,7 @@ def turned(seed: int) -> Case:
     """
     rng = np.random.default_rng([2042, seed])
     n = draw_width(rng, *TURNED)
-    shots = int(rng.choice([1000, 2000, 4096, 8192]))
+    shots = noise.shots_of_wide(rng)
     mode, chance = small_angles(rng, n)
     made = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
     counts = of_shots(_through(rng, mode ^ (rng.random((shots, n)) < chance), made))
@@ -177,7 +177,7 @@ def plain(seed: int) -> Case:
     """
     rng = np.random.default_rng([2044, seed])
     n = draw_width(rng, *TURNED)
-    shots = int(rng.choice([500, 1000, 2000, 4096, 8192]))
+    shots = noise.shots_of_wide(rng)
     kind = str(rng.choice(["one", "few", "ghz"], p=[0.7, 0.2, 0.1]))
     sent, weights = few_of(rng, n, kind)
     level = noise.log_uniform(rng, 0.002, 0.06)
@@ -216,7 +216,7 @@ def loose(seed: int) -> Case:
     """Draw a product of fixed bits and up to ten free ones, in superposition or biased, on 13 to 127 bits."""
     rng = np.random.default_rng([2029, seed])
     n, free = draw_width(rng, *WIDE), int(rng.integers(1, 11))
-    shots = int(rng.choice([200, 1000, 4096, 8192]))
+    shots = noise.shots_of_wide(rng)
     where = rng.choice(n, free, replace=False)
     chance = np.where(rng.random(free) < 0.5, 0.5, rng.random(free))
     base = rng.random(n) < 0.5
@@ -230,8 +230,14 @@ def loose(seed: int) -> Case:
 
 def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[Bits, Floats]:
     """Draw strings of n bits and their weights: so many of unlike weight (``"few"``, ``"many"``), two opposite ones
-    (``"ghz"``), all that differ in one bit from one (``"ring"``), or so many of like weight."""
+    (``"ghz"``), all that differ in one bit from one (``"ring"``), or so many of like weight.
+
+    Half of the GHZ states and of the rings (W states) stand about the string of zeros, as circuits make them: decay
+    leads there, so strings with bits turned are not the same.
+    """
     sent = rng.random((many, n)) < 0.5
+    if kind in ("ghz", "ring") and rng.random() < 0.5:
+        sent[0] = False
     if kind == "ghz":
         sent = np.stack([sent[0], ~sent[0]])
     if kind == "ring":

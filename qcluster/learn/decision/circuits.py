@@ -288,7 +288,7 @@ def chains(seed: int) -> Case:
     """
     rng = np.random.default_rng([2043, seed])
     n = cases.draw_width(rng, *cases.DEEP)
-    shots = int(rng.choice([1000, 2000, 4096, 8192, 16384]))
+    shots = noise.shots_of_wide(rng)
     base = _runs(rng, n, 5.0)
     patterns = unpack(base.masks, n)
     flipped = -0.5 * np.expm1(-2 * (base.rates @ patterns)) + base.readout[:, 0]

@@ -81,10 +81,10 @@ def sharp(rng: np.random.Generator, n: int, single: float, most: int) -> Floats:
 
 
 def ghz(rng: np.random.Generator, n: int) -> Floats:
-    """Two opposite strings."""
-    p, one = np.zeros(1 << n), rng.integers(1 << n)
-    p[[one, one ^ ((1 << n) - 1)]] = 0.5
-    return p
+    """Two opposite strings, half of the time those of zeros and of ones."""
+    p = np.zeros(1 << n)
+    p[[0, -1]] = 0.5
+    return _shifted(p, rng) if rng.random() < 0.5 else p
 
 
 def dicke(rng: np.random.Generator, n: int) -> Floats:
@@ -94,13 +94,13 @@ def dicke(rng: np.random.Generator, n: int) -> Floats:
 
 
 def affine(rng: np.random.Generator, n: int) -> Floats:
-    """Uniform on an affine subspace: stabilizer states."""
+    """Uniform on an affine subspace, half of the time one with the string of zeros: stabilizer states."""
     span = np.zeros(1, dtype=np.int64)
     for _ in range(rng.integers(1, n + 1)):
         span = np.unique(np.concatenate([span, span ^ rng.integers(1 << n)]))
     p = np.zeros(1 << n)
-    p[span ^ rng.integers(1 << n)] = 1
-    return p
+    p[span] = 1
+    return _shifted(p, rng) if rng.random() < 0.5 else p
 
 
 def qaoa(rng: np.random.Generator, n: int) -> Floats:

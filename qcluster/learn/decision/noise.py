@@ -145,5 +145,11 @@ def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def shots(rng: np.random.Generator) -> int:
-    """Draw a number of shots: a usual one, or any from 100 to 100,000."""
-    return int(rng.choice(SHOTS)) if rng.random() < 0.7 else int(log_uniform(rng, 100, 1e5))
+    """Draw a number of shots: a usual one, or any from 100 to 1,000,000."""
+    return int(rng.choice(SHOTS)) if rng.random() < 0.7 else int(log_uniform(rng, 100, 1e6))
+
+
+def shots_of_wide(rng: np.random.Generator) -> int:
+    """Draw a number of shots of a wide register: 100 to 16,384, or, since hardly a string is read twice and each costs
+    time, one time in twenty more, up to 200,000."""
+    return int(log_uniform(rng, 100, 16384) if rng.random() < 0.95 else log_uniform(rng, 16384, 2e5))
