@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
-from qcluster.core.counts.bits import Words, numbered, unpack
+from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
 
@@ -58,7 +58,7 @@ class FaultMasks(Frozen):
                 f"masks must be (n_masks, {n_words}) and rates and kind (n_masks,) for {self.n_bits} bits; "
                 f"got {words.shape}, {rates.shape} and {kind.shape}"
             )
-        beyond = np.flatnonzero(unpack(words, 64 * n_words)[:, self.n_bits :].any(axis=1))
+        beyond = np.flatnonzero((words & ~pack(np.ones((1, self.n_bits), dtype=bool))).any(axis=1))
         if len(beyond):
             raise ValueError(f"masks must flip bits below {self.n_bits}; got {words[beyond[0]].tolist()}")
         unknown = ~np.isin(self.kind, range(len(KINDS)))
