@@ -40,6 +40,9 @@ STRENGTHS = 0.5, 2.0
 OWN = 0.25
 """Share of these that are the circuit's own output."""
 
+TURNED = 1.0
+"""How often states have bits turned, see `ideals.draw`: always, as in the table that ships."""
+
 DRAWN_FAMILIES = tuple(
     name for name in ideals.FAMILIES if name not in ("clifford_t", "heisenberg", "order_finding", "loaded")
 )
@@ -140,12 +143,12 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
 def _ideal(rng: np.random.Generator, n: int) -> tuple[str, Distribution]:
     """Draw an ideal output and its kind: one in five few strings with small tails, as many without."""
     if rng.random() < 0.2:
-        kind, ideal = "tailed", ideals.tailed(rng, n)
+        kind, ideal = "tailed", ideals.tailed(rng, n, TURNED)
     elif rng.random() < 0.25:
         kind, ideal = "sharp", ideals.sharp(rng, n, 0.4, 1 << (n - 1))
     else:
         kind = ideals.draw_family(rng, DRAWN_FAMILIES)
-        ideal = ideals.draw(rng, n, kind)
+        ideal = ideals.draw(rng, n, kind, TURNED)
     return kind, of_vector(ideal / ideal.sum(), n)
 
 

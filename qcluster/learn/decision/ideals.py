@@ -81,10 +81,10 @@ def sharp(rng: np.random.Generator, n: int, single: float, most: int) -> Floats:
 
 
 def ghz(rng: np.random.Generator, n: int) -> Floats:
-    """Two opposite strings, half of the time those of zeros and of ones."""
+    """Two opposite strings: zeros and ones."""
     p = np.zeros(1 << n)
     p[[0, -1]] = 0.5
-    return _shifted(p, rng) if rng.random() < 0.5 else p
+    return p
 
 
 def dicke(rng: np.random.Generator, n: int) -> Floats:
@@ -94,13 +94,13 @@ def dicke(rng: np.random.Generator, n: int) -> Floats:
 
 
 def affine(rng: np.random.Generator, n: int) -> Floats:
-    """Uniform on an affine subspace, half of the time one with the string of zeros: stabilizer states."""
+    """Uniform on a linear subspace: stabilizer states."""
     span = np.zeros(1, dtype=np.int64)
     for _ in range(rng.integers(1, n + 1)):
         span = np.unique(np.concatenate([span, span ^ rng.integers(1 << n)]))
     p = np.zeros(1 << n)
     p[span] = 1
-    return _shifted(p, rng) if rng.random() < 0.5 else p
+    return p
 
 
 def qaoa(rng: np.random.Generator, n: int) -> Floats:
@@ -284,12 +284,12 @@ def uniform(rng: np.random.Generator, n: int) -> Floats:
     return np.ones(1 << n)
 
 
-def fixed(rng: np.random.Generator, n: int) -> Floats:
-    """Some bits fixed beside others that hold any output."""
+def fixed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
+    """Some bits fixed beside others that hold any output, turned as `draw` says."""
     if n < 2:
         return strings(rng, n)
     free = np.sort(rng.choice(n, rng.integers(1, n), replace=False))
-    inner = FAMILIES[str(rng.choice([name for name in FAMILIES if name != "fixed"]))](rng, len(free))
+    inner = _made(rng, len(free), str(rng.choice([name for name in FAMILIES if name != "fixed"])), turned)
     base = int(rng.integers(1 << n)) & ~int((1 << free).sum())
     index = np.arange(1 << len(free))
     where = base | (((index[:, None] >> np.arange(len(free))) & 1) << free).sum(axis=1)
@@ -308,9 +308,10 @@ def parities(rng: np.random.Generator, n: int) -> Floats:
     return np.asarray(p / p.sum())
 
 
-def tailed(rng: np.random.Generator, n: int) -> Floats:
-    """Few strings with small weights about them: qubits turned by small angles, or a little of something else."""
-    p = draw(rng, n, str(rng.choice(["strings", "ghz", "dicke", "affine", "order_finding"])))
+def tailed(rng: np.random.Generator, n: int, turned: float = 0.5) -> Floats:
+    """Few strings, turned as `draw` says, with small weights about them: qubits turned by small angles, or a little of
+    something else."""
+    p = draw(rng, n, str(rng.choice(["strings", "ghz", "dicke", "affine", "order_finding"])), turned)
     if rng.random() < 0.7:
         tilt = np.sin(rng.uniform(0.02, 0.5) * rng.normal(0, 1, n)) ** 2 * (rng.random(n) < rng.choice([0.4, 1.0]))
         for place, chance in enumerate(tilt):
@@ -340,12 +341,23 @@ def draw_family(rng: np.random.Generator, families: tuple[str, ...]) -> str:
     return str(rng.choice(families, p=odds / odds.sum()))
 
 
-def draw(rng: np.random.Generator, n: int, family: str) -> Floats:
+def draw(rng: np.random.Generator, n: int, family: str, turned: float = 0.5) -> Floats:
     """Draw an ideal distribution of a family, normalised.
+
+    GHZ and stabilizer states have bits turned at random this often. Circuits make them about the string of zeros, and
+    decay leads there, so with their bits turned they are not the same under noise.
 
     Example:
         >>> draw(np.random.default_rng(0), 2, "ghz").sum()
         np.float64(1.0)
     """
-    p = np.maximum(FAMILIES[family](rng, n), 0.0)
+    p = np.maximum(_made(rng, n, family, turned), 0.0)
     return np.asarray(p / p.sum())
+
+
+def _made(rng: np.random.Generator, n: int, family: str, turned: float) -> Floats:
+    if family == "fixed":
+        return fixed(rng, n, turned)
+    p = FAMILIES[family](rng, n)
+    states = family in ("ghz", "affine")
+    return _shifted(p, rng) if states and (turned >= 1 or rng.random() < turned) else p
