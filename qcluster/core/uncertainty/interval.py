@@ -118,7 +118,7 @@ def _redraw(raw: Distribution, response: Response, values: Any, samples: int, rn
 def _ends(
     mean: float, variance: float, low: float, high: float, shots: float, z: float, least: float
 ) -> tuple[float, float]:
-    """Join ``mean +- least`` with Wilson's interval for as many shots, or more where values spread less than 0 and 1."""
+    """Join ``mean +- least`` with Wilson's interval for as many shots, more where values spread less than bits do."""
     reach = high - low
     if reach <= 0:
         return mean, mean
