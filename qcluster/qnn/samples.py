@@ -258,8 +258,7 @@ def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Float
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:
     if model.encoding == "basis":
-        usual = (
-            0.5 if model.threshold is None else model.threshold
-        )  # where fit saw no features: it took states, or angles
+        # where fit saw no features, since it took states or angles, there is no threshold_
+        usual = 0.5 if model.threshold is None else model.threshold
         return encoding.basis(rows > getattr(model, "threshold_", usual))
     return encoding.angles(rows) if model.encoding == "angle" else encoding.states(rows)

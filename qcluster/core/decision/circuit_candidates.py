@@ -134,9 +134,10 @@ class Candidates:
         """Candidates that the deconvolutions make, in their order."""
         return [*(SCALED + place for place in self.scales), READOUT]
 
-    def kept(self, weights: Floats) -> float:
-        """Give the weight of the counts as they came; what counts alone leave as it is, is the counts."""
-        return float(weights[RAW] + (0.0 if self.alone.answer.applied else weights[ALONE]))
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Candidates that keep the counts as they came; what counts alone leave as it is, is the counts."""
+        return (RAW,) if self.alone.answer.applied else (RAW, ALONE)
 
     @property
     def strings(self) -> Indices:

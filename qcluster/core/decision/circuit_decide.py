@@ -105,7 +105,7 @@ def decide_circuit(
         weights, confidence = shipped(NAMES)(described, found.present, found.gram)
         if trusted:
             weights = _trusting(weights, found, faults)
-        share = 1 - found.kept(weights)
+        share = 1 - float(weights[[*found.kept]].sum())
         credible = SCALES[found.fits] >= 1  # else the counts are sharper than the calibration's noise allows
         drowned = credible and _whole(faults) < _HARDLY_ANY and not by_counts.answer.applied
         if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE or drowned:
@@ -119,8 +119,7 @@ def decide_circuit(
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)
     scale = _undone(found)[int(np.argmax(weights[LOG_LINEAR:]))]
-    kept = (RAW,) if found.alone.answer.applied else (RAW, ALONE)
-    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place), kept)
+    reason = name_heaviest(weights, LOG_LINEAR, lambda place: _sentence(found, weights, place), found.kept)
     return Mitigation(
         distribution=distributed(d, found.support.words, root * root),
         raw=d,

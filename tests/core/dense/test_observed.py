@@ -5,9 +5,12 @@ import pytest
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.decision.candidates import DENSE, NAMES, gathering
+from qcluster.core.decision.decide import distributed
 from qcluster.core.dense import observed
 from qcluster.core.dense.bitflips import deconvolve
 from qcluster.core.dense.observed import deconvolve_observed, redeconvolve
+from qcluster.core.lockstep import alone
 from qcluster.core.mitigate import mitigate
 
 
@@ -55,15 +58,34 @@ def test_blocks_of_what_was_read_give_what_all_of_it_gives(
     np.testing.assert_allclose(redeconvolve(held.bits, draws, places, 0.03, 0.1), again, atol=error)
 
 
-@pytest.mark.parametrize(("n_bits", "lost", "won"), [(13, 0.1, 0.6), (16, 0.4, 0.45)])
-def test_wide_outputs_of_many_strings_come_out_far_better(n_bits: int, lost: float, won: float) -> None:
+def many_strings(n_bits: int, lost: float) -> tuple[Distribution, Distribution]:
+    """Counts of 80 strings, and their ideal."""
     rng = np.random.default_rng(n_bits)
     strings, weights = rng.random((80, n_bits)) < 0.5, rng.dirichlet(np.ones(80))
     counts = read(strings[rng.choice(80, 6000, p=weights)], rng.uniform(0.02, 0.06, n_bits), lost, rng)
-    ideal = Distribution(strings, weights)
+    return counts, Distribution(strings, weights)
+
+
+SHORT = pytest.mark.xfail(strict=True, reason="the decision that ships keeps six tenths of these counts as they came")
+
+
+@pytest.mark.parametrize(("n_bits", "lost"), [(13, 0.1), pytest.param(16, 0.4, marks=SHORT)])
+def test_wide_outputs_of_many_strings_come_out_far_better(n_bits: int, lost: float) -> None:
+    counts, ideal = many_strings(n_bits, lost)
     raw, fixed = hellinger_fidelity(counts, ideal), mitigate(counts)
     assert fixed.applied
-    assert hellinger_fidelity(fixed.distribution, ideal) > raw + won * (1 - raw)
+    assert hellinger_fidelity(fixed.distribution, ideal) > raw + 0.6 * (1 - raw)
+
+
+@pytest.mark.parametrize(("n_bits", "lost"), [(13, 0.1), (16, 0.4)])
+def test_the_deconvolution_of_many_strings_wins_back_three_quarters(n_bits: int, lost: float) -> None:
+    """Each of those that the decision weighs, whatever it makes of them."""
+    counts, ideal = many_strings(n_bits, lost)
+    raw, found = hellinger_fidelity(counts, ideal), alone(gathering(counts, None, None))
+    for place in np.flatnonzero(found.present[DENSE:]) + DENSE:
+        answer = distributed(counts, found.support.words, found.roots[place] ** 2)
+        assert hellinger_fidelity(answer, ideal) > raw + 0.75 * (1 - raw), NAMES[place]
+    assert found.present[DENSE:].sum() >= 4
 
 
 @pytest.mark.parametrize("kind", ["porter-thomas", "uniform"])
