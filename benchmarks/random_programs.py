@@ -7,7 +7,6 @@ algorithm, so that circuits of `benchmarks.outside` and of the suite ``broad`` c
 programs are of Clifford gates, whose outputs are even over an affine space that is small enough to write down.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import PauliEvolutionGate
 from qiskit.quantum_info import SparsePauliOp, StabilizerState
-from scipy.sparse import SparseEfficiencyWarning
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.circuits.case import case, measured
@@ -41,9 +39,7 @@ def program(seed: int) -> Case:
     rng = np.random.default_rng([2050, seed])
     for _ in range(_FLAT):
         made = _drawn(rng)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SparseEfficiencyWarning)  # of Qiskit, over exponentials of small matrices
-            ideal = made.ideal.probabilities
+        ideal = made.ideal.probabilities
         if len(ideal) < 1 << made.n_bits or ideal.max() > 2.0 / (1 << made.n_bits):
             break
     return made

@@ -108,7 +108,8 @@ class Store:
 
     def forget_scores(self, methods: Container[str]) -> None:
         """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them."""
-        self.scores.keep(lambda row: row["method"] not in methods, old=self.scores.path.with_suffix(".csv.old"))
+        old = self.scores.path.with_suffix(".csv.old")
+        self.scores.keep(lambda row: row["method"] not in methods, old=old, key=("task", "method"))
         self.bars.keep(lambda row: row["method"] not in methods)
 
     def add(self, outcome: Outcome) -> None:

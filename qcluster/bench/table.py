@@ -91,22 +91,34 @@ class Table:
         writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
         return text.getvalue().encode()
 
-    def keep(self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None) -> None:
+    def keep(
+        self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None, key: Sequence[str] = ()
+    ) -> None:
         """Replace the table by the rows that are wanted, in one step.
 
         Args:
             wanted: tells for a row whether it stays.
-            old: where the table as it was is kept, if anywhere.
+            old: where the table as it was is kept, if anywhere. Where that has rows which the table lacks, who dropped
+                them was stopped half-way: they stay, and so do the others there.
+            key: columns that tell rows apart.
 
         Raises:
-            StorageError: the disk is full, or the files cannot be written; the table is untouched.
+            StorageError: the disk is full, or a file cannot be read or written; the table is untouched.
         """
         rows = self.rows()
         if all(wanted(row) for row in rows):
             return
+
+        def name(row: Mapping[str, str]) -> tuple[str, ...]:
+            return tuple(row[column] for column in key or self.columns)
+
+        was = {name(row): row for row in rows}
+        earlier = read_rows(old, self.columns) if old is not None and old.is_file() else []
+        if any(name(row) not in was for row in earlier):
+            was |= {name(row): row for row in earlier}
         try:
             if old is not None:
-                replace_whole(old, read_own(self.path))
+                replace_whole(old, self._lines([*was.values()], header=True))
             replace_whole(self.path, self._lines([row for row in rows if wanted(row)], header=True))
         except OSError as error:
             raise StorageError(f"cannot write to {self.path}: {error.strerror}; it is as it was") from error

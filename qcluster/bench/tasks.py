@@ -93,6 +93,10 @@ class Campaign:
             low = [value for value in getattr(self, name) if value < least]
             if low:
                 raise ValueError(f"{name} must be {least} or more; got {low[0]}")
+        if max(self.twirls) > min(self.shots):
+            raise ValueError(
+                f"twirls must not exceed shots, which they share; got {max(self.twirls)} and {min(self.shots)}"
+            )
         for sequence in self.dd:
             check_choice("dd", sequence, ("", *DECOUPLING))
         check_methods(self.methods)

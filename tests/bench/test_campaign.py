@@ -10,8 +10,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from qiskit import qpy
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit.library import PauliEvolutionGate, UnitaryGate
+from qiskit.quantum_info import SparsePauliOp
 
 from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
@@ -98,6 +101,7 @@ def test_identity_is_the_content():
         ({"shots": "many"}, "shots must hold int"),
         ({"seeds": True}, "seeds must hold int"),
         ({"twirls": 0}, "twirls must be 1 or more"),
+        ({"twirls": [1, 16], "shots": [8, 4000]}, "twirls must not exceed shots, which they share; got 16 and 8"),
         ({"dd": 3}, "dd must hold str"),
         ({"families": "ghz"}, r"families and widths go together; got families \['ghz'\] and widths \[\]"),
         ({"widths": 3}, "families and widths go together"),
@@ -381,6 +385,46 @@ def test_conditions_of_a_file_tell_circuits_apart(tmp_path):
         (case,) = read_cases(tmp_path / "mine.qasm")
         found.add(case.fingerprint)
     assert len(found) == 2
+
+
+def _switched(first: int, second: int) -> QuantumCircuit:
+    circuit = QuantumCircuit(2, 2)
+    circuit.h(0)
+    circuit.measure(0, 0)
+    with circuit.switch(circuit.clbits[0]) as case:
+        with case(first):
+            circuit.x(1)
+        with case(second):
+            circuit.h(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
+def _evolved(operator: str) -> QuantumCircuit:
+    circuit = QuantumCircuit(2, 2)
+    circuit.append(PauliEvolutionGate(SparsePauliOp(operator), 0.3), [0, 1])
+    circuit.measure([0, 1], [0, 1])
+    return circuit
+
+
+def _phased(entry: int) -> QuantumCircuit:
+    circuit, phases = QuantumCircuit(6, 6), np.ones(64)
+    phases[entry] = -1.0
+    circuit.append(UnitaryGate(np.diag(phases)), range(6))
+    circuit.measure(range(6), range(6))
+    return circuit
+
+
+@pytest.mark.parametrize(
+    "made", [[_switched(0, 1), _switched(1, 0)], [_evolved("XX"), _evolved("XZ")], [_phased(20), _phased(30)]]
+)
+def test_what_no_parameter_tells_tells_circuits_apart(tmp_path, made):
+    """The labels of a switch, the operator of an evolution, an entry in the middle of a large matrix."""
+    with (tmp_path / "mine.qpy").open("wb") as stream:
+        qpy.dump(made, stream)
+    prints = [[case.fingerprint for case in read_cases(tmp_path / "mine.qpy")] for _ in range(2)]
+    assert prints[0] == prints[1]
+    assert len(set(prints[0])) == 2
 
 
 def test_a_file_is_read_once_for_all_its_circuits(tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ import time
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit import QuantumCircuit, qasm2, qasm3, qpy, transpile
+from qiskit.circuit.library import PauliEvolutionGate
+from qiskit.quantum_info import SparsePauliOp
 
 from qcluster.bench.circuits import FAMILIES, PAPER, SUITES, Case, make_case, read_cases, simulate, suite
 from qcluster.bench.circuits.case import measured_qubits
@@ -231,6 +233,16 @@ def test_a_circuit_that_the_file_lacks_is_told(tmp_path, number):
     assert find_case(f"file:{tmp_path / 'c.qasm'}#0").n_bits == 2
     with pytest.raises(ValueError, match=r"must end in #k, k in 0\.\.0"):
         find_case(f"file:{tmp_path / 'c.qasm'}#{number}")
+
+
+def test_an_evolution_counts_as_what_runs():
+    """Two terms that do not commute: one step of the product formula is not the evolution."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.append(PauliEvolutionGate(SparsePauliOp(["XX", "ZI", "IZ"], [0.4, 0.9, 0.3]), 1.0), [0, 1])
+    circuit.append(PauliEvolutionGate(SparsePauliOp(["ZZ", "XI"], [0.4, 0.9]), 1.0), [0, 1])
+    circuit.measure([0, 1], [0, 1])
+    runs = transpile(circuit, basis_gates=["cx", "rz", "sx", "x"], optimization_level=0, seed_transpiler=0)
+    assert simulate(circuit).to_probs() == pytest.approx(simulate(runs).to_probs())
 
 
 def test_simulation_refuses_what_it_cannot_do():

@@ -92,6 +92,20 @@ def test_rows_that_are_not_wanted_go(tmp_path):
     assert (tmp_path / "t.csv").read_text() == "a\n"
 
 
+def test_what_an_interrupted_attempt_kept_stays(tmp_path):
+    """Rows go, new ones come for some of them, the process is killed, and all of it is done again."""
+    table, old = Table(tmp_path / "t.csv", ("a", "b")), tmp_path / "t.csv.old"
+    table.append([{"a": 1, "b": 10}, {"a": 2, "b": 20}, {"a": 3, "b": 30}])
+    table.keep(lambda row: row["a"] == "1", old=old, key=("a",))
+    table.append([{"a": 2, "b": 21}])
+    table.keep(lambda row: row["a"] == "1", old=old, key=("a",))
+    assert table.rows() == [{"a": "1", "b": "10"}]
+    assert [(row["a"], row["b"]) for row in read_rows(old)] == [("1", "10"), ("2", "20"), ("3", "30")]
+    table.append([{"a": 2, "b": 21}, {"a": 3, "b": 31}])  # this time all of it came
+    table.keep(lambda row: row["a"] == "1", old=old, key=("a",))
+    assert [row["b"] for row in read_rows(old)] == ["10", "21", "31"]
+
+
 def test_a_table_that_cannot_be_replaced_is_as_it_was(tmp_path):
     table = Table(tmp_path / "t.csv", ("a",))
     table.append([{"a": 1}, {"a": 2}])

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import ClassicalRegister, QuantumCircuit
+from qiskit.circuit import SwitchCaseOp
+from qiskit.circuit.library import PauliEvolutionGate
 
 from qcluster.core.counts.bits import index_bits, parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
@@ -16,6 +18,8 @@ from qcluster.core.counts.metrics import entropy
 
 SIMULATED_QUBITS = 22
 """Widest circuit whose ideal output is simulated (64 MB of amplitudes)."""
+_ABRIDGED = 1000
+"""Entries of an array above which NumPy prints only some."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,25 @@ def _instructions(circuit: QuantumCircuit, *, defined: bool) -> Iterator[str]:
     bit = {bit: index for index, bit in enumerate([*circuit.qubits, *circuit.clbits])}
     for step in circuit.data:
         operation, places = step.operation, [bit[place] for place in (*step.qubits, *step.clbits)]
-        numbers = [f"{float(value):.12g}" if _is_number(value) else str(value) for value in operation.params]
-        yield f";{operation.name}{places}{numbers}"
-        if not defined or operation.base_class.__module__.startswith("qiskit.circuit.library"):
+        yield f";{operation.name}{places}{[_written(value) for value in operation.params]}"
+        known = operation.base_class.__module__.startswith("qiskit.circuit.library")
+        if not defined or (known and not isinstance(operation, PauliEvolutionGate)):  # whose operator is no parameter
             continue
         condition = getattr(operation, "condition", None)
         yield f"=={int(condition[1])}" if isinstance(condition, tuple) else ""
+        if isinstance(operation, SwitchCaseOp):
+            yield f"{[labels for labels, _ in operation.cases_specifier()]}"
         for inner in [operation.definition] if operation.definition else getattr(operation, "blocks", ()):
             yield from ("{", *_instructions(inner, defined=True), "}")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.floating | np.integer)
+def _written(value: Any) -> str:
+    """Write a parameter of a gate; a matrix so large that it would be abridged, by a hash."""
+    if isinstance(value, int | float | np.floating | np.integer):
+        return f"{float(value):.12g}"
+    if isinstance(value, np.ndarray) and value.size > _ABRIDGED:
+        return hashlib.sha256((np.round(value, 12) + 0.0).tobytes()).hexdigest()
+    return str(value)
 
 
 def certain(text: str) -> Distribution:
@@ -124,6 +135,9 @@ def from_probabilities(probabilities: ArrayLike) -> Distribution:
 def simulate(circuit: QuantumCircuit) -> Distribution:
     """Compute the ideal output of a circuit that measures once, at the end, without noise or sampling.
 
+    A `PauliEvolutionGate` counts as the product formula that runs, not as the evolution that it stands for: how far the
+    one is from the other is no error of the machine.
+
     Raises:
         ValueError: the circuit is too wide, or measures in the middle.
     """
@@ -132,7 +146,7 @@ def simulate(circuit: QuantumCircuit) -> Distribution:
     if circuit.num_qubits > SIMULATED_QUBITS:
         raise ValueError(f"ideal outputs are simulated up to {SIMULATED_QUBITS} qubits; got {circuit.num_qubits}")
     source = measured_qubits(circuit)
-    unitary = circuit.remove_final_measurements(inplace=False)
+    unitary = circuit.remove_final_measurements(inplace=False).decompose("PauliEvolution")
     if unitary.num_clbits and any(step.clbits for step in unitary.data):
         raise ValueError("the ideal output is simulated only for circuits whose measurements are all at the end")
     qubits = [source[bit] for bit in range(circuit.num_clbits)]
