@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices
-from qcluster.core.counts.bits import Words, numbered, pack
+from qcluster.core.counts.bits import Words, heaviest, numbered, pack
 from qcluster.core.counts.distribution import Distribution, histogram
 from qcluster.core.dense.bitflips import Posterior, deconvolving, smooth
 from qcluster.core.dense.observed import deconvolve_observed
@@ -150,7 +150,7 @@ def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Sup
     else:
         words, place = numbered(np.vstack(sets))
         seen, centroids, one = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
-    return Support(words, seen, centroids, np.append(one, seen[int(np.argmax(d.weights))]))
+    return Support(words, seen, centroids, np.append(one, seen[heaviest(d.bits, d.weights)]))
 
 
 def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:

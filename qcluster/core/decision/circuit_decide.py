@@ -28,11 +28,11 @@ from qcluster.core.decision.circuit_features import features
 from qcluster.core.decision.decide import (
     LEAST_CONFIDENCE,
     LEAST_SHARE,
-    SAME,
     decide,
     distributed,
     name_heaviest,
     strings_explain,
+    unchanged,
 )
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import shipped
@@ -114,7 +114,7 @@ def decide_circuit(
     else:
         weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
-    if float(root @ found.roots[RAW]) ** 2 > SAME * float(root @ root):
+    if guard and unchanged(float(root @ found.roots[RAW]) ** 2 / float(root @ root), d.shots):
         return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)

@@ -1,12 +1,13 @@
 """The decision: the answer that the gate makes of the candidates, or the counts as they came, and why."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Words, weight_of_ones
+from qcluster.core.counts.bits import Words, unpack, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
@@ -29,8 +30,6 @@ LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
-SAME = 0.999
-"""Fidelity between answer and counts from which the counts are left as they came, where a kernel is known."""
 _NAMED = 0.25
 """Weight from which the second candidate is named in the reason."""
 _FAINT = 1e-9
@@ -84,14 +83,18 @@ def deciding(
     weights, confidence = (gate or shipped())(described, found.present, found.gram)
     share = float(1 - weights[RAW] - weights[SMOOTH])
     fit = found.fit
+    root = weights @ found.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         why = "what looks like noise is as likely the ideal"
+    elif unchanged(float(root @ found.roots[RAW]) ** 2 / float(root @ root), d.shots):
+        why = "undoing what looks like noise changes nothing"
+    if why is not None:
         kept = left(d, "mixture", why, fit.rates, confidence)
         return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
     settings = settings or MixtureSettings()
     blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
-        distribution=distributed(d, found.support.words, (weights @ found.roots) ** 2),
+        distribution=distributed(d, found.support.words, root * root),
         raw=d,
         method="mixture",
         applied=True,
@@ -111,6 +114,19 @@ def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distrib
     kept = np.flatnonzero(probabilities > _FAINT * probabilities.sum())
     shots = probabilities[kept] * (d.shots / probabilities[kept].sum())
     return Distribution.from_words(words[kept], shots, d.n_bits)
+
+
+def unchanged(fidelity: float, shots: float) -> bool:
+    """Tell from the fidelity between an answer and the counts whether the answer is the counts.
+
+    It is where it differs by less than sampling alone moves the share of one string: ``1 - sqrt(fidelity)``, to leading
+    order an eighth of the sum of ``(change of p)^2 / p``, is then ``1 / (8 shots)`` on average.
+
+    Example:
+        >>> unchanged(0.9999, 1000), unchanged(0.9999, 100_000)
+        (True, False)
+    """
+    return 1 - math.sqrt(fidelity) < 1 / (8 * shots)
 
 
 def screened(d: Distribution) -> tuple[str | None, float]:
@@ -165,7 +181,7 @@ def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -
     if place == MIXTURE:
         return in_words(fit)
     if place in (STRING, HEAVIEST):
-        string = found.string if place == STRING else d.bits[int(np.argmax(d.weights))]
+        string = unpack(found.support.words[found.support.singles[[place - STRING]]], d.n_bits)[0]
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"

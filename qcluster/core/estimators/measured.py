@@ -18,7 +18,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.bits import Bits, unpack
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.decision.decide import SAME, distributed, strings_explain
+from qcluster.core.decision.decide import distributed, strings_explain, unchanged
 from qcluster.core.dense.richardson_lucy import richardson_lucy
 from qcluster.core.dense.variational import Redrawn, variational
 from qcluster.core.mitigation import Mitigation, left
@@ -111,7 +111,9 @@ def mitigate_measured(
         )
     else:
         broad = variational(found.kernel, seen.histogram)
-        if float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2 < SAME:
+        if not unchanged(
+            float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2, counts.shots
+        ):
             return _broad(seen, Redrawn(found.kernel, seen.rows, broad), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)

@@ -116,7 +116,7 @@ def wide(seed: int) -> Case:
     n = draw_width(rng, *WIDE)
     shots = noise.shots_of_wide(rng)
     kind = str(rng.choice(["one", "few", "ghz", "ring", "many", "noise"], p=[0.3, 0.3, 0.1, 0.08, 0.14, 0.08]))
-    many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(rng.choice([400, 4000]))}
+    many = {"one": 1, "few": int(noise.log_uniform(rng, 2, 40)), "many": int(noise.log_uniform(rng, 40, 4000))}
     sent, weights = strings_of(rng, n, kind, many.get(kind, 1))
     made = noise.draw(rng, n, str(rng.choice(["machine", "deep", "clean"], p=[0.7, 0.2, 0.1])))
     if kind == "noise":
@@ -247,8 +247,11 @@ def strings_of(rng: np.random.Generator, n: int, kind: str, many: int) -> tuple[
 
 
 def few_of(rng: np.random.Generator, n: int, kind: str) -> tuple[Bits, Floats]:
-    """Draw one string, two opposite ones (``"ghz"``), or 2 to 16 (``"few"``), as `strings_of` does."""
-    return strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, 16)) if kind == "few" else 1)
+    """Draw one string, two opposite ones (``"ghz"``), or 2 to 16 (``"few"``), as `strings_of` does.
+
+    Of few bits, few strings are no more than a quarter of all.
+    """
+    return strings_of(rng, n, kind, int(noise.log_uniform(rng, 2, min(16, 1 << (n - 2)))) if kind == "few" else 1)
 
 
 def draw_width(rng: np.random.Generator, fewest: int, most: int) -> int:

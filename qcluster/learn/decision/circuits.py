@@ -282,12 +282,12 @@ def wide(seed: int) -> Case:
 
 
 def chains(seed: int) -> Case:
-    """Draw counts of 13 to 40 bits, of which no circuit is known but whose noise is that of one: it flips runs of bits.
+    """Draw counts of 4 to 40 bits, of which no circuit is known but whose noise is that of one: it flips runs of bits.
 
     Few strings, or qubits turned by small angles; as in chains of two-qubit gates, a fault flips all that follows it.
     """
     rng = np.random.default_rng([2043, seed])
-    n = cases.draw_width(rng, *cases.DEEP)
+    n = cases.draw_width(rng, 4, cases.DEEP[1])
     shots = noise.shots_of_wide(rng)
     base = _runs(rng, n, 5.0)
     patterns = unpack(base.masks, n)
@@ -295,10 +295,11 @@ def chains(seed: int) -> Case:
     known = cases.draw_known(rng, np.tile(flipped[:, None], 2))
     kind = str(rng.choice(["one", "few", "ghz", "turned"], p=[0.4, 0.2, 0.15, 0.25]))
     if kind == "turned":
-        return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "wide-smooth", "wide", known, False)
+        return Case(*_turned(rng, *cases.small_angles(rng, n), shots, base), "chains", "chains", known, False)
     sent, weights = cases.few_of(rng, n, kind)
     counts = of_shots(_noisy(rng, sent[rng.choice(len(sent), shots, p=weights)], base))
-    return Case(counts, Distribution(sent, weights), "wide-" + kind, "wide", known, True)
+    few = cases.few_strings(weights, n)
+    return Case(counts, Distribution(sent, weights), "chains", "chains", known, few)
 
 
 def _product(rng: np.random.Generator) -> Case:

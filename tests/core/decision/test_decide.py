@@ -1,5 +1,7 @@
 """Laws of the decision that hold whatever its weights are, and right values that a user would meet first."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -106,6 +108,22 @@ def test_renaming_qubits_renames_the_answer(given_counts, random):
     here, there = decide(d).answer, decide(d.marginal(order)).answer
     assert here.applied == there.applied
     assert hellinger_fidelity(here.distribution.marginal(order), there.distribution) > 1 - 1e-6
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_which_of_two_strings_comes_first_by_name_decides_nothing(order):
+    """011 and 101 are as frequent as each other, and the answer weighs one string."""
+    d = Distribution.of({"001": 24, "010": 63, "011": 193, "101": 193})
+    here, there = decide(d).answer, decide(d.marginal(order)).answer
+    assert hellinger_fidelity(here.distribution.marginal(order), there.distribution) == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize("shots", [400, 4000])
+def test_an_answer_that_is_the_counts_is_not_called_another(shots):
+    """Two strings without noise: what a deconvolution makes of them is what was read."""
+    fixed = qc.mitigate({"00": shots // 2 - 9, "11": shots // 2 + 9})
+    assert not fixed.applied
+    assert fixed.distribution == fixed.raw
 
 
 def test_flipping_bits_flips_the_answer():
