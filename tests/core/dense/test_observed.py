@@ -66,7 +66,7 @@ def many_strings(n_bits: int, lost: float) -> tuple[Distribution, Distribution]:
     return counts, Distribution(strings, weights)
 
 
-SHORT = pytest.mark.xfail(strict=True, reason="the decision that ships keeps six tenths of these counts as they came")
+SHORT = pytest.mark.xfail(strict=True, reason="the decision that ships wins back 58 % of what was lost")
 
 
 @pytest.mark.parametrize(("n_bits", "lost"), [(13, 0.1), pytest.param(16, 0.4, marks=SHORT)])
