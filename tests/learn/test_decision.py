@@ -224,6 +224,21 @@ def test_a_table_has_cases_of_every_source_of_its_kind():
     assert not any(shares.of_counts(0, 0, 0).values())
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_what_a_source_draws_is_no_recorded_set(source):
+    """Its rows would share the weight of these, and be left out as one of them in judging."""
+    assert tabulate(SOURCES[source](seed) for seed in range(2)).drawn.all()
+
+
+def test_chains_weigh_as_a_recorded_set_does():
+    """Of two sets of like size, each half of what such sets have."""
+    table = tabulate([*(SOURCES["chains"](seed) for seed in range(3)), *(SOURCES["full"](seed) for seed in range(6))])
+    kept = table.take(np.array([0, 1, 2, 0, 1, 2, *range(3, 9)]))
+    mine = replace(kept, group=np.array(["chains"] * 3 + ["mine"] * 3 + ["product"] * 6))
+    weight = balanced(mine, 0.4)
+    assert [weight[:3].sum(), weight[3:6].sum(), weight[6:].sum()] == pytest.approx([0.2, 0.2, 0.6])
+
+
 def test_a_table_of_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a table needs cases: give --full"):
         CliRunner().invoke(

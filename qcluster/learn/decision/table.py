@@ -87,7 +87,7 @@ class Table:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
-        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth"])
+        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
         return np.asarray(alone | np.any([np.char.startswith(self.group, start) for start in _DRAWN], axis=0))
 
     @property
