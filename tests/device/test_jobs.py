@@ -266,6 +266,30 @@ def test_the_same_circuits_are_the_same_request_whatever_qiskit_calls_them(tmp_p
         asked(2, 3)
 
 
+def test_registers_and_gates_without_a_name_are_the_same_when_made_again(tmp_path):
+    """Qiskit numbers them through, so that a cell that is run again has others."""
+
+    def made(turn, swapped=False):
+        part, both = QuantumCircuit(1), QuantumCircuit(1)
+        part.rx(turn, 0)
+        both.x(0)
+        registers = [ClassicalRegister(1), ClassicalRegister(2)]
+        circuit = QuantumCircuit(QuantumRegister(2), *reversed(registers) if swapped else registers)
+        circuit.append(part.to_gate(), [0])
+        circuit.append(both.to_gate().control(), [0, 1])
+        circuit.measure([0, 1], [0, 2])
+        return circuit
+
+    def asked(turn, **how):
+        return execute([made(turn, **how)], "fake_manila", shots=20, directory=tmp_path / "kept")[0].counts
+
+    first = asked(0.5)
+    assert asked(0.5) == first
+    for other in (lambda: asked(0.6), lambda: asked(0.5, swapped=True)):
+        with pytest.raises(StorageError, match="with other circuits or another seed"):
+            other()
+
+
 def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):
     directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
     other = prepare([ghz(2)], machine, Options(shots=10), seed=1)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
-from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
+from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks, scaled_readout
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, convolve
 from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
@@ -183,6 +183,6 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     kind = np.array(kinds, dtype=np.uint8)[known.place]
     masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
     read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
-    readout = np.minimum(known.readout * read[:, None], 0.49)
+    readout = scaled_readout(known.readout, read[:, None])
     faults = FaultMasks(known.n_bits, masks, rates, kind, readout, known.rotations)
     return as_twirled(faults, run)
