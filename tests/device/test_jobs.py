@@ -200,6 +200,20 @@ def in_a_child(work):
     return os.WIFSIGNALED(how)
 
 
+def test_cancelling_finds_a_job_whose_id_was_not_noted(request_, service, tmp_path):
+    """A process that is killed between sending and noting leaves a job that runs, and is paid for."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    for job_id in service.jobs():
+        service.set(job_id, status="QUEUED")
+    *before, last = (directory / "log.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(last) | {"time": ""} == {
+        "event": "submitted", "time": "", "part": 2, "attempt": 1, "job_id": "job-002"
+    }  # fmt: skip
+    (directory / "log.jsonl").write_text("".join(before))
+    assert jobs.cancel(directory, service=service) == ["job-000", "job-001", "job-002"]
+    assert {job["status"] for job in service.jobs().values()} == {"CANCELLED"}
+
+
 def test_a_torn_log_line_is_left_out_and_said(request_, service, tmp_path, caplog):
     directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
     log = directory / "log.jsonl"
