@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
@@ -302,6 +304,21 @@ def test_registers_and_gates_without_a_name_are_the_same_when_made_again(tmp_pat
     for other in (lambda: asked(0.6), lambda: asked(0.5, swapped=True)):
         with pytest.raises(StorageError, match="with other circuits or another seed"):
             other()
+
+
+def test_a_simulator_of_another_noise_is_another_machine(tmp_path):
+    """It has the same name, and had the counts of the first noise for an answer."""
+
+    def asked(wrong):
+        noise = NoiseModel()
+        noise.add_all_qubit_readout_error(ReadoutError([[1 - wrong, wrong], [wrong, 1 - wrong]]))
+        circuit = QuantumCircuit(1, 1)
+        circuit.measure(0, 0)
+        return execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1, directory=tmp_path / "kept")
+
+    assert asked(0.1)[0].counts == asked(0.1)[0].counts
+    with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
+        asked(0.4)
 
 
 def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):

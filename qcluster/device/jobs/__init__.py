@@ -102,19 +102,25 @@ def saved_request(
 ) -> Request | None:
     """Find the request of a directory where just the same is asked of `prepare` again; None where it holds none.
 
+    A machine is known by its name, and what is simulated here by its published noise as well: two simulators of one
+    name may differ in that.
+
     Raises:
         StorageError: the directory holds a request for something else, which the message tells apart, or is damaged.
     """
     if directory is None or not (folder := RunFolder(Path(directory))).has_request():
         return None
     request = folder.request
-    if not isinstance(seed, np.random.Generator):
+    simulated = "hardware" not in (request.kind, machine.kind)
+    other_noise = simulated and request.calibration.identity != machine.calibration.identity
+    if not isinstance(seed, np.random.Generator) and not other_noise:
         given = None if seed is None else check_whole("seed", seed, 0)
         if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
             return request
     asked = {"backend": machine.name, **vars(options)}
     there = {"backend": request.backend, **request.options}
     other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
+    other += ["another noise of the simulation"] if other_noise else []
     raise StorageError(
         f"{directory} holds another request already, with {', '.join(other) or 'other circuits or another seed'}: ask "
         "for the same to go on with it, collect it, or choose another directory"
