@@ -27,6 +27,8 @@ _NUMBERED_REGISTER = re.compile(r"([qca])\d+")
 """Names that Qiskit gives to registers without one."""
 _NUMBERED_GATE = re.compile(r"circuit-\d+")
 """Part of the names of gates made of circuits without a name: "ccircuit-7" is a controlled one."""
+_LEVELS = 20
+"""Levels of such gates within gates that are written out."""
 
 
 def load_text(path: Path) -> str:
@@ -166,12 +168,13 @@ def steady_names(registers: Iterable[Any]) -> list[str]:
 def _written_out(circuit: QuantumCircuit) -> QuantumCircuit:
     """Put what they do in place of gates that were made of circuits without a name, but for those with a label, by
     which a simulator may know them."""
-    while True:
+    for _ in range(_LEVELS):
         unnamed = [item for item in circuit.data if _NUMBERED_GATE.search(item.name)]
         names = {item.name for item in unnamed} - {item.name for item in unnamed if item.operation.label}
-        if not names or any(item.operation.definition is None for item in unnamed):
-            return circuit
+        if not names:
+            break
         circuit = circuit.decompose(sorted(names))
+    return circuit
 
 
 def _renumbered(circuit: QuantumCircuit) -> QuantumCircuit:
