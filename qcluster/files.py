@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
 
+import numpy as np
+
+from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
@@ -241,12 +244,26 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         content = content["reference"]
     if isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content:
         expected = content["expected"] if expected is None else expected
-        counts = Distribution.of(content["counts"])
+        counts = _all_counts(content)
     else:
         counts = read_counts(path)
     if expected is None:
         raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
     return MeasuredNoise(counts, expected)
+
+
+def _all_counts(reference: Mapping[str, Any]) -> Distribution:
+    """Add up the counts of a reference and of those that ran beside it, their flips on top of its expected string."""
+    counts, beside = Distribution.of(reference["counts"]), reference.get("more", [])
+    if not isinstance(beside, list) or not all(isinstance(part, dict) for part in beside):
+        raise ValueError(f"more must be a list of references; got {beside!r:.60}")
+    for part in beside:
+        if not isinstance(part.get("expected"), str) or not isinstance(part.get("counts"), dict):
+            raise ValueError(f"a reference must have counts, and expected, a bitstring; got {part!r:.60}")
+        moved = np.logical_xor(*parse_bitstrings([part["expected"], reference["expected"]]))
+        read = Distribution.of(part["counts"], num_bits=counts.n_bits)
+        counts += Distribution(read.bits ^ moved, read.weights)
+    return counts
 
 
 def read_saved(path: str) -> Any:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from qcluster.cli.jobs import jobs_app
 from qcluster.core.counts.distribution import Distribution
+from qcluster.device import jobs
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import read_counts, read_reference
@@ -52,8 +53,6 @@ def test_submit_status_collect(bell, tmp_path):
 
 
 def test_fetch(tmp_path, monkeypatch):
-    from qcluster.device import jobs
-
     monkeypatch.setattr(
         jobs, "fetch", lambda job_id, as_read: [{"00": 3, "11": 1}] if (job_id, as_read) == ("abc", False) else None
     )
@@ -113,7 +112,6 @@ def mitigated(*words):
 
 def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
     from qcluster import mitigate
-    from qcluster.device import jobs
 
     folder = tmp_path / "run"
     run("submit", bell, bell, "-d", folder, "--backend", "fake_manila", "--shots", 300, "--twirls", 4, "--seed", 7)
@@ -152,6 +150,27 @@ def test_a_reference_is_run_told_and_written(bell, tmp_path):
     assert read_counts(str(out)).shots == 500
 
 
+def test_several_references_are_all_written_and_read(bell, tmp_path):
+    """Only the first one's shots were."""
+    run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", "--shots", "500", "--seed", "1",
+        "--reference", "--references", "2")  # fmt: skip
+    out, whole = tmp_path / "counts.json", tmp_path / "reference.json"
+    run("collect", tmp_path / "run", "--json", out)
+    (found,) = jobs.read(tmp_path / "run")
+    document = json.loads(found.reference.to_json())
+    (other,) = document["more"]
+    assert other["expected"] == "11"
+    other |= {"expected": "01", "counts": {f"{1 - int(text[0])}{text[1]}": n for text, n in other["counts"].items()}}
+    whole.write_text(json.dumps(document))
+    for path in (out, whole):
+        noise = read_reference(str(path))
+        assert (noise.shots, noise.survival) == (1000, found.reference.noise.survival)
+    for more in ("two", [{"counts": {"00": 1}}], [{"counts": {"0": 1}, "expected": "0"}]):
+        whole.write_text(json.dumps({**document, "more": more}))
+        with pytest.raises(ValueError, match="must"):
+            read_reference(str(whole))
+
+
 def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
     place = tmp_path / "run"
     words = ("submit", bell, "-d", place, "--backend", "fake_manila", "--shots", 100, "--twirls", 2, "--seed", 3)
@@ -167,8 +186,6 @@ def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
 
 
 def test_what_execute_takes_submit_takes(bell, tmp_path):
-    from qcluster.device import jobs
-
     place, machine = tmp_path / "run", ("--backend", "fake_manila", "--seed", 7, "--shots", 400)
     run("submit", bell, "-d", place, *machine, "--twirls", 4, "--group", "balanced_pauli", "--strategy", "all",
         "--no-measure-twirl", "--reference",

@@ -186,5 +186,6 @@ def _write(path: Path, counts: list[Distribution], references: Sequence[Any] = (
     content: list[dict[str, Any]] = [{"counts": read.to_counts()} for read in counts]
     for entry, reference in zip(content, references, strict=False):
         if reference is not None:
-            entry["reference"] = {"counts": reference.counts.to_counts(), "expected": reference.expected}
+            read = reference.noise.reference_counts  # of several references, those of all
+            entry["reference"] = {"counts": read.to_counts(), "expected": reference.expected}
     write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

@@ -17,9 +17,9 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.twirl import Twirls
 from qcluster.device.machines.calibration import Calibration
+from qcluster.device.noise.faults import flipped_share
 from qcluster.device.noise.measured import MeasuredReference, conditions_of
 from qcluster.device.request import Request, format_flips, parse_flips
-from qcluster.device.runtime_options import flips_served
 from qcluster.device.storage import check_format, reading, write_document
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def read_runs(
                 expected=prepared.expected,
                 created=request.created,
                 skeleton=prepared.skeleton,
-                symmetric=bool(prepared.flips.any() or flips_served(request.options)),
+                flipped=flipped_share(prepared.flips, request.options),
                 conditions=conditions_of(request.options),
             )
             for number in prepared.serves:

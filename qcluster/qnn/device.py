@@ -147,7 +147,9 @@ class DeviceReadout:
 
             found = mitigate(run).interval("Z", level=_ONE_SIGMA)
             return found.value, (found.high - found.low) / 2
-        up, down = (float(rate) for rate in run.calibration.readout[run.profile.measured[0]])
+        qubit = int(run.profile.measured[0])
+        published = run.calibration.readout[qubit]
+        up, down = map(float, published if not np.isnan(published).any() else run.calibration.assumed_readout(qubit))
         shots = np.array([counts.shots for counts in run.twirl_counts])
         flipped = float(shots @ run.flips[:, 0] / shots.sum())
         return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))

@@ -5,7 +5,7 @@ import pytest
 from scipy.linalg import expm
 from scipy.stats import unitary_group
 
-from qcluster.core.noise.faults import CROSSTALK
+from qcluster.core.noise.faults import CROSSTALK, FaultMasks
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits import pauli
@@ -327,3 +327,13 @@ def test_compiled_clifford_circuits_have_no_rotations(gate, seed):
     circuit = random_clifford(4, seed=seed).to_circuit()
     circuit.measure_all()
     assert fault_masks(compiled(circuit, calibration), calibration).rotations == pytest.approx(0, abs=1e-6)
+
+
+def test_readout_worse_than_a_coin_for_one_value_stays_what_it_is():
+    """Both errors of a bit must sum to less than 1, not each be below one half: .6 became .49."""
+    readout = np.array([[0.02, 0.03], [0.1, 0.6], [0.3, 0.6], [0.3, 0.4]])
+    faults = FaultMasks(4, np.array([[1]], dtype=np.uint64), np.array([0.1]), np.array([0]), readout)
+    np.testing.assert_array_equal(faults.scaled(1).readout, readout)
+    np.testing.assert_allclose(faults.scaled(0.5).readout, readout / 2)
+    expected = [[0.2, 0.3], [0.38, 0.6], [0.38, 0.6], [0.49, 0.49]]
+    np.testing.assert_allclose(faults.scaled(10).readout, expected)

@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, ReadoutError
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
@@ -200,6 +202,20 @@ def in_a_child(work):
     return os.WIFSIGNALED(how)
 
 
+def test_cancelling_finds_a_job_whose_id_was_not_noted(request_, service, tmp_path):
+    """A process that is killed between sending and noting leaves a job that runs, and is paid for."""
+    directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
+    for job_id in service.jobs():
+        service.set(job_id, status="QUEUED")
+    *before, last = (directory / "log.jsonl").read_text().splitlines(keepends=True)
+    assert json.loads(last) | {"time": ""} == {
+        "event": "submitted", "time": "", "part": 2, "attempt": 1, "job_id": "job-002"
+    }  # fmt: skip
+    (directory / "log.jsonl").write_text("".join(before))
+    assert jobs.cancel(directory, service=service) == ["job-000", "job-001", "job-002"]
+    assert {job["status"] for job in service.jobs().values()} == {"CANCELLED"}
+
+
 def test_a_torn_log_line_is_left_out_and_said(request_, service, tmp_path, caplog):
     directory = jobs.submit(request_, directory=tmp_path / "run", service=service)
     log = directory / "log.jsonl"
@@ -264,6 +280,45 @@ def test_the_same_circuits_are_the_same_request_whatever_qiskit_calls_them(tmp_p
     assert sorted(path.name for path in (tmp_path / "kept" / "results").iterdir()) == ["0000.json"]
     with pytest.raises(StorageError, match="with other circuits or another seed"):
         asked(2, 3)
+
+
+def test_registers_and_gates_without_a_name_are_the_same_when_made_again(tmp_path):
+    """Qiskit numbers them through, so that a cell that is run again has others."""
+
+    def made(turn, swapped=False):
+        part, both = QuantumCircuit(1), QuantumCircuit(1)
+        part.rx(turn, 0)
+        both.x(0)
+        registers = [ClassicalRegister(1), ClassicalRegister(2)]
+        circuit = QuantumCircuit(QuantumRegister(2), *reversed(registers) if swapped else registers)
+        circuit.append(part.to_gate(), [0])
+        circuit.append(both.to_gate().control(), [0, 1])
+        circuit.measure([0, 1], [0, 2])
+        return circuit
+
+    def asked(turn, **how):
+        return execute([made(turn, **how)], "fake_manila", shots=20, directory=tmp_path / "kept")[0].counts
+
+    first = asked(0.5)
+    assert asked(0.5) == first
+    for other in (lambda: asked(0.6), lambda: asked(0.5, swapped=True)):
+        with pytest.raises(StorageError, match="with other circuits or another seed"):
+            other()
+
+
+def test_a_simulator_of_another_noise_is_another_machine(tmp_path):
+    """It has the same name, and had the counts of the first noise for an answer."""
+
+    def asked(wrong):
+        noise = NoiseModel()
+        noise.add_all_qubit_readout_error(ReadoutError([[1 - wrong, wrong], [wrong, 1 - wrong]]))
+        circuit = QuantumCircuit(1, 1)
+        circuit.measure(0, 0)
+        return execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1, directory=tmp_path / "kept")
+
+    assert asked(0.1)[0].counts == asked(0.1)[0].counts
+    with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
+        asked(0.4)
 
 
 def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):

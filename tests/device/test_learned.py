@@ -1,6 +1,7 @@
 """What a reference tells of a calibration that is off, and what `mitigate(run)` makes of it."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -70,6 +71,34 @@ def test_located_faults_are_the_faults():
         if (masks.masks[:, 0] == mask).sum() == 1 and rate:
             assert located.rates[located.masks[:, 0] == mask].sum() == pytest.approx(rate)
     assert {place[0] for place in located.places} >= {"pair", "gate", "crosstalk"}
+
+
+def test_a_reference_of_an_odd_number_of_twirls_has_readout_as_asymmetric_as_its_flips_are():
+    """Of three twirls one or two read a bit upside down: its two errors do not count alike."""
+    machine = find_machine("fake_manila")
+    readout = np.zeros_like(machine.calibration.readout)
+    readout[:, 1] = 0.3
+    skewed = dataclasses.replace(machine.calibration, readout=readout)
+    circuit = QuantumCircuit(3)
+    circuit.x(range(3))
+    circuit.measure_all()
+    options = Options(shots=30_000, twirls=3, reference=True)
+    (run,) = run_request(prepare([circuit], dataclasses.replace(machine, calibration=skewed), options, 3), machine)
+    measured = run.reference
+    assert sorted((measured.flipped * 3).tolist()) in ([1, 1, 2], [1, 2, 2])
+    assert not measured.symmetric
+    np.testing.assert_allclose(measured.noise.flips, measured.learned.flips, atol=0.015)
+    read = [factor for place, factor in zip(measured.learned.places, measured.learned.factors, strict=True)
+            if place[0] == "readout"]  # fmt: skip
+    np.testing.assert_allclose(read, 1, atol=0.1)
+    again = type(measured).from_json(measured.to_json())
+    assert again.flipped.tolist() == measured.flipped.tolist()
+    older = {**json.loads(measured.to_json()), "symmetric": True}
+    del older["flipped"]
+    assert type(measured).from_json(json.dumps(older)).symmetric
+    wrong = json.dumps({**json.loads(measured.to_json()), "flipped": [0.5, 2, 0]})
+    with pytest.raises(ValueError, match="flipped must be 3 shares from 0 to 1"):
+        type(measured).from_json(wrong)
 
 
 def _measured(circuit: QuantumCircuit) -> QuantumCircuit:

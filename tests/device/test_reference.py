@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, transpile
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit.circuit import Parameter
 from qiskit.circuit.random import random_circuit
 from qiskit_aer import AerSimulator
@@ -242,6 +242,18 @@ def test_circuits_of_other_skeletons_get_references_of_their_own():
     runs = execute([ghz(2), ghz(3), ghz(2)], "fake_manila", shots=200, reference=True, seed=3, optimization_level=0)
     assert [run.reference.counts.n_bits for run in runs] == [2, 3, 2]
     assert runs[0].reference is runs[2].reference
+
+
+def test_a_reference_serves_a_circuit_whose_registers_are_numbered_on():
+    def flip():
+        circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1))
+        circuit.x(0)
+        circuit.measure(0, 0)
+        return transpile(circuit, target=find_machine("fake_manila").backend.target, initial_layout=[2])
+
+    (first,) = execute([flip()], "fake_manila", shots=100, reference=True, seed=3)
+    (second,) = execute([flip()], "fake_manila", shots=100, reference=first.reference, seed=3)
+    assert second.reference.counts == first.reference.counts
 
 
 def test_a_saved_job_keeps_its_reference(tmp_path):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from qiskit.circuit import QuantumCircuit
+from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 
 from qcluster.core.counts.distribution import Distribution
@@ -245,3 +246,12 @@ def test_training_by_a_reference_measures_one():
     )
     plain = model.set_params(execution={"mitigation": "none"}).fit(X, y).n_circuits_
     assert model.set_params(execution={"mitigation": "reference"}).fit(X, y).n_circuits_ == plain + 1
+
+
+@pytest.mark.parametrize("mitigation", ["readout", "rescale"])
+def test_a_machine_that_publishes_no_readout_errors_is_read_as_it_is(mitigation):
+    """Its circuits had run, and their shots were lost by "readout errors must add to less than 1; got nan + nan"."""
+    machine = GenericBackendV2(4, noise_info=False, seed=1)
+    source, theta = DeviceReadout(machine, mitigation=mitigation), np.array([[np.pi / 4, 0.0, 0.0]])
+    found = source.measure(build("zx", 2), theta, encoding.basis([[1, 0]]), shots=100, rng=np.random.default_rng(1))
+    assert found.values.tolist() == [1.0]

@@ -78,12 +78,28 @@ class FaultMasks(Frozen):
         return float(self.rates.sum())
 
     def scaled(self, factor: float) -> FaultMasks:
-        """Multiply all rates, readout included (kept below one half)."""
-        return replace(self, rates=self.rates * factor, readout=np.minimum(self.readout * factor, 0.49))
+        """Multiply all rates, readout included (kept to what a readout can be, see `scaled_readout`)."""
+        return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
 
     def symmetrised(self) -> FaultMasks:
         """Give both readout errors of a bit their mean: what twirled measurements do on average."""
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
+
+
+def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
+    """Multiply readout errors, and keep each below one half, or what it is where that is more, and both errors of a bit
+    together below 1.
+
+    Args:
+        readout: ``(n_bits, 2)``, as in `FaultMasks`.
+        factor: one for all, or ``(n_bits, 1)``.
+
+    Example:
+        >>> scaled_readout(np.array([[0.1, 0.2], [0.1, 0.6]]), 3).round(2).tolist()
+        [[0.3, 0.49], [0.3, 0.6]]
+    """
+    other = np.maximum(readout[:, ::-1], 0.49)
+    return np.asarray(np.minimum(readout * factor, np.maximum(readout, np.minimum(0.49, 0.98 - other))))
 
 
 def off_quarter(angles: Floats) -> Floats:

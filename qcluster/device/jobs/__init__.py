@@ -33,7 +33,16 @@ from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.jobs.parts import FAILED as FAILED
-from qcluster.device.jobs.parts import OWN_TAG, advance, bring_in, complain, last_attempts, look, read_part
+from qcluster.device.jobs.parts import (
+    OWN_TAG,
+    advance,
+    bring_in,
+    complain,
+    find_announced,
+    last_attempts,
+    look,
+    read_part,
+)
 from qcluster.device.jobs.parts import Part as Part
 from qcluster.device.jobs.runtime import RuntimeService, Service
 from qcluster.device.request import Options, Request, divide, what_is_asked
@@ -93,19 +102,25 @@ def saved_request(
 ) -> Request | None:
     """Find the request of a directory where just the same is asked of `prepare` again; None where it holds none.
 
+    A machine is known by its name, and what is simulated here by its published noise as well: two simulators of one
+    name may differ in that.
+
     Raises:
         StorageError: the directory holds a request for something else, which the message tells apart, or is damaged.
     """
     if directory is None or not (folder := RunFolder(Path(directory))).has_request():
         return None
     request = folder.request
-    if not isinstance(seed, np.random.Generator):
+    simulated = "hardware" not in (request.kind, machine.kind)
+    other_noise = simulated and request.calibration.identity != machine.calibration.identity
+    if not isinstance(seed, np.random.Generator) and not other_noise:
         given = None if seed is None else check_whole("seed", seed, 0)
         if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
             return request
     asked = {"backend": machine.name, **vars(options)}
     there = {"backend": request.backend, **request.options}
     other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
+    other += ["another noise of the simulation"] if other_noise else []
     raise StorageError(
         f"{directory} holds another request already, with {', '.join(other) or 'other circuits or another seed'}: ask "
         "for the same to go on with it, collect it, or choose another directory"
@@ -241,6 +256,8 @@ def job_ids(directory: str | Path) -> tuple[str, ...]:
 def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
     """Cancel the jobs of a directory that are not done. Results that came in, or are done at the service, stay.
 
+    A job that a process had sent when it was killed, before it could note the id, is found by its tag.
+
     Returns:
         Ids of the jobs that were cancelled. `collect` reports them, and sends them again when asked to.
 
@@ -249,8 +266,10 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
         AccountError, StorageError: as `status`.
     """
     service = open_jobs(service)
-    running = [part for part in look(RunFolder(Path(directory)), service) if part.status not in {"DONE", *FAILED}]
-    ids = [part.job_id for part in running if part.job_id]
+    folder = RunFolder(Path(directory))
+    running = [part for part in look(folder, service) if part.status not in {"DONE", *FAILED}]
+    found = [part.job_id or find_announced(folder.request, part, service) for part in running]
+    ids = [job_id for job_id in found if job_id]
     for job_id in ids:
         service.cancel(job_id)
     return ids

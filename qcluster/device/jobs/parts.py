@@ -55,6 +55,14 @@ def _tag(request: Request, part: int, attempt: int) -> str:
     return f"{request.id}.{part}.{attempt}"
 
 
+def find_announced(request: Request, part: Part, service: Service) -> str | None:
+    """Find the job of a part that was announced and has no id here; None where none was sent, or it has ended."""
+    if request.kind != "hardware" or not part.attempt:
+        return None
+    job_id = service.find(_tag(request, part.number, part.attempt))
+    return None if job_id is None or service.state(job_id).final else job_id
+
+
 def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
     """The last attempt at each part, as its events tell: attempt, and job_id, reason, status where known."""
     last: dict[int, dict[str, Any]] = {}

@@ -9,6 +9,7 @@ the fault is averaged over draws that take Y with probability sin^2.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -232,10 +233,14 @@ def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
     """Exchange the two readout errors of the bits that a run measured with flips, undone in its counts, in the share of
     twirls that had them flipped: half, and readout is symmetric, unless the number of twirls is odd."""
-    if flips_served(run.options):
-        return faults.symmetrised()
-    flipped = run.flips.mean(axis=0)[:, None]
+    flipped = flipped_share(run.flips, run.options)[:, None]
     return replace(faults, readout=(1 - flipped) * faults.readout + flipped * faults.readout[:, ::-1])
+
+
+def flipped_share(flips: npt.NDArray[np.bool_], options: Mapping[str, Any]) -> Floats:
+    """Give the share of twirls in which each bit was flipped before it was read, ``(n_bits,)``: by our flips, or half
+    where the runtime flips."""
+    return np.full(flips.shape[1], 0.5) if flips_served(options) else np.asarray(flips.mean(axis=0))
 
 
 @own_errstate

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
-from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks
+from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks, scaled_readout
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, convolve
 from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
@@ -57,7 +57,7 @@ class Learned:
 
 
 def learn(
-    references: Sequence[tuple[Profile, str, Distribution]], calibration: Calibration, *, idle: bool, symmetric: bool
+    references: Sequence[tuple[Profile, str, Distribution, Floats]], calibration: Calibration, *, idle: bool
 ) -> Learned:
     """Learn a factor for each place from references' counts, by expectation maximisation held by the calibration.
 
@@ -66,10 +66,10 @@ def learn(
     factor has a Cauchy prior: one place that is far off is likelier than several that are off by less.
 
     Args:
-        references: circuit, expected string and counts of references of one circuit.
+        references: circuit, expected string and counts of references of one circuit, and the share of twirls
+            ``(n_bits,)`` in which each bit was flipped before it was read.
         calibration: what the machine published.
         idle: whether waiting counts, as in `qcluster.device.noise.faults.fault_masks`.
-        symmetric: whether measurements were twirled.
 
     Returns:
         Learned. Cost: some 400 transforms of 2^n numbers, n at most 16: 0.1 s for 10 bits, 3 s from 16.
@@ -77,7 +77,7 @@ def learn(
     Raises:
         ValueError, CalibrationError: as `qcluster.device.noise.faults.fault_masks` does.
     """
-    parts = [_part(*each, calibration, idle=idle, symmetric=symmetric) for each in references]
+    parts = [_part(*each, calibration, idle=idle) for each in references]
     places = tuple(dict.fromkeys(place for part in parts for place in part.places))
     number = {place: k for k, place in enumerate(places)}
     at = [np.array([number[place] for place in part.places], dtype=np.int64)[part.place] for part in parts]
@@ -118,13 +118,14 @@ class _Part:
 
 
 def _part(
-    profile: Profile, expected: str, counts: Distribution, calibration: Calibration, *, idle: bool, symmetric: bool
+    profile: Profile, expected: str, counts: Distribution, flipped: Floats, calibration: Calibration, *, idle: bool
 ) -> _Part:
     known = located_faults(profile.circuit, calibration, idle=idle, dt=profile.dt)
     n_bits = known.n_bits
     index = LinearIndex(n_bits, _INDEX_BITS)
     sent = parse_bitstrings([expected])[0]
-    readout = known.readout.mean(axis=1) if symmetric else known.readout[np.arange(n_bits), sent.astype(int)]
+    as_sent, as_other = (known.readout[np.arange(n_bits), value.astype(int)] for value in (sent, ~sent))
+    readout = (1 - flipped) * as_sent + flipped * as_other
     singles = -0.5 * np.log1p(-2 * np.minimum(readout, 0.49))
     return _Part(
         index=index,
@@ -182,6 +183,6 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     kind = np.array(kinds, dtype=np.uint8)[known.place]
     masks, rates, kind = merge_masks(known.masks, _with_crosstalk(known) * at, kind)
     read = np.array([factor[("readout", bit)] for bit in range(known.n_bits)])
-    readout = np.minimum(known.readout * read[:, None], 0.49)
+    readout = scaled_readout(known.readout, read[:, None])
     faults = FaultMasks(known.n_bits, masks, rates, kind, readout, known.rotations)
     return as_twirled(faults, run)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.frozen import Frozen
+from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.device.circuits.profile import Profile
@@ -52,8 +53,9 @@ class MeasuredReference(Frozen):
     """When it was asked for, ISO 8601."""
     skeleton: str
     """Name of what it shares with the circuits that it serves; see `skeleton`."""
-    symmetric: bool
-    """Whether measurements were twirled, so that both readout errors of a bit count alike."""
+    flipped: Floats
+    """(n_bits,) share of the twirls in which each bit was flipped before it was read: half, and both of its readout
+    errors count alike, unless the number of twirls is odd; 0 without flips."""
     notes: tuple[str, ...] = ()
     """What was not done as asked, and how the reference differs from the circuit."""
     more: tuple[MeasuredReference, ...] = ()
@@ -61,6 +63,14 @@ class MeasuredReference(Frozen):
     Places are learned from all of them together."""
     conditions: dict[str, Any] = field(default_factory=dict)
     """What decides about the noise beside gates and places, see `conditions_of`; empty where it was not kept."""
+
+    def __post_init__(self) -> None:
+        freeze_arrays(self)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether twirls made both readout errors of each measured bit count alike."""
+        return bool((self.flipped[self.profile.measured >= 0] == 0.5).all())
 
     @property
     def parts(self) -> tuple[MeasuredReference, ...]:
@@ -81,8 +91,8 @@ class MeasuredReference(Frozen):
     @cached_property
     def learned(self) -> Learned:
         """How far off the calibration is, place by place; see `qcluster.device.noise.learned.learn`."""
-        read = [(part.profile, part.expected, part.counts) for part in self.parts]
-        return learn(read, self.calibration, idle=self.method == "hardware", symmetric=self.symmetric)
+        read = [(part.profile, part.expected, part.counts, part.flipped) for part in self.parts]
+        return learn(read, self.calibration, idle=self.method == "hardware")
 
     def faults_of(self, run: RunLike, *, dt: float | None = None, draws: int = 64) -> FaultMasks:
         """Find the fault masks of a run of this skeleton at the rates that this measured.
@@ -124,6 +134,8 @@ class MeasuredReference(Frozen):
     def from_json(cls, text: str) -> MeasuredReference:
         """Read what `to_json` wrote; ValueError where the text is no reference or from a newer version."""
         content = {"more": [], "conditions": {}, **check_format(text, FORMAT, VERSION)}
+        if "flipped" not in content:  # older references say only whether there were flips
+            content["flipped"] = [0.5 * bool(content["symmetric"])] * len(content["expected"])
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
         for name in ("expected", "backend", "method", "created", "skeleton"):
             if not isinstance(fields[name], str):
@@ -131,6 +143,10 @@ class MeasuredReference(Frozen):
         fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
+        fields["flipped"] = np.array(content["flipped"], dtype=np.float64)
+        n_bits = fields["profile"].n_bits
+        if fields["flipped"].shape != (n_bits,) or not ((fields["flipped"] >= 0) & (fields["flipped"] <= 1)).all():
+            raise ValueError(f"flipped must be {n_bits} shares from 0 to 1; got {content['flipped']!r:.60}")
         fields["notes"] = tuple(content["notes"])
         fields["conditions"] = dict(content["conditions"])
         fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])

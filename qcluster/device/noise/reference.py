@@ -27,6 +27,7 @@ from qcluster.device.circuits.timeline import check_calibration, check_circuit, 
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
+from qcluster.device.storage import steady_names
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def skeleton(circuit: QuantumCircuit) -> str:
         >>> skeleton(one) == skeleton(other)
         True
     """
-    digest = hashlib.sha256(f"{circuit.num_qubits} {[(r.name, r.size) for r in circuit.cregs]}".encode())
+    registers = [(name, r.size) for name, r in zip(steady_names(circuit.cregs), circuit.cregs, strict=True)]
+    digest = hashlib.sha256(f"{circuit.num_qubits} {registers}".encode())
     for item, qubits, clbits, _ in steps(circuit):
         if item.name in _VIRTUAL:
             continue
