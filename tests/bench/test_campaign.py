@@ -170,6 +170,11 @@ def test_a_folder_without_shots_cannot_be_scored(tmp_path):
     assert not list(tmp_path.iterdir())  # and nothing is left in it
 
 
+def test_a_method_that_is_named_twice_scores_once(tmp_path):
+    go(plan(methods=["identity", "hammer", "identity"]), tmp_path)
+    assert len(read_scores(tmp_path)) == 2 * len(read_tasks(tmp_path))
+
+
 def test_scoring_again_gives_the_same_scores(tmp_path):
     go(plan(), tmp_path)
     before = read_scores(tmp_path)
