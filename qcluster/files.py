@@ -143,9 +143,16 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 if len(line) > MOST_BYTES:
                     raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")
                 if line.strip():
-                    yield number, parse_json(line)
+                    yield number, _parse_line(number, line)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise StorageError(f"cannot read records from {path}: {error}") from error
+
+
+def _parse_line(number: int, line: str) -> Any:
+    try:
+        return parse_json(line.strip(), _unique)
+    except ValueError as error:  # counts the lines of this one
+        raise ValueError(f"line {number}: {getattr(error, 'msg', error)}") from error
 
 
 def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:

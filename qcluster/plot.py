@@ -110,6 +110,7 @@ def plot(
         title = f"The {len(rows)} likeliest of {pooled.n_outcomes:,} strings, {held:.0%} of the shots"
     if len(rows) == pooled.n_outcomes:
         title = f"All {len(rows)} strings that were read or expected" if len(rows) > 1 else "One string was read"
+        title = title if len(rows) else "No string was read"
     _title(ax, title)
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
@@ -126,10 +127,12 @@ def _series(
     for one in shown:
         if isinstance(one, Mitigation):
             distributions += [one.raw, one.distribution]
-            found += [partial(intervals, one.raw, one.raw, None), one.intervals]
+            found += [partial(intervals, one.raw, one.raw, None), one.intervals] if one.raw.shots else [None, None]
         else:
             distributions.append(Distribution.of(one))
             found.append(None)
+    if isinstance(labels, str):
+        raise ValueError(f"labels must be a list of texts, one for each distribution; got {labels!r:.60}")
     names = list(labels) if labels is not None else list(COLOURS)[: len(distributions)]
     if not distributions:
         raise ValueError("there must be something to draw: counts, a distribution or a Mitigation; got nothing")
@@ -153,9 +156,10 @@ def _draw_bars(ax: Any, series: Sequence[_Series], strings: list[str], heights: 
         style = {"yerr": reach, "error_kw": {"elinewidth": 0.8, "ecolor": "#525252"}}
         places = np.arange(len(strings)) + (i + 0.5) * width - 0.4
         ax.bar(places, height, width, label=one.name, color=COLOURS.get(one.name), **style)
-    turned = {"rotation": 90} if len(names[0]) > 4 else {}
+    turned = {"rotation": 90} if any(len(name) > 4 for name in names) else {}
     ax.set_xticks(np.arange(len(strings)), names, family="monospace", fontsize=10, **turned)
-    ax.set_xlabel("bitstring" if len(strings[0]) <= WHOLE else f"bitstring of {len(strings[0])} bits, in hexadecimal")
+    n_bits = series[0].distribution.n_bits
+    ax.set_xlabel("bitstring" if n_bits <= WHOLE else f"bitstring of {n_bits} bits, in hexadecimal")
 
 
 def _draw_ranks(ax: Any, series: Sequence[_Series]) -> None:

@@ -34,6 +34,11 @@ def test_counts_alone(counts):
     assert shown.output == call("estimate", counts).output
 
 
+def test_options_may_stand_before_the_file(counts):
+    assert call("--coverage", "0.9", counts).output == call(counts, "--coverage", "0.9").output
+    assert "90% interval" in call("--coverage", "0.9", counts).output
+
+
 def test_counts_with_circuit_and_machine(counts, tmp_path):
     (tmp_path / "circuit.qasm").write_text(CIRCUIT)
     shown = call(counts, "--circuit", tmp_path / "circuit.qasm", "--backend", "fake_mumbai")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import qcluster as qc
@@ -30,6 +31,7 @@ def test_any_counts_are_drawn_side_by_side():
     ("shown", "options", "error", "said"),
     [
         ([{"0": 1}], {"labels": ["a", "b"]}, ValueError, "a label for each"),
+        ([{"0": 1}, {"0": 2}], {"labels": "ab"}, ValueError, "labels must be a list of texts.*; got 'ab'"),
         ([], {}, ValueError, "must be something to draw"),
         ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),
         ([{"0": 1}], {"top": 0}, ValueError, "top must be a whole number of at least 1; got 0"),
@@ -42,6 +44,13 @@ def test_any_counts_are_drawn_side_by_side():
 def test_what_cannot_be_drawn_is_told(shown, options, error, said):
     with pytest.raises(error, match=said):
         qc.plot(*shown, **options)
+
+
+def test_no_shots_are_not_told_to_be_one_string():
+    none = qc.Distribution(np.zeros((0, 2), dtype=bool), np.zeros(0))
+    assert said(qc.plot(none, top=3)) == said(qc.plot(none)) == "No string was read"
+    assert said(qc.mitigate(none).plot(top=3)).endswith("there are no shots to mitigate")
+    assert len(qc.plot(qc.mitigate(none), {"00": 1, "11": 1}).axes[0].patches) == 6
 
 
 def test_notebooks_can_draw_the_figure_without_pyplot():

@@ -1,5 +1,6 @@
 """DEM: noise that a second circuit measured, inverted by a Walsh transform (arXiv:2501.01953)."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         >>> round(fixed.to_probs()["00"], 6)
         1.0
     """
-    if not 0 <= truncation < 1:
-        raise ValueError(f"truncation must lie in [0, 1); got {truncation!r}")
+    if not isinstance(truncation, Real) or not 0 <= truncation < 1:
+        raise ValueError(f"truncation must be a number in [0, 1); got {truncation!r:.60}")
     observed, noise = Distribution.of(counts), MeasuredNoise(reference_counts, expected)
     if observed.n_bits != noise.n_bits:
         raise ValueError(

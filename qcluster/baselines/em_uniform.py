@@ -47,7 +47,7 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
     """
     check_whole("rounds", rounds, 1)
     observed = Distribution.of(counts)
-    learn, p = rate is None, _START_RATE if rate is None else float(rate)
+    learn, p = rate is None, _START_RATE if rate is None else rate
     kernel = flip_kernel(p, observed.n_bits)
     candidates = _candidates(observed)
     if not len(candidates):

@@ -1,5 +1,6 @@
 """HAMMR-L: Richardson-Lucy deconvolution on the Hamming graph (arXiv:2603.28821)."""
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,8 @@ def flip_kernel(rate: float, n_bits: int) -> Floats:
         >>> flip_kernel(0.1, 2).round(2)
         array([0.81, 0.09, 0.01])
     """
-    if not 0 <= rate < 0.5:
-        raise ValueError(f"rate must lie in [0, 0.5); got {rate}")
+    if not isinstance(rate, Real) or not 0 <= rate < 0.5:
+        raise ValueError(f"rate must be one number in [0, 0.5); got {rate!r:.60}")
     flips = np.arange(n_bits + 1)
     kernel: Floats = np.power(float(rate), flips) * np.power(1.0 - rate, n_bits - flips)
     return kernel

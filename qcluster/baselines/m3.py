@@ -1,6 +1,7 @@
 """M3, matrix-free measurement mitigation: the mthree library itself (readout errors only)."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -79,14 +80,16 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
         ``(n, 2)``: ``P(read 1|0), P(read 0|1)`` of each classical bit.
 
     Raises:
-        ValueError: a qubit that the backend does not have.
+        ValueError: no qubits, or one that the backend does not have.
         TypeError: what is no backend.
         MissingExtra: mthree is not installed (it comes with the extra ``bench``).
     """
     check_whole("shots", shots, 1)
     if not hasattr(backend, "target"):
         raise TypeError(f"backend must be a Qiskit backend; got {type(backend).__name__}")
-    wrong = [qubit for qubit in qubits if not 0 <= qubit < backend.num_qubits]
+    if not len(qubits):
+        raise ValueError("there must be a qubit to measure; got none")
+    wrong = [qubit for qubit in qubits if not isinstance(qubit, Integral) or not 0 <= qubit < backend.num_qubits]
     if wrong:
         raise ValueError(f"qubits must lie in 0..{backend.num_qubits - 1}; got {wrong[0]}")
     with of_extra("bench"):

@@ -88,9 +88,9 @@ def rescore(
             "collect` fetches those of real machines, and recorded counts go with --records"
         )
     with Store(folder) as store:
-        if again:
-            store.forget_scores(methods)
         tasks = store.done()
+        if again:
+            store.forget_scores(methods, {task.identity for task in tasks})
         unscored = missing(tasks, methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         yield from _drive(store, jobs, len(tasks), workers, dask)
@@ -134,7 +134,7 @@ def score_samples(
                 jobs.append((_judge, (sample, names, drawn)))
         store.recognise(prints, known)
         if again:
-            store.forget_scores(methods)
+            store.forget_scores(methods, prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 

@@ -10,16 +10,18 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
                      the ideal_id, else the id. A program, such as OpenQASM, gets a name: ghz:10:1f3a90c2; on as many
                      qubits as the machine has it is the physical circuit
     machine          text, such as "ibm_torino"
-    family           text, for grouping; by default what the id says before its first digit
+    family           text, for grouping; by default what the last part of the id says before its first digit,
+                     or the part before it, and so on: bell of "mine/bell_1" and "bell/1"
     readout          one [P(read 1|0), P(read 0|1)] for each bit, bit 0 (rightmost character) first; for M3
     expected_errors  mean number of flipped bits in a shot; for Q-BEEP
     rate             effective flip rate of a bit (also "effective_rate"); for the published method
     edges            [[i, j, w], ...], an Ising cost to be minimised, for approximation ratios
+    two_qubit_gates  their number, from which a snapshot estimates errors where there is no physical circuit
     transpiled_openqasm3   the physical circuit, from which a snapshot of the machine gives the three above, and the
                      faults of the circuit
     measure_twirl    whether measurements were twirled; by default yes with transpiled_openqasm3, and else no
 
-Other keys are kept and ignored. What a record lacks, methods that need it skip.
+Other keys are ignored; null is as if the key were not there. What a record lacks, methods that need it skip.
 """
 
 import re
@@ -35,7 +37,7 @@ import numpy as np
 
 from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
-from qcluster.core.checks import check_real, check_whole
+from qcluster.core.checks import check_flag, check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import read_lines
 
@@ -82,12 +84,17 @@ def _ideal(_: int, line: Any) -> tuple[str, Any]:
 
 
 def _sample(
-    line: Mapping[str, Any], known: Mapping[str, Any], snapshots: bool, calibrations: "Mapping[str, Calibration]"
+    record: Any, known: Mapping[str, Any], snapshots: bool, calibrations: "Mapping[str, Calibration]"
 ) -> Sample:
+    if not isinstance(record, dict):
+        raise TypeError(f"a record must be an object of 'id', 'counts' and more; got {record!r:.60}")
+    if record.get("id", "") is None:
+        raise ValueError("id must name the record; got null")
+    line = {key: value for key, value in record.items() if value is not None}
     counts = Distribution.of(line["counts"])
     ideal = line.get("ideal")
     if ideal is None and "ideal_id" in line:
-        ideal = known[line["ideal_id"]]
+        ideal = known[str(line["ideal_id"])]
     machine = str(line.get("machine", "unknown"))
     wanted = None if ideal is None else Distribution.of(ideal)
     if wanted is not None and wanted.n_bits != counts.n_bits:
@@ -98,10 +105,9 @@ def _sample(
     if calibration is not None:
         told = _told_by(calibration, line, machine, counts)
         given = {key: told.get(key) if value is None else value for key, value in given.items()}
-    if line["id"] is None:
-        raise ValueError("id must name the record; got null")
     identity = str(line["id"])
-    family = str(line.get("family") or re.split(r"\d", identity.split("/")[-1])[0].strip("_") or identity)
+    stems = [re.split(r"\d", part)[0].strip("_") for part in reversed(identity.split("/"))]
+    family = str(line.get("family") or next(filter(None, stems), identity))
     return Sample(
         identity=identity,
         case=_case(line.get("circuit") or line.get("ideal_id") or identity, family, counts.n_bits),
@@ -132,6 +138,8 @@ def _given(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
 
 
 def _edge(edge: Any, n_bits: int) -> tuple[int, int, float]:
+    if not isinstance(edge, list) or len(edge) != 3 or edge[0] == edge[1]:
+        raise ValueError(f"an edge must be [i, j, weight] of two bits; got {edge!r:.60}")
     *ends, weight = edge
     i, j = (check_whole("the bit of an edge", end, 0, n_bits - 1) for end in ends)
     return i, j, check_real("the weight of an edge", weight, -inf)
@@ -166,7 +174,7 @@ def _as_run(
     from qcluster.device.circuits.profile import read_profile
     from qcluster.device.run import Run
 
-    twirled = bool(line.get("measure_twirl", "transpiled_openqasm3" in line))
+    twirled = check_flag("measure_twirl", line.get("measure_twirl", "transpiled_openqasm3" in line))
     served = {"twirling": "server", "measure_twirl": True, "runtime": {"twirling": {"enable_measure": True}}}
     return Run(
         counts=counts,
@@ -209,7 +217,7 @@ def _physical_circuit(line: Mapping[str, Any], calibration: "Calibration") -> "Q
 def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:
     """Count the two-qubit gates: given, or from the shape of a QAOA record (two for each edge and layer)."""
     if "two_qubit_gates" in line:
-        return int(line["two_qubit_gates"])
+        return check_whole("two_qubit_gates", line["two_qubit_gates"], 0)
     edges = {"1D": n_bits - 1, "FC": n_bits * (n_bits - 1) // 2}.get(str(line.get("family")))
     return None if edges is None or "p" not in line else 2 * edges * int(line["p"])
 

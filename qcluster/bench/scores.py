@@ -37,7 +37,7 @@ def judge(
     """
     rows: list[dict[str, object]] = []
     bars: list[dict[str, object]] = []
-    for method in methods:
+    for method in dict.fromkeys(methods):
         row, result = score(sample, method)
         rows.append(row)
         if drawn and result is not None:

@@ -106,11 +106,20 @@ class Store:
         if rows:
             self.records.append(rows)
 
-    def forget_scores(self, methods: Container[str]) -> None:
-        """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them."""
+    def forget_scores(self, methods: Container[str], tasks: Container[str] | None = None) -> None:
+        """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them.
+
+        Args:
+            methods: names.
+            tasks: identities of the tasks that are scored anew; None for all.
+        """
+
+        def stays(row: Mapping[str, str]) -> bool:
+            return row["method"] not in methods or (tasks is not None and row["task"] not in tasks)
+
         old = self.scores.path.with_suffix(".csv.old")
-        self.scores.keep(lambda row: row["method"] not in methods, old=old, key=("task", "method"))
-        self.bars.keep(lambda row: row["method"] not in methods)
+        self.scores.keep(stays, old=old, key=("task", "method"))
+        self.bars.keep(stays)
 
     def add(self, outcome: Outcome) -> None:
         """Write what a worker sent: shots, row, scores, in this order."""

@@ -12,12 +12,12 @@ from qcluster.cli.options import Dask, Workers, one_place, refuse
 
 
 class _Estimating(TyperGroup):
-    """Read ``qcluster rates FILE`` as ``qcluster rates estimate FILE``."""
+    """Read ``qcluster rates FILE`` as ``qcluster rates estimate FILE``, with its options before or behind."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["estimate", *args]
-        return super().resolve_command(ctx, args)
+        return super().parse_args(ctx, args)
 
 
 rates_app = typer.Typer(

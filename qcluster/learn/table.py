@@ -74,7 +74,8 @@ def read_table(path: str | Path | None = None) -> RateTable:
             line is left out, with a warning in the log.
 
     Raises:
-        StorageError: the file cannot be read, has no column ``rate``, or holds something that is not a number.
+        StorageError: the file cannot be read, has no column ``rate`` or a column twice, or holds something that is no
+            finite number, or a rate above 1.
 
     Example:
         >>> table = read_table()
@@ -83,7 +84,7 @@ def read_table(path: str | Path | None = None) -> RateTable:
     """
     source = files("qcluster.learn").joinpath("rates.csv") if path is None else Path(path)
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8").removeprefix("\ufeff")  # some editors begin files with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"cannot read {source}: {getattr(error, 'strerror', None) or error}") from error
     whole = text[: text.rfind("\n") + 1]
@@ -92,6 +93,8 @@ def read_table(path: str | Path | None = None) -> RateTable:
     rows = list(csv.reader(line for line in io.StringIO(whole) if not line.startswith("#")))
     if not rows or "rate" not in rows[0]:
         raise StorageError(f"{source} is no table of rates: it needs a column named rate")
+    if len(set(rows[0])) != len(rows[0]):
+        raise StorageError(f"{source} is no table of rates: it has the column {_twice(rows[0])} twice")
     if any(len(row) != len(rows[0]) for row in rows):
         raise StorageError(f"{source} is no table of rates: its rows differ in length")
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0]), strict=True))
@@ -100,12 +103,21 @@ def read_table(path: str | Path | None = None) -> RateTable:
         numbers = [_numbers(columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
     except ValueError as error:
         raise StorageError(f"{source} is no table of rates: {error}") from error
+    if (numbers[-1] > 1).any():
+        raise StorageError(f"{source} is no table of rates: a rate must be at most 1; got {np.nanmax(numbers[-1]):g}")
     facts = {name: np.array(columns.get(name, [""] * n), dtype=np.str_) for name in FACTS}
     return RateTable(np.column_stack(numbers[:-1]), numbers[-1], facts)
 
 
 def _numbers(texts: Iterable[str]) -> Floats:
-    return np.array([text or "nan" for text in texts], dtype=np.float64)
+    found = np.array([text or "nan" for text in texts], dtype=np.float64)
+    if np.isinf(found).any():
+        raise ValueError("numbers must be finite; got inf")
+    return found
+
+
+def _twice(names: list[str]) -> str:
+    return next(name for place, name in enumerate(names) if name in names[:place])
 
 
 def format_row(row: Floats, rate: float, facts: Mapping[str, object]) -> dict[str, object]:

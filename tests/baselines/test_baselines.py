@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qcluster import baselines
-from qcluster.baselines import em_uniform, hammer, hammr_l, identity, m3, measure_readout, plurality, qbeep
+from qcluster.baselines import dem, em_uniform, hammer, hammr_l, identity, m3, measure_readout, plurality, qbeep
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.errors import MissingExtra, QClusterError
@@ -174,6 +174,9 @@ def test_plurality_takes_the_lowest_of_equals():
         (lambda: qbeep({"0": 1}, float("nan")), "expected_errors"),
         (lambda: hammr_l({"0": 1}, 0.5), "rate"),
         (lambda: em_uniform({"0": 1}, -0.1), "rate"),
+        (lambda: hammr_l({"00": 1}, [0.1, 0.1]), r"rate must be one number in \[0, 0.5\); got \[0.1, 0.1\]"),
+        (lambda: em_uniform({"0": 1}, "0.1"), r"rate must be one number in \[0, 0.5\); got '0.1'"),
+        (lambda: dem({"0": 1}, {"0": 9}, "0", truncation="0.1"), r"truncation must be a number in \[0, 1\); got '0.1'"),
         (lambda: m3({"00": 1}, [0.1]), "shape"),
         (lambda: m3({"00": 1}, [0.1, 1.2]), r"\[0, 1\]"),
         (lambda: m3({"00": 1, "11": 1}, [0.1, 0.5]), r"must not sum to 1, .* got \(0.5, 0.5\) for bit 1"),

@@ -18,11 +18,13 @@ from qiskit.quantum_info import SparsePauliOp
 
 from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
-from qcluster.bench.campaign import rescore, run
+from qcluster.bench.campaign import rescore, run, score_samples
 from qcluster.bench.circuits import make_case, read_cases
 from qcluster.bench.methods import METHODS, check_methods
+from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
 from qcluster.bench.tasks import Task, find_case, parse_campaign, read_campaign
+from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import QClusterError, StorageError
 
 CAMPAIGNS = Path(__file__).parents[2] / "benchmarks" / "campaigns"
@@ -168,6 +170,11 @@ def test_a_folder_without_shots_cannot_be_scored(tmp_path):
     assert not list(tmp_path.iterdir())  # and nothing is left in it
 
 
+def test_a_method_that_is_named_twice_scores_once(tmp_path):
+    go(plan(methods=["identity", "hammer", "identity"]), tmp_path)
+    assert len(read_scores(tmp_path)) == 2 * len(read_tasks(tmp_path))
+
+
 def test_scoring_again_gives_the_same_scores(tmp_path):
     go(plan(), tmp_path)
     before = read_scores(tmp_path)
@@ -185,6 +192,17 @@ def test_scoring_again_touches_the_named_methods_only(tmp_path, monkeypatch):
     rows = read_scores(tmp_path)
     assert len(calls) == sum(row["method"] == "hammer" for row in rows) == 6
     assert sum(row["method"] == "identity" for row in rows) == 6
+
+
+def test_scoring_again_touches_the_given_records_only(tmp_path):
+    go(plan(), tmp_path)
+    samples = [Sample(name, name, "mine", "mine", Distribution.of({"0": 9, "1": 1})) for name in ("a", "b")]
+    list(score_samples(samples, tmp_path, ("identity",)))
+    before = read_scores(tmp_path)
+    list(score_samples(samples[:1], tmp_path, ("identity",), again=True))
+    assert in_order(read_scores(tmp_path)) == in_order(before)
+    list(rescore(tmp_path, ("identity",), again=True))
+    assert in_order(read_scores(tmp_path)) == in_order(before)
 
 
 def test_a_failing_task_is_reported_and_tried_again(tmp_path, monkeypatch):

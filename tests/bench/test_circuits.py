@@ -8,8 +8,10 @@ import time
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qasm2, qasm3, qpy, transpile
+from qiskit.circuit import Parameter
 from qiskit.circuit.library import PauliEvolutionGate
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.circuit.random import random_circuit
+from qiskit.quantum_info import DensityMatrix, SparsePauliOp
 
 from qcluster.bench.circuits import FAMILIES, PAPER, SUITES, Case, make_case, read_cases, simulate, suite
 from qcluster.bench.circuits.case import measured_qubits
@@ -273,6 +275,62 @@ def test_a_case_without_an_ideal_says_so():
     case = Case("mine", "user", circuit, None)
     assert case.ideal is None
     assert np.isnan(case.ideal_entropy)
+
+
+def resets(kind, seed):
+    """A random circuit of three qubits whose middle one is reset twice, in one of the ways to write that."""
+    circuit, inner = QuantumCircuit(3, 3), QuantumCircuit(1)
+    inner.reset(0)
+    for turn in range(3):
+        circuit.compose(random_circuit(3, 3, max_operands=2, seed=seed + turn), inplace=True)
+        if turn == 2:
+            break
+        if kind == "reset":
+            circuit.reset(1)
+        elif kind == "initialize":
+            circuit.initialize([1, 0], [1])
+        else:
+            circuit.append(inner.to_instruction(), [1])
+    return circuit
+
+
+@pytest.mark.parametrize("kind", ["reset", "initialize", "instruction"])
+def test_resets_have_one_ideal_and_the_right_one(kind):
+    """Qiskit's statevector measures what is reset, and goes on with one outcome by chance."""
+    for seed in range(3):
+        whole = np.asarray(DensityMatrix(resets("reset", seed)).probabilities([2, 0, 1]))
+        circuit = resets(kind, seed)
+        circuit.measure([2, 0, 1], [0, 1, 2])
+        wanted = {f"{value:03b}": p for value, p in enumerate(whole) if p > 1e-12}
+        assert simulate(circuit).to_probs() == pytest.approx(wanted)
+
+
+def test_more_resets_than_can_be_simulated_leave_the_ideal_unknown(tmp_path):
+    circuit = QuantumCircuit(2)
+    for _ in range(21):
+        circuit.x(0)
+        circuit.reset(0)
+    circuit.measure_all()
+    with (tmp_path / "many.qpy").open("wb") as stream:
+        qpy.dump(circuit, stream)
+    (case,) = read_cases(tmp_path / "many.qpy")
+    assert case.ideal is None
+
+
+def test_a_circuit_with_free_parameters_is_named(tmp_path):
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("theta"), 0)
+    with (tmp_path / "mine.qpy").open("wb") as stream:
+        qpy.dump(circuit, stream)
+    with pytest.raises(StorageError, match=r"the parameters of mine.qpy must have values.*; got none for theta"):
+        read_cases(tmp_path / "mine.qpy")
+
+
+def test_a_string_that_comes_twice_in_an_ideal_is_refused(tmp_path):
+    (tmp_path / "mine.qasm").write_text(qasm2.dumps(make_case("ghz:2").circuit))
+    (tmp_path / "mine.ideal.json").write_text('{"00": 0.5, "00": 0.25, "11": 0.25}')
+    with pytest.raises(StorageError, match="keys must be distinct; '00' came twice"):
+        read_cases(tmp_path / "mine.qasm")
 
 
 def test_files_of_every_kind_give_the_same_case(tmp_path):

@@ -95,12 +95,63 @@ def test_a_record_may_lack_almost_everything(tmp_path):
             {"id": "a", "counts": {"00": 1}, "edges": [[0, 1, float("nan")]]},
             "weight of an edge must be a finite number",
         ),
-        ({"id": "a", "counts": {"00": 1}, "edges": [[0, 1]]}, "line 1"),
+        (
+            {"id": "a", "counts": {"00": 1}, "edges": [[0, 1]]},
+            r"line 1: an edge must be \[i, j, weight\] of two bits; got",
+        ),
+        ({"id": "a", "counts": {"00": 1}, "edges": [[1, 1, 2]]}, "an edge must be .* of two bits; got"),
+        (["nonsense"], "a record must be an object of 'id', 'counts' and more; got"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
     with pytest.raises(StorageError, match=message):
         list(read_records(write(tmp_path / "r.jsonl", [line])))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "b"', "line 3: Expecting ',' delimiter$"),
+        ('{"id": "b", "counts": {"0": 1, "0": 2}}', "line 3: keys must be distinct; '0' came twice"),
+    ],
+)
+def test_a_line_that_is_not_json_is_named_by_its_number(tmp_path, line, message):
+    path = tmp_path / "r.jsonl"
+    path.write_text(f'{{"id": "a", "counts": {{"0": 1}}}}\n\n{line}\n')
+    with pytest.raises(StorageError, match=message):
+        list(read_records(path))
+
+
+def test_null_is_as_if_the_key_were_not_there(tmp_path):
+    keys = ("ideal", "ideal_id", "machine", "family", "circuit", "readout", "rate", "edges", "transpiled_openqasm3")
+    record = {"id": "bell/1", "counts": {"00": 4, "11": 5}, "effective_rate": 0.1}
+    plain, null = read_records(write(tmp_path / "r.jsonl", [record, record | dict.fromkeys(keys)]))
+    for name in ("case", "family", "machine", "ideal", "readout", "rate", "edges"):
+        assert getattr(null, name) == getattr(plain, name)
+    assert (null.machine, null.rate) == ("unknown", 0.1)
+
+
+def test_an_ideal_may_have_a_number(tmp_path):
+    path = write(tmp_path / "r.jsonl", [{"id": "a", "counts": {"0": 3}, "ideal_id": 7}])
+    write(tmp_path / "r_ideals.jsonl", [{"ideal_id": 7, "ideal": {"0": 1}}])
+    (sample,) = read_records(path)
+    assert sample.ideal.to_probs() == {"0": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("identity", "family"),
+    [("bell/1", "bell"), ("mine/bell_1", "bell"), ("mine/bell/12", "bell"), ("qft5", "qft"), ("17", "17")],
+)
+def test_repeats_are_one_family(tmp_path, identity, family):
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [{"id": identity, "counts": {"0": 3}}]))
+    assert sample.family == family
+
+
+def test_whether_measurements_were_twirled_is_true_or_false(tmp_path):
+    line = {"id": "a", "machine": "ibm_torino", "counts": {"0": 1}, "measure_twirl": "no"}
+    line["transpiled_openqasm3"] = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nbit[1] c;\nc[0] = measure $0;\n'
+    with pytest.raises(StorageError, match="line 1: measure_twirl must be True or False; got 'no'"):
+        list(read_records(write(tmp_path / "r.jsonl", [line]), snapshots=True))
 
 
 def test_unreadable_files_are_clear_errors(tmp_path):

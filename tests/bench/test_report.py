@@ -1,17 +1,19 @@
 """Summaries by hand, and the files of a report."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from qcluster.bench.campaign import run, score_samples
 from qcluster.bench.records import read_records
+from qcluster.bench.reports import figures
 from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
@@ -156,7 +158,7 @@ def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
     rows += [ran(case, "worse", 0.5 - 0.04 * k) for k, case in enumerate("abcdefghijkl")]
     rows += [ran(case, "seldom", 0.6) for case in "ab"]
     kept = {}
-    monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: kept.update({path.name: self}))
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
     shown = summarise(rows, "all")
     draw_figures(tmp_path, rows, shown)
     shown = [one for one in shown if one.method != "identity"]
@@ -456,3 +458,18 @@ def test_the_page_prints(folder, tmp_path):
     command = [CHROME, "--headless", "--no-sandbox", f"--print-to-pdf={out}", (folder / "report.html").as_uri()]
     subprocess.run(command, capture_output=True, timeout=120, check=True)
     assert out.read_bytes().startswith(b"%PDF")
+
+
+def test_a_full_disk_leaves_no_half_of_a_figure(tmp_path, monkeypatch):
+    rows = [row("a", "identity", 0.5), row("a", "hammer", 0.7)]
+    draw_figures(tmp_path, rows, summarise(rows, "all"))
+    before = (tmp_path / "gain.png").read_bytes()
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match=r"cannot write .*gain.png: No space left on device"):
+        draw_figures(tmp_path, rows, summarise(rows, "all"))
+    assert (tmp_path / "gain.png").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fidelity.png", "gain.png"]

@@ -157,6 +157,8 @@ def test_a_calibration_file_is_named_with_what_is_wrong_in_it(tmp_path):
         (lambda: Calibration.ideal("2"), ValueError, "n_qubits must be a whole number of at least 0; got '2'"),
         (lambda: qc.baselines.measure_readout("fake_manila", [0]), TypeError, "must be a Qiskit backend; got str"),
         (lambda: qc.baselines.measure_readout(BACKEND, [0, 2]), ValueError, r"qubits must lie in 0\.\.1; got 2"),
+        (lambda: qc.baselines.measure_readout(BACKEND, [0.5]), ValueError, r"qubits must lie in 0\.\.1; got 0.5"),
+        (lambda: qc.baselines.measure_readout(BACKEND, []), ValueError, "there must be a qubit to measure; got none"),
     ],
 )
 def test_what_does_not_go_together_is_named(call, error, said):

@@ -4,6 +4,7 @@ from time import process_time
 import numpy as np
 import pytest
 import qiskit
+from qiskit.circuit import Clbit, Qubit
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
@@ -30,6 +31,16 @@ def test_counts_alone_tell_the_rate_of_a_certain_output():
         assert found.low < found.value < found.high
         assert found.in_range
         assert np.allclose(found.per_bit, np.full(8, found.value), rtol=1e-12)
+
+
+def test_bits_need_no_register():
+    known = []
+    for circuit in (qiskit.QuantumCircuit(2, 2), qiskit.QuantumCircuit([Qubit(), Qubit()], [Clbit(), Clbit()])):
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure([0, 1], [1, 0])
+        known.append(estimate_rates(circuit, "fake_manila", {"00": 480, "01": 10, "11": 510}))
+    assert np.array_equal(known[0].per_bit, known[1].per_bit)
 
 
 def test_any_part_may_be_missing():

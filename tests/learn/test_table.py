@@ -68,12 +68,21 @@ def test_an_unfinished_line_is_left_out_and_other_orders_are_read(tmp_path):
         ("a,b\n1,2\n", "column named rate"),
         ("rate,esp\n0.1\n", "differ in length"),
         ("rate,esp\n0.1,many\n", "many"),
+        ("rate,esp\n0.1,inf\n", "numbers must be finite; got inf"),
+        ("rate,esp\n-inf,0.5\n", "numbers must be finite"),
+        ("rate,esp\n0.1,0.5\n7,0.5\n", "a rate must be at most 1; got 7"),
+        ("rate,esp,rate\n0.1,0.5,0.2\n", "has the column rate twice"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, said):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(StorageError, match=said):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "t.csv").write_text("\ufeffrate,n_measured\n0.1,4\n", encoding="utf-8")
+    assert read_table(tmp_path / "t.csv").rates.tolist() == [0.1]
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import ClassicalRegister, QuantumCircuit
-from qiskit.circuit import SwitchCaseOp
+from qiskit.circuit import Gate, Qubit, SwitchCaseOp
 from qiskit.circuit.library import PauliEvolutionGate
 
 from qcluster.core.counts.bits import index_bits, parse_bitstrings
@@ -136,7 +136,7 @@ def simulate(circuit: QuantumCircuit) -> Distribution:
     """Compute the ideal output of a circuit that measures once, at the end, without noise or sampling.
 
     A `PauliEvolutionGate` counts as the product formula that runs, not as the evolution that it stands for: how far the
-    one is from the other is no error of the machine.
+    one is from the other is no error of the machine. Resets are exact: what a reset throws away is a qubit of its own.
 
     Raises:
         ValueError: the circuit is too wide, or measures in the middle.
@@ -149,8 +149,34 @@ def simulate(circuit: QuantumCircuit) -> Distribution:
     unitary = circuit.remove_final_measurements(inplace=False).decompose("PauliEvolution")
     if unitary.num_clbits and any(step.clbits for step in unitary.data):
         raise ValueError("the ideal output is simulated only for circuits whose measurements are all at the end")
-    qubits = [source[bit] for bit in range(circuit.num_clbits)]
+    unitary, places = _without_resets(unitary)
+    qubits = [places[source[bit]] for bit in range(circuit.num_clbits)]
     return from_probabilities(Statevector(unitary).probabilities(qubits))
+
+
+def _without_resets(circuit: QuantumCircuit) -> tuple[QuantumCircuit, list[int]]:
+    """Go on with a fresh qubit where a used one is reset; Qiskit would measure it and keep one outcome by chance.
+
+    Returns:
+        The circuit, and the qubit of it that each qubit has become at the end.
+    """
+    while inner := {
+        step.name for step in circuit.data if not isinstance(step.operation, Gate) and step.operation.definition
+    }:  # initialize, and what a user has made an instruction
+        circuit = circuit.decompose(sorted(inner))
+    fresh, used = circuit.copy_empty_like(), set[int]()
+    places = list(range(circuit.num_qubits))
+    for step in circuit.data:
+        qubits = [circuit.find_bit(qubit).index for qubit in step.qubits]
+        if step.name != "reset":
+            used.update(places[qubit] for qubit in qubits if step.name not in ("barrier", "delay"))
+            fresh.append(step.operation, [places[qubit] for qubit in qubits], step.clbits)
+        elif places[qubits[0]] in used:
+            places[qubits[0]] = fresh.num_qubits
+            fresh.add_bits([Qubit()])
+    if fresh.num_qubits > SIMULATED_QUBITS:
+        raise ValueError(f"ideal outputs are simulated up to {SIMULATED_QUBITS} qubits, one more for each reset")
+    return fresh, places
 
 
 def measured_qubits(circuit: QuantumCircuit) -> dict[int, int]:

@@ -1,6 +1,5 @@
 """The user's own circuits, from OpenQASM 2, OpenQASM 3 or QPY files, with or without a known ideal output."""
 
-import json
 from pathlib import Path
 
 from qiskit import QuantumCircuit
@@ -10,6 +9,7 @@ from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
+from qcluster.files import parse_json
 
 
 def read_cases(path: str | Path) -> list[Case]:
@@ -20,7 +20,7 @@ def read_cases(path: str | Path) -> list[Case]:
     then only what needs no ideal is scored. A circuit without measurements is measured at the end.
 
     Raises:
-        StorageError: the file cannot be read, or holds no circuit.
+        StorageError: the file cannot be read, or holds no circuit, or one with parameters that have no value.
     """
     path = Path(path)
     circuits = read_circuits(path)
@@ -31,12 +31,15 @@ def read_cases(path: str | Path) -> list[Case]:
 
 
 def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
+    if circuit.parameters:
+        free = ", ".join(parameter.name for parameter in circuit.parameters)
+        raise StorageError(f"the parameters of {name} must have values, by assign_parameters; got none for {free:.60}")
     if not any(step.operation.name == "measure" for step in circuit.data):
         circuit = circuit.measure_all(inplace=False, add_bits=True)
     beside = Path(f"{stem}.ideal.json")
     if beside.exists():
         try:
-            given = Distribution.of(json.loads(beside.read_text(encoding="utf-8")))
+            given = Distribution.of(parse_json(beside.read_bytes(), strict=True))
             if given.n_bits != circuit.num_clbits:
                 raise ValueError(f"its strings must have the {circuit.num_clbits} bits of {name}; got {given.n_bits}")
         except (OSError, ValueError, TypeError) as error:

@@ -1,12 +1,14 @@
 """Figures of a campaign, in files."""
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
+from qcluster.folders import write_own
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +20,9 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
 
     Returns:
         The files: ``gain.png`` and ``fidelity.png``.
+
+    Raises:
+        StorageError: a file cannot be written; the one that stood there before is as it was.
     """
     shown = [one for one in overall if one.method != RAW and one.n]
     if not shown:
@@ -47,8 +52,9 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
 
 
 def _save(figure: "Figure", path: Path) -> Path:
-    path.unlink(missing_ok=True)  # a link that is there would be followed
-    figure.savefig(path, dpi=130, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=130, metadata={"Software": None})
+    write_own(path, drawn.getvalue())
     return path
 
 

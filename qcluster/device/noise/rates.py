@@ -154,7 +154,9 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
         circuit = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0).run(
             circuit
         )
-    physical = QuantumCircuit(QuantumRegister(target.num_qubits, "q"), *circuit.cregs, name=circuit.name)
+    physical = QuantumCircuit(
+        QuantumRegister(target.num_qubits, "q"), circuit.clbits, *circuit.cregs, name=circuit.name
+    )
     for item in circuit.data:
         plain = item.name in target.operation_names and not (item.params or item.clbits)
         gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own
