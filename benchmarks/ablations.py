@@ -87,7 +87,8 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
     yield from scored("the screen", whole, screen=False)
     yield from scored("the word of confidence", whole, applied)
     yield from scored("overlaps", trained(without_overlaps(table)), change=without_overlaps)
-    yield from scored("recorded sets", trained(table.take(table.drawn)))
+    # the chains weigh as a recorded set does, and would have the weight of all
+    yield from scored("recorded sets", trained(table.take(table.drawn & (table.group != "chains"))))
     yield from scored("the weight of harm", trained(table, replace(FEW, harm=0.0)))
 
 
