@@ -22,7 +22,7 @@ from benchmarks.decision import fresh, fresh_cases
 from qcluster.core.arrays import Floats
 from qcluster.core.decision.decide import screened
 from qcluster.core.decision.gate import Gate
-from qcluster.learn.decision.score import HARM, RECORDED, answers, balanced, raw, weighed
+from qcluster.learn.decision.score import HARM, RECORDED, answers, as_sets, balanced, raw, weighed
 from qcluster.learn.decision.table import Table, read_all
 from qcluster.learn.decision.train import Training, train
 
@@ -87,8 +87,7 @@ def rows(table: Table, outside: Table, recorded: float, workers: int) -> Iterato
     yield from scored("the screen", whole, screen=False)
     yield from scored("the word of confidence", whole, applied)
     yield from scored("overlaps", trained(without_overlaps(table)), change=without_overlaps)
-    # the chains weigh as a recorded set does, and would have the weight of all
-    yield from scored("recorded sets", trained(table.take(table.drawn & (table.group != "chains"))))
+    yield from scored("recorded sets", trained(table.take(~as_sets(table))))
     yield from scored("the weight of harm", trained(table, replace(FEW, harm=0.0)))
 
 

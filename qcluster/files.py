@@ -23,13 +23,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
 
-import numpy as np
-
-from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
-from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.core.uncertainty.interval import Interval
 from qcluster.errors import StorageError
 
@@ -267,9 +264,8 @@ def _all_counts(reference: Mapping[str, Any]) -> Distribution:
     for part in beside:
         if not isinstance(part.get("expected"), str) or not isinstance(part.get("counts"), dict):
             raise ValueError(f"a reference must have counts, and expected, a bitstring; got {part!r:.60}")
-        moved = np.logical_xor(*parse_bitstrings([part["expected"], reference["expected"]]))
         read = Distribution.of(part["counts"], num_bits=counts.n_bits)
-        counts += Distribution(read.bits ^ moved, read.weights)
+        counts += as_expecting(read, part["expected"], reference["expected"])
     return counts
 
 

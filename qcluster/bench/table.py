@@ -113,8 +113,8 @@ class Table:
             return tuple(row[column] for column in key or self.columns)
 
         was = {name(row): row for row in rows}
-        there = old is not None and old.is_file() and not old.is_symlink()  # a link there is replaced
-        earlier = read_rows(old, self.columns) if old is not None and there else []
+        # a link that is there is replaced
+        earlier = read_rows(old, self.columns) if old is not None and old.is_file() and not old.is_symlink() else []
         if any(name(row) not in was for row in earlier):
             was |= {name(row): row for row in earlier}
         try:

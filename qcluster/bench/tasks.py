@@ -12,7 +12,7 @@ from typing import Any
 
 from qcluster.bench.circuits import SUITES, Case, make_case, read_cases
 from qcluster.bench.methods import check_methods
-from qcluster.core.checks import check_choice
+from qcluster.core.checks import check_choice, check_twirls
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.errors import StorageError
 
@@ -93,10 +93,7 @@ class Campaign:
             low = [value for value in getattr(self, name) if value < least]
             if low:
                 raise ValueError(f"{name} must be {least} or more; got {low[0]}")
-        if max(self.twirls) > min(self.shots):
-            raise ValueError(
-                f"twirls must not exceed shots, which they share; got {max(self.twirls)} and {min(self.shots)}"
-            )
+        check_twirls(max(self.twirls), min(self.shots))
         for sequence in self.dd:
             check_choice("dd", sequence, ("", *DECOUPLING))
         check_methods(self.methods)

@@ -40,6 +40,12 @@ def check_real(name: str, value: Any, low: float, high: float = inf, *, open_low
     return float(value)
 
 
+def check_twirls(twirls: int, shots: int) -> None:
+    """Raise ValueError where there are fewer shots than twirls, which share them."""
+    if twirls > shots:
+        raise ValueError(f"twirls must not exceed shots, which they share; got {twirls} and {shots}")
+
+
 def check_flag(name: str, value: Any) -> bool:
     """Give True or False; ValueError for anything else, which Python would read as one of them."""
     if not isinstance(value, (bool, np.bool_)):

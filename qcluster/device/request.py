@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from qcluster.core.checks import check_choice, check_flag, check_real, check_whole
+from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
@@ -106,8 +106,7 @@ class Options:
                 f"reference_share would have no effect: it goes with reference; got {share:g} and no reference: leave "
                 "it away or add reference=True"
             )
-        if self.twirls > self.shots:
-            raise ValueError(f"twirls must not exceed shots, which they share; got {self.twirls} and {self.shots}")
+        check_twirls(self.twirls, self.shots)
         for name, known in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),

@@ -325,7 +325,7 @@ def heaviest(bits: Bits, weights: NDArray[np.float64]) -> int:
     columns = by_contents(bits, weights)
     ones = weight_of_ones(bits, weights)
     odds, usual = np.log((ones + 0.5) / (weights.sum() - ones + 0.5)), np.zeros(len(rows))
-    for column in columns.tolist():
+    for column in columns.tolist():  # in one order, whatever bits are called: equals must come out equal to the bit
         usual += odds[column] * bits[rows, column]
     rows = rows[usual == usual.max()]
     return int(rows[np.lexsort(pack_columns(bits[rows], columns).T)[0]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -114,7 +115,7 @@ def decide_circuit(
     else:
         weights, confidence, share = np.eye(len(found.roots))[SCALED + found.fits], None, 1.0
     root = weights @ found.roots
-    if guard and unchanged(float(root @ found.roots[RAW]) ** 2 / float(root @ root), d.shots):
+    if guard and unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
         return left(d, "circuit", _why(faults, "undoing the circuit's faults changes nothing"), calibrated, confidence)
     sparse = weights[STRINGS] > 0.5
     chosen = found.strings if sparse else np.zeros(0, dtype=np.intp)

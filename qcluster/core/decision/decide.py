@@ -86,7 +86,7 @@ def deciding(
     root = weights @ found.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         why = "what looks like noise is as likely the ideal"
-    elif unchanged(float(root @ found.roots[RAW]) ** 2 / float(root @ root), d.shots):
+    elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
     if why is not None:
         kept = left(d, "mixture", why, fit.rates, confidence)
@@ -116,17 +116,17 @@ def distributed(d: Distribution, words: Words, probabilities: Floats) -> Distrib
     return Distribution.from_words(words[kept], shots, d.n_bits)
 
 
-def unchanged(fidelity: float, shots: float) -> bool:
-    """Tell from the fidelity between an answer and the counts whether the answer is the counts.
+def unchanged(overlap: float, shots: float) -> bool:
+    """Tell from the overlap between an answer and the counts, the root of their fidelity, whether it is the counts.
 
-    It is where it differs by less than sampling alone moves the share of one string: ``1 - sqrt(fidelity)``, to leading
+    It is where it differs by less than sampling alone moves the share of one string: 1 less the overlap, to leading
     order an eighth of the sum of ``(change of p)^2 / p``, is then ``1 / (8 shots)`` on average.
 
     Example:
         >>> unchanged(0.9999, 1000), unchanged(0.9999, 100_000)
         (True, False)
     """
-    return 1 - math.sqrt(fidelity) < 1 / (8 * shots)
+    return 1 - overlap < 1 / (8 * shots)
 
 
 def screened(d: Distribution) -> tuple[str | None, float]:

@@ -111,9 +111,8 @@ def mitigate_measured(
         )
     else:
         broad = variational(found.kernel, seen.histogram)
-        if not unchanged(
-            float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum()) ** 2, counts.shots
-        ):
+        overlap = float(np.sqrt(broad.ideal[seen.rows] * counts.weights / counts.shots).sum())
+        if not unchanged(overlap, counts.shots):
             return _broad(seen, Redrawn(found.kernel, seen.rows, broad), remarks)
         why = "undoing the measured noise changes nothing"
     return left(counts, "measured", f"{why}; {remarks}", noise.rates)

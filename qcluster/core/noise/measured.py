@@ -164,6 +164,17 @@ class MeasuredNoise:
         return kernel_of(index, index.vector(self.patterns.words, self.patterns.weights))
 
 
+def as_expecting(counts: Distribution, expected: str, wanted: str) -> Distribution:
+    """Give the counts of a reference with its flips on top of another expected string, so that several add up.
+
+    Example:
+        >>> as_expecting(Distribution.of({"01": 9, "00": 1}), "01", "11").to_counts()
+        {'10': 1, '11': 9}
+    """
+    moved = np.logical_xor(*parse_bitstrings([expected, wanted]))
+    return Distribution(counts.bits ^ moved, counts.weights)
+
+
 def kernel_of(index: LinearIndex, seen: Floats) -> Kernel:
     """Smooth counted patterns as `MeasuredNoise` says.
 

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import parse_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
@@ -81,12 +80,8 @@ class MeasuredReference(Frozen):
     def noise(self) -> MeasuredNoise:
         """What it measured, as `qcluster.mitigate` takes it for counts of any circuit of this skeleton: patterns of
         flips, those of all `parts` together."""
-        return MeasuredNoise(reduce(add, (self._as_if_here(part) for part in self.parts)), self.expected)
-
-    def _as_if_here(self, part: MeasuredReference) -> Distribution:
-        """Give the counts of a part with its flips on top of this one's expected string."""
-        moved = np.logical_xor(*parse_bitstrings([part.expected, self.expected]))
-        return Distribution(part.counts.bits ^ moved, part.counts.weights)
+        here = [as_expecting(part.counts, part.expected, self.expected) for part in self.parts]
+        return MeasuredNoise(reduce(add, here), self.expected)
 
     @cached_property
     def learned(self) -> Learned:

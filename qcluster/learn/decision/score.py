@@ -113,13 +113,21 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
     return [score(name, labels == name) for name in np.unique(labels)] + [score("all", np.ones(len(table), bool))]
 
 
+def as_sets(table: Table) -> NDArray[np.bool_]:
+    """``(r,)`` which rows weigh as those of recorded sets: records, and drawn chains as one set.
+
+    Chains do since their faults come as those of circuits do, and few drawn cases are like them.
+    """
+    return np.asarray(~table.drawn | (table.group == "chains"))
+
+
 def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     """Give the weight of every row so that recorded sets together have a share of it, each by the root of its size.
 
     Alike, a set of four records would be learned by heart; by size, one machine's thousand would be all that counts.
-    Drawn chains count as such a set: their faults come as those of circuits do, and few drawn cases are like them.
+    What counts as a set, `as_sets` tells.
     """
-    mine = table.drawn & (table.group != "chains")
+    mine = ~as_sets(table)
     weight = np.where(mine, (1 - recorded) / max(int(mine.sum()), 1), 0.0)
     sets, sizes = np.unique(table.group[~mine], return_counts=True)
     for name, size in zip(sets, sizes, strict=True):
