@@ -232,7 +232,11 @@ def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
 
 def as_twirled(faults: FaultMasks, run: RunLike) -> FaultMasks:
     """Exchange the two readout errors of the bits that a run measured with flips, undone in its counts, in the share of
-    twirls that had them flipped: half, and readout is symmetric, unless the number of twirls is odd."""
+    twirls that had them flipped: half, and readout is symmetric, unless the number of twirls is odd.
+
+    The decay before the measurement goes with them: the Paulis that undo the twirl of a last gate come as late as
+    possible, so that the qubit has waited flipped as often as not. A delay of the user's own after them is not
+    twirled; there the decay is right on average only."""
     flipped = flipped_share(run.flips, run.options)[:, None]
     return replace(faults, readout=(1 - flipped) * faults.readout + flipped * faults.readout[:, ::-1])
 
