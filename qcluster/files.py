@@ -11,6 +11,7 @@ import errno
 import gzip
 import json
 import os
+import re
 import secrets
 import struct
 import sys
@@ -131,6 +132,26 @@ def read_lines(path: Path, make: Callable[[int, Any], T]) -> Iterator[T]:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise StorageError(f"{path}, line {number}: {what}") from error
         yield made
+
+
+def read_ideals(path: Path, ideals: Path | None = None) -> dict[str, Any]:
+    """Read the ideals that records name by their ``ideal_id``: from the file given, or ``NAME_ideals`` beside them.
+
+    Returns:
+        What stands under ``ideal``, by ``ideal_id``; empty where there is no such file.
+
+    Raises:
+        StorageError: the file cannot be read, or a line is no ideal.
+    """
+    beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
+    source = ideals or (beside if beside != path and beside.exists() else None)
+    return {} if source is None else dict(read_lines(source, _ideal))
+
+
+def _ideal(_: int, line: Any) -> tuple[str, Any]:
+    if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
+        raise ValueError("an ideal must be an object of 'ideal_id' and 'ideal'")
+    return str(line["ideal_id"]), line["ideal"]
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:

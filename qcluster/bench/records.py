@@ -39,7 +39,7 @@ from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.checks import check_flag, check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import read_lines
+from qcluster.files import read_ideals, read_lines
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -71,16 +71,8 @@ def read_records(
         StorageError: a file cannot be read, or a line is no record; the message names the line.
     """
     path = Path(path)
-    beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
-    source = Path(ideals) if ideals is not None else beside if beside != path and beside.exists() else None
-    known = {} if source is None else dict(read_lines(source, _ideal))
+    known = read_ideals(path, None if ideals is None else Path(ideals))
     yield from islice(read_lines(path, lambda _, line: _sample(line, known, snapshots, calibrations or {})), limit)
-
-
-def _ideal(_: int, line: Any) -> tuple[str, Any]:
-    if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
-        raise ValueError("an ideal must be an object of 'ideal_id' and 'ideal'")
-    return str(line["ideal_id"]), line["ideal"]
 
 
 def _sample(

@@ -14,7 +14,7 @@ from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import answers, balanced, raw, scores
-from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, tabulate, write
+from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, recorded, tabulate, write
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
 
 
@@ -169,6 +169,19 @@ def test_a_line_that_is_no_record_is_named(tmp_path, source, line):
     with pytest.raises(StorageError, match=r"mine\.jsonl"):
         build_part((source, records, 0, tmp_path / "part.npz"))
     assert not (tmp_path / "part.npz").exists()
+
+
+def test_ideals_beside_the_records_are_found(tmp_path):
+    """Records of one circuit name its ideal; a record that names none is no case, one that is nowhere an error."""
+    lines = [{"counts": {"00": 60, "11": 40}, "ideal_id": "bell"}, {"counts": {"00": 7}}]
+    records, beside = tmp_path / "mine.jsonl", tmp_path / "mine_ideals.jsonl"
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    beside.write_text(json.dumps({"ideal_id": "bell", "ideal": {"00": 0.5, "11": 0.5}}) + "\n")
+    (case,) = recorded(records)
+    assert case.ideal.to_probs() == {"00": 0.5, "11": 0.5}
+    beside.unlink()
+    with pytest.raises(StorageError, match=r"mine\.jsonl, line 1: lacks 'bell'"):
+        list(recorded(records))
 
 
 def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):

@@ -19,7 +19,7 @@ from qcluster.core.decision.gate import Gate
 from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
-from qcluster.files import read_lines, reading
+from qcluster.files import read_ideals, read_lines, reading
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -282,19 +282,21 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
 
 
 def recorded(path: Path) -> Iterator[Case]:
-    """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not.
+    """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not, or with
+    ``ideal_id``, see `read_ideals`.
 
     Those with ``faults`` (of ``benchmarks/compiled_records.py``) are also drawn anew, see `circuits.redrawn`.
 
     Raises:
         StorageError: the file cannot be read, or a line is no record; the message names the line.
     """
-    name = path.name.split(".")[0]
+    name, known = path.name.split(".")[0], read_ideals(path)
 
     def found(number: int, record: Any) -> list[Case]:
-        if not record.get("ideal"):
+        meant = record.get("ideal") or (known[str(record["ideal_id"])] if record.get("ideal_id") else None)
+        if not meant:
             return []
-        counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
+        counts, ideal = Distribution.of(record["counts"]), Distribution.of(meant)
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
         mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
         return [mine, *circuits.redrawn(name, number, record)]
