@@ -4,7 +4,8 @@ from time import process_time
 import numpy as np
 import pytest
 import qiskit
-from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit import Clbit, Gate, Qubit
+from qiskit.circuit.classical import expr, types
 from qiskit_ibm_runtime.fake_provider import FakeTorino
 
 import qcluster as qc
@@ -140,6 +141,28 @@ def ghz(bits=4):
     circuit.cx(range(bits - 1), range(1, bits))
     circuit.measure_all()
     return circuit
+
+
+@pytest.mark.parametrize("kind", ["input", "variable"])
+def test_a_circuit_may_have_variables(kind):
+    circuit = qiskit.QuantumCircuit(2, 2)
+    flag = circuit.add_input("flag", types.Bool()) if kind == "input" else circuit.add_var("flag", expr.lift(False))
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    with circuit.if_test(flag):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    rates = estimate_rates(circuit, "fake_manila")
+    assert rates.per_bit.shape == (2,)
+    assert rates.value > 0
+
+
+def test_a_circuit_that_cannot_be_compiled_is_named():
+    circuit = qiskit.QuantumCircuit(1)
+    circuit.append(Gate("mystery", 1, []), [0])
+    circuit.measure_all()
+    with pytest.raises(ValueError, match=r"the circuit cannot be compiled for fake_manila: .*mystery"):
+        estimate_rates(circuit, "fake_manila")
 
 
 def test_a_circuit_that_is_not_compiled_for_the_calibration_is_refused():

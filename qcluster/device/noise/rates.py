@@ -13,6 +13,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
 from qcluster.device.noise.walk import listed_error
+from qcluster.device.storage import dressing
 from qcluster.errors import QClusterError
 from qcluster.learn.rates import Rates, predict_rates
 
@@ -53,8 +54,9 @@ def estimate_rates(
         first call with another part missing takes longer, since the model grows trees for what is there.
 
     Raises:
-        ValueError: neither a circuit nor counts, a circuit that measures nothing, counts of another width than the
-            circuit, counts given twice, or a coverage that is no number between 0 and 1.
+        ValueError: neither a circuit nor counts, a circuit that measures nothing or cannot be compiled for the
+            machine, counts of another width than the circuit, counts given twice, or a coverage that is no number
+            between 0 and 1.
         TypeError: something that is none of these, or a model that is none.
         CalibrationError: the calibration does not list a gate of the circuit, which is then not compiled for it.
         AccountError: the machine is a real one, and cannot be asked.
@@ -151,12 +153,18 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
     machine.check_width(circuit)
     target = machine.backend.target
     if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
-        circuit = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0).run(
-            circuit
-        )
+        passes = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0)
+        with dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}")):
+            circuit = passes.run(circuit)
     physical = QuantumCircuit(
         QuantumRegister(target.num_qubits, "q"), circuit.clbits, *circuit.cregs, name=circuit.name
     )
+    for variable in circuit.iter_input_vars():
+        physical.add_input(variable)
+    for variable in circuit.iter_declared_vars():  # their first values are stored by operations
+        physical.add_uninitialized_var(variable)
+    for stretch in circuit.iter_declared_stretches():
+        physical.add_stretch(stretch)
     for item in circuit.data:
         plain = item.name in target.operation_names and not (item.params or item.clbits)
         gate = target.operation_from_name(item.name) if plain else item.operation  # files define gates of their own
