@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
 from qiskit_aer import AerSimulator
-from qiskit_aer.noise import NoiseModel, ReadoutError
+from qiskit_aer.noise import NoiseModel, ReadoutError, pauli_error
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from qcluster import metrics
@@ -319,6 +319,20 @@ def test_a_simulator_of_another_noise_is_another_machine(tmp_path):
     assert asked(0.1)[0].counts == asked(0.1)[0].counts
     with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
         asked(0.4)
+
+
+def test_a_simulator_of_another_channel_is_another_machine_though_it_errs_as_often(tmp_path):
+    def asked(pauli):
+        noise = NoiseModel()
+        noise.add_all_qubit_quantum_error(pauli_error([(pauli, 0.3), ("I", 0.7)]), ["x"])
+        circuit = QuantumCircuit(1, 1)
+        circuit.x(0)
+        circuit.measure(0, 0)
+        return execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1, directory=tmp_path / "kept")
+
+    assert asked("X")[0].counts == asked("X")[0].counts
+    with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
+        asked("Z")
 
 
 def test_one_directory_one_request_one_process(request_, machine, ghz, service, tmp_path):

@@ -70,7 +70,7 @@ class Calibration(Frozen):
     backend: str
     """Name of the machine, "fake_torino"."""
     snapshot: str
-    """Version the machine gives its figures, "1.0.54"; empty where it gives none."""
+    """Version the machine gives its figures, "1.0.54"; a hash of a simulator's noise model; empty where none is."""
     date: str
     """When the figures were last updated, ISO 8601; empty where unknown."""
     t1: Floats

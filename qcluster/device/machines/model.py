@@ -7,6 +7,7 @@ calibration and are left out.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,7 +30,8 @@ class _Error(NamedTuple):
 def read_model(noise: Any, n_qubits: int) -> dict[str, Any]:
     """Read a Qiskit Aer `NoiseModel`: readout and gates of a `Calibration`; gates without an error have 0.
 
-    Couplings are every pair in rising order, and in falling order where it has an error of its own.
+    Couplings are every pair in rising order, and in falling order where it has an error of its own. The snapshot is a
+    hash of all channels, since different ones may have the same infidelity.
     """
     errors = sorted(_errors(noise), key=lambda error: error.places is not None)  # those of a place overrule the others
     gates = [error for error in errors if error.content["type"] == "qerror" and error.name != "measure"]
@@ -39,6 +41,7 @@ def read_model(noise: Any, n_qubits: int) -> dict[str, Any]:
     singles: list[tuple[int, ...]] = [(q,) for q in range(n_qubits)]
     one, two = _table(names[1], singles, gates), _table(names[2], pairs, gates)
     return {
+        "snapshot": _digest(errors),
         "readout": _readout(errors, n_qubits),
         "gates_1q": names[1], "errors_1q": one, "durations_1q": np.full(one.shape, np.nan),
         "couplings": np.array(pairs, dtype=np.int64).reshape(-1, 2),
@@ -58,6 +61,23 @@ def _errors(noise: Any) -> Iterator[_Error]:
             )
         for name in content["operations"]:
             yield _Error(name, None if places is None else tuple(map(tuple, places)), width, content)
+
+
+def _digest(errors: list[_Error]) -> str:
+    """Name what a noise model does, by 16 hexadecimal digits; Aer gives each channel a random name of its own, and
+    lists them in an order that changes from process to process."""
+    told = sorted(
+        repr(
+            (
+                error.name,
+                error.places,
+                [_term(instructions).key for instructions in error.content.get("instructions", ())],
+                _plain(error.content["probabilities"]),
+            )
+        )
+        for error in errors
+    )
+    return hashlib.sha256("".join(told).encode()).hexdigest()[:16]
 
 
 def _names(basis: Iterable[str], errors: list[_Error]) -> dict[int, tuple[str, ...]]:
