@@ -1,14 +1,17 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import PTM, average_gate_fidelity
 from qiskit_aer.noise import NoiseModel
 
-from qcluster.device import read_calibration
+from qcluster.device import Calibration, read_calibration
 from qcluster.device.noise.aer import gate_channel, pauli_shares
+from qcluster.device.noise.simulate import simulate
 
 TIMES = st.tuples(st.floats(2e-5, 5e-4), st.floats(0.05, 2.0)).map(lambda pair: (pair[0], pair[0] * pair[1]))
 PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -39,6 +42,35 @@ def test_a_channel_has_the_published_error():
     channel = gate_channel(0.01, 7e-8, ((2e-4, 1e-4), (3e-4, 3e-4)))
     assert 1 - average_gate_fidelity(channel.to_quantumchannel()) == pytest.approx(0.01, abs=1e-6)
     assert gate_channel(0.0, 0.0, ((2e-4, 1e-4),)) is None
+
+
+def programs():
+    """A qubit in |1> that waits 100 us, on its own or within control flow that always runs."""
+    circuits = {name: QuantumCircuit(2, 2) for name in ("plain", "if", "switch", "for", "nested")}
+    for circuit in circuits.values():
+        circuit.x(1)
+        circuit.measure(0, 0)
+    zero = circuits["if"].clbits[0], 0
+    circuits["plain"].delay(100, 1, "us")
+    with circuits["if"].if_test(zero):
+        circuits["if"].delay(100, 1, "us")
+    with circuits["switch"].switch(circuits["switch"].clbits[0]) as case, case(0):
+        circuits["switch"].delay(100, 1, "us")
+    with circuits["for"].for_loop(range(4)):
+        circuits["for"].delay(25, 1, "us")
+    with circuits["nested"].for_loop(range(1)), circuits["nested"].if_test((circuits["nested"].clbits[0], 0)):
+        circuits["nested"].delay(100, 1, "us")
+    for circuit in circuits.values():
+        circuit.measure(1, 1)
+    return circuits
+
+
+@pytest.mark.parametrize(("name", "circuit"), programs().items())
+def test_a_qubit_relaxes_as_it_waits_within_control_flow(name, circuit):
+    calibration = replace(Calibration.ideal(2), t1=np.full(2, 1e-4), t2=np.full(2, 1e-4))
+    (counts,) = simulate([circuit], [4000], calibration, method="density_matrix", dt=None, seed=1)
+    assert counts.to_counts()["10"] / 4000 == pytest.approx(np.exp(-1), abs=0.04)
+    assert circuit == programs()[name]
 
 
 @pytest.mark.slow

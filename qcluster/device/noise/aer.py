@@ -7,7 +7,7 @@ keeps its two different errors. Channels are cached by their numbers, so nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.device.circuits import pauli
-from qcluster.device.circuits.timeline import census, delay_seconds, steps
+from qcluster.device.circuits.timeline import census, delay_seconds, has_blocks, steps
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -42,19 +42,29 @@ def noise_model(circuits: Iterable[QuantumCircuit], calibration: Calibration) ->
 
 
 def wait_noise(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> QuantumCircuit:
-    """Write relaxation behind every delay of the qubits in use of a scheduled circuit."""
+    """Write relaxation behind every delay of the qubits in use of a circuit, within control flow too."""
+    _, used, _ = census(circuit)
+
+    def noise_of(delay: Any, qubit: int) -> Any:
+        if qubit not in used:
+            return None
+        error = gate_channel(*figures(calibration, "delay", (qubit,), delay_seconds(delay, dt)))
+        return None if error is None else error.to_instruction()
+
+    return _behind_delays(circuit, range(circuit.num_qubits), noise_of)
+
+
+def _behind_delays(scope: QuantumCircuit, places: Sequence[int], noise_of: Callable[[Any, int], Any]) -> QuantumCircuit:
+    """Write what `noise_of` gives behind the delays of a circuit, or of a block, on these qubits."""
     from qiskit.circuit import Delay
     from qiskit_aer.noise.passes import LocalNoisePass
 
-    _, used, _ = census(circuit)
-
-    def relax(delay: Any, qubits: list[int]) -> Any:
-        if qubits[0] not in used:
-            return None
-        error = gate_channel(*figures(calibration, "delay", qubits, delay_seconds(delay, dt)))
-        return None if error is None else error.to_instruction()
-
-    noisy: QuantumCircuit = LocalNoisePass(relax, op_types=Delay)(circuit)
+    noisy: QuantumCircuit = LocalNoisePass(lambda delay, at: noise_of(delay, places[at[0]]), op_types=Delay)(scope)
+    for i, item in enumerate(noisy.data):
+        if has_blocks(item):
+            outer = [places[noisy.find_bit(qubit).index] for qubit in item.qubits]
+            blocks = [_behind_delays(block, outer, noise_of) for block in item.operation.blocks]
+            noisy.data[i] = item.replace(operation=item.operation.replace_blocks(blocks))
     return noisy
 
 
