@@ -132,7 +132,9 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
         raise ValueError("counts must hold at least one shot; all weights are zero")
     slots = getattr(counts, "memory_slots", None)
     if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
-        keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
+        least = 0 if num_bits is None or getattr(counts, "int_raw", None) is None else num_bits
+        width = max(least, *map(len, keys))  # Counts without slots drop the leading zeros of numbers
+        keys = [key.rjust(width, "0") for key in keys]
     bits = _read_keys(keys, slots if num_bits is None else num_bits)
     return pack(bits), weights, bits.shape[1]
 

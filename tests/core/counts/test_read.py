@@ -75,6 +75,11 @@ def test_leading_zeros_are_kept():
     assert Distribution.of(Counts({"0x1": 2}, memory_slots=4)).to_counts() == {"0001": 2}
     assert Distribution.of({"0x1": 2}, num_bits=4).to_counts() == {"0001": 2}
     assert Distribution.of({0: 2}).to_counts() == {"0": 2}
+    for numbers in ({"0x1": 2}, {"0b01": 2}, {1: 2}):
+        assert Distribution.of(Counts(numbers), num_bits=4).to_counts() == {"0001": 2}
+        assert Distribution.of(Counts(numbers)).n_bits == 1
+    with pytest.raises(ValueError, match="keys must have 4 bits; got '01' with 2"):
+        Distribution.of(Counts({"01": 2}), num_bits=4)
 
 
 @given(counts(min_bits=1, max_bits=70))
