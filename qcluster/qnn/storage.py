@@ -37,7 +37,8 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
 
     Raises:
         NotFittedError: It is not fitted.
-        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them.
+        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them. Or the
+            ansatz was changed after fit.
         StorageError: The file cannot be written.
 
     Example:
@@ -123,8 +124,15 @@ def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
 
 def _name_of(model: QNNClassifier) -> str:
     """Say whether theta belongs to the ansatz as named, or to the ZX layer that stood in for it on a backend."""
-    literal = build(model.ansatz, model.ansatz_.n_data, reps=model.reps, bias=model.bias)
-    return "literal" if literal == model.ansatz_ else "zx"
+    n_data = model.ansatz_.n_data
+    if build(model.ansatz, n_data, reps=model.reps, bias=model.bias) == model.ansatz_:
+        return "literal"
+    if build("zx", n_data) != model.ansatz_:
+        raise ValueError(
+            "ansatz, reps and bias must be those of the fit for its angles to be stored; got "
+            f"{model.ansatz!r:.60}, {model.reps} and {model.bias}: fit again, or set them back"
+        )
+    return "zx"
 
 
 def _check_size(model: QNNClassifier, n_data: int) -> None:

@@ -81,6 +81,15 @@ def test_numbers_of_a_search_can_be_stored(tmp_path, knobs):
     assert (load_model(tmp_path / "model.json").decision_function(X) == model.decision_function(X)).all()
 
 
+@pytest.mark.parametrize("changed", [{"ansatz": "tfq"}, {"ansatz": "zx"}, {"reps": 2}, {"bias": False}])
+def test_an_ansatz_that_was_changed_after_fit_is_not_stored(tmp_path, changed):
+    """The file would hold angles of another circuit, and could not be read."""
+    model = QNNClassifier("zx-xx", n_init=1, random_state=0).fit([[0, 1], [1, 0]], [0, 1]).set_params(**changed)
+    with pytest.raises(ValueError, match="ansatz, reps and bias must be those of the fit"):
+        save_model(model, tmp_path / "model.json")
+    assert not (tmp_path / "model.json").exists()
+
+
 def test_a_model_that_is_not_fitted_is_not_stored(tmp_path):
     with pytest.raises(NotFittedError):
         save_model(QNNClassifier(), tmp_path / "model.json")
