@@ -67,6 +67,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "theta": model.theta_.tolist(),
         "threshold": model.threshold_.tolist() if hasattr(model, "threshold_") else None,
         "n_features": model.n_features_in_,
+        "feature_names": list(getattr(model, "feature_names_in_", ())),
         "n_data": model.ansatz_.n_data,
         "fitted_ansatz": _name_of(model),
         "loss_curve": model.loss_curve_.tolist(),
@@ -176,6 +177,15 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         if model.threshold_.shape != (n_data,) or not np.isfinite(model.threshold_).all():
             raise ValueError(f"thresholds must be {n_data} finite numbers; got {content['threshold']}")
     model.n_features_in_ = int(content["n_features"])
+    names = content.get("feature_names") or []
+    if names and (
+        not isinstance(names, list)
+        or len(names) != model.n_features_in_
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(f"feature_names must be {model.n_features_in_} texts; got {names!r:.60}")
+    if names:
+        model.feature_names_in_ = np.array(names, dtype=object)
     model.loss_curve_ = np.array(content["loss_curve"])
     model.validation_curve_ = np.array(content["validation_curve"])
     model.n_iter_ = int(content["n_iter"])
