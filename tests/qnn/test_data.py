@@ -168,6 +168,23 @@ def test_rows_of_a_csv(tmp_path):
             load_csv(file)
 
 
+@pytest.mark.parametrize(
+    ("head", "labels"),
+    [("0,1,label", [1, 0]), ("0,1,label", ["yes", "no"]), ("0,1,y", [1, 0]), ("0,label,1", [1, 0])],
+)
+def test_numbers_may_name_the_columns(tmp_path, head, labels):
+    """As pandas names those of an array: they were a row, whose label was a class of its own."""
+    place, file = head.split(",").index(head.strip("01,")), tmp_path / "x.csv"
+    rows = [["0", "1"], ["1", "1"]]
+    for row, label in zip(rows, labels, strict=True):
+        row.insert(place, str(label))
+    file.write_text("\n".join([head, *map(",".join, rows)]))
+    data = load_csv(file)
+    assert (data.X.tolist(), data.y.tolist()) == ([[0, 1], [1, 1]], labels)
+    file.write_text("0,1,yes\n1,1,no\n")
+    assert load_csv(file).y.tolist() == ["yes", "no"]
+
+
 def test_noise_of_the_labels_leaves_the_strings():
     for draw in (subset_parity, subset_majority):
         clean, noisy = draw(5, 4000, seed=1), draw(5, 4000, label_noise=0.2, seed=1)
