@@ -40,6 +40,12 @@ def test_images_are_cut_into_blocks():
         images_to_bits(np.zeros((1, 9, 9)), [1], duplicates="drop")
 
 
+@pytest.mark.parametrize("duplicates", ["keep", "drop_contradictory"])
+def test_no_images_are_no_rows(duplicates):
+    data = images_to_bits(np.zeros((0, 4, 4)), [], size=2, duplicates=duplicates)
+    assert (data.X.shape, data.y.shape, data.dropped) == ((0, 4), (0,), 0)
+
+
 def test_images_from_files(tmp_path):
     from matplotlib.image import imsave
 
