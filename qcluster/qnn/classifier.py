@@ -227,14 +227,18 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if not self.warm_start:
             self.__dict__.pop("theta_", None)  # of an earlier fit: should this one fail, they belong to other labels
-        if self.backend is not None:
-            on_backend.check(self)
-        self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
-        form, measured = self._forms(inputs.kind, rng)
-        problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), rng)
-        training = Training(
-            problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
-        )
+        try:
+            if self.backend is not None:
+                on_backend.check(self)
+            self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
+            form, measured = self._forms(inputs.kind, rng)
+            problem, patience = set_aside(self, make_problem(self, form, inputs, rows, targets, weights), rng)
+            training = Training(
+                problem, draw_starts(self, rng), *choose_solver(self), rng, patience=patience, callback=self.callback
+            )
+        except Exception:
+            self.__dict__.pop("theta_", None)  # a warm start's, likewise
+            raise
         try:
             yield from training
         finally:

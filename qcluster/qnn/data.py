@@ -102,7 +102,7 @@ def images_to_bits(
     for axis in (1, 2):
         blocks = np.array_split(np.arange(pixels.shape[axis]), size)
         pixels = np.stack([pixels.take(block, axis).mean(axis) for block in blocks], axis)
-    X = pixels.reshape(len(pixels), -1)
+    X = pixels.reshape(len(pixels), size**2)
     if threshold is not None:
         X = (threshold < X).astype(np.float64)
     data = LabelledBits(X, y)

@@ -65,15 +65,15 @@ def reed_muller_angles(truth: npt.ArrayLike) -> tuple[Ansatz, Floats]:
     """
     given = np.asarray(truth)
     n = given.size.bit_length() - 1
-    if given.ndim != 1 or given.size != 1 << n or n < 1:
+    if given.ndim != 1 or n < 1 or given.size != 1 << n:
         raise ValueError(f"truth must have 2**n entries, n >= 1; got shape {given.shape}")
     if not np.isin(given, (0, 1)).all():
         raise ValueError(f"truth must hold zeros and ones; got {given.tolist()}")
     coefficients = given.astype(bool)
     table = coefficients.reshape((2,) * n)
     for axis in range(n):
-        zero, one = np.moveaxis(table, axis, 0)
-        one ^= zero
+        halves = np.moveaxis(table, axis, 0)
+        halves[1] ^= halves[0]
     ansatz = reed_muller(n, n)
     chosen = [coefficients[sum(1 << q for q in term.qubits)] for term in ansatz.terms]
     theta = np.where(chosen, np.pi / 2, 0.0)

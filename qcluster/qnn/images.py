@@ -95,8 +95,9 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     """Load rows of numbers with a label each; `QNNClassifier` cuts features that are no bits at their means.
 
     Args:
-        path: A comma-separated file. A first line that is no numbers names the columns; the label is the column named
-            "label", or the last one.
+        path: A comma-separated file. A first line that is no numbers names the columns; so does one of numbers, as
+            pandas writes them, with "label" among them or the only label that is no number. The label is the column
+            named "label", or the last one.
         classes: The labels to keep, or their texts; None keeps all. Labels are whole numbers if all can be.
 
     Raises:
@@ -118,7 +119,8 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
     names = [name.strip().lower() for name in lines[0]]
     place = names.index("label") if "label" in names else len(names) - 1
     features = [[*line[:place], *line[place + 1 :]] for line in lines]
-    if not all(map(is_number, features[0])):
+    first, *others = [is_number(line[place]) for line in lines]
+    if "label" in names or (others and not first and all(others)) or not all(map(is_number, features[0])):
         features, lines = features[1:], lines[1:]
     if not lines:
         raise ValueError(f"{Path(path).name} must hold rows; got only the names of the columns")

@@ -126,10 +126,10 @@ def prepare(
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
     weights = weights * _class_weights(model.class_weight, known, labels)
-    model.classes_ = known
     if model.encoding == "basis" and not go_on:
         model.threshold_ = _thresholds(model.threshold, rows, weights)
     inputs, places = distinct(_to_inputs(model, rows))
+    model.classes_ = known  # last: rows that are refused leave the labels of an earlier fit to its angles
     return inputs, places, np.searchsorted(known, labels), weights
 
 

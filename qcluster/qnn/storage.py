@@ -37,7 +37,8 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
 
     Raises:
         NotFittedError: It is not fitted.
-        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them.
+        ValueError: The ansatz is a function or the labels are neither numbers nor texts; JSON cannot hold them. Or the
+            ansatz was changed after fit.
         StorageError: The file cannot be written.
 
     Example:
@@ -66,6 +67,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         "theta": model.theta_.tolist(),
         "threshold": model.threshold_.tolist() if hasattr(model, "threshold_") else None,
         "n_features": model.n_features_in_,
+        "feature_names": list(getattr(model, "feature_names_in_", ())),
         "n_data": model.ansatz_.n_data,
         "fitted_ansatz": _name_of(model),
         "loss_curve": model.loss_curve_.tolist(),
@@ -123,8 +125,15 @@ def _read_inputs(content: dict[str, Any], n_data: int) -> Inputs:
 
 def _name_of(model: QNNClassifier) -> str:
     """Say whether theta belongs to the ansatz as named, or to the ZX layer that stood in for it on a backend."""
-    literal = build(model.ansatz, model.ansatz_.n_data, reps=model.reps, bias=model.bias)
-    return "literal" if literal == model.ansatz_ else "zx"
+    n_data = model.ansatz_.n_data
+    if build(model.ansatz, n_data, reps=model.reps, bias=model.bias) == model.ansatz_:
+        return "literal"
+    if build("zx", n_data) != model.ansatz_:
+        raise ValueError(
+            "ansatz, reps and bias must be those of the fit for its angles to be stored; got "
+            f"{model.ansatz!r:.60}, {model.reps} and {model.bias}: fit again, or set them back"
+        )
+    return "zx"
 
 
 def _check_size(model: QNNClassifier, n_data: int) -> None:
@@ -168,6 +177,15 @@ def _restore(content: dict[str, Any]) -> QNNClassifier:
         if model.threshold_.shape != (n_data,) or not np.isfinite(model.threshold_).all():
             raise ValueError(f"thresholds must be {n_data} finite numbers; got {content['threshold']}")
     model.n_features_in_ = int(content["n_features"])
+    names = content.get("feature_names") or []
+    if names and (
+        not isinstance(names, list)
+        or len(names) != model.n_features_in_
+        or not all(isinstance(name, str) for name in names)
+    ):
+        raise ValueError(f"feature_names must be {model.n_features_in_} texts; got {names!r:.60}")
+    if names:
+        model.feature_names_in_ = np.array(names, dtype=object)
     model.loss_curve_ = np.array(content["loss_curve"])
     model.validation_curve_ = np.array(content["validation_curve"])
     model.n_iter_ = int(content["n_iter"])

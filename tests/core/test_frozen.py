@@ -18,7 +18,7 @@ def records():
     yield "faults", FaultMasks(2, masks, np.full(2, 0.1), np.zeros(2, np.uint8), np.full((2, 2), 0.02)), (
         "masks", "rates", "readout",
     )  # fmt: skip
-    yield "measured", qc.MeasuredNoise({"01": 90, "00": 10}, "01"), ()
+    yield "measured", qc.MeasuredNoise({"01": 90, "00": 10}, "01"), ("flips",)
 
 
 @pytest.mark.parametrize("how", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])

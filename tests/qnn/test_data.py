@@ -40,6 +40,12 @@ def test_images_are_cut_into_blocks():
         images_to_bits(np.zeros((1, 9, 9)), [1], duplicates="drop")
 
 
+@pytest.mark.parametrize("duplicates", ["keep", "drop_contradictory"])
+def test_no_images_are_no_rows(duplicates):
+    data = images_to_bits(np.zeros((0, 4, 4)), [], size=2, duplicates=duplicates)
+    assert (data.X.shape, data.y.shape, data.dropped) == ((0, 4), (0,), 0)
+
+
 def test_images_from_files(tmp_path):
     from matplotlib.image import imsave
 
@@ -166,6 +172,23 @@ def test_rows_of_a_csv(tmp_path):
         file.write_text(text)
         with pytest.raises(ValueError, match=match):
             load_csv(file)
+
+
+@pytest.mark.parametrize(
+    ("head", "labels"),
+    [("0,1,label", [1, 0]), ("0,1,label", ["yes", "no"]), ("0,1,y", [1, 0]), ("0,label,1", [1, 0])],
+)
+def test_numbers_may_name_the_columns(tmp_path, head, labels):
+    """As pandas names those of an array: they were a row, whose label was a class of its own."""
+    place, file = head.split(",").index(head.strip("01,")), tmp_path / "x.csv"
+    rows = [["0", "1"], ["1", "1"]]
+    for row, label in zip(rows, labels, strict=True):
+        row.insert(place, str(label))
+    file.write_text("\n".join([head, *map(",".join, rows)]))
+    data = load_csv(file)
+    assert (data.X.tolist(), data.y.tolist()) == ([[0, 1], [1, 1]], labels)
+    file.write_text("0,1,yes\n1,1,no\n")
+    assert load_csv(file).y.tolist() == ["yes", "no"]
 
 
 def test_noise_of_the_labels_leaves_the_strings():

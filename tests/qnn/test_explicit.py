@@ -46,6 +46,14 @@ def test_a_model_of_given_angles_does_what_a_trained_one_does(tmp_path):
     assert measured.values == pytest.approx(2.0 * truth - 1, abs=0.2)
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_every_function_of_a_few_bits_is_exact(n):
+    for number in range(1 << (1 << n)):
+        truth = (number >> np.arange(1 << n)) & 1
+        model = QNNClassifier.from_angles(*reed_muller_angles(truth))
+        assert model.decision_function(STRINGS[: 1 << n, :n]) == pytest.approx(2.0 * truth - 1)
+
+
 def test_wrong_angles_are_named():
     ansatz, theta = parity_angles([1, 1])
     with pytest.raises(ValueError, match=r"theta must be finite, shape \(3,\)"):
@@ -58,6 +66,8 @@ def test_wrong_angles_are_named():
         majority_angles([2, 0])
     with pytest.raises(ValueError, match=r"truth must hold zeros and ones; got \[0, 2, 5, 0\]"):
         reed_muller_angles([0, 2, 5, 0])
+    with pytest.raises(ValueError, match=r"2\*\*n entries, n >= 1; got shape \(0,\)"):
+        reed_muller_angles([])
     with pytest.raises(ValueError, match="the 3 data qubits of the rows; got 2"):
         QNNClassifier(ansatz).fit([[0, 0, 1], [1, 1, 1]], [0, 1])
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
@@ -81,6 +82,28 @@ def test_numbers_of_a_search_can_be_stored(tmp_path, knobs):
     assert (load_model(tmp_path / "model.json").decision_function(X) == model.decision_function(X)).all()
 
 
+@pytest.mark.parametrize("changed", [{"ansatz": "tfq"}, {"ansatz": "zx"}, {"reps": 2}, {"bias": False}])
+def test_an_ansatz_that_was_changed_after_fit_is_not_stored(tmp_path, changed):
+    """The file would hold angles of another circuit, and could not be read."""
+    model = QNNClassifier("zx-xx", n_init=1, random_state=0).fit([[0, 1], [1, 0]], [0, 1]).set_params(**changed)
+    with pytest.raises(ValueError, match="ansatz, reps and bias must be those of the fit"):
+        save_model(model, tmp_path / "model.json")
+    assert not (tmp_path / "model.json").exists()
+
+
+def test_the_names_of_columns_are_kept(tmp_path):
+    """Columns in another order are refused by what was loaded, as by what was fitted."""
+    X = pd.DataFrame([[0, 1], [1, 0], [0, 0]], columns=["left", "right"])
+    model = QNNClassifier(n_init=1, random_state=0).fit(X, [0, 1, 1])
+    save_model(model, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json")
+    assert (again.predict(X) == model.predict(X)).all()
+    for one in (model, again, model.compressed(), model.readout(1)):
+        one.predict(X)
+        with pytest.raises(ValueError, match="feature names should match"):
+            one.predict(X[["right", "left"]])
+
+
 def test_a_model_that_is_not_fitted_is_not_stored(tmp_path):
     with pytest.raises(NotFittedError):
         save_model(QNNClassifier(), tmp_path / "model.json")
@@ -92,6 +115,8 @@ def test_a_model_that_is_not_fitted_is_not_stored(tmp_path):
         ("threshold", [0.5], r"thresholds must be 2 finite numbers; got \[0.5\]"),
         ("threshold", [0.5, float("nan")], "thresholds must be 2 finite numbers"),
         ("theta", [float("nan")] * 3, "angles must be finite"),
+        ("feature_names", ["a"], r"feature_names must be 2 texts; got \['a'\]"),
+        ("feature_names", 5, "feature_names must be 2 texts; got 5"),
         ("classes", [1, 1], r"distinct labels in ascending order; got \[1, 1\]"),
         ("classes", [1, 0], "ascending order"),
         ("classes", [[1], [2]], "distinct labels"),

@@ -164,3 +164,13 @@ def test_a_fit_that_fails_leaves_no_mixture_of_two():
         model.fit([[0, 1], [1, 0]], ["c", "d"])
     with pytest.raises(NotFittedError):
         model.predict([[0, 1]])
+    X, y = np.array([[0, 0], [0, 1], [1, 0]]), np.array(["a", "b", "c"])
+    model = QNNClassifier(random_state=0, warm_start=True, n_init=1).fit(X, y)
+    with pytest.raises(ValueError, match="warm_start needs 3 parameters; the last fit left 9"):
+        model.fit(X[:2], ["d", "e"])
+    with pytest.raises(NotFittedError):
+        model.predict(X)
+    model = QNNClassifier(encoding="state", random_state=0, n_init=1).fit(np.eye(4), ["a", "b"] * 2)
+    with pytest.raises(ValueError, match="norm 1; got 2"):
+        model.fit(2 * np.eye(4), ["c", "d"] * 2)
+    assert set(model.predict(np.eye(4))) <= {"a", "b"}

@@ -60,4 +60,4 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
     distribution = Distribution.of(p)
     weights = distribution.probabilities
     bits = float(max(0.0, -(weights * np.log2(weights)).sum()))
-    return bits / distribution.n_bits if normalised else bits
+    return bits / max(1, distribution.n_bits) if normalised else bits

@@ -5,6 +5,7 @@ bit of an integer, and bit 0 of the first register of a result with several.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
@@ -18,6 +19,9 @@ from qcluster.core.counts.nested import is_wrapped, unwrap
 
 MOST_SHOTS = 2.0**63
 """Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
+
+_NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
+"""A number of a key; `int` takes more, such as "0x1_0" and "0x1\\n"."""
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -132,7 +136,9 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
         raise ValueError("counts must hold at least one shot; all weights are zero")
     slots = getattr(counts, "memory_slots", None)
     if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
-        keys = [key.rjust(max(map(len, keys)), "0") for key in keys]  # Counts without slots drop leading zeros
+        least = 0 if num_bits is None or getattr(counts, "int_raw", None) is None else num_bits
+        width = max(least, *map(len, keys))  # Counts without slots drop the leading zeros of numbers
+        keys = [key.rjust(width, "0") for key in keys]
     bits = _read_keys(keys, slots if num_bits is None else num_bits)
     return pack(bits), weights, bits.shape[1]
 
@@ -166,7 +172,7 @@ def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
         prefixes = {text[:2].lower() for text in texts}
         if not prefixes & {"0x", "0b"}:
             return _read_texts(texts, width)
-        values = [_read_number(key, text) for key, text in zip(keys, texts, strict=True)]
+        values = [_read_number(key, text, texts[0][:2].lower()) for key, text in zip(keys, texts, strict=True)]
         if width is None and prefixes == {"0b"}:
             width = max(len(text) - 2 for text in texts)
     elif all(isinstance(key, Integral) and not isinstance(key, bool) for key in keys):
@@ -191,11 +197,10 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
     return bits
 
 
-def _read_number(key: str, text: str) -> int:
-    try:
-        return int(text, {"0x": 16, "0b": 2}[text[:2].lower()])
-    except (KeyError, ValueError):
-        raise ValueError(f"keys must be all binary, all hexadecimal ('0x...') or all '0b...'; got {key!r}") from None
+def _read_number(key: str, text: str, prefix: str) -> int:
+    if text[:2].lower() != prefix or not _NUMBER.fullmatch(text):
+        raise ValueError(f"keys must be all binary, all hexadecimal ('0x...') or all '0b...'; got {key!r}")
+    return int(text, 0)
 
 
 def _read_registers(registers: Mapping[str, Any], num_bits: int | None) -> Rows:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
@@ -50,8 +52,8 @@ class FaultMasks(Frozen):
     beside them. None where the circuit is unknown."""
 
     def __post_init__(self) -> None:
-        words = np.array(self.masks, dtype=np.uint64)
-        rates, kind = np.array(self.rates, dtype=np.float64), np.array(self.kind, dtype=np.uint8)
+        check_whole("n_bits", self.n_bits, 0)
+        words, rates, kind = _words(self.masks), np.array(self.rates, dtype=np.float64), np.asarray(self.kind)
         n_words = max(1, (self.n_bits + 63) // 64)
         if words.ndim != 2 or words.shape[1] != n_words or rates.shape != words.shape[:1] or kind.shape != rates.shape:
             raise ValueError(
@@ -61,15 +63,15 @@ class FaultMasks(Frozen):
         beyond = np.flatnonzero((words & ~pack(np.ones((1, self.n_bits), dtype=bool))).any(axis=1))
         if len(beyond):
             raise ValueError(f"masks must flip bits below {self.n_bits}; got {words[beyond[0]].tolist()}")
-        unknown = ~np.isin(self.kind, range(len(KINDS)))
+        unknown = ~np.isin(kind, range(len(KINDS)))
         if unknown.any():
-            raise ValueError(f"kind must be an index into {KINDS}; got {np.asarray(self.kind)[unknown][0]}")
+            raise ValueError(f"kind must be an index into {KINDS}; got {kind[unknown][0]}")
         if not (np.isfinite(rates) & (rates >= 0)).all():
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
         readout = np.array(as_rates(np.asarray(self.readout, dtype=np.float64).reshape(self.n_bits, 2), self.n_bits))
-        for name, array in (("masks", words), ("rates", rates), ("kind", kind), ("readout", readout)):
+        for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 
     @property
@@ -84,6 +86,19 @@ class FaultMasks(Frozen):
     def symmetrised(self) -> FaultMasks:
         """Give both readout errors of a bit their mean: what twirled measurements do on average."""
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
+
+
+def _words(masks: Any) -> Words:
+    """Take packed masks as they are, and refuse what would become others: fractions, and numbers beyond 64 bits."""
+    given = np.asarray(masks)
+    try:
+        words = given.astype(np.uint64)
+        fits = bool((words == given).all())
+    except OverflowError:
+        fits = False
+    if not fits:
+        raise ValueError(f"masks must be whole numbers from 0 to 2**64 - 1; got {given.tolist()!r:.60}")
+    return words
 
 
 def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, walsh
 
@@ -38,7 +39,7 @@ _CONCENTRATIONS = np.geomspace(1.0, 1e7, 57)
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredNoise:
+class MeasuredNoise(Frozen):
     """Hold what a reference circuit measured; `qcluster.mitigate` takes it as its noise.
 
     The reference must have the two-qubit gates of the circuit, at the same places of the same machine, and be twirled
@@ -99,8 +100,8 @@ class MeasuredNoise:
 
     @cached_property
     def flips(self) -> Floats:
-        """``(n_bits,)`` how often each bit was flipped."""
-        return weight_of_ones(self.patterns.bits, self.patterns.probabilities)
+        """``(n_bits,)`` how often each bit was flipped; read-only."""
+        return read_only(weight_of_ones(self.patterns.bits, self.patterns.probabilities))
 
     @property
     def rates(self) -> Floats:

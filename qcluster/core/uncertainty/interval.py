@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from numbers import Real
@@ -73,7 +73,7 @@ def intervals(
     """
     from statistics import NormalDist  # brings fractions, decimals and random: a tenth of what the package imports
 
-    if isinstance(observables, str):
+    if isinstance(observables, (str, Mapping)) or not isinstance(observables, Iterable):
         raise TypeError(f"observables must be a list of them; got {observables!r}: of one alone, ask `interval`")
     if not isinstance(level, Real) or not 0 < level < 1:
         raise ValueError(f"level must lie between 0 and 1; got {level!r}")

@@ -21,7 +21,8 @@ from qcluster.qnn.training.train import Outcome
 
 _KINDS: dict[str, Kind] = {"basis": "basis", "angle": "product", "state": "state"}
 _KEPT = (
-    *("classes_", "threshold_", "n_features_in_", "loss_curve_", "validation_curve_", "n_iter_"),
+    *("classes_", "threshold_", "n_features_in_", "feature_names_in_"),
+    *("loss_curve_", "validation_curve_", "n_iter_"),
     *("n_circuits_", "n_shots_", "contraction_", "calibration_"),
 )
 """What is learnt beside the circuit and its angles."""

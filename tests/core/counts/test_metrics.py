@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from qiskit.quantum_info import hellinger_fidelity as qiskit_fidelity
 
 from qcluster.core.counts import metrics
+from qcluster.core.counts.distribution import Distribution
 from tests.strategies import counts
 
 pairs = st.integers(1, 6).flatmap(lambda n: st.tuples(counts(n, n), counts(n, n)))
@@ -32,5 +33,6 @@ def test_known_values():
     assert metrics.entropy({"0": 1}) == 0
     assert metrics.entropy({"00": 1, "11": 1}) == 1
     assert metrics.entropy({"00": 1, "11": 1}, normalised=True) == 0.5
+    assert metrics.entropy(Distribution.of({"00": 1, "11": 1}).marginal([]), normalised=True) == 0
     with pytest.raises(ValueError, match="one width"):
         metrics.hellinger_fidelity({"0": 1}, {"00": 1})

@@ -75,6 +75,11 @@ def test_leading_zeros_are_kept():
     assert Distribution.of(Counts({"0x1": 2}, memory_slots=4)).to_counts() == {"0001": 2}
     assert Distribution.of({"0x1": 2}, num_bits=4).to_counts() == {"0001": 2}
     assert Distribution.of({0: 2}).to_counts() == {"0": 2}
+    for numbers in ({"0x1": 2}, {"0b01": 2}, {1: 2}):
+        assert Distribution.of(Counts(numbers), num_bits=4).to_counts() == {"0001": 2}
+        assert Distribution.of(Counts(numbers)).n_bits == 1
+    with pytest.raises(ValueError, match="keys must have 4 bits; got '01' with 2"):
+        Distribution.of(Counts({"01": 2}), num_bits=4)
 
 
 @given(counts(min_bits=1, max_bits=70))
@@ -141,6 +146,10 @@ def test_a_register_without_bits_is_no_obstacle():
         ({"0x1": 1, "11": 1}, ValueError, "got '11'"),
         ({"0b2": 1}, ValueError, "got '0b2'"),
         ({"0xg": 1}, ValueError, "got '0xg'"),
+        ({"0x1_0": 1, "0x2": 1}, ValueError, "got '0x1_0'"),
+        ({"0x1\n": 1}, ValueError, r"got '0x1\\n'"),
+        ({"0x\uff11": 1}, ValueError, "got '0x\uff11'"),
+        ({"0b0001": 1, "0x2": 1}, ValueError, "got '0x2'"),
         ({"00": 1, 3: 1}, TypeError, "got 3 and '00'|got '00' and 3"),
         ({1: 1, "00": 1}, TypeError, "got '00' and 1|got 1 and '00'"),
         ({-1: 1}, ValueError, "got -1"),
