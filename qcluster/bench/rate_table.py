@@ -31,8 +31,8 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
 
     Args:
         jobs: see `plan`.
-        folder: where the table goes; a job is done when the table has as many rows of it as it asks for, those that were
-            drawn anew aside. Of one that has fewer, because it was torn or asks for more now, the others are appended.
+        folder: where the table goes; a job is done when the table has as many rows of it as it asks for, not counting
+            those drawn anew. Of one that has fewer, because it was torn or asks for more now, the others are appended.
         workers: processes on this machine, by joblib; 1 runs in this process.
         dask: address of a Dask scheduler whose workers have this package.
 
