@@ -128,7 +128,7 @@ def read_lines(path: Path, make: Callable[[int, Any], T]) -> Iterator[T]:
     for number, held in _numbered_lines(path):
         try:
             made = make(number, held)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise StorageError(f"{path}, line {number}: {what}") from error
         yield made

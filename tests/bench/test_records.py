@@ -101,6 +101,12 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         ),
         ({"id": "a", "counts": {"00": 1}, "edges": [[1, 1, 2]]}, "an edge must be .* of two bits; got"),
         (["nonsense"], "a record must be an object of 'id', 'counts' and more; got"),
+        ({"id": "a", "counts": {"0": 1}, "rate": 10**400}, r"line 1: rate must be a finite number in \[0, 1\]"),
+        (
+            {"id": "a", "counts": {"00": 1}, "edges": [[0, 1, 10**400]]},
+            "line 1: the weight of an edge must be a finite",
+        ),
+        ({"id": "a", "counts": {"0": 1}, "readout": [[10**400, 0]]}, "line 1: int too large to convert to float"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
