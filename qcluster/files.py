@@ -82,6 +82,16 @@ def reading(*paths: str | Path) -> Iterator[None]:
         raise StorageError(f"{names}: damaged, or of another kind: {type(error).__name__}: {error}") from error
 
 
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Read tables with cells of any length: Python writes those beyond 131,072 characters, but refuses to read them."""
+    before = csv.field_size_limit(MOST_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def bounded(read: Callable[[int], bytes], most: int) -> bytes:
     """Call a function that reads, but for no more than `most` bytes; ValueError where there are more."""
     data = read(most + 1)
