@@ -166,7 +166,8 @@ def _ideal(_: int, line: Any) -> tuple[str, Any]:
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        code = "utf-8-sig"  # some editors begin files with a mark
+        with gzip.open(path, "rt", encoding=code) if path.suffix == ".gz" else path.open(encoding=code) as lines:
             for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
                 if len(line) > MOST_BYTES:
                     raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")

@@ -168,6 +168,28 @@ def test_unreadable_files_are_clear_errors(tmp_path):
             list(read_records(tmp_path / name))
 
 
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+def test_a_file_without_records_is_refused(tmp_path, name):
+    """What a download that failed leaves behind; it was scored, and called saved."""
+    for content in (b"", b"\n \r\n\n"):
+        (tmp_path / name).write_bytes(gzip.compress(content) if content and name.endswith("gz") else content)
+        with pytest.raises(StorageError, match="must hold records, one on a line; found none"):
+            list(read_records(tmp_path / name))
+
+
+def test_records_and_their_ideals_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors put one there, and counts, rates and calibrations are read with it."""
+    mark, line = b"\xef\xbb\xbf", b'{"id": "a", "counts": {"0": 1}, "ideal_id": "i"}\r\n'
+    ideal = mark + b'{"ideal_id": "i", "ideal": {"1": 1}}'
+    (tmp_path / "r.jsonl").write_bytes(mark + line)
+    (tmp_path / "r_ideals.jsonl").write_bytes(ideal)
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(mark + line))
+    (tmp_path / "z_ideals.jsonl.gz").write_bytes(gzip.compress(ideal))
+    for name in ("r.jsonl", "z.jsonl.gz"):
+        (sample,) = read_records(tmp_path / name)
+        assert sample.ideal.to_probs() == {"1": 1.0}
+
+
 def test_records_are_scored_once(tmp_path):
     records = [FULL, {**FULL, "id": "mine/bell_2"}]
     path = write(tmp_path / "r.jsonl", records)
