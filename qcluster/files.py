@@ -82,6 +82,16 @@ def reading(*paths: str | Path) -> Iterator[None]:
         raise StorageError(f"{names}: damaged, or of another kind: {type(error).__name__}: {error}") from error
 
 
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Read tables with cells of any length: Python writes those beyond 131,072 characters, but refuses to read them."""
+    before = csv.field_size_limit(MOST_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
 def bounded(read: Callable[[int], bytes], most: int) -> bytes:
     """Call a function that reads, but for no more than `most` bytes; ValueError where there are more."""
     data = read(most + 1)
@@ -128,7 +138,7 @@ def read_lines(path: Path, make: Callable[[int, Any], T]) -> Iterator[T]:
     for number, held in _numbered_lines(path):
         try:
             made = make(number, held)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
             raise StorageError(f"{path}, line {number}: {what}") from error
         yield made
@@ -156,7 +166,8 @@ def _ideal(_: int, line: Any) -> tuple[str, Any]:
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        code = "utf-8-sig"  # some editors begin files with a mark
+        with gzip.open(path, "rt", encoding=code) if path.suffix == ".gz" else path.open(encoding=code) as lines:
             for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
                 if len(line) > MOST_BYTES:
                     raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")

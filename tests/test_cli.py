@@ -8,8 +8,10 @@ import sys
 import pytest
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, SamplerPubResult
 from qiskit_ibm_runtime import RuntimeEncoder
+from typer.testing import CliRunner
 
 import qcluster as qc
+from qcluster.cli.main import app
 
 COUNTS = {"000": 430, "001": 70, "110": 60, "111": 440}
 
@@ -36,6 +38,19 @@ def test_counts_from_standard_input_give_a_table():
     assert "3 bits, 1000 shots, 4 different strings" in done.stdout
     assert "0.4300" in done.stdout
     assert "method paper, applied" in done.stdout
+
+
+@pytest.mark.parametrize("asked", [None, 3])
+def test_a_figure_shows_as_many_strings_as_were_asked_for(tmp_path, monkeypatch, asked):
+    """Asked for none it shows what `plot` does: a broad output by rank, of which ten bars show next to nothing."""
+    source, drawn = tmp_path / "counts.json", []
+    source.write_text(json.dumps({f"{value:05b}": 30 + value % 3 for value in range(32)}))
+    monkeypatch.setattr("qcluster.plot.save_mitigation", lambda path, fixed, top=None: drawn.append(top))
+    options = [] if asked is None else ["--top", str(asked)]
+    done = CliRunner().invoke(app, ["mitigate", str(source), "--plot", "out.png", "--noise", "0.01", *options])
+    assert done.exit_code == 0, done.output
+    assert drawn == [asked]
+    assert sum(line.count("0.03") > 0 for line in done.output.splitlines()) == (asked or 10)
 
 
 def test_the_result_is_written_as_json_and_drawn(tmp_path):

@@ -3,6 +3,7 @@
 It lives here and not in `qcluster.learn`, because it needs circuits and the device room, which learn may not import.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
 
     Args:
         jobs: see `plan`.
-        folder: where the table goes; a job is done when the table has rows of it.
+        folder: where the table goes; a job is done when the table has as many rows of it as it asks for, not counting
+            those drawn anew. Of one that has fewer, because it was torn or asks for more now, the others are appended.
         workers: processes on this machine, by joblib; 1 runs in this process.
         dask: address of a Dask scheduler whose workers have this package.
 
@@ -45,14 +47,15 @@ def build(jobs: Iterable[Job], folder: str | Path, *, workers: int = 1, dask: st
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / "rates.csv"):
         table = Table(folder / "rates.csv", TABLE_COLUMNS)
-        done = {(row["circuit"], row["machine"], row["layout"], row["seed"]) for row in table.rows()}
+        marks = [((row["circuit"], row["machine"], row["layout"], row["seed"]), row["drawn"]) for row in table.rows()]
+        there, simulated = Counter(mark for mark, _ in marks), Counter(mark for mark, drawn in marks if not drawn)
         every = list(jobs)
-        left = [job for job in every if job.mark not in done]
+        left = [job for job in every if simulated[job.mark] < job.rows]
 
         def written() -> Iterator[tuple[str, str]]:
             for job, rows, error in spread(_safely, left, workers=workers, dask=dask, lost=_failed):
                 if not error:
-                    table.append(rows)
+                    table.append(rows[there[job.mark] :])  # a job makes the same rows in the same order
                 yield str(job), error
 
         yield from follow(written(), len(left), len(every))

@@ -28,7 +28,7 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ from qcluster.bench.faults import effective_rate, median_error
 from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.checks import check_flag, check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
+from qcluster.errors import StorageError
 from qcluster.files import read_ideals, read_lines
 
 if TYPE_CHECKING:
@@ -68,11 +69,15 @@ def read_records(
         limit: stop after so many records.
 
     Raises:
-        StorageError: a file cannot be read, or a line is no record; the message names the line.
+        StorageError: a file cannot be read, or holds no record, or a line is none; the message names the line.
     """
     path = Path(path)
     known = read_ideals(path, None if ideals is None else Path(ideals))
-    yield from islice(read_lines(path, lambda _, line: _sample(line, known, snapshots, calibrations or {})), limit)
+    found = read_lines(path, lambda _, line: _sample(line, known, snapshots, calibrations or {}))
+    first = next(found, None)
+    if first is None:
+        raise StorageError(f"{path} must hold records, one on a line; found none")
+    yield from islice(chain([first], found), limit)
 
 
 def _sample(

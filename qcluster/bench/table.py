@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from qcluster.errors import StorageError
-from qcluster.files import is_number, replace_whole
+from qcluster.files import is_number, long_cells, replace_whole
 from qcluster.folders import lock_file, open_own, read_own
 
 logger = logging.getLogger(__name__)
@@ -183,12 +183,13 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     if len(whole) < len(content):
         logger.warning("%s: the last line has no line end and is left out", path)
     reader = csv.DictReader(io.StringIO(whole))
-    if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise StorageError(f"{path} has other columns than this version writes; start a new directory")
     try:
-        rows = list(reader)
+        with long_cells():
+            rows = list(reader)
     except csv.Error as error:
         raise StorageError(f"cannot read {path}: {error}") from error
+    if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
+        raise StorageError(f"{path} has other columns than this version writes; start a new directory")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")

@@ -147,7 +147,7 @@ def read_campaign(path: str | Path) -> Campaign:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin files with a mark
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StorageError(f"cannot read the campaign {path}: {getattr(error, 'strerror', None) or error}") from error
     return parse_campaign(content, path.parent, path.stem)

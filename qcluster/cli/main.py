@@ -82,7 +82,9 @@ def mitigate_file(
         Path | None, typer.Option("--json", help="Write the result as JSON; '-' is standard output.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many strings to show.")] = 10,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="How many strings to show: 10 when left out, in a figure as plot() does.")
+    ] = None,
     observable: Annotated[
         list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
     ] = None,
@@ -106,7 +108,7 @@ def mitigate_file(
     counts = read_given(file, pub)
     fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
-    shown = _intervals(fixed, top, level)
+    shown = _intervals(fixed, top or 10, level)
     if json_out == Path("-"):
         typer.echo(format_mitigation(fixed, shown | averages))
     else:

@@ -32,7 +32,10 @@ def check_real(name: str, value: Any, low: float, high: float = inf, *, open_low
         >>> check_real("contraction", 1, 0, 1, open_low=True)
         1.0
     """
-    fits = isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and isfinite(value)
+    try:
+        fits = isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        fits = False
     if not fits or not low <= value <= high or (open_low and value == low):
         start = "above" if open_low else "of at least"
         ends = f"{start} {low:g}" if high == inf else f"in {'(' if open_low else '['}{low:g}, {high:g}]"

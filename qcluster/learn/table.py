@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
+from qcluster.files import long_cells, reading
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate as effective_rate  # the label belongs to the table
 
@@ -90,7 +91,8 @@ def read_table(path: str | Path | None = None) -> RateTable:
     whole = text[: text.rfind("\n") + 1]
     if len(whole) < len(text):
         logger.warning("%s: the last line has no line end and is left out", source)
-    rows = list(csv.reader(line for line in io.StringIO(whole) if not line.startswith("#")))
+    with long_cells(), reading(str(source)):
+        rows = list(csv.reader(line for line in io.StringIO(whole) if not line.startswith("#")))
     if not rows or "rate" not in rows[0]:
         raise StorageError(f"{source} is no table of rates: it needs a column named rate")
     if len(set(rows[0])) != len(rows[0]):

@@ -52,6 +52,10 @@ def without_time(rows):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
 
+REGISTERS = {"2.0": 'include "qelib1.inc"; qreg q[1]; ', "3.0": 'include "stdgates.inc"; qubit[1] q; '}
+"""A qubit, as either version of OpenQASM declares it."""
+
+
 def in_order(rows):
     return sorted(without_time(rows), key=lambda row: (row["task"], row["method"]))
 
@@ -70,6 +74,23 @@ def test_a_toml_file_becomes_tasks(tmp_path):
     assert len(tasks) == 4 * 2 * 2 * 3
     assert len({task.identity for task in tasks}) == len(tasks)
     assert [task.machine for task in tasks] == ["flips:0.01"] * 24 + ["FakeTorino"] * 24
+
+
+def test_a_campaign_and_its_circuits_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors put one there, and counts, rates and calibrations are read with it."""
+    for version in ("2.0", "3.0"):
+        (tmp_path / "mine.qasm").write_text(f"\ufeffOPENQASM {version};\n{REGISTERS[version]}x q[0];", encoding="utf-8")
+        (tmp_path / "c.toml").write_text('\ufefffiles = "mine.qasm"\nmachines = "flips:0"\n', encoding="utf-8")
+        (task,) = read_campaign(tmp_path / "c.toml").tasks()
+        assert find_case(task.case).ideal.to_probs() == {"1": 1.0}
+
+
+@pytest.mark.parametrize("version", ["2.0", "3.0"])
+def test_a_comment_does_not_tell_the_version_of_a_circuit(tmp_path, version):
+    other = {"2.0": "3.0", "3.0": "2.0"}[version]
+    text = f"// was OPENQASM {other};\nOPENQASM  {version};\n{REGISTERS[version]}x q[0];"
+    (tmp_path / "mine.qasm").write_text(text)
+    assert find_case(f"file:{tmp_path / 'mine.qasm'}#0").ideal.to_probs() == {"1": 1.0}
 
 
 @pytest.mark.parametrize("path", sorted(CAMPAIGNS.glob("*.toml")), ids=lambda path: path.stem)

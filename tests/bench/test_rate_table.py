@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -168,6 +170,21 @@ def test_a_build_goes_on_where_it_stopped(tmp_path):
     assert [step.done for step in again] == [1, 2]
     assert len(read_table(tmp_path / "rates.csv")) == 3 * (1 + DRAWN)
     assert [step.done for step in build(SMALL, tmp_path)] == [2]
+
+
+def test_a_build_goes_on_with_jobs_that_have_too_few_rows(tmp_path):
+    """One that was torn between two rows, and one that asks for more rows than it did."""
+    small = Job("ghz:3", "fake_mumbai", 0, 1, 512, 5)
+    large = dataclasses.replace(small, rows=2)
+    once, torn = tmp_path / "once" / "rates.csv", tmp_path / "torn" / "rates.csv"
+    list(build([large], once.parent))
+    assert [step.done for step in build([small], torn.parent)] == [0, 1]
+    assert [step.done for step in build([large], torn.parent)] == [0, 1]
+    assert torn.read_text() == once.read_text()
+    torn.write_text("".join(once.read_text().splitlines(keepends=True)[: 2 + DRAWN // 2]))
+    assert [step.done for step in build([large], torn.parent)] == [0, 1]
+    assert torn.read_text() == once.read_text()
+    assert [step.done for step in build([small], torn.parent)] == [1]
 
 
 @pytest.mark.slow

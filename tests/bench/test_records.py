@@ -101,6 +101,12 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         ),
         ({"id": "a", "counts": {"00": 1}, "edges": [[1, 1, 2]]}, "an edge must be .* of two bits; got"),
         (["nonsense"], "a record must be an object of 'id', 'counts' and more; got"),
+        ({"id": "a", "counts": {"0": 1}, "rate": 10**400}, r"line 1: rate must be a finite number in \[0, 1\]"),
+        (
+            {"id": "a", "counts": {"00": 1}, "edges": [[0, 1, 10**400]]},
+            "line 1: the weight of an edge must be a finite",
+        ),
+        ({"id": "a", "counts": {"0": 1}, "readout": [[10**400, 0]]}, "line 1: int too large to convert to float"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path, line, message):
@@ -160,6 +166,28 @@ def test_unreadable_files_are_clear_errors(tmp_path):
     for name in ("bad.jsonl.gz", "torn.jsonl", "absent.jsonl"):
         with pytest.raises(StorageError, match="cannot read records"):
             list(read_records(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["r.jsonl", "r.jsonl.gz"])
+def test_a_file_without_records_is_refused(tmp_path, name):
+    """What a download that failed leaves behind; it was scored, and called saved."""
+    for content in (b"", b"\n \r\n\n"):
+        (tmp_path / name).write_bytes(gzip.compress(content) if content and name.endswith("gz") else content)
+        with pytest.raises(StorageError, match="must hold records, one on a line; found none"):
+            list(read_records(tmp_path / name))
+
+
+def test_records_and_their_ideals_may_begin_with_a_byte_order_mark(tmp_path):
+    """Some editors put one there, and counts, rates and calibrations are read with it."""
+    mark, line = b"\xef\xbb\xbf", b'{"id": "a", "counts": {"0": 1}, "ideal_id": "i"}\r\n'
+    ideal = mark + b'{"ideal_id": "i", "ideal": {"1": 1}}'
+    (tmp_path / "r.jsonl").write_bytes(mark + line)
+    (tmp_path / "r_ideals.jsonl").write_bytes(ideal)
+    (tmp_path / "z.jsonl.gz").write_bytes(gzip.compress(mark + line))
+    (tmp_path / "z_ideals.jsonl.gz").write_bytes(gzip.compress(ideal))
+    for name in ("r.jsonl", "z.jsonl.gz"):
+        (sample,) = read_records(tmp_path / name)
+        assert sample.ideal.to_probs() == {"1": 1.0}
 
 
 def test_records_are_scored_once(tmp_path):

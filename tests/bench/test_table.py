@@ -1,5 +1,6 @@
 """The append-only table: torn lines, full disks, wrong columns."""
 
+import csv
 import logging
 
 import pytest
@@ -49,6 +50,15 @@ def test_numbers_stay_numbers(tmp_path, text):
     table = Table(tmp_path / "t.csv", ("a", "b"))
     table.append([{"a": text, "b": float(text)}])
     assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith(f"{text},")
+
+
+def test_a_cell_of_any_length_is_read_back(tmp_path):
+    """A method's error may quote its input; one such row once made the scores of a whole folder unreadable."""
+    limit, long = csv.field_size_limit(), "x" * 200_000
+    table = Table(tmp_path / "t.csv", ("task", "note"))
+    table.append([{"task": "a", "note": long}, {"task": "b", "note": ""}])
+    assert [row["note"] for row in Table(table.path, table.columns).rows()] == [long, ""]
+    assert csv.field_size_limit() == limit
 
 
 def test_a_torn_line_is_dropped_and_said(tmp_path, caplog):

@@ -1,6 +1,8 @@
 """The training of the decision: cases from seeds, tables in parts, a gate that learns, and the commands."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -215,6 +217,55 @@ def test_a_table_is_built_in_parts_and_only_once(tmp_path):
     table = read_all(tmp_path)
     assert len(table) == 6
     assert (~table.drawn).sum() == 1
+
+
+def test_a_table_of_more_cases_makes_the_last_part_of_a_smaller_one_again(tmp_path):
+    for wanted in (2, 5, 3):
+        for part in plan(tmp_path, {"sharp": wanted}):
+            build_part(part)
+        assert len(read_all(tmp_path)) == max(2, wanted, 5 * (wanted == 3))
+    (tmp_path / "sharp-0000000.npz").write_bytes(b"PK")
+    with pytest.raises(StorageError, match=r"sharp-0000000\.npz: damaged"):
+        plan(tmp_path, {"sharp": 3})
+
+
+def test_no_recorded_set_takes_the_place_of_another(tmp_path):
+    """Once ``ibm.2024.jsonl`` and ``ibm.2025.jsonl.gz`` were one part, and the second was left out unsaid."""
+    line = json.dumps({"counts": {"00": 60, "11": 40}, "ideal": {"00": 0.5, "11": 0.5}}) + "\n"
+    records = [tmp_path / "ibm.2024.jsonl", tmp_path / "ibm.2025.jsonl", tmp_path / "else" / "ibm.2025.json"]
+    records[-1].parent.mkdir()
+    for path in records:
+        path.write_text(line)
+    for part in plan(tmp_path, {"full": 0}, records[:2]):
+        build_part(part)
+    assert read_all(tmp_path).group.tolist() == ["ibm.2024", "ibm.2025"]
+    with pytest.raises(ValueError, match=r"must have names of their own.*ibm\.2025\.jsonl and .*ibm\.2025\.json"):
+        plan(tmp_path, {"full": 0}, records)
+
+
+def test_parts_and_gates_are_written_whole_and_through_no_link_of_others(table, tmp_path, monkeypatch):
+    """A full disk leaves what was there, and no rest; a part replaces a link, whatever stands beside it."""
+    theirs, part, gate = tmp_path / "theirs", tmp_path / "t" / "full-0000000.npz", tmp_path / "new" / "gate"
+    theirs.write_text("of another")
+    part.parent.mkdir()
+    for name in (part.name, "full-0000000.new"):
+        (part.parent / name).symlink_to(theirs)
+    write(table, part)
+    write_gate(shipped(), gate)
+    assert theirs.read_text() == "of another"
+    assert len(read(part)) == len(table)
+    assert read_gate(gate).names == shipped().names, "the name that was given, with no ending put to it"
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    before = part.read_bytes(), gate.read_bytes()
+    for save in (lambda: write(table, part), lambda: write_gate(shipped(), gate)):
+        with pytest.raises(StorageError, match="No space left on device"):
+            save()
+    assert (part.read_bytes(), gate.read_bytes()) == before
+    assert [path.name for path in gate.parent.iterdir()] == ["gate"]
 
 
 @pytest.mark.parametrize("many", [["--full", "20", "--wide", "0", "--sharp", "4"], ["--circuits", "9"]])

@@ -85,6 +85,12 @@ def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
     assert read_table(tmp_path / "t.csv").rates.tolist() == [0.1]
 
 
+def test_a_cell_may_be_of_any_length(tmp_path):
+    """A campaign's circuit may be a program in one line."""
+    (tmp_path / "t.csv").write_text(f"circuit,rate\n{'x' * 200_000},0.1\n")
+    assert read_table(tmp_path / "t.csv").facts["circuit"].tolist() == ["x" * 200_000]
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(StorageError, match="cannot read"):
         read_table(tmp_path / "none.csv")

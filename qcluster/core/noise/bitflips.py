@@ -42,6 +42,8 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         given = np.asarray(rates, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise TypeError(f"rates must be numbers; got {rates!r}") from error
+    except OverflowError as error:
+        raise ValueError(f"rates must lie in [0, 0.5]; got {rates!r:.60}") from error
     if given.shape not in {(), (n_bits,), (n_bits, 2)}:
         raise ValueError(f"rates must be one number, ({n_bits},) or ({n_bits}, 2); got shape {given.shape}")
     pairs = given if given.ndim == 2 else np.broadcast_to(given.reshape(-1, 1), (n_bits, 2))

@@ -27,6 +27,7 @@ MOST_BITS = 100_000
 _DEEPEST = 200
 """Most levels of gates within gates."""
 _COMMENTS = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_VERSION_2 = re.compile(r"\bOPENQASM\s+2\b")
 _REGISTER = re.compile(r"\b(?:qreg|creg)\s+(\w+)\s*\[\s*(\d+)\s*\]|\b(?:qubit|bit)\s*\[\s*(\d+)\s*\]\s*(\w+)")
 _GATE = re.compile(r"\bgate\s+(\w+)[^{;]*\{")
 _WORD = re.compile(r"\w+")
@@ -44,7 +45,7 @@ def read_circuits(path: Path) -> list[QuantumCircuit]:
         if path.suffix not in SUFFIXES:
             raise ValueError(f"the name must end in {', '.join(sorted(SUFFIXES))}")
         content = read_whole(path)
-        circuits = load_circuits(content) if path.suffix == ".qpy" else [parse_qasm(content.decode("utf-8"))]
+        circuits = load_circuits(content) if path.suffix == ".qpy" else [parse_qasm(content.decode("utf-8-sig"))]
     except (OSError, ValueError) as error:  # not there, no text, no circuit
         said = getattr(error, "strerror", None) or error
         raise StorageError(f"cannot read circuits from {path}: {said}") from error
@@ -64,7 +65,7 @@ def parse_qasm(text: str) -> QuantumCircuit:
     from qiskit import qasm2, qasm3
 
     _check_size(text)
-    if "OPENQASM 2" in text:
+    if _VERSION_2.search(_COMMENTS.sub(" ", text)):
         with parsing("OpenQASM 2, with no include but qelib1.inc"):
             return qasm2.loads(text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS)
     if find_spec("qiskit_qasm3_import") is None:

@@ -1,8 +1,10 @@
 """The table that the decision is trained on: a Gram matrix, features and a label for every case."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from qcluster.core.decision.gate import Gate
 from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
-from qcluster.files import read_ideals, read_lines, reading
+from qcluster.files import read_ideals, read_lines, reading, replace_whole
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -179,13 +181,19 @@ def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
 
 
 def write(table: Table, path: Path) -> None:
-    """Save a table as arrays, whole or not at all."""
-    held = {name: getattr(table, name) for name in COLUMNS} | {"names": np.array(table.names)}
+    """Save a table as arrays, whole or not at all.
+
+    Raises:
+        StorageError: it cannot be written; what stood there before is as it was.
+    """
+    held: dict[str, Any] = {name: getattr(table, name) for name in COLUMNS} | {"names": np.array(table.names)}
     held["gram"] = table.gram[:, *np.triu_indices(len(table.names) + 1)]
-    aside = path.with_suffix(".new")
-    with aside.open("wb") as stream:
-        np.savez_compressed(stream, **held)
-    aside.replace(path)
+    written = BytesIO()
+    np.savez_compressed(written, **held)
+    try:
+        replace_whole(path, written.getvalue())
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
 
 def read(path: Path) -> Table:
@@ -230,17 +238,43 @@ def read_all(folder: Path) -> Table:
 def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
     """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
 
-    Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind.
+    Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind. A part
+    that an earlier table ended with is made again where this one has more cases.
+
+    Raises:
+        ValueError: two files of records have one name, so that one would take the other's place.
+        StorageError: a part that is there cannot be read.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     read = "runs" if "circuit" in many else "records"
     for path in records:
-        parts.append((-1.0, (read, path, 0, folder / f"{read}-{path.name.split('.')[0]}.npz")))
+        parts.append((-1.0, (read, path, 0, folder / f"{read}-{_name(path)}.npz")))
+    twice = [path for path in records if [_name(other) for other in records].count(_name(path)) > 1]
+    if twice:
+        raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
     for source, wanted in many.items():
         for first in range(0, wanted, _PART):
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
-    return [part for _, part in sorted(parts, key=lambda one: one[0]) if not part[-1].exists()]
+    return [part for _, part in sorted(parts, key=lambda one: one[0]) if _lacking(*part)]
+
+
+def _name(records: Path) -> str:
+    """Name a recorded set as its file, without what says that it is JSON lines."""
+    return re.sub(r"\.jsonl?(\.gz)?$", "", records.name)
+
+
+def _lacking(source: str, what: Any, first: int, path: Path) -> bool:
+    """Tell whether a part of `plan` is not there, or has fewer cases than it should."""
+    if not path.exists():
+        return True
+    if source in ("records", "runs"):
+        return False
+    try:
+        with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+            return len(held["sparse"]) < int(what)
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
 
 
 def build(
@@ -266,7 +300,8 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
     """Build and save one part of `plan`; the gate is as for `tabulate`.
 
     Raises:
-        StorageError: it is made of a file of records that cannot be read, or has no record with an ideal.
+        StorageError: it cannot be written, or is made of a file of records that cannot be read, or has no record with
+            an ideal.
     """
     source, what, first, path = part
     if source in ("records", "runs"):
@@ -290,7 +325,7 @@ def recorded(path: Path) -> Iterator[Case]:
     Raises:
         StorageError: the file cannot be read, or a line is no record; the message names the line.
     """
-    name, known = path.name.split(".")[0], read_ideals(path)
+    name, known = _name(path), read_ideals(path)
 
     def found(number: int, record: Any) -> list[Case]:
         meant = record.get("ideal") or (known[str(record["ideal_id"])] if record.get("ideal_id") else None)

@@ -3,6 +3,7 @@
 import json
 import platform
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
+from qcluster.files import write_whole
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
 from qcluster.workers import parallel
@@ -181,9 +183,15 @@ def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, 
 
 
 def write_gate(gate: Gate, path: Path) -> None:
-    """Save a gate as arrays."""
+    """Save a gate as arrays, whole or not at all, under the very name that is given.
+
+    Raises:
+        StorageError: it cannot be written; what stood there before is as it was.
+    """
     names = ("w1", "b1", "w2", "b2", "w3", "b3")
     held: dict[str, Any] = {"mean": gate.mean, "scale": gate.scale}
     held |= {"names": np.array(gate.names), "card": np.array(gate.card)}
     held |= zip(names, (layer.astype(np.float16).astype(np.float32) for layer in gate.layers), strict=True)
-    np.savez_compressed(path, **held)
+    written = BytesIO()
+    np.savez_compressed(written, **held)
+    write_whole(path, written.getvalue())

@@ -49,6 +49,8 @@ def test_one_shape_for_all_rates():
         ("often", TypeError, "must be numbers; got 'often'"),
         ([[0.1], [0.1, 0.2], 0.3], TypeError, "must be numbers"),
         (float("inf"), ValueError, "got inf"),
+        (10**400, ValueError, r"rates must lie in \[0, 0.5\]; got 1000"),
+        ([[0.1, 10**400], [0.1, 0.1], [0.1, 0.1]], ValueError, r"rates must lie in \[0, 0.5\]; got "),
     ],
 )
 def test_wrong_rates_are_named(rates, error, said):
