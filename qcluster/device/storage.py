@@ -140,11 +140,22 @@ def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
         places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
         bare.append(_renumbered(_written_out(circuit)))
         bare[-1].name, bare[-1]._layout = "", None
-        variables += [variable.var.bytes for variable in circuit.iter_vars()]  # random, anew for each variable
+        variables += _random_names(circuit)
     written = dump_circuits(bare)
     for place, variable in enumerate(variables):
         written = written.replace(variable, place.to_bytes(16, "big"))
     return written + json.dumps(places).encode()
+
+
+def _random_names(scope: QuantumCircuit) -> list[bytes]:
+    """Names that Qiskit draws anew each time, in order: of variables, and of the parameters that loops count with."""
+    names = [variable.var.bytes for variable in scope.iter_vars()]
+    for item in scope.data:
+        if item.name == "for_loop" and item.operation.params[1] is not None:
+            names.append(item.operation.params[1].uuid.bytes)
+        for block in item.operation.blocks if item.is_control_flow() else ():
+            names += [name for name in _random_names(block) if name not in names]
+    return names
 
 
 def steady_names(registers: Iterable[Any]) -> list[str]:
