@@ -31,6 +31,17 @@ def test_runs_are_broken_by_other_partners_and_measurements():
     assert find_blocks(circuit) == {0: 3}
 
 
+def test_runs_are_broken_by_every_kind_of_measurement():
+    from qiskit import QuantumCircuit
+    from qiskit_ibm_runtime.circuit import MidCircuitMeasure
+
+    circuit = QuantumCircuit(2, 1)
+    circuit.cz(0, 1)
+    circuit.append(MidCircuitMeasure("measure_2"), [0], [0])
+    circuit.cz(0, 1)
+    assert find_blocks(circuit) == {}
+
+
 @pytest.mark.parametrize("angles", [(1, 1, 0), (1, 1, 1), (1, 1, -1), (1, 0, 0), (0.4, 0.3, 0.1)])
 def test_what_is_passed_on_leaves_the_gate_as_it_is(angles):
     from qiskit.quantum_info import random_unitary

@@ -175,6 +175,20 @@ def test_a_wait_before_the_measurement_decays_one_way():
     np.testing.assert_allclose(not_waiting.readout, [[0, 1 - np.exp(-0.1e-6 / 1e-5)], [0, both]])
 
 
+def test_a_wait_before_a_first_reading_flips_what_a_second_reads_too():
+    from qiskit import QuantumCircuit
+
+    calibration = line(2, "cx", np.random.default_rng(0), scale=0.0, t1=1e-5)
+    circuit = QuantumCircuit(1, 2)
+    circuit.x(0)
+    circuit.delay(2e-6, 0, unit="s")
+    circuit.measure(0, 0)
+    circuit.measure(0, 1)
+    faults = fault_masks(circuit, calibration)
+    assert faults.masks.tolist() == [[0b11]]
+    np.testing.assert_array_equal(faults.readout, 0.0)
+
+
 def test_neighbours_are_listed_and_bits_follow_the_measurements():
     from qiskit import QuantumCircuit
 

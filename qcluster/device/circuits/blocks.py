@@ -14,7 +14,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.device.circuits import pauli
-from qcluster.device.circuits.timeline import has_blocks
+from qcluster.device.circuits.timeline import has_blocks, is_measurement
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -36,7 +36,7 @@ def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
     blocks: dict[int, int] = {}
     for i, item in enumerate(circuit.data):
         qubits = [index[q] for q in item.qubits]
-        if item.name in {"measure", "reset"} or has_blocks(item):
+        if is_measurement(item.name) or item.name == "reset" or has_blocks(item):
             for q in qubits:
                 latest.pop(q, None)
         elif len(qubits) == 2 and item.name != "barrier":

@@ -287,11 +287,11 @@ class Walk:
         """Measure; decay since the last gate that moves |0> or |1> joins the readout errors, which know 0 from 1.
 
         Where the qubit goes on or the program reads the bit (`last` is False), decay stays a fault: it changes more
-        than what is read.
+        than what is read, and does so before whatever reads the qubit later.
         """
         frame = self.frames.get(qubit, _STILL)
-        decay = 0.0
-        for index, share in self.tails.pop(qubit, []) if last else ():
+        decay, tail = 0.0, self.tails.pop(qubit, [])
+        for index, share in tail if last else ():
             self.events[index] = None
             decay += share
         lost = -np.expm1(-decay)
