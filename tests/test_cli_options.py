@@ -54,6 +54,11 @@ def place(tmp_path, monkeypatch):
         (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
         (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),
         (("rates", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
+        (("decision", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
+        (
+            ("decision", "build", "--out", "t", "--circuits", "2", "--full", "3", "--sharp", "0"),
+            "--full and --sharp would have no effect: --circuits draws cases in place of theirs",
+        ),
     ],
 )
 def test_what_would_have_no_effect_is_refused(place, words, said):

@@ -10,6 +10,7 @@ from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
+from qcluster.files import is_number
 from qcluster.folders import lock_folder, read_own, write_once
 
 RUN_COLUMNS = (
@@ -17,6 +18,10 @@ RUN_COLUMNS = (
 )
 JOB_COLUMNS = ("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "submitted")
 RECORD_COLUMNS = ("task", "fingerprint")
+_FIGURES = tuple(
+    name for name in SCORE_COLUMNS if name not in ("task", "case", "family", "machine", "method", "status", "note")
+)
+"""Columns of scores that hold numbers, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,11 @@ class Store:
 
     def done(self) -> list[Task]:
         """Give the tasks whose shots are here, oldest first."""
-        return [_task(row) for row in self.runs.rows()]
+        return [_task(row, self.runs.path) for row in self.runs.rows()]
 
     def submitted(self) -> list[tuple[Task, str]]:
         """Give the tasks that were sent to real machines, and when, oldest first."""
-        return [(_task(row), row["submitted"]) for row in self.jobs.rows()]
+        return [(_task(row, self.jobs.path), row["submitted"]) for row in self.jobs.rows()]
 
     def note_submission(self, task: Task, when: str) -> None:
         """Write down that a task is about to be sent."""
@@ -152,6 +157,8 @@ def load_sample(folder: Path, identity: str) -> Sample:
         sample = unpack_sample(read_own(path), folder / "calibrations", None)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except StorageError as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
     task = sample.facts.get("task")
     case = find_as_run(sample.case, task.get("circuit") if isinstance(task, dict) else None, identity)
     return replace(sample, ideal=case.ideal)
@@ -172,12 +179,19 @@ def find_as_run(name: str, circuit: str | None, identity: str) -> Case:
 
 def read_tasks(folder: str | Path) -> list[Task]:
     """List the tasks whose shots are in a folder, without locking it."""
-    return [_task(row) for row in read_rows(Path(folder) / "runs.csv", RUN_COLUMNS)]
+    path = Path(folder) / "runs.csv"
+    return [_task(row, path) for row in read_rows(path, RUN_COLUMNS)]
 
 
 def read_scores(folder: str | Path) -> list[dict[str, str]]:
-    """List the scores in a folder, without locking it."""
-    return read_rows(Path(folder) / "scores.csv", SCORE_COLUMNS)
+    """List the scores in a folder, without locking it; StorageError where a number is none."""
+    path = Path(folder) / "scores.csv"
+    rows = read_rows(path, SCORE_COLUMNS)
+    for number, row in enumerate(rows, 1):
+        wrong = [name for name in _FIGURES if row[name] and not is_number(row[name])]
+        if wrong:
+            raise StorageError(f"row {number} of {path} must have a number as {wrong[0]}; got {row[wrong[0]]!r:.60}")
+    return rows
 
 
 def load_samples(folder: str | Path) -> Iterator[Sample]:
@@ -193,13 +207,16 @@ def missing(tasks: Iterable[Task], methods: Iterable[str], scored: set[tuple[str
     return {task: names for task, names in lacking.items() if names}
 
 
-def _task(row: dict[str, str]) -> Task:
-    return Task(
-        case=row["case"],
-        circuit=row["circuit"],
-        machine=row["machine"],
-        shots=int(row["shots"]),
-        twirls=int(row["twirls"]),
-        dd=row["dd"],
-        seed=int(row["seed"]),
-    )
+def _task(row: dict[str, str], path: Path) -> Task:
+    try:
+        return Task(
+            case=row["case"],
+            circuit=row["circuit"],
+            machine=row["machine"],
+            shots=int(row["shots"]),
+            twirls=int(row["twirls"]),
+            dd=row["dd"],
+            seed=int(row["seed"]),
+        )
+    except ValueError as error:
+        raise StorageError(f"the row of {row['task']:.60} in {path} is damaged: {error}") from error

@@ -176,7 +176,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     if not path.exists():
         return []
     try:
-        content = read_own(path).decode("utf-8")
+        content = read_own(path).decode("utf-8-sig")  # some spreadsheets begin files with a mark
     except (OSError, ValueError) as error:
         raise StorageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     whole = content[: content.rfind("\n") + 1]

@@ -124,8 +124,10 @@ def report(
     from qcluster.bench.reports.report import gain, harm, latest, short, write_report
     from qcluster.bench.reports.summary import few_circuits, summarise
     from qcluster.bench.store import read_scores
+    from qcluster.device.storage import load_text, of_file
 
-    text = notes.read_text(encoding="utf-8") if notes is not None else ""
+    with of_file(notes or ""):
+        text = load_text(notes) if notes is not None else ""
     written = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
     console, shown = open_console(), Table()
     overall = summarise(latest(read_scores(folder)), "all")

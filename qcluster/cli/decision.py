@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qcluster.cli.console import open_console
-from qcluster.cli.options import Dask, Workers
+from qcluster.cli.options import Dask, Workers, one_place, refuse
 
 decision_app = typer.Typer(
     name="decision",
@@ -17,6 +17,7 @@ decision_app = typer.Typer(
 
 @decision_app.command()
 def build(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
     full: Annotated[int, typer.Option(min=0, help="Drawn cases of 1 to 12 bits.")] = 30_000,
     wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 127 bits.")] = 6_000,
@@ -42,6 +43,9 @@ def build(
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
 
+    one_place(context, dask)
+    if circuits:
+        refuse(context, ["full", "wide", "sharp"], "--circuits draws cases in place of theirs")
     if not (full or wide or sharp or circuits or records):
         raise ValueError("a table needs cases: give --full, --wide, --sharp, --circuits or --records")
     console = open_console()

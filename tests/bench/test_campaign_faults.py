@@ -9,7 +9,7 @@ from qcluster import folders
 from qcluster.bench import campaign as engine
 from qcluster.bench import table as tables
 from qcluster.bench.rate_table import add_runs
-from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks
+from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks, shots_path
 from qcluster.errors import StorageError
 from tests.bench.test_campaign import go, in_order, plan
 from tests.device.test_jobs import in_a_child
@@ -119,6 +119,36 @@ def test_damaged_tables_are_named(tmp_path, content, said):
     path.write_text(content)
     with pytest.raises(StorageError, match=said):
         read_rows(path, ("task", "method"))
+
+
+def test_damaged_cells_and_shots_are_named_with_their_file(tmp_path):
+    go(plan(**SMALL), tmp_path)
+    runs, scores = (tmp_path / name for name in ("runs.csv", "scores.csv"))
+    task, whole = read_tasks(tmp_path)[0], runs.read_text()
+    runs.write_text(whole.replace(f",{task.shots},", ",many,", 1))
+    for read in (read_tasks, lambda folder: list(load_samples(folder)), lambda folder: go(plan(**SMALL), folder)):
+        with pytest.raises(StorageError, match=rf"the row of {task.identity} in .*runs\.csv is damaged: .*'many'"):
+            read(tmp_path)
+    runs.write_text(whole)
+    fidelity = read_scores(tmp_path)[0]["hellinger_fidelity"]
+    scores.write_text(scores.read_text().replace(f",{fidelity},", ",x,", 1))
+    with pytest.raises(StorageError, match=r"row 1 of .*scores\.csv must have a number as hellinger_fidelity; got 'x'"):
+        read_scores(tmp_path)
+    shots_path(tmp_path, task.identity).write_bytes(b"")
+    with pytest.raises(
+        StorageError, match=rf"cannot read .*{task.identity}\.json\.gz: this is no saved sample: it is cut"
+    ):
+        list(load_samples(tmp_path))
+
+
+def test_a_table_that_a_spreadsheet_has_saved_goes_on(tmp_path):
+    """With other line ends, and a byte order mark before them."""
+    go(plan(**SMALL), tmp_path)
+    before = read_scores(tmp_path), read_tasks(tmp_path)
+    for path in tmp_path.glob("*.csv"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    go(plan(**SMALL), tmp_path)
+    assert (read_scores(tmp_path), read_tasks(tmp_path)) == before
 
 
 def test_a_folder_of_another_version_is_refused_and_unlocked(tmp_path):

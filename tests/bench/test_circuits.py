@@ -132,6 +132,7 @@ def test_the_same_name_is_the_same_circuit():
         ("bv:four", "cannot be built"),
         ("bv:4:secret=01", "4 characters"),
         ("bv:4:colour=3", "cannot be built"),
+        ("mirror:4:depth=6,depth=7", "each option must come once; got depth=6,depth=7"),
         ("mirror:4:depth", "key=value"),
         ("hidden_shift:3", "even"),
         ("fredkin:4", "odd"),

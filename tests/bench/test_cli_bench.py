@@ -38,6 +38,18 @@ def test_run_score_report(tmp_path):
     assert [",identity," in row for row in rows[-2:]] == [True, True]
 
 
+def test_notes_that_are_no_text_are_named_and_a_mark_of_an_editor_is_left_out(tmp_path):
+    (tmp_path / "c.toml").write_text(PLAN)
+    out, notes = tmp_path / "out", tmp_path / "notes.md"
+    call("run", tmp_path / "c.toml", "--out", out)
+    notes.write_bytes(b"\xef\xbb\xbfMeasured in March.")
+    call("report", out, "--notes", notes, "--no-figures")
+    assert "\n\nMeasured in March.\n" in (out / "report.md").read_text()
+    notes.write_bytes("Für März".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"notes\.md: 'utf-8' codec can't decode"):
+        call("report", out, "--notes", notes)
+
+
 def test_what_a_run_says_is_next_can_be_done(tmp_path):
     """A report compares with the raw counts, whether the file of the campaign names them or not."""
     (tmp_path / "c.toml").write_text(PLAN.replace('"identity", ', ""))

@@ -13,7 +13,7 @@ from qcluster.cli.main import app
 from qcluster.core.decision.candidates import NAMES, RAW
 from qcluster.core.decision.gate import shipped
 from qcluster.errors import StorageError
-from qcluster.learn.decision import cases, ideals, noise, shares
+from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
 from qcluster.learn.decision.score import answers, balanced, raw, scores
 from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, recorded, tabulate, write
@@ -184,6 +184,38 @@ def test_ideals_beside_the_records_are_found(tmp_path):
     beside.unlink()
     with pytest.raises(StorageError, match=r"mine\.jsonl, line 1: lacks 'bell'"):
         list(recorded(records))
+
+
+FAULTS = {"masks": [3], "rates": [0.02], "kind": [0], "readout": [[0.01, 0.02]] * 2}
+
+
+@pytest.mark.parametrize("read", [recorded, circuits.recorded])
+@pytest.mark.parametrize("number", [0, "bell"])
+def test_ideals_beside_records_with_faults_are_found(tmp_path, read, number):
+    line = {"circuit": "bell:2", "counts": {"00": 60, "11": 40}, "faults": FAULTS, "ideal_id": number}
+    whole, records = tmp_path / "whole.jsonl", tmp_path / "mine.jsonl"
+    whole.write_text(json.dumps(line | {"ideal": {"00": 0.5, "11": 0.5}}))
+    records.write_text(json.dumps(line))
+    (tmp_path / "mine_ideals.jsonl").write_text(json.dumps({"ideal_id": number, "ideal": {"00": 0.5, "11": 0.5}}))
+    wanted, found = list(read(whole)), list(read(records))
+    assert [(case.counts, case.ideal, case.kind) for case in found] == [(c.counts, c.ideal, c.kind) for c in wanted]
+    assert len(found) > 1
+
+
+@pytest.mark.parametrize("read", [recorded, circuits.recorded])
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"ideal": {"000": 1}}, "the ideal must have strings of 2 bits, as the counts; got 3"),
+        ({"faults": FAULTS | {"readout": [[0.01, 0.02]] * 3}}, "the readout of faults must have 2 pairs"),
+    ],
+)
+def test_counts_ideal_and_faults_have_one_width(tmp_path, read, changed, said):
+    """Strings of other widths were compared as numbers, and trained on."""
+    line = {"circuit": "bell:2", "counts": {"00": 60, "11": 40}, "ideal": {"00": 1}, "faults": FAULTS}
+    (tmp_path / "mine.jsonl").write_text("\n" + json.dumps(line | changed))
+    with pytest.raises(StorageError, match=rf"mine\.jsonl, line 2: {said}"):
+        list(read(tmp_path / "mine.jsonl"))
 
 
 def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):

@@ -156,7 +156,10 @@ def make_case(spec: str) -> Case:
     width, _, options = rest.partition(":")
     try:
         positional = [_whole(width, "the width")] if width else []
-        named = dict(_option(part) for part in options.split(",") if part)
+        pairs = [_option(part) for part in options.split(",") if part]
+        named = dict(pairs)
+        if len(named) < len(pairs):
+            raise ValueError(f"each option must come once; got {options}")
         _check_work(family, positional[0] if positional else 1, named)
         case = FAMILIES[family](*positional, **named)
     except (TypeError, ValueError, QiskitError) as error:

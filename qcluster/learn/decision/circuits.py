@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks, off_quarter
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
-from qcluster.files import read_lines
+from qcluster.files import read_ideals, read_lines
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_shots, of_vector
 
@@ -338,28 +338,51 @@ def _noisy(rng: np.random.Generator, bits: NDArray[np.bool_], base: FaultMasks) 
 def recorded(path: Path) -> Iterator[Case]:
     """Read compiled circuits with their fault patterns as cases, one for each thing that a calibration may say.
 
-    Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` and ``faults``.
+    Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` or ``ideal_id`` (see
+    `read_ideals`), and ``faults``.
 
     Raises:
         StorageError: the file cannot be read, or a line is no record; the message names the line.
     """
-    for cases_of_line in read_lines(path, lambda number, record: list(_recorded(number, record))):
+    known = read_ideals(path)
+    for cases_of_line in read_lines(path, lambda number, record: list(_recorded(number, record, known))):
         yield from cases_of_line
 
 
-def _recorded(number: int, record: Any) -> Iterator[Case]:
-    if "faults" not in record or not record.get("ideal"):
+def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution] | None:
+    """Read the counts and the ideal of a record; None where it has no ideal.
+
+    Args:
+        record: with ``counts``, and ``ideal`` or ``ideal_id``.
+        known: ideals by ``ideal_id``.
+
+    Raises:
+        KeyError: there is no such ideal, or there are no counts.
+        ValueError, TypeError: these are none, or of several widths.
+    """
+    meant = record.get("ideal") or (None if record.get("ideal_id") is None else known[str(record["ideal_id"])])
+    if not meant:
+        return None
+    counts, ideal = Distribution.of(record["counts"]), Distribution.of(meant)
+    if ideal.n_bits != counts.n_bits:
+        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {ideal.n_bits}")
+    return counts, ideal
+
+
+def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Case]:
+    pair = read_pair(record, known)
+    if pair is None or record.get("faults") is None:
         return
     rng = np.random.default_rng([2031, number - 1])
-    counts, ideal = Distribution.of(record["counts"]), Distribution.of(record["ideal"])
-    true = read_faults(record["faults"])
+    counts, ideal = pair
+    true = read_faults(record["faults"], counts.n_bits)
     few = few_strings(ideal.probabilities, counts.n_bits)
     name = f"records-{record['circuit'].split(':')[0]}"
     for kind in TOLD + (AGAIN if counts.n_bits <= _DRAWN_AGAIN else ()):
         yield Case(counts, ideal, name, kind, None, few, misreported(rng, true, kind))
 
 
-def redrawn(name: str, number: int, record: Any) -> Iterator[Case]:
+def redrawn(name: str, number: int, ideal: Distribution, faults: Any) -> Iterator[Case]:
     """Draw counts of a recorded circuit anew, up to `_DRAWN_AGAIN` bits: its ideal through its faults, as strong as a
     calibration that is more or less right might give them, and what no calibration lists. No circuit is told.
 
@@ -368,21 +391,25 @@ def redrawn(name: str, number: int, record: Any) -> Iterator[Case]:
     Args:
         name: of the set.
         number: of the record, from 1.
-        record: with ``ideal``, and ``faults`` as in `recorded`; without faults there is nothing to draw from.
+        ideal: its ideal.
+        faults: as in `recorded`; without them there is nothing to draw from.
     """
-    true = None if record.get("faults") is None else read_faults(record["faults"])
+    true = None if faults is None else read_faults(faults, ideal.n_bits)
     if true is None or true.n_bits > _DRAWN_AGAIN:
         return
-    rng, ideal = np.random.default_rng([2032, number - 1]), Distribution.of(record["ideal"])
+    rng = np.random.default_rng([2032, number - 1])
     output = Output(f"redrawn-{name}", Kernel.of(true).index.vector(ideal.words, ideal.probabilities))
     for _ in range(_REDRAWN):
         strength = told_of(rng, true)
         yield _read(rng, strength[1], output, strength)._replace(faults=None)
 
 
-def read_faults(record: dict[str, Any]) -> FaultMasks:
-    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``."""
+def read_faults(record: dict[str, Any], n_bits: int | None = None) -> FaultMasks:
+    """Read fault patterns from JSON: ``masks`` as integers, ``rates``, ``kind``, ``readout``; ValueError where they are
+    not of so many bits."""
     n = len(record["readout"])
+    if n_bits not in (None, n):
+        raise ValueError(f"the readout of faults must have {n_bits} pairs, as the counts have bits; got {n}")
     texts = [[(mask >> bit) & 1 == 1 for bit in range(n)] for mask in record["masks"]]
     masks = pack(np.array(texts, dtype=bool).reshape(-1, n))
     kind = np.array(record["kind"], dtype=np.uint8)

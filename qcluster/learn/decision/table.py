@@ -328,13 +328,13 @@ def recorded(path: Path) -> Iterator[Case]:
     name, known = _name(path), read_ideals(path)
 
     def found(number: int, record: Any) -> list[Case]:
-        meant = record.get("ideal") or (known[str(record["ideal_id"])] if record.get("ideal_id") else None)
-        if not meant:
+        pair = circuits.read_pair(record, known)
+        if pair is None:
             return []
-        counts, ideal = Distribution.of(record["counts"]), Distribution.of(meant)
+        counts, ideal = pair
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
         mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
-        return [mine, *circuits.redrawn(name, number, record)]
+        return [mine, *circuits.redrawn(name, number, ideal, record.get("faults"))]
 
     for cases_of_line in read_lines(path, found):
         yield from cases_of_line
