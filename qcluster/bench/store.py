@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, unpack_sample
-from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
+from qcluster.bench.scores import BAR_COLUMNS, FIGURES, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
@@ -18,10 +18,6 @@ RUN_COLUMNS = (
 )
 JOB_COLUMNS = ("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "submitted")
 RECORD_COLUMNS = ("task", "fingerprint")
-_FIGURES = tuple(
-    name for name in SCORE_COLUMNS if name not in ("task", "case", "family", "machine", "method", "status", "note")
-)
-"""Columns of scores that hold numbers, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +68,8 @@ class Store:
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
             self.jobs = Table(self.folder / "jobs.csv", JOB_COLUMNS)
             self.records = Table(self.folder / "records.csv", RECORD_COLUMNS)
+            if self.bars.path.exists():
+                self._drop_unscored_bars()
         except StorageError:
             self._lock.close()
             raise
@@ -81,6 +79,12 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
+
+    def _drop_unscored_bars(self) -> None:
+        """Drop the drawings that a process left which was killed before it wrote, or after it dropped, their scores:
+        with the scores they come again."""
+        scored = self.scored()
+        self.bars.keep(lambda row: (row["task"], row["method"]) in scored)
 
     def done(self) -> list[Task]:
         """Give the tasks whose shots are here, oldest first."""
@@ -188,7 +192,7 @@ def read_scores(folder: str | Path) -> list[dict[str, str]]:
     path = Path(folder) / "scores.csv"
     rows = read_rows(path, SCORE_COLUMNS)
     for number, row in enumerate(rows, 1):
-        wrong = [name for name in _FIGURES if row[name] and not is_number(row[name])]
+        wrong = [name for name in FIGURES if row[name] and not is_number(row[name])]
         if wrong:
             raise StorageError(f"row {number} of {path} must have a number as {wrong[0]}; got {row[wrong[0]]!r:.60}")
     return rows

@@ -21,7 +21,7 @@ SMALL = {"cases": ["ghz:3", "bv:3"], "seeds": 0, "methods": ["identity"]}
 def test_killed_at_every_write_nothing_is_lost_or_done_twice(tmp_path):
     """kill -9 before, in the middle of, and after every row and rename; the next run ends with the same tables."""
     go(plan(**SMALL), tmp_path / "whole")
-    whole = in_order(read_scores(tmp_path / "whole"))
+    whole, bars = in_order(read_scores(tmp_path / "whole")), in_order(read_rows(tmp_path / "whole" / "bars.csv"))
     for last in range(200):
         place = tmp_path / str(last)
         if not in_a_child(lambda last=last, place=place: interrupted(last, place)):
@@ -33,6 +33,7 @@ def test_killed_at_every_write_nothing_is_lost_or_done_twice(tmp_path):
         assert in_order(read_scores(place)) == whole
         assert before <= set(read_tasks(place))
         assert len(read_tasks(place)) == 2
+        assert in_order(read_rows(place / "bars.csv")) == bars
 
 
 def interrupted(last, place):
@@ -55,6 +56,19 @@ def interrupted(last, place):
     os.replace = lambda a, b: (hook(), replace(a, b), hook())[1]
     tables._write_whole = in_pieces
     go(plan(**SMALL), place)
+
+
+def test_drawings_of_scores_that_were_forgotten_go_with_them(tmp_path, monkeypatch):
+    """Killed between the two tables, those of the method as it was stayed beside those of the method as it is."""
+    go(plan(**SMALL), tmp_path)
+    bars = in_order(read_rows(tmp_path / "bars.csv"))
+    with Store(tmp_path) as store, monkeypatch.context() as killed:
+        killed.setattr(store.bars, "keep", lambda _: None)
+        store.forget_scores(("identity",))
+    old = (tmp_path / "bars.csv").read_text()
+    (tmp_path / "bars.csv").write_text(old.replace(":", ":9"))
+    go(plan(**SMALL), tmp_path)
+    assert in_order(read_rows(tmp_path / "bars.csv")) == bars
 
 
 def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
