@@ -153,9 +153,57 @@ def read_ideals(path: Path, ideals: Path | None = None) -> dict[str, Any]:
     Raises:
         StorageError: the file cannot be read, or a line is no ideal.
     """
+    source = ideals or ideals_beside(path)
+    found: dict[str, Any] = {}
+    for identity, ideal in read_lines(source, _ideal) if source is not None else ():
+        if found.setdefault(identity, ideal) != ideal:
+            raise StorageError(f"{source} must hold one ideal of each ideal_id; {identity!r} has two")
+    return found
+
+
+def ideals_beside(path: Path) -> Path | None:
+    """Name the file ``NAME_ideals`` beside records, with their ending; None where there is none."""
     beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
-    source = ideals or (beside if beside != path and beside.exists() else None)
-    return {} if source is None else dict(read_lines(source, _ideal))
+    return beside if beside != path and beside.exists() else None
+
+
+def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution | None]:
+    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names; null is as if the key
+    were not there.
+
+    Args:
+        record: one line of a file of records.
+        known: ideals by ``ideal_id``, see `read_ideals`.
+
+    Returns:
+        The counts and the ideal, of one width; None in its place where the record has none.
+
+    Raises:
+        KeyError: there are no counts.
+        ValueError, TypeError: counts or ideal are none, or of several widths, or no such ideal is known.
+
+    Example:
+        >>> counts, ideal = read_pair({"counts": {"00": 9, "01": 1}, "ideal_id": 7}, {"7": {"00": 1}})
+        >>> counts.to_counts(), ideal.to_probs()
+        ({'00': 9, '01': 1}, {'00': 1.0})
+    """
+    if not isinstance(record, dict):
+        raise TypeError(f"a record must be an object of 'counts' and more; got {record!r:.60}")
+    if record.get("counts") is None:
+        raise KeyError("counts")
+    counts = Distribution.of(record["counts"])
+    meant, identity = record.get("ideal"), record.get("ideal_id")
+    if meant is None and identity is None:
+        return counts, None
+    if meant is None and str(identity) not in known:
+        raise ValueError(f"lacks {str(identity)!r}: no ideal of this ideal_id stands in the file of ideals")
+    try:
+        ideal = Distribution.of(known[str(identity)] if meant is None else meant)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the ideal is none: {error}") from error
+    if ideal.n_bits != counts.n_bits:
+        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {ideal.n_bits}")
+    return counts, ideal
 
 
 def _ideal(_: int, line: Any) -> tuple[str, Any]:

@@ -21,7 +21,7 @@ from qcluster.core.decision.gate import Gate
 from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
-from qcluster.files import read_ideals, read_lines, reading, replace_whole
+from qcluster.files import read_ideals, read_lines, read_pair, reading, replace_whole
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -318,7 +318,7 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
 
 def recorded(path: Path) -> Iterator[Case]:
     """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not, or with
-    ``ideal_id``, see `read_ideals`.
+    ``ideal_id``, see `read_pair`.
 
     Those with ``faults`` (of ``benchmarks/compiled_records.py``) are also drawn anew, see `circuits.redrawn`.
 
@@ -328,10 +328,9 @@ def recorded(path: Path) -> Iterator[Case]:
     name, known = _name(path), read_ideals(path)
 
     def found(number: int, record: Any) -> list[Case]:
-        pair = circuits.read_pair(record, known)
-        if pair is None:
+        counts, ideal = read_pair(record, known)
+        if ideal is None:
             return []
-        counts, ideal = pair
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
         mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
         return [mine, *circuits.redrawn(name, number, ideal, record.get("faults"))]
