@@ -20,9 +20,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
+
+import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.nested import is_wrapped
@@ -441,6 +444,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
             replace_whole(end, data)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
+
+
+def pack_arrays(arrays: Mapping[str, Any]) -> bytes:
+    """Write arrays as the content of an ``.npz`` file: `numpy.savez_compressed` puts an ending to a name, and leaves
+    half a file on a full disk."""
+    content = BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
 
 
 def _end_of_links(path: Path) -> Path:

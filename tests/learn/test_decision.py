@@ -117,6 +117,17 @@ def objects(path):
     np.savez(path, names=np.array([None, 3], dtype=object))
 
 
+def encrypted(path):
+    """Flip the flag that says so, as one wrong bit would."""
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(mark)
+        while start >= 0:
+            content[start + place] |= 1
+            start = content.find(mark, start + 4)
+    path.write_bytes(content)
+
+
 def older(path):
     with np.load(path) as held:
         np.savez(path, **{**held, "names": np.array(["raw", "another"])})
@@ -141,6 +152,7 @@ def flat(path):
         (foreign, "damaged, or of another kind: KeyError"),
         (single, "damaged, or of another kind"),
         (objects, "damaged, or of another kind"),
+        (encrypted, "damaged, or of another kind"),
         (older, "other candidates than there are now"),
         (shorter, "one row a case in every column"),
         (flat, "one row a case in every column"),
@@ -259,6 +271,36 @@ def test_a_table_of_more_cases_makes_the_last_part_of_a_smaller_one_again(tmp_pa
     (tmp_path / "sharp-0000000.npz").write_bytes(b"PK")
     with pytest.raises(StorageError, match=r"sharp-0000000\.npz: damaged"):
         plan(tmp_path, {"sharp": 3})
+
+
+@pytest.mark.parametrize("source", ["records", "runs"])
+def test_a_recorded_set_that_has_changed_is_read_again(tmp_path, source):
+    """The part that was there stayed, and more records of a set, or other ideals, were left out unsaid."""
+    records, beside = tmp_path / "mine.jsonl", tmp_path / "mine_ideals.jsonl"
+    line = json.dumps({"circuit": "bell:2", "counts": {"00": 60, "11": 40}, "faults": FAULTS, "ideal_id": 1}) + "\n"
+    wanted = {"circuit": 0} if source == "runs" else {"full": 0}
+
+    def build():
+        parts = plan(tmp_path / "table", wanted, [records])
+        for part in parts:
+            build_part(part)
+        return len(parts), read_all(tmp_path / "table") if parts else None
+
+    records.write_text(line)
+    beside.write_text('{"ideal_id": 1, "ideal": {"00": 1}}\n')
+    _, first = build()
+    assert build() == (0, None)
+    beside.write_text('{"ideal_id": 1, "ideal": {"11": 1}}\n')
+    built, other = build()
+    assert (built, len(other)) == (1, len(first))
+    assert not np.array_equal(other.gram, first.gram)
+    records.write_text(line * 2)
+    assert len(build()[1]) == 2 * len(first)
+    write(first, tmp_path / "table" / f"{source}-mine.npz")
+    assert build()[0] == 1, "a part of an earlier version, which does not tell what it was made of"
+    records.unlink()
+    with pytest.raises(StorageError, match=r"cannot read records from .*mine\.jsonl: No such file"):
+        build()
 
 
 def test_no_recorded_set_takes_the_place_of_another(tmp_path):

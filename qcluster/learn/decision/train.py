@@ -3,7 +3,6 @@
 import json
 import platform
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
-from qcluster.files import write_whole
+from qcluster.files import pack_arrays, write_whole
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
 from qcluster.workers import parallel
@@ -192,6 +191,4 @@ def write_gate(gate: Gate, path: Path) -> None:
     held: dict[str, Any] = {"mean": gate.mean, "scale": gate.scale}
     held |= {"names": np.array(gate.names), "card": np.array(gate.card)}
     held |= zip(names, (layer.astype(np.float16).astype(np.float32) for layer in gate.layers), strict=True)
-    written = BytesIO()
-    np.savez_compressed(written, **held)
-    write_whole(path, written.getvalue())
+    write_whole(path, pack_arrays(held))
