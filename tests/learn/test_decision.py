@@ -273,6 +273,17 @@ def test_a_table_of_more_cases_makes_the_last_part_of_a_smaller_one_again(tmp_pa
         plan(tmp_path, {"sharp": 3})
 
 
+@pytest.mark.parametrize("name", ["ghz.jsonl", "wide-runs.jsonl.gz", "chains.json"])
+def test_no_recorded_set_is_named_as_drawn_cases_are(tmp_path, name):
+    """Its rows counted as drawn: four times as much as others where it was called ghz, and not as a recorded set."""
+    records = tmp_path / name
+    records.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"must not be named as drawn cases are, .*; got .*{name}"):
+        plan(tmp_path, {"full": 0}, [tmp_path / "mine.jsonl", records])
+    ((*_, part),) = plan(tmp_path, {"circuit": 0}, [records])
+    assert part.name == f"runs-{name.split('.')[0]}.npz"
+
+
 @pytest.mark.parametrize("source", ["records", "runs"])
 def test_a_recorded_set_that_has_changed_is_read_again(tmp_path, source):
     """The part that was there stayed, and more records of a set, or other ideals, were left out unsaid."""

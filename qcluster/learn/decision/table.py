@@ -89,8 +89,7 @@ class Table:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
-        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
-        return np.asarray(alone | np.any([np.char.startswith(self.group, start) for start in _DRAWN], axis=0))
+        return _are_drawn(self.group)
 
     @property
     def digest(self) -> str:
@@ -99,6 +98,12 @@ class Table:
         for name in COLUMNS:
             made.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return made.hexdigest()[:16]
+
+
+def _are_drawn(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Tell which groups are of drawn cases, by their names."""
+    alone = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
+    return np.asarray(alone | np.any([np.char.startswith(groups, start) for start in _DRAWN], axis=0))
 
 
 COLUMNS = tuple(field.name for field in fields(Table))[1:]
@@ -243,13 +248,19 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
     file, or the ideals beside it, are others than it was made of.
 
     Raises:
-        ValueError: two files of records have one name, so that one would take the other's place.
+        ValueError: two files of records have one name, so that one would take the other's place; or one is named as
+            drawn cases are, so that its rows would be taken for them.
         StorageError: a part that is there cannot be read, or the records of one.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     read = "runs" if "circuit" in many else "records"
     for path in records:
         parts.append((-1.0, (read, path, 0, folder / f"{read}-{_name(path)}.npz")))
+    if read == "records" and records:  # those of circuits have a word before their name
+        mistaken = _are_drawn(np.array([_name(path) for path in records]))
+        if mistaken.any():
+            name = records[int(mistaken.argmax())]
+            raise ValueError(f"records must not be named as drawn cases are, with whose weight they count; got {name}")
     twice = [path for path in records if [_name(other) for other in records].count(_name(path)) > 1]
     if twice:
         raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
