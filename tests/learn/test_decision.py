@@ -242,6 +242,61 @@ def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):
     assert train(table, settings, balanced(table, 0.1)).layers[0] == pytest.approx(gate.layers[0])
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"harm": float("inf")}, "harm must be a finite number of at least 0; got inf"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1; got 0"),
+        ({"members": 0}, "members must be"),
+        ({"dropout": 1.0}, r"dropout must be a finite number in \[0, 1\); got 1.0"),
+        ({"rate": float("nan")}, "rate must be"),
+        ({"mistaken": 2}, "mistaken must be"),
+    ],
+)
+def test_settings_of_the_training_are_checked(setting, said):
+    """An infinite harm gave a gate of nothing but NaN, which was written."""
+    with pytest.raises(ValueError, match=said):
+        Training(**setting)
+
+
+def test_a_table_that_nothing_can_be_learned_from_is_refused(table):
+    """Of fewer rows than one step has, the gate was written as it was drawn; of one family, it ended in NaN."""
+    rows = np.flatnonzero(table.group == "qaoa")
+    with pytest.raises(ValueError, match="training needs 512 cases or more for one step of 512, at 1 epochs"):
+        train(table, Training(epochs=1))
+    with pytest.raises(ValueError, match="a table of qaoa alone leaves none to those that never see a family"):
+        train(table.take(rows), Training(hidden=4, batch=4))
+    assert train(table.take(rows), Training(hidden=4, batch=4, missed=0, members=1)).names == NAMES
+
+
+def test_a_gate_goes_to_a_file_outside_the_table(tmp_path):
+    """Beside the parts it was read as one, and the table could be read no more."""
+    run, table = CliRunner(), tmp_path / "table"
+    assert (
+        run.invoke(
+            app, ["decision", "build", "--out", str(table), "--full", "3", "--wide", "0", "--sharp", "1"]
+        ).exit_code
+        == 0
+    )
+    before = sorted(table.iterdir())
+    for out, said in ((table / "gate.npz", "must go elsewhere than the parts"), (tmp_path, "is a folder")):
+        call = ["decision", "train", "--table", str(table), "--out", str(out)]
+        with pytest.raises(ValueError, match=said):
+            run.invoke(app, call, catch_exceptions=False)
+    assert sorted(table.iterdir()) == before
+
+
+def test_tables_of_counts_and_of_circuits_have_folders_of_their_own(tmp_path):
+    """They were built into one for hours, and then no command read it."""
+    for mine, other in (({"sharp": 2}, {"circuit": 2}), ({"circuit": 2}, {"sharp": 2})):
+        folder = tmp_path / next(iter(mine))
+        for part in plan(folder, mine):
+            build_part(part)
+        with pytest.raises(ValueError, match=r"a table of (counts|circuits) needs a folder without one of .* is there"):
+            plan(folder, other)
+        assert plan(folder, mine) == []
+
+
 def test_the_gate_that_ships_is_safe_on_fresh_cases():
     fresh = tabulate(cases.full(seed) for seed in range(900_000, 900_150))
     (*_, whole) = scores(fresh, shipped())

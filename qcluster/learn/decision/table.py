@@ -52,6 +52,8 @@ SOURCES: dict[str, Callable[[int], Case]] = {
 """Where drawn cases come from: seeds to cases."""
 _DRAWN = ("wide-", "foreign-", "redrawn-")
 """How groups of drawn cases begin, beside those that are named for a family of ideals or a source."""
+_OF_CIRCUITS = ("circuit-", "runs-")
+"""How parts of a table of circuits are called."""
 _PART = 250
 """Cases in one file of a table."""
 
@@ -248,27 +250,41 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
     file, or the ideals beside it, are others than it was made of.
 
     Raises:
-        ValueError: two files of records have one name, so that one would take the other's place; or one is named as
-            drawn cases are, so that its rows would be taken for them.
+        ValueError: the folder holds a table of the other kind, of counts or of circuits, with which these parts would
+            not be read; two files of records have one name, so that one would take the other's place; or one is named
+            as drawn cases are, so that its rows would be taken for them.
         StorageError: a part that is there cannot be read, or the records of one.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     read = "runs" if "circuit" in many else "records"
+    _check_kind(folder, "circuit" in many)
+    _check_names(records, read)
     for path in records:
         parts.append((-1.0, (read, path, 0, folder / f"{read}-{_name(path)}.npz")))
-    if read == "records" and records:  # those of circuits have a word before their name
-        mistaken = _are_drawn(np.array([_name(path) for path in records]))
-        if mistaken.any():
-            name = records[int(mistaken.argmax())]
-            raise ValueError(f"records must not be named as drawn cases are, with whose weight they count; got {name}")
-    twice = [path for path in records if [_name(other) for other in records].count(_name(path)) > 1]
-    if twice:
-        raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
     for source, wanted in many.items():
         for first in range(0, wanted, _PART):
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
     return [part for _, part in sorted(parts, key=lambda one: one[0]) if _lacking(*part)]
+
+
+def _check_kind(folder: Path, circuits: bool) -> None:
+    """Refuse a folder with parts of a table of the other kind."""
+    others = [path for path in folder.glob("*.npz") if path.name.startswith(_OF_CIRCUITS) != circuits]
+    if others:
+        mine, theirs = ("circuits", "counts") if circuits else ("counts", "circuits")
+        raise ValueError(f"a table of {mine} needs a folder without one of {theirs}; {min(others)} is there")
+
+
+def _check_names(records: Sequence[Path], read: str) -> None:
+    """Refuse files of records that are called alike, or, where nothing is put before their name, as drawn cases are."""
+    names = [_name(path) for path in records]
+    twice = [path for path, name in zip(records, names, strict=True) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
+    if read == "records" and (mistaken := _are_drawn(np.array(names, dtype=np.str_))).any():
+        path = records[int(mistaken.argmax())]
+        raise ValueError(f"records must not be named as drawn cases are, with whose weight they count; got {path}")
 
 
 def _name(records: Path) -> str:
