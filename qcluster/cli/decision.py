@@ -80,9 +80,7 @@ def train(
     from qcluster.learn.decision.train import train as start
 
     if out.resolve().parent == table.resolve():
-        raise ValueError(
-            f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}"
-        )
+        raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     rows = read_all(table)
