@@ -1,6 +1,6 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -51,8 +51,8 @@ class Store:
 
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
     ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
-    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples from elsewhere. Shots are
-    written whole before their row: a row always has its shots.
+    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples and ideals from elsewhere.
+    Shots are written whole before their row: a row always has its shots.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -102,15 +102,21 @@ class Store:
         """Give the pairs of task and method that have a score."""
         return {(row["task"], row["method"]) for row in self.scores.rows()}
 
-    def recognise(self, prints: Mapping[str, str], scored: Container[str]) -> None:
-        """Write down what samples from elsewhere are, by identity; StorageError where a scored one was another."""
+    def recognise(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
+        """Write down what is scored that no task tells: samples from elsewhere, ideals from a user's files.
+
+        Args:
+            prints: fingerprints by identity.
+            scored: identities that have scores.
+            refusal: what to say of one of these that was another when it was scored.
+
+        Raises:
+            StorageError: one of them was another.
+        """
         before = {row["task"]: row["fingerprint"] for row in self.records.rows()}
         for identity, new in prints.items():
             if identity in scored and before.get(identity, new) != new:
-                raise StorageError(
-                    f"record {identity!r} is not the one that {self.folder} has scores of: counts or ideal differ; "
-                    "take another folder"
-                )
+                raise StorageError(refusal(identity))
         rows = [{"task": one, "fingerprint": new} for one, new in prints.items() if before.get(one) != new]
         if rows:
             self.records.append(rows)
