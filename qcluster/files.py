@@ -13,12 +13,13 @@ import json
 import os
 import re
 import secrets
+import stat
 import struct
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from io import BytesIO
 from pathlib import Path
@@ -471,6 +472,8 @@ def _end_of_links(path: Path) -> Path:
 def replace_whole(path: Path, data: bytes) -> None:
     """Put a file in the place of `path`, all of it or none, down to the disk; a link there is replaced, not followed.
 
+    Who may read and write a file that was there may as before, and no others.
+
     Raises:
         OSError: it cannot be written; what stood there before is as it was.
     """
@@ -478,6 +481,7 @@ def replace_whole(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         with open(beside, "xb") as file:
+            _keep_mode(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -486,6 +490,13 @@ def replace_whole(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _keep_mode(path: Path, handle: int) -> None:
+    """Give an open file the permissions of the one whose place it takes; those of a link are not its own."""
+    if path.is_file() and not path.is_symlink() and hasattr(os, "fchmod"):
+        with suppress(OSError):  # some file systems have none
+            os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
 
 
 def sync_folder(folder: Path) -> None:
