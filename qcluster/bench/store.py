@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 from qcluster.bench.circuits import Case
@@ -198,10 +199,16 @@ def read_scores(folder: str | Path) -> list[dict[str, str]]:
     path = Path(folder) / "scores.csv"
     rows = read_rows(path, SCORE_COLUMNS)
     for number, row in enumerate(rows, 1):
-        wrong = [name for name in FIGURES if row[name] and not is_number(row[name])]
-        if wrong:
-            raise StorageError(f"row {number} of {path} must have a number as {wrong[0]}; got {row[wrong[0]]!r:.60}")
+        for name in FIGURES:
+            needed = name == "n_bits" or (name == "seconds" and row["status"] == "ok")
+            if (row[name] or needed) and not (row[name].isdecimal() if name == "n_bits" else _is_finite(row[name])):
+                kind = "a whole number" if name == "n_bits" else "a number"
+                raise StorageError(f"row {number} of {path} must have {kind} as {name}; got {row[name]!r:.60}")
     return rows
+
+
+def _is_finite(text: str) -> bool:
+    return is_number(text) and isfinite(float(text))
 
 
 def load_samples(folder: str | Path) -> Iterator[Sample]:

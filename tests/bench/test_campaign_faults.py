@@ -9,6 +9,8 @@ from qcluster import folders
 from qcluster.bench import campaign as engine
 from qcluster.bench import table as tables
 from qcluster.bench.rate_table import add_runs
+from qcluster.bench.reports.report import write_report
+from qcluster.bench.scores import SCORE_COLUMNS
 from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks, shots_path
 from qcluster.errors import StorageError
 from tests.bench.test_campaign import go, in_order, plan
@@ -153,6 +155,25 @@ def test_damaged_cells_and_shots_are_named_with_their_file(tmp_path):
         StorageError, match=rf"cannot read .*{task.identity}\.json\.gz: this is no saved sample: it is cut"
     ):
         list(load_samples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("n_bits", "", "a whole number as n_bits; got ''"),
+        ("n_bits", "3.0", "a whole number as n_bits; got '3.0'"),
+        ("seconds", "", "a number as seconds; got ''"),
+        ("shots", "nan", "a number as shots; got 'nan'"),
+        ("ideal_entropy", "inf", "a number as ideal_entropy; got 'inf'"),
+    ],
+)
+def test_a_score_that_is_none_is_named_before_a_report_is_written(tmp_path, column, value, said):
+    go(plan(**SMALL), tmp_path)
+    rows = read_scores(tmp_path)
+    (tmp_path / "scores.csv").unlink()
+    tables.Table(tmp_path / "scores.csv", SCORE_COLUMNS).append([rows[0], rows[1] | {column: value}])
+    with pytest.raises(StorageError, match=rf"row 2 of .*scores\.csv must have {said}"):
+        write_report(tmp_path)
 
 
 def test_a_table_that_a_spreadsheet_has_saved_goes_on(tmp_path):
