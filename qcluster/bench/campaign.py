@@ -12,8 +12,8 @@ from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import judge
-from qcluster.bench.store import Outcome, Store, load_sample, missing, read_tasks, shots_path
-from qcluster.bench.tasks import Campaign, Task, find_case
+from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
+from qcluster.bench.tasks import Campaign, Task
 from qcluster.errors import StorageError
 from qcluster.workers import spread
 
@@ -62,7 +62,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
-        recognise_ideals(store, tasks, store.scored())
+        store.note_prints(check_ideals(store, tasks, store.scored()))
         unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
@@ -93,9 +93,10 @@ def rescore(
     with Store(folder) as store:
         tasks = store.done()
         stay = {(task, method) for task, method in store.scored() if not (again and method in methods)}
-        recognise_ideals(store, tasks, stay)
+        prints = check_ideals(store, tasks, stay)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
+        store.note_prints(prints)
         unscored = missing(tasks, methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         yield from _drive(store, jobs, len(tasks), workers, dask)
@@ -137,7 +138,7 @@ def score_samples(
             names = tuple(name for name in methods if again or (sample.identity, name) not in scored)
             if names:
                 jobs.append((_judge, (sample, names, drawn)))
-        store.recognise(
+        store.check_prints(
             prints,
             known,
             lambda identity: (
@@ -147,16 +148,20 @@ def score_samples(
         )
         if again:
             store.forget_scores(methods, prints)
+        store.note_prints(prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 
-def recognise_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> None:
-    """Write down the ideals that come from users' files, beside their circuits, of which no task tells.
+def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Refuse ideals that have changed in a user's file, beside the circuit, of which no task tells.
 
     Args:
         store: of the campaign.
         tasks: that are scored, now or before.
         scored: pairs of task and method whose scores stay.
+
+    Returns:
+        Fingerprints of the ideals by task, for `Store.note_prints`.
 
     Raises:
         StorageError: a task has scores of another ideal, or shots that were drawn from it.
@@ -166,13 +171,15 @@ def recognise_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple
     for task in tasks:
         if not task.case.startswith("file:"):
             continue
-        with suppress(StorageError, ValueError):  # a file that is gone is the failure of its own tasks
-            case = find_case(task.case)
+        with suppress(
+            StorageError, ValueError
+        ):  # a file that is gone, or another circuit: the failure of its own tasks
+            case = find_as_run(task.case, task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
             if task.machine.startswith("flips:") and shots_path(store.folder, task.identity).exists():
                 stay.add(task.identity)
-    store.recognise(
+    store.check_prints(
         prints,
         stay,
         lambda identity: (
@@ -180,6 +187,7 @@ def recognise_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple
             "back, score all methods anew by --again, or, where the machine is flips:RATE, take another folder"
         ),
     )
+    return prints
 
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:

@@ -103,24 +103,32 @@ class Store:
         """Give the pairs of task and method that have a score."""
         return {(row["task"], row["method"]) for row in self.scores.rows()}
 
-    def recognise(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
-        """Write down what is scored that no task tells: samples from elsewhere, ideals from a user's files.
+    def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
+        """Refuse what is another now than when it was scored, of what no task tells: samples from elsewhere, and ideals
+        from a user's files.
 
         Args:
             prints: fingerprints by identity.
             scored: identities that have scores.
-            refusal: what to say of one of these that was another when it was scored.
+            refusal: what to say of one of these that was another.
 
         Raises:
             StorageError: one of them was another.
         """
-        before = {row["task"]: row["fingerprint"] for row in self.records.rows()}
+        before = self._prints()
         for identity, new in prints.items():
             if identity in scored and before.get(identity, new) != new:
                 raise StorageError(refusal(identity))
+
+    def note_prints(self, prints: Mapping[str, str]) -> None:
+        """Write down what is scored from now on, by identity."""
+        before = self._prints()
         rows = [{"task": one, "fingerprint": new} for one, new in prints.items() if before.get(one) != new]
         if rows:
             self.records.append(rows)
+
+    def _prints(self) -> dict[str, str]:
+        return {row["task"]: row["fingerprint"] for row in self.records.rows()}
 
     def forget_scores(self, methods: Container[str], tasks: Container[str] | None = None) -> None:
         """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them.

@@ -476,7 +476,7 @@ def test_a_file_is_read_once_for_all_its_circuits(tmp_path, monkeypatch):
     assert len(reads) == 1
 
 
-def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path):
+def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path, monkeypatch):
     """The file beside a circuit may change; methods added later were scored by it, those before by what it was."""
     program = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nh q[0];\ncx q[0],q[1];\nmeasure q->c;\n'
     (tmp_path / "mine.qasm").write_text(program)
@@ -504,6 +504,12 @@ def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path):
         assert success(machine) == before
     with pytest.raises(StorageError, match="has scores of"):  # its shots were drawn from the other ideal
         list(rescore(tmp_path / "flips:0.02", ("hammer",), again=True))
+    with monkeypatch.context() as killed:
+        killed.setattr(Store, "forget_scores", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(rescore(tmp_path / "fake_manila", ("hammer",), again=True))
+    with pytest.raises(StorageError, match="has scores of"):
+        run("fake_manila")
     list(rescore(tmp_path / "fake_manila", ("hammer",), again=True))
     assert float(success("fake_manila")["hammer"]) < float(before["hammer"])
     run("fake_manila", methods=["hammer", "plurality"])

@@ -259,6 +259,12 @@ def test_settings_of_the_training_are_checked(setting, said):
         Training(**setting)
 
 
+def test_scores_by_width_are_in_order_of_width(table):
+    *rows, last = scores(table, shipped(), "n_bits")
+    assert [int(row.group) for row in rows] == sorted(set(table.n_bits.tolist()))
+    assert (last.group, last.cases) == ("all", len(table))
+
+
 def test_a_table_that_nothing_can_be_learned_from_is_refused(table):
     """Of fewer rows than one step has, the gate was written as it was drawn; of one family, it ended in NaN."""
     rows = np.flatnonzero(table.group == "qaoa")
