@@ -5,6 +5,7 @@ The counts lie in QCLUSTER_DATA, or in ../shared/data beside the repository.
 
 import csv
 import gzip
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,6 +16,7 @@ from qcluster.bench import table
 from qcluster.bench.records import read_records
 from qcluster.bench.sample import Sample
 from qcluster.device.machines.calibration import Calibration
+from qcluster.files import write_whole
 
 DATA = Path(os.environ.get("QCLUSTER_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
@@ -43,13 +45,28 @@ def read_rows(name: str | Path) -> list[dict[str, str]]:
 
 
 def write_rows(name: str | Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table of results, with every column that any row has."""
-    held = list(rows)
-    RESULTS.mkdir(exist_ok=True)
-    with (RESULTS / name).open("w", newline="") as file:
-        writer = csv.DictWriter(file, dict.fromkeys(key for row in held for key in row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(held)
+    """Write a table of results, with every column that any row has: all of it or nothing, as it takes hours to make."""
+    held, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, dict.fromkeys(key for row in held for key in row), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(held)
+    write_whole(RESULTS / name, text.getvalue())
+
+
+def keep_lines(path: Path, found: Iterable[Mapping[str, Any]]) -> None:
+    """Append objects to a file of JSON lines, after what a killed process left unfinished there is cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        file.seek(0)
+        file.truncate(sum(len(line) for line in file if line.endswith(b"\n")))
+        file.write("".join(json.dumps(one) + "\n" for one in found).encode())
+
+
+def kept_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Read what `keep_lines` wrote, but for an unfinished last line; nothing where there is no file."""
+    if path.exists():
+        with path.open(encoding="utf-8") as lines:
+            yield from (json.loads(line) for line in lines if line.endswith("\n"))
 
 
 def write_as_they_come(name: str, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """Runs that no table of rates has seen: circuits of families outside it, on machines outside it."""
 
-import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +12,7 @@ import numpy as np
 
 import qcluster as qc
 from benchmarks import outside_circuits, rates_circuits
+from benchmarks.data import keep_lines, kept_lines
 from benchmarks.rates_scores import bootstrap, mae, r2
 from qcluster.bench.circuits import Case, make_case
 from qcluster.bench.circuits.suites import SUITES
@@ -140,14 +141,11 @@ run when the model was fixed, and scores it under each gate of runs; nothing was
 
 def simulate_fresh(one: FreshSet) -> Iterator[str]:
     """Simulate what the file of a set does not hold yet, a line a run; yields the circuits' names."""
-    one.path.parent.mkdir(parents=True, exist_ok=True)
-    there = one.path.read_text().splitlines() if one.path.exists() else []
-    done = {json.loads(line)["circuit"] for line in there}
+    there = Counter(record["circuit"] for record in kept_lines(one.path))
     for case, job in one.jobs():
-        if case.name not in done:
-            lines = [json.dumps(_record(job, run)) + "\n" for run in simulate_runs(job, case)]
-            with one.path.open("a") as file:
-                file.write("".join(lines))
+        if there[case.name] < job.rows:  # a killed process may have kept some of them
+            runs = list(simulate_runs(job, case))[there[case.name] :]
+            keep_lines(one.path, [_record(job, run) for run in runs])
             yield case.name
 
 
@@ -198,8 +196,7 @@ def oracles(run: Simulated, ideal: qc.Distribution) -> dict[str, float]:
 def read_fresh(one: FreshSet) -> list[Fresh]:
     """Read what `simulate_fresh` wrote, and describe the counts by what mitigation makes of them now."""
     found = []
-    for line in one.path.read_text().splitlines():
-        record = json.loads(line)
+    for record in kept_lines(one.path):
         counts, ideal = (qc.Distribution.of(record.pop(name)) for name in ("counts", "ideal"))
         faults, known = record.pop("faults"), record.pop("known")
         faults = faults and read_faults(faults)

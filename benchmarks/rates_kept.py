@@ -8,7 +8,6 @@ simulates every run with fault patterns that the table holds (half an hour of on
 
 import csv
 import io
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import qcluster as qc
+from benchmarks.data import keep_lines, kept_lines
 from benchmarks.rates_fresh import CACHE, plain, read_faults
 from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import Job, plan
@@ -53,8 +53,7 @@ def simulate_table(table: RateTable) -> Iterator[str]:
 
     The figures of the table are of these very shots: the labels are compared.
     """
-    PATH.parent.mkdir(parents=True, exist_ok=True)
-    done = {tuple(record["job"]) for record in _lines()}
+    done = {tuple(record["job"]) for record in kept_lines(PATH)}
     rows = by_job(table)
     for job in plan():
         if job.mark in rows and job.mark not in done:
@@ -62,15 +61,8 @@ def simulate_table(table: RateTable) -> Iterator[str]:
             labels = {written(effective_rate(one["counts"], one["ideal"])) for one in every}
             if not set(map(written, table.rates[rows[job.mark]])) <= labels:
                 raise ValueError(f"{job}: the table must be built by this version; the labels differ")
-            with PATH.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"job": job.mark, "rows": every}) + "\n")
+            keep_lines(PATH, [{"job": job.mark, "rows": every}])
             yield str(job)
-
-
-def _lines() -> Iterator[dict[str, Any]]:
-    if PATH.exists():
-        with PATH.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
 
 
 def by_job(table: RateTable) -> dict[tuple[str, ...], list[int]]:
@@ -104,7 +96,7 @@ def read_tabled(table: RateTable) -> dict[int, Tabled]:
     """
     rows, found = by_job(table), {}
     shots, spread = (table.features[:, NAMES.index(name)] for name in ("shots", "entropy"))
-    for record in _lines():
+    for record in kept_lines(PATH):
         kept = {}
         for one in record["rows"]:
             counts, ideal = (qc.Distribution.of(one[name]) for name in ("counts", "ideal"))

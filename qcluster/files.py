@@ -13,16 +13,20 @@ import json
 import os
 import re
 import secrets
+import stat
 import struct
 import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
+
+import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.nested import is_wrapped
@@ -153,9 +157,57 @@ def read_ideals(path: Path, ideals: Path | None = None) -> dict[str, Any]:
     Raises:
         StorageError: the file cannot be read, or a line is no ideal.
     """
+    source = ideals or ideals_beside(path)
+    found: dict[str, Any] = {}
+    for identity, ideal in read_lines(source, _ideal) if source is not None else ():
+        if found.setdefault(identity, ideal) != ideal:
+            raise StorageError(f"{source} must hold one ideal of each ideal_id; {identity!r} has two")
+    return found
+
+
+def ideals_beside(path: Path) -> Path | None:
+    """Name the file ``NAME_ideals`` beside records, with their ending; None where there is none."""
     beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
-    source = ideals or (beside if beside != path and beside.exists() else None)
-    return {} if source is None else dict(read_lines(source, _ideal))
+    return beside if beside != path and beside.exists() else None
+
+
+def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution | None]:
+    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names; null is as if the key
+    were not there.
+
+    Args:
+        record: one line of a file of records.
+        known: ideals by ``ideal_id``, see `read_ideals`.
+
+    Returns:
+        The counts and the ideal, of one width; None in its place where the record has none.
+
+    Raises:
+        KeyError: there are no counts.
+        ValueError, TypeError: counts or ideal are none, or of several widths, or no such ideal is known.
+
+    Example:
+        >>> counts, ideal = read_pair({"counts": {"00": 9, "01": 1}, "ideal_id": 7}, {"7": {"00": 1}})
+        >>> counts.to_counts(), ideal.to_probs()
+        ({'00': 9, '01': 1}, {'00': 1.0})
+    """
+    if not isinstance(record, dict):
+        raise TypeError(f"a record must be an object of 'counts' and more; got {record!r:.60}")
+    if record.get("counts") is None:
+        raise KeyError("counts")
+    counts = Distribution.of(record["counts"])
+    meant, identity = record.get("ideal"), record.get("ideal_id")
+    if meant is None and identity is None:
+        return counts, None
+    if meant is None and str(identity) not in known:
+        raise ValueError(f"lacks {str(identity)!r}: no ideal of this ideal_id stands in the file of ideals")
+    try:
+        ideal = Distribution.of(known[str(identity)] if meant is None else meant)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"the ideal is none: {error}") from error
+    if ideal.n_bits != counts.n_bits:
+        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {ideal.n_bits}")
+    return counts, ideal
 
 
 def _ideal(_: int, line: Any) -> tuple[str, Any]:
@@ -395,6 +447,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
 
+def pack_arrays(arrays: Mapping[str, Any]) -> bytes:
+    """Write arrays as the content of an ``.npz`` file: `numpy.savez_compressed` puts an ending to a name, and leaves
+    half a file on a full disk."""
+    content = BytesIO()
+    np.savez_compressed(content, **arrays)
+    return content.getvalue()
+
+
 def _end_of_links(path: Path) -> Path:
     """Follow links as the system would, but none that another user has put there."""
     trusted = {0, os.geteuid()} if hasattr(os, "geteuid") else None
@@ -412,6 +472,8 @@ def _end_of_links(path: Path) -> Path:
 def replace_whole(path: Path, data: bytes) -> None:
     """Put a file in the place of `path`, all of it or none, down to the disk; a link there is replaced, not followed.
 
+    Who may read and write a file that was there may as before, and no others.
+
     Raises:
         OSError: it cannot be written; what stood there before is as it was.
     """
@@ -419,6 +481,7 @@ def replace_whole(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
         with open(beside, "xb") as file:
+            _keep_mode(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -427,6 +490,13 @@ def replace_whole(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _keep_mode(path: Path, handle: int) -> None:
+    """Give an open file the permissions of the one whose place it takes; those of a link are not its own."""
+    if path.is_file() and not path.is_symlink() and hasattr(os, "fchmod"):
+        with suppress(OSError):  # some file systems have none
+            os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
 
 
 def sync_folder(folder: Path) -> None:

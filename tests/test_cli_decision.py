@@ -3,8 +3,10 @@
 import pytest
 from typer.testing import CliRunner
 
+from qcluster.bench.records import read_records
 from qcluster.cli.decision import decision_app
 from qcluster.errors import StorageError
+from qcluster.learn.decision.table import recorded
 
 
 def call(*arguments):
@@ -35,6 +37,39 @@ def test_records_without_an_ideal_are_named(tmp_path):
     none = "--full", 0, "--wide", 0, "--sharp", 0
     with pytest.raises(StorageError, match=r"mine\.jsonl must hold counts with their ideal; found no such record"):
         call("build", "--out", tmp_path / "out", *none, "--records", tmp_path / "mine.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("[1, 2]", r"line 1: a record must be an object of 'counts' and more; got \[1, 2\]"),
+        ('{"counts": null}', "line 1: lacks 'counts'"),
+        ('{"counts": {"0": 1}, "ideal": {}}', "line 1: the ideal is none: counts must hold at least one bitstring"),
+        ('{"counts": {"0": 1}, "ideal": [0.5]}', "line 1: the ideal is none: "),
+        ('{"counts": {"0": 1}, "ideal": null, "ideal_id": 3}', "line 1: lacks '3': no ideal of this ideal_id stands"),
+    ],
+)
+@pytest.mark.parametrize("bench", [False, True])
+def test_an_ideal_is_read_alike_by_all_that_read_records(tmp_path, line, said, bench):
+    """An ideal of no strings was as good as none where tables are built, and refused where records are scored."""
+    (tmp_path / "mine.jsonl").write_text(line)
+    if bench and line.startswith("["):
+        said = said.replace("of 'counts'", "of 'id', 'counts'")
+    with pytest.raises(StorageError, match=said):
+        list((read_records if bench else recorded)(tmp_path / "mine.jsonl"))
+
+
+def test_an_ideal_that_comes_twice_comes_alike(tmp_path):
+    """The last one was taken, and scores of half the records were of another circuit."""
+    (tmp_path / "mine.jsonl").write_text('{"id": "a", "counts": {"0": 3}, "ideal_id": "x"}\n')
+    lines = ['{"ideal_id": "x", "ideal": {"0": 1}}\n'] * 2
+    beside = tmp_path / "mine_ideals.jsonl"
+    for read in (read_records, recorded):
+        beside.write_text("".join(lines))
+        assert len(list(read(tmp_path / "mine.jsonl"))) == 1
+        beside.write_text("".join([*lines, lines[0].replace('"0"', '"1"')]))
+        with pytest.raises(StorageError, match=r"mine_ideals\.jsonl must hold one ideal of each ideal_id; 'x' has two"):
+            list(read(tmp_path / "mine.jsonl"))
 
 
 def test_an_empty_folder_is_no_table(tmp_path):

@@ -12,7 +12,7 @@ from qiskit_ibm_runtime import RuntimeEncoder
 
 import qcluster as qc
 from qcluster.errors import StorageError
-from qcluster.files import read_counts, write_whole
+from qcluster.files import read_counts, replace_whole, write_whole
 from qcluster.folders import write_once
 
 
@@ -54,6 +54,20 @@ def test_others_may_read_it_as_far_as_the_umask_allows(tmp_path):
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_what_nobody_else_may_read_stays_so(tmp_path):
+    """Written anew, a private file was everybody's."""
+    own, link = tmp_path / "own", tmp_path / "link"
+    link.symlink_to(own)
+    for mode in (0o600, 0o640):
+        own.touch()
+        own.chmod(mode)
+        write_whole(link, "secret")
+        assert (own.read_text(), stat.S_IMODE(own.stat().st_mode)) == ("secret", mode)
+    replace_whole(link, b"new")
+    assert stat.S_IMODE(link.lstat().st_mode) != 0o777
+    assert own.read_text() == "secret"
 
 
 def test_what_is_there_is_not_written_again(tmp_path):

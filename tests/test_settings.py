@@ -161,6 +161,11 @@ def test_a_simulation_is_chosen_for_recorded_machines_only():
         (lambda: check_real("x", 0, 0, open_low=True), "x must be a finite number above 0; got 0"),
         (lambda: check_real("x", 2, 0, 1, open_low=True), "x must be a finite number in (0, 1]; got 2"),
         (lambda: check_real("x", 2, 0, 1), "x must be a finite number in [0, 1]; got 2"),
+        (lambda: check_real("x", 1, 0, 1, open_high=True), "x must be a finite number in [0, 1); got 1"),
+        (
+            lambda: check_real("x", 1.0, 0, 1, open_low=True, open_high=True, kind="one number"),
+            "x must be one number in (0, 1); got 1.0",
+        ),
         (lambda: check_real("x", 10**400, 0), "x must be a finite number of at least 0; got 1000"),
         (lambda: check_flag("f", "no"), "f must be True or False; got 'no'"),
         (lambda: check_choice("c", True, (None, "a")), "c must be one of None, a; got True"),

@@ -1,12 +1,12 @@
 """DEM: noise that a second circuit measured, inverted by a Walsh transform (arXiv:2501.01953)."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.stats.walsh import LinearIndex, walsh
@@ -45,8 +45,7 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
         >>> round(fixed.to_probs()["00"], 6)
         1.0
     """
-    if not isinstance(truncation, Real) or not 0 <= truncation < 1:
-        raise ValueError(f"truncation must be a number in [0, 1); got {truncation!r:.60}")
+    truncation = check_real("truncation", truncation, 0, 1, open_high=True, kind="a number")
     observed, noise = Distribution.of(counts), MeasuredNoise(reference_counts, expected)
     if observed.n_bits != noise.n_bits:
         raise ValueError(

@@ -1,6 +1,5 @@
 """HAMMR-L: Richardson-Lucy deconvolution on the Hamming graph (arXiv:2603.28821)."""
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from qcluster.baselines.door import enter, one_rate
 from qcluster.baselines.radial import radial_operator
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 
 
@@ -73,10 +72,9 @@ def flip_kernel(rate: float, n_bits: int) -> Floats:
         >>> flip_kernel(0.1, 2).round(2)
         array([0.81, 0.09, 0.01])
     """
-    if not isinstance(rate, Real) or not 0 <= rate < 0.5:
-        raise ValueError(f"rate must be one number in [0, 0.5); got {rate!r:.60}")
+    rate = check_real("rate", rate, 0, 0.5, open_high=True, kind="one number")
     flips = np.arange(n_bits + 1)
-    kernel: Floats = np.power(float(rate), flips) * np.power(1.0 - rate, n_bits - flips)
+    kernel: Floats = np.power(rate, flips) * np.power(1.0 - rate, n_bits - flips)
     return kernel
 
 

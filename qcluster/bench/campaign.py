@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from qcluster.bench.machines import run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
-from qcluster.bench.sample import Sample, fingerprint, pack_sample
+from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
 from qcluster.bench.scores import judge
-from qcluster.bench.store import Outcome, Store, load_sample, missing, read_tasks
+from qcluster.bench.store import Outcome, Store, find_as_run, load_sample, missing, read_tasks, shots_path
 from qcluster.bench.tasks import Campaign, Task
 from qcluster.errors import StorageError
 from qcluster.workers import spread
@@ -52,7 +53,8 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
 
     Raises:
         ValueError: a method or case is unknown; an unknown machine is the failure of its tasks.
-        StorageError: the folder cannot be written to; everything before is saved.
+        StorageError: the folder cannot be written to, and everything before is saved; or a circuit of yours has scores
+            here of another ideal.
         QClusterError: the worker processes died.
     """
     check_methods(campaign.methods)
@@ -60,6 +62,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
+        store.note_prints(check_ideals(store, tasks, store.scored()))
         unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
@@ -79,7 +82,7 @@ def rescore(
             kept beside, as ``scores.csv.old``.
 
     Raises:
-        StorageError: there are no shots in the folder.
+        StorageError: there are no shots in the folder, or scores of another ideal that are not all forgotten.
     """
     check_methods(methods)
     if not read_tasks(folder):
@@ -89,8 +92,11 @@ def rescore(
         )
     with Store(folder) as store:
         tasks = store.done()
+        stay = {(task, method) for task, method in store.scored() if not (again and method in methods)}
+        prints = check_ideals(store, tasks, stay)
         if again:
             store.forget_scores(methods, {task.identity for task in tasks})
+        store.note_prints(prints)
         unscored = missing(tasks, methods, store.scored())
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         yield from _drive(store, jobs, len(tasks), workers, dask)
@@ -132,10 +138,56 @@ def score_samples(
             names = tuple(name for name in methods if again or (sample.identity, name) not in scored)
             if names:
                 jobs.append((_judge, (sample, names, drawn)))
-        store.recognise(prints, known)
+        store.check_prints(
+            prints,
+            known,
+            lambda identity: (
+                f"record {identity!r} is not the one that {store.folder} has scores of: counts or ideal differ; take "
+                "another folder"
+            ),
+        )
         if again:
             store.forget_scores(methods, prints)
+        store.note_prints(prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
+
+
+def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Refuse ideals that have changed in a user's file, beside the circuit, of which no task tells.
+
+    Args:
+        store: of the campaign.
+        tasks: that are scored, now or before.
+        scored: pairs of task and method whose scores stay.
+
+    Returns:
+        Fingerprints of the ideals by task, for `Store.note_prints`.
+
+    Raises:
+        StorageError: a task has scores of another ideal, or shots that were drawn from it.
+    """
+    prints, cases = dict[str, str](), dict[str, str]()
+    stay = {identity for identity, _ in scored}
+    for task in tasks:
+        if not task.case.startswith("file:"):
+            continue
+        with suppress(
+            StorageError, ValueError
+        ):  # a file that is gone, or another circuit: the failure of its own tasks
+            case = find_as_run(task.case, task.circuit, task.identity)
+            cases[task.identity] = case.name
+            prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
+            if task.machine.startswith("flips:") and shots_path(store.folder, task.identity).exists():
+                stay.add(task.identity)
+    store.check_prints(
+        prints,
+        stay,
+        lambda identity: (
+            f"the ideal of task {identity} ({cases[identity]}) is another than {store.folder} has scores of: put it "
+            "back, score all methods anew by --again, or, where the machine is flips:RATE, take another folder"
+        ),
+    )
+    return prints
 
 
 def _drive(store: Store, jobs: list[Job], total: int, workers: int, dask: str | None) -> Iterator[Progress]:

@@ -40,7 +40,7 @@ from qcluster.bench.sample import Sample, run_figures
 from qcluster.core.checks import check_flag, check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
-from qcluster.files import read_ideals, read_lines
+from qcluster.files import read_ideals, read_lines, read_pair
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -88,14 +88,8 @@ def _sample(
     if record.get("id", "") is None:
         raise ValueError("id must name the record; got null")
     line = {key: value for key, value in record.items() if value is not None}
-    counts = Distribution.of(line["counts"])
-    ideal = line.get("ideal")
-    if ideal is None and "ideal_id" in line:
-        ideal = known[str(line["ideal_id"])]
+    counts, ideal = read_pair(line, known)
     machine = str(line.get("machine", "unknown"))
-    wanted = None if ideal is None else Distribution.of(ideal)
-    if wanted is not None and wanted.n_bits != counts.n_bits:
-        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {wanted.n_bits}")
     given = _given(line, counts.n_bits)
     told: dict[str, Any] = {}
     calibration = calibrations.get(machine) or (_snapshot(machine) if snapshots else None)
@@ -111,7 +105,7 @@ def _sample(
         family=family,
         machine=machine,
         counts=counts,
-        ideal=wanted,
+        ideal=ideal,
         edges=tuple(_edge(edge, counts.n_bits) for edge in line.get("edges", ())),
         facts={key: line[key] for key in ("p", "n", "date") if key in line},
         run=told.get("run"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcluster.bench.campaign import Progress, outcome_of
+from qcluster.bench.campaign import Progress, check_ideals, outcome_of
 from qcluster.bench.machines import machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
@@ -75,7 +75,8 @@ def collect(
         A Progress at the start and after each task; `error` says which jobs are not done yet, or why they failed.
 
     Raises:
-        StorageError: nothing was submitted from the folder, or it cannot be written to.
+        StorageError: nothing was submitted from the folder, or it cannot be written to, or a task has scores of another
+            ideal.
         AccountError: there is no account.
     """
     from qcluster.device import jobs
@@ -84,6 +85,7 @@ def collect(
         submitted, done = [task for task, _ in store.submitted()], set(store.done())
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
+        store.note_prints(check_ideals(store, submitted, store.scored()))
         open_ = [task for task in submitted if task not in done]
         count = len(submitted) - len(open_)
         yield Progress(count, len(submitted), "", float("nan"))

@@ -91,8 +91,13 @@ def fingerprint(sample: Sample) -> str:
         >>> len(fingerprint(one)), fingerprint(one) == fingerprint(one)
         (32, True)
     """
-    found = hashlib.sha256(f"{sample.n_bits} {sample.edges}".encode())
-    for one in (sample.counts, sample.ideal):
+    return hash_outputs(f"{sample.n_bits} {sample.edges}", sample.counts, sample.ideal)
+
+
+def hash_outputs(about: str, *outputs: Distribution | None) -> str:
+    """Give a hash of distributions, 32 hexadecimal digits."""
+    found = hashlib.sha256(about.encode())
+    for one in outputs:
         if one is not None:
             found.update(one.words.tobytes() + one.weights.tobytes())
     return found.hexdigest()[:32]

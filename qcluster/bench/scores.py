@@ -11,11 +11,14 @@ from qcluster.core.counts.bits import format_bitstrings, index_bits, parse_bitst
 from qcluster.core.counts.distribution import Distribution, align
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity, success_probability, total_variation
 
-SCORE_COLUMNS = (
-    *("task", "case", "family", "machine", "n_bits", "shots", "ideal_entropy", "method", "status", "applied"),
-    *("hellinger_fidelity", "total_variation", "success_probability", "rank", "correct", "expectation_error"),
-    *("approximation_ratio", "seconds", "note"),
+_OF_SAMPLE = ("n_bits", "shots", "ideal_entropy")
+_OF_ANSWER = (
+    *("applied", "hellinger_fidelity", "total_variation", "success_probability", "rank", "correct"),
+    *("expectation_error", "approximation_ratio", "seconds"),
 )
+FIGURES = (*_OF_SAMPLE, *_OF_ANSWER)
+"""Columns of a score that hold numbers, or nothing; the others hold text."""
+SCORE_COLUMNS = ("task", "case", "family", "machine", *_OF_SAMPLE, "method", "status", *_OF_ANSWER, "note")
 """Columns of a score. All but `seconds` follow from the sample and the method alone."""
 
 BAR_COLUMNS = ("task", "method", "bars")

@@ -1,12 +1,13 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from pathlib import Path
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, unpack_sample
-from qcluster.bench.scores import BAR_COLUMNS, SCORE_COLUMNS
+from qcluster.bench.scores import BAR_COLUMNS, FIGURES, SCORE_COLUMNS
 from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
@@ -18,10 +19,6 @@ RUN_COLUMNS = (
 )
 JOB_COLUMNS = ("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "submitted")
 RECORD_COLUMNS = ("task", "fingerprint")
-_FIGURES = tuple(
-    name for name in SCORE_COLUMNS if name not in ("task", "case", "family", "machine", "method", "status", "note")
-)
-"""Columns of scores that hold numbers, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class Store:
 
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
     ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
-    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples from elsewhere. Shots are
-    written whole before their row: a row always has its shots.
+    ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples and ideals from elsewhere.
+    Shots are written whole before their row: a row always has its shots.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -72,6 +69,8 @@ class Store:
             self.bars = Table(self.folder / "bars.csv", BAR_COLUMNS)
             self.jobs = Table(self.folder / "jobs.csv", JOB_COLUMNS)
             self.records = Table(self.folder / "records.csv", RECORD_COLUMNS)
+            if self.bars.path.exists():
+                self._drop_unscored_bars()
         except StorageError:
             self._lock.close()
             raise
@@ -81,6 +80,12 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self._lock.close()
+
+    def _drop_unscored_bars(self) -> None:
+        """Drop the drawings that a process left which was killed before it wrote, or after it dropped, their scores:
+        with the scores they come again."""
+        scored = self.scored()
+        self.bars.keep(lambda row: (row["task"], row["method"]) in scored)
 
     def done(self) -> list[Task]:
         """Give the tasks whose shots are here, oldest first."""
@@ -98,18 +103,32 @@ class Store:
         """Give the pairs of task and method that have a score."""
         return {(row["task"], row["method"]) for row in self.scores.rows()}
 
-    def recognise(self, prints: Mapping[str, str], scored: Container[str]) -> None:
-        """Write down what samples from elsewhere are, by identity; StorageError where a scored one was another."""
-        before = {row["task"]: row["fingerprint"] for row in self.records.rows()}
+    def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
+        """Refuse what is another now than when it was scored, of what no task tells: samples from elsewhere, and ideals
+        from a user's files.
+
+        Args:
+            prints: fingerprints by identity.
+            scored: identities that have scores.
+            refusal: what to say of one of these that was another.
+
+        Raises:
+            StorageError: one of them was another.
+        """
+        before = self._prints()
         for identity, new in prints.items():
             if identity in scored and before.get(identity, new) != new:
-                raise StorageError(
-                    f"record {identity!r} is not the one that {self.folder} has scores of: counts or ideal differ; "
-                    "take another folder"
-                )
+                raise StorageError(refusal(identity))
+
+    def note_prints(self, prints: Mapping[str, str]) -> None:
+        """Write down what is scored from now on, by identity."""
+        before = self._prints()
         rows = [{"task": one, "fingerprint": new} for one, new in prints.items() if before.get(one) != new]
         if rows:
             self.records.append(rows)
+
+    def _prints(self) -> dict[str, str]:
+        return {row["task"]: row["fingerprint"] for row in self.records.rows()}
 
     def forget_scores(self, methods: Container[str], tasks: Container[str] | None = None) -> None:
         """Drop the scores and drawings of some methods, so that these score anew; ``scores.csv.old`` keeps them.
@@ -188,10 +207,16 @@ def read_scores(folder: str | Path) -> list[dict[str, str]]:
     path = Path(folder) / "scores.csv"
     rows = read_rows(path, SCORE_COLUMNS)
     for number, row in enumerate(rows, 1):
-        wrong = [name for name in _FIGURES if row[name] and not is_number(row[name])]
-        if wrong:
-            raise StorageError(f"row {number} of {path} must have a number as {wrong[0]}; got {row[wrong[0]]!r:.60}")
+        for name in FIGURES:
+            needed = name == "n_bits" or (name == "seconds" and row["status"] == "ok")
+            if (row[name] or needed) and not (row[name].isdecimal() if name == "n_bits" else _is_finite(row[name])):
+                kind = "a whole number" if name == "n_bits" else "a number"
+                raise StorageError(f"row {number} of {path} must have {kind} as {name}; got {row[name]!r:.60}")
     return rows
+
+
+def _is_finite(text: str) -> bool:
+    return is_number(text) and isfinite(float(text))
 
 
 def load_samples(folder: str | Path) -> Iterator[Sample]:

@@ -80,6 +80,10 @@ def train(
     from qcluster.learn.decision.train import train as start
 
     rows = read_all(table)
+    if out.resolve().parent == table.resolve():
+        raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
+    if out.is_dir():
+        raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)

@@ -25,21 +25,41 @@ def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
     return int(value)
 
 
-def check_real(name: str, value: Any, low: float, high: float = inf, *, open_low: bool = False) -> float:
-    """Give a finite number from `low` to `high`, or with `open_low` above `low`, as a float; ValueError for others.
+def check_real(
+    name: str,
+    value: Any,
+    low: float,
+    high: float = inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+    kind: str = "a finite number",
+) -> float:
+    """Give a finite number of a range as a float; ValueError for others.
+
+    Args:
+        name: of the setting.
+        value: what came.
+        low, high: the ends of the range.
+        open_low, open_high: whether an end is outside of it.
+        kind: what it must be, in the message.
 
     Example:
         >>> check_real("contraction", 1, 0, 1, open_low=True)
         1.0
+        >>> check_real("rate", 0.5, 0, 0.5, open_high=True)
+        Traceback (most recent call last):
+        ValueError: rate must be a finite number in [0, 0.5); got 0.5
     """
     try:
         fits = isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and isfinite(value)
     except OverflowError:  # a whole number beyond what a float holds
         fits = False
-    if not fits or not low <= value <= high or (open_low and value == low):
+    if not fits or not low <= value <= high or (open_low and value == low) or (open_high and value == high):
         start = "above" if open_low else "of at least"
-        ends = f"{start} {low:g}" if high == inf else f"in {'(' if open_low else '['}{low:g}, {high:g}]"
-        raise ValueError(f"{name} must be a finite number {ends}; got {value!r}")
+        left, right = "(" if open_low else "[", ")" if open_high else "]"
+        ends = f"{start} {low:g}" if high == inf else f"in {left}{low:g}, {high:g}{right}"
+        raise ValueError(f"{name} must be {kind} {ends}; got {value!r:.60}")
     return float(value)
 
 

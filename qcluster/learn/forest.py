@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_real, check_whole
 
 Key = tuple[int, ...]
 
@@ -145,8 +145,7 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             X: ``(n_rows, n_columns)``, NaN where unknown.
             coverage: share of rows of groups never seen that the interval is to hold, in (0, 1).
         """
-        if not 0 < coverage < 1:
-            raise ValueError(f"coverage must lie in (0, 1); got {coverage}")
+        coverage = check_real("coverage", coverage, 0, 1, open_low=True, open_high=True)
         rows, patterns = self._by_pattern(X)
         answers = np.empty((3, len(rows)))
         for chosen, columns in patterns:

@@ -71,12 +71,12 @@ def read_table(path: str | Path | None = None) -> RateTable:
     """Read training rows from a CSV file with the columns of `FACTS`, `FEATURES` and ``rate``, in any order.
 
     Args:
-        path: the file; None for the table that ships. Columns that a file lacks count as unknown; an unfinished last
-            line is left out, with a warning in the log.
+        path: the file; None for the table that ships. Columns that a file lacks count as unknown; other columns, and an
+            unfinished last line, are left out, with a warning in the log.
 
     Raises:
         StorageError: the file cannot be read, has no column ``rate`` or a column twice, or holds something that is no
-            finite number, or a rate above 1.
+            finite number, or a rate beyond -1 and 1.
 
     Example:
         >>> table = read_table()
@@ -99,14 +99,19 @@ def read_table(path: str | Path | None = None) -> RateTable:
         raise StorageError(f"{source} is no table of rates: it has the column {_twice(rows[0])} twice")
     if any(len(row) != len(rows[0]) for row in rows):
         raise StorageError(f"{source} is no table of rates: its rows differ in length")
+    strange = [name for name in rows[0] if name not in TABLE_COLUMNS]
+    if strange:
+        logger.warning("%s: columns that a table of rates has not are passed over: %s", source, ", ".join(strange))
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0]), strict=True))
     n = len(rows) - 1
     try:
         numbers = [_numbers(columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
     except ValueError as error:
         raise StorageError(f"{source} is no table of rates: {error}") from error
-    if (numbers[-1] > 1).any():
-        raise StorageError(f"{source} is no table of rates: a rate must be at most 1; got {np.nanmax(numbers[-1]):g}")
+    beyond = numbers[-1][np.abs(numbers[-1]) > 1]  # a string is read at most 2^n times as often as it should be
+    if len(beyond):
+        few = "at most 1" if beyond[0] > 1 else "at least -1"
+        raise StorageError(f"{source} is no table of rates: a rate must be {few}; got {beyond[0]:g}")
     facts = {name: np.array(columns.get(name, [""] * n), dtype=np.str_) for name in FACTS}
     return RateTable(np.column_stack(numbers[:-1]), numbers[-1], facts)
 

@@ -177,6 +177,8 @@ def test_plurality_takes_the_lowest_of_equals():
         (lambda: hammr_l({"00": 1}, [0.1, 0.1]), r"rate must be one number in \[0, 0.5\); got \[0.1, 0.1\]"),
         (lambda: em_uniform({"0": 1}, "0.1"), r"rate must be one number in \[0, 0.5\); got '0.1'"),
         (lambda: dem({"0": 1}, {"0": 9}, "0", truncation="0.1"), r"truncation must be a number in \[0, 1\); got '0.1'"),
+        (lambda: hammr_l({"0": 1}, False), r"rate must be one number in \[0, 0.5\); got False"),
+        (lambda: dem({"0": 1}, {"0": 9}, "0", truncation=1), r"truncation must be a number in \[0, 1\); got 1"),
         (lambda: m3({"00": 1}, [0.1]), "shape"),
         (lambda: m3({"00": 1}, [0.1, 1.2]), r"\[0, 1\]"),
         (lambda: m3({"00": 1, "11": 1}, [0.1, 0.5]), r"must not sum to 1, .* got \(0.5, 0.5\) for bit 1"),

@@ -474,3 +474,45 @@ def test_a_file_is_read_once_for_all_its_circuits(tmp_path, monkeypatch):
     campaign = parse_campaign({"files": "mine.qpy", "machines": "flips:0.1"}, tmp_path)
     assert [find_case(name).n_bits for name in campaign.cases] == [2, 3, 4]
     assert len(reads) == 1
+
+
+def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path, monkeypatch):
+    """The file beside a circuit may change; methods added later were scored by it, those before by what it was."""
+    program = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nh q[0];\ncx q[0],q[1];\nmeasure q->c;\n'
+    (tmp_path / "mine.qasm").write_text(program)
+    beside = tmp_path / "mine.ideal.json"
+
+    def run(machine, **changed):
+        content = {"files": ["mine.qasm"], "machines": [machine], "shots": 200, "twirls": 1, "methods": ["hammer"]}
+        go(parse_campaign(content | changed, tmp_path), tmp_path / machine)
+
+    def success(machine):
+        return {row["method"]: row["success_probability"] for row in read_scores(tmp_path / machine)}
+
+    for machine in ("fake_manila", "flips:0.02"):
+        beside.unlink(missing_ok=True)
+        run(machine)
+        before = success(machine)
+        beside.write_text('{"00": 1}')
+        for methods in (["hammer"], ["hammer", "plurality"]):
+            with pytest.raises(
+                StorageError, match=r"the ideal of task .* \(mine\.qasm\) is another than .* has scores"
+            ):
+                run(machine, methods=methods)
+        with pytest.raises(StorageError, match="has scores of"):
+            list(rescore(tmp_path / machine, ("plurality",), again=True))
+        assert success(machine) == before
+    with pytest.raises(StorageError, match="has scores of"):  # its shots were drawn from the other ideal
+        list(rescore(tmp_path / "flips:0.02", ("hammer",), again=True))
+    with monkeypatch.context() as killed:
+        killed.setattr(Store, "forget_scores", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            list(rescore(tmp_path / "fake_manila", ("hammer",), again=True))
+    with pytest.raises(StorageError, match="has scores of"):
+        run("fake_manila")
+    list(rescore(tmp_path / "fake_manila", ("hammer",), again=True))
+    assert float(success("fake_manila")["hammer"]) < float(before["hammer"])
+    run("fake_manila", methods=["hammer", "plurality"])
+    beside.unlink()
+    with pytest.raises(StorageError, match="has scores of"):
+        run("fake_manila")

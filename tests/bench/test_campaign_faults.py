@@ -9,6 +9,8 @@ from qcluster import folders
 from qcluster.bench import campaign as engine
 from qcluster.bench import table as tables
 from qcluster.bench.rate_table import add_runs
+from qcluster.bench.reports.report import write_report
+from qcluster.bench.scores import SCORE_COLUMNS
 from qcluster.bench.store import Store, load_samples, read_rows, read_scores, read_tasks, shots_path
 from qcluster.errors import StorageError
 from tests.bench.test_campaign import go, in_order, plan
@@ -21,7 +23,7 @@ SMALL = {"cases": ["ghz:3", "bv:3"], "seeds": 0, "methods": ["identity"]}
 def test_killed_at_every_write_nothing_is_lost_or_done_twice(tmp_path):
     """kill -9 before, in the middle of, and after every row and rename; the next run ends with the same tables."""
     go(plan(**SMALL), tmp_path / "whole")
-    whole = in_order(read_scores(tmp_path / "whole"))
+    whole, bars = in_order(read_scores(tmp_path / "whole")), in_order(read_rows(tmp_path / "whole" / "bars.csv"))
     for last in range(200):
         place = tmp_path / str(last)
         if not in_a_child(lambda last=last, place=place: interrupted(last, place)):
@@ -33,6 +35,7 @@ def test_killed_at_every_write_nothing_is_lost_or_done_twice(tmp_path):
         assert in_order(read_scores(place)) == whole
         assert before <= set(read_tasks(place))
         assert len(read_tasks(place)) == 2
+        assert in_order(read_rows(place / "bars.csv")) == bars
 
 
 def interrupted(last, place):
@@ -55,6 +58,19 @@ def interrupted(last, place):
     os.replace = lambda a, b: (hook(), replace(a, b), hook())[1]
     tables._write_whole = in_pieces
     go(plan(**SMALL), place)
+
+
+def test_drawings_of_scores_that_were_forgotten_go_with_them(tmp_path, monkeypatch):
+    """Killed between the two tables, those of the method as it was stayed beside those of the method as it is."""
+    go(plan(**SMALL), tmp_path)
+    bars = in_order(read_rows(tmp_path / "bars.csv"))
+    with Store(tmp_path) as store, monkeypatch.context() as killed:
+        killed.setattr(store.bars, "keep", lambda _: None)
+        store.forget_scores(("identity",))
+    old = (tmp_path / "bars.csv").read_text()
+    (tmp_path / "bars.csv").write_text(old.replace(":", ":9"))
+    go(plan(**SMALL), tmp_path)
+    assert in_order(read_rows(tmp_path / "bars.csv")) == bars
 
 
 def test_a_write_that_fails_takes_back_what_it_began(tmp_path, monkeypatch):
@@ -139,6 +155,25 @@ def test_damaged_cells_and_shots_are_named_with_their_file(tmp_path):
         StorageError, match=rf"cannot read .*{task.identity}\.json\.gz: this is no saved sample: it is cut"
     ):
         list(load_samples(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("n_bits", "", "a whole number as n_bits; got ''"),
+        ("n_bits", "3.0", "a whole number as n_bits; got '3.0'"),
+        ("seconds", "", "a number as seconds; got ''"),
+        ("shots", "nan", "a number as shots; got 'nan'"),
+        ("ideal_entropy", "inf", "a number as ideal_entropy; got 'inf'"),
+    ],
+)
+def test_a_score_that_is_none_is_named_before_a_report_is_written(tmp_path, column, value, said):
+    go(plan(**SMALL), tmp_path)
+    rows = read_scores(tmp_path)
+    (tmp_path / "scores.csv").unlink()
+    tables.Table(tmp_path / "scores.csv", SCORE_COLUMNS).append([rows[0], rows[1] | {column: value}])
+    with pytest.raises(StorageError, match=rf"row 2 of .*scores\.csv must have {said}"):
+        write_report(tmp_path)
 
 
 def test_a_table_that_a_spreadsheet_has_saved_goes_on(tmp_path):

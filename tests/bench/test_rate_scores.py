@@ -1,13 +1,18 @@
 """The scores behind benchmarks/results/rates_*.csv."""
 
+import os
+
 import numpy as np
 import pytest
 
-from benchmarks import rates_kept
+from benchmarks import data, rates_fresh, rates_kept
+from benchmarks.rates_fresh import FreshSet
 from benchmarks.rates_kept import by_job
 from benchmarks.rates_scores import EIGHT, blind, dealt, figures, five_folds, left_out, mae, others, r2
+from qcluster.bench.circuits import make_case
 from qcluster.bench.rate_plan import plan
 from qcluster.bench.rate_runs import DRAWN
+from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES
 from qcluster.learn.label import effective_rate
 from qcluster.learn.table import read_table
@@ -51,6 +56,42 @@ def test_rows_of_a_job_are_its_runs_and_what_was_drawn_for_them():
         runs = sum(table.facts["drawn"][row] == "" for row in rows)
         assert 0 < runs <= plans[mark].rows
         assert len(rows) - runs <= DRAWN * runs
+
+
+def test_runs_are_kept_through_a_kill(tmp_path):
+    """A torn line ended every later run, and of a circuit's runs those behind it were never made."""
+    path = tmp_path / "new" / "runs.jsonl"
+    assert list(data.kept_lines(path)) == []
+    data.keep_lines(path, [{"a": 1}, {"a": "ä"}])
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[:-4])
+    assert [one["a"] for one in data.kept_lines(path)] == [1, "ä", 1]
+    data.keep_lines(path, [{"a": 3}])
+    assert [one["a"] for one in data.kept_lines(path)] == [1, "ä", 1, 3]
+
+
+def test_what_is_missing_of_a_circuits_runs_is_made(tmp_path, monkeypatch):
+    one = FreshSet("mine", ("fake_manila",), 5, lambda: [(make_case("ghz:3"), 2)])
+    monkeypatch.setattr(rates_fresh, "CACHE", tmp_path)
+    assert list(rates_fresh.simulate_fresh(one)) == ["ghz:3"]
+    whole = one.path.read_bytes()
+    for cut in (whole[:-9], whole[: whole.index(b"\n") + 1], b""):
+        one.path.write_bytes(cut)
+        list(rates_fresh.simulate_fresh(one))
+        assert one.path.read_bytes() == whole
+    assert list(rates_fresh.simulate_fresh(one)) == []
+
+
+def test_results_are_written_whole(tmp_path, monkeypatch):
+    """Those that take hours were emptied first, anew with every row."""
+    monkeypatch.setattr(data, "RESULTS", tmp_path)
+    data.write_rows("t.csv", [{"a": 1}, {"a": None, "b": "x,y"}])
+    before = (tmp_path / "t.csv").read_bytes()
+    assert before == b'a,b\n1,\n,"x,y"\n'
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(StorageError, match="No space left"):
+        data.write_rows("t.csv", [{"a": 2}])
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("t.csv", before)]
 
 
 @pytest.mark.slow

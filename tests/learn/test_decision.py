@@ -117,6 +117,17 @@ def objects(path):
     np.savez(path, names=np.array([None, 3], dtype=object))
 
 
+def encrypted(path):
+    """Flip the flag that says so, as one wrong bit would."""
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = content.find(mark)
+        while start >= 0:
+            content[start + place] |= 1
+            start = content.find(mark, start + 4)
+    path.write_bytes(content)
+
+
 def older(path):
     with np.load(path) as held:
         np.savez(path, **{**held, "names": np.array(["raw", "another"])})
@@ -141,6 +152,7 @@ def flat(path):
         (foreign, "damaged, or of another kind: KeyError"),
         (single, "damaged, or of another kind"),
         (objects, "damaged, or of another kind"),
+        (encrypted, "damaged, or of another kind"),
         (older, "other candidates than there are now"),
         (shorter, "one row a case in every column"),
         (flat, "one row a case in every column"),
@@ -230,6 +242,67 @@ def test_training_gains_and_its_gate_survives_its_file(table, tmp_path):
     assert train(table, settings, balanced(table, 0.1)).layers[0] == pytest.approx(gate.layers[0])
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"harm": float("inf")}, "harm must be a finite number of at least 0; got inf"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1; got 0"),
+        ({"members": 0}, "members must be"),
+        ({"dropout": 1.0}, r"dropout must be a finite number in \[0, 1\); got 1.0"),
+        ({"rate": float("nan")}, "rate must be"),
+        ({"mistaken": 2}, "mistaken must be"),
+    ],
+)
+def test_settings_of_the_training_are_checked(setting, said):
+    """An infinite harm gave a gate of nothing but NaN, which was written."""
+    with pytest.raises(ValueError, match=said):
+        Training(**setting)
+
+
+def test_scores_by_width_are_in_order_of_width(table):
+    *rows, last = scores(table, shipped(), "n_bits")
+    assert [int(row.group) for row in rows] == sorted(set(table.n_bits.tolist()))
+    assert (last.group, last.cases) == ("all", len(table))
+
+
+def test_a_table_that_nothing_can_be_learned_from_is_refused(table):
+    """Of fewer rows than one step has, the gate was written as it was drawn; of one family, it ended in NaN."""
+    rows = np.flatnonzero(table.group == "qaoa")
+    with pytest.raises(ValueError, match="training needs 512 cases or more for one step of 512, at 1 epochs"):
+        train(table, Training(epochs=1))
+    with pytest.raises(ValueError, match="a table of qaoa alone leaves none to those that never see a family"):
+        train(table.take(rows), Training(hidden=4, batch=4))
+    assert train(table.take(rows), Training(hidden=4, batch=4, missed=0, members=1)).names == NAMES
+
+
+def test_a_gate_goes_to_a_file_outside_the_table(tmp_path):
+    """Beside the parts it was read as one, and the table could be read no more."""
+    run, table = CliRunner(), tmp_path / "table"
+    assert (
+        run.invoke(
+            app, ["decision", "build", "--out", str(table), "--full", "3", "--wide", "0", "--sharp", "1"]
+        ).exit_code
+        == 0
+    )
+    before = sorted(table.iterdir())
+    for out, said in ((table / "gate.npz", "must go elsewhere than the parts"), (tmp_path, "is a folder")):
+        call = ["decision", "train", "--table", str(table), "--out", str(out)]
+        with pytest.raises(ValueError, match=said):
+            run.invoke(app, call, catch_exceptions=False)
+    assert sorted(table.iterdir()) == before
+
+
+def test_tables_of_counts_and_of_circuits_have_folders_of_their_own(tmp_path):
+    """They were built into one for hours, and then no command read it."""
+    for mine, other in (({"sharp": 2}, {"circuit": 2}), ({"circuit": 2}, {"sharp": 2})):
+        folder = tmp_path / next(iter(mine))
+        for part in plan(folder, mine):
+            build_part(part)
+        with pytest.raises(ValueError, match=r"a table of (counts|circuits) needs a folder without one of .* is there"):
+            plan(folder, other)
+        assert plan(folder, mine) == []
+
+
 def test_the_gate_that_ships_is_safe_on_fresh_cases():
     fresh = tabulate(cases.full(seed) for seed in range(900_000, 900_150))
     (*_, whole) = scores(fresh, shipped())
@@ -259,6 +332,47 @@ def test_a_table_of_more_cases_makes_the_last_part_of_a_smaller_one_again(tmp_pa
     (tmp_path / "sharp-0000000.npz").write_bytes(b"PK")
     with pytest.raises(StorageError, match=r"sharp-0000000\.npz: damaged"):
         plan(tmp_path, {"sharp": 3})
+
+
+@pytest.mark.parametrize("name", ["ghz.jsonl", "wide-runs.jsonl.gz", "chains.json"])
+def test_no_recorded_set_is_named_as_drawn_cases_are(tmp_path, name):
+    """Its rows counted as drawn: four times as much as others where it was called ghz, and not as a recorded set."""
+    records = tmp_path / name
+    records.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"must not be named as drawn cases are, .*; got .*{name}"):
+        plan(tmp_path, {"full": 0}, [tmp_path / "mine.jsonl", records])
+    ((*_, part),) = plan(tmp_path, {"circuit": 0}, [records])
+    assert part.name == f"runs-{name.split('.')[0]}.npz"
+
+
+@pytest.mark.parametrize("source", ["records", "runs"])
+def test_a_recorded_set_that_has_changed_is_read_again(tmp_path, source):
+    """The part that was there stayed, and more records of a set, or other ideals, were left out unsaid."""
+    records, beside = tmp_path / "mine.jsonl", tmp_path / "mine_ideals.jsonl"
+    line = json.dumps({"circuit": "bell:2", "counts": {"00": 60, "11": 40}, "faults": FAULTS, "ideal_id": 1}) + "\n"
+    wanted = {"circuit": 0} if source == "runs" else {"full": 0}
+
+    def build():
+        parts = plan(tmp_path / "table", wanted, [records])
+        for part in parts:
+            build_part(part)
+        return len(parts), read_all(tmp_path / "table") if parts else None
+
+    records.write_text(line)
+    beside.write_text('{"ideal_id": 1, "ideal": {"00": 1}}\n')
+    _, first = build()
+    assert build() == (0, None)
+    beside.write_text('{"ideal_id": 1, "ideal": {"11": 1}}\n')
+    built, other = build()
+    assert (built, len(other)) == (1, len(first))
+    assert not np.array_equal(other.gram, first.gram)
+    records.write_text(line * 2)
+    assert len(build()[1]) == 2 * len(first)
+    write(first, tmp_path / "table" / f"{source}-mine.npz")
+    assert build()[0] == 1, "a part of an earlier version, which does not tell what it was made of"
+    records.unlink()
+    with pytest.raises(StorageError, match=r"cannot read records from .*mine\.jsonl: No such file"):
+        build()
 
 
 def test_no_recorded_set_takes_the_place_of_another(tmp_path):

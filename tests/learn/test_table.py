@@ -71,6 +71,7 @@ def test_an_unfinished_line_is_left_out_and_other_orders_are_read(tmp_path):
         ("rate,esp\n0.1,inf\n", "numbers must be finite; got inf"),
         ("rate,esp\n-inf,0.5\n", "numbers must be finite"),
         ("rate,esp\n0.1,0.5\n7,0.5\n", "a rate must be at most 1; got 7"),
+        ("rate,esp\n0.1,0.5\n-5,0.5\n", "a rate must be at least -1; got -5"),
         ("rate,esp,rate\n0.1,0.5,0.2\n", "has the column rate twice"),
     ],
 )
@@ -78,6 +79,16 @@ def test_other_files_are_refused(tmp_path, text, said):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(StorageError, match=said):
         read_table(tmp_path / "t.csv")
+
+
+def test_a_column_that_is_not_known_is_told_of(tmp_path, caplog):
+    """Misspelt, what it holds counted as unknown, and nobody said so."""
+    (tmp_path / "t.csv").write_text("rate,Esp,depth of mine\n0.1,0.5,3\n")
+    assert np.isnan(read_table(tmp_path / "t.csv").features).all()
+    assert "columns that a table of rates has not are passed over: Esp, depth of mine" in caplog.text
+    caplog.clear()
+    read_table()
+    assert not caplog.text
 
 
 def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):

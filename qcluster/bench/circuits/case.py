@@ -36,6 +36,8 @@ class Case:
     """The ideal output, or what computes it, or None where it is not known."""
     edges: tuple[tuple[int, int, float], ...] = ()
     """Terms ``(i, j, w)`` of an Ising cost ``sum w z_i z_j`` to be minimised, for approximation ratios."""
+    given: bool = False
+    """Whether the ideal output comes from a user's file, which may change while the circuit stays."""
 
     @cached_property
     def ideal(self) -> Distribution | None:

@@ -44,7 +44,7 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
                 raise ValueError(f"its strings must have the {circuit.num_clbits} bits of {name}; got {given.n_bits}")
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(f"cannot read the ideal output from {beside}: {error}") from error
-        return Case(name, "user", circuit, given)
+        return Case(name, "user", circuit, given, given=True)
     if circuit.num_qubits > SIMULATED_QUBITS:
         return Case(name, "user", circuit, None)
     try:

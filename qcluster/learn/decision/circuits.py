@@ -16,7 +16,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.faults import FaultMasks, merge_masks, off_quarter
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import unevenness
-from qcluster.files import read_ideals, read_lines
+from qcluster.files import read_ideals, read_lines, read_pair
 from qcluster.learn.decision import cases, ideals, noise
 from qcluster.learn.decision.cases import Case, few_strings, of_shots, of_vector
 
@@ -339,7 +339,7 @@ def recorded(path: Path) -> Iterator[Case]:
     """Read compiled circuits with their fault patterns as cases, one for each thing that a calibration may say.
 
     Records are those of ``benchmarks/compiled_records.py``: JSON lines with ``counts``, ``ideal`` or ``ideal_id`` (see
-    `read_ideals`), and ``faults``.
+    `read_pair`), and ``faults``.
 
     Raises:
         StorageError: the file cannot be read, or a line is no record; the message names the line.
@@ -349,32 +349,11 @@ def recorded(path: Path) -> Iterator[Case]:
         yield from cases_of_line
 
 
-def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution] | None:
-    """Read the counts and the ideal of a record; None where it has no ideal.
-
-    Args:
-        record: with ``counts``, and ``ideal`` or ``ideal_id``.
-        known: ideals by ``ideal_id``.
-
-    Raises:
-        KeyError: there is no such ideal, or there are no counts.
-        ValueError, TypeError: these are none, or of several widths.
-    """
-    meant = record.get("ideal") or (None if record.get("ideal_id") is None else known[str(record["ideal_id"])])
-    if not meant:
-        return None
-    counts, ideal = Distribution.of(record["counts"]), Distribution.of(meant)
-    if ideal.n_bits != counts.n_bits:
-        raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {ideal.n_bits}")
-    return counts, ideal
-
-
 def _recorded(number: int, record: Any, known: Mapping[str, Any]) -> Iterator[Case]:
-    pair = read_pair(record, known)
-    if pair is None or record.get("faults") is None:
+    counts, ideal = read_pair(record, known)
+    if ideal is None or record.get("faults") is None:
         return
     rng = np.random.default_rng([2031, number - 1])
-    counts, ideal = pair
     true = read_faults(record["faults"], counts.n_bits)
     few = few_strings(ideal.probabilities, counts.n_bits)
     name = f"records-{record['circuit'].split(':')[0]}"

@@ -103,14 +103,14 @@ def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
         raise ValueError(f"by must be group, kind or n_bits; got {by!r}")
     reached, _, applied = answers(table, gate)
     before, best = raw(table), (table.gram[:, :-1, -1] ** 2).max(axis=1)
-    labels = getattr(table, by).astype(str)
+    labels = getattr(table, by)
 
     def score(name: str, rows: Any) -> Score:
         gain = reached[rows] - before[rows]
         means = before[rows].mean(), reached[rows].mean(), (gain < -HARM).mean(), gain.min()
         return Score(name, len(gain), *map(float, (*means, 1 - applied[rows].mean(), best[rows].mean())))
 
-    return [score(name, labels == name) for name in np.unique(labels)] + [score("all", np.ones(len(table), bool))]
+    return [score(str(name), labels == name) for name in np.unique(labels)] + [score("all", np.ones(len(table), bool))]
 
 
 def as_sets(table: Table) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from qcluster.core.decision.gate import Gate
 from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
-from qcluster.files import read_ideals, read_lines, reading, replace_whole
+from qcluster.files import ideals_beside, pack_arrays, read_ideals, read_lines, read_pair, reading, replace_whole
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -52,6 +52,8 @@ SOURCES: dict[str, Callable[[int], Case]] = {
 """Where drawn cases come from: seeds to cases."""
 _DRAWN = ("wide-", "foreign-", "redrawn-")
 """How groups of drawn cases begin, beside those that are named for a family of ideals or a source."""
+_OF_CIRCUITS = ("circuit-", "runs-")
+"""How parts of a table of circuits are called."""
 _PART = 250
 """Cases in one file of a table."""
 
@@ -89,8 +91,7 @@ class Table:
     @property
     def drawn(self) -> NDArray[np.bool_]:
         """``(r,)`` which rows were drawn, not recorded."""
-        alone = np.isin(self.group, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
-        return np.asarray(alone | np.any([np.char.startswith(self.group, start) for start in _DRAWN], axis=0))
+        return _are_drawn(self.group)
 
     @property
     def digest(self) -> str:
@@ -99,6 +100,12 @@ class Table:
         for name in COLUMNS:
             made.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return made.hexdigest()[:16]
+
+
+def _are_drawn(groups: NDArray[np.str_]) -> NDArray[np.bool_]:
+    """Tell which groups are of drawn cases, by their names."""
+    alone = np.isin(groups, [*FAMILIES, "sharp", "faint", "tails", "own", "smooth", "chains"])
+    return np.asarray(alone | np.any([np.char.startswith(groups, start) for start in _DRAWN], axis=0))
 
 
 COLUMNS = tuple(field.name for field in fields(Table))[1:]
@@ -180,18 +187,21 @@ def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
     return names, gram.astype(np.float32), x.astype(np.float32), found.present, *about
 
 
-def write(table: Table, path: Path) -> None:
+def write(table: Table, path: Path, source: str = "") -> None:
     """Save a table as arrays, whole or not at all.
+
+    Args:
+        table: the cases.
+        path: of the file.
+        source: hash of the records that they are read from, see `_hash`.
 
     Raises:
         StorageError: it cannot be written; what stood there before is as it was.
     """
     held: dict[str, Any] = {name: getattr(table, name) for name in COLUMNS} | {"names": np.array(table.names)}
     held["gram"] = table.gram[:, *np.triu_indices(len(table.names) + 1)]
-    written = BytesIO()
-    np.savez_compressed(written, **held)
     try:
-        replace_whole(path, written.getvalue())
+        replace_whole(path, pack_arrays(held | {"source": np.array(source)}))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
@@ -204,12 +214,9 @@ def read(path: Path) -> Table:
     """
     if not path.is_file():
         raise StorageError(f"there is no file {path}")
-    try:
-        with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-            names = tuple(held["names"].tolist())
-            packed, rest = held["gram"], {name: held[name] for name in COLUMNS if name != "gram"}
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
+    with _opened(path) as held:
+        names = tuple(held["names"].tolist())
+        packed, rest = held["gram"], {name: held[name] for name in COLUMNS if name != "gram"}
     if names not in (candidates.NAMES, circuit_candidates.NAMES):
         raise StorageError(f"{path} holds other candidates than there are now: build the table again")
     upper = np.triu_indices(len(names) + 1)
@@ -239,24 +246,45 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
     """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
 
     Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind. A part
-    that an earlier table ended with is made again where this one has more cases.
+    that an earlier table ended with is made again where this one has more cases, and that of a recorded set where its
+    file, or the ideals beside it, are others than it was made of.
 
     Raises:
-        ValueError: two files of records have one name, so that one would take the other's place.
-        StorageError: a part that is there cannot be read.
+        ValueError: the folder holds a table of the other kind, of counts or of circuits, with which these parts would
+            not be read; two files of records have one name, so that one would take the other's place; or one is named
+            as drawn cases are, so that its rows would be taken for them.
+        StorageError: a part that is there cannot be read, or the records of one.
     """
     parts: list[tuple[float, tuple[str, Any, int, Path]]] = []
     read = "runs" if "circuit" in many else "records"
+    _check_kind(folder, "circuit" in many)
+    _check_names(records, read)
     for path in records:
         parts.append((-1.0, (read, path, 0, folder / f"{read}-{_name(path)}.npz")))
-    twice = [path for path in records if [_name(other) for other in records].count(_name(path)) > 1]
-    if twice:
-        raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
     for source, wanted in many.items():
         for first in range(0, wanted, _PART):
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
     return [part for _, part in sorted(parts, key=lambda one: one[0]) if _lacking(*part)]
+
+
+def _check_kind(folder: Path, circuits: bool) -> None:
+    """Refuse a folder with parts of a table of the other kind."""
+    others = [path for path in folder.glob("*.npz") if path.name.startswith(_OF_CIRCUITS) != circuits]
+    if others:
+        mine, theirs = ("circuits", "counts") if circuits else ("counts", "circuits")
+        raise ValueError(f"a table of {mine} needs a folder without one of {theirs}; {min(others)} is there")
+
+
+def _check_names(records: Sequence[Path], read: str) -> None:
+    """Refuse files of records that are called alike, or, where nothing is put before their name, as drawn cases are."""
+    names = [_name(path) for path in records]
+    twice = [path for path, name in zip(records, names, strict=True) if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"files of records must have names of their own, as sets do; got {twice[0]} and {twice[1]}")
+    if read == "records" and (mistaken := _are_drawn(np.array(names, dtype=np.str_))).any():
+        path = records[int(mistaken.argmax())]
+        raise ValueError(f"records must not be named as drawn cases are, with whose weight they count; got {path}")
 
 
 def _name(records: Path) -> str:
@@ -268,12 +296,31 @@ def _lacking(source: str, what: Any, first: int, path: Path) -> bool:
     """Tell whether a part of `plan` is not there, or has fewer cases than it should."""
     if not path.exists():
         return True
-    if source in ("records", "runs"):
-        return False
+    with _opened(path) as held:
+        if source in ("records", "runs"):
+            return "source" not in held or str(held["source"]) != _hash(what)
+        return len(held["sparse"]) < int(what)
+
+
+def _hash(records: Path) -> str:
+    """Hash what a recorded set is made of, 64 hexadecimal digits: its file, and that of the ideals beside it."""
+    made = hashlib.sha256()
+    for path in filter(None, (records, ideals_beside(records))):
+        try:
+            with path.open("rb") as stream:
+                made.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise StorageError(f"cannot read records from {path}: {error.strerror}") from error
+    return made.hexdigest()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """Open a part of a table; whatever goes wrong as its arrays are read is a StorageError that names it."""
     try:
         with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-            return len(held["sparse"]) < int(what)
-    except (OSError, ValueError) as error:
+            yield held
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
 
 
@@ -304,7 +351,9 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
             an ideal.
     """
     source, what, first, path = part
+    made_of = ""
     if source in ("records", "runs"):
+        made_of = _hash(what)
         found = list((recorded if source == "records" else circuits.recorded)(what))
         if not found:
             needed = "counts with their ideal" + ("" if source == "records" else " and fault patterns")
@@ -312,13 +361,13 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
         made = tabulate(found, gate)
     else:
         made = tabulate((SOURCES[source](seed) for seed in range(first, first + what)), gate)
-    write(made, path)
+    write(made, path, made_of)
     return path
 
 
 def recorded(path: Path) -> Iterator[Case]:
     """Read records with their ideals as cases: JSON lines with ``counts`` and ``ideal``, gzipped or not, or with
-    ``ideal_id``, see `read_ideals`.
+    ``ideal_id``, see `read_pair`.
 
     Those with ``faults`` (of ``benchmarks/compiled_records.py``) are also drawn anew, see `circuits.redrawn`.
 
@@ -328,10 +377,9 @@ def recorded(path: Path) -> Iterator[Case]:
     name, known = _name(path), read_ideals(path)
 
     def found(number: int, record: Any) -> list[Case]:
-        pair = circuits.read_pair(record, known)
-        if pair is None:
+        counts, ideal = read_pair(record, known)
+        if ideal is None:
             return []
-        counts, ideal = pair
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
         mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
         return [mine, *circuits.redrawn(name, number, ideal, record.get("faults"))]

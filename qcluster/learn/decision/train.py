@@ -3,7 +3,6 @@
 import json
 import platform
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,12 @@ import numpy as np
 from joblib import delayed
 
 from qcluster.core.arrays import Floats, Singles
+from qcluster.core.checks import check_real, check_whole
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.features import expectation
 from qcluster.core.decision.gate import Gate
 from qcluster.core.stats.special import softmax
-from qcluster.files import write_whole
+from qcluster.files import pack_arrays, write_whole
 from qcluster.learn.decision.ideals import FAMILIES
 from qcluster.learn.decision.table import Table
 from qcluster.workers import parallel
@@ -26,34 +26,49 @@ _FEW = ("strings", "ghz")
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of the training."""
+    """Settings of the training.
+
+    Raises:
+        ValueError: one is out of its range.
+    """
 
     hidden: int = 96
-    """Width of both hidden layers."""
+    """Width of both hidden layers, at least 1."""
     members: int = 8
-    """Networks whose answers are averaged."""
+    """Networks whose answers are averaged, at least 1."""
     missed: int = 2
-    """How many of them never see a family of ideals: they tell what is unlike all that was seen."""
+    """How many of them never see a family of ideals: they tell what is unlike all that was seen. One sees each."""
     epochs: int = 45
-    """Passes over the table."""
+    """Passes over the table, at least 1."""
     batch: int = 512
-    """Rows for each step."""
+    """Rows for each step, at least 1."""
     harm: float = 14.0
-    """How many times more a loss against the counts weighs than a gain."""
+    """How many times more a loss against the counts weighs than a gain, at least 0."""
     rate: float = 2e-3
-    """Learning rate of Adam; it falls along a half cosine."""
+    """Learning rate of Adam, above 0; it falls along a half cosine."""
     decay: float = 3e-3
-    """Weight decay (AdamW)."""
+    """Weight decay (AdamW), at least 0."""
     blur: float = 0.1
-    """Standard deviation of the noise on features, in theirs: answers must not hang on what the next shots change."""
+    """Standard deviation of the noise on features, in theirs, at least 0: answers must not hang on what the next shots
+    change."""
     dropout: float = 0.25
-    """Share of hidden units left out of each step."""
+    """Share of hidden units left out of each step, in [0, 1)."""
     expectation: float = 0.3
-    """How often the user's word is given in training."""
+    """How often the user's word is given in training, in [0, 1]."""
     mistaken: float = 0.03
-    """How often it is wrong."""
+    """How often it is wrong, in [0, 1]."""
     seed: int = 0
-    """Of everything."""
+    """Of everything, at least 0."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("hidden", 1), ("members", 1), ("missed", 0), ("epochs", 1), ("batch", 1), ("seed", 0)):
+            check_whole(name, getattr(self, name), least)
+        for name in ("harm", "decay", "blur"):
+            check_real(name, getattr(self, name), 0)
+        for name in ("expectation", "mistaken"):
+            check_real(name, getattr(self, name), 0, 1)
+        check_real("rate", self.rate, 0, open_low=True)
+        check_real("dropout", self.dropout, 0, 1, open_high=True)
 
 
 class _Net:
@@ -120,8 +135,16 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
 
     Returns:
         The gate. Cost: a minute for 100,000 rows and one member.
+
+    Raises:
+        ValueError: the table is too small for one step, or a network would see none of its rows.
     """
     settings = settings or Training()
+    if not _steps(table, settings):
+        raise ValueError(
+            f"training needs {-(-settings.batch // settings.epochs)} cases or more for one step of {settings.batch}, "
+            f"at {settings.epochs} epochs; the table has {len(table)}"
+        )
     plain = inputs(table)
     mean, scale = plain.mean(axis=0), plain.std(axis=0)
     mean[:2], scale = 0.0, np.where(scale < 1e-4, 1.0, scale).astype(np.float32)
@@ -132,6 +155,11 @@ def train(table: Table, settings: Training | None = None, weight: Floats | None 
         chance * ~np.isin(table.group, [group for group, those in missed.items() if member in those])
         for member in range(settings.members)
     ]
+    if not all(mine.any() for mine in odds):
+        raise ValueError(
+            f"a network must see some cases, and a table of {', '.join(missed)} alone leaves none to those that never "
+            "see a family of ideals: put others into the table, or let missed be 0"
+        )
     nets = parallel(workers)(
         delayed(_descend)(scaled, table, mine / mine.sum(), settings, member) for member, mine in enumerate(odds)
     )
@@ -156,12 +184,16 @@ def _missed(table: Table, settings: Training) -> dict[str, list[int]]:
     return {family: sorted(rng.choice(settings.members, many, replace=False).tolist()) for family in families}
 
 
+def _steps(table: Table, settings: Training) -> int:
+    return settings.epochs * len(table) // settings.batch
+
+
 def _descend(scaled: Singles, table: Table, chance: Floats, settings: Training, member: int) -> list[Singles]:
     """Train one network, and give its layers."""
     rng = np.random.default_rng([settings.seed, member])
     net = _Net(scaled.shape[1], settings.hidden, len(table.names) + 1, rng)
     net.layers[5][RAW] = 1.0
-    steps = settings.epochs * len(table) // settings.batch
+    steps = _steps(table, settings)
     rows = rng.choice(len(table), (steps, settings.batch), p=chance)
     for step, batch in enumerate(rows):
         x, gram = scaled[batch].copy(), table.gram[batch].astype(np.float64)
@@ -192,6 +224,4 @@ def write_gate(gate: Gate, path: Path) -> None:
     held: dict[str, Any] = {"mean": gate.mean, "scale": gate.scale}
     held |= {"names": np.array(gate.names), "card": np.array(gate.card)}
     held |= zip(names, (layer.astype(np.float16).astype(np.float32) for layer in gate.layers), strict=True)
-    written = BytesIO()
-    np.savez_compressed(written, **held)
-    write_whole(path, written.getvalue())
+    write_whole(path, pack_arrays(held))
