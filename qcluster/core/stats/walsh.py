@@ -35,6 +35,11 @@ def _hadamard(bits: int, dtype: type[np.floating[Any]]) -> NDArray[np.floating[A
     return read_only((1.0 - 2.0 * parity).astype(dtype))
 
 
+def _dtype(m: int) -> type[np.floating[Any]]:
+    """Give the precision of transforms of ``2^m`` numbers."""
+    return np.float32 if m >= _SINGLE else np.float64
+
+
 def walsh(vector: Floats) -> Floats:
     """Give the Walsh-Hadamard transform ``v^(k) = sum_x (-1)^(k.x) v(x)``; twice is 2^m times the vector.
 
@@ -47,7 +52,7 @@ def walsh(vector: Floats) -> Floats:
         [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
-    dtype = np.float32 if m >= _SINGLE else np.float64
+    dtype = _dtype(m)
     result: NDArray[np.floating[Any]] = vector.astype(dtype, copy=False)
     below = 0
     while below < m:
@@ -69,6 +74,21 @@ def convolve(vectors: Floats, spectrum: Floats) -> Floats:
         [0.9, 0.1]
     """
     return np.asarray(walsh(walsh(vectors) * spectrum) / vectors.shape[-1])
+
+
+def rounding(vectors: Floats) -> Floats:
+    """Give what rounding leaves in each entry of a convolution of vectors ``(..., 2^m)`` at best, ``(..., 1)``.
+
+    Where the exact value is less than that, what `convolve` gives is anything up to some hundred times as much, or 0: a
+    number of shots divided by it would overflow.
+
+    Example:
+        >>> bool(rounding(np.array([1.0, 0.0]))[0] < 1e-15)
+        True
+    """
+    size = vectors.shape[-1]
+    eps = np.finfo(_dtype(size.bit_length() - 1)).eps
+    return np.asarray(eps / np.sqrt(size) * np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
