@@ -10,6 +10,7 @@ from qcluster.baselines.radial import distance_blocks, look_up
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.sparse.fit import MOST_BITS
 
 _CANDIDATES = 1000
 """Strings that may be true outputs, at most: the most frequent ones."""
@@ -38,7 +39,7 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
         A distribution of the same shots on the candidates.
 
     Raises:
-        ValueError: rate is outside [0, 0.5), or rounds below 1.
+        ValueError: rate is outside [0, 0.5), rounds below 1, or the strings have more than 896 bits.
 
     Example:
         >>> fixed = em_uniform({"0000": 700, "0001": 70, "0010": 80, "0100": 70, "1000": 75, "1111": 5})
@@ -100,4 +101,5 @@ enter(
     "the mean of those given.",
     _answer,
     uses=("rates",),
+    widest=MOST_BITS,
 )
