@@ -19,7 +19,7 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import softmax
-from qcluster.core.stats.walsh import walsh
+from qcluster.core.stats.walsh import rounding, walsh
 
 _ROUNDS, _STEPS = 6, 12
 """Of the variances, and of the interactions for each."""
@@ -93,7 +93,7 @@ def distribution(theta: Floats) -> Floats:
 def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:
     """Give the log posterior of interactions, ``(...)``, and its slope, ``(..., 2^m)``."""
     ideal = distribution(theta)
-    noisy = np.maximum(kernel.forward(ideal), _TINY)
+    noisy = np.maximum(kernel.forward(ideal), rounding(ideal))
     sent = ideal * kernel.adjoint(counts / noisy)
     pull = np.divide(theta, prior, out=np.zeros_like(theta), where=prior > 0)
     value = (counts * np.log(noisy)).sum(axis=-1) - 0.5 * (theta * pull).sum(axis=-1)
