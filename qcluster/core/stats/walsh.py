@@ -4,7 +4,8 @@ The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m`
 value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
 pattern moves every string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still
 computed exactly. The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability
-t, adds about ``t 2^-m`` to each value, far below one shot.
+t, adds about ``t 2^-m`` to each value, far below one shot. (Where the map's rows depend on each other, as those for 17
+bits and m of 14 to 16 do, half of the indices stand for twice as many strings, and the others for none.)
 """
 
 from __future__ import annotations
