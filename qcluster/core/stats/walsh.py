@@ -30,15 +30,15 @@ _MAP = 0
 
 
 @lru_cache(maxsize=16)
-def _hadamard(bits: int, dtype: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _hadamard(bits: int, dtype: np.dtype[Any]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
     parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
     return read_only((1.0 - 2.0 * parity).astype(dtype))
 
 
-def _dtype(m: int) -> type[np.floating[Any]]:
+def _dtype(m: int) -> np.dtype[Any]:
     """Give the precision of transforms of ``2^m`` numbers."""
-    return np.float32 if m >= _SINGLE else np.float64
+    return np.dtype(np.float32 if m >= _SINGLE else np.float64)
 
 
 def walsh(vector: Floats) -> Floats:
