@@ -22,7 +22,8 @@ from qcluster.core.stats.special import softmax
 from qcluster.core.stats.walsh import rounding, walsh
 
 _ROUNDS, _STEPS = 6, 12
-"""Of the variances, and of the interactions for each."""
+"""Of the variances, and of the interactions for each. Broad outputs are at their most probable distribution then; few
+strings are some nats short of it, and rounding, and so the order of bits, moves their roots by a hundredth."""
 _HELD = 10
 """Steps that the minimiser remembers."""
 _FIRST, _LEAST, _MOST = 1.0, 1e-7, 4.0
@@ -37,7 +38,7 @@ class LogLinear:
     """A deconvolved distribution, and what is needed to find it again for other shots."""
 
     ideal: Floats
-    """``(2^m,)`` the most probable distribution, sum 1."""
+    """``(2^m,)`` the most probable distribution, nearly (see `_STEPS`), sum 1."""
     interactions: Floats
     """``(2^m,)`` theta; the first is 0."""
     prior: Floats
