@@ -16,16 +16,8 @@ Answer = Callable[[Distribution, Any], Distribution]
 """Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution."""
 
 
-def enter(
-    name: str,
-    summary: str,
-    answer: Answer,
-    *,
-    needs: str | None = None,
-    uses: tuple[str, ...] = (),
-    widest: int | None = None,
-) -> Method:
-    """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs, uses and widest as in `Method`."""
+def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, uses: tuple[str, ...] = ()) -> Method:
+    """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`."""
 
     def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
         rates = noise if isinstance(noise, np.ndarray) else None
@@ -48,7 +40,7 @@ def enter(
         )
 
     mitigate.__module__ = answer.__module__
-    return register(Method(name, summary, mitigate, needs=needs, uses=uses, widest=widest))
+    return register(Method(name, summary, mitigate, needs=needs, uses=uses))
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ from qcluster.baselines.radial import distance_blocks, look_up
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.sparse.fit import MOST_BITS
 
 _CANDIDATES = 1000
 """Strings that may be true outputs, at most: the most frequent ones."""
@@ -101,5 +100,4 @@ enter(
     "the mean of those given.",
     _answer,
     uses=("rates",),
-    widest=MOST_BITS,
 )

@@ -92,5 +92,4 @@ enter(
     "Richardson-Lucy on the Hamming graph (arXiv:2603.28821), at the mean of the flip rates.",
     _answer,
     needs="rates",
-    widest=MOST_BITS,
 )
