@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.door import enter
+from qcluster.baselines.radial import walsh
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.stats.walsh import LinearIndex, walsh
+from qcluster.core.stats.walsh import LinearIndex
 
 _WIDEST = 20
 """Bits up to which the transform runs over all strings; wider strings are hashed to so many."""

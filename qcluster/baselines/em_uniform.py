@@ -38,7 +38,7 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
         A distribution of the same shots on the candidates.
 
     Raises:
-        ValueError: rate is outside [0, 0.5), or rounds below 1.
+        ValueError: rate is outside [0, 0.5), rounds below 1, or the strings have more than 896 bits.
 
     Example:
         >>> fixed = em_uniform({"0000": 700, "0001": 70, "0010": 80, "0100": 70, "1000": 75, "1111": 5})

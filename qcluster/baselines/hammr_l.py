@@ -10,6 +10,7 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.sparse.fit import MOST_BITS
 
 
 @own_errstate
@@ -36,7 +37,7 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
         A distribution of the same shots on the same strings.
 
     Raises:
-        ValueError: rate is outside [0, 0.5), or rounds is no number of rounds.
+        ValueError: rate is outside [0, 0.5), rounds is no number of rounds, or the strings have more than 896 bits.
 
     Example:
         >>> fixed = hammr_l({"00": 81, "01": 9, "10": 9, "11": 1}, 0.1)
@@ -66,13 +67,15 @@ def flip_kernel(rate: float, n_bits: int) -> Floats:
         ``(n_bits + 1,)``: rate^d (1 - rate)^(n - d).
 
     Raises:
-        ValueError: rate is outside [0, 0.5).
+        ValueError: rate is outside [0, 0.5), or there are more bits than double precision has probabilities for.
 
     Example:
         >>> flip_kernel(0.1, 2).round(2)
         array([0.81, 0.09, 0.01])
     """
     rate = check_real("rate", rate, 0, 0.5, open_high=True, kind="one number")
+    if n_bits > MOST_BITS:
+        raise ValueError(f"strings must have at most {MOST_BITS} bits; got {n_bits}")
     flips = np.arange(n_bits + 1)
     kernel: Floats = np.power(rate, flips) * np.power(1.0 - rate, n_bits - flips)
     return kernel

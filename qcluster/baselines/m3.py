@@ -36,7 +36,8 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         A distribution of the same shots on (some of) the same strings.
 
     Raises:
-        ValueError: readout has another shape, or a value outside [0, 1]; or a distance is negative.
+        ValueError: readout has another shape, a value outside [0, 1], or errors that cannot be inverted; or a distance
+            is negative.
         MissingExtra: mthree is not installed (it comes with the extra ``bench``).
 
     Example:
@@ -52,6 +53,12 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         return observed
     nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
     shares = np.maximum(0.0, [float(nearest.get(text, 0.0)) for text in format_bitstrings(observed.bits)])
+    if not 0 < shares.sum() < np.inf:
+        bit = int(np.argmin(np.abs(1 - rates.sum(axis=1))))
+        raise ValueError(
+            "readout errors must lie so far from 1/2 that single precision, mthree's, can invert them; got "
+            f"{tuple(rates[bit].tolist())} for bit {bit}"
+        )
     return Distribution(observed.bits, shares * (observed.shots / shares.sum()))
 
 

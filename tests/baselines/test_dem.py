@@ -27,6 +27,18 @@ def test_an_exact_convolution_is_undone_exactly(n):
     assert fixed.shots == pytest.approx(1e9)
 
 
+@pytest.mark.parametrize("n", [16, 18, 24])
+def test_an_exact_convolution_of_few_strings_leaves_these_alone(n):
+    """Rounding in single precision put a hundred thousand strings beside two."""
+    rng = np.random.default_rng(n)
+    sent, flips = rng.random((2, n)) < 0.5, np.vstack([np.zeros((1, n), dtype=bool), rng.random((5, n)) < 0.3])
+    chances = np.array([0.7, 0.1, 0.05, 0.05, 0.05, 0.05])
+    read = Distribution((sent[:, None] ^ flips).reshape(-1, n), 8000 * np.outer([0.6, 0.4], chances).ravel())
+    fixed = dem(read, Distribution(flips, 8000 * chances), np.zeros(n, dtype=bool))
+    assert fixed.n_outcomes == 2
+    assert total_variation(fixed, Distribution(sent, np.array([0.6, 0.4]))) < 1e-9
+
+
 def test_wide_strings_are_inverted_through_a_hash():
     counts, noise = measured(ghz(40))
     fixed = dem(counts, noise.reference_counts, noise.expected, truncation=0.02)

@@ -102,7 +102,7 @@ class CircuitBlend:
         support, weights, alone = self.support, self.weights, self.alone
         roots = np.tile(self.still, (len(draws), 1))
         kept = float(weights[RAW] + (weights[ALONE] if alone is None else 0.0))
-        roots[:, support.places(self.raw.words)] = kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
+        roots[:, support.places(self.raw.words)] += kept * np.sqrt(draws / draws.sum(axis=1, keepdims=True))
         if alone is not None and weights[ALONE]:
             roots[:, support.places(alone.support.words)] += weights[ALONE] * alone.roots(draws, levels)
         if weights[STRINGS]:

@@ -35,8 +35,8 @@ WIDEST = 16
 _LONG = 1 << 14
 """Length of vectors beyond which `COARSE` scales do."""
 _ROOM, _LEAST, _MOST = 16.0, 12, 18
-"""Numbers that there are for each observed string of a wide register, and fewest and most bits of a number: one string
-in 30 shares its number with another one, and takes part of what this number gets."""
+"""Numbers that there are, or more, for each observed string of a wide register, and fewest and most bits of a number:
+one string in 17 to 33 shares its number with another one, and takes part of what this number gets."""
 
 NAMES = (
     *("raw", "counts alone", "strings", "readout"),

@@ -1,4 +1,5 @@
-"""What the gate for known circuits sees; the same when qubits are renamed or strings reordered."""
+"""What the gate for known circuits sees; the same when qubits are renamed or strings reordered, up to 16 bits (wider
+strings are hashed) and to what rounding makes of a log-linear model of few strings."""
 
 import numpy as np
 

@@ -20,8 +20,9 @@ from qcluster.core.stats.goodness import beyond_uniform
 from qcluster.core.stats.special import perplexity
 
 _STRUCTURE = 4.0
-"""Standard deviations beyond uniform noise from which counts have a structure that can be looked for: shot noise alone
-goes there once in some ten thousand counts."""
+"""Standard deviations beyond uniform noise from which counts have a structure that can be looked for. Shot noise alone
+goes there once in some thousand counts, and of one to five bits, where chi-square is far from normal, in some hundred:
+what is then looked for, the gate judges."""
 _FEWEST = 16.0
 """Shots below which no error can be told from the ideal."""
 _PROBABILITIES = 1.0 + 1e-6

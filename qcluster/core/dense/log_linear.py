@@ -19,10 +19,11 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.special import softmax
-from qcluster.core.stats.walsh import walsh
+from qcluster.core.stats.walsh import rounding, walsh
 
 _ROUNDS, _STEPS = 6, 12
-"""Of the variances, and of the interactions for each."""
+"""Of the variances, and of the interactions for each. Broad outputs are at their most probable distribution then; few
+strings are some nats short of it, and rounding, and so the order of bits, moves their roots by a hundredth."""
 _HELD = 10
 """Steps that the minimiser remembers."""
 _FIRST, _LEAST, _MOST = 1.0, 1e-7, 4.0
@@ -37,7 +38,7 @@ class LogLinear:
     """A deconvolved distribution, and what is needed to find it again for other shots."""
 
     ideal: Floats
-    """``(2^m,)`` the most probable distribution, sum 1."""
+    """``(2^m,)`` the most probable distribution, nearly (see `_STEPS`), sum 1."""
     interactions: Floats
     """``(2^m,)`` theta; the first is 0."""
     prior: Floats
@@ -93,7 +94,7 @@ def distribution(theta: Floats) -> Floats:
 def slope(kernel: Kernel, counts: Floats, theta: Floats, prior: Floats) -> tuple[Floats, Floats]:
     """Give the log posterior of interactions, ``(...)``, and its slope, ``(..., 2^m)``."""
     ideal = distribution(theta)
-    noisy = np.maximum(kernel.forward(ideal), _TINY)
+    noisy = np.maximum(kernel.forward(ideal), rounding(ideal))
     sent = ideal * kernel.adjoint(counts / noisy)
     pull = np.divide(theta, prior, out=np.zeros_like(theta), where=prior > 0)
     value = (counts * np.log(noisy)).sum(axis=-1) - 0.5 * (theta * pull).sum(axis=-1)

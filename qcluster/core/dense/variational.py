@@ -14,9 +14,9 @@ from qcluster.core.arrays import Floats, Indices
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.special import dirichlet_divergence, exp_digamma, mean_root, softmax
+from qcluster.core.stats.walsh import rounding
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
-_TINY = 1e-300
 _CONCENTRATIONS = np.array([0.01, 0.03, 0.1, 0.3, 1.0, 3.0])[:, None]
 """Dirichlet mass of every string: 1 is a random state's (Porter-Thomas), less is sharper."""
 ROUNDS = 40
@@ -104,11 +104,11 @@ def posterior(
     shape = prior + 0.5 * (shots / strings + kernel.adjoint(counts))
     for _ in range(rounds):
         sent = exp_digamma(shape) / exp_digamma(shape.sum(axis=1, keepdims=True))
-        shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), _TINY))
+        shares = kernel.adjoint(counts / np.maximum(kernel.forward(sent), rounding(sent)))
         shape = prior + sent * np.maximum(shares, 0.0)
     whole = shape.sum(axis=1, keepdims=True)
     sent = exp_digamma(shape) / exp_digamma(whole)
-    fit = (np.log(np.maximum(kernel.forward(sent), _TINY)) * counts).sum(axis=1)
+    fit = (np.log(np.maximum(kernel.forward(sent), rounding(sent))) * counts).sum(axis=1)
     evidence = fit - dirichlet_divergence(shape, prior) + _blur(kernel, shape, prior)
     return mean_root(shape) / mean_root(whole), evidence
 

@@ -14,7 +14,7 @@ from qcluster.core.arrays import Floats
 
 
 def log_gamma(a: Floats) -> Floats:
-    """Give ``ln Gamma(a)`` for ``a > 0``, with an error of 1e-7.
+    """Give ``ln Gamma(a)`` for ``a > 0``, with an error of 1e-7, or of the last digits where it is large.
 
     Example:
         >>> np.round(np.exp(log_gamma(np.array([1.0, 5.0]))), 6)
@@ -47,7 +47,7 @@ def digamma(a: Floats) -> Floats:
 def exp_digamma(a: Floats) -> Floats:
     """Give ``exp(psi(a))``, the geometric mean of a Gamma variable, with one exponential and no spare arrays.
 
-    Relative error 5e-6.
+    Relative error 5e-6; in single precision 2e-5 for `a` of at least 0.1, and 1e-4 down to 0.03, where it is 1e-14.
 
     Example:
         >>> bool(np.isclose(exp_digamma(np.array([2.5]))[0], np.exp(digamma(np.array([2.5]))[0]), rtol=1e-5))
@@ -77,7 +77,7 @@ def exp_digamma(a: Floats) -> Floats:
 def mean_root(a: Floats) -> Floats:
     """Give ``Gamma(a + 1/2) / Gamma(a)``, the mean of the square root of a Gamma variable of shape `a`.
 
-    Relative error 2e-5.
+    Relative error 2.2e-5.
 
     Example:
         >>> np.round(mean_root(np.array([0.5])), 4)

@@ -4,7 +4,8 @@ The last axis of vectors has one entry for each index in 0..2^m-1. For up to `m`
 value. Wider strings are hashed by a random linear map over F_2, ``index(x xor y) = index(x) xor index(y)``: a flip
 pattern moves every string by the same index, so that a noise kernel which is an XOR-convolution stays one and is still
 computed exactly. The price: each index stands for 2^(n-m) strings, and the far tail of a kernel, of total probability
-t, adds about ``t 2^-m`` to each value, far below one shot.
+t, adds about ``t 2^-m`` to each value, far below one shot. (Where the map's rows depend on each other, as those for 17
+bits and m of 14 to 16 do, half of the indices stand for twice as many strings, and the others for none.)
 """
 
 from __future__ import annotations
@@ -29,10 +30,15 @@ _MAP = 0
 
 
 @lru_cache(maxsize=16)
-def _hadamard(bits: int, dtype: type[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def _hadamard(bits: int, dtype: np.dtype[Any]) -> NDArray[np.floating[Any]]:
     values = np.arange(1 << bits)
     parity = np.bitwise_count(values[:, None] & values[None, :]) & 1
     return read_only((1.0 - 2.0 * parity).astype(dtype))
+
+
+def _dtype(m: int) -> np.dtype[Any]:
+    """Give the precision of transforms of ``2^m`` numbers."""
+    return np.dtype(np.float32 if m >= _SINGLE else np.float64)
 
 
 def walsh(vector: Floats) -> Floats:
@@ -47,7 +53,7 @@ def walsh(vector: Floats) -> Floats:
         [1.0, 1.0, 1.0, 1.0]
     """
     m = int(vector.shape[-1]).bit_length() - 1
-    dtype = np.float32 if m >= _SINGLE else np.float64
+    dtype = _dtype(m)
     result: NDArray[np.floating[Any]] = vector.astype(dtype, copy=False)
     below = 0
     while below < m:
@@ -69,6 +75,21 @@ def convolve(vectors: Floats, spectrum: Floats) -> Floats:
         [0.9, 0.1]
     """
     return np.asarray(walsh(walsh(vectors) * spectrum) / vectors.shape[-1])
+
+
+def rounding(vectors: Floats) -> Floats:
+    """Give what rounding leaves in each entry of a convolution of vectors ``(..., 2^m)`` at best, ``(..., 1)``.
+
+    Where the exact value is less than that, what `convolve` gives is anything up to some hundred times as much, or 0: a
+    number of shots divided by it would overflow.
+
+    Example:
+        >>> bool(rounding(np.array([1.0, 0.0]))[0] < 1e-15)
+        True
+    """
+    size = vectors.shape[-1]
+    eps = np.finfo(_dtype(size.bit_length() - 1)).eps
+    return np.asarray(eps / np.sqrt(size) * np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)

@@ -211,3 +211,15 @@ def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():
     np.testing.assert_allclose(one, other, atol=1e-3)
     nothing = FaultMasks(5, faults.masks, 0 * faults.rates, faults.kind, faults.readout)
     assert not np.allclose(one, features(counts, nothing, gather(counts, nothing)), atol=0.1)
+
+
+def test_models_of_little_weight_stay_in_the_answers_to_redrawn_counts():
+    """They are held, on strings that were read as well: only the counts move."""
+    counts = sampled(FAULTS, np.random.default_rng(1).random((40, 6)) < 0.3, 8192, np.random.default_rng(2))
+    found, weights = gather(counts, FAULTS), np.zeros(len(circuit_candidates.NAMES))
+    weights[LOG_LINEAR:SCALED] = 0.02
+    weights[RAW] = 0.92
+    root, draws = weights @ found.roots, np.tile(counts.weights, (2, 1))
+    again = CircuitBlend.of(counts, found, weights).redo(draws, np.array([0.2, 0.8]), parities)
+    wanted = (root**2 / (root @ root)) @ parities(found.support.words)
+    np.testing.assert_allclose(again, [wanted, wanted], atol=1e-12)

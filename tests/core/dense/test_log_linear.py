@@ -8,6 +8,7 @@ from qcluster.core.dense.log_linear import distribution, log_linear, minimise, s
 from qcluster.core.dense.variational import variational
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import walsh
+from tests.core.dense.test_variational import kernel_of
 from tests.core.noise.oracle_circuit import random_faults
 
 ORDER = index_bits(np.arange(256), 8).sum(axis=1)
@@ -106,3 +107,12 @@ def test_the_minimiser_finds_the_end_of_a_bent_valley():
         return float(value), np.array([-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)])
 
     np.testing.assert_allclose(minimise(valley, np.array([-1.2, 1.0]), 200), [1, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("flips", [0.0, 1e-6, 1e-4])
+def test_counts_under_hardly_any_noise_do_not_overflow(flips):
+    """A long step may leave a string that was read with less than rounding does: the shots divided by that are none."""
+    kernel, counts = kernel_of(12, flips), np.zeros(1 << 12)
+    counts[[77, 1234]] = 10_000, 1
+    found = log_linear(kernel, counts)
+    assert fidelity(found.ideal, counts / counts.sum()) > 0.99

@@ -40,3 +40,14 @@ def test_the_evidence_prefers_the_concentration_of_the_ideal():
         assert abs(int(np.argmax(found.posterior)) - favoured) <= 1
         raw = np.sqrt(counts / counts.sum() * ideal).sum() ** 2
         assert np.sqrt(found.ideal * ideal).sum() ** 2 > raw + 0.5 * (1 - raw) * (favoured == 0)
+
+
+@pytest.mark.parametrize(("n", "most", "least"), [(8, 1e5, 1e-9), (16, 1e5, 1e-3), (16, 1e8, 1.0)])
+def test_what_rounding_hides_stays_a_number(n, most, least):
+    """Strings far below the heaviest, under no noise: a shot divided by what rounding left of them was none."""
+    kernel, counts = kernel_of(n, 0.0), np.zeros(1 << n)
+    places = np.random.default_rng(3).choice(1 << n, 40, replace=False)
+    counts[places] = np.geomspace(most, least, 40)
+    found = variational(kernel, counts)
+    assert np.isfinite(found.posterior).all()
+    assert np.sqrt(found.ideal * counts / counts.sum()).sum() ** 2 > 0.98
