@@ -18,7 +18,7 @@ from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitst
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
-from qcluster.core.stats.walsh import LinearIndex, walsh
+from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""
@@ -26,8 +26,9 @@ _MASKS = 4096
 """Patterns at most that may be faults of their own."""
 _ROUNDS = ((12, 80), (16, 40), (64, 12))
 """Rounds of expectation maximisation up to so many index bits."""
-_ROUNDING = 1e-7
-"""Error of a transform in single precision, relative to the root of the sum of squares."""
+_UNEXPLAINED, _ROUNDED = 1e-7, 10.0
+"""Least probability of a pattern times the root of their number, and in errors of a transform: a pattern below either
+is explained by no faults, and would teach rates nonsense."""
 _LEAST = 1e-6
 """Least Walsh component of E: what is below shot noise cannot be told from 0, and must have a logarithm."""
 _CLEAR = 1.5
@@ -200,8 +201,9 @@ def _model(index: LinearIndex, seen: Floats) -> Floats:
     shifts = shifts[shifts != 0]
     first = np.maximum(seen[shifts], 0.5) / max(float(seen[0]), 1.0)
     start = Kernel.of_patterns(index, shifts, first)
-    sent = np.full(size, _ROUNDING / np.sqrt(size))  # else a pattern that no faults explain would teach rates nonsense
+    sent = np.zeros(size)
     sent[0] = 1.0
+    sent[1:] = max(_UNEXPLAINED / np.sqrt(size), _ROUNDED * float(rounding(sent)[0]))
     rounds = next(rounds for most, rounds in _ROUNDS if index.n_index <= most)
     fitted = learn_rates(start, start, seen, sent, strength=0.0, steps=rounds)
     floor = 1e-3 / (float(seen.sum()) * size)  # something new is never impossible
