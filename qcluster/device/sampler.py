@@ -23,6 +23,7 @@ from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import kind_of, read_noise
+from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
@@ -31,7 +32,6 @@ from qcluster.device.prepare import Options, check_program, check_registers, com
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
-from qcluster.device.storage import identify_circuits
 
 _REMEMBERED = 64
 """Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""

@@ -22,12 +22,12 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole, make_rng
 from qcluster.core.counts.bits import format_bitstrings, unpack
+from qcluster.device.circuits.identity import steady_names
 from qcluster.device.circuits.pauli import images
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, has_blocks, steps
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
-from qcluster.device.storage import steady_names
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
