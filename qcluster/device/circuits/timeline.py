@@ -139,8 +139,8 @@ def lengths(
 ) -> list[float]:
     """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown.
 
-    Of a block of control flow `qubits` are its physical ones. Every measurement, whatever it is called, lasts as long as
-    the one whose length the calibration holds, and so does a reset, which measures and then turns the qubit back.
+    Of a block of control flow `qubits` are its physical ones. Every measurement, whatever it is called, lasts as long
+    as the one whose length the calibration holds, and so does a reset, which measures and then turns the qubit back.
     """
     index = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     result = []
