@@ -69,7 +69,7 @@ def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) 
     return result
 
 
-@dataclass
+@dataclass(eq=False)
 class Walk:
     """Turn operations into events, one after the other."""
 
