@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -295,6 +296,11 @@ def test_a_request_of_before_there_were_references_is_read():
         (
             {"strategy": "all"},
             "the reference ran with active twirling, this circuit with all twirling: its noise may be another's",
+        ),
+        (
+            {"measure_twirl": False},
+            "the reference ran with active twirling, this circuit with gates-only active twirling: its noise may be "
+            "another's",
         ),
     ],
 )
@@ -602,3 +608,18 @@ def test_a_share_of_shots_for_no_reference_is_refused():
 def test_a_reference_alone_is_written_as_true():
     assert Options(reference=1).reference is True
     assert Options(reference=0).reference is False
+
+
+def test_a_reference_in_doubt_is_told_also_where_its_patterns_are_not_used():
+    """The fault patterns had rates that were learned from it, and the reason said nothing."""
+    (run,) = execute([ghz(3)], "fake_manila", shots=2000, twirls=2, reference=True, seed=5)
+    fault = "is no clear maximum", "must be the reference's most frequent"
+    assert not any(said in qc.mitigate(run).reason for said in fault)
+    flat = replace(run.reference, counts=qc.Distribution.of({f"{i:03b}": 250 for i in range(8)}))
+    other = replace(run.reference, expected="".join("10"[int(bit)] for bit in run.reference.expected))
+    for reference, said in zip((flat, other), fault, strict=True):
+        doubtful = replace(run, reference=reference)
+        assert said in qc.mitigate(doubtful).reason
+        assert said in qc.mitigate(doubtful, method="circuit").reason
+        assert said not in qc.mitigate(doubtful, method="mixture").reason, "which takes nothing of it"
+        assert said not in qc.mitigate(doubtful, noise=doubtful.faults).reason, "what is given goes before"
