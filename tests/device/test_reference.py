@@ -239,6 +239,22 @@ def test_the_cost_of_a_reference_on_a_simulator_is_shots_alone():
     assert run.notes[-1] == "1 reference for 1 circuit: 300 shots (100% more)"
 
 
+def test_circuits_that_name_their_registers_differently_share_a_reference():
+    """Each had one of its own, for the same gates and measurements."""
+
+    def on(*registers):
+        circuit = QuantumCircuit(QuantumRegister(3), *registers)
+        circuit.compose(ghz(3).remove_final_measurements(inplace=False), inplace=True)
+        circuit.measure([0, 1, 2], [0, 1, 2])
+        return circuit
+
+    circuits = [on(ClassicalRegister(3, "out")), on(ClassicalRegister(1, "a"), ClassicalRegister(2, "b"))]
+    one, other = execute(circuits, "fake_manila", shots=200, twirls=2, reference=True, seed=5)
+    assert one.reference is other.reference
+    (later,) = execute(circuits[1:], "fake_manila", shots=200, twirls=2, reference=one.reference, seed=5)
+    assert later.reference.counts == one.reference.counts
+
+
 def test_circuits_of_other_skeletons_get_references_of_their_own():
     runs = execute([ghz(2), ghz(3), ghz(2)], "fake_manila", shots=200, reference=True, seed=3, optimization_level=0)
     assert [run.reference.counts.n_bits for run in runs] == [2, 3, 2]
