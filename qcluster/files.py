@@ -269,7 +269,12 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         ...     read_counts(file.name, pub=1).to_counts()
         {'01': 3}
     """
-    content = read_saved(path)
+    sets = _sets_of(read_saved(path), path)
+    return Distribution.of(choose_one(sets, pub, _holder(path, sets)))
+
+
+def _sets_of(content: Any, path: str) -> list[Any]:
+    """Give the sets of counts in what was read of a file: the PUBs of a result, the entries of a list, or it alone."""
     _refuse_part(content, path)
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
         raise ValueError(f"{path} must hold counts; got a file of the format {content['format']}")
@@ -278,9 +283,11 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
-    sets = list(content) if several else [content]
-    chosen = choose_one(sets, pub, f"{path} holds the counts of {len(sets)} PUB{'s' if len(sets) != 1 else ''}")
-    return Distribution.of(chosen)
+    return list(content) if several else [content]
+
+
+def _holder(path: str, sets: Sequence[Any]) -> str:
+    return f"{path} holds the counts of {len(sets)} PUB{'s' if len(sets) != 1 else ''}"
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
@@ -311,7 +318,7 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         path: counts of any kind that `read_counts` takes; or what `qcluster jobs collect --json` wrote of circuits that
             ran with a reference, or `MeasuredReference.to_json`, which hold the expected string as well.
         expected: what the reference reads without noise.
-        pub: which of several, as in `read_counts`.
+        pub: which of several, as in `read_counts`; a file of one reference has it for all PUBs.
 
     Raises:
         StorageError, ValueError, TypeError: as `read_counts` and `MeasuredNoise` do; or nothing is expected.
@@ -324,20 +331,26 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         0.9
     """
     content = read_saved(path)
-    if isinstance(content, list) and content and isinstance(content[0], dict) and "reference" in content[0]:
-        if not 0 <= (pub if pub is not None else -1) < len(content):
-            raise ValueError(f"{path} holds {len(content)} references: choose one by --pub; got {pub}")
-        content = content[pub or 0]
-    if isinstance(content, dict) and isinstance(content.get("reference"), dict):
-        content = content["reference"]
-    if isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content:
-        expected = content["expected"] if expected is None else expected
-        counts = _all_counts(content)
+    sets = [content] if _tells_reference(content) else _sets_of(content, path)
+    chosen = choose_one(sets, pub if len(sets) > 1 else None, _holder(path, sets))  # one serves all PUBs
+    if isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict):
+        chosen = chosen["reference"]
+    if _tells_reference(chosen):
+        expected = chosen["expected"] if expected is None else expected
+        counts = _all_counts(chosen)
     else:
-        counts = read_counts(path)
+        counts = Distribution.of(chosen)
     if expected is None:
         raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
     return MeasuredNoise(counts, expected)
+
+
+def _tells_reference(content: Any) -> bool:
+    """Tell whether what was read is a reference with what it expects, or holds one as a saved run does."""
+    if not isinstance(content, dict):
+        return False
+    alone = isinstance(content.get("counts"), dict) and "expected" in content
+    return alone or isinstance(content.get("reference"), dict)
 
 
 def _all_counts(reference: Mapping[str, Any]) -> Distribution:

@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import signal
@@ -226,3 +227,28 @@ def test_options_that_do_nothing_are_refused(bell, tmp_path, words, message):
     with pytest.raises(ValueError, match=message):
         run("submit", bell, "-d", tmp_path / "run", "--backend", "fake_manila", *words)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_reference_is_the_one_that_was_chosen_and_never_the_counts_beside_it(tmp_path):
+    """--pub did not reach it, and without an expected string beside them the circuit's own counts were its noise."""
+    counts, noise = {"00": 430, "11": 420, "01": 80, "10": 70}, {"11": 870, "10": 70, "01": 50, "00": 10}
+    entry, path = {"counts": counts, "reference": {"counts": noise}}, tmp_path / "saved.json"
+
+    def survival(content, expected="11", pub=None):
+        path.write_text(json.dumps(content))
+        return read_reference(str(path), expected, pub).survival
+
+    assert survival(entry) == survival([{"counts": counts}, {"counts": noise}], pub=1) == 0.87
+    told = {"counts": counts, "reference": {"counts": noise, "expected": "11"}}
+    assert survival([{"counts": counts}, told], None, pub=1) == 0.87
+    assert survival({"counts": noise}, pub=3) == 0.87, "one reference serves all PUBs of a file of counts"
+    with pytest.raises(ValueError, match="does not say what the reference reads"):
+        survival([{"counts": counts}, told], None, pub=0)
+    with pytest.raises(ValueError, match=r"choose one by --pub, 0 to 1; got 2"):
+        survival([entry, entry], pub=2)
+
+
+def test_a_reference_may_come_by_standard_input(monkeypatch):
+    """It was read twice, and empty the second time."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"11": 87, "10": 13}')))
+    assert read_reference("-", "11").survival == 0.87

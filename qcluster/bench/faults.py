@@ -9,7 +9,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Faults:
     """Hold the figures of one compiled circuit on one day."""
 

@@ -1,4 +1,9 @@
-"""What frozen dataclasses that hold arrays have in common: copies of them are as frozen as they are."""
+"""What dataclasses that hold arrays have in common: how copies are made, and when two are equal.
+
+The comparison that `dataclass` writes fails on arrays, which have no one truth. So each class that holds some says
+which it is. An answer, which is its numbers, is a `Valued`. All others are made with ``eq=False``: a `Run`, a reference
+or a calibration is a thing, equal to itself alone, and can be a key (`Calibration.identity` compares figures).
+"""
 
 from dataclasses import fields
 from types import MappingProxyType
@@ -27,6 +32,31 @@ class Frozen:
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.init}  # type: ignore[arg-type]
         # Views that only forbid changes cannot be pickled; the constructor makes them anew.
         return _make, (type(self), {k: dict(v) if isinstance(v, MappingProxyType) else v for k, v in given.items()})
+
+
+class Valued:
+    """Base of dataclasses that are equal where all that they hold is, arrays by their elements; they have no hash.
+
+    They are made with ``eq=False``, so that this counts. A field with ``compare=False`` does not.
+
+    Example:
+        >>> from qcluster.core.mitigate import mitigate
+        >>> mitigate({"00": 60, "11": 40}) == mitigate({"11": 40, "00": 60})
+        True
+    """
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, type(self)):
+            return NotImplemented
+        names = [field.name for field in fields(self) if field.compare]  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(one: Any, other: Any) -> bool:
+    arrays = isinstance(one, np.ndarray) or isinstance(other, np.ndarray)
+    return np.array_equal(one, other) if arrays else bool(one == other)
 
 
 def freeze_arrays(record: Any) -> None:

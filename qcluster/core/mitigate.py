@@ -101,14 +101,23 @@ def mitigating(
     word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)
-        return (yield from _steps(chosen.unasked(raw, known, guard, used, beside, **word)))
-    fixed = yield from _steps(chosen.function(raw, known, guard, used, **word))
+        fixed = yield from _steps(chosen.unasked(raw, known, guard, used, beside, **word))
+    else:
+        fixed = yield from _steps(chosen.function(raw, known, guard, used, **word))
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing:
-        return replace(
+        fixed = replace(
             fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
         )
+    if noise is None and (method is None or kind_of(known) in KINDS) and fixed.method != "measured":
+        fixed = _doubted(fixed, brought(counts, "measured"))  # which that method says itself
     return fixed
+
+
+def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:
+    """Say what speaks against the reference of a run, of which fault patterns have their rates."""
+    doubts = () if reference is None else (reference.refusal,) if reference.refusal else reference.doubts
+    return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
 
 
 def _steps(answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,14 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, format_bitstrings
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.frozen import Frozen, Valued, freeze_arrays
 from qcluster.core.outside import ask
 from qcluster.core.uncertainty.interval import Interval, intervals
 from qcluster.core.uncertainty.response import Response
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Mitigation(Frozen):
+class Mitigation(Valued, Frozen):
     """The outcome of `mitigate`: the better distribution, and what was done to get it."""
 
     distribution: Distribution
@@ -43,23 +43,13 @@ class Mitigation(Frozen):
     """``(k,)``: share of the shots that each explains."""
     rates: Floats
     """``(n_bits, 2)``: flip rates used, P(read 1|0) and P(read 0|1) of each bit; 0 where none were."""
-    response: Response | None = field(default=None, repr=False)
-    """How the answer moves with the counts; None where it is the counts."""
+    response: Response | None = field(default=None, repr=False, compare=False)
+    """How the answer moves with the counts; None where it is the counts. It follows from the rest."""
 
     def __post_init__(self) -> None:
         if np.shape(self.rates) != (self.raw.n_bits, 2):
             raise ValueError(f"rates must be ({self.raw.n_bits}, 2); got shape {np.shape(self.rates)}")
         freeze_arrays(self)
-
-    def __eq__(self, other: object) -> bool:
-        """Tell whether all is the same; `response` follows from the rest."""
-        if not isinstance(other, Mitigation):
-            return NotImplemented
-        names = [field.name for field in fields(self) if field.name != "response"]
-        pairs = ((getattr(self, name), getattr(other, name)) for name in names)
-        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def to_json(self) -> str:
         """Write verdict, probabilities raw and mitigated, clusters and rates as JSON text.

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.circuits.schedule import DECOUPLING
@@ -27,7 +28,6 @@ from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_
 from qcluster.device.storage import (
     check_format,
     dump_circuits,
-    identify_circuits,
     load_circuits,
     reading,
     write_document,

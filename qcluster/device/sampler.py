@@ -22,7 +22,8 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
-from qcluster.core.noise.given import kind_of, read_noise
+from qcluster.core.noise.given import brought, kind_of, read_noise
+from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
@@ -31,7 +32,6 @@ from qcluster.device.prepare import Options, check_program, check_registers, com
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
-from qcluster.device.storage import identify_circuits
 
 _REMEMBERED = 64
 """Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""
@@ -258,7 +258,9 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             return
         method = find(_default(self.noise) if self.method is None else self.method)
         if self.noise is not None:
-            read_noise(method.figure(self.noise), circuit.num_clbits)
+            known = read_noise(method.figure(self.noise), circuit.num_clbits)
+            if refusal := _refusal(method.name, known):
+                raise ValueError(refusal)
         elif method.needs == "measured" and not options.reference:
             method.check_noise(None)
 
@@ -266,12 +268,20 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
+        own: Any = brought(run, "measured") if noise is None else None
+        if self.method is not None and (refusal := _refusal(self.method, own)):  # once the shots are paid for
+            return left(run.counts, self.method, refusal, own.rates)
         return mitigate(run, noise, method=self.method, **self.mitigation)
 
 
 def _default(noise: Any) -> str:
     """Name the method by which `mitigate` takes noise of its kind."""
     return DEFAULTS[kind_of(noise)]
+
+
+def _refusal(method: str, noise: Any) -> str:
+    """Say why a method refuses what a reference measured; empty where it does not."""
+    return getattr(noise, "refusal", "") if method == DEFAULTS["measured"] else ""
 
 
 def _alike(options: Mapping[str, Any]) -> str:

@@ -8,8 +8,6 @@ import dataclasses
 import io
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +20,6 @@ from qcluster.files import FaultyContent, parse_json, read_whole
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
-
-_NUMBERED_REGISTER = re.compile(r"([qca])\d+")
-"""Names that Qiskit gives to registers without one."""
-_NUMBERED_GATE = re.compile(r"circuit-\d+")
-"""Part of the names of gates made of circuits without a name: "ccircuit-7" is a controlled one."""
-_LEVELS = 20
-"""Levels of such gates within gates that are written out."""
 
 
 def load_text(path: Path) -> str:
@@ -125,83 +116,6 @@ def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     with dressing(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
         qpy.dump(list(circuits), buffer)
     return buffer.getvalue()
-
-
-def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
-    """Write out what circuits are: the same bytes for the same circuits, in any process.
-
-    Qiskit numbers what has no name: so names of circuits are left away, registers are numbered by their order, and
-    gates made of circuits are written out. Layouts are in numbers of qubits, since QPY writes the registers of a layout
-    in an order that changes from one time to the next.
-    """
-    bare, places, variables = [], [], []
-    for circuit in circuits:
-        layout = circuit.layout
-        places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
-        bare.append(_renumbered(_written_out(circuit)))
-        bare[-1].name, bare[-1]._layout = "", None
-        variables += _random_names(circuit)
-    written = dump_circuits(bare)
-    for place, variable in enumerate(variables):
-        written = written.replace(variable, place.to_bytes(16, "big"))
-    return written + json.dumps(places).encode()
-
-
-def _random_names(scope: QuantumCircuit) -> list[bytes]:
-    """Names that Qiskit draws anew each time, in order: of variables, and of the parameters that loops count with."""
-    names = [variable.var.bytes for variable in scope.iter_vars()]
-    for item in scope.data:
-        if item.name == "for_loop" and item.operation.params[1] is not None:
-            names.append(item.operation.params[1].uuid.bytes)
-        for block in item.operation.blocks if item.is_control_flow() else ():
-            names += [name for name in _random_names(block) if name not in names]
-    return names
-
-
-def steady_names(registers: Iterable[Any]) -> list[str]:
-    """Name registers so that the same circuit, made again, has the same names: those that Qiskit has numbered, such as
-    "c7", are numbered by their order.
-
-    Example:
-        >>> from qiskit import ClassicalRegister
-        >>> steady_names([ClassicalRegister(1, "out"), ClassicalRegister(1), ClassicalRegister(1)])
-        ['out', 'c0', 'c1']
-    """
-    seen: Counter[str] = Counter()
-    names = []
-    for register in registers:
-        numbered = _NUMBERED_REGISTER.fullmatch(register.name)
-        names.append(f"{numbered[1]}{seen[numbered[1]]}" if numbered else register.name)
-        seen.update([numbered[1]] if numbered else [])
-    return names
-
-
-def _written_out(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Put what they do in place of gates that were made of circuits without a name, but for those with a label, by
-    which a simulator may know them."""
-    for _ in range(_LEVELS):
-        unnamed = [item for item in circuit.data if _NUMBERED_GATE.search(item.name)]
-        names = {item.name for item in unnamed} - {item.name for item in unnamed if item.operation.label}
-        if not names:
-            break
-        circuit = circuit.decompose(sorted(names))
-    return circuit
-
-
-def _renumbered(circuit: QuantumCircuit) -> QuantumCircuit:
-    """Copy a circuit, its registers by their `steady_names`. They stay as they are where there is control flow, within
-    which Qiskit does not rename them, and where bits are in no register or in several."""
-    from qiskit.circuit import QuantumCircuit
-
-    registers = [*circuit.qregs, *circuit.cregs]
-    names = steady_names(registers)
-    apart = [bit for register in registers for bit in register] == [*circuit.qubits, *circuit.clbits]
-    if names == [register.name for register in registers] or not apart or circuit.has_control_flow_op():
-        return circuit.copy()
-    made = [type(register)(register.size, name) for register, name in zip(registers, names, strict=True)]
-    fresh = QuantumCircuit(*made, metadata=circuit.metadata)
-    fresh.compose(circuit, fresh.qubits, fresh.clbits, inplace=True)
-    return fresh
 
 
 def load_circuits(data: bytes) -> list[QuantumCircuit]:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole, make_rng
+from qcluster.core.frozen import Valued
 
 
-@dataclass(frozen=True)
-class LabelledBits:
+@dataclass(frozen=True, eq=False)
+class LabelledBits(Valued):
     """Hold inputs and labels for `QNNClassifier.fit(X, y)`."""
 
     X: Floats

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.noise.measured import MeasuredReference
 
 _ONE_SIGMA = 0.6827
@@ -114,6 +115,7 @@ class DeviceReadout:
             options["reference"] = True
         if self.execute is not None:
             return self.execute(plain_circuits(ansatz, thetas, inputs), self.backend, **options), False
+        from qcluster.device.circuits.timeline import measurements
         from qcluster.device.execute import execute
         from qcluster.device.machines.machine import find_machine
         from qcluster.device.noise.measured import may_serve
@@ -126,6 +128,8 @@ class DeviceReadout:
         key = machine.name, ansatz
         if key not in self._compiled:
             self._compiled[key] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
+        if self.mitigation in ("readout", "rescale"):  # before shots are paid for
+            readable(machine.calibration, int(measurements(self._compiled[key])[0][0]))
         # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
         merge = self.mitigation != "reference"
         bound = bind_all(self._compiled[key], machine.live, thetas, inputs, merge=merge)
@@ -147,9 +151,7 @@ class DeviceReadout:
 
             found = mitigate(run).interval("Z", level=_ONE_SIGMA)
             return found.value, (found.high - found.low) / 2
-        qubit = int(run.profile.measured[0])
-        published = run.calibration.readout[qubit]
-        up, down = map(float, published if not np.isnan(published).any() else run.calibration.assumed_readout(qubit))
+        up, down = readable(run.calibration, int(run.profile.measured[0]))
         shots = np.array([counts.shots for counts in run.twirl_counts])
         flipped = float(shots @ run.flips[:, 0] / shots.sum())
         return corrected_mean(counts, up + flipped * (down - up), down + flipped * (up - down))
@@ -158,6 +160,21 @@ class DeviceReadout:
 def plain_circuits(ansatz: Ansatz, thetas: Floats, inputs: Inputs) -> list[QuantumCircuit]:
     """Write one circuit per row, not compiled."""
     return [circuits.circuit(ansatz, theta, circuits.prepare(inputs, k)) for k, theta in enumerate(thetas)]
+
+
+def readable(calibration: Calibration, qubit: int) -> tuple[float, float]:
+    """Give P(read 1|0) and P(read 0|1) of a qubit; ValueError where they cannot be undone, as where both are published
+    as 1, which says that the readout failed (see `Calibration.assumed_readout`)."""
+    up, down = map(float, calibration.readout[qubit])
+    if not up + down < 1:  # or one is not known
+        up, down = calibration.assumed_readout(qubit)
+    if up + down >= 1:
+        raise ValueError(
+            f"the readout of qubit {qubit} must tell 0 from 1; {calibration.backend} publishes the errors "
+            f"{', '.join(f'{error:g}' for error in calibration.readout[qubit])} for it: take another machine, or "
+            "mitigation='none'"
+        )
+    return up, down
 
 
 def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 Kind = Literal["basis", "product", "state"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inputs:
     """Hold a batch of states of the data qubits, in the cheapest form that says it all."""
 

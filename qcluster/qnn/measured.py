@@ -10,6 +10,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_choice, check_real
+from qcluster.core.frozen import Valued
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import exact_form
@@ -45,8 +46,8 @@ class Slope:
         return self.interval[0] > 0 and self.p_value >= 0.01
 
 
-@dataclass(frozen=True)
-class Readouts:
+@dataclass(frozen=True, eq=False)
+class Readouts(Valued):
     """Hold measured decision values of a batch of circuits."""
 
     values: Floats

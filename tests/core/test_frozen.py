@@ -1,13 +1,21 @@
 """Copies of frozen records: equal, and as read-only as what they are copies of."""
 
 import copy
+import importlib
 import pickle
+import pkgutil
+import re
+from dataclasses import fields, is_dataclass
+from functools import reduce
+from typing import get_args, get_origin
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import qcluster as qc
 from qcluster.core.noise.faults import FaultMasks
+from qcluster.qnn import LabelledBits, Readouts
 
 
 def records():
@@ -42,3 +50,48 @@ def test_the_arrays_given_are_not_those_kept():
     faults = FaultMasks(1, masks, rates, np.zeros(1, np.uint8), np.zeros((1, 2)))
     rates[0] = masks[0] = 0
     assert (faults.rates[0], faults.masks[0, 0]) == (0.1, 1)
+
+
+def dataclasses_of_the_package():
+    for module in pkgutil.walk_packages(qc.__path__, "qcluster."):
+        if module.name.endswith("__main__") or module.name.startswith("qcluster.core.sparse"):
+            continue
+        room = importlib.import_module(module.name)
+        yield from (
+            (room, one) for one in vars(room).values() if is_dataclass(one) and vars(one)["__module__"] == module.name
+        )
+
+
+def holds_an_array(room, annotation):
+    if not isinstance(annotation, str):
+        return get_origin(annotation) is np.ndarray or any(holds_an_array(room, one) for one in get_args(annotation))
+    names = re.findall(r"[A-Za-z_][\w.]*", annotation)
+    known = [reduce(lambda place, part: getattr(place, part, None), name.split("."), room) for name in names]
+    return any(one in (np.ndarray, NDArray) or get_origin(one) is np.ndarray for one in known)
+
+
+def test_what_holds_arrays_says_how_it_compares():
+    """The comparison that a dataclass writes for itself ends in "the truth value of an array ... is ambiguous"."""
+    found = [
+        one
+        for room, one in dataclasses_of_the_package()
+        if any(holds_an_array(room, field.type) for field in fields(one))
+    ]
+    assert {"Run", "Mitigation", "Readouts", "Inputs", "Block"} <= {one.__name__ for one in found}
+    assert [one.__qualname__ for one in found if one.__dataclass_params__.eq] == []
+
+
+def answers():
+    yield lambda shift: Readouts(np.array([0.1, 0.2 + shift]), np.array([0.01, 0.01]), 2, 200)
+    yield lambda shift: Readouts(np.array([0.1]), np.array([0.01]), 2, 200, raw=np.array([0.3]) if shift else None)
+    yield lambda shift: LabelledBits(np.array([[0.0, 1.0], [1.0, shift]]), np.array(["a", "b"]))
+    yield lambda shift: qc.mitigate({"00": 600, "01": 30 + 10 * shift, "11": 400})
+
+
+@pytest.mark.parametrize("make", list(answers()))
+def test_answers_are_equal_where_their_numbers_are(make):
+    assert make(0) == make(0)
+    assert make(0) != make(1)
+    assert make(0) != "an answer"
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(make(0))

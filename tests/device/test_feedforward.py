@@ -440,3 +440,24 @@ def test_rotations_in_a_body_count_as_often_as_it_runs():
     some = fault_masks(circuit, Calibration.ideal(2), counts=qc.Distribution.of({"00": 750, "01": 250})).rotations
     assert always == pytest.approx(np.sin(0.2) ** 2)
     assert some == pytest.approx(0.25 * np.sin(0.2) ** 2)
+
+
+def test_a_loop_may_count_with_a_variable():
+    """Qiskit's own error came out; the program reads in each pass what it counts."""
+
+    def flipped(passes):
+        circuit = QuantumCircuit(1, 1)
+        with circuit.for_loop(passes, expr.Var.new("i", types.Uint(3))) as i, circuit.if_test(expr.equal(i, 2)):
+            circuit.x(0)
+        circuit.measure(0, 0)
+        return circuit
+
+    lasting = np.full(5, np.inf)
+    calibration = dataclasses.replace(qc.read_calibration("fake_manila"), t1=lasting, t2=lasting)
+    twice, never = (fault_masks(flipped(passes), calibration).expected_faults for passes in ([1, 2, 2], [0, 1, 3]))
+    plain = QuantumCircuit(1, 1)
+    plain.x(0)
+    plain.x(0)
+    plain.measure(0, 0)
+    assert twice == pytest.approx(fault_masks(plain, calibration).expected_faults, rel=1e-6)
+    assert never == 0

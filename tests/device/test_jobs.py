@@ -8,8 +8,6 @@ import time
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, transpile
-from qiskit.circuit import Parameter
-from qiskit.circuit.classical import expr, types
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError, pauli_error
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
@@ -21,7 +19,6 @@ from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.jobs.runtime import sampler_job
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.prepare import Options, prepare
-from qcluster.device.storage import identify_circuits
 from qcluster.errors import JobError, StorageError
 from qcluster.files import read_counts
 from tests.device.recorded import RecordedService, record
@@ -307,25 +304,6 @@ def test_registers_and_gates_without_a_name_are_the_same_when_made_again(tmp_pat
     for other in (lambda: asked(0.6), lambda: asked(0.5, swapped=True)):
         with pytest.raises(StorageError, match="with other circuits or another seed"):
             other()
-
-
-@pytest.mark.parametrize("kind", ["parameter", "variable"])
-def test_a_program_made_again_is_the_same_whatever_its_blocks_hold(kind):
-    """Qiskit draws a random name for each parameter that a loop counts with, and for each variable."""
-
-    def made(number):
-        circuit = QuantumCircuit(1, 1)
-        if kind == "parameter":
-            with circuit.for_loop(range(number), Parameter("t")) as turn:
-                circuit.rx(turn, 0)
-        else:
-            with circuit.if_test((circuit.clbits[0], 1)):
-                circuit.add_var("number", expr.lift(number, types.Uint(4)))
-                circuit.x(0)
-        return identify_circuits([circuit])
-
-    assert made(3) == made(3)
-    assert made(3) != made(2)
 
 
 def test_a_simulator_of_another_noise_is_another_machine(tmp_path):

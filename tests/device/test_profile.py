@@ -4,6 +4,7 @@ from qiskit import QuantumCircuit, generate_preset_pass_manager
 from qiskit.circuit import ClassicalRegister, QuantumRegister
 
 from qcluster.device import Profile, read_calibration, read_profile
+from qcluster.device.noise.faults import located_faults
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +130,25 @@ def test_a_store_takes_the_reading_out_of_a_bit():
     assert profile.measured.tolist() == [0, -1, -1]
     assert profile.mid_circuit.tolist() == [True, False, False]
     assert not profile.gates
+
+
+@pytest.mark.parametrize("kind", ["measure", "measure_2", "reset"])
+def test_others_wait_for_whatever_reads_a_qubit(kind):
+    """Only "measure" had a length: beside other measurements, and resets, a qubit did not wait."""
+    from qiskit_ibm_runtime.circuit import MidCircuitMeasure
+
+    calibration = read_calibration("fake_torino")
+    circuit = QuantumCircuit(2, 2)
+    circuit.sx([0, 1])
+    circuit.cz(0, 1)
+    if kind == "reset":
+        circuit.reset(0)
+    elif kind == "measure":
+        circuit.measure(0, 0)
+    else:
+        circuit.append(MidCircuitMeasure(kind), [0], [0])
+    circuit.cz(0, 1)
+    circuit.sx(1)
+    circuit.measure(1, 1)
+    assert read_profile(circuit, calibration).idle[1] == pytest.approx(calibration.duration("measure", [0]))
+    assert ("idle", 1) in located_faults(circuit, calibration).places

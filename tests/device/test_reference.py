@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -238,6 +239,22 @@ def test_the_cost_of_a_reference_on_a_simulator_is_shots_alone():
     assert run.notes[-1] == "1 reference for 1 circuit: 300 shots (100% more)"
 
 
+def test_circuits_that_name_their_registers_differently_share_a_reference():
+    """Each had one of its own, for the same gates and measurements."""
+
+    def on(*registers):
+        circuit = QuantumCircuit(QuantumRegister(3), *registers)
+        circuit.compose(ghz(3).remove_final_measurements(inplace=False), inplace=True)
+        circuit.measure([0, 1, 2], [0, 1, 2])
+        return circuit
+
+    circuits = [on(ClassicalRegister(3, "out")), on(ClassicalRegister(1, "a"), ClassicalRegister(2, "b"))]
+    one, other = execute(circuits, "fake_manila", shots=200, twirls=2, reference=True, seed=5)
+    assert one.reference is other.reference
+    (later,) = execute(circuits[1:], "fake_manila", shots=200, twirls=2, reference=one.reference, seed=5)
+    assert later.reference.counts == one.reference.counts
+
+
 def test_circuits_of_other_skeletons_get_references_of_their_own():
     runs = execute([ghz(2), ghz(3), ghz(2)], "fake_manila", shots=200, reference=True, seed=3, optimization_level=0)
     assert [run.reference.counts.n_bits for run in runs] == [2, 3, 2]
@@ -295,6 +312,11 @@ def test_a_request_of_before_there_were_references_is_read():
         (
             {"strategy": "all"},
             "the reference ran with active twirling, this circuit with all twirling: its noise may be another's",
+        ),
+        (
+            {"measure_twirl": False},
+            "the reference ran with active twirling, this circuit with gates-only active twirling: its noise may be "
+            "another's",
         ),
     ],
 )
@@ -602,3 +624,18 @@ def test_a_share_of_shots_for_no_reference_is_refused():
 def test_a_reference_alone_is_written_as_true():
     assert Options(reference=1).reference is True
     assert Options(reference=0).reference is False
+
+
+def test_a_reference_in_doubt_is_told_also_where_its_patterns_are_not_used():
+    """The fault patterns had rates that were learned from it, and the reason said nothing."""
+    (run,) = execute([ghz(3)], "fake_manila", shots=2000, twirls=2, reference=True, seed=5)
+    fault = "is no clear maximum", "must be the reference's most frequent"
+    assert not any(said in qc.mitigate(run).reason for said in fault)
+    flat = replace(run.reference, counts=qc.Distribution.of({f"{i:03b}": 250 for i in range(8)}))
+    other = replace(run.reference, expected="".join("10"[int(bit)] for bit in run.reference.expected))
+    for reference, said in zip((flat, other), fault, strict=True):
+        doubtful = replace(run, reference=reference)
+        assert said in qc.mitigate(doubtful).reason
+        assert said in qc.mitigate(doubtful, method="circuit").reason
+        assert said not in qc.mitigate(doubtful, method="mixture").reason, "which takes nothing of it"
+        assert said not in qc.mitigate(doubtful, noise=doubtful.faults).reason, "what is given goes before"

@@ -267,6 +267,7 @@ def test_noise_that_does_not_fit_is_refused_before_anything_runs(noisy, ghz, mon
         ({"noise": 0.7}, r"rates must lie in \[0, 0.5\]; got 0.7 for bit 0"),
         ({"noise": [0.1, 0.2, 0.3]}, r"rates must be one number, \(2,\) or \(2, 2\); got shape \(3,\)"),
         ({"noise": three}, "must have one width; got 2 and 3 bits"),
+        ({"noise": qc.MeasuredNoise({"01": 9, "10": 90}, "01")}, "the expected string must be the reference's most"),
         ({"method": "paper", "noise": -1}, r"rates must lie in \[0, 0.5\]; got -1.0"),
         (
             {"method": "dem"},
@@ -284,6 +285,23 @@ def test_registers_that_no_result_can_hold_are_refused_before_anything_runs(nois
     circuit.measure(0, 0)
     with pytest.raises(ValueError, match=f"results can have no register named '{name}'"):
         MitigatedSampler(noisy).run([circuit])
+
+
+def test_one_drowned_reference_does_not_cost_the_results_of_all(ghz):
+    """It ended the job, whose shots were paid for; it is known to be one only now."""
+    deep = QuantumCircuit(3)
+    deep.h(0)
+    for _ in range(400):
+        deep.cx(0, 1)
+        deep.barrier()
+        deep.cx(1, 2)
+        deep.barrier()
+    deep.measure_all()
+    sampler = MitigatedSampler("fake_manila", method="measured", reference=True, seed=1, optimization_level=0)
+    few, none = (pub.metadata["mitigations"].item() for pub in sampler.run([ghz(3), deep], shots=2000).result())
+    assert few.applied
+    assert (none.applied, none.distribution == none.raw) == (False, True)
+    assert "the expected string must be the reference's most frequent" in none.reason
 
 
 def test_what_is_expected_goes_with_a_method(noisy, ghz):

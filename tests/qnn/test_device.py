@@ -1,5 +1,6 @@
 """The classifier on backends: what is sent, what is made of the counts, and the real execution layer."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Statevector
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.device import read_calibration
 from qcluster.device.machines.machine import find_machine
 from qcluster.qnn import DeviceReadout, QNNClassifier, encoding, load_digits_4x4
 from qcluster.qnn.ansatz import build
@@ -255,3 +257,18 @@ def test_a_machine_that_publishes_no_readout_errors_is_read_as_it_is(mitigation)
     source, theta = DeviceReadout(machine, mitigation=mitigation), np.array([[np.pi / 4, 0.0, 0.0]])
     found = source.measure(build("zx", 2), theta, encoding.basis([[1, 0]]), shots=100, rng=np.random.default_rng(1))
     assert found.values.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("errors", [(1.0, 1.0), (1.0, 0.0), (0.7, 0.6)])
+@pytest.mark.parametrize("mitigation", ["readout", "rescale"])
+def test_a_readout_that_tells_nothing_is_refused_before_it_is_paid_for(monkeypatch, mitigation, errors):
+    """All circuits ran, and were lost by "readout errors must add to less than 1"; (1, 1) is a coin, not a flip."""
+    machine = GenericBackendV2(3, seed=1)
+    calibration = dataclasses.replace(read_calibration(machine), readout=np.full((3, 2), errors))
+    monkeypatch.setattr("qcluster.device.machines.machine.read_calibration", lambda _: calibration)
+    monkeypatch.setattr("qcluster.device.execute.execute", None)  # nothing is run
+    source = DeviceReadout(machine, mitigation=mitigation, layouts=1)
+    theta, bits = np.array([[np.pi / 4, 0.0, 0.0]]), encoding.basis([[1, 0]])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"readout of qubit \d must tell 0 from 1; .* publishes the errors"):
+            source.measure(build("zx", 2), theta, bits, shots=100, rng=np.random.default_rng(1))

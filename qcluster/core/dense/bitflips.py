@@ -43,7 +43,7 @@ _LONG = 9
 deconvolved at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Posterior:
     """What a set of hypotheses says about the ideal distribution; the first axis is hypotheses."""
 

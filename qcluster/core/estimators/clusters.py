@@ -22,7 +22,7 @@ _ON_THE_EDGE = 1e-9
 """A distance that exceeds the radius by less than this counts as equal to it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Metric:
     """A weighted Hamming distance: what a flip of each bit costs, and how far a cluster reaches."""
 

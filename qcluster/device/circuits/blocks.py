@@ -49,7 +49,7 @@ def find_blocks(circuit: QuantumCircuit) -> dict[int, int]:
     return blocks
 
 
-@dataclass
+@dataclass(eq=False)
 class Block:
     """A run of gates on qubits a and b while it is being read."""
 

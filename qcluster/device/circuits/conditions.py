@@ -6,7 +6,7 @@ A variable is so many more bits, behind those of the circuit, so that a program 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class Memory:
     """(1,) how many numbers are in use, shared by all scopes."""
     shared: dict[Any, tuple[int, ...]] = field(default_factory=dict)
     """Numbers of variables, shared by all scopes."""
+    counters: dict[Any, int] = field(default_factory=dict)
+    """Value of each variable that a loop counts with, in the pass that is read, as long as nothing is stored there."""
 
     @classmethod
     def of(cls, circuit: QuantumCircuit) -> Memory:
@@ -71,7 +73,11 @@ class Memory:
     def inside(self, block: QuantumCircuit, clbits: Any) -> Memory:
         """Give the numbers in a block, of which `clbits` are the outer bits."""
         inner = {bit: self.places[outer] for bit, outer in zip(block.clbits, clbits, strict=True)}
-        return Memory(inner, self.taken, self.shared)
+        return Memory(inner, self.taken, self.shared, self.counters)
+
+    def counting(self, variable: Any, value: int) -> Memory:
+        """Give the numbers in a pass of a loop that counts with a variable."""
+        return replace(self, counters={**self.counters, variable: value})
 
     def locate(self, what: Any) -> tuple[int, ...]:
         """Find the numbers of a bit, a register or a variable, the lowest first; ValueError for one of another type."""
@@ -106,7 +112,8 @@ class Memory:
         from qiskit.circuit.classical import expr
 
         if isinstance(node, expr.Expr):
-            return tuple(number for var in expr.iter_vars(node) for number in self.locate(var))
+            read = [var for var in expr.iter_vars(node) if var not in self.counters]
+            return tuple(number for var in read for number in self.locate(var))
         return self.locate(node)
 
     def _value(self, node: Any, setting: dict[int, int]) -> int:
@@ -129,6 +136,8 @@ class Memory:
             case expr.Expr() if not isinstance(node, expr.Var):
                 what = getattr(getattr(node, "op", None), "name", type(node).__name__)
                 raise ValueError(f"the classical program must compute with bits and whole numbers; got {what}")
+            case expr.Var() if node in self.counters:
+                return self.counters[node]
         return sum(setting[number] << i for i, number in enumerate(self.locate(node)))
 
 

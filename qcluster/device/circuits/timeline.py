@@ -139,7 +139,8 @@ def lengths(
 ) -> list[float]:
     """Give the length of each operation of the circuit (not of its blocks) in seconds; 0 where unknown.
 
-    Of a block of control flow `qubits` are its physical ones.
+    Of a block of control flow `qubits` are its physical ones. Every measurement, whatever it is called, lasts as long
+    as the one whose length the calibration holds, and so does a reset, which measures and then turns the qubit back.
     """
     index = dict(zip(circuit.qubits, range(circuit.num_qubits) if qubits is None else qubits, strict=True))
     result = []
@@ -149,7 +150,8 @@ def lengths(
         elif calibration is None or item.name == "barrier" or not 0 < len(item.qubits) < 3:
             result.append(0.0)
         else:
-            seconds = calibration.duration(item.name, [index[q] for q in item.qubits])
+            name = "measure" if is_measurement(item.name) or item.name == "reset" else item.name
+            seconds = calibration.duration(name, [index[q] for q in item.qubits])
             result.append(0.0 if np.isnan(seconds) else seconds)
     return result
 

@@ -157,10 +157,11 @@ class MeasuredReference(Frozen):
 
 def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
     """Tell from the options of a request what changes the noise of its circuits: decoupling, and whose qubits are
-    twirled, "no" where none is."""
+    twirled, "no" where none is; and where measurements are not, whose two readout errors then stay apart."""
     usual = "active" if options["twirling"] == "client" else "active-accum"
     twirled = options["twirls"] > 1 or "twirling" in options["runtime"]
-    return {"decoupling": options["dd"] or "no", "twirling": (options["strategy"] or usual) if twirled else "no"}
+    whose = ("" if options["measure_twirl"] else "gates-only ") + (options["strategy"] or usual)
+    return {"decoupling": options["dd"] or "no", "twirling": whose if twirled else "no"}
 
 
 def may_serve(reference: MeasuredReference, shots: float) -> bool:

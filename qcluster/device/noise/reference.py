@@ -27,7 +27,6 @@ from qcluster.device.circuits.timeline import check_calibration, check_circuit, 
 from qcluster.device.circuits.twirl import keep_labels
 from qcluster.device.noise.faults import Located, located_faults
 from qcluster.device.noise.frames import is_clifford, noiseless_outcomes
-from qcluster.device.storage import steady_names
 from qcluster.errors import QClusterError
 
 if TYPE_CHECKING:
@@ -71,7 +70,8 @@ class Reference:
 def skeleton(circuit: QuantumCircuit) -> str:
     """Give a name to all that a reference depends on: gates but virtual ones, their places, delays and measurements.
 
-    Circuits of one skeleton share a reference: the points of a parameter sweep, for instance.
+    Circuits of one skeleton share a reference: the points of a parameter sweep, for instance. Names, and how bits are
+    put in registers, do not count.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -80,8 +80,7 @@ def skeleton(circuit: QuantumCircuit) -> str:
         >>> skeleton(one) == skeleton(other)
         True
     """
-    registers = [(name, r.size) for name, r in zip(steady_names(circuit.cregs), circuit.cregs, strict=True)]
-    digest = hashlib.sha256(f"{circuit.num_qubits} {registers}".encode())
+    digest = hashlib.sha256(f"{circuit.num_qubits} {circuit.num_clbits}".encode())
     for item, qubits, clbits, _ in steps(circuit):
         if item.name in _VIRTUAL:
             continue

@@ -69,7 +69,7 @@ def waiting_times(circuit: QuantumCircuit, seconds: list[float], *, idle: bool) 
     return result
 
 
-@dataclass
+@dataclass(eq=False)
 class Walk:
     """Turn operations into events, one after the other."""
 
@@ -102,6 +102,7 @@ class Walk:
                 self._control(item, places, memory)
             elif name == "store":
                 self.events.append(Store(memory.locate(item.operation.lvalue), memory.table(item.operation.rvalue)))
+                memory.counters.pop(item.operation.lvalue, None)
             elif timeline.is_measurement(name):
                 self.measure(places[0], memory.places[item.clbits[0]][0], last=i in last)
             elif name == "reset":
@@ -141,8 +142,11 @@ class Walk:
                 raise ValueError(f"a loop must have at most {_MOST_PASSES} passes; got {len(passes)}")
             for value in passes:
                 circuit, where, inside = bodies[0]
-                bound = circuit if parameter is None else circuit.assign_parameters({parameter: value})
-                self.read(bound, where, inside)
+                if getattr(parameter, "standalone", False):  # a variable of the body, that its program may read
+                    inside = inside.counting(parameter, int(value))
+                elif parameter is not None:
+                    circuit = circuit.assign_parameters({parameter: value})
+                self.read(circuit, where, inside)
         elif item.name == "if_else":
             self._branch(memory.table(operation.condition), [bodies[1] if bodies[1:] else None, bodies[0]])
         elif item.name == "while_loop":

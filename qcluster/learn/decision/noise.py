@@ -18,7 +18,7 @@ KINDS = {"machine": 0.62, "deep": 0.16, "clean": 0.22}
 """Kinds of noise, and how often each is drawn."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Noise:
     """Parameters of one draw of noise."""
 

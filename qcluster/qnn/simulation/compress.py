@@ -11,7 +11,7 @@ from qcluster.qnn.ansatz import Ansatz, layers
 from qcluster.qnn.simulation.pathsum import PathSum
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Phases:
     """Hold what a product-form model computes on bit strings: f(z) = -amplitude sin(sum_i phases_i s_i + 2 bias).
 

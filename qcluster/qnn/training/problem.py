@@ -13,7 +13,7 @@ from qcluster.qnn.simulation.exact import Form
 from qcluster.qnn.training.losses import Loss
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Hold one training problem. Equal inputs are evaluated once, whatever their number and labels.
 

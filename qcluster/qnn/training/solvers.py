@@ -12,7 +12,7 @@ from qcluster.core.checks import check_real, check_whole
 from qcluster.qnn.training.problem import Problem
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """Report one round of training."""
 

@@ -26,7 +26,7 @@ class Progress:
     """Mean loss on the rows set aside; None without early stopping."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """Hold what one start found."""
 
@@ -42,7 +42,7 @@ class Outcome:
     """False where the solver has a test of convergence and ran out of rounds before it was met."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Rounds:
     """Gather one start as it goes on; the arrays of an `Outcome` are made once, when somebody asks."""
 

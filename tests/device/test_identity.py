@@ -1,0 +1,128 @@
+"""Laws of identity: a circuit made again is the same, whatever Qiskit has numbered; and another one is another."""
+
+import pytest
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Clbit, Parameter, Qubit
+from qiskit.circuit.classical import expr, types
+
+from qcluster.device.circuits.identity import identify_circuits
+from qcluster.device.execute import execute
+
+
+def _unnamed():
+    return QuantumCircuit(QuantumRegister(2), ClassicalRegister(2), ClassicalRegister(1))
+
+
+def conditions(number, circuit):
+    """Registers in conditions, targets and expressions, those of blocks within blocks as well."""
+    wide, narrow = circuit.cregs
+    with circuit.if_test((wide, number)):
+        circuit.x(1)
+    with circuit.switch(wide) as case, case(number):
+        circuit.x(0)
+    with circuit.if_test(expr.equal(wide, number)), circuit.if_test((narrow, 1)):
+        circuit.x(1)
+    with circuit.while_loop(expr.less(expr.bit_not(wide), number)):
+        circuit.measure([0, 1], wide[:2])
+
+
+def stores(number, circuit):
+    circuit.store(circuit.cregs[0], number)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.store(expr.index(circuit.cregs[0], 1), expr.cast(circuit.cregs[1], types.Bool()))
+
+
+def body(number, circuit):
+    """A body that was made by hand, on registers of its own."""
+    block = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1))
+    block.rx(number, 0)
+    block.measure(0, 0)
+    circuit.if_test((circuit.clbits[0], 1), block, [1], [2])
+
+
+def gate(number, circuit):
+    part = QuantumCircuit(1)
+    part.rx(number, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.append(part.to_gate(), [0])
+
+
+def loops(number, circuit):
+    """Parameters that no one named, one in use within the other's loop."""
+    with circuit.for_loop(range(number)) as i, circuit.for_loop(range(2)) as j:
+        circuit.rx(i, 0)
+        circuit.rz(j, 0)
+
+
+def parameter(number, circuit):
+    with circuit.for_loop(range(number), Parameter("t")) as turn:
+        circuit.rx(turn, 0)
+
+
+def variables(number, circuit):
+    with circuit.if_test((circuit.clbits[0], 1)):
+        value = circuit.add_var("number", expr.lift(number, types.Uint(4)))
+        with circuit.if_test(expr.equal(value, 1)):
+            circuit.x(0)
+    with circuit.for_loop(range(number), expr.Var.new("i", types.Uint(4))):
+        circuit.x(0)
+
+
+def box(number, circuit):
+    with circuit.box():
+        circuit.rx(number, 0)
+
+
+def several(number, circuit):
+    """Bits in several registers, and in none."""
+    circuit.add_register(ClassicalRegister(bits=circuit.clbits[1:]))
+    circuit.add_bits([Qubit(), Clbit()])
+    circuit.rx(number, 2)
+
+
+PROGRAMS = (conditions, stores, body, gate, loops, parameter, variables, box, several)
+
+
+@pytest.mark.parametrize("start", [_unnamed, lambda: QuantumCircuit(2, 3)], ids=["unnamed", "named"])
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_made_again_is_the_same(program, start):
+    def made(number):
+        circuit = start()
+        if not circuit.cregs[1:]:
+            circuit.add_register(ClassicalRegister(1, "flag"))
+        program(number, circuit)
+        return identify_circuits([circuit])
+
+    first = made(2)
+    for _ in range(12):  # Qiskit keeps registers of blocks in a set, ordered by their names
+        QuantumCircuit(QuantumRegister(1), ClassicalRegister(1))
+        assert made(2) == first
+    assert made(3) != first
+
+
+def test_what_a_condition_reads_is_part_of_a_program():
+    """Registers are told apart by their places, which their numbers do not."""
+
+    def made(which):
+        circuit = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1), ClassicalRegister(1))
+        with circuit.if_test((circuit.cregs[which], 1)):
+            circuit.x(0)
+        return identify_circuits([circuit])
+
+    assert made(0) == made(0) != made(1)
+
+
+def test_a_program_on_unnamed_registers_goes_on_with_its_request(tmp_path):
+    """It was refused, "with other circuits or another seed"."""
+
+    def counts():
+        circuit = _unnamed()
+        circuit.x(0)
+        circuit.measure([0, 1], circuit.cregs[0])
+        with circuit.if_test((circuit.cregs[0], 1)):
+            circuit.x(1)
+        circuit.measure(1, 2)
+        return execute([circuit], "aer", shots=50, directory=tmp_path / "kept")[0].counts
+
+    assert counts() == counts()
+    assert set(counts()) == {"101"}
