@@ -101,8 +101,8 @@ def mitigating(
     word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)
-        return (yield from _steps(chosen.unasked(raw, known, guard, used, beside, **word)))
-    fixed = yield from _steps(chosen.function(raw, known, guard, used, **word))
+        return (yield from _steps(chosen.name, chosen.unasked(raw, known, guard, used, beside, **word)))
+    fixed = yield from _steps(chosen.name, chosen.function(raw, known, guard, used, **word))
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing:
         return replace(
@@ -111,9 +111,12 @@ def mitigating(
     return fixed
 
 
-def _steps(answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
-    """Take the steps to an answer, if it is not there yet."""
-    return (yield from answer) if isinstance(answer, Generator) else answer
+def _steps(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
+    """Take the steps of a method to its answer, if it is not there yet; TypeError where that is no Mitigation."""
+    fixed = (yield from answer) if isinstance(answer, Generator) else answer
+    if not isinstance(fixed, Mitigation):
+        raise TypeError(f"method={name!r} must return a Mitigation; got {type(fixed).__name__}")
+    return fixed
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:
