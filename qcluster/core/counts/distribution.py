@@ -289,7 +289,7 @@ class Distribution(Mapping[str, float]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy is made of the packed rows, and is as read-only as this."""
-        return type(self).from_words, (self.words, self.weights, self.n_bits)
+        return _from_words, (type(self), self.words, self.weights, self.n_bits)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -355,3 +355,9 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
     return unpack(words, left.n_bits), p, q
+
+
+def _from_words(kind: type[Distribution], words: Words, weights: Floats, n_bits: int) -> Distribution:
+    """Make a copy that travelled: a plain function, since joblib cannot store methods of classes beside dill, which
+    Qiskit imports."""
+    return kind.from_words(words, weights, n_bits)
