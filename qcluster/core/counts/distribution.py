@@ -111,7 +111,7 @@ class Distribution(Mapping[str, float]):
 
         Args:
             source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
-                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list of bitstrings, one a shot; a
+                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list or array of bitstrings, one a shot; a
                 ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
                 or several registers (the first is least significant, as in ``join_data``); a ``Result`` of one
                 circuit, or its ``to_dict()``; what IBM's REST interface gives of a Sampler job; counts under
