@@ -82,7 +82,7 @@ def _read(name: str, raw: Distribution, found: Any) -> Distribution:
     except (TypeError, ValueError) as error:
         raise TypeError(f"method={name!r} must return a distribution; got {type(found).__name__}: {error}") from error
     if answer.n_bits != raw.n_bits or not answer.shots:
-        what = f"{answer.n_bits} bits and {answer.shots:g} shots"
+        what = f"{answer.n_bits} bits and {answer.shots:.12g} shots"
         raise ValueError(f"method={name!r} must return a distribution over strings of {raw.n_bits} bits; got {what}")
     if np.isclose(answer.shots, raw.shots, rtol=1e-9, atol=0):
         return answer

@@ -131,7 +131,7 @@ class Run(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"Run({self.profile.name!r} on {self.backend}, {self.shots:g} shots, {len(self.twirl_counts)} twirls, "
+            f"Run({self.profile.name!r} on {self.backend}, {self.shots:.12g} shots, {len(self.twirl_counts)} twirls, "
             f"{self.method})"
         )
 

@@ -306,7 +306,7 @@ class Distribution(Mapping[str, float]):
         return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
-        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:g} shots)"
+        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:.12g} shots)"
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
