@@ -16,7 +16,7 @@ from qcluster.device import MitigatedSampler, Run
 
 def readout_rates(run: Run) -> np.ndarray:
     """Flip rates to start from: what the calibration says of the qubits that were read."""
-    return run.calibration.readout[run.profile.measured].mean(axis=1)
+    return run.readout.mean(axis=1)
 
 
 def search(sampler: MitigatedSampler) -> tuple[str, float]:

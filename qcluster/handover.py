@@ -13,7 +13,7 @@ def to_bit_array(distribution: Distribution) -> Any:
 
     counts = whole_shots(distribution.weights, round(distribution.shots))
     if not counts.any():
-        raise ValueError(f"a BitArray needs at least one whole shot; got {distribution.shots:g} shots")
+        raise ValueError(f"a BitArray needs at least one whole shot; got {distribution.shots:.12g} shots")
     return BitArray.from_bool_array(np.repeat(distribution.bits, counts, axis=0), order="little")
 
 

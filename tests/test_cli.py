@@ -73,6 +73,11 @@ def test_the_result_is_written_as_json_and_drawn(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"counts.json", "rates.json", "out.json", "out.png"}
 
 
+def test_millions_of_shots_are_told_to_the_last_one():
+    done = run("mitigate", "-", text=json.dumps({"00": 1_000_000, "11": 234_567}))
+    assert done.stdout.startswith("2 bits, 1234567 shots, 2 different strings"), done.stderr
+
+
 def test_intervals_are_shown_and_written(tmp_path):
     out = tmp_path / "out.json"
     words = "--observable", "ZZI", "--observable", "IIZ", "--level", "0.9", "--json", out

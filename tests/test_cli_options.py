@@ -28,7 +28,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("mitigate", "counts.json", "--noise", "0.1", "--method", "paper", "--no-guard"), "--guard would have no"),
+        (("mitigate", "counts.json", "--noise", "0.1", "--method", "paper", "--no-guard"), "--no-guard would have no"),
         (("mitigate", "counts.json", "--noise", "0.1", "--method", "paper", "--guard"), "--guard would have no"),
         (("jobs", "submit", "c.qasm", "-d", "new", "--backend", "aer", "--mode", "batch"), "--mode would have no"),
         (("bench", "run", "plan.toml", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
@@ -37,7 +37,7 @@ def place(tmp_path, monkeypatch):
         (("bench", "score", "folder", "--ideals", "r.jsonl"), "--ideals would have no effect"),
         (("bench", "score", "folder", "--snapshots"), "--snapshots would have no effect"),
         (("bench", "score", "folder", "--limit", "1"), "--limit would have no effect"),
-        (("bench", "score", "folder", "--no-bars"), "--bars would have no effect"),
+        (("bench", "score", "folder", "--no-bars"), "--no-bars would have no effect"),
         (("bench", "score", "folder", "--limit", "1", "--out", "other"), "--limit and --out would have no effect"),
         (("bench", "score", "folder", "--methods", ""), "no method ''"),
         (("qnn", "train", "--size", "3"), "--size would have no effect: the digits have 4 x 4 pixels"),

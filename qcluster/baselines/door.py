@@ -12,16 +12,20 @@ from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.uncertainty.response import Observables
 
-Answer = Callable[[Distribution, Any], Distribution]
-"""Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution."""
+Answer = Callable[[Distribution, Any], Any]
+"""Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution, or whatever
+`Distribution.of` reads: its weights are shared out over as many shots as went in."""
 
 
 def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, uses: tuple[str, ...] = ()) -> Method:
-    """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`."""
+    """Register a baseline as a method of `qcluster.mitigate`; name, summary, needs and uses as in `Method`.
+
+    The method raises TypeError or ValueError where `answer` returns no distribution, or one of another width.
+    """
 
     def mitigate(raw: Distribution, noise: Any, guard: Any, settings: Any) -> Mitigation:
         rates = noise if isinstance(noise, np.ndarray) else None
-        found = answer(raw, noise)
+        found = _read(name, raw, answer(raw, noise))
         if found == raw:
             return left(raw, name, "this method changes nothing here", rates)
         at = "" if rates is None else f", at {rates.mean():.1%} flips per bit"
@@ -36,7 +40,7 @@ def enter(name: str, summary: str, answer: Answer, *, needs: str | None = None, 
             centroids=np.zeros((0, raw.n_bits), dtype=bool),
             weights=np.zeros(0),
             rates=np.zeros((raw.n_bits, 2)) if rates is None else rates,
-            response=Anew(raw, noise, answer),
+            response=Anew(raw, noise, answer, name),
         )
 
     mitigate.__module__ = answer.__module__
@@ -53,6 +57,8 @@ class Anew:
     """As given to the method."""
     answer: Answer
     """The method."""
+    name: str
+    """Its name, for errors."""
 
     @property
     def width(self) -> int:
@@ -63,9 +69,24 @@ class Anew:
         """See `qcluster.core.uncertainty.response.Response`."""
         rows = []
         for weights in draws:
-            found = self.answer(Distribution.from_words(self.raw.words, weights, self.raw.n_bits), self.noise)
+            drawn = Distribution.from_words(self.raw.words, weights, self.raw.n_bits)
+            found = _read(self.name, drawn, self.answer(drawn, self.noise))
             rows.append(found.probabilities @ observables(found.words))
         return np.array(rows)
+
+
+def _read(name: str, raw: Distribution, found: Any) -> Distribution:
+    """Read what a method made of counts, of their width and over their shots."""
+    try:
+        answer = Distribution.of(found)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"method={name!r} must return a distribution; got {type(found).__name__}: {error}") from error
+    if answer.n_bits != raw.n_bits or not answer.shots:
+        what = f"{answer.n_bits} bits and {answer.shots:.12g} shots"
+        raise ValueError(f"method={name!r} must return a distribution over strings of {raw.n_bits} bits; got {what}")
+    if np.isclose(answer.shots, raw.shots, rtol=1e-9, atol=0):
+        return answer
+    return Distribution.from_words(answer.words, answer.probabilities * raw.shots, raw.n_bits)
 
 
 def one_rate(rates: Floats) -> float:

@@ -35,13 +35,15 @@ def circuit_faults(profile: Any, calibration: Any) -> Faults:
     the qubits in use and the length t of the circuit. This is the formula of its authors' program, and the better one
     for their method: faults while waiting mostly turn phases, and flip no bit of a GHZ state.
 
-    A gate that is published as dead (error 1), or not at all, counts as the machine's median gate.
+    n is the number of bits that hold a measurement. A gate that is published as dead (error 1), or not at all, counts
+    as the machine's median gate.
 
     Args:
         profile: a `Profile` of the compiled circuit.
         calibration: a `Calibration` of the machine.
     """
-    readout = np.nan_to_num(calibration.readout[profile.measured])
+    readout = calibration.readout_of(profile.measured)
+    n_read = int((profile.measured >= 0).sum())  # a bit that holds no measurement never flips
     usual = {1: median_error(calibration.errors_1q), 2: median_error(calibration.errors_2q)}
     gates = sum(
         count * _known(calibration.error(name, qubits), usual.get(len(qubits), 0.0))
@@ -52,7 +54,7 @@ def circuit_faults(profile: Any, calibration: Any) -> Faults:
     sharp = float(gates + readout.mean(axis=1).sum())
     expected = sharp + float(waiting.sum())
     decayed = sum(_decayed(times[profile.active], profile.duration) for times in (calibration.t1, calibration.t2))
-    return Faults(readout, expected, effective_rate(expected, len(readout)), sharp + len(readout) * decayed)
+    return Faults(readout, expected, effective_rate(expected, n_read), sharp + n_read * decayed)
 
 
 _FACTORS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Floats]] = {

@@ -158,7 +158,7 @@ def _show(
     """Print the verdict, and the strings with their intervals."""
     console = open_console()
     few = "string" if fixed.raw.n_outcomes == 1 else "different strings"
-    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:g} shots, {fixed.raw.n_outcomes} {few}")
+    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:.12g} shots, {fixed.raw.n_outcomes} {few}")
     table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
     for string, one in found.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]

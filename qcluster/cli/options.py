@@ -18,7 +18,7 @@ def one_place(context: typer.Context, dask: str | None) -> None:
 def refuse(context: typer.Context, names: Collection[str], why: str) -> None:
     """Raise ValueError where one of some parameters was given; `why` tells when it has an effect."""
     found = [
-        parameter.opts[0]
+        (parameter.secondary_opts if context.params[parameter.name] is False else parameter.opts)[0]
         for parameter in context.command.params
         if parameter.name in names
         and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"

@@ -101,9 +101,10 @@ def mitigating(
     word = {"expect": expect} if chosen.guarded else {}
     if method is None and chosen.unasked is not None:
         beside = partial(brought, None if noise is not None else counts)
-        fixed = yield from _steps(chosen.unasked(raw, known, guard, used, beside, **word))
+        steps = chosen.unasked(raw, known, guard, used, beside, **word)
     else:
-        fixed = yield from _steps(chosen.function(raw, known, guard, used, **word))
+        steps = chosen.function(raw, known, guard, used, **word)
+    fixed = yield from _steps(chosen.name, steps)
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing:
         fixed = replace(
@@ -120,9 +121,12 @@ def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:
     return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
 
 
-def _steps(answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
-    """Take the steps to an answer, if it is not there yet."""
-    return (yield from answer) if isinstance(answer, Generator) else answer
+def _steps(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:
+    """Take the steps of a method to its answer, if it is not there yet; TypeError where that is no Mitigation."""
+    fixed = (yield from answer) if isinstance(answer, Generator) else answer
+    if not isinstance(fixed, Mitigation):
+        raise TypeError(f"method={name!r} must return a Mitigation; got {type(fixed).__name__}")
+    return fixed
 
 
 def _default(counts: Any, noise: Any, guard: Any, expect: Any, settings: Any) -> Method:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.profile import Profile
@@ -92,6 +93,12 @@ class Run(Frozen):
         return known_faults(self)
 
     @property
+    def readout(self) -> Floats:
+        """(n_bits, 2) P(read 1|0) and P(read 0|1) of each classical bit, by the calibration: flip rates that
+        `qcluster.mitigate` takes. 0 for a bit that holds no measurement."""
+        return self.calibration.readout_of(self.profile.measured)
+
+    @property
     def shots(self) -> float:
         """Shots that were taken."""
         return self.counts.shots
@@ -124,7 +131,7 @@ class Run(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"Run({self.profile.name!r} on {self.backend}, {self.shots:g} shots, {len(self.twirl_counts)} twirls, "
+            f"Run({self.profile.name!r} on {self.backend}, {self.shots:.12g} shots, {len(self.twirl_counts)} twirls, "
             f"{self.method})"
         )
 

@@ -115,6 +115,25 @@ def test_faults_by_hand():
     assert faults.rate == pytest.approx(effective_rate(0.081, 2))
 
 
+def test_bits_that_hold_no_measurement_add_no_faults():
+    """They are -1 among the measured qubits, which as an index is the machine's last qubit."""
+    from qiskit import QuantumCircuit
+
+    from qcluster import execute
+
+    found = []
+    for n_bits in (2, 5):
+        circuit = QuantumCircuit(2, n_bits)
+        circuit.h(0)
+        circuit.cx(0, 1)
+        circuit.measure([0, 1], [0, 1])
+        (run,) = execute([circuit], "fake_torino", shots=10, seed=1)
+        found.append(circuit_faults(run.profile, run.calibration))
+    two, five = found
+    assert five.readout.tolist() == [*two.readout.tolist(), [0, 0], [0, 0], [0, 0]]
+    assert (five.expected, five.rate, five.bit_errors) == (two.expected, two.rate, two.bit_errors)
+
+
 def test_the_closed_form_of_the_rate():
     assert effective_rate(0.0, 5) == 0.0
     assert effective_rate(1e9, 5) == 0.499

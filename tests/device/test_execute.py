@@ -112,6 +112,22 @@ def test_a_machine_is_as_noisy_as_its_calibration_says(torino):
     assert 0 <= run.counts.to_probs().get("0", 0) - p01 + 0.005 < 0.015
 
 
+def test_readout_errors_of_a_run_are_by_bit(torino):
+    circuit = QuantumCircuit(2, 4)
+    circuit.x(0)
+    circuit.measure([0, 1], [3, 1])
+    (run,) = execute([circuit], torino, shots=10, seed=1)
+    of = run.calibration.readout
+    assert run.readout.tolist() == [
+        [0, 0],
+        of[run.profile.measured[1]].tolist(),
+        [0, 0],
+        of[run.profile.measured[3]].tolist(),
+    ]
+    with pytest.raises(ValueError, match=r"qubits must lie in 0\.\.132 on fake_torino; got -2"):
+        run.calibration.readout_of([0, -2])
+
+
 def test_waiting_costs(torino):
     circuit = QuantumCircuit(1)
     circuit.x(0)

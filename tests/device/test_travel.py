@@ -5,6 +5,8 @@ import dataclasses
 import json
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -117,3 +119,15 @@ def test_results_of_the_sampler_are_saved_by_the_runtimes_encoder(ghz, tmp_path)
 def test_counts_are_written_as_json_that_is_read_again(run, tmp_path):
     (tmp_path / "counts.json").write_text(run.counts.to_json())
     assert read_counts(str(tmp_path / "counts.json")) == run.counts
+
+
+def test_joblib_keeps_answers_where_qiskit_was_imported_first(tmp_path):
+    """Qiskit imports dill, with which joblib fails on methods of classes."""
+    program = f"""
+import dill, joblib, qcluster
+fixed = qcluster.mitigate({{"00": 500, "01": 30, "11": 470}})
+joblib.dump(fixed, {str(tmp_path / "fixed")!r})
+assert joblib.load({str(tmp_path / "fixed")!r}) == fixed
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

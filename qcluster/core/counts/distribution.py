@@ -111,7 +111,7 @@ class Distribution(Mapping[str, float]):
 
         Args:
             source: a dict whose keys are binary (with or without spaces between registers), hexadecimal
-                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list of bitstrings, one a shot; a
+                (``'0x1f'``), ``'0b101'`` or integers; Qiskit ``Counts``; a list or array of bitstrings, one a shot; a
                 ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
                 or several registers (the first is least significant, as in ``join_data``); a ``Result`` of one
                 circuit, or its ``to_dict()``; what IBM's REST interface gives of a Sampler job; counts under
@@ -289,7 +289,7 @@ class Distribution(Mapping[str, float]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy is made of the packed rows, and is as read-only as this."""
-        return type(self).from_words, (self.words, self.weights, self.n_bits)
+        return _from_words, (type(self), self.words, self.weights, self.n_bits)
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -306,7 +306,7 @@ class Distribution(Mapping[str, float]):
         return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
-        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:g} shots)"
+        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:.12g} shots)"
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
@@ -355,3 +355,9 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
     return unpack(words, left.n_bits), p, q
+
+
+def _from_words(kind: type[Distribution], words: Words, weights: Floats, n_bits: int) -> Distribution:
+    """Make a copy that travelled: a plain function, since joblib cannot store methods of classes beside dill, which
+    Qiskit imports."""
+    return kind.from_words(words, weights, n_bits)

@@ -41,9 +41,12 @@ def read(source: Any, num_bits: int | None = None) -> Any:
     if isinstance(source, Mapping):
         if is_wrapped(source):
             return _read_inner(source, num_bits)
+        if str(source.get("format", "")).startswith("qcluster-"):
+            raise TypeError(f"counts must be shots by bitstring; got a document of the format {source['format']}")
         return _read_mapping(source, num_bits)
-    if isinstance(source, (list, tuple)) and source and all(isinstance(item, str) for item in source):
-        bits = _read_keys(source, num_bits)
+    shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
+    if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
+        bits = _read_keys(shots, num_bits)
         return pack(bits), np.ones(len(bits)), bits.shape[1]
     if getattr(source, "ndim", None) == 1 and hasattr(source, "to_dict"):
         return _read_series(source, num_bits)

@@ -138,7 +138,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
         return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
     if d.shots < _FEWEST:
-        return f"{d.shots:g} shots are too few to tell errors from the ideal", 0.0
+        return f"{d.shots:.12g} shots are too few to tell errors from the ideal", 0.0
     structure = beyond_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
 

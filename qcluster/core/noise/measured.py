@@ -127,7 +127,7 @@ class MeasuredNoise(Frozen):
             return ""
         return (
             f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
-            f"{self.shots:g} shots, {text!r} has {most:g}: is it written with classical bit 0 rightmost, and "
+            f"{self.shots:.12g} shots, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
             "of this reference?"
         )
 
@@ -147,7 +147,7 @@ class MeasuredNoise(Frozen):
                 f"maximum ({text!r} has {most / self.shots:.1%})"
             )
         if self.shots < _FEW:
-            found.append(f"{self.shots:g} shots of the reference are few")
+            found.append(f"{self.shots:.12g} shots of the reference are few")
         return tuple(found)
 
     def kernel(self, n_index: int | None = None) -> Kernel:

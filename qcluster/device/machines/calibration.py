@@ -224,6 +224,26 @@ class Calibration(Frozen):
         zero, one = self._filled_readout[qubit].tolist()
         return (0.5, 0.5) if zero >= 1 and one >= 1 else (min(zero, 1.0), min(one, 1.0))
 
+    def readout_of(self, measured: npt.ArrayLike) -> Floats:
+        """Give the readout errors of classical bits, ``(n_bits, 2)``, as `assumed_readout` does.
+
+        Args:
+            measured: (n_bits,) the qubit that each bit holds, as in `Profile.measured`; -1 for a bit that holds none,
+                which has no errors.
+
+        Raises:
+            ValueError: a qubit lies outside the machine.
+
+        Example:
+            >>> Calibration.ideal(3).readout_of([2, -1]).tolist()
+            [[0.0, 0.0], [0.0, 0.0]]
+        """
+        qubits = np.asarray(measured, dtype=np.int64)
+        errors = np.zeros((len(qubits), 2))
+        for bit in np.flatnonzero(qubits != -1):  # -1 as an index would be the machine's last qubit
+            errors[bit] = self.assumed_readout(int(qubits[bit]))
+        return errors
+
     def coherence(self, qubit: int) -> tuple[float, float]:
         """Give T1 and T2 to reckon with, in seconds: the median of the machine where a qubit has no positive figure,
         infinite where none has; T2 is at most 2 T1."""

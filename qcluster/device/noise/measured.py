@@ -112,7 +112,7 @@ class MeasuredReference(Frozen):
 
     def report(self) -> ReferenceReport:
         """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.created}, {self.noise.shots:g} shots"
+        title = f"reference on {self.backend}, {self.created}, {self.noise.shots:.12g} shots"
         return audit(title, self.noise, self.learned)
 
     def age(self, now: datetime.datetime | None = None) -> float:
@@ -150,7 +150,7 @@ class MeasuredReference(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"MeasuredReference({self.backend}, {self.noise.shots:g} shots, {self.noise.survival:.1%} kept, "
+            f"MeasuredReference({self.backend}, {self.noise.shots:.12g} shots, {self.noise.survival:.1%} kept, "
             f"{self.created})"
         )
 

@@ -103,7 +103,7 @@ def run_foreign(
             for i, found in zip(part, read, strict=True):
                 counts[i] = Distribution.of(found, num_bits=circuits[i].num_clbits)
                 if counts[i].shots != amount:
-                    raise JobError(f"{backend.name} must give {amount} shots; it gave {counts[i].shots:g}")
+                    raise JobError(f"{backend.name} must give {amount} shots; it gave {counts[i].shots:.12g}")
     return [counts[i] for i in range(len(circuits))]
 
 

@@ -154,5 +154,6 @@ def test_equality_and_text():
     assert held == Distribution.of({"11": 2, "00": 1}) != Distribution.of({"11": 1, "00": 1})
     assert held != {"00": 1, "11": 2}
     assert repr(held) == "Distribution(2 strings of 2 bits, 3 shots)"
+    assert repr(Distribution.of({"00": 1_000_000, "11": 234_567})) == "Distribution(2 strings of 2 bits, 1234567 shots)"
     with pytest.raises(TypeError):
         hash(held)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import qcluster as qc
+from qcluster.baselines.door import enter
 from qcluster.core.methods import registry
 from qcluster.core.methods.registry import Method, every, find, register
 from qcluster.core.mitigation import Mitigation, left
@@ -72,6 +74,48 @@ def test_a_registered_method_is_offered_everywhere(apart):
     assert qc.MitigatedSampler("aer", method="mine").method == "mine"
     with pytest.raises(ValueError, match=r"method must be one of mixture, .*, mine; got 'yours'"):
         qc.mitigate(COUNTS, method="yours")
+
+
+@pytest.mark.parametrize(
+    ("returned", "error", "said"),
+    [
+        (None, TypeError, "method='mine' must return a distribution; got NoneType: counts must be"),
+        (0.5, TypeError, "method='mine' must return a distribution; got float: counts must be"),
+        (
+            {"0": 1},
+            ValueError,
+            "method='mine' must return a distribution over strings of 3 bits; got 1 bits and 1 shots",
+        ),
+        (qc.Distribution.of(COUNTS).marginal([0, 1]), ValueError, "over strings of 3 bits; got 2 bits and 1000 shots"),
+    ],
+)
+def test_what_a_short_method_returns_is_read(apart, returned, error, said):
+    """It was handed on as the distribution of a Mitigation."""
+    enter("mine", "Returns something.", lambda counts, noise: returned)
+    with pytest.raises(error, match=re.escape(said)):
+        qc.mitigate(COUNTS, method="mine")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"000": 1, "111": 3},
+        {"000": 0.25, "111": 0.75},
+        qc.Distribution.of({"000": 100, "111": 300}),
+        ["000", *3 * ["111"]],
+    ],
+)
+def test_an_answer_of_a_short_method_has_as_many_shots_as_the_counts(apart, answer):
+    enter("mine", "Returns something.", lambda counts, noise: answer)
+    fixed = qc.mitigate(COUNTS, method="mine")
+    assert fixed.distribution.to_counts() == {"000": 250, "111": 750}
+    assert fixed.interval("111").value == 0.75
+
+
+def test_a_method_that_returns_no_mitigation_is_named(apart):
+    register(Method("mine", "Does nothing.", lambda raw, *_: raw))
+    with pytest.raises(TypeError, match="method='mine' must return a Mitigation; got Distribution"):
+        qc.mitigate(COUNTS, method="mine")
 
 
 @pytest.mark.parametrize("workers", [1, 2])
