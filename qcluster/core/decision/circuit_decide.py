@@ -128,7 +128,7 @@ def decide_circuit(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=f"{reason}; {_agreement(found)}",
+        reason=f"{reason}; {_agreement(found, root * root)}",
         centroids=unpack(found.support.words[chosen], d.n_bits),
         weights=found.few.weights if sparse else np.zeros(0),
         rates=flip_rates(found.few.kernel if sparse else found.kernel.scaled(scale), faults),
@@ -204,11 +204,24 @@ def _undone(found: Candidates) -> Floats:
     return np.array([1.0, models.scale, bayesian, models.scale, *SCALES])
 
 
-def _agreement(found: Candidates) -> str:
-    """Compare the raw fidelity that the calibration predicts for its own answer with that which the counts show."""
-    place = found.scales.index(SCALES.index(1.0))
-    predicted = float(found.deconvolved.fidelity[place])
-    shown = float(np.sqrt(found.counts / found.counts.sum()) @ np.sqrt(found.deconvolved.ideals[place])) ** 2
-    if found.deconvolved.surprise[place] <= 3 and abs(predicted - shown) <= 0.05:
+def _agreement(found: Candidates, answer: Floats) -> str:
+    """Compare the raw fidelity that the calibration predicts for the answer with that which the counts show.
+
+    Both are of the answer: Richardson-Lucy's estimate at the calibrated noise takes shot noise and noise beyond the
+    calibrated for output, and counts then agree with whatever is predicted.
+
+    Args:
+        found: the candidates.
+        answer: ``(m,)`` probability of each string of the support.
+    """
+    ideal = np.bincount(found.support.numbers, answer, len(found.counts)).astype(np.float64)
+    predicted, shown = (_overlap(ideal, read) for read in (found.kernel.forward(ideal), found.counts))
+    surprise = found.deconvolved.surprise[found.scales.index(SCALES.index(1.0))]
+    if surprise <= 3 and abs(predicted - shown) <= 0.05:
         return f"the calibration predicts {predicted:.0%} raw fidelity, and the counts agree"
     return f"the calibration predicts {predicted:.0%} raw fidelity, the counts show {shown:.0%}"
+
+
+def _overlap(ideal: Floats, read: Floats) -> float:
+    """Give the Hellinger fidelity of two vectors of any sums."""
+    return float(np.sqrt(np.maximum(ideal * read, 0)).sum() ** 2 / (ideal.sum() * read.sum()))

@@ -212,6 +212,21 @@ def test_few_strings_may_not_need_more_noise_than_there_can_be(rate, most, refus
     assert _too_noisy(found, most) == refused
 
 
+@pytest.mark.parametrize(("n", "shots"), [(8, 200), (8, 8000), (14, 500), (20, 2000), (30, 500)])
+@pytest.mark.parametrize("worse", [1, 2, 3])
+def test_the_raw_fidelities_of_the_reason_are_those_of_the_answer(n, shots, worse):
+    """Counts under twice the noise were said to agree with the calibration, and wide ones to be read without errors."""
+    told = FaultMasks(n, pack(np.eye(n, dtype=bool)), np.full(n, 0.02), np.zeros(n), np.zeros((n, 2)))
+    sent = np.array([[False] * n, [True] * n])
+    counts = sampled(replace(told, rates=worse * told.rates), sent, shots, np.random.default_rng([n, worse]))
+    reason = decide_circuit(counts, told).reason
+    found = re.search(r"predicts (\d+)% raw fidelity, (?:the counts show (\d+)%|and the counts agree)$", reason)
+    assert found
+    raw = metrics.hellinger_fidelity(counts, Distribution(sent, np.ones(2)))
+    assert float(found[1]) / 100 == pytest.approx(np.exp(-0.02 * n), abs=0.06)
+    assert float(found[2] or found[1]) / 100 == pytest.approx(raw, abs=0.06)
+
+
 def ising(n: int, rng: np.random.Generator) -> np.ndarray:
     """Every pair of neighbours, and every bit, leans to its own side."""
     bits = 1.0 - 2.0 * index_bits(np.arange(2**n), n)
