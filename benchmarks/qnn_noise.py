@@ -69,7 +69,7 @@ def measured(
 
 
 def two_qubit_gates(ansatz: Ansatz, backend: str) -> int:
-    return int(compile_template(circuits.template(ansatz), find_machine(backend).live, 5).num_nonlocal_gates())
+    return int(compile_template(circuits.template(ansatz), find_machine(backend), 5).num_nonlocal_gates())
 
 
 def accuracy(model: QNNClassifier, values: Any, labels: Any) -> float:

@@ -19,7 +19,7 @@ from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
-from qcluster.device.circuits.twirl import Twirls, layered, twirl
+from qcluster.device.circuits.twirl import Twirls, keep_labels, layered, twirl
 from qcluster.device.machines.machine import Machine
 from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.measured import MeasuredReference, check_reusable
@@ -228,13 +228,13 @@ def compile_circuits(
     open_ = [circuit for i, circuit in enumerate(circuits) if i not in placed]
     for circuit in open_ if target is not None else ():
         check_delays(circuit, target)
-    made = iter(_transpile(open_, machine, options.optimization_level, seed))
+    made = iter(transpile_for(open_, machine, options.optimization_level, seed))
     compiled = [placed[i] if i in placed else next(made) for i in range(len(circuits))]
     if machine.kind == "model" and options.simulation in (None, "stabilizer"):
         for i, circuit in enumerate(circuits):
             wide = len(census(compiled[i])[1]) > 12 or options.simulation == "stabilizer"
             if wide and not is_clifford(compiled[i]) and is_clifford(circuit):
-                (compiled[i],) = _transpile([circuit], machine, min(1, options.optimization_level), seed)
+                (compiled[i],) = transpile_for([circuit], machine, min(1, options.optimization_level), seed)
     return compiled
 
 
@@ -250,7 +250,12 @@ def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
     )
 
 
-def _transpile(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
+def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
+    """Compile circuits for a machine: on what is alive of it where they fit there, else on all of it.
+
+    Raises:
+        ValueError: one cannot be compiled for it, such as one that is too wide.
+    """
     from qiskit.transpiler import generate_preset_pass_manager
 
     if machine.kind == "simulator" and machine.gates is None:
@@ -268,11 +273,27 @@ def _transpile(circuits: list[QuantumCircuit], machine: Machine, level: int, see
     for circuit in circuits:
         if machine.live is not machine.backend.target and can_hold(machine.live, circuit):
             with suppress(ValueError), _compiling(machine):
-                compiled.append(passes_for(True).run(circuit))
+                compiled.append(wrap_angles(passes_for(True).run(circuit), machine.backend.target))
                 continue
         with _compiling(machine):
             compiled.append(passes_for(False).run(circuit))
     return compiled
+
+
+def wrap_angles(circuit: QuantumCircuit, target: Target | None) -> QuantumCircuit:
+    """Bring angles into those that the gates of a machine take: fractional rzz turns by 0 to pi/2.
+
+    The compiler does so, but of angles that are numbers then, and for a target that tells: not for one without its
+    dead parts, since a target does not give its bounds to be copied.
+    """
+    from qiskit.transpiler import PassManager
+    from qiskit.transpiler.passes import WrapAngles
+
+    if target is None or not target.has_angle_bounds():
+        return circuit
+    wrapped: QuantumCircuit = PassManager([WrapAngles(target)]).run(circuit)
+    keep_labels(circuit, wrapped)
+    return wrapped
 
 
 def _compiling(machine: Machine) -> AbstractContextManager[None]:

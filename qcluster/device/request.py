@@ -19,6 +19,7 @@ from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
+from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
@@ -27,8 +28,6 @@ from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import (
     check_format,
-    dump_circuits,
-    load_circuits,
     reading,
     write_document,
 )

@@ -28,7 +28,15 @@ from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.measured import OLD, MeasuredReference, may_serve
-from qcluster.device.prepare import Options, check_program, check_registers, compile_circuits, prepare, writes_bits
+from qcluster.device.prepare import (
+    Options,
+    check_program,
+    check_registers,
+    compile_circuits,
+    prepare,
+    wrap_angles,
+    writes_bits,
+)
 from qcluster.device.request import check_share, reference_shots
 from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
@@ -167,7 +175,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         measuring = [i for i, pub in enumerate(asked) if writes_bits(pub.circuit)]
         for i in measuring:
             self._check_noise(asked[i].circuit, options)
-        circuits = {i: self._bind(asked[i], options, int(compiler.integers(2**31))) for i in measuring}
+        compiled_by = int(compiler.integers(2**31))  # one for all, so that a circuit's does not depend on the others
+        circuits = {i: self._bind(asked[i], options, compiled_by) for i in measuring}
         ready = []
         for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
             chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
@@ -216,7 +225,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
 
     def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
         """Compiled circuits with values bound, an array of the PUB's shape."""
-        how = f"{options.optimization_level} {options.simulation}".encode()
+        fixed = seed if isinstance(self.seed, (int, np.integer)) else None
+        how = f"{options.optimization_level} {options.simulation} {fixed}".encode()
         key = hashlib.sha256(how + identify_circuits([pub.circuit])).hexdigest()
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
@@ -230,10 +240,13 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         delays = [item for item in pub.circuit.data if item.name == "delay"]
         in_seconds = any(is_free(delay) and delay.operation.unit != "dt" for delay in delays)
         bound = np.asarray(values.bind_all(compiled), dtype=object).reshape(pub.shape)
-        for circuit in bound.ravel():
+        target = getattr(self._machine.backend, "target", None)
+        for index, circuit in np.ndenumerate(bound):
             circuit.name = pub.circuit.name
             if in_seconds:
                 settle_delays(compiled, circuit)
+            if compiled.parameters:
+                bound[index] = wrap_angles(circuit, target)
         return bound
 
     def _result(self, pub: Any, runs: Sequence[Run | None], rng: np.random.Generator) -> Any:

@@ -1,25 +1,21 @@
-"""Documents on disk: frozen arrays, floats in JSON, formats and versions, circuits."""
+"""Documents on disk: frozen arrays, floats in JSON, formats and versions."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import dataclasses
-import io
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.errors import StorageError
 from qcluster.files import FaultyContent, parse_json, read_whole
-
-if TYPE_CHECKING:
-    from qiskit.circuit import QuantumCircuit
 
 
 def load_text(path: Path) -> str:
@@ -106,24 +102,6 @@ def dressing(say: Callable[[str], Exception]) -> Iterator[None]:
             raise
         text = str(getattr(err, "message", "") or err).strip().strip("'\"")
         raise say(f"{(text.splitlines() or [''])[0] or type(err).__name__:.200}") from err
-
-
-def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
-    """Write circuits in Qiskit's QPY format: registers, layout, metadata and float parameters exactly."""
-    from qiskit import qpy
-
-    buffer = io.BytesIO()
-    with dressing(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
-        qpy.dump(list(circuits), buffer)
-    return buffer.getvalue()
-
-
-def load_circuits(data: bytes) -> list[QuantumCircuit]:
-    """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY."""
-    from qiskit import qpy
-
-    with parsing("QPY"):
-        return list(qpy.load(io.BytesIO(data)))
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from qcluster.device.machines.calibration import Calibration
+    from qcluster.device.machines.machine import Machine
     from qcluster.device.noise.measured import MeasuredReference
 
 _ONE_SIGMA = 0.6827
@@ -127,12 +128,12 @@ class DeviceReadout:
             return execute(plain_circuits(ansatz, thetas, inputs), place, **options), False
         key = machine.name, ansatz
         if key not in self._compiled:
-            self._compiled[key] = compile_template(circuits.template(ansatz), machine.live, self.layouts)
+            self._compiled[key] = compile_template(circuits.template(ansatz), machine, self.layouts)
         if self.mitigation in ("readout", "rescale"):  # before shots are paid for
             readable(machine.calibration, int(measurements(self._compiled[key])[0][0]))
         # One reference serves all circuits that differ in angles only: merging turns would make them differ in gates.
         merge = self.mitigation != "reference"
-        bound = bind_all(self._compiled[key], machine.live, thetas, inputs, merge=merge)
+        bound = bind_all(self._compiled[key], machine.backend.target, thetas, inputs, merge=merge)
         earlier = self._measured.get(key)
         if earlier is not None and may_serve(earlier, shots):
             return execute(bound, place, optimization_level=0, **options | {"reference": earlier}), True
@@ -206,17 +207,19 @@ def corrected_mean(counts: Distribution, up: float, down: float) -> tuple[float,
     return (value - (down - up)) / scale, error / scale
 
 
-def compile_template(template: QuantumCircuit, target: Target, tries: int) -> QuantumCircuit:
+def compile_template(template: QuantumCircuit, machine: Machine, tries: int) -> QuantumCircuit:
     """Compile a template `tries` times and keep the copy whose gates and measurement have the least total error.
 
     Layout search is random, and a star of ZX gates needs routing, so copies differ in length and in luck.
-    """
-    from qiskit.transpiler import generate_preset_pass_manager
 
-    copies = [
-        generate_preset_pass_manager(3, target=target, seed_transpiler=seed).run(template) for seed in range(tries)
-    ]
-    return min(copies, key=lambda copy: total_error(copy, target))
+    Raises:
+        ValueError: the machine has fewer qubits, or it cannot be compiled for it.
+    """
+    from qcluster.device.prepare import transpile_for
+
+    machine.check_width(template)
+    copies = [transpile_for([template], machine, 3, seed)[0] for seed in range(tries)]
+    return min(copies, key=lambda copy: total_error(copy, machine.backend.target))
 
 
 def total_error(compiled: QuantumCircuit, target: Target) -> float:
@@ -236,7 +239,12 @@ def bind_all(
     from qiskit.transpiler import PassManager
     from qiskit.transpiler.passes import Optimize1qGatesDecomposition
 
-    bound = [circuits.bind(compiled, circuits.bindings(theta, inputs, k)) for k, theta in enumerate(thetas)]
+    from qcluster.device.prepare import wrap_angles
+
+    bound = [
+        wrap_angles(circuits.bind(compiled, circuits.bindings(theta, inputs, k)), target)
+        for k, theta in enumerate(thetas)
+    ]
     if not merge:
         return bound
     passes = PassManager([Optimize1qGatesDecomposition(target=target)])

@@ -343,6 +343,24 @@ def test_a_delay_without_a_clock_is_no_time_on_a_simulator_without_noise():
     assert run.counts.to_counts() == {"1": 10}
 
 
+@pytest.mark.parametrize(("time", "unit"), [(100, "dt"), (1, "us"), (0.5, "ms")])
+def test_a_delay_is_no_time_on_a_simulator_with_a_noise_model_and_no_clock(time, unit):
+    """In dt it stopped with "dt (seconds per unit) must be given", which no one can; in seconds it was written without
+    its unit, so that no faults could be read."""
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.1, 1), ["x"])
+    circuit, bare = QuantumCircuit(1), QuantumCircuit(1)
+    for one in (circuit, bare):
+        one.x(0)
+        if one is circuit:
+            one.delay(time, 0, unit)
+        one.measure_all()
+    run, plain = execute([circuit, bare], AerSimulator(noise_model=noise), shots=100, seed=1)
+    assert run.faults_missing == ""
+    assert np.array_equal(run.faults.masks, plain.faults.masks)
+    assert np.allclose(run.faults.rates, plain.faults.rates)
+
+
 def simulators():
     noise = NoiseModel()
     noise.add_all_qubit_quantum_error(depolarizing_error(0.1, 2), ["cx"])

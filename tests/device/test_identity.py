@@ -1,11 +1,14 @@
 """Laws of identity: a circuit made again is the same, whatever Qiskit has numbered; and another one is another."""
 
+from io import BytesIO
+
 import pytest
-from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
 from qiskit.circuit import Clbit, Parameter, Qubit
 from qiskit.circuit.classical import expr, types
 
 from qcluster.device.circuits.identity import identify_circuits
+from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.execute import execute
 
 
@@ -98,6 +101,44 @@ def test_a_program_made_again_is_the_same(program, start):
         QuantumCircuit(QuantumRegister(1), ClassicalRegister(1))
         assert made(2) == first
     assert made(3) != first
+
+
+WAIT = Parameter("wait")
+UNITS = ("s", "ms", "us", "ns", "ps", "dt")
+
+
+def waiting(unit, where, time=100):
+    """A delay by itself, in a block within a block, in a gate made of a circuit, or of a free length."""
+    circuit, part = QuantumCircuit(1, 1, metadata={"mine": 1}), QuantumCircuit(1, name="part")
+    part.delay(time, 0, unit)
+    if where == "blocks":
+        with circuit.if_test((circuit.clbits[0], 1)), circuit.box(label="named"):
+            circuit.delay(time, 0, unit)
+    elif where == "part":
+        circuit.append(part.to_instruction(label="named"), [0])
+    else:
+        circuit.delay(WAIT if where == "free" else time, 0, unit)
+    circuit.delay(3, 0, "dt")
+    circuit.measure(0, 0)
+    return circuit
+
+
+@pytest.mark.parametrize("where", ["alone", "blocks", "part", "free"])
+def test_the_unit_of_a_delay_is_part_of_a_program_and_of_what_is_read_back(where):
+    """QPY drops it: 100 us were 100 ns to a sampler that had compiled these, and 100 dt when they were read back."""
+    programs = [waiting(unit, where) for unit in UNITS]
+    assert len({identify_circuits([program]) for program in programs}) == len(UNITS)
+    read = load_circuits(dump_circuits(programs))
+    assert read == programs == [waiting(unit, where) for unit in UNITS]
+    assert all(program.metadata == {"mine": 1} for program in read)
+
+
+@pytest.mark.parametrize("where", ["alone", "blocks", "part", "free"])
+def test_a_delay_whose_unit_is_lost_is_refused(where):
+    buffer = BytesIO()
+    qpy.dump(waiting("us", where, 100.0), buffer)
+    with pytest.raises(ValueError, match=r"delays in a QPY file must be whole numbers of dt.*OpenQASM 3"):
+        load_circuits(buffer.getvalue())
 
 
 def test_what_a_condition_reads_is_part_of_a_program():

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import Clbit, Parameter, Qubit
+from qiskit.circuit.library import quantum_volume
 from qiskit.primitives import BaseSamplerV2, PrimitiveResult, StatevectorSampler
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, ReadoutError
-from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend, FakeManilaV2
 
 import qcluster as qc
 from qcluster import Distribution, metrics
@@ -328,3 +329,45 @@ def test_refusals(turning, ghz):
         MitigatedSampler("aer").run([(turning, [1.0])])
     with pytest.raises(ValueError, match="shots must be positive"):
         MitigatedSampler("aer").run([ghz(2)], shots=0)
+
+
+def test_how_a_circuit_is_compiled_does_not_depend_on_what_ran_before_or_beside_it():
+    """It was compiled by the seed of its place in the first run that had it, and kept: the same call gave other counts
+    by what the sampler had run before."""
+    small, wide = QuantumCircuit(1), quantum_volume(5, seed=1).copy()
+    small.measure_all()
+    wide.measure_all()
+
+    def places(sampler, pubs):
+        return sampler.run(pubs).result()[-1].metadata["runs"].item().profile.measured.tolist()
+
+    used, fresh = (MitigatedSampler("fake_torino", seed=5, shots=50) for _ in range(2))
+    beside, alone = places(used, [small, wide]), places(used, [wide])
+    assert beside == alone == places(fresh, [wide])
+    used.seed = fresh.seed = 6
+    assert places(used, [small, wide]) == places(MitigatedSampler("fake_torino", seed=6, shots=50), [wide])
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_angles_of_a_sweep_are_those_that_fractional_gates_take(dead):
+    """They were bound behind the compiler, which folds numbers only, so that IBM's machines refused the job; and the
+    target without dead parts has no bounds, so that numbers were not folded either."""
+    machine = FakeFractionalBackend()
+    if dead:
+        broken = next(iter(machine.target["rzz"]))
+        machine.target["rzz"][broken].error = 1.0
+    angle = Parameter("t")
+    circuit = QuantumCircuit(2)
+    circuit.h([0, 1])
+    circuit.rzz(angle, 0, 1)
+    circuit.h([0, 1])
+    circuit.measure_all()
+    values = [-3.0, -1.0, 0.5, 2.0, 4.0]
+    runs = MitigatedSampler(machine, seed=1, shots=4000).run([(circuit, values)]).result()[0].metadata["runs"]
+    plain = execute([circuit.assign_parameters([value]) for value in values], machine, shots=4000, seed=1)
+    for run, alike, value in zip(runs, plain, values, strict=True):
+        for one in (run, alike):
+            angles = [item.params[0] for item in one.profile.circuit.data if item.name == "rzz"]
+            assert angles
+            assert all(0 <= found <= np.pi / 2 for found in angles)
+            assert one.counts.expectation("ZI") == pytest.approx((np.cos(value), 0), abs=0.12)

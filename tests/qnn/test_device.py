@@ -123,9 +123,10 @@ def test_compiled_templates_mean_the_same():
     """On a five-qubit machine: routed, bound and merged circuits read what the ansatz says."""
     from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
-    target = FakeManilaV2().target
+    machine = find_machine(FakeManilaV2())
+    target = machine.backend.target
     ansatz, rng = build("zx", 3), np.random.default_rng(2)
-    compiled = compile_template(template(ansatz), target, 3)
+    compiled = compile_template(template(ansatz), machine, 3)
     assert compiled.parameters
     assert total_error(compiled, target) > 0
     inputs, thetas = encoding.basis([[0, 1, 1], [1, 1, 0]]), rng.normal(size=(2, 4))
@@ -182,9 +183,9 @@ def test_bars_on_recorded_machines(name, bar):
     found = model.measure(held)
     assert ((found.values > 0) == (labels == model.classes_[1])).mean() >= ideal - 0.02
     assert f @ found.values / (f @ f) >= bar
-    compiled = compile_template(template(build("zx", 8)), machines.find_machine(name).live, 5)
+    compiled = compile_template(template(build("zx", 8)), machines.find_machine(name), 5)
     assert compiled.num_nonlocal_gates() <= 30
-    wide = compile_template(template(build("zx", 16)), machines.find_machine(name).live, 5)
+    wide = compile_template(template(build("zx", 16)), machines.find_machine(name), 5)
     assert wide.num_nonlocal_gates() <= 65
 
 
@@ -272,3 +273,35 @@ def test_a_readout_that_tells_nothing_is_refused_before_it_is_paid_for(monkeypat
     for _ in range(2):
         with pytest.raises(ValueError, match=r"readout of qubit \d must tell 0 from 1; .* publishes the errors"):
             source.measure(build("zx", 2), theta, bits, shots=100, rng=np.random.default_rng(1))
+
+
+def test_a_circuit_that_is_too_wide_is_refused_in_words():
+    """Qiskit's own exception came through."""
+    X, y = np.eye(6), np.arange(6) % 2
+    model = QNNClassifier(random_state=0).fit(X, y).set_params(backend="fake_manila")
+    with pytest.raises(ValueError, match="needs 7 qubits; fake_manila has 5"):
+        model.measure(X)
+
+
+def test_a_machine_whose_living_part_is_too_small_is_used_with_its_dead_part():
+    """As `execute` does, which warns; Qiskit's own exception came through."""
+    machine = GenericBackendV2(4, coupling_map=[[0, 1], [1, 2], [2, 3]], seed=1)
+    machine.target["cx"][1, 2].error = 1.0
+    source = DeviceReadout(machine, layouts=1, mitigation="none")
+    inputs, theta = encoding.basis([[0, 1, 1]]), np.full((1, 4), 0.1)
+    with pytest.warns(RuntimeWarning, match=r"dead.*cx on \(1, 2\)"):
+        found = source.measure(build("zx", 3), theta, inputs, shots=50, rng=np.random.default_rng(1))
+    assert len(found.values) == 1
+
+
+def test_angles_of_rows_are_those_that_fractional_gates_take():
+    from qiskit_ibm_runtime.fake_provider import FakeFractionalBackend
+
+    machine = find_machine(FakeFractionalBackend())
+    ansatz, rng = build("zx", 2), np.random.default_rng(2)
+    compiled = compile_template(template(ansatz), machine, 3)
+    thetas, inputs = rng.normal(size=(8, 3)), encoding.basis(rng.integers(2, size=(8, 2)))
+    bound = bind_all(compiled, machine.backend.target, thetas, inputs)
+    angles = [item.params[0] for circuit in bound for item in circuit.data if item.name == "rzz"]
+    assert angles
+    assert all(0 <= angle <= np.pi / 2 for angle in angles)

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcluster.device.storage import load_circuits, parsing
+from qcluster.device.circuits.qpy import load_circuits
+from qcluster.device.storage import parsing
 from qcluster.errors import StorageError
 from qcluster.files import read_whole
 

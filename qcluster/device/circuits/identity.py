@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcluster.device.circuits.qpy import dump_circuits
 from qcluster.device.circuits.timeline import has_blocks
-from qcluster.device.storage import dump_circuits
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit

@@ -19,11 +19,10 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.device.circuits import timeline
+from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.circuits.timeline import Place
 from qcluster.device.storage import (
     check_format,
-    dump_circuits,
-    load_circuits,
     load_text,
     of_file,
     reading,

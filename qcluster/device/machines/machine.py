@@ -49,9 +49,10 @@ class Machine:
 
     @property
     def clock(self) -> float | None:
-        """Seconds per unit of a delay given in "dt"; 0 on a simulator that has no clock, where waiting does nothing."""
+        """Seconds per unit of a delay given in "dt"; 0 on a simulator that has no clock, where waiting does nothing: a
+        noise model of its own strikes at a delay as at a gate, whatever its length."""
         dt: float | None = getattr(self.backend, "dt", None)
-        return 0.0 if dt is None and self.noiseless else dt
+        return 0.0 if dt is None and (self.noiseless or self.kind == "simulator") else dt
 
     def check_width(self, circuit: QuantumCircuit) -> None:
         """Raise ValueError where a circuit has more qubits than the machine; a simulator takes any number."""
