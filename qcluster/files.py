@@ -431,6 +431,33 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
     write_whole(path, format_mitigation(fixed, intervals))
 
 
+_NO_NAME = "a file to write must have a name; got '-': standard output is /dev/stdout"
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that `write_whole` could not write, as far as that is known before the work whose result goes there.
+
+    Nothing is written, and no folder made.
+
+    Raises:
+        ValueError, StorageError: as `write_whole` does.
+    """
+    if path == Path("-"):
+        raise ValueError(_NO_NAME)
+    try:
+        end = _end_of_links(path)
+        if end.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        near = next(one for one in end.absolute().parents if one.exists())
+        if not near.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        beside = end.is_file() or not end.exists()  # what is written goes to a file beside it first; not so of a pipe
+        if beside and not os.access(near, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
 
@@ -448,7 +475,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
             as it was, and nothing half-written is left.
     """
     if path == Path("-"):
-        raise ValueError("a file to write must have a name; got '-': standard output is /dev/stdout")
+        raise ValueError(_NO_NAME)
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         end = _end_of_links(path)

@@ -17,7 +17,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import refuse
+from qcluster.cli.options import refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -79,9 +79,12 @@ def mitigate_file(
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
     json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write the result as JSON; '-' is standard output.")
+        Path | None,
+        typer.Option("--json", help="Write the result as JSON; '-' is standard output.", callback=to_write_or_print),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.", callback=to_draw)
+    ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="How many strings to show: 10 when left out, in a figure as plot() does.")
     ] = None,
@@ -129,7 +132,7 @@ def demo(
     qubits: Annotated[int, typer.Option(help="Width of the GHZ circuit, 2 to 12.")] = 8,
     shots: Annotated[int, typer.Option(min=1, help="Number of shots.")] = 8192,
     seed: Annotated[int, typer.Option(min=0, help="Seed of compilation and simulation.")] = 7,
-    plot: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("qcluster-demo.png"),
+    plot: Annotated[Path, typer.Option(help="Where the figure goes.", callback=to_draw)] = Path("qcluster-demo.png"),
 ) -> None:
     """Run a GHZ circuit with the noise of a real IBM machine (simulated), and mitigate its counts."""
     from qcluster.demo import run_demo

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
 from qcluster.cli.console import open_bar, open_console
-from qcluster.cli.options import refuse
+from qcluster.cli.options import refuse, to_draw, to_write
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ Mitigation = Annotated[
 @qnn_app.command()
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where the trained model goes.")] = Path("qnn.json"),
+    out: Annotated[Path, typer.Option(help="Where the trained model goes.", callback=to_write)] = Path("qnn.json"),
     data: Data = None,
     classes: Classes = None,
     a: First = 3,
@@ -70,7 +69,9 @@ def train(
     mitigation: Mitigation = "rescale",
     test_share: Share = 0.3,
     seed: Seed = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw the loss of every round into this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the loss of every round into this file.", callback=to_draw)
+    ] = None,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
     from sklearn.exceptions import ConvergenceWarning
@@ -97,9 +98,9 @@ def train(
         console.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
     if plot is not None:
-        drawn = BytesIO()
-        plot_loss(model).savefig(drawn, dpi=150, format=plot.suffix.lstrip(".") or "png")
-        write_whole(plot, drawn.getvalue())
+        from qcluster.plot import save_figure
+
+        save_figure(plot, plot_loss(model))
     model.set_params(backend=None)
     console.print(
         f"{model.theta_.size} parameters on {model.ansatz_.n_data} data qubits; {len(rows)} samples to train, "
@@ -134,7 +135,9 @@ def evaluate(
     ] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the decision values as JSON.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the decision values as JSON.", callback=to_write)
+    ] = None,
 ) -> None:
     """Score a saved model on the samples that training with the same seed left out."""
     import numpy as np

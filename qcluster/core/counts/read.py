@@ -92,7 +92,7 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
 def _describe(source: Any) -> str:
     """Name what cannot be read, and the way for what nearly can."""
     if isinstance(source, (list, tuple)):
-        items = f"of {type(source[0]).__name__}: pass one of them, or all to mitigate_many" if source else "of nothing"
+        items = f"of {type(source[0]).__name__}: pass one of them; mitigate_many takes them all" if source else "of nothing"
         return f"a {type(source).__name__} {items}"
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
