@@ -33,6 +33,7 @@ from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.core.uncertainty.interval import Interval
+from qcluster.core.words import many
 from qcluster.errors import StorageError
 
 S = TypeVar("S")
@@ -287,7 +288,7 @@ def _sets_of(content: Any, path: str) -> list[Any]:
 
 
 def _holder(path: str, sets: Sequence[Any]) -> str:
-    return f"{path} holds the counts of {len(sets)} PUB{'s' if len(sets) != 1 else ''}"
+    return f"{path} holds the counts of {many(len(sets), 'PUB')}"
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
@@ -435,7 +436,7 @@ _NO_NAME = "a file to write must have a name; got '-': standard output is /dev/s
 
 
 def check_place(path: Path) -> None:
-    """Refuse a file that `write_whole` could not write, as far as that is known before the work whose result goes there.
+    """Refuse a file that `write_whole` could not write, so far as that can be known before the work that it is for.
 
     Nothing is written, and no folder made.
 

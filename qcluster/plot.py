@@ -128,8 +128,8 @@ def _series(
     for one in shown:
         if isinstance(one, (list, tuple)) and one and not all(isinstance(shot, str) for shot in one):
             raise TypeError(
-                f"what is drawn must be arguments of their own, such as plot(raw, mitigated); got a {type(one).__name__} "
-                f"of {len(one)}: put a star before it"
+                "what is drawn must be arguments of their own, such as plot(raw, mitigated); "
+                f"got a {type(one).__name__} of {len(one)}: put a star before it"
             )
         if isinstance(one, Mitigation):
             distributions += [one.raw, one.distribution]

@@ -23,6 +23,7 @@ def read_given(place: str, pub: int | None) -> Distribution | Run:
         StorageError: it cannot be read, or is the directory of no saved run.
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and none was chosen.
     """
+    from qcluster.core.words import many
     from qcluster.files import choose_one, read_counts
 
     folder = Path(place)
@@ -35,4 +36,4 @@ def read_given(place: str, pub: int | None) -> Distribution | Run:
         hint = f"; name one of those in it, such as {inner[0]}" if inner else ""
         raise StorageError(f"cannot read {place}: it is a directory, and that of no saved run{hint}")
     runs = jobs.read(place)
-    return choose_one(runs, pub, f"{place} holds the runs of {len(runs)} circuit{'s' if len(runs) != 1 else ''}")
+    return choose_one(runs, pub, f"{place} holds the runs of {many(len(runs), 'circuit')}")

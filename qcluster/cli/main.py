@@ -25,6 +25,7 @@ from qcluster.core.methods.registry import every, find
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
+from qcluster.core.words import many
 from qcluster.errors import QClusterError
 
 app = typer.Typer(
@@ -160,8 +161,9 @@ def _show(
 ) -> None:
     """Print the verdict, and the strings with their intervals."""
     console = open_console()
-    few = "string" if fixed.raw.n_outcomes == 1 else "different strings"
-    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:.12g} shots, {fixed.raw.n_outcomes} {few}")
+    few = "string" if fixed.raw.n_outcomes == 1 else "different string"
+    parts = many(fixed.raw.n_bits, "bit"), many(fixed.raw.shots, "shot"), many(fixed.raw.n_outcomes, few)
+    console.print(", ".join(parts))
     table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
     for string, one in found.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import refuse, to_draw, to_write
+from qcluster.core.words import many
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -103,11 +104,13 @@ def train(
         save_figure(plot, plot_loss(model))
     model.set_params(backend=None)
     console.print(
-        f"{model.theta_.size} parameters on {model.ansatz_.n_data} data qubits; {len(rows)} samples to train, "
+        f"{many(model.theta_.size, 'parameter')} on {many(model.ansatz_.n_data, 'data qubit')}; "
+        f"{many(len(rows), 'sample')} to train, "
         f"{len(held)} to test"
     )
     if model.n_circuits_:
-        console.print(f"{model.n_circuits_} circuits, {model.n_shots_} shots, contraction {model.contraction_:.3f}")
+        spent = f"{many(model.n_circuits_, 'circuit')}, {many(model.n_shots_, 'shot')}"
+        console.print(f"{spent}, contraction {model.contraction_:.3f}")
     console.print(
         f"accuracy: train {model.score(taken.X[rows], taken.y[rows]):.4f}, "
         f"test {model.score(taken.X[held], taken.y[held]):.4f} (ideal circuit)"
@@ -181,11 +184,11 @@ def evaluate(
             if found.slope is not None:
                 low, high = found.slope.interval
                 row["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
-                note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
+                note = f"calibrated on {many(found.slope.n_circuits, 'training image')}: slope {found.slope.value:.3f}"
                 console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
             content |= {"reference": row} if way == "reference" and reference else row
     console.print(table)
-    console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
+    console.print(f"{many(len(held), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
 

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.given import read_given
 from qcluster.cli.options import Dask, Workers, one_place, refuse
+from qcluster.core.words import many
 
 
 class _Estimating(TyperGroup):
@@ -102,7 +103,9 @@ def build(
                 bar.console.print(f"{step.label}: {step.error}")
     typer.echo(f"table: {out / 'rates.csv'}")
     if failed:
-        typer.echo(f"{failed} circuits failed; run again to try them again", err=True)
+        typer.echo(
+            f"{many(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True
+        )
         raise typer.Exit(1)
 
 
@@ -115,7 +118,10 @@ def add(
     from qcluster.bench.rate_table import add_runs
 
     added, partly, skipped = add_runs(rundir, table)
-    typer.echo(f"{added} rows added to {table}; {skipped} runs left out (there already, or their ideal is not known)")
+    typer.echo(
+        f"{many(added, 'row')} added to {table}; {many(skipped, 'run')} left out (there already, or their ideal is not "
+        "known)"
+    )
     if partly:
         typer.echo(
             f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known"
@@ -130,7 +136,7 @@ def _model(path: Path | None) -> tuple[Any, str]:
     if path is None:
         return None, ""
     mine = read_table(path)
-    return rate_model(read_table() + mine), f"{len(mine)} rows of {path}"
+    return rate_model(read_table() + mine), f"{many(len(mine), 'row')} of {path}"
 
 
 def _circuit(path: Path | None, counts: Any) -> Any:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.words import many
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
@@ -343,7 +344,8 @@ def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
 def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
     """Read what `format_flips` wrote; ValueError where it is not that, with the name of what it is of."""
     if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
-        raise ValueError(f"flips of {name} must be {n_twirls} texts of {n_bits} characters 0 and 1; got {rows!r:.60}")
+        texts = f"{many(n_twirls, 'text')} of {many(n_bits, 'character')} 0 and 1"
+        raise ValueError(f"flips of {name} must be {texts}; got {rows!r:.60}")
     return np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(n_twirls, n_bits)
 
 
@@ -387,7 +389,5 @@ def reference_cost(request: Request) -> str:
     shots, timed = sum(amounts), all(p.profile.duration for p in extra)
     time = f", some {_running(request, extra, amounts):.1f} s on the machine" if timed else ""
     share = shots / sum(sum(p.shots) for p in own)
-    many, circuits = (
-        f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
-    )
-    return f"{many} for {circuits}: {shots} shots ({share:.0%} more){time}"
+    references, circuits = many(len(extra), "reference"), many(len(own), "circuit")
+    return f"{references} for {circuits}: {many(shots, 'shot')} ({share:.0%} more){time}"

@@ -17,6 +17,7 @@ from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.outside import ask
+from qcluster.core.words import many
 
 
 class Estimate(NamedTuple):
@@ -306,7 +307,9 @@ class Distribution(Mapping[str, float]):
         return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
-        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:.12g} shots)"
+        return (
+            f"Distribution({many(self.n_outcomes, 'string')} of {many(self.n_bits, 'bit')}, {many(self.shots, 'shot')})"
+        )
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:

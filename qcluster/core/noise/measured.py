@@ -19,6 +19,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
+from qcluster.core.words import many
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""
@@ -127,7 +128,7 @@ class MeasuredNoise(Frozen):
             return ""
         return (
             f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
-            f"{self.shots:.12g} shots, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
+            f"{many(self.shots, 'shot')}, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
             "of this reference?"
         )
 
@@ -147,7 +148,7 @@ class MeasuredNoise(Frozen):
                 f"maximum ({text!r} has {most / self.shots:.1%})"
             )
         if self.shots < _FEW:
-            found.append(f"{self.shots:.12g} shots of the reference are few")
+            found.append(f"{many(self.shots, 'shot')} of the reference {'is' if self.shots == 1 else 'are'} few")
         return tuple(found)
 
     def kernel(self, n_index: int | None = None) -> Kernel:
@@ -234,5 +235,7 @@ def _expected(expected: Any, n_bits: int) -> Bits:
     else:
         raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {expected!r}")
     if len(bits) != n_bits:
-        raise ValueError(f"expected must have the width of the reference's counts, {n_bits} bits; got {len(bits)}")
+        raise ValueError(
+            f"expected must have the width of the reference's counts, {many(n_bits, 'bit')}; got {len(bits)}"
+        )
     return bits
