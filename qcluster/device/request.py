@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.words import many
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
@@ -24,6 +25,7 @@ from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.noise.reference import Reference
 from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import (
@@ -93,8 +95,9 @@ class Options:
         if isinstance(self.reference, (bool, np.bool_)):
             object.__setattr__(self, "reference", bool(self.reference))
         else:
-            many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
-            object.__setattr__(self, "reference", bool(many) if many < 2 else many)
+            _check_kind(self.reference)
+            number = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
+            object.__setattr__(self, "reference", bool(number) if number < 2 else number)
         share = check_real("reference_share", self.reference_share, 0, 1000, open_low=True)
         object.__setattr__(self, "reference_share", share)
         if share != 1 and self.twirling == "server":
@@ -119,6 +122,24 @@ class Options:
             check_choice(name, getattr(self, name), known)
         object.__setattr__(self, "runtime", check_runtime(self.runtime))
         check_together(vars(self))
+
+
+def _check_kind(reference: Any) -> None:
+    """Refuse what holds a reference, or is a part of one, with what to give in its place."""
+    if isinstance(getattr(reference, "reference", None), MeasuredReference):
+        cure = "give its reference, such as reference=run.reference"
+    elif hasattr(reference, "reference"):
+        cure = "it ran without a reference: measure one, with reference=True"
+    elif isinstance(reference, (MeasuredNoise, Reference)):
+        cure = "give the reference of a run, such as reference=run.reference, which knows the places it was measured on"
+    elif isinstance(reference, (list, tuple)):
+        cure = "give one reference, such as reference=runs[0].reference"
+    else:
+        return
+    raise ValueError(
+        "reference must be True, False, how many, or the reference of an earlier run; "
+        f"got a {type(reference).__name__}: {cure}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
