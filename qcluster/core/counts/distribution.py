@@ -186,6 +186,9 @@ class Distribution(Mapping[str, float]):
     def to_bit_array(self) -> Any:
         """Write the whole shots of `to_counts` out as a ``qiskit.primitives.BitArray``, equal shots together.
 
+        Raises:
+            ValueError: there is no whole shot, or more than memory is meant to hold.
+
         Example:
             >>> import qcluster as qc
             >>> qc.Distribution.of({"01": 3, "10": 1}).to_bit_array().get_counts()
@@ -259,12 +262,13 @@ class Distribution(Mapping[str, float]):
             >>> Distribution.of({"00": 50, "11": 50}).expectation({"ZZ": 0.5, "IZ": 1.0})
             Estimate(value=0.5, standard_error=0.1)
         """
-        values = diagonal(observable, self.n_bits).values(self.words)
+        read = diagonal(observable, self.n_bits)
+        values = read.values(self.words) / read.unit
         if not self.n_outcomes:
             raise ValueError("an expectation value needs at least one shot; got none")
         mean = float(self.probabilities @ values)
         variance = float(self.probabilities @ (values - mean) ** 2)
-        return Estimate(mean, float(np.sqrt(variance / self.shots)))
+        return Estimate(mean * read.unit, float(np.sqrt(variance / self.shots)) * read.unit)
 
     def __add__(self, other: "Distribution") -> "Distribution":
         """Pool the shots of two distributions of one width."""
