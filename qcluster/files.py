@@ -270,8 +270,13 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         ...     read_counts(file.name, pub=1).to_counts()
         {'01': 3}
     """
+    return Distribution.of(read_set(path, pub))
+
+
+def read_set(path: str, pub: int | None = None) -> Any:
+    """Read what `read_counts` makes counts of, as the file has it."""
     sets = _sets_of(read_saved(path), path)
-    return Distribution.of(choose_one(sets, pub, _holder(path, sets)))
+    return choose_one(sets, pub, _holder(path, sets))
 
 
 def _sets_of(content: Any, path: str) -> list[Any]:
@@ -334,29 +339,31 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
     content = read_saved(path)
     sets = [content] if _tells_reference(content) else _sets_of(content, path)
     chosen = choose_one(sets, pub if len(sets) > 1 else None, _holder(path, sets))  # one serves all PUBs
-    if isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict):
+    if holds_reference(chosen):
         chosen = chosen["reference"]
     if _tells_reference(chosen):
         expected = chosen["expected"] if expected is None else expected
-        counts = _all_counts(chosen)
-    else:
-        counts = Distribution.of(chosen)
+        chosen = _all_counts(chosen)
     if expected is None:
         raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
-    return MeasuredNoise(counts, expected)
+    return MeasuredNoise(chosen, expected)
+
+
+def holds_reference(chosen: Any) -> bool:
+    """Tell whether a set of counts, as a file has it, has what a reference measured beside it."""
+    return isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict)
 
 
 def _tells_reference(content: Any) -> bool:
     """Tell whether what was read is a reference with what it expects, or holds one as a saved run does."""
-    if not isinstance(content, dict):
-        return False
-    alone = isinstance(content.get("counts"), dict) and "expected" in content
-    return alone or isinstance(content.get("reference"), dict)
+    alone = isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content
+    return alone or holds_reference(content)
 
 
 def _all_counts(reference: Mapping[str, Any]) -> Distribution:
     """Add up the counts of a reference and of those that ran beside it, their flips on top of its expected string."""
-    counts, beside = Distribution.of(reference["counts"]), reference.get("more", [])
+    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # of the width expected
+    beside = reference.get("more", [])
     if not isinstance(beside, list) or not all(isinstance(part, dict) for part in beside):
         raise ValueError(f"more must be a list of references; got {beside!r:.60}")
     for part in beside:

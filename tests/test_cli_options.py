@@ -51,6 +51,8 @@ def place(tmp_path, monkeypatch):
         (("qnn", "evaluate", "m.json", "--size", "4"), "--size would have no effect"),
         (("rates", "counts.json", "--backend", "nonsense"), "nonsense"),
         (("rates", "c.qasm", "--pub", "0"), "--pub would have no effect: c.qasm holds a circuit"),
+        (("rates", "c.qasm", "--bits", "1"), "--bits would have no effect: c.qasm holds a circuit"),
+        (("mitigate", ".", "--bits", "1"), "--bits would have no effect: . is a saved run"),
         (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
         (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),
         (("rates", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),

@@ -17,7 +17,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -95,6 +95,7 @@ def mitigate_file(
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
     reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
     expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
+    bits: Bits = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.device.run import Run
@@ -109,7 +110,7 @@ def mitigate_file(
     known = None if noise is None else read_rates(noise)
     if reference is not None:
         known = read_reference(reference, expected, pub)
-    counts = read_given(file, pub)
+    counts = read_given(context, file, pub, bits, told=known is not None)
     fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)

@@ -9,6 +9,7 @@ import typer
 from qcluster.files import check_place
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+Bits = Annotated[int | None, typer.Option(min=1, help="Width of the strings, where hexadecimal keys do not show it.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 
 

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.given import read_given
-from qcluster.cli.options import Dask, Workers, one_place, refuse
+from qcluster.cli.options import Bits, Dask, Workers, one_place, refuse
 from qcluster.core.words import many
 
 
@@ -45,6 +45,7 @@ def estimate(
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
     coverage: Annotated[float, typer.Option(help="Of the interval, between 0 and 1.")] = 0.8,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+    bits: Bits = None,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -53,10 +54,10 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits"], f"{file} holds a circuit, not counts")
         circuit, given = place, None
     else:
-        given = read_given(file, pub)
+        given = read_given(context, file, pub, bits)
     if isinstance(given, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         typer.echo(repr(given))
