@@ -127,7 +127,7 @@ BEYOND = "counts.json/out"
         (("jobs", "fetch", "absent", "--json", BEYOND), "cannot write"),
         (("calibration", "fetch", "absent", "-o", BEYOND), "cannot write"),
         (("decision", "train", "--table", "absent", "--out", BEYOND), "cannot write"),
-        (("decision", "train", "--table", "absent", "--out", "."), "cannot write .: Is a directory"),
+        (("decision", "train", "--table", "absent", "--out", "."), "must name the file of the gate; . is a folder"),
         (("qnn", "train", "--data", "absent", "--out", BEYOND), "cannot write"),
         (("qnn", "train", "--data", "absent", "--plot", "x.xyz"), "a figure must go into"),
         (("qnn", "evaluate", "absent", "--json", BEYOND), "cannot write"),

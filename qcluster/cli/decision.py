@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from qcluster.cli.console import open_console
-from qcluster.cli.options import Dask, Workers, one_place, refuse, to_write
+from qcluster.cli.options import Dask, Workers, one_place, refuse
 
 decision_app = typer.Typer(
     name="decision",
@@ -61,7 +61,7 @@ def build(
 @decision_app.command()
 def train(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
-    out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.", callback=to_write)],
+    out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
     recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.45,
     harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 14.0,
@@ -74,11 +74,15 @@ def train(
 
     Example: qcluster decision train --table table --out gate.npz
     """
+    from qcluster.files import check_place
     from qcluster.learn.decision.score import balanced
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
 
+    if out.is_dir():
+        raise ValueError(f"--out must name the file of the gate; {out} is a folder")
+    check_place(out)
     rows = read_all(table)
     if out.resolve().parent == table.resolve():
         raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
