@@ -17,8 +17,9 @@ import argparse
 import gzip
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from inspect import signature
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from qcluster.bench.circuits.suites import FAMILIES, SUITES, make_case
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.stats.special import unevenness
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.files import read_lines
+from qcluster.files import check_place, read_lines, write_whole
 from qcluster.learn.decision.circuits import EVEN, HARDWARE
 
 MACHINES = ("fake_kyiv", "fake_marrakesh", "fake_guadalupe", "fake_lagos", "fake_manila", "fake_washington")
@@ -145,6 +146,16 @@ def written(faults: FaultMasks) -> dict[str, Any]:
     }
 
 
+def write_records(path: Path, made: Iterable[dict[str, Any]]) -> None:
+    """Write records as gzipped JSON lines, once all are made: what stood there stays until then, also after a kill."""
+    check_place(path)
+    packed = BytesIO()
+    with gzip.open(packed, "wt", encoding="utf-8") as lines:
+        for record in made:
+            lines.write(json.dumps(record) + "\n")
+    write_whole(path, packed.getvalue())
+
+
 def main() -> None:
     """Write the records, one a line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -170,10 +181,7 @@ def main() -> None:
         made = programs(given.seed, given.programs or given.wide, given.machines, draw)
     else:
         made = records(given.seed, given.widest, given.machines)
-    with gzip.open(given.out, "wt", encoding="utf-8") as lines:
-        for record in made:
-            lines.write(json.dumps(record) + "\n")
-            lines.flush()
+    write_records(given.out, made)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def main() -> None:
     given = parser.parse_args()
     sets = {name: list(map(Path, files.split(","))) for name, _, files in (one.partition("=") for one in given.sets)}
     for fold in (0, 1):
-        parts = plan(given.out, {"circuit": 0}, [path for files in sets.values() for path in halves(files)[fold]])
+        records = [path for files in sets.values() for path in halves(files)[fold]]
+        parts = plan(given.out, {"circuit": 0}, records, any_gate=True)
         trained = gate(given.counts, sets, fold, given.workers) if parts else None
         for part in parts:
             print(build_part(part, trained).name, flush=True)

@@ -33,6 +33,7 @@ from qcluster.core.counts.nested import is_wrapped
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.core.uncertainty.interval import Interval
+from qcluster.core.words import many
 from qcluster.errors import StorageError
 
 S = TypeVar("S")
@@ -269,8 +270,13 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
         ...     read_counts(file.name, pub=1).to_counts()
         {'01': 3}
     """
+    return Distribution.of(read_set(path, pub))
+
+
+def read_set(path: str, pub: int | None = None) -> Any:
+    """Read what `read_counts` makes counts of, as the file has it."""
     sets = _sets_of(read_saved(path), path)
-    return Distribution.of(choose_one(sets, pub, _holder(path, sets)))
+    return choose_one(sets, pub, _holder(path, sets))
 
 
 def _sets_of(content: Any, path: str) -> list[Any]:
@@ -287,7 +293,7 @@ def _sets_of(content: Any, path: str) -> list[Any]:
 
 
 def _holder(path: str, sets: Sequence[Any]) -> str:
-    return f"{path} holds the counts of {len(sets)} PUB{'s' if len(sets) != 1 else ''}"
+    return f"{path} holds the counts of {many(len(sets), 'PUB')}"
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
@@ -333,29 +339,31 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
     content = read_saved(path)
     sets = [content] if _tells_reference(content) else _sets_of(content, path)
     chosen = choose_one(sets, pub if len(sets) > 1 else None, _holder(path, sets))  # one serves all PUBs
-    if isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict):
+    if holds_reference(chosen):
         chosen = chosen["reference"]
     if _tells_reference(chosen):
         expected = chosen["expected"] if expected is None else expected
-        counts = _all_counts(chosen)
-    else:
-        counts = Distribution.of(chosen)
+        chosen = _all_counts(chosen)
     if expected is None:
         raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
-    return MeasuredNoise(counts, expected)
+    return MeasuredNoise(chosen, expected)
+
+
+def holds_reference(chosen: Any) -> bool:
+    """Tell whether a set of counts, as a file has it, has what a reference measured beside it."""
+    return isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict)
 
 
 def _tells_reference(content: Any) -> bool:
     """Tell whether what was read is a reference with what it expects, or holds one as a saved run does."""
-    if not isinstance(content, dict):
-        return False
-    alone = isinstance(content.get("counts"), dict) and "expected" in content
-    return alone or isinstance(content.get("reference"), dict)
+    alone = isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content
+    return alone or holds_reference(content)
 
 
 def _all_counts(reference: Mapping[str, Any]) -> Distribution:
     """Add up the counts of a reference and of those that ran beside it, their flips on top of its expected string."""
-    counts, beside = Distribution.of(reference["counts"]), reference.get("more", [])
+    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # of the width expected
+    beside = reference.get("more", [])
     if not isinstance(beside, list) or not all(isinstance(part, dict) for part in beside):
         raise ValueError(f"more must be a list of references; got {beside!r:.60}")
     for part in beside:
@@ -431,6 +439,33 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
     write_whole(path, format_mitigation(fixed, intervals))
 
 
+_NO_NAME = "a file to write must have a name; got '-': standard output is /dev/stdout"
+
+
+def check_place(path: Path) -> None:
+    """Refuse a file that `write_whole` could not write, so far as that can be known before the work that it is for.
+
+    Nothing is written, and no folder made.
+
+    Raises:
+        ValueError, StorageError: as `write_whole` does.
+    """
+    if path == Path("-"):
+        raise ValueError(_NO_NAME)
+    try:
+        end = _end_of_links(path)
+        if end.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        near = next(one for one in end.absolute().parents if one.exists())
+        if not near.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        beside = end.is_file() or not end.exists()  # what is written goes to a file beside it first; not so of a pipe
+        if beside and not os.access(near, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from error
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
     """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
 
@@ -448,7 +483,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
             as it was, and nothing half-written is left.
     """
     if path == Path("-"):
-        raise ValueError("a file to write must have a name; got '-': standard output is /dev/stdout")
+        raise ValueError(_NO_NAME)
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
         end = _end_of_links(path)

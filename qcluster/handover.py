@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution, whole_shots
+from qcluster.core.words import many
+
+MOST_BYTES = 1 << 32
+"""Most that shots written out may take."""
 
 
 def to_bit_array(distribution: Distribution) -> Any:
@@ -14,7 +18,14 @@ def to_bit_array(distribution: Distribution) -> Any:
     counts = whole_shots(distribution.weights, round(distribution.shots))
     if not counts.any():
         raise ValueError(f"a BitArray needs at least one whole shot; got {distribution.shots:.12g} shots")
-    return BitArray.from_bool_array(np.repeat(distribution.bits, counts, axis=0), order="little")
+    packed = BitArray.from_bool_array(distribution.bits, order="little").array
+    size = int(counts.sum()) * packed.shape[1]
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"a BitArray holds every shot, and must take {MOST_BYTES:,} bytes at most; {distribution.shots:.12g} shots "
+            f"of {many(distribution.n_bits, 'bit')} take {size:,}: to_counts() gives them by string"
+        )
+    return BitArray(np.repeat(packed, counts, axis=0), distribution.n_bits)
 
 
 def to_quasi(distribution: Distribution) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.labels import short_labels
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.words import many
 
 ROWS = 8
 """Strings in a table, the likeliest ones; what is left is summed below them."""
@@ -20,15 +21,17 @@ _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
 
 def show_distribution(distribution: Distribution) -> str:
     """Show the likeliest strings of a distribution; behind `Distribution._repr_html_`."""
-    few = "string" if distribution.n_outcomes == 1 else "strings"
-    head = f"{distribution.n_outcomes:,} {few} of {distribution.n_bits} bits, {distribution.shots:,.10g} shots"
+    head = (
+        f"{many(distribution.n_outcomes, 'string', ',')} of {many(distribution.n_bits, 'bit')}, "
+        f"{many(distribution.shots, 'shot', ',.10g')}"
+    )
     return _frame("Distribution", head, _table(list(distribution.top(ROWS)), {"raw": distribution}, ("probability",)))
 
 
 def show_mitigation(fixed: Mitigation) -> str:
     """Show the verdict, then raw beside mitigated; behind `Mitigation._repr_html_`."""
     reason = fixed.reason.removeprefix("left as is: ")
-    facts = f"{fixed.raw.n_bits} bits, {fixed.raw.shots:,.10g} shots, method {fixed.method}"
+    facts = f"{many(fixed.raw.n_bits, 'bit')}, {many(fixed.raw.shots, 'shot', ',.10g')}, method {fixed.method}"
     if fixed.applied:
         facts += f", {fixed.share:.0%} of the answer is mitigated"
     if fixed.confidence is not None:
@@ -43,10 +46,10 @@ def show_run(run: Any) -> str:
     """Show where counts come from, and the likeliest strings; behind `Run._repr_html_`."""
     profile = run.profile
     facts = {
-        "circuit": f"{profile.name}: {_many(len(profile.active), 'qubit')}, "
-        f"{_many(profile.n_two_qubit, 'two-qubit gate')}, {_many(profile.n_bits, 'bit')}",
+        "circuit": f"{profile.name}: {many(len(profile.active), 'qubit')}, "
+        f"{many(profile.n_two_qubit, 'two-qubit gate')}, {many(profile.n_bits, 'bit')}",
         "machine": f"{run.backend} ({run.method}), calibration of {run.calibration.date or 'an unknown day'}",
-        "shots": f"{run.shots:,.10g} in {_many(len(run.twirl_counts), 'twirl')}",
+        "shots": f"{run.shots:,.10g} in {many(len(run.twirl_counts), 'twirl')}",
         "reference": "none" if run.reference is None else f"measured {run.reference.created}",
         **({"notes": "; ".join(run.notes)} if run.notes else {}),
     }
@@ -87,7 +90,3 @@ def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Seq
 
 def _bar(share: float, colour: str) -> str:
     return f'<div style="height:6px;margin:1px 0;width:{100 * share:.1f}%;background:{colour}"></div>'
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' if number != 1 else ''}"

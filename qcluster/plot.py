@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 
 from qcluster.core.checks import check_whole
@@ -24,7 +25,7 @@ from qcluster.core.counts.labels import WHOLE, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval, intervals
-from qcluster.files import write_whole
+from qcluster.files import check_place, write_whole
 
 COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe", "ideal": "#161616"}
 """One colour for each role, in every figure of this package."""
@@ -125,6 +126,11 @@ def _series(
     distributions: list[Distribution] = []
     found: list[Errors | None] = []
     for one in shown:
+        if isinstance(one, (list, tuple)) and one and not all(isinstance(shot, str) for shot in one):
+            raise TypeError(
+                "what is drawn must be arguments of their own, such as plot(raw, mitigated); "
+                f"got a {type(one).__name__} of {len(one)}: put a star before it"
+            )
         if isinstance(one, Mitigation):
             distributions += [one.raw, one.distribution]
             found += [partial(intervals, one.raw, one.raw, None), one.intervals] if one.raw.shots else [None, None]
@@ -203,9 +209,31 @@ def save_mitigation(path: Path, fixed: Mitigation, ideal: Any = None, top: int |
         ValueError: matplotlib does not know the ending.
         StorageError: the file cannot be written.
     """
+    save_figure(path, plot_mitigation(fixed, ideal, top=top))
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure to a file, whole or not at all; raises as `check_figure` does."""
     drawn = BytesIO()
-    plot_mitigation(fixed, ideal, top=top).savefig(drawn, dpi=150, format=path.suffix.lstrip(".") or "png")
+    figure.savefig(drawn, dpi=150, format=_format_of(path))
     write_whole(path, drawn.getvalue())
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a file that no figure can be written to, before the work that it would show.
+
+    Raises:
+        ValueError: matplotlib does not know the ending.
+        StorageError: the file cannot be written.
+    """
+    known = FigureCanvasBase.get_supported_filetypes()
+    if _format_of(path).lower() not in known:
+        raise ValueError(f"a figure must go into a file that ends in one of {', '.join(sorted(known))}; got {path}")
+    check_place(path)
+
+
+def _format_of(path: Path) -> str:
+    return path.suffix.lstrip(".") or "png"
 
 
 def _reach(found: list[Interval], heights: Any) -> Any:

@@ -291,3 +291,33 @@ def test_the_shell_completes_commands_and_methods():
 
     assert _method_names("mi") == ["mixture"]
     assert "--show-completion" in run("--help").stdout
+
+
+def test_hexadecimal_keys_have_the_width_that_is_given(tmp_path):
+    (tmp_path / "hex.json").write_text(json.dumps({"0x0": 500, "0x3": 460, "0x1": 40}))
+    done = run("mitigate", "hex.json", "--bits", "5", "--json", "-", cwd=tmp_path)
+    assert json.loads(done.stdout)["raw"] == {"00000": 0.5, "00001": 0.04, "00011": 0.46}
+    assert run("mitigate", "hex.json", cwd=tmp_path).stdout.startswith("2 bits, ")
+    assert "effective flip rate" in run("rates", "hex.json", "--bits", "5", cwd=tmp_path).stdout
+    done = run("mitigate", "hex.json", "--bits", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "error: keys must lie in 0..2**1 - 1 for 1 bit; got '0x3'\n")
+
+
+def test_a_reference_of_hexadecimal_keys_has_the_width_of_what_it_expects(tmp_path):
+    (tmp_path / "counts.json").write_text(json.dumps({"0000": 500, "0011": 460, "0001": 40}))
+    (tmp_path / "ref.json").write_text(json.dumps({"0x2": 900, "0x0": 60, "0x3": 40}))
+    held = {"counts": {"0000": 500}, "reference": {"counts": {"0x2": 900, "0x0": 100}, "expected": "0010"}}
+    (tmp_path / "held.json").write_text(json.dumps(held))
+    for place, options in (("ref.json", ("--expected", "0010")), ("held.json", ())):
+        done = run("mitigate", "counts.json", "--reference", place, *options, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), place
+
+
+@pytest.mark.parametrize(("options", "noted"), [((), True), (("--reference", "held.json"), False)])
+def test_a_reference_beside_the_counts_that_is_not_used_is_noted(tmp_path, options, noted):
+    held = {"counts": COUNTS, "reference": {"counts": {"010": 900, "000": 100}, "expected": "010"}}
+    (tmp_path / "held.json").write_text(json.dumps(held))
+    done = run("mitigate", "held.json", "--json", "-", *options, cwd=tmp_path)
+    note = "note: held.json holds a reference as well, which is not used; mitigate takes --reference held.json\n"
+    assert (done.returncode, done.stderr) == (0, note if noted else "")
+    assert json.loads(done.stdout)["method"] == ("mixture" if noted else "measured")

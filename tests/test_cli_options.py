@@ -51,6 +51,8 @@ def place(tmp_path, monkeypatch):
         (("qnn", "evaluate", "m.json", "--size", "4"), "--size would have no effect"),
         (("rates", "counts.json", "--backend", "nonsense"), "nonsense"),
         (("rates", "c.qasm", "--pub", "0"), "--pub would have no effect: c.qasm holds a circuit"),
+        (("rates", "c.qasm", "--bits", "1"), "--bits would have no effect: c.qasm holds a circuit"),
+        (("mitigate", ".", "--bits", "1"), "--bits would have no effect: . is a saved run"),
         (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
         (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),
         (("rates", "build", "--out", "t", "--workers", "2", *DASK), "--workers would have no effect: with --dask"),
@@ -106,3 +108,40 @@ def test_the_exit_code_is_two_and_the_reason_one_line(place):
     done = run("rates", "c.qasm", "--pub", "0", cwd=place)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert done.stderr.startswith("error: --pub would have no effect: ")
+
+
+BEYOND = "counts.json/out"
+"""A place that no file can be written to: its folder is a file."""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mitigate", "absent", "--json", BEYOND), f"cannot write {BEYOND}: Not a directory"),
+        (("mitigate", "absent", "--json", "."), "cannot write .: Is a directory"),
+        (("mitigate", "absent", "--plot", f"{BEYOND}.png"), f"cannot write {BEYOND}.png: Not a directory"),
+        (("mitigate", "absent", "--plot", "x.xyz"), "a figure must go into a file that ends in one of"),
+        (("demo", "--qubits", "99", "--plot", "x.xyz"), "a figure must go into"),
+        (("demo", "--qubits", "99", "--plot", BEYOND), "cannot write"),
+        (("jobs", "collect", "absent", "--json", BEYOND), "cannot write"),
+        (("jobs", "fetch", "absent", "--json", BEYOND), "cannot write"),
+        (("calibration", "fetch", "absent", "-o", BEYOND), "cannot write"),
+        (("decision", "train", "--table", "absent", "--out", BEYOND), "cannot write"),
+        (("decision", "train", "--table", "absent", "--out", "."), "must name the file of the gate; . is a folder"),
+        (("qnn", "train", "--data", "absent", "--out", BEYOND), "cannot write"),
+        (("qnn", "train", "--data", "absent", "--plot", "x.xyz"), "a figure must go into"),
+        (("qnn", "evaluate", "absent", "--json", BEYOND), "cannot write"),
+    ],
+)
+def test_where_the_result_goes_is_judged_before_the_work(place, words, said):
+    """What is named first of several faults is what was looked at first: here nothing of the input is there."""
+    before = {path.name for path in place.iterdir()}
+    done = CliRunner().invoke(app, words)
+    assert said in str(done.exception), done.output
+    assert {path.name for path in place.iterdir()} == before
+
+
+def test_a_result_may_go_to_what_is_no_file_and_into_folders_to_be_made(place):
+    assert CliRunner().invoke(app, ["mitigate", "counts.json", "--json", "/dev/null"]).exit_code == 0
+    assert CliRunner().invoke(app, ["mitigate", "counts.json", "--json", "new/folder/out.json"]).exit_code == 0
+    assert (place / "new/folder/out.json").is_file()

@@ -64,7 +64,7 @@ def test_your_own_rows_are_used(counts, tmp_path):
     (tmp_path / "mine.csv").write_text("circuit,n_measured,top_weight,rate\nmine,3,0.48,0.2\n")
     shown = call(counts, "--table", tmp_path / "mine.csv")
     assert shown.exit_code == 0
-    assert f"1 rows of {tmp_path}" in shown.output.replace("\n", "")
+    assert f"1 row of {tmp_path}" in shown.output.replace("\n", "")
     assert "rows in all have what is known of this run" in " ".join(shown.output.split())
     (tmp_path / "mine.csv").write_text("a\n1\n")
     with pytest.raises(StorageError, match="column named rate"):
@@ -112,7 +112,7 @@ def test_runs_are_added(tmp_path):
 
     list(run(Campaign("toy", ("ghz:3",), ("flips:0.1",), methods=("identity",)), tmp_path / "toy"))
     shown = call("add", tmp_path / "toy", "--table", tmp_path / "mine.csv")
-    assert "1 rows added" in shown.output
+    assert "1 row added" in shown.output
     assert "1 of them lack columns" in shown.output
 
 

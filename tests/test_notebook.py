@@ -137,6 +137,8 @@ def test_whole_shots_go_to_qiskit_and_come_back(counts):
 def test_less_than_a_shot_is_no_bit_array():
     with pytest.raises(ValueError, match=r"at least one whole shot; got 0\.25"):
         qc.Distribution.of({"0": 0.25}).to_bit_array()
+    with pytest.raises(ValueError, match=r"every shot.*10000000000 shots of 9 bits take 20,000,000,000: to_counts"):
+        qc.Distribution.of({"0" * 9: 10**10}).to_bit_array()
 
 
 def test_qiskit_and_pandas_take_a_distribution_as_it_is(monkeypatch):

@@ -11,6 +11,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.uncertainty.response import Observables
+from qcluster.core.words import many
 
 Answer = Callable[[Distribution, Any], Any]
 """Counts and noise, rates ``(n_bits, 2)`` or a noise model or None, to the better distribution, or whatever
@@ -82,8 +83,10 @@ def _read(name: str, raw: Distribution, found: Any) -> Distribution:
     except (TypeError, ValueError) as error:
         raise TypeError(f"method={name!r} must return a distribution; got {type(found).__name__}: {error}") from error
     if answer.n_bits != raw.n_bits or not answer.shots:
-        what = f"{answer.n_bits} bits and {answer.shots:.12g} shots"
-        raise ValueError(f"method={name!r} must return a distribution over strings of {raw.n_bits} bits; got {what}")
+        what = f"{many(answer.n_bits, 'bit')} and {many(answer.shots, 'shot')}"
+        raise ValueError(
+            f"method={name!r} must return a distribution over strings of {many(raw.n_bits, 'bit')}; got {what}"
+        )
     if np.isclose(answer.shots, raw.shots, rtol=1e-9, atol=0):
         return answer
     return Distribution.from_words(answer.words, answer.probabilities * raw.shots, raw.n_bits)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcluster.bench.machines import run_task
+from qcluster.bench.machines import check_distinct, run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
@@ -52,12 +52,14 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
         A Progress at the start and after each task.
 
     Raises:
-        ValueError: a method or case is unknown; an unknown machine is the failure of its tasks.
+        ValueError: a method or case is unknown, or some samples would be the same shots; an unknown machine is the
+            failure of its tasks.
         StorageError: the folder cannot be written to, and everything before is saved; or a circuit of yours has scores
             here of another ideal.
         QClusterError: the worker processes died.
     """
     check_methods(campaign.methods)
+    check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))

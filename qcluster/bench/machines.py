@@ -10,11 +10,16 @@ import numpy as np
 
 from qcluster.bench.circuits import Case
 from qcluster.bench.sample import Sample, run_figures
-from qcluster.bench.tasks import REFERENCE, Task, find_case
+from qcluster.bench.tasks import REFERENCE, Campaign, Task, find_case
 from qcluster.core.counts.distribution import Distribution
+from qcluster.files import is_number
 
 if TYPE_CHECKING:
     from qcluster.device.run import Run
+
+
+_TOY = "flips:"
+"""Before the rate of a machine whose bits flip independently."""
 
 
 def run_task(task: Task) -> Sample:
@@ -30,8 +35,31 @@ def run_task(task: Task) -> Sample:
     """
     case = find_case(task.case)
     start = time.perf_counter()
-    sample = _toy(task, case) if task.machine.startswith("flips:") else _device(task, case)
+    sample = _toy(task, case) if task.machine.startswith(_TOY) else _device(task, case)
     return replace(sample, seconds=time.perf_counter() - start)
+
+
+def check_distinct(campaign: Campaign) -> None:
+    """Refuse a campaign of which some samples would be the same shots, counted as several.
+
+    Raises:
+        ValueError: a machine that only flips bits has several twirls or decouplings, of which it knows nothing; or a
+            machine stands there in two spellings.
+    """
+    toys = [name for name in campaign.machines if name.startswith(_TOY)]
+    ways = len(set(campaign.twirls)) * len(set(campaign.dd))
+    if toys and ways > 1:
+        raise ValueError(
+            f"machine {toys[0]!r} knows no twirls and no dd, so that each of its samples would count {ways} times: "
+            "give one value of each, or give the machine a campaign of its own"
+        )
+    spelled: dict[tuple[str, bool], str] = {}
+    for name in campaign.machines:
+        rate = name.removeprefix(_TOY)
+        known = f"{_TOY}{float(rate)}" if name.startswith(_TOY) and is_number(rate) else machine_name(name)
+        first = spelled.setdefault((known, name.endswith(REFERENCE)), name)
+        if first != name:
+            raise ValueError(f"machines must differ; {first!r} and {name!r} are one, whose samples would count twice")
 
 
 def machine_name(name: str) -> str:
@@ -47,7 +75,7 @@ def machine_name(name: str) -> str:
 
 def _toy(task: Task, case: Case) -> Sample:
     try:
-        rate = float(task.machine.removeprefix("flips:"))
+        rate = float(task.machine.removeprefix(_TOY))
     except ValueError:
         rate = 1.0
     if not 0 <= rate < 0.5:

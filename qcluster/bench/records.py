@@ -70,14 +70,23 @@ def read_records(
 
     Raises:
         StorageError: a file cannot be read, or holds no record, or a line is none; the message names the line.
+        ValueError: in the end, where ideals were given and no record takes its ideal from there.
     """
-    path = Path(path)
+    path, by_file = Path(path), list[bool]()
     known = read_ideals(path, None if ideals is None else Path(ideals))
-    found = read_lines(path, lambda _, line: _sample(line, known, snapshots, calibrations or {}))
+
+    def made(_: int, line: Any) -> Sample:
+        sample = _sample(line, known, snapshots, calibrations or {})
+        by_file.append(line.get("ideal") is None and line.get("ideal_id") is not None)
+        return sample
+
+    found = read_lines(path, made)
     first = next(found, None)
     if first is None:
         raise StorageError(f"{path} must hold records, one on a line; found none")
     yield from islice(chain([first], found), limit)
+    if ideals is not None and not any(by_file):
+        raise ValueError(f"ideals would have no effect: no record names one of {ideals} by its ideal_id alone")
 
 
 def _sample(

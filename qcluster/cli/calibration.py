@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from qcluster.cli.console import open_console
+from qcluster.cli.options import to_write
 
 calibration_app = typer.Typer(
     name="calibration", help="What a machine publishes about its errors: show, fetch, compare.", no_args_is_help=True
@@ -59,7 +60,7 @@ def show(source: Source) -> None:
 @calibration_app.command("fetch")
 def fetch(
     backend: Annotated[str, typer.Argument(help="A real machine (needs an account), or 'fake_torino' and the like.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where it goes.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where it goes.", callback=to_write)],
 ) -> None:
     """Fetch what a machine publishes now, and keep it in a file that `Calibration.load` reads."""
     from qcluster.device.machines.machine import find_machine

@@ -74,16 +74,18 @@ def train(
 
     Example: qcluster decision train --table table --out gate.npz
     """
+    from qcluster.files import check_place
     from qcluster.learn.decision.score import balanced
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
 
+    if out.is_dir():
+        raise ValueError(f"--out must name the file of the gate; {out} is a folder")
+    check_place(out)
     rows = read_all(table)
     if out.resolve().parent == table.resolve():
         raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
-    if out.is_dir():
-        raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from qcluster.cli.console import open_console
-from qcluster.cli.options import refuse
+from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import write_whole
 
@@ -18,7 +18,7 @@ jobs_app = typer.Typer(
 )
 
 Folder = Annotated[Path, typer.Argument(help="The run directory.")]
-JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.")]
+JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to this file.", callback=to_write)]
 
 
 @jobs_app.command("submit")

@@ -17,7 +17,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import refuse
+from qcluster.cli.options import Bits, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -25,6 +25,7 @@ from qcluster.core.methods.registry import every, find
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.uncertainty.interval import Interval
+from qcluster.core.words import many
 from qcluster.errors import QClusterError
 
 app = typer.Typer(
@@ -79,9 +80,12 @@ def mitigate_file(
     guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
     json_out: Annotated[
-        Path | None, typer.Option("--json", help="Write the result as JSON; '-' is standard output.")
+        Path | None,
+        typer.Option("--json", help="Write the result as JSON; '-' is standard output.", callback=to_write_or_print),
     ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.", callback=to_draw)
+    ] = None,
     top: Annotated[
         int | None, typer.Option(min=1, help="How many strings to show: 10 when left out, in a figure as plot() does.")
     ] = None,
@@ -91,6 +95,7 @@ def mitigate_file(
     level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
     reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
     expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
+    bits: Bits = None,
 ) -> None:
     """Mitigate counts from a file, or a saved run with all that is known of it."""
     from qcluster.device.run import Run
@@ -105,7 +110,7 @@ def mitigate_file(
     known = None if noise is None else read_rates(noise)
     if reference is not None:
         known = read_reference(reference, expected, pub)
-    counts = read_given(file, pub)
+    counts = read_given(context, file, pub, bits, told=known is not None)
     fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
@@ -129,7 +134,7 @@ def demo(
     qubits: Annotated[int, typer.Option(help="Width of the GHZ circuit, 2 to 12.")] = 8,
     shots: Annotated[int, typer.Option(min=1, help="Number of shots.")] = 8192,
     seed: Annotated[int, typer.Option(min=0, help="Seed of compilation and simulation.")] = 7,
-    plot: Annotated[Path, typer.Option(help="Where the figure goes.")] = Path("qcluster-demo.png"),
+    plot: Annotated[Path, typer.Option(help="Where the figure goes.", callback=to_draw)] = Path("qcluster-demo.png"),
 ) -> None:
     """Run a GHZ circuit with the noise of a real IBM machine (simulated), and mitigate its counts."""
     from qcluster.demo import run_demo
@@ -157,8 +162,9 @@ def _show(
 ) -> None:
     """Print the verdict, and the strings with their intervals."""
     console = open_console()
-    few = "string" if fixed.raw.n_outcomes == 1 else "different strings"
-    console.print(f"{fixed.raw.n_bits} bits, {fixed.raw.shots:.12g} shots, {fixed.raw.n_outcomes} {few}")
+    few = "string" if fixed.raw.n_outcomes == 1 else "different string"
+    parts = many(fixed.raw.n_bits, "bit"), many(fixed.raw.shots, "shot"), many(fixed.raw.n_outcomes, few)
+    console.print(", ".join(parts))
     table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
     for string, one in found.items():
         cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]

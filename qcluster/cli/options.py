@@ -1,12 +1,37 @@
 """Options of several commands. Those that were given and would have no effect are errors, not ignored."""
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from qcluster.files import check_place
+
 Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
+Bits = Annotated[int | None, typer.Option(min=1, help="Width of the strings, where hexadecimal keys do not show it.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
+
+
+def to_write(path: Path | None) -> Path | None:
+    """Take an option that names a file to write, if it can be: the work before would be lost."""
+    if path is not None:
+        check_place(path)
+    return path
+
+
+def to_write_or_print(path: Path | None) -> Path | None:
+    """Take an option that names a file to write, or ``-`` for standard output."""
+    return path if path == Path("-") else to_write(path)
+
+
+def to_draw(path: Path | None) -> Path | None:
+    """Take an option that names the file of a figure, of an ending that is known."""
+    if path is not None:
+        from qcluster.plot import check_figure
+
+        check_figure(path)
+    return path
 
 
 def one_place(context: typer.Context, dask: str | None) -> None:

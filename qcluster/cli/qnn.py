@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +12,8 @@ from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
 from qcluster.cli.console import open_bar, open_console
-from qcluster.cli.options import refuse
+from qcluster.cli.options import refuse, to_draw, to_write
+from qcluster.core.words import many
 from qcluster.files import write_whole
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ Mitigation = Annotated[
 @qnn_app.command()
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where the trained model goes.")] = Path("qnn.json"),
+    out: Annotated[Path, typer.Option(help="Where the trained model goes.", callback=to_write)] = Path("qnn.json"),
     data: Data = None,
     classes: Classes = None,
     a: First = 3,
@@ -70,7 +70,9 @@ def train(
     mitigation: Mitigation = "rescale",
     test_share: Share = 0.3,
     seed: Seed = 0,
-    plot: Annotated[Path | None, typer.Option(help="Draw the loss of every round into this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the loss of every round into this file.", callback=to_draw)
+    ] = None,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
     from sklearn.exceptions import ConvergenceWarning
@@ -97,16 +99,18 @@ def train(
         console.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
     if plot is not None:
-        drawn = BytesIO()
-        plot_loss(model).savefig(drawn, dpi=150, format=plot.suffix.lstrip(".") or "png")
-        write_whole(plot, drawn.getvalue())
+        from qcluster.plot import save_figure
+
+        save_figure(plot, plot_loss(model))
     model.set_params(backend=None)
     console.print(
-        f"{model.theta_.size} parameters on {model.ansatz_.n_data} data qubits; {len(rows)} samples to train, "
+        f"{many(model.theta_.size, 'parameter')} on {many(model.ansatz_.n_data, 'data qubit')}; "
+        f"{many(len(rows), 'sample')} to train, "
         f"{len(held)} to test"
     )
     if model.n_circuits_:
-        console.print(f"{model.n_circuits_} circuits, {model.n_shots_} shots, contraction {model.contraction_:.3f}")
+        spent = f"{many(model.n_circuits_, 'circuit')}, {many(model.n_shots_, 'shot')}"
+        console.print(f"{spent}, contraction {model.contraction_:.3f}")
     console.print(
         f"accuracy: train {model.score(taken.X[rows], taken.y[rows]):.4f}, "
         f"test {model.score(taken.X[held], taken.y[held]):.4f} (ideal circuit)"
@@ -134,7 +138,9 @@ def evaluate(
     ] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the decision values as JSON.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the decision values as JSON.", callback=to_write)
+    ] = None,
 ) -> None:
     """Score a saved model on the samples that training with the same seed left out."""
     import numpy as np
@@ -178,11 +184,11 @@ def evaluate(
             if found.slope is not None:
                 low, high = found.slope.interval
                 row["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
-                note = f"calibrated on {found.slope.n_circuits} training images: slope {found.slope.value:.3f}"
+                note = f"calibrated on {many(found.slope.n_circuits, 'training image')}: slope {found.slope.value:.3f}"
                 console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
             content |= {"reference": row} if way == "reference" and reference else row
     console.print(table)
-    console.print(f"{len(held)} samples, {len(np.unique(X, axis=0))} distinct inputs")
+    console.print(f"{many(len(held), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
 

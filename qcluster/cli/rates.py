@@ -8,7 +8,8 @@ from typer.core import TyperGroup
 
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.given import read_given
-from qcluster.cli.options import Dask, Workers, one_place, refuse
+from qcluster.cli.options import Bits, Dask, Workers, one_place, refuse
+from qcluster.core.words import many
 
 
 class _Estimating(TyperGroup):
@@ -44,6 +45,7 @@ def estimate(
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
     coverage: Annotated[float, typer.Option(help="Of the interval, between 0 and 1.")] = 0.8,
     pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+    bits: Bits = None,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
     from qcluster.device.circuits.files import SUFFIXES
@@ -52,10 +54,10 @@ def estimate(
 
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
-        refuse(context, ["pub"], f"{file} holds a circuit, not counts")
+        refuse(context, ["pub", "bits"], f"{file} holds a circuit, not counts")
         circuit, given = place, None
     else:
-        given = read_given(file, pub)
+        given = read_given(context, file, pub, bits)
     if isinstance(given, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
         typer.echo(repr(given))
@@ -102,7 +104,9 @@ def build(
                 bar.console.print(f"{step.label}: {step.error}")
     typer.echo(f"table: {out / 'rates.csv'}")
     if failed:
-        typer.echo(f"{failed} circuits failed; run again to try them again", err=True)
+        typer.echo(
+            f"{many(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True
+        )
         raise typer.Exit(1)
 
 
@@ -115,7 +119,10 @@ def add(
     from qcluster.bench.rate_table import add_runs
 
     added, partly, skipped = add_runs(rundir, table)
-    typer.echo(f"{added} rows added to {table}; {skipped} runs left out (there already, or their ideal is not known)")
+    typer.echo(
+        f"{many(added, 'row')} added to {table}; {many(skipped, 'run')} left out (there already, or their ideal is not "
+        "known)"
+    )
     if partly:
         typer.echo(
             f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known"
@@ -130,7 +137,7 @@ def _model(path: Path | None) -> tuple[Any, str]:
     if path is None:
         return None, ""
     mine = read_table(path)
-    return rate_model(read_table() + mine), f"{len(mine)} rows of {path}"
+    return rate_model(read_table() + mine), f"{many(len(mine), 'row')} of {path}"
 
 
 def _circuit(path: Path | None, counts: Any) -> Any:

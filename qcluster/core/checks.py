@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from qcluster.core.words import shown
+
 EXPECT = ("sparse", "dense")
 """What a user may say of the ideal: few strings, or many."""
 
@@ -21,7 +23,7 @@ def check_whole(name: str, value: Any, least: int, most: float = inf) -> int:
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not whole or not least <= int(value) <= most:
         ends = f"of at least {least}" if most == inf else f"from {least} to {most:.0f}"
-        raise ValueError(f"{name} must be a whole number {ends}; got {value!r:.60}")
+        raise ValueError(f"{name} must be a whole number {ends}; got {shown(value)}")
     return int(value)
 
 
@@ -59,7 +61,7 @@ def check_real(
         start = "above" if open_low else "of at least"
         left, right = "(" if open_low else "[", ")" if open_high else "]"
         ends = f"{start} {low:g}" if high == inf else f"in {left}{low:g}, {high:g}{right}"
-        raise ValueError(f"{name} must be {kind} {ends}; got {value!r:.60}")
+        raise ValueError(f"{name} must be {kind} {ends}; got {shown(value)}")
     return float(value)
 
 
@@ -72,7 +74,7 @@ def check_twirls(twirls: int, shots: int) -> None:
 def check_flag(name: str, value: Any) -> bool:
     """Give True or False; ValueError for anything else, which Python would read as one of them."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False; got {value!r}")
+        raise ValueError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
@@ -87,11 +89,11 @@ def make_rng(seed: Any) -> "np.random.Generator":
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise ValueError(
-            f"seed must be a whole number of at least 0, a numpy Generator, or None; got {seed!r:.60}"
+            f"seed must be a whole number of at least 0, a numpy Generator, or None; got {shown(seed)}"
         ) from None
 
 
 def check_choice(name: str, value: Any, known: Collection[str | None]) -> None:
     """Raise ValueError for what is none of the names known."""
     if not (value is None or isinstance(value, str)) or value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {value!r}")
+        raise ValueError(f"{name} must be one of {', '.join(map(str, known))}; got {shown(value)}")

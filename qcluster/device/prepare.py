@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.checks import make_rng
+from qcluster.core.words import many
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
@@ -368,11 +369,11 @@ def _references(
     shared = replace(options, shots=reference_shots(options))
     result = []
     for name, numbers in served.items():
-        many = f"{len(numbers)} circuit" + "s" * (len(numbers) > 1)
         for made in reference_circuits(circuits[numbers[0]], int(options.reference), machine.calibration, seed=rng):
             dressed = _dress(made.circuit, machine, shared, rng)
             seen = () if made.visible is None else (f"sees {made.visible:.0%} of the faults that matter",)
-            notes = (f"reference of {many}, {sum(dressed.shots)} shots", *seen, *made.changes, *dressed.notes)
+            paid = f"reference of {many(len(numbers), 'circuit')}, {many(sum(dressed.shots), 'shot')}"
+            notes = (paid, *seen, *made.changes, *dressed.notes)
             result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
     return result
 

@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from qcluster.core.checks import check_choice, check_flag, check_real, check_twirls, check_whole
 from qcluster.core.frozen import Frozen, freeze_arrays
+from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.words import many
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.layers import STRATEGIES
 from qcluster.device.circuits.profile import Profile
@@ -24,6 +26,7 @@ from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.circuits.twirl import GROUPS
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.noise.reference import Reference
 from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import (
@@ -91,8 +94,9 @@ class Options:
         if isinstance(self.reference, (bool, np.bool_)):
             object.__setattr__(self, "reference", bool(self.reference))
         else:
-            many = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
-            object.__setattr__(self, "reference", bool(many) if many < 2 else many)
+            _check_kind(self.reference)
+            number = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
+            object.__setattr__(self, "reference", bool(number) if number < 2 else number)
         share = check_real("reference_share", self.reference_share, 0, 1000, open_low=True)
         object.__setattr__(self, "reference_share", share)
         if share != 1 and self.twirling == "server":
@@ -117,6 +121,24 @@ class Options:
             check_choice(name, getattr(self, name), known)
         object.__setattr__(self, "runtime", check_runtime(self.runtime))
         check_together(vars(self))
+
+
+def _check_kind(reference: Any) -> None:
+    """Refuse what holds a reference, or is a part of one, with what to give in its place."""
+    if isinstance(getattr(reference, "reference", None), MeasuredReference):
+        cure = "give its reference, such as reference=run.reference"
+    elif hasattr(reference, "reference"):
+        cure = "it ran without a reference: measure one, with reference=True"
+    elif isinstance(reference, (MeasuredNoise, Reference)):
+        cure = "give the reference of a run, such as reference=run.reference, which knows the places it was measured on"
+    elif isinstance(reference, (list, tuple)):
+        cure = "give one reference, such as reference=runs[0].reference"
+    else:
+        return
+    raise ValueError(
+        "reference must be True, False, how many, or the reference of an earlier run; "
+        f"got a {type(reference).__name__}: {cure}"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +364,8 @@ def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
 def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
     """Read what `format_flips` wrote; ValueError where it is not that, with the name of what it is of."""
     if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
-        raise ValueError(f"flips of {name} must be {n_twirls} texts of {n_bits} characters 0 and 1; got {rows!r:.60}")
+        texts = f"{many(n_twirls, 'text')} of {many(n_bits, 'character')} 0 and 1"
+        raise ValueError(f"flips of {name} must be {texts}; got {rows!r:.60}")
     return np.array([[c == "1" for c in row] for row in rows], dtype=bool).reshape(n_twirls, n_bits)
 
 
@@ -386,7 +409,5 @@ def reference_cost(request: Request) -> str:
     shots, timed = sum(amounts), all(p.profile.duration for p in extra)
     time = f", some {_running(request, extra, amounts):.1f} s on the machine" if timed else ""
     share = shots / sum(sum(p.shots) for p in own)
-    many, circuits = (
-        f"{len(part)} {name}" + "s" * (len(part) > 1) for part, name in ((extra, "reference"), (own, "circuit"))
-    )
-    return f"{many} for {circuits}: {shots} shots ({share:.0%} more){time}"
+    references, circuits = many(len(extra), "reference"), many(len(own), "circuit")
+    return f"{references} for {circuits}: {many(shots, 'shot')} ({share:.0%} more){time}"

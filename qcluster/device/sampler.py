@@ -23,6 +23,7 @@ from qcluster.core.methods.registry import check_given, every, find
 from qcluster.core.mitigate import DEFAULTS, mitigate
 from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.noise.given import brought, kind_of, read_noise
+from qcluster.core.words import shown
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
@@ -79,8 +80,8 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
             `qcluster.execute`.
         options: twirls, measure_twirl, twirling, group, strategy, dd, optimization_level, mode, simulation,
             max_circuits, reference, reference_share and runtime as in `qcluster.execute`, so that ``reference`` may be
-            the `Run.reference` of an earlier run, which must fit every circuit; further keywords of
-            `qcluster.mitigate`, such as ``guard=False``, are passed on.
+            the `Run.reference` of an earlier run, which must fit every circuit; a warning tells where no answer uses
+            it, only the runs hold it. Further keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on.
 
     Attributes:
         options: how circuits are run (`SamplerOptions`); may be changed between runs, each field checked as it is set.
@@ -175,6 +176,14 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         measuring = [i for i, pub in enumerate(asked) if writes_bits(pub.circuit)]
         for i in measuring:
             self._check_noise(asked[i].circuit, options)
+        if measuring and options.reference and (unused := self._unused):
+            warnings.warn(
+                f"{unused} takes nothing of a reference, so that no answer uses what "
+                f"reference={self.options.reference!r} measures, only the runs hold it: leave it away, or leave noise "
+                'away with method=None, "measured" or "circuit"',
+                UserWarning,
+                stacklevel=2,
+            )
         compiled_by = int(compiler.integers(2**31))  # one for all, so that a circuit's does not depend on the others
         circuits = {i: self._bind(asked[i], options, compiled_by) for i in measuring}
         ready = []
@@ -276,6 +285,17 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 raise ValueError(refusal)
         elif method.needs == "measured" and not options.reference:
             method.check_noise(None)
+
+    @property
+    def _unused(self) -> str:
+        """What was given by which no answer uses a reference, in words; empty where they do, and where there are none
+        or a function makes the noise of runs."""
+        if self.method == "none" or callable(self.noise):
+            return ""
+        if self.noise is not None:
+            return f"the noise given, {shown(self.noise)},"
+        takes = ("measured", "faults") if self.method is None else find(self.method).takes
+        return "" if {"measured", "faults"} & set(takes) else f"method={self.method!r}"
 
     def _mitigate(self, run: Run) -> Mitigation:
         if self.method == "none":

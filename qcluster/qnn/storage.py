@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.checks import check_choice
+from qcluster.core.words import shown
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, read_whole, write_whole
 from qcluster.qnn.ansatz import Ansatz, Term, build
@@ -107,7 +108,7 @@ def _plain(value: Any) -> Any:
     """Write NumPy's numbers and arrays, of which searches make parameters, as Python's own."""
     if isinstance(value, (np.generic, np.ndarray)):
         return value.tolist()
-    raise ValueError(f"parameters must be plain values to be stored; got {value!r:.60}")
+    raise ValueError(f"parameters must be plain values to be stored; got {shown(value)}")
 
 
 def _write_inputs(inputs: Inputs) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _name_of(model: QNNClassifier) -> str:
     if build("zx", n_data) != model.ansatz_:
         raise ValueError(
             "ansatz, reps and bias must be those of the fit for its angles to be stored; got "
-            f"{model.ansatz!r:.60}, {model.reps} and {model.bias}: fit again, or set them back"
+            f"{shown(model.ansatz)}, {model.reps} and {model.bias}: fit again, or set them back"
         )
     return "zx"
 

@@ -20,6 +20,7 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
 from qcluster.bench.campaign import rescore, run, score_samples
 from qcluster.bench.circuits import make_case, read_cases
+from qcluster.bench.machines import check_distinct
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
@@ -134,6 +135,27 @@ def test_identity_is_the_content():
 def test_mistakes_in_a_campaign_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         plan(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dd": [False, True]}, "knows no twirls and no dd, so that each of its samples would count 2 times"),
+        ({"dd": [False, True], "twirls": [1, 2, 4]}, "would count 6 times"),
+        ({"machines": ["FakeManilaV2", "flips:0.1"], "twirls": [1, 2]}, "machine 'flips:0.1' knows no twirls"),
+        ({"machines": ["flips:0.1", "flips:.10"]}, r"'flips:0.1' and 'flips:.10' are one"),
+        ({"machines": ["FakeTorino", "fake_torino"]}, "'FakeTorino' and 'fake_torino' are one, whose samples"),
+    ],
+)
+def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said):
+    with pytest.raises(ValueError, match=said):
+        list(run(plan(**changes), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_differs_is_taken(tmp_path):
+    go(plan(machines=["flips:0.1", "flips:0.2"], dd=True, twirls=[4, 4]), tmp_path / "out")
+    check_distinct(plan(machines=["FakeTorino", "FakeTorino+reference", "FakeLima"], dd=[True, False]))
 
 
 def test_unknown_methods_and_cases_stop_before_anything_runs(tmp_path):

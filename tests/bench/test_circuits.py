@@ -381,5 +381,5 @@ def test_unreadable_files_are_clear_errors(tmp_path):
     with pytest.raises(StorageError, match="ideal output"):
         read_cases(tmp_path / "b.qasm")
     (tmp_path / "b.ideal.json").write_text('{"01": 1}')
-    with pytest.raises(StorageError, match=r"its strings must have the 1 bits of b\.qasm; got 2"):
+    with pytest.raises(StorageError, match=r"its strings must have the 1 bit of b\.qasm; got 2"):
         read_cases(tmp_path / "b.qasm")

@@ -137,6 +137,19 @@ def test_null_is_as_if_the_key_were_not_there(tmp_path):
     assert (null.machine, null.rate) == ("unknown", 0.1)
 
 
+@pytest.mark.parametrize("more", [{}, {"ideal": {"0": 1}}, {"ideal": {"0": 1}, "ideal_id": "x"}, {"ideal_id": None}])
+def test_ideals_that_no_record_takes_are_refused(tmp_path, more):
+    """Scores without an ideal, or by another one than the file that was given, came out unsaid."""
+    path = write(tmp_path / "r.jsonl", [{"id": "a", "counts": {"0": 3}} | more])
+    ideals = write(tmp_path / "i.jsonl", [{"ideal_id": "x", "ideal": {"1": 1}}])
+    with pytest.raises(ValueError, match=r"ideals would have no effect: no record names one of .*i\.jsonl"):
+        list(read_records(path, ideals, limit=1))
+    write(tmp_path / "r_ideals.jsonl", [{"ideal_id": "x", "ideal": {"1": 1}}])
+    assert len(list(read_records(path))) == 1, "what lies beside was not given"
+    write(path, [{"id": "a", "counts": {"0": 3}} | more, {"id": "b", "counts": {"0": 3}, "ideal_id": "x"}])
+    assert len(list(read_records(path, ideals))) == 2
+
+
 def test_an_ideal_may_have_a_number(tmp_path):
     path = write(tmp_path / "r.jsonl", [{"id": "a", "counts": {"0": 3}, "ideal_id": 7}])
     write(tmp_path / "r_ideals.jsonl", [{"ideal_id": 7, "ideal": {"0": 1}}])

@@ -54,7 +54,7 @@ def test_the_arrays_given_are_not_those_kept():
 
 def dataclasses_of_the_package():
     for module in pkgutil.walk_packages(qc.__path__, "qcluster."):
-        if module.name.endswith("__main__") or module.name.startswith("qcluster.core.sparse"):
+        if module.name.endswith("__main__"):
             continue
         room = importlib.import_module(module.name)
         yield from (

@@ -10,6 +10,7 @@ import pytest
 
 import qcluster as qc
 from qcluster.core.methods.registry import every
+from qcluster.core.words import shown
 
 CLASSES = (qc.MixtureSettings, qc.PaperSettings)
 ENDS = {
@@ -40,7 +41,7 @@ def test_what_does_not_fit_is_refused_in_words(kind, name):
     for value in wrong + ([1.5, 2.0] if name in WHOLE else []):
         with pytest.raises(ValueError, match=rf"^{name} must be a (whole|finite) number .*; got ") as caught:
             kind(**{name: value})
-        assert str(caught.value).endswith(f"got {value!r}")
+        assert str(caught.value).endswith(f"got {shown(value)}")
 
 
 @pytest.mark.parametrize(("kind", "name"), FIELDS, ids=named)

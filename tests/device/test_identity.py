@@ -4,8 +4,10 @@ from io import BytesIO
 
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
-from qiskit.circuit import Clbit, Parameter, Qubit
+from qiskit.circuit import Clbit, Gate, Parameter, Qubit
 from qiskit.circuit.classical import expr, types
+from qiskit.circuit.library import PauliEvolutionGate
+from qiskit.quantum_info import SparsePauliOp
 
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.qpy import dump_circuits, load_circuits
@@ -83,7 +85,74 @@ def several(number, circuit):
     circuit.rx(number, 2)
 
 
-PROGRAMS = (conditions, stores, body, gate, loops, parameter, variables, box, several)
+def unnamed_part(number, label=None):
+    part = QuantumCircuit(1)
+    part.rx(number, 0)
+    return part.to_gate(label=label)
+
+
+def named_part(number, name, *parts):
+    part = QuantumCircuit(1, name=name)
+    part.rx(number, 0)
+    for one in parts:
+        part.append(one, [0])
+    return part.to_gate()
+
+
+def labelled(number, circuit):
+    circuit.append(unnamed_part(number, "mine"), [0])
+
+
+def controlled(number, circuit):
+    circuit.append(unnamed_part(number, "mine").control(1, label="too", ctrl_state=0), [0, 1])
+
+
+def annotated(number, circuit):
+    circuit.append(unnamed_part(number).control(1, annotated=True), [0, 1])
+
+
+def within(number, circuit):
+    """Of a gate that has a name, also where that is within another, is controlled, or is in a block."""
+    circuit.append(named_part(1, "outer", named_part(2, "inner", unnamed_part(number))), [0])
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.append(named_part(1, "other", unnamed_part(number)).control(), [0, 1])
+
+
+def defined(number, circuit):
+    """By hand, on registers that have no name."""
+    made = QuantumCircuit(QuantumRegister(1))
+    made.append(unnamed_part(number), [0])
+    one = Gate("mine", 1, [])
+    one.definition = made
+    circuit.append(one, [0])
+
+
+def instruction(number, circuit):
+    part = QuantumCircuit(1, 1, name="part")
+    part.append(unnamed_part(number), [0])
+    part.measure(0, 0)
+    circuit.append(part.to_instruction(), [1], [2])
+
+
+def of_several_names(number, circuit):
+    """QPY writes gates of the user's own in an order that changes."""
+    for name in "abc":
+        circuit.append(named_part(number, name), [0])
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.append(named_part(number, "a"), [1])
+        circuit.append(named_part(number, "b", unnamed_part(1, "one"), unnamed_part(2, "two")), [1])
+
+
+def evolutions(number, circuit):
+    for time in (0.5, number):
+        circuit.append(PauliEvolutionGate(SparsePauliOp(["XX", "ZZ"], [1, number]), time), [0, 1])
+
+
+PROGRAMS = (
+    evolutions,
+    *(conditions, stores, body, gate, loops, parameter, variables, box, several),
+    *(labelled, controlled, annotated, within, defined, instruction, of_several_names),
+)
 
 
 @pytest.mark.parametrize("start", [_unnamed, lambda: QuantumCircuit(2, 3)], ids=["unnamed", "named"])
@@ -139,6 +208,39 @@ def test_a_delay_whose_unit_is_lost_is_refused(where):
     qpy.dump(waiting("us", where, 100.0), buffer)
     with pytest.raises(ValueError, match=r"delays in a QPY file must be whole numbers of dt.*OpenQASM 3"):
         load_circuits(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([("a", 1, 0), ("b", 2, 0)], [("b", 2, 0), ("a", 1, 0)]),
+        ([("a", 1, 0), ("b", 2, 0)], [("a", 1, 0), ("b", 2, 1)]),
+        ([("a", 1, 0), ("b", 2, 0)], [("a", 1, 0), ("c", 2, 0)]),
+        ([("a", 1, 0), ("b", 2, 0)], [("a", 2, 0), ("b", 1, 0)]),
+        ([("a", 1, 0), (None, 2, 0), ("b", 2, 0)], [("a", 1, 0), ("b", 2, 0), (None, 2, 0)]),
+    ],
+)
+def test_programs_of_several_gates_are_told_apart_by_their_order_places_names_and_bodies(one, other):
+    def made(gates):
+        circuit = QuantumCircuit(2)
+        for name, angle, qubit in gates:
+            if name is None:
+                circuit.h(qubit)
+            else:
+                circuit.append(named_part(angle, name), [qubit])
+        return identify_circuits([circuit])
+
+    assert made(one) == made(one) != made(other)
+
+
+@pytest.mark.parametrize("label", ["mine", "yours"])
+def test_labels_are_part_of_a_program(label):
+    circuits = QuantumCircuit(2), QuantumCircuit(2)
+    for circuit, name in zip(circuits, ("mine", label), strict=True):
+        circuit.append(unnamed_part(1, name), [0])
+        circuit.append(unnamed_part(2, name), [1])
+    one, other = (identify_circuits([circuit]) for circuit in circuits)
+    assert (one == other) is (label == "mine")
 
 
 def test_what_a_condition_reads_is_part_of_a_program():

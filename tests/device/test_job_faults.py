@@ -188,7 +188,7 @@ def put(*keys, value):
             put("prepared", 0, "shots", value=[10**400] * 3),
             "shots of circuit 0 must be a whole number from 1 to 2147483647",
         ),
-        (put("prepared", 0, "shots", value=[30]), "flips of circuit 0 must be 1 texts"),
+        (put("prepared", 0, "shots", value=[30]), "flips of circuit 0 must be 1 text"),
         (put("prepared", 0, "shots", value=30), "shots of circuit 0 must be a list"),
         (put("prepared", 1, "flips", value=["000", "01", "000"]), "flips of circuit 1 must be 3 texts of 3 characters"),
         (put("prepared", 1, "flips", 0, value="0a1"), "flips of circuit 1 must be 3 texts of 3 characters"),

@@ -381,8 +381,47 @@ def test_a_reference_of_other_gates_or_another_machine_is_refused():
         execute([ghz(4)], "fake_manila", shots=100, reference=before.reference, seed=5)
     with pytest.raises(ValueError, match="come from the machine that runs, fake_lima; got one from fake_manila"):
         execute([ghz(3)], "fake_lima", shots=100, reference=before.reference, seed=5)
-    with pytest.raises(ValueError, match=r"reference \(True, False, or how many\) must be"):
-        execute([ghz(3)], "fake_lima", shots=100, reference=before)
+
+
+@pytest.mark.parametrize("take", [execute, lambda _, machine, **options: qc.MitigatedSampler(machine, **options)])
+def test_what_holds_a_reference_or_is_a_part_of_one_is_told_from_it(take):
+    (before,) = execute([ghz(3)], "fake_manila", shots=50, reference=True, seed=5)
+    made = reference_circuit(transpile(ghz(3), basis_gates=["cz", "rz", "sx"]))
+    for wrong, said in [
+        (before, "got a Run: give its reference, such as reference=run.reference"),
+        (replace(before, reference=None), "got a Run: it ran without a reference"),
+        (before.reference.noise, "got a MeasuredNoise: give the reference of a run"),
+        (made, "got a Reference: give the reference of a run"),
+        ([before], r"got a list: give one reference, such as reference=runs\[0\].reference"),
+    ]:
+        with pytest.raises(ValueError, match=f"or the reference of an earlier run; {said}"):
+            take([ghz(3)], "fake_manila", reference=wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": "mixture"}, "method='mixture' takes nothing of a reference"),
+        ({"method": "hammer"}, "method='hammer' takes nothing"),
+        ({"noise": 0.1}, "the noise given, 0.1, takes nothing"),
+        ({"noise": qc.MeasuredNoise({"000": 9, "001": 1}, "000")}, "the noise given, MeasuredNoise"),
+    ],
+)
+def test_a_sampler_says_that_no_answer_uses_the_reference_it_pays_for(given, said):
+    sampler = qc.MitigatedSampler("fake_manila", seed=7, shots=50, **given)
+    sampler.run([ghz(3)]).result()
+    sampler.options.reference = True
+    with pytest.warns(UserWarning, match=f"{said}.*only the runs hold it"):
+        job = sampler.run([ghz(3)])
+    assert job.result()[0].metadata["runs"].item().reference is not None
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"method": "none"}, {"method": "circuit"}, {"method": "measured"}, {"noise": lambda run: 0.1}]
+)
+def test_a_reference_that_answers_or_users_may_use_is_not_warned_of(given):
+    sampler = qc.MitigatedSampler("fake_manila", seed=7, shots=200, reference=True, **given)
+    sampler.run([ghz(3)]).result()
 
 
 def test_a_sampler_runs_one_reference_for_a_sweep():

@@ -375,6 +375,34 @@ def test_a_recorded_set_that_has_changed_is_read_again(tmp_path, source):
         build()
 
 
+def test_what_rests_on_another_gate_is_built_again(tmp_path, monkeypatch):
+    """Parts of known circuits hold what the gate for counts says; they stayed when another shipped, unsaid."""
+    records = tmp_path / "mine.jsonl"
+    line = {"circuit": "bell:2", "counts": {"00": 60, "11": 40}, "faults": FAULTS, "ideal": {"00": 0.5, "11": 0.5}}
+    records.write_text(json.dumps(line) + "\n")
+    other = replace(shipped(), mean=shipped().mean + np.float32(0.5))
+    assert other.digest != shipped().digest == replace(shipped(), card="{}").digest
+    table, wanted = tmp_path / "runs", {"circuit-sharp": 1, "circuit": 0}
+    for ships in (shipped(), other, shipped()):
+        monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda ships=ships: ships)
+        parts = plan(table, wanted, [records])
+        assert len(parts) == 2
+        for part in parts:
+            build_part(part)
+        assert plan(table, wanted, [records]) == []
+    for part in parts:
+        build_part(part, other)
+    assert plan(table, wanted, [records]) == parts
+    assert plan(table, wanted, [records], any_gate=True) == []
+    for path in list(table.iterdir()):
+        write(read(path), path, "")
+    assert len(plan(table, wanted, [records])) == 2, "parts of an earlier version, which tell of no gate"
+    (part,) = plan(tmp_path / "counts", {"sharp": 1})
+    build_part(part)
+    monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda: other)
+    assert plan(tmp_path / "counts", {"sharp": 1}) == [], "counts alone rest on none"
+
+
 def test_no_recorded_set_takes_the_place_of_another(tmp_path):
     """Once ``ibm.2024.jsonl`` and ``ibm.2025.jsonl.gz`` were one part, and the second was left out unsaid."""
     line = json.dumps({"counts": {"00": 60, "11": 40}, "ideal": {"00": 0.5, "11": 0.5}}) + "\n"

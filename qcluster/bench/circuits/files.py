@@ -7,6 +7,7 @@ from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.words import many
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
 from qcluster.files import parse_json
@@ -41,7 +42,8 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
         try:
             given = Distribution.of(parse_json(beside.read_bytes(), strict=True))
             if given.n_bits != circuit.num_clbits:
-                raise ValueError(f"its strings must have the {circuit.num_clbits} bits of {name}; got {given.n_bits}")
+                wanted = many(circuit.num_clbits, "bit")
+                raise ValueError(f"its strings must have the {wanted} of {name}; got {given.n_bits}")
         except (OSError, ValueError, TypeError) as error:
             raise StorageError(f"cannot read the ideal output from {beside}: {error}") from error
         return Case(name, "user", circuit, given, given=True)

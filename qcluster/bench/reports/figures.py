@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
+from qcluster.core.words import many
 from qcluster.folders import write_own
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     right.barh(places, [one.harm for one in shown], color="#b03030")
     _whiskers(left, [(one.gain, one.gain_low, one.gain_high) for one in shown])
     _whiskers(right, [(one.harm, one.harm_low, one.harm_high) for one in shown])
-    left.set_yticks(places, [f"{one.method} (n={one.n}, {one.circuits} circuits)" for one in shown])
+    left.set_yticks(places, [f"{one.method} (n={one.n}, {many(one.circuits, 'circuit')})" for one in shown])
     left.invert_yaxis()
     left.axvline(0, color="#222222", linewidth=0.8)
     left.set_xlabel("mean gain in Hellinger fidelity over raw")

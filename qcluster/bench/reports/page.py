@@ -12,6 +12,7 @@ from qcluster.bench.reports.about import About
 from qcluster.bench.reports.intervals import raw_interval
 from qcluster.bench.reports.summary import HARM, RAW, Summary, few_circuits
 from qcluster.core.methods.registry import every
+from qcluster.core.words import many
 from qcluster.folders import write_own
 
 _COLUMNS = ("task", "case", "machine", "n_bits", "ideal_entropy", "shots")
@@ -70,23 +71,13 @@ def write_page(
 def _facts(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
     """Say what was scored, on which machines, when the report was made, and with what."""
     samples, circuits = (len({row[key] for row in rows}) for key in ("task", "case"))
-    yield f"{count(samples, 'sample')} of {count(circuits, 'circuit')}"
+    yield f"{many(samples, 'sample', ',')} of {many(circuits, 'circuit', ',')}"
     shots = sorted({int(float(row["shots"] or 0)) for row in rows})
-    yield f"{shots[0]:,} shots each" if len(shots) == 1 else f"{shots[0]:,} to {shots[-1]:,} shots"
+    yield f"{many(shots[0], 'shot', ',')} each" if len(shots) == 1 else f"{shots[0]:,} to {shots[-1]:,} shots"
     machines = sorted({row["machine"] for row in rows})
     yield ", ".join(machines[:6]) + (f" and {len(machines) - 6} more" if len(machines) > 6 else "")
     yield f"report of {datetime.date.today().isoformat()}"
     yield ", ".join(f"{name} {version}" for name in _PACKAGES if (version := _version(name)))
-
-
-def count(number: int, noun: str) -> str:
-    """Write a number of things.
-
-    Example:
-        >>> count(1, "sample"), count(1200, "sample")
-        ('1 sample', '1,200 samples')
-    """
-    return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def _version(package: str) -> str:

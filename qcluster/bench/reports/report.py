@@ -9,11 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 
 from qcluster.bench.reports.about import About, read_about
-from qcluster.bench.reports.page import count, write_page
+from qcluster.bench.reports.page import write_page
 from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.scores import BAR_COLUMNS
 from qcluster.bench.store import read_scores
 from qcluster.bench.table import cell, read_rows
+from qcluster.core.words import many
 from qcluster.errors import StorageError
 from qcluster.folders import write_own
 
@@ -113,7 +114,7 @@ def _markdown(
     parts = [
         f"# {plain(about.title)}",
         *([plain(about.description)] if about.description else []),
-        f"{count(tasks, 'sample')} of {count(circuits, 'circuit')}, every method on the same shots. HF is the "
+        f"{many(tasks, 'sample', ',')} of {many(circuits, 'circuit', ',')}, every method on the same shots. HF is the "
         "Hellinger fidelity to the ideal output; gain is the mean of HF less the raw HF of the same sample; a tie is a "
         "change within .005; harm is the share of samples that lost more than .02; worst is the largest loss. x raw is "
         "the factor over raw: its "

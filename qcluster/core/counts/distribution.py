@@ -17,6 +17,7 @@ from qcluster.core.counts import read as intake
 from qcluster.core.counts.bits import Bits, Words, distinct_rows, format_bitstrings, numbered, pack, unpack
 from qcluster.core.counts.observables import diagonal
 from qcluster.core.outside import ask
+from qcluster.core.words import many
 
 
 class Estimate(NamedTuple):
@@ -185,6 +186,9 @@ class Distribution(Mapping[str, float]):
     def to_bit_array(self) -> Any:
         """Write the whole shots of `to_counts` out as a ``qiskit.primitives.BitArray``, equal shots together.
 
+        Raises:
+            ValueError: there is no whole shot, or more than memory is meant to hold.
+
         Example:
             >>> import qcluster as qc
             >>> qc.Distribution.of({"01": 3, "10": 1}).to_bit_array().get_counts()
@@ -258,12 +262,13 @@ class Distribution(Mapping[str, float]):
             >>> Distribution.of({"00": 50, "11": 50}).expectation({"ZZ": 0.5, "IZ": 1.0})
             Estimate(value=0.5, standard_error=0.1)
         """
-        values = diagonal(observable, self.n_bits).values(self.words)
+        read = diagonal(observable, self.n_bits)
+        values = read.values(self.words) / read.unit
         if not self.n_outcomes:
             raise ValueError("an expectation value needs at least one shot; got none")
         mean = float(self.probabilities @ values)
         variance = float(self.probabilities @ (values - mean) ** 2)
-        return Estimate(mean, float(np.sqrt(variance / self.shots)))
+        return Estimate(mean * read.unit, float(np.sqrt(variance / self.shots)) * read.unit)
 
     def __add__(self, other: "Distribution") -> "Distribution":
         """Pool the shots of two distributions of one width."""
@@ -306,7 +311,9 @@ class Distribution(Mapping[str, float]):
         return str(ask("show_distribution", self))
 
     def __repr__(self) -> str:
-        return f"Distribution({self.n_outcomes} strings of {self.n_bits} bits, {self.shots:.12g} shots)"
+        return (
+            f"Distribution({many(self.n_outcomes, 'string')} of {many(self.n_bits, 'bit')}, {many(self.shots, 'shot')})"
+        )
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:

@@ -1,10 +1,14 @@
 """Counts as services and older results wrap them: found where they are unambiguous, refused with the way out else."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _WRAPPERS = ("results", "data", "counts", "samples", "memory", "quasi_dists", "quasi_dist")
 """Keys that no counts have, since they are no bitstrings."""
+
+_SAMPLE = re.compile("0[xX][0-9a-fA-F]+|(?:0[bB])?[01]+")
+"""A shot of a register; `int` takes more, such as "1_0" and "-1"."""
 
 _QUASI = (
     "quasi-distributions have no shots, and may be negative: make them counts first, "
@@ -129,10 +133,9 @@ def _width(register: Any) -> Any:
 
 
 def _number(name: str, sample: Any, width: int) -> int:
-    try:
-        value = int(sample, 16 if sample[:2].lower() == "0x" else 2)
-    except (TypeError, ValueError):
-        raise ValueError(f"samples of register {name!r} must be '0x...' or bits; got {sample!r:.40}") from None
-    if not 0 <= value < 1 << width:
+    if not isinstance(sample, str) or not _SAMPLE.fullmatch(sample):
+        raise ValueError(f"samples of register {name!r} must be '0x...' or bits; got {sample!r:.40}")
+    value = int(sample, 16 if sample[:2].lower() == "0x" else 2)
+    if value >= 1 << width:
         raise ValueError(f"samples of register {name!r} must have {width} bits; got {sample!r:.40}")
     return value

@@ -6,6 +6,7 @@ A Pauli string of I and Z, a dict of such strings with coefficients, an array of
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import frexp, ldexp
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ class Diagonal:
     """A value below which no string lies."""
     high: float
     """A value above which no string lies."""
+    unit: float = 1.0
+    """A power of two as large as the largest value, or nearly. What is squared is measured in it, which changes no
+    digit: squares of values beyond 1e154 overflow, and those below 1e-162 vanish."""
 
 
 def diagonal(observable: Any, n_bits: int) -> Diagonal:
@@ -67,7 +71,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         values = _real(observable, lambda place: f"string {place}")
         if n_bits > 62 or values.shape != (1 << n_bits,):
             raise ValueError(f"a diagonal must hold 2**{n_bits} values, one a string; got shape {values.shape}")
-        return Diagonal(lambda words: values[words[:, 0].astype(np.int64)], float(values.min()), float(values.max()))
+        ends = float(values.min()), float(values.max())
+        return Diagonal(lambda words: values[words[:, 0].astype(np.int64)], *ends, _unit(max(map(abs, ends))))
     raise TypeError(
         "observable must be a string of I and Z, a bitstring, a dict of such terms, an array of 2**n values, a "
         f"Pauli or a SparsePauliOp; got {type(observable).__name__}"
@@ -90,8 +95,17 @@ def _pauli_sum(masks: Words, coefficients: Floats) -> Diagonal:
         return total
 
     varies, sizes = masks.any(axis=1), np.abs(coefficients)
+    with np.errstate(over="ignore"):
+        most = float(sizes.sum())
+    if most == np.inf:
+        raise ValueError("the coefficients of an observable must add up to a finite number; they overflow")
     low, high = (float(np.where(varies, extreme, coefficients).sum()) for extreme in (-sizes, sizes))
-    return Diagonal(values, low, high)
+    return Diagonal(values, low, high, _unit(most))
+
+
+def _unit(most: float) -> float:
+    """Give the power of two that is at most a number; 1 where that is 0."""
+    return ldexp(1.0, frexp(most)[1] - 1) if most else 1.0
 
 
 def _masks(terms: list[str], n_bits: int) -> Words:

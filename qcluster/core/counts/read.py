@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 from qcluster.core.counts.nested import is_wrapped, unwrap
+from qcluster.core.words import many, shown
 
 MOST_SHOTS = 2.0**63
 """Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
@@ -92,8 +93,8 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
 def _describe(source: Any) -> str:
     """Name what cannot be read, and the way for what nearly can."""
     if isinstance(source, (list, tuple)):
-        items = f"of {type(source[0]).__name__}: pass one of them, or all to mitigate_many" if source else "of nothing"
-        return f"a {type(source).__name__} {items}"
+        cure = "pass one of them; mitigate_many takes them all"
+        return f"a {type(source).__name__} of {f'{type(source[0]).__name__}: {cure}' if source else 'nothing'}"
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
     kind = type(source).__name__
@@ -132,7 +133,7 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     with np.errstate(over="ignore", invalid="ignore"):
         normed = abs(weights.sum() - 1) < 1e-6
     cure = ": make quasi-probabilities probabilities, by nearest_probability_distribution()" if normed else ""
-    check_weights(weights, lambda row: f"key {keys[row]!r}{cure}")
+    check_weights(weights, lambda row: f"key {shown(keys[row])}{cure}")
     if normed:
         weights = weights * _shots_behind(counts)
     if not weights.any():
@@ -161,11 +162,11 @@ def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.floa
     weights = []
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"weights must be real numbers; got {value!r} for key {key!r}")
+            raise TypeError(f"weights must be real numbers; got {shown(value)} for key {shown(key)}")
         try:
             weights.append(float(value))
         except OverflowError:
-            raise ValueError(f"weights must be finite; got a whole number too large for key {key!r}") from None
+            raise ValueError(f"weights must be finite; got a whole number too large for key {shown(key)}") from None
     return np.array(weights, dtype=np.float64)
 
 
@@ -182,12 +183,12 @@ def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
         values = [int(key) for key in keys]
     else:
         kinds = {type(key): key for key in reversed(keys)}
-        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(map(repr, kinds.values()))}")
+        raise TypeError(f"keys must be all bitstrings or all integers; got {' and '.join(map(shown, kinds.values()))}")
     if width is None:
         width = max(1, max(values).bit_length())
     for key, value in zip(keys, values, strict=True):
         if value < 0 or value.bit_length() > width:
-            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {width} bits; got {key!r}")
+            raise ValueError(f"keys must lie in 0..2**{width} - 1 for {many(width, 'bit')}; got {shown(key)}")
     return integers_to_bits(values, width)
 
 
@@ -196,7 +197,7 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
         raise ValueError("keys must hold at least one bit; got ''")
     bits = parse_bitstrings(texts)
     if width is not None and bits.shape[1] != width:
-        raise ValueError(f"keys must have {width} bits; got {texts[0]!r} with {bits.shape[1]}")
+        raise ValueError(f"keys must have {many(width, 'bit')}; got {texts[0]!r} with {bits.shape[1]}")
     return bits
 
 
@@ -231,7 +232,7 @@ def _words_of(name: str, register: Any) -> Words:
             "kerneled or averaged data cannot be counted"
         )
     if not isinstance(register.num_bits, Integral) or register.num_bits < 0:
-        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {register.num_bits!r}")
+        raise TypeError(f"num_bits of register {name!r} must be a whole number; got {shown(register.num_bits)}")
     n_bits = int(register.num_bits)
     if array.shape[-1:] != ((n_bits + 7) // 8,):
         came = array.shape[-1] if array.ndim else "no axis"

@@ -18,6 +18,7 @@ from qcluster.core.mitigation import Mitigation, left
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings
 from qcluster.core.stats.goodness import beyond_uniform
 from qcluster.core.stats.special import perplexity
+from qcluster.core.words import many
 
 _STRUCTURE = 4.0
 """Standard deviations beyond uniform noise from which counts have a structure that can be looked for. Shot noise alone
@@ -138,7 +139,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
         return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
     if d.shots < _FEWEST:
-        return f"{d.shots:.12g} shots are too few to tell errors from the ideal", 0.0
+        return f"{many(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
     structure = beyond_uniform(d.bits, d.weights)
     return ("the counts cannot be told from uniform noise" if structure < _STRUCTURE else None), structure
 

@@ -6,6 +6,7 @@ counts unlike all that they saw they disagree, and by so much the counts are lef
 ``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes them).
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -70,6 +71,14 @@ class Gate:
         if not isinstance(json.loads(card), dict):
             raise ValueError(f"the card of a gate must be a JSON object; got {card[:40]}")
         return cls(mean, scale, tuple(layers), names, card)
+
+    @property
+    def digest(self) -> str:
+        """Hash of the weights, 16 hexadecimal digits: gates of one are the same."""
+        made = hashlib.sha256(json.dumps(self.names).encode())
+        for part in (self.mean, self.scale, *self.layers):
+            made.update(np.ascontiguousarray(part).tobytes())
+        return made.hexdigest()[:16]
 
     def __call__(self, features: Floats, present: NDArray[np.bool_], gram: Floats) -> tuple[Floats, float]:
         """Weigh candidates.

@@ -8,13 +8,14 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.estimators.q_cluster import PaperSettings, q_cluster
 from qcluster.core.methods.registry import Method, register
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.words import many
 
 
 def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings) -> Mitigation:
     """Cluster the shots, and give each centroid those of its cluster; see `Method.function`."""
     distribution, found = q_cluster(raw, rates, settings)
     weights = found.weights
-    heaviest, many = np.argsort(-weights, kind="stable"), len(weights)
+    heaviest = np.argsort(-weights, kind="stable")
     return Mitigation(
         distribution=distribution,
         raw=raw,
@@ -22,7 +23,7 @@ def mitigate(raw: Distribution, rates: Any, guard: bool, settings: PaperSettings
         applied=True,
         share=1.0,
         confidence=None,
-        reason=f"{weights.sum():.0%} of the shots lie within reach of {many} centroid{'s' if many > 1 else ''} "
+        reason=f"{weights.sum():.0%} of the shots lie within reach of {many(len(weights), 'centroid')} "
         f"at {rates.mean():.1%} flips per bit",
         centroids=found.centroids[heaviest],
         weights=weights[heaviest],

@@ -11,6 +11,7 @@ import numpy as np
 from qcluster.core.noise.bitflips import as_rates, is_text
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
+from qcluster.core.words import many
 
 KINDS: dict[str, type] = {"measured": MeasuredNoise, "faults": FaultMasks}
 """Noise models beside flip rates, by the word that methods need them by; what a Run brings is tried in this order."""
@@ -57,7 +58,9 @@ def read_noise(noise: Any, n_bits: int) -> Any:
         return None
     if kind in KINDS:
         if noise.n_bits != n_bits:
-            raise ValueError(f"counts and {WORDS[kind]} must have one width; got {n_bits} and {noise.n_bits} bits")
+            raise ValueError(
+                f"counts and {WORDS[kind]} must have one width; got {n_bits} and {many(noise.n_bits, 'bit')}"
+            )
         return noise
     try:
         if isinstance(noise, (bool, np.bool_)):

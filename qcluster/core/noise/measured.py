@@ -19,6 +19,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
+from qcluster.core.words import many
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""
@@ -51,7 +52,8 @@ class MeasuredNoise(Frozen):
     probability of the faults that make it up.
 
     Args:
-        reference_counts: of the reference circuit: anything that `Distribution.of` takes.
+        reference_counts: of the reference circuit: anything that `Distribution.of` takes. Integers and hexadecimal
+            keys have as many bits as `expected`.
         expected: its noiseless output, such as ``"0110"``; or ``(n_bits,) bool``, column j classical bit j.
 
     Raises:
@@ -70,10 +72,14 @@ class MeasuredNoise(Frozen):
     """What it reads without noise."""
 
     def __post_init__(self) -> None:
-        counts = Distribution.of(self.reference_counts)
+        bits = _bits_of(self.expected)
+        counts = _of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
-        bits = _expected(self.expected, counts.n_bits)
+        if len(bits) != counts.n_bits:
+            raise ValueError(
+                f"expected must have the width of the reference's counts, {many(counts.n_bits, 'bit')}; got {len(bits)}"
+            )
         object.__setattr__(self, "reference_counts", counts)
         object.__setattr__(self, "expected", format_bitstrings(bits[None])[0])
 
@@ -127,7 +133,7 @@ class MeasuredNoise(Frozen):
             return ""
         return (
             f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
-            f"{self.shots:.12g} shots, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
+            f"{many(self.shots, 'shot')}, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
             "of this reference?"
         )
 
@@ -147,7 +153,7 @@ class MeasuredNoise(Frozen):
                 f"maximum ({text!r} has {most / self.shots:.1%})"
             )
         if self.shots < _FEW:
-            found.append(f"{self.shots:.12g} shots of the reference are few")
+            found.append(f"{many(self.shots, 'shot')} of the reference {'is' if self.shots == 1 else 'are'} few")
         return tuple(found)
 
     def kernel(self, n_index: int | None = None) -> Kernel:
@@ -222,17 +228,20 @@ def _weight(seen: Floats, model: Floats) -> float:
     return float(_CONCENTRATIONS[int(np.argmax(scores))])
 
 
-def _expected(expected: Any, n_bits: int) -> Bits:
-    bits: Bits
+def _of_width(counts: Any, n_bits: int) -> Distribution:
+    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own."""
+    try:
+        return Distribution.of(counts, num_bits=n_bits)
+    except ValueError:
+        return Distribution.of(counts)  # which tells what is wrong with them alone
+
+
+def _bits_of(expected: Any) -> Bits:
     if isinstance(expected, str):
         text = expected.replace(" ", "")
         if not text or set(text) - {"0", "1"}:
             raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {expected!r}")
-        bits = parse_bitstrings([text])[0]
-    elif isinstance(expected, np.ndarray) and expected.dtype == np.bool_ and expected.ndim == 1:
-        bits = expected
-    else:
-        raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {expected!r}")
-    if len(bits) != n_bits:
-        raise ValueError(f"expected must have the width of the reference's counts, {n_bits} bits; got {len(bits)}")
-    return bits
+        return np.asarray(parse_bitstrings([text])[0])
+    if isinstance(expected, np.ndarray) and expected.dtype == np.bool_ and expected.ndim == 1 and len(expected):
+        return expected
+    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {expected!r}")

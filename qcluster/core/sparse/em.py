@@ -50,7 +50,7 @@ _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Statistics:
     """What each centroid is expected to have sent, as shares of the shots."""
 
@@ -88,7 +88,7 @@ class Problem:
     hold_weights: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
     """What each of m mixtures is fitted to; the first axis is 1 where that is the same for all."""
 

@@ -58,7 +58,7 @@ class MixtureSettings:
         check_whole("rounds", self.rounds, 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MixtureFit:
     """The sparse mixture fitted to counts, and what a guard needs to judge it."""
 

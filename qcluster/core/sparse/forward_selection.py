@@ -37,7 +37,7 @@ _STEP, _DECLINE = 2.1, 3.0
 """Steadily: by no such factor at once, and by this one in all."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Selection:
     """What forward selection found."""
 

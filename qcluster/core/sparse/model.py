@@ -29,7 +29,7 @@ WHOLE = 8
 once, and rounding, which depends on what is fitted together, stays far below what answers hang on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rows:
     """Observed strings, laid out for matrix products; of a small register all strings, those not read with weight 0."""
 
@@ -137,7 +137,7 @@ def table_indices(rows: Rows, sent: Bits) -> Indices:
     return apart.astype(np.intp)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A mixture: its parameters, and the likelihood of the strings to which they were fitted."""
 
@@ -188,7 +188,7 @@ class Model:
         return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prior:
     """Prior of the flip rates: as if so many shots had shown each bit flipped at the expected rate."""
 
@@ -202,7 +202,7 @@ class Prior:
     """Largest odds of a flip."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layout:
     """The k centroids of m mixtures, one under another, and where the strings lie from them."""
 
@@ -255,7 +255,7 @@ class Layout:
         return values if len(self.sizes) == 1 else values[self.owner]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """What EM learns about m mixtures of k centroids."""
 

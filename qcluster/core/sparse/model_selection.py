@@ -51,7 +51,7 @@ Path = list[Model | None]
 """The best mixture of 1, 2, ... strings; None where there is none."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Chosen:
     """The plausible mixtures."""
 

@@ -83,7 +83,8 @@ def intervals(
         raise ValueError("an interval needs counts of at least one shot; got none")
 
     def values(words: Words) -> Floats:
-        return np.stack([one.values(words) for one in read], axis=1) if read else np.zeros((len(words), 0))
+        columns = [one.values(words) / one.unit for one in read]
+        return np.stack(columns, axis=1) if read else np.zeros((len(words), 0))
 
     means = answer.probabilities @ values(answer.words)
     variances = answer.probabilities @ (values(answer.words) - means) ** 2
@@ -96,8 +97,9 @@ def intervals(
     found = []
     redrawn_z = z if response is not None else 0.0  # of the counts themselves, Wilson's interval alone
     for mean, variance, error, one in zip(means.tolist(), variances.tolist(), spread.tolist(), read, strict=True):
-        low, high = _ends(mean, variance, one.low, one.high, raw.shots, z, redrawn_z * error)
-        found.append(Interval(mean, low, high, float(level), error))
+        ends = one.low / one.unit, one.high / one.unit
+        low, high = _ends(mean, variance, *ends, raw.shots, z, redrawn_z * error)
+        found.append(Interval(*(part * one.unit for part in (mean, low, high)), float(level), error * one.unit))
     return found
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.circuits.qpy import dump_circuits
@@ -28,21 +30,27 @@ def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     """Write out what circuits are: the same bytes for the same circuits, in any process.
 
     Qiskit numbers what has no name: so names of circuits are left away, registers are numbered by their order, each
-    block of control flow on its own, and gates made of circuits are written out. Layouts are in numbers of qubits,
-    since QPY writes the registers of a layout in an order that changes from one time to the next.
+    block of control flow on its own, and gates made of circuits are written out; those that are not, since they have a
+    label or are a part of another gate, are numbered by their order. Layouts are in numbers of qubits, and gates of the
+    user's own, where there are several, are told beside the rest: QPY writes these, and the registers of a layout, in
+    an order that changes from one time to the next.
     """
-    bare, places, variables = [], [], []
+    bare, places, variables, apart = [], [], [], []
+    numbers: dict[str, str] = {}
     for circuit in circuits:
         layout = circuit.layout
         places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
         written = _written_out(circuit)
-        bare.append(_renumbered(written) if _is_numbered(written) else written.copy())
+        renamed = _renamed(_renumbered(written) if _is_numbered(written) else written.copy(), numbers)
+        left, taken = _taken_apart(renamed) if _has_several(renamed) else (renamed, [])
+        bare.append(left)
+        apart.append(taken)
         bare[-1].name, bare[-1]._layout = "", None
         variables += _random_names(bare[-1])
     text = dump_circuits(bare)
     for place, variable in enumerate(variables):
         text = text.replace(variable, place.to_bytes(16, "big"))
-    return text + json.dumps(places).encode()
+    return text + json.dumps(places).encode() + (json.dumps(apart).encode() if any(apart) else b"")
 
 
 def steady_names(registers: Iterable[Any]) -> list[str]:
@@ -89,6 +97,125 @@ def _written_out(scope: QuantumCircuit) -> QuantumCircuit:
             break
         scope = scope.decompose(sorted(names))
     return scope
+
+
+def _renamed(scope: QuantumCircuit, numbers: dict[str, str]) -> QuantumCircuit:
+    """Number the gates that were made of circuits without a name and are not written out by their order, also where
+    others are made of them; `numbers` are those found so far. A program without any stays as it is."""
+    items, changed = list(scope.data), False
+    for place, item in enumerate(items):
+        rename = _renamed_blocks if has_blocks(item) else _renamed_gate
+        given = item.operation
+        if (operation := rename(given, numbers)) is not given:
+            items[place], changed = item.replace(operation=operation), True
+    if not changed:
+        return scope
+    made = scope.copy_empty_like()
+    for item in items:
+        made._append(item)
+    return made
+
+
+def _renamed_blocks(operation: Any, numbers: dict[str, str]) -> Any:
+    """Give control flow, or a box, of blocks whose gates have steady names; itself where all have."""
+    blocks = [_renamed(block, numbers) for block in operation.blocks]
+    if all(one is other for one, other in zip(blocks, operation.blocks, strict=True)):
+        return operation
+    made = operation.replace_blocks(blocks)
+    made.label = operation.label
+    return made
+
+
+def _renamed_gate(operation: Any, numbers: dict[str, str]) -> Any:
+    """Give a gate under a name that is steady, as are those of what it is made of; itself where all are."""
+    if not _is_own(operation):
+        return operation
+    getattr(operation, "definition", None)  # made when it is first asked for
+    renamed: dict[str, Callable[..., Any]] = {
+        "_name": _steady_name,
+        "base_gate": _renamed_gate,
+        "base_op": _renamed_gate,
+        "_definition": _renamed_body,
+    }
+    held = {name: getattr(operation, name, None) for name in renamed}
+    steady = {name: None if held[name] is None else renamed[name](held[name], numbers) for name in held}
+    if all(steady[name] is held[name] for name in held):
+        return operation
+    made = copy(operation)
+    vars(made).update({name: value for name, value in steady.items() if value is not held[name]})
+    return made
+
+
+def _is_own(operation: Any) -> bool:
+    """Tell whether a gate is the user's own, such as one made of a circuit, or of an operator, and not one that Qiskit
+    knows by its name."""
+    from qiskit.circuit import AnnotatedOperation, ControlledGate, Gate, Instruction
+    from qiskit.circuit.library import PauliEvolutionGate
+
+    kind = getattr(operation, "base_class", type(operation))
+    plain = kind in (Gate, Instruction, ControlledGate, AnnotatedOperation, PauliEvolutionGate)
+    return plain or kind.__module__.partition(".")[0] != "qiskit"
+
+
+def _has_several(scope: QuantumCircuit) -> bool:
+    """Tell whether a program, a block of it or what a gate is made of has several gates of the user's own."""
+    own = [item.operation for item in scope.data if not has_blocks(item) and _is_own(item.operation)]
+    blocks = [block for item in scope.data if has_blocks(item) for block in item.operation.blocks]
+    return len(own) > 1 or any(map(_has_several, [*blocks, *(body for one in own for body in _bodies(one))]))
+
+
+def _bodies(operation: Any) -> list[QuantumCircuit]:
+    """Circuits that a gate, and those that it controls or changes, are made of."""
+    inner = [getattr(operation, name, None) for name in ("base_gate", "base_op")]
+    body = getattr(operation, "_definition", None)
+    return [*([] if body is None else [body]), *(found for one in inner if one is not None for found in _bodies(one))]
+
+
+def _taken_apart(scope: QuantumCircuit) -> tuple[QuantumCircuit, list[Any]]:
+    """Take the user's own gates out of a program: what is left, and of each its place, its bits and what it is."""
+    left, taken = scope.copy_empty_like(), list[Any]()
+    numbers = {bit: i for bits in (scope.qubits, scope.clbits) for i, bit in enumerate(bits)}
+    for place, item in enumerate(scope.data):
+        if has_blocks(item):
+            blocks, inner = zip(*map(_taken_apart, item.operation.blocks), strict=True)
+            if any(inner):
+                operation = item.operation.replace_blocks(blocks)
+                operation.label = item.operation.label
+                item = item.replace(operation=operation)
+                taken.append([place, inner])
+        elif _is_own(item.operation):
+            bits = [[numbers[bit] for bit in part] for part in (item.qubits, item.clbits)]
+            taken.append([place, bits, _told(item.operation)])
+            continue
+        left._append(item)
+    return left, taken
+
+
+def _told(operation: Any) -> list[Any]:
+    """Write out what a gate is: its names and numbers, what it is made of, and what it controls or changes."""
+    names = ("name", "label", "num_qubits", "num_clbits", "ctrl_state", "modifiers")
+    numbers = [each.tolist() if hasattr(each, "tolist") else each for each in getattr(operation, "params", ())]
+    told = [repr([getattr(operation, name, None) for name in names]), repr(numbers)]
+    inner = [getattr(operation, name, None) for name in ("base_gate", "base_op")]
+    body = getattr(operation, "_definition", None)
+    left, taken = (None, []) if body is None else _taken_apart(body)
+    made_of = None if left is None else hashlib.sha256(dump_circuits([left])).hexdigest()
+    return [*told, [None if one is None else _told(one) for one in inner], made_of, taken]
+
+
+def _renamed_body(body: QuantumCircuit, numbers: dict[str, str]) -> QuantumCircuit:
+    """Give what a gate is made of, on registers and under a name that are steady."""
+    made = _renamed(_renumbered(body) if _is_numbered(body) else body, numbers)
+    name = _steady_name(body.name, numbers)
+    return body if made is body and name is body.name else made.copy(name)
+
+
+def _steady_name(name: str, numbers: dict[str, str]) -> str:
+    """Put in place of the number that Qiskit has drawn for a circuit how many were found before it; the same text where
+    there is none."""
+    if not _NUMBERED_GATE.search(name):
+        return name
+    return _NUMBERED_GATE.sub(lambda found: numbers.setdefault(found[0], f"circuit-{len(numbers)}"), name)
 
 
 def _is_numbered(scope: QuantumCircuit) -> bool:

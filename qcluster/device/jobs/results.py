@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from qcluster.core.words import many
 from qcluster.device.runtime_options import served_shots
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def find_mismatch(result: Any, request: Request, places: Places) -> str:
     It must have a PUB for each circuit, with the registers of the circuit and the shots that were asked for.
     """
     if not hasattr(result, "metadata") or not hasattr(result, "__len__") or len(result) != len(places):
-        came = f"{len(result)} results" if hasattr(result, "__len__") else f"a {type(result).__name__}"
-        return f"must hold the results of {len(places)} circuits; it holds {came}"
+        came = many(len(result), "result") if hasattr(result, "__len__") else f"a {type(result).__name__}"
+        return f"must hold the results of {many(len(places), 'circuit')}; it holds {came}"
     for number, ((circuit, twirl), pub) in enumerate(zip(places, result, strict=True)):
         wrong = _mismatch(pub, request, request.prepared[circuit], twirl)
         if wrong:
@@ -75,5 +76,5 @@ def _mismatch(pub: Any, request: Request, prepared: Prepared, twirl: int) -> str
     served = served_shots(request.options) if request.kind == "hardware" else None
     shots = prepared.shots[twirl] if served is None else served
     if counted != {shots}:
-        return f"must have {shots} shots; got {', '.join(map(str, sorted(counted))) or 'none'}"
+        return f"must have {many(shots, 'shot')}; got {', '.join(map(str, sorted(counted))) or 'none'}"
     return ""

@@ -18,6 +18,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
+from qcluster.core.words import many
 from qcluster.device.circuits.profile import Profile
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
@@ -112,7 +113,7 @@ class MeasuredReference(Frozen):
 
     def report(self) -> ReferenceReport:
         """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
-        title = f"reference on {self.backend}, {self.created}, {self.noise.shots:.12g} shots"
+        title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
         return audit(title, self.noise, self.learned)
 
     def age(self, now: datetime.datetime | None = None) -> float:
@@ -150,7 +151,7 @@ class MeasuredReference(Frozen):
 
     def __repr__(self) -> str:
         return (
-            f"MeasuredReference({self.backend}, {self.noise.shots:.12g} shots, {self.noise.survival:.1%} kept, "
+            f"MeasuredReference({self.backend}, {many(self.noise.shots, 'shot')}, {self.noise.survival:.1%} kept, "
             f"{self.created})"
         )
 

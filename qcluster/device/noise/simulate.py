@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.words import many
 from qcluster.device.noise.aer import noise_model, wait_noise
 from qcluster.device.noise.frames import is_clifford, sample_clifford
 from qcluster.device.storage import dressing
@@ -103,7 +104,7 @@ def run_foreign(
             for i, found in zip(part, read, strict=True):
                 counts[i] = Distribution.of(found, num_bits=circuits[i].num_clbits)
                 if counts[i].shots != amount:
-                    raise JobError(f"{backend.name} must give {amount} shots; it gave {counts[i].shots:.12g}")
+                    raise JobError(f"{backend.name} must give {many(amount, 'shot')}; it gave {counts[i].shots:.12g}")
     return [counts[i] for i in range(len(circuits))]
 
 

@@ -17,7 +17,7 @@ from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision import candidates, circuit_candidates, circuit_features
 from qcluster.core.decision.decide import Decided, deciding
 from qcluster.core.decision.features import features
-from qcluster.core.decision.gate import Gate
+from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
@@ -187,13 +187,14 @@ def _row(case: Case, by_counts: Decided | None) -> tuple[Any, ...]:
     return names, gram.astype(np.float32), x.astype(np.float32), found.present, *about
 
 
-def write(table: Table, path: Path, source: str = "") -> None:
+def write(table: Table, path: Path, source: str = "", gate: str = "") -> None:
     """Save a table as arrays, whole or not at all.
 
     Args:
         table: the cases.
         path: of the file.
         source: hash of the records that they are read from, see `_hash`.
+        gate: digest of the gate that their rows rest on, see `_rests_on`.
 
     Raises:
         StorageError: it cannot be written; what stood there before is as it was.
@@ -201,7 +202,7 @@ def write(table: Table, path: Path, source: str = "") -> None:
     held: dict[str, Any] = {name: getattr(table, name) for name in COLUMNS} | {"names": np.array(table.names)}
     held["gram"] = table.gram[:, *np.triu_indices(len(table.names) + 1)]
     try:
-        replace_whole(path, pack_arrays(held | {"source": np.array(source)}))
+        replace_whole(path, pack_arrays(held | {"source": np.array(source), "gate": np.array(gate)}))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}; what was saved before is intact") from error
 
@@ -242,12 +243,15 @@ def read_all(folder: Path) -> Table:
     return joined([read(path) for path in paths])
 
 
-def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) -> list[tuple[str, Any, int, Path]]:
+def plan(
+    folder: Path, many: Mapping[str, int], records: Sequence[Path] = (), *, any_gate: bool = False
+) -> list[tuple[str, Any, int, Path]]:
     """List the parts of a table that are still missing: source, seeds or file, first case, and where it goes.
 
     Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind. A part
-    that an earlier table ended with is made again where this one has more cases, and that of a recorded set where its
-    file, or the ideals beside it, are others than it was made of.
+    that an earlier table ended with is made again where this one has more cases, that of a recorded set where its
+    file, or the ideals beside it, are others than it was made of, and one of known circuits where what their counts say
+    alone was decided by another gate than the one that ships (`any_gate` keeps these), or it tells of none.
 
     Raises:
         ValueError: the folder holds a table of the other kind, of counts or of circuits, with which these parts would
@@ -265,7 +269,7 @@ def plan(folder: Path, many: Mapping[str, int], records: Sequence[Path] = ()) ->
         for first in range(0, wanted, _PART):
             size = min(_PART, wanted - first)
             parts.append((first / wanted, (source, size, first, folder / f"{source}-{first:07d}.npz")))
-    return [part for _, part in sorted(parts, key=lambda one: one[0]) if _lacking(*part)]
+    return [part for _, part in sorted(parts, key=lambda one: one[0]) if _lacking(*part, any_gate)]
 
 
 def _check_kind(folder: Path, circuits: bool) -> None:
@@ -292,11 +296,18 @@ def _name(records: Path) -> str:
     return re.sub(r"\.jsonl?(\.gz)?$", "", records.name)
 
 
-def _lacking(source: str, what: Any, first: int, path: Path) -> bool:
-    """Tell whether a part of `plan` is not there, or has fewer cases than it should."""
+def _rests_on(path: Path, gate: Gate | None) -> str:
+    """Give the digest of the gate that the rows of a part rest on; empty where they rest on none."""
+    return (gate or shipped()).digest if path.name.startswith(_OF_CIRCUITS) else ""
+
+
+def _lacking(source: str, what: Any, first: int, path: Path, any_gate: bool) -> bool:
+    """Tell whether a part of `plan` is not there, rests on another gate, or has fewer cases than it should."""
     if not path.exists():
         return True
     with _opened(path) as held:
+        if not any_gate and (str(held["gate"]) if "gate" in held else "") != _rests_on(path, None):
+            return True
         if source in ("records", "runs"):
             return "source" not in held or str(held["source"]) != _hash(what)
         return len(held["sparse"]) < int(what)
@@ -361,7 +372,7 @@ def build_part(part: tuple[str, Any, int, Path], gate: Gate | None = None) -> Pa
         made = tabulate(found, gate)
     else:
         made = tabulate((SOURCES[source](seed) for seed in range(first, first + what)), gate)
-    write(made, path, made_of)
+    write(made, path, made_of, _rests_on(path, gate))
     return path
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
 from qcluster.core.arrays import Floats
+from qcluster.core.words import shown
 from qcluster.qnn.ansatz import Ansatz
 from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm
@@ -107,9 +108,9 @@ def angles_of(model: Classifier, label: Any) -> Floats:
     check_is_fitted(model)
     places = np.flatnonzero(model.classes_ == label)
     if not len(places):
-        raise ValueError(f"label must be among {model.classes_.tolist()}; got {label!r}")
+        raise ValueError(f"label must be among {model.classes_.tolist()}; got {shown(label)}")
     if len(model.classes_) == 2 and places[0] == 0:
-        raise ValueError(f"two classes share one readout, that of {model.classes_[1]!r}; got {label!r}")
+        raise ValueError(f"two classes share one readout, that of {shown(model.classes_[1])}; got {shown(label)}")
     return model.theta_ if model.theta_.ndim == 1 else np.asarray(model.theta_[places[0]])
 
 

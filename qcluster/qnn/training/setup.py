@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from qcluster.core.arrays import Floats
+from qcluster.core.words import shown
 from qcluster.qnn import samples
 from qcluster.qnn.encoding import Inputs
 from qcluster.qnn.simulation.exact import Form
@@ -50,7 +51,7 @@ def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Genera
         if count >= len(places):
             raise ValueError(
                 f"early_stopping needs at least 2 rows of each class, and some left to train on; got {len(places)} "
-                f"of {label!r} with validation_fraction={model.validation_fraction}"
+                f"of {shown(label)} with validation_fraction={model.validation_fraction}"
             )
         held[rng.permutation(places)[:count]] = True
     patience = Patience(problem.only(held), model.n_iter_no_change, model.tol)

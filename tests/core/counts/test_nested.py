@@ -157,7 +157,11 @@ def test_registers_in_no_order_are_refused(change, error, message):
         ({"samples": ["0x1"], "num_bits": 2}, ValueError, "equally many shots; 'b' holds 1, not 2"),
         ({"samples": ["0x1", "0x4"], "num_bits": 2}, ValueError, "'b' must have 2 bits; got '0x4'"),
         ({"samples": ["0x1", 7], "num_bits": 2}, ValueError, "'b' must be '0x...' or bits; got 7"),
-        ({"samples": ["0x1", "-1"], "num_bits": 2}, ValueError, "'b' must have 2 bits; got '-1'"),
+        ({"samples": ["0x1", "100"], "num_bits": 2}, ValueError, "'b' must have 2 bits; got '100'"),
+        *(
+            ({"samples": ["0x1", wrong], "num_bits": 2}, ValueError, "'b' must be '0x...' or bits; got")
+            for wrong in ("-1", "+1", "1_0", "0x0_1", " 1", "1\n", "\u0661", "", "0x", None)
+        ),
         ({"samples": 5, "num_bits": 2}, TypeError, "'b' must hold 'samples', a list"),
         ({"samples": ["0x1", "0x1"]}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
     ],

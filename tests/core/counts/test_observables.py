@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import Pauli, SparsePauliOp, Statevector
 
+import qcluster as qc
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.observables import diagonal
+from qcluster.core.mitigation import left
 from tests.strategies import counts
 
 pauli_sums = st.integers(1, 5).flatmap(
@@ -127,3 +129,25 @@ def test_other_observables_are_refused(observable, error, said):
 def test_a_diagonal_of_a_wide_register_is_refused_unbuilt():
     with pytest.raises(ValueError, match=r"2\*\*100 values"):
         Distribution.of({"0" * 100: 1}).expectation(np.ones(4))
+
+
+@pytest.mark.parametrize("size", [5e-324, 1e-300, 1e-163, 1e-155, 1e155, 1e200, 1e307])
+@pytest.mark.parametrize("method", ["none", "mixture"])
+def test_averages_of_tiny_and_huge_values_are_those_of_ordinary_ones_in_their_unit(size, method):
+    """Squares below 1e-324 are 0 and those above 1e308 infinite: intervals divided by zero, or had no ends."""
+    counts = {"00": 600, "01": 30, "10": 20, "11": 350}
+    fixed = qc.mitigate(counts, guard=False) if method == "mixture" else left(Distribution.of(counts), "none", "asked")
+    for terms in ({"ZZ": 1.0, "IZ": -2.0}, np.array([0.0, 1.0, -3.0, 2.0])):
+        scaled = {k: v * size for k, v in terms.items()} if isinstance(terms, dict) else terms * size
+        with np.errstate(all="raise", under="ignore"):
+            found, wanted = fixed.interval(scaled), fixed.interval(terms)
+            mean, other = fixed.raw.expectation(scaled), fixed.raw.expectation(terms)
+        close = {"rel": 1e-9, "abs": 1.01 * 5e-324}
+        for name in ("value", "low", "high", "standard_error"):
+            assert getattr(found, name) == pytest.approx(getattr(wanted, name) * size, **close)
+        assert tuple(mean) == pytest.approx(tuple(part * size for part in other), **close)
+
+
+def test_coefficients_that_add_up_beyond_numbers_are_refused():
+    with pytest.raises(ValueError, match="must add up to a finite number"):
+        Distribution.of({"00": 1}).expectation({"ZI": 1e308, "IZ": 1e308})

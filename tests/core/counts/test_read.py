@@ -163,7 +163,7 @@ def test_a_register_without_bits_is_no_obstacle():
         ("0101", TypeError, "str"),
         ([], TypeError, "list of nothing"),
         ([1, 0], TypeError, "list of int"),
-        ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them, or all to mitigate_many"),
+        ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them; mitigate_many takes them all"),
         (np.array([1, 0]), TypeError, "an array"),
         (np.array([["00", "11"]]), TypeError, "an array"),
         ({"format": "qcluster-mitigation", "raw": {"00": 1.0}}, TypeError, "of the format qcluster-mitigation"),

@@ -84,7 +84,7 @@ def test_a_registered_method_is_offered_everywhere(apart):
         (
             {"0": 1},
             ValueError,
-            "method='mine' must return a distribution over strings of 3 bits; got 1 bits and 1 shots",
+            "method='mine' must return a distribution over strings of 3 bits; got 1 bit and 1 shot",
         ),
         (qc.Distribution.of(COUNTS).marginal([0, 1]), ValueError, "over strings of 3 bits; got 2 bits and 1000 shots"),
     ],

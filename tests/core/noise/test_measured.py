@@ -93,3 +93,16 @@ def test_patterns_that_no_faults_explain_leave_the_rates_as_they_were(seed):
     singles = np.append(0, 1 << np.arange(16))
     np.testing.assert_allclose(model[singles], without[singles], atol=5 / 4400)  # five shots more
     assert model[0] == pytest.approx(seen[0] / seen.sum(), abs=0.03)
+
+
+@pytest.mark.parametrize("keys", [(2, 0, 3), ("0x2", "0x0", "0x3"), ("0b10", "0b00", "0b11")])
+@pytest.mark.parametrize("expected", ["0010", np.array([False, True, False, False])])
+def test_numbers_for_strings_have_the_width_of_what_is_expected(keys, expected):
+    noise = MeasuredNoise(dict(zip(keys, (900, 60, 40), strict=True)), expected)
+    assert (noise.n_bits, noise.expected, noise.survival) == (4, "0010", 0.9)
+
+
+@pytest.mark.parametrize("counts", [{"010": 9}, {9: 9}, Distribution.of({"010": 9})])
+def test_counts_of_a_width_of_their_own_keep_it(counts):
+    with pytest.raises(ValueError, match=r"width of the reference's counts, \d bits; got 2"):
+        MeasuredNoise(counts, "10")

@@ -1,0 +1,29 @@
+"""What messages and texts have in common: numbers of things, and values as they came."""
+
+from typing import Any
+
+import numpy as np
+
+_LONGEST = 60
+"""Characters of a value that a message shows."""
+
+
+def many(number: float, noun: str, form: str = ".12g") -> str:
+    """Say how many there are of something: one in the singular, all others in the plural.
+
+    Example:
+        >>> many(1, "shot"), many(0.5, "shot"), many(1234567, "shot", ",")
+        ('1 shot', '0.5 shots', '1,234,567 shots')
+    """
+    return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
+
+
+def shown(value: Any) -> str:
+    """Show a value in a message as Python writes it, numbers of NumPy like all others; cut where it is long.
+
+    Example:
+        >>> shown(np.int64(6)), shown([np.float64(0.5), "a"])
+        ('6', "[0.5, 'a']")
+    """
+    with np.printoptions(legacy="1.25"):  # since NumPy 2 they are np.int64(6)
+        return f"{value!r:.{_LONGEST}}"
