@@ -6,11 +6,12 @@ intervals of the report.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.data import RESULTS
 from qcluster.bench.reports.report import OURS, compare_pairs, factor, gain, harm, latest, mean, short
-from qcluster.bench.reports.summary import TIE, Summary, few_circuits, group_rows, summarise
+from qcluster.bench.reports.summary import RAW, TIE, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.store import read_scores
 from qcluster.bench.tasks import REFERENCE
 
@@ -31,12 +32,13 @@ def factors(one: Summary) -> str:
 def claims(folder: Path) -> list[str]:
     """Compare factors over other methods with the published ones: geometric mean / median / ratio of means."""
     duels = {(one.method, one.base): one for one in compare_pairs(latest(read_scores(folder)))}
-    methods = [name for name in OURS[::-1] if (name, "identity") in duels]
+    methods = [name for name in OURS[::-1] if (name, RAW) in duels]
     head = ["low entropy, over", "claimed", *(f"`{name}`" for name in methods)]
     lines = [row(*head), row(*["---"] * len(head))]
     for base, claim in CLAIMS.items():
-        shown = "raw" if base == "identity" else base
-        lines.append(row(shown, claim, *(factors(duels[name, base]) for name in methods)))
+        shown = "raw" if base == RAW else base
+        known = (duels.get((name, base)) for name in methods)  # a campaign need not have run what others are
+        lines.append(row(shown, claim, *(factors(one) if one else "" for one in known)))
     return lines
 
 
@@ -45,7 +47,10 @@ def harms(folder: Path) -> list[str]:
     lines = []
     for name, part in group_rows(latest(read_scores(folder)), "entropy").items():
         found = summarise(part, name)
-        name = f"{name}: {found[0].n} of {found[0].circuits} circuits"
+        if not found:
+            continue
+        raw = of_raw(found)
+        name = f"{name}: {raw.n} of {raw.circuits} circuits"
         lines += ["", row(name, "mean HF", "median", "gain", "win/tie/loss", "harm", "worst"), row(*["---"] * 7)]
         for one in (one for one in found if one.n):
             cells = [f"`{one.method}`", mean(one), short(one.median), gain(one)]
@@ -55,41 +60,62 @@ def harms(folder: Path) -> list[str]:
     return lines
 
 
+def of_raw(found: list[Summary]) -> Summary:
+    """Give the summary of the raw counts, which has every sample that is compared; a method may lack some."""
+    return next(one for one in found if one.method == RAW)
+
+
 def run_by_run(folder: Path) -> list[str]:
-    """Tell in how many runs a method is ahead of a run with reference, in how many behind, and name the first."""
-    held = {
-        (row["case"], row["machine"].removesuffix(REFERENCE), row["method"]): float(row["hellinger_fidelity"])
-        for row in latest(read_scores(folder))
-        if row["hellinger_fidelity"]
-    }
-    runs = [run[:2] for run in held if run[2] == "reference"]
-    lines = (
-        ["", row("against `reference`", "ahead", "behind", "of", "where it is ahead"), row(*["---"] * 5)]
-        if runs
-        else []
-    )
-    for method in ("circuit", "hammer", "dem") if runs else ():
-        lead = {run: held[*run, method] - held[*run, "reference"] for run in runs if (*run, method) in held}
-        ahead = [run for run, by in lead.items() if by > TIE]
-        named = (
-            f"{case} on {machine}: {held[case, machine, method]:.3f}, {held[case, machine, 'reference']:.3f}"
-            for case, machine in ahead
-        )
-        behind = sum(by < -TIE for by in lead.values())
-        lines.append(row(f"`{method}`", str(len(ahead)), str(behind), str(len(lead)), "; ".join(named)))
+    """Tell in how many runs a method is ahead of `reference` on the same shots, in how many behind; name the former."""
+    runs: dict[str, dict[str, Mapping[str, str]]] = {}
+    for one in latest(read_scores(folder)):
+        if one["hellinger_fidelity"]:
+            runs.setdefault(one["task"], {})[one["method"]] = one
+    found = [run for run in runs.values() if "reference" in run]
+    if not found:
+        return []
+    lines = ["", row("against `reference`", "ahead", "behind", "of", "where it is ahead"), row(*["---"] * 5)]
+    for method in ("circuit", "hammer", "dem"):
+        pairs = [(run[method], run["reference"]) for run in found if method in run]
+        ahead = [pair for pair in pairs if lead(*pair) > TIE]
+        behind = sum(lead(*pair) < -TIE for pair in pairs)
+        lines.append(row(f"`{method}`", str(len(ahead)), str(behind), str(len(pairs)), "; ".join(map(named, ahead))))
     return lines
+
+
+def lead(one: Mapping[str, str], other: Mapping[str, str]) -> float:
+    """Give by how much a score is above another."""
+    return float(one["hellinger_fidelity"]) - float(other["hellinger_fidelity"])
+
+
+def named(pair: tuple[Mapping[str, str], Mapping[str, str]]) -> str:
+    """Name the run of two scores, and tell both."""
+    one = pair[0]
+    told = ", ".join(f"{float(score['hellinger_fidelity']):.3f}" for score in pair)
+    return f"{one['case']} on {one['machine'].removesuffix(REFERENCE)}: {told}"
 
 
 def beside(folders: list[Path]) -> list[str]:
     """Put mean fidelity, gain and harm of several campaigns side by side."""
-    found = {place.name: {one.method: one for one in summarise(latest(read_scores(place)), "all")} for place in folders}
-    names = [f"{name}, n={next(iter(part.values())).n}" for name, part in found.items()]
+    found = [summarise(latest(read_scores(place)), "all") for place in folders]
+    if empty := [place for place, part in zip(folders, found, strict=True) if not part]:
+        raise ValueError(f"each folder must hold fidelities of raw counts to compare with; got none in {empty[0]}")
+    names = [
+        f"{place if alike(place, folders) else place.name}, n={of_raw(part).n}"
+        for place, part in zip(folders, found, strict=True)
+    ]
+    every = [{one.method: one for one in part} for part in found]
     head = ["", *(f"{name}: {figure}" for name in names for figure in ("mean HF", "gain", "harm"))]
     lines = ["", row(*head), row(*["---"] * len(head))]
-    for method in (name for name in next(iter(found.values())) if all(name in part for part in found.values())):
-        every = [part[method] for part in found.values()]
-        lines.append(row(f"`{method}`", *(write(one) for one in every for write in (mean, gain, harm))))
+    for method in (name for name in every[0] if all(name in part for part in every)):
+        held = [part[method] for part in every]
+        lines.append(row(f"`{method}`", *(write(one) for one in held for write in (mean, gain, harm))))
     return lines
+
+
+def alike(place: Path, folders: list[Path]) -> bool:
+    """Tell whether another folder is called the same."""
+    return sum(other.name == place.name for other in folders) > 1
 
 
 if __name__ == "__main__":

@@ -90,11 +90,12 @@ def summary_table(path: Path, group: str = "all") -> str:
     """Write the summaries of a group, best gain first, as Markdown; methods that nothing was known for are left out."""
     with path.open(encoding="utf-8", newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["group"] == group and int(row["n"])]
-    text = [f"{rows[0]['n']} samples of {rows[0]['circuits']} circuits.", ""]
+    (raw,) = (row for row in rows if row["method"] == "identity")  # has every sample that is compared
+    text = [f"{raw['n']} samples of {raw['circuits']} circuits.", ""]
     text += ["| method | mean | median | gain | harm | worst |", "|---|---|---|---|---|---|"]
     for row in rows:
         name = f"`{row['method']}`" if row["method"] != "identity" else "raw"
-        alone = "" if int(row["n"]) == int(rows[0]["n"]) else f" (n={row['n']})"
+        alone = "" if int(row["n"]) == int(raw["n"]) else f" (n={row['n']})"
         cells = [between(row, "mean", ".3f"), f"{float(row['median']):.3f}"]
         cells += ["", "", ""] if name == "raw" else [between(row, "gain", "+.3f"), between(row, "harm", ".0%")]
         if name != "raw":

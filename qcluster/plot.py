@@ -83,7 +83,8 @@ def plot(
         The matplotlib figure.
 
     Raises:
-        ValueError, TypeError: what is no counts; other widths; not one label, or entry of errors, for each.
+        ValueError, TypeError: what is no counts; other widths; not one label, or entry of errors, for each; a label
+            that a legend leaves out.
 
     Example:
         >>> import qcluster as qc
@@ -116,7 +117,7 @@ def plot(
     ax.set_ylabel("probability")
     ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-    drawn: Figure = ax.figure
+    drawn: Figure = ax.figure.figure  # the whole one, where the axes are of a subfigure
     return drawn
 
 
@@ -144,9 +145,17 @@ def _series(
         raise ValueError("there must be something to draw: counts, a distribution or a Mitigation; got nothing")
     if len(names) != len(distributions):
         raise ValueError(f"there must be a label for each distribution; got {len(distributions)} and {len(names)}")
+    for name in names:
+        if name is None or str(name)[:1] in {"", "_"}:  # matplotlib leaves it out, unsaid
+            raise ValueError(f"labels must be texts that begin with no underscore, for the legend; got {name!r:.60}")
     bars = list(errors) if errors is not None else found
     if len(bars) != len(distributions):
         raise ValueError(f"there must be errors, or None, for each distribution; got {len(bars)}")
+    for one in bars:
+        if not (one is None or callable(one)):
+            raise TypeError(
+                f"errors must be functions from bitstrings to intervals, such as Mitigation.intervals; got {one!r:.60}"
+            )
     return [_Series(*parts) for parts in zip(names, distributions, bars, strict=True)]
 
 
@@ -179,8 +188,7 @@ def _draw_ranks(ax: Any, series: Sequence[_Series]) -> None:
 
 def _title(ax: Any, text: str) -> None:
     """Write a sentence above axes, in lines as long as these are wide."""
-    place = ax.get_position()
-    inches = ax.figure.get_figwidth() * (place.x1 - place.x0)
+    inches = ax.bbox.width / ax.figure.dpi  # of a subfigure, too, which has no width of its own
     ax.set_title(fill(text, max(24, int(14 * inches))), fontsize=10, loc="left")
 
 

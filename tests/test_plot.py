@@ -34,6 +34,10 @@ def test_any_counts_are_drawn_side_by_side():
         ([{"0": 1}, {"0": 2}], {"labels": "ab"}, ValueError, "labels must be a list of texts.*; got 'ab'"),
         ([], {}, ValueError, "must be something to draw"),
         ([{"0": 1}], {"errors": []}, ValueError, "errors, or None, for each"),
+        ([{"0": 1}, {"0": 2}], {"labels": ["_a", "b"]}, ValueError, "no underscore, for the legend; got '_a'"),
+        ([{"0": 1}, {"0": 2}], {"labels": ["a", ""]}, ValueError, "no underscore, for the legend; got ''"),
+        ([{"0": 1}], {"labels": [None]}, ValueError, "for the legend; got None"),
+        ([{"0": 1}], {"errors": [0.1]}, TypeError, "errors must be functions .*; got 0.1"),
         ([{"0": 1}], {"top": 0}, ValueError, "top must be a whole number of at least 1; got 0"),
         ([{"0": 1}], {"top": 2.5}, ValueError, "top must be a whole number of at least 1; got 2.5"),
         ([{"0": 1}], {"top": "3"}, ValueError, "top must be a whole number of at least 1; got '3'"),
@@ -81,6 +85,18 @@ def test_an_answer_is_drawn_on_given_axes():
     assert right.get_title(loc="left")
     assert not left.patches
     assert not left.get_title(loc="left")
+
+
+def test_an_answer_is_drawn_on_axes_of_a_subfigure():
+    from matplotlib.figure import Figure
+
+    whole = Figure(figsize=(6, 4))
+    left = whole.subfigures(1, 2)[0].subplots()
+    assert qc.plot(COUNTS, ax=left) is whole
+    assert qc.mitigate(COUNTS).plot(ax=left) is whole
+    lines = left.get_title(loc="left").splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 14 * 3 * 0.775  # of half of the figure
 
 
 @pytest.mark.parametrize("first", ["", "import qcluster.plot", "from qcluster.plot import COLOURS", "qc.mitigate"])

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,7 +19,9 @@ from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
 from qcluster.bench.reports.summary import few_circuits, group_rows, summarise
+from qcluster.bench.scores import SCORE_COLUMNS
 from qcluster.bench.store import Outcome, Store, read_scores
+from qcluster.bench.table import Table
 from qcluster.bench.tasks import parse_campaign
 from qcluster.errors import StorageError
 
@@ -171,6 +174,26 @@ def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
     assert kept["gain.png"].get_supxlabel().startswith("Means of fewer")
 
 
+@pytest.mark.parametrize("length", [60, 300])
+def test_long_names_of_methods_stay_beside_and_above_what_they_name(tmp_path, monkeypatch, length):
+    """Users' methods are called by module and function: titles ran into each other, and axes shrank to nothing."""
+    methods = [f"package.{which}:{'with_three_rounds_' * 20}"[:length] for which in ("bare", "early", "late", "twice")]
+    rows = [ran(case, method, 0.5) for case in "abcdefghijkl" for method in ("identity", *methods)]
+    kept = {}
+    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.update({path.name: figure}))
+    draw_figures(tmp_path, rows, summarise(rows, "all"))
+    gains, scatter = kept["gain.png"], kept["fidelity.png"]
+    for figure in (gains, scatter):
+        figure.draw_without_rendering()
+    for axes, method in zip(scatter.axes, sorted(methods), strict=True):
+        assert axes.get_title().replace("\n", "") == method
+        assert axes.title.get_window_extent().width <= axes.bbox.width
+    left, right = (axes.xaxis.label.get_window_extent() for axes in gains.axes)
+    assert left.x1 < right.x0
+    labels = [label.get_window_extent() for label in gains.axes[0].get_yticklabels()]
+    assert all(above.y0 >= below.y1 for above, below in pairwise(labels))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("campaign")
@@ -308,6 +331,18 @@ def test_the_heading_is_the_campaigns_own(tmp_path):
         (tmp_path / "about.json").write_text(damaged)
         write_report(tmp_path, figures=False)
         assert (tmp_path / "report.md").read_text().startswith(f"# {plain(tmp_path.name)}\n")
+
+
+def test_failures_that_are_not_told_are_counted(tmp_path):
+    """The fifty first were told, and of the others nothing."""
+    known = {"shots": "100", "ideal_entropy": "0.2"}
+    rows = [row(str(k), "identity", 0.5, **known) for k in range(60)]
+    rows += [row(str(k), "ours", None, status="failed", note=f"ValueError: {k}", **known) for k in range(60)]
+    Table(tmp_path / "scores.csv", SCORE_COLUMNS).append([dict.fromkeys(SCORE_COLUMNS, "") | one for one in rows])
+    write_report(tmp_path, figures=False)
+    told = (tmp_path / "report.md").read_text(encoding="utf-8").partition("## Failures\n\n")[2].splitlines()
+    assert len(told) == 51
+    assert told[-1] == "- 10 other failures, with what went wrong, in scores.csv"
 
 
 def test_a_report_without_scores_is_a_clear_error(tmp_path):

@@ -123,6 +123,17 @@ def test_a_summary_becomes_a_table(generated, tmp_path):
     ]
 
 
+def test_the_samples_of_a_table_are_those_of_the_raw_counts_not_of_the_method_that_gains_most(generated, tmp_path):
+    ends = [f"{name}{end}" for name in ("mean", "gain", "harm") for end in ("", "_low", "_high")]
+    head = ["group", "method", "n", "circuits", "median", "worst", *ends]
+    rows = [["all", "m3", 3, 2] + [0.5] * 11, ["all", "identity", 4, 3] + [0.4] * 11]
+    path = tmp_path / "summary.csv"
+    path.write_text("\n".join(",".join(map(str, row)) for row in [head, *rows]))
+    lines = generated.summary_table(path).splitlines()
+    assert lines[0] == "4 samples of 3 circuits."
+    assert [line.split(" | ")[0] for line in lines[4:]] == ["| `m3` (n=3)", "| raw"]
+
+
 def test_families_of_circuits_stand_side_by_side(generated, tmp_path):
     path = tmp_path / "summary.csv"
     lines = ["group,method,n,mean,worst", "all,ours,4,0.6,-0.1", "all,identity,4,0.5,0", "all,m3,0,nan,nan"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,11 @@ from qcluster.folders import write_own
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_ROW, _LINE = 0.4, 0.18
+"""Height of a method's bar, and of a line of its name, in inches."""
+_BESIDE, _ABOVE = 44, 34
+"""Characters of a name in a line beside a bar, and above a scatter plot: users' methods are called as their modules."""
 
 
 def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Sequence[Summary]) -> list[Path]:
@@ -34,7 +40,9 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
 def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 1.1 + 0.4 * len(shown)), layout="constrained")
+    names = [fill(f"{one.method} (n={one.n}, {many(one.circuits, 'circuit')})", _BESIDE) for one in shown]
+    row = max(_ROW, _LINE * max(len(name.splitlines()) for name in names))
+    figure = Figure(figsize=(10, 1.1 + row * len(shown)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 1))
     places = np.arange(len(shown))
     colours = ["#2a7f3f" if one.gain_low > 0 else "#b03030" if one.gain_high < 0 else "#888888" for one in shown]
@@ -42,7 +50,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     right.barh(places, [one.harm for one in shown], color="#b03030")
     _whiskers(left, [(one.gain, one.gain_low, one.gain_high) for one in shown])
     _whiskers(right, [(one.harm, one.harm_low, one.harm_high) for one in shown])
-    left.set_yticks(places, [f"{one.method} (n={one.n}, {many(one.circuits, 'circuit')})" for one in shown])
+    left.set_yticks(places, names)
     left.invert_yaxis()
     left.axvline(0, color="#222222", linewidth=0.8)
     left.set_xlabel("mean gain in Hellinger fidelity over raw")
@@ -86,7 +94,7 @@ def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summ
         ]
         axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.8)
         axes.scatter(*np.array(pairs).T, s=9, alpha=0.6, color="#0f62fe")
-        axes.set_title(one.method, fontsize=10)
+        axes.set_title(fill(one.method, _ABOVE), fontsize=10)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel("raw HF")

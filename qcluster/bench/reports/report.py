@@ -133,9 +133,14 @@ def _markdown(
             parts += [f"### {plain(name)}\n\n{table(part)}" for name, part in groups.items()]
     failures = sorted({f"- {plain(row['method'])}: {plain(row['note'])}" for row in rows if row["status"] == "failed"})
     if failures:
-        parts += ["## Failures", "\n".join(failures[:50])]
+        left = len(failures) - _FAILURES
+        rest = [f"- {many(left, 'other failure', ',')}, with what went wrong, in scores.csv"] if left > 0 else []
+        parts += ["## Failures", "\n".join([*failures[:_FAILURES], *rest])]
     return "\n\n".join(parts) + "\n"
 
+
+_FAILURES = 50
+"""Failures that are told; where there are more, how many."""
 
 _MARKS = re.compile(r"[\\`*\[\]|~]|(?<!\w)_|_(?!\w)|^#")
 """What Markdown reads as a mark, wherever it may begin one; inside a word an underscore is none."""
