@@ -1,10 +1,11 @@
 """Laws of identity: a circuit made again is the same, whatever Qiskit has numbered; and another one is another."""
 
 from io import BytesIO
+from uuid import uuid4
 
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, qpy
-from qiskit.circuit import Clbit, Gate, Parameter, Qubit
+from qiskit.circuit import Clbit, Gate, Parameter, Qubit, library
 from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import PauliEvolutionGate
 from qiskit.quantum_info import SparsePauliOp
@@ -12,6 +13,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.execute import execute
+from qcluster.device.sampler import MitigatedSampler
 
 
 def _unnamed():
@@ -269,3 +271,69 @@ def test_a_program_on_unnamed_registers_goes_on_with_its_request(tmp_path):
 
     assert counts() == counts()
     assert set(counts()) == {"101"}
+
+
+def counted(number, value):
+    """A gate of Qiskit's library of which its class and parameters, all that QPY keeps, do not tell what it does."""
+    return {
+        "comparison": lambda: library.IntegerComparatorGate(number, value),
+        "flags": lambda: library.AndGate(number, [value, *[1] * (number - 1)]),
+        "slope": lambda: library.LinearPauliRotationsGate(number, value),
+        "reciprocal": lambda: library.ExactReciprocalGate(number, value / 4),
+        "axis": lambda: library.UCPauliRotGate([1.0, 2.0] * number, "XYZ"[value % 3]),
+        "controls": lambda: library.MCMTGate(library.RYGate(value), number, 2),
+        "controlled": lambda: library.QFTGate(number + value).control(),
+        "inverse": lambda: library.UCRXGate([value, 0.5]).inverse(),
+    }
+
+
+GATES = tuple(counted(2, 1))
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+@pytest.mark.parametrize("name", GATES)
+def test_gates_of_the_library_are_told_by_what_they_do(name, repeats):
+    """Comparisons with 1 and with 3 were one program: a sampler ran the first for the second."""
+
+    def made(value):
+        circuit = QuantumCircuit(8)
+        for gate in (counted(2, value)[name]() for _ in range(repeats)):
+            circuit.append(gate, range(gate.num_qubits))
+        return identify_circuits([circuit])
+
+    first = made(1)
+    assert all(made(1) == first for _ in range(6))
+    assert made(3 if name != "flags" else -1) != first
+
+
+def test_a_sampler_compiles_each_of_two_comparisons():
+    def made(value):
+        circuit = QuantumCircuit(4, 1)
+        circuit.x(1)  # the number is 2
+        gate = library.IntegerComparatorGate(2, value)
+        circuit.append(gate, range(gate.num_qubits))
+        circuit.measure(2, 0)
+        return circuit
+
+    sampler = MitigatedSampler("aer", seed=1)
+    found = [sampler.run([made(value)], shots=20).result()[0].data.c.get_counts() for value in (1, 3)]
+    assert found == [{"1": 20}, {"0": 20}]
+
+
+def test_names_that_qpy_draws_are_no_part_of_a_program(monkeypatch):
+    """Before 2.6 Qiskit writes an identifier that it draws into the name of each gate of the user's own."""
+
+    def drawn(circuits, file, **options):
+        data = BytesIO()
+        write(circuits, data, **options)
+        own = [item.name for circuit in circuits for item in circuit.data if item.name == "mine"]
+        file.write(data.getvalue() + b"".join(uuid4().bytes for _ in own))
+
+    write = qpy.dump
+    monkeypatch.setattr(qpy, "dump", drawn)
+    identities = []
+    for angle in (1, 1, 2):
+        circuit = QuantumCircuit(1)
+        circuit.append(named_part(angle, "mine"), [0])
+        identities.append(identify_circuits([circuit]))
+    assert identities[0] == identities[1] != identities[2]

@@ -6,11 +6,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.circuits.qpy import dump_circuits
+from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.circuits.timeline import has_blocks
 
 if TYPE_CHECKING:
@@ -24,29 +23,30 @@ _NUMBERED_PARAMETER = re.compile(r"_loop_i_\d+")
 """Names of the parameters that loops count with, of those without one."""
 _LEVELS = 20
 """Levels of such gates within gates that are written out."""
+_EXACT = {"measure", "reset", "barrier", "delay", "store", "break_loop", "continue_loop", "unitary"}
+"""Names of instructions beside the standard gates that QPY writes as they are."""
 
 
 def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
-    """Write out what circuits are: the same bytes for the same circuits, in any process.
+    """Write out what circuits are: the same bytes for the same circuits, in any process, and others for others.
 
     Qiskit numbers what has no name: so names of circuits are left away, registers are numbered by their order, each
-    block of control flow on its own, and gates made of circuits are written out; those that are not, since they have a
-    label or are a part of another gate, are numbered by their order. Layouts are in numbers of qubits, and gates of the
-    user's own, where there are several, are told beside the rest: QPY writes these, and the registers of a layout, in
-    an order that changes from one time to the next.
+    block of control flow on its own, and gates made of circuits are written out. Layouts are in numbers of qubits,
+    since QPY writes their registers in an order that changes from one time to the next. So it does with several gates
+    of the user's own, it keeps the numbers in their names, and of some of the library it forgets what they do: where a
+    program has such gates, all of these are told beside the rest.
     """
     bare, places, variables, apart = [], [], [], []
-    numbers: dict[str, str] = {}
     for circuit in circuits:
         layout = circuit.layout
         places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
         written = _written_out(circuit)
-        renamed = _renamed(_renumbered(written) if _is_numbered(written) else written.copy(), numbers)
-        left, taken = _taken_apart(renamed) if _has_several(renamed) else (renamed, [])
+        renumbered = _renumbered(written) if _is_numbered(written) else written
+        left, taken = _taken_apart(renumbered, not _is_steady(renumbered))
+        left._layout = None
         bare.append(left)
         apart.append(taken)
-        bare[-1].name, bare[-1]._layout = "", None
-        variables += _random_names(bare[-1])
+        variables += _random_names(left)
     text = dump_circuits(bare)
     for place, variable in enumerate(variables):
         text = text.replace(variable, place.to_bytes(16, "big"))
@@ -74,10 +74,10 @@ def steady_names(registers: Iterable[Any]) -> list[str]:
 def _random_names(scope: QuantumCircuit) -> list[bytes]:
     """Names that Qiskit draws anew each time, in order: of variables, and of the parameters that loops count with."""
     names = [variable.var.bytes for variable in scope.iter_vars()]
-    for item in scope.data:
+    for item in filter(has_blocks, scope.data):
         if (counted := _counter(item)) is not None:
             names.append(counted.uuid.bytes)
-        for block in item.operation.blocks if has_blocks(item) else ():
+        for block in item.operation.blocks:
             names += [name for name in _random_names(block) if name not in names]
     return names
 
@@ -99,91 +99,94 @@ def _written_out(scope: QuantumCircuit) -> QuantumCircuit:
     return scope
 
 
-def _renamed(scope: QuantumCircuit, numbers: dict[str, str]) -> QuantumCircuit:
-    """Number the gates that were made of circuits without a name and are not written out by their order, also where
-    others are made of them; `numbers` are those found so far. A program without any stays as it is."""
-    items, changed = list(scope.data), False
-    for place, item in enumerate(items):
-        rename = _renamed_blocks if has_blocks(item) else _renamed_gate
-        given = item.operation
-        if (operation := rename(given, numbers)) is not given:
-            items[place], changed = item.replace(operation=operation), True
-    if not changed:
-        return scope
-    made = scope.copy_empty_like()
-    for item in items:
-        made._append(item)
-    return made
-
-
-def _renamed_blocks(operation: Any, numbers: dict[str, str]) -> Any:
-    """Give control flow, or a box, of blocks whose gates have steady names; itself where all have."""
-    blocks = [_renamed(block, numbers) for block in operation.blocks]
-    if all(one is other for one, other in zip(blocks, operation.blocks, strict=True)):
-        return operation
-    made = operation.replace_blocks(blocks)
-    made.label = operation.label
-    return made
-
-
-def _renamed_gate(operation: Any, numbers: dict[str, str]) -> Any:
-    """Give a gate under a name that is steady, as are those of what it is made of; itself where all are."""
-    if not _is_own(operation):
-        return operation
-    getattr(operation, "definition", None)  # made when it is first asked for
-    renamed: dict[str, Callable[..., Any]] = {
-        "_name": _steady_name,
-        "base_gate": _renamed_gate,
-        "base_op": _renamed_gate,
-        "_definition": _renamed_body,
-    }
-    held = {name: getattr(operation, name, None) for name in renamed}
-    steady = {name: None if held[name] is None else renamed[name](held[name], numbers) for name in held}
-    if all(steady[name] is held[name] for name in held):
-        return operation
-    made = copy(operation)
-    vars(made).update({name: value for name, value in steady.items() if value is not held[name]})
-    return made
+def _is_exact(item: Any) -> bool:
+    """Tell at a glance of an instruction that QPY writes all of it, without asking for its operation, which is slow."""
+    return bool(item.is_standard_gate()) or item.name in _EXACT
 
 
 def _is_own(operation: Any) -> bool:
-    """Tell whether a gate is the user's own, such as one made of a circuit, or of an operator, and not one that Qiskit
-    knows by its name."""
+    """Tell whether a gate is the user's own, such as one made of a circuit, or of an operator, or one of Qiskit's of
+    which its name and parameters do not tell all."""
     from qiskit.circuit import AnnotatedOperation, ControlledGate, Gate, Instruction
-    from qiskit.circuit.library import PauliEvolutionGate
+    from qiskit.circuit.library import MCMTGate, PauliEvolutionGate
 
     kind = getattr(operation, "base_class", type(operation))
-    plain = kind in (Gate, Instruction, ControlledGate, AnnotatedOperation, PauliEvolutionGate)
-    return plain or kind.__module__.partition(".")[0] != "qiskit"
+    if kind in (Gate, Instruction, ControlledGate, AnnotatedOperation, PauliEvolutionGate, MCMTGate):
+        return True
+    known = kind.__module__.partition(".")[0] == "qiskit"
+    return not known or not (issubclass(kind, ControlledGate) or _is_read_back(operation))
 
 
-def _has_several(scope: QuantumCircuit) -> bool:
-    """Tell whether a program, a block of it or what a gate is made of has several gates of the user's own."""
-    own = [item.operation for item in scope.data if not has_blocks(item) and _is_own(item.operation)]
-    blocks = [block for item in scope.data if has_blocks(item) for block in item.operation.blocks]
-    return len(own) > 1 or any(map(_has_several, [*blocks, *(body for one in own for body in _bodies(one))]))
+def _alone(operation: Any) -> QuantumCircuit:
+    from qiskit.circuit import QuantumCircuit
+
+    circuit = QuantumCircuit(operation.num_qubits, operation.num_clbits)
+    circuit.append(operation, circuit.qubits, circuit.clbits)
+    circuit.name = ""
+    return circuit
 
 
-def _bodies(operation: Any) -> list[QuantumCircuit]:
+def _is_read_back(operation: Any) -> bool:
+    """Tell whether QPY reads the gate that it wrote; of a comparison with a number, for one, it does not keep which."""
+    try:
+        (read,) = load_circuits(dump_circuits([_alone(operation)]))
+    except ValueError:
+        return False
+    return bool(read.data[0].operation == operation)
+
+
+def _is_steady(scope: QuantumCircuit) -> bool:
+    """Tell whether QPY writes a program the same each time that it is made: a scope of it has one gate of the user's
+    own at most, of a name that was given, and so has all that this is made of."""
+    items = [item for item in scope.data if not _is_exact(item)]
+    own = [item.operation for item in items if not has_blocks(item) and _is_own(item.operation)]
+    blocks = [block for item in items if has_blocks(item) for block in item.operation.blocks]
+    return len(own) <= 1 and all(map(_is_steady, blocks)) and all(map(_is_steady_gate, own))
+
+
+def _is_steady_gate(operation: Any) -> bool:
+    kind = getattr(operation, "base_class", type(operation))
+    if kind.__module__.startswith("qiskit.circuit.library") and not _is_read_back(operation):
+        return False
+    bodies = list(_bodies(operation))
+    if not all(_is_steady(body) and not _is_numbered(body) for body in bodies):
+        return False
+    written = dump_circuits([_alone(operation)])
+    return not _NUMBERED_GATE.search(written.decode("latin-1")) and dump_circuits([_alone(operation)]) == written
+
+
+def _bodies(operation: Any) -> Iterator[QuantumCircuit]:
     """Circuits that a gate, and those that it controls or changes, are made of."""
-    inner = [getattr(operation, name, None) for name in ("base_gate", "base_op")]
-    body = getattr(operation, "_definition", None)
-    return [*([] if body is None else [body]), *(found for one in inner if one is not None for found in _bodies(one))]
+    if (body := getattr(operation, "definition", None)) is not None:
+        yield body
+    for inner in _inner(operation):
+        yield from _bodies(inner)
 
 
-def _taken_apart(scope: QuantumCircuit) -> tuple[QuantumCircuit, list[Any]]:
-    """Take the user's own gates out of a program: what is left, and of each its place, its bits and what it is."""
-    left, taken = scope.copy_empty_like(), list[Any]()
+def _inner(operation: Any) -> list[Any]:
+    """Give the gate that another one controls or changes, if any."""
+    found = [getattr(operation, name, None) for name in ("base_gate", "base_op")]
+    return [one for one in found if one is not None]
+
+
+def _taken_apart(scope: QuantumCircuit, taking: bool = True) -> tuple[QuantumCircuit, list[Any]]:
+    """Copy a program without its name, and those of its blocks. If `taking`, the user's own gates are taken out, and of
+    each its place, its bits and what it is come beside."""
+    plain = all(map(_is_exact, scope.data))
+    left, taken = scope.copy() if plain else scope.copy_empty_like(), list[Any]()
+    left.name = ""
+    if plain:
+        return left, taken
     numbers = {bit: i for bits in (scope.qubits, scope.clbits) for i, bit in enumerate(bits)}
     for place, item in enumerate(scope.data):
         if has_blocks(item):
-            blocks, inner = zip(*map(_taken_apart, item.operation.blocks), strict=True)
+            blocks, inner = zip(*(_taken_apart(block, taking) for block in item.operation.blocks), strict=True)
+            operation = item.operation.replace_blocks(blocks)
+            operation.label = item.operation.label
+            item = item.replace(operation=operation)
             if any(inner):
-                operation = item.operation.replace_blocks(blocks)
-                operation.label = item.operation.label
-                item = item.replace(operation=operation)
                 taken.append([place, inner])
-        elif _is_own(item.operation):
+        elif taking and not _is_exact(item) and _is_own(item.operation):
             bits = [[numbers[bit] for bit in part] for part in (item.qubits, item.clbits)]
             taken.append([place, bits, _told(item.operation)])
             continue
@@ -193,29 +196,16 @@ def _taken_apart(scope: QuantumCircuit) -> tuple[QuantumCircuit, list[Any]]:
 
 def _told(operation: Any) -> list[Any]:
     """Write out what a gate is: its names and numbers, what it is made of, and what it controls or changes."""
-    names = ("name", "label", "num_qubits", "num_clbits", "ctrl_state", "modifiers")
+    name = _NUMBERED_GATE.sub("circuit", operation.name)
+    names = ("label", "num_qubits", "num_clbits", "ctrl_state", "modifiers")
     numbers = [each.tolist() if hasattr(each, "tolist") else each for each in getattr(operation, "params", ())]
-    told = [repr([getattr(operation, name, None) for name in names]), repr(numbers)]
-    inner = [getattr(operation, name, None) for name in ("base_gate", "base_op")]
-    body = getattr(operation, "_definition", None)
-    left, taken = (None, []) if body is None else _taken_apart(body)
-    made_of = None if left is None else hashlib.sha256(dump_circuits([left])).hexdigest()
-    return [*told, [None if one is None else _told(one) for one in inner], made_of, taken]
-
-
-def _renamed_body(body: QuantumCircuit, numbers: dict[str, str]) -> QuantumCircuit:
-    """Give what a gate is made of, on registers and under a name that are steady."""
-    made = _renamed(_renumbered(body) if _is_numbered(body) else body, numbers)
-    name = _steady_name(body.name, numbers)
-    return body if made is body and name is body.name else made.copy(name)
-
-
-def _steady_name(name: str, numbers: dict[str, str]) -> str:
-    """Put in place of the number that Qiskit has drawn for a circuit how many were found before it; the same text where
-    there is none."""
-    if not _NUMBERED_GATE.search(name):
-        return name
-    return _NUMBERED_GATE.sub(lambda found: numbers.setdefault(found[0], f"circuit-{len(numbers)}"), name)
+    told = [repr([name, *(getattr(operation, name, None) for name in names)]), repr(numbers)]
+    inner = [_told(one) for one in _inner(operation)]
+    body = getattr(operation, "definition", None) if _is_own(operation) else None
+    if body is None:
+        return [*told, inner]
+    left, taken = _taken_apart(_renumbered(body) if _is_numbered(body) else body)
+    return [*told, inner, hashlib.sha256(dump_circuits([left])).hexdigest(), taken]
 
 
 def _is_numbered(scope: QuantumCircuit) -> bool:
@@ -260,7 +250,10 @@ def _renumbered(scope: QuantumCircuit, depth: int = 0) -> QuantumCircuit:
     made.add_register(*(places[register] for register in registers))
     for item in scope.data:
         qubits, clbits = ([places[bit] for bit in bits] for bits in (item.qubits, item.clbits))
-        made._append(item.replace(operation=_moved(item, places, depth), qubits=qubits, clbits=clbits))
+        moved = item.replace(qubits=qubits, clbits=clbits)
+        if item.name == "store" or has_blocks(item):
+            moved = moved.replace(operation=_moved(item, places, depth))
+        made._append(moved)
     return made
 
 
@@ -285,12 +278,10 @@ def _fresh_places(scope: QuantumCircuit, registers: Sequence[Any]) -> dict[Any, 
 
 
 def _moved(item: Any, places: Mapping[Any, Any], depth: int) -> Any:
-    """Give the operation of an instruction as it is in other bits and registers."""
+    """Give a store, or an operation that has blocks, as it is in other bits and registers."""
     operation = item.operation
     if item.name == "store":
         return type(operation)(_read(operation.lvalue, places), _read(operation.rvalue, places))
-    if not has_blocks(item):
-        return operation
     moved = operation.replace_blocks([_renumbered(_written_out(block), depth + 1) for block in operation.blocks])
     moved.label = operation.label
     if item.name in ("if_else", "while_loop"):

@@ -72,12 +72,12 @@ def _scopes(circuit: QuantumCircuit) -> Iterator[QuantumCircuit]:
 
 def _parts(item: Any) -> tuple[QuantumCircuit, ...]:
     """Circuits that an instruction holds: blocks, or the definition of one that was made of a circuit."""
-    from qiskit.circuit import Gate, Instruction
-
-    if has_blocks(item):
-        return tuple(item.operation.blocks)
     if item.is_standard_gate() or item.name in {"measure", "reset", "delay", "barrier"}:
         return ()  # without asking for the operation, which takes longer
+    if has_blocks(item):
+        return tuple(item.operation.blocks)
+    from qiskit.circuit import Gate, Instruction
+
     made = type(item.operation) in (Gate, Instruction) and item.operation.definition is not None
     return (item.operation.definition,) if made else ()
 
