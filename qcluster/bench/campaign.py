@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcluster.bench.machines import check_distinct, run_task
+from qcluster.bench.machines import TOY, check_distinct, run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
@@ -173,13 +173,11 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
     for task in tasks:
         if not task.case.startswith("file:"):
             continue
-        with suppress(
-            StorageError, ValueError
-        ):  # a file that is gone, or another circuit: the failure of its own tasks
+        with suppress(StorageError, ValueError):  # a file that is gone, or another circuit: its own tasks fail by it
             case = find_as_run(task.case, task.circuit, task.identity)
             cases[task.identity] = case.name
             prints[task.identity] = hash_outputs("given", case.ideal) if case.given else "simulated"
-            if task.machine.startswith("flips:") and shots_path(store.folder, task.identity).exists():
+            if task.machine.startswith(TOY) and shots_path(store.folder, task.identity).exists():
                 stay.add(task.identity)
     store.check_prints(
         prints,

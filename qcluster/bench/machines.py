@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qcluster.device.run import Run
 
 
-_TOY = "flips:"
+TOY = "flips:"
 """Before the rate of a machine whose bits flip independently."""
 
 
@@ -35,7 +35,7 @@ def run_task(task: Task) -> Sample:
     """
     case = find_case(task.case)
     start = time.perf_counter()
-    sample = _toy(task, case) if task.machine.startswith(_TOY) else _device(task, case)
+    sample = _toy(task, case) if task.machine.startswith(TOY) else _device(task, case)
     return replace(sample, seconds=time.perf_counter() - start)
 
 
@@ -46,7 +46,7 @@ def check_distinct(campaign: Campaign) -> None:
         ValueError: a machine that only flips bits has several twirls or decouplings, of which it knows nothing; or a
             machine stands there in two spellings.
     """
-    toys = [name for name in campaign.machines if name.startswith(_TOY)]
+    toys = [name for name in campaign.machines if name.startswith(TOY)]
     ways = len(set(campaign.twirls)) * len(set(campaign.dd))
     if toys and ways > 1:
         raise ValueError(
@@ -55,8 +55,8 @@ def check_distinct(campaign: Campaign) -> None:
         )
     spelled: dict[tuple[str, bool], str] = {}
     for name in campaign.machines:
-        rate = name.removeprefix(_TOY)
-        known = f"{_TOY}{float(rate)}" if name.startswith(_TOY) and is_number(rate) else machine_name(name)
+        rate = name.removeprefix(TOY)
+        known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else machine_name(name)
         first = spelled.setdefault((known, name.endswith(REFERENCE)), name)
         if first != name:
             raise ValueError(f"machines must differ; {first!r} and {name!r} are one, whose samples would count twice")
@@ -75,7 +75,7 @@ def machine_name(name: str) -> str:
 
 def _toy(task: Task, case: Case) -> Sample:
     try:
-        rate = float(task.machine.removeprefix(_TOY))
+        rate = float(task.machine.removeprefix(TOY))
     except ValueError:
         rate = 1.0
     if not 0 <= rate < 0.5:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcluster.bench.campaign import Progress, check_ideals, outcome_of
-from qcluster.bench.machines import machine_name, sample_of_run
+from qcluster.bench.machines import TOY, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
@@ -42,7 +42,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     """
     from qcluster.device.machines.machine import find_machine
 
-    toys = [name for name in campaign.machines if name.startswith("flips:")]
+    toys = [name for name in campaign.machines if name.startswith(TOY)]
     if toys:
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
     tasks = list(dict.fromkeys(campaign.tasks()))

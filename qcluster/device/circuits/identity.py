@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.circuits.qpy import dump_circuits, load_circuits
-from qcluster.device.circuits.timeline import has_blocks
+from qcluster.device.circuits.timeline import has_blocks, with_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -181,9 +181,7 @@ def _taken_apart(scope: QuantumCircuit, taking: bool = True) -> tuple[QuantumCir
     for place, item in enumerate(scope.data):
         if has_blocks(item):
             blocks, inner = zip(*(_taken_apart(block, taking) for block in item.operation.blocks), strict=True)
-            operation = item.operation.replace_blocks(blocks)
-            operation.label = item.operation.label
-            item = item.replace(operation=operation)
+            item = item.replace(operation=with_blocks(item.operation, blocks))
             if any(inner):
                 taken.append([place, inner])
         elif taking and not _is_exact(item) and _is_own(item.operation):
@@ -282,8 +280,7 @@ def _moved(item: Any, places: Mapping[Any, Any], depth: int) -> Any:
     operation = item.operation
     if item.name == "store":
         return type(operation)(_read(operation.lvalue, places), _read(operation.rvalue, places))
-    moved = operation.replace_blocks([_renumbered(_written_out(block), depth + 1) for block in operation.blocks])
-    moved.label = operation.label
+    moved = with_blocks(operation, [_renumbered(_written_out(block), depth + 1) for block in operation.blocks])
     if item.name in ("if_else", "while_loop"):
         moved.condition = _read(operation.condition, places)
     elif item.name == "switch_case":

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.circuits.timeline import has_blocks
+from qcluster.device.circuits.timeline import has_blocks, with_blocks
 from qcluster.device.storage import dressing, parsing
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ def _settle_units(scope: QuantumCircuit, units: Iterator[str], name: str) -> Non
 def _holding(item: Any, parts: tuple[QuantumCircuit, ...]) -> Any:
     """Give the operation of an instruction with these circuits in place of those that it holds."""
     if has_blocks(item):
-        operation = item.operation.replace_blocks(parts)
-        operation.label = item.operation.label
-        return operation
+        return with_blocks(item.operation, parts)
     operation = item.operation.copy()
     operation.definition = parts[0]
     return operation

@@ -67,6 +67,13 @@ def has_blocks(item: Any) -> bool:
     return bool(item.is_control_flow()) or item.name == "box"
 
 
+def with_blocks(operation: Any, blocks: Sequence[QuantumCircuit]) -> Any:
+    """Give control flow, or a box, of other blocks under the same label, which Qiskit drops."""
+    made = operation.replace_blocks(blocks)
+    made.label = operation.label
+    return made
+
+
 def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target", "lvalue", "rvalue")) -> set[Any]:
     """Find the classical bits in the condition, the target or an expression of an operation.
 
