@@ -200,6 +200,22 @@ def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
     np.testing.assert_allclose(values.mean(axis=0), (root**2 / (root @ root)) @ bits, atol=0.02)
 
 
+@pytest.mark.parametrize("n_bits", [4, 14, 20])
+def test_a_deconvolution_of_the_same_counts_ends_where_it_ended(n_bits):
+    """Where rounds went on, the interval held how much sharper the answer would have become."""
+    sent = np.random.default_rng(n_bits).random((2, n_bits)) < 0.5
+    faults = chain(n_bits, 0.01, 0.03)
+    fixed = qc.mitigate(sampled(faults, sent, 500, np.random.default_rng(1)), faults, guard=False)
+
+    def values(words):
+        return 1.0 - 2.0 * np.stack([unpack(words, n_bits).sum(axis=1) % 2, words[:, 0] & 1], axis=1)
+
+    assert fixed.response is not None
+    again = fixed.response.redo(fixed.raw.weights[None], np.array([0.5]), values)
+    answer = fixed.distribution
+    np.testing.assert_allclose(again[0], answer.probabilities @ values(answer.words), atol=1e-6)
+
+
 def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():
     faults, order = chain(5, 0.05, 0.03), np.array([3, 1, 4, 0, 2])
     counts = sampled(faults, np.array([[True, False, True, False, True]]), 2000, np.random.default_rng(2))
