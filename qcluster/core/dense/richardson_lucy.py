@@ -45,8 +45,8 @@ class Deconvolved:
 
     def take(self, rows: slice) -> Deconvolved:
         """Keep some of the scales."""
-        parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread, self.rounds
-        return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
+        parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
+        return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts), self.rounds[rows])
 
     @property
     def fidelity(self) -> Floats:

@@ -48,6 +48,19 @@ def test_counts_that_are_drawn_again_as_they_are_give_the_answer_again(n_bits):
     assert 0.5 * sum(abs(again.get(key, 0) - wanted.get(key, 0)) for key in {*again, *wanted}) < 0.03
 
 
+@pytest.mark.parametrize(("n_bits", "many", "shots"), [(5, 20, 3000), (12, 200, 5000), (14, 3, 600)])
+def test_each_candidate_is_found_again_in_the_same_counts(n_bits, many, shots):
+    """Deconvolutions in other numbers of steps, or the counts smoothed where they are not, are other answers."""
+    sent = np.random.default_rng(1).random((many, n_bits)) < 0.4
+    read = flipped(sent, np.full(many, 1 / many), shots, 0.03, 0.05, 2)
+    found = candidates.gather(read)
+    for one in np.flatnonzero(found.present):
+        weights = np.eye(len(found.present))[one]
+        blend = Blend(read, found.support, found.fit, found.hypotheses, weights)
+        again = blend.roots(read.weights[None], np.array([0.5]))[0]
+        np.testing.assert_allclose(again, found.roots[one], atol=1e-6, err_msg=candidates.NAMES[one])
+
+
 def parities(words):
     """Averages over one bit, another, and two, which tell the strings below apart."""
     bits = unpack(words, 6)
