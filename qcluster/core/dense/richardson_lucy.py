@@ -30,6 +30,8 @@ class Deconvolved:
 
     kernels: ScaledKernels
     """What was undone."""
+    rounds: Indices
+    """``(s,)`` after how many rounds each ended."""
     ideals: Floats
     """``(s, 2^m)`` the estimates, each of sum 1."""
     noisy: Floats
@@ -40,13 +42,11 @@ class Deconvolved:
     """``(s,)`` what shot noise alone makes of it, on the mean."""
     spread: Floats
     """``(s,)`` one standard deviation of that."""
-    rounds: Indices
-    """``(s,)`` after how many rounds each ended."""
 
     def take(self, rows: slice) -> Deconvolved:
         """Keep some of the scales."""
         parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
-        return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts), self.rounds[rows])
+        return Deconvolved(self.kernels.take(rows), self.rounds[rows], *(part[rows] for part in parts))
 
     @property
     def fidelity(self) -> Floats:
@@ -141,7 +141,7 @@ def deconvolve(
     ideals = richardson_lucy(kernels, seen, rounds, _among(seen, support), explained)
     noisy = kernels.forward(ideals)
     expected = np.maximum(shots * noisy, _RARE)
-    return Deconvolved(kernels, ideals, noisy, deviance(counts, expected), *shot_noise(expected), ended)
+    return Deconvolved(kernels, ended, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
 
 
 def redeconvolve(
