@@ -207,11 +207,11 @@ class Distribution(Mapping[str, float]):
         return ask("to_bit_array", self)
 
     def to_quasi(self) -> Any:
-        """Give a ``qiskit.result.QuasiDistribution``, which knows the shots; its keys are integers.
+        """Give a ``qiskit.result.QuasiDistribution``, which knows shots and width; its keys are integers.
 
         Example:
             >>> import qcluster as qc
-            >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities(2)
+            >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities()
             {'01': 0.75, '10': 0.25}
         """
         return ask("to_quasi", self)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, unwrap
+from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers
 from qcluster.core.words import many, shown
 
 MOST_SHOTS = 2.0**63
@@ -23,6 +23,10 @@ MOST_SHOTS = 2.0**63
 
 _NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
 """A number of a key; `int` takes more, such as "0x1_0" and "0x1\\n"."""
+
+_NEGATIVE = (
+    "make quasi-probabilities probabilities, by nearest_probability_distribution(), and give num_bits, which it forgets"
+)
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -49,7 +53,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
         bits = _read_keys(shots, num_bits)
         return pack(bits), np.ones(len(bits)), bits.shape[1]
-    if getattr(source, "ndim", None) == 1 and hasattr(source, "to_dict"):
+    if getattr(source, "ndim", None) == 1 and callable(getattr(source, "to_dict", None)):
         return _read_series(source, num_bits)
     if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
         return _read_registers(dict(source.items()), num_bits)
@@ -132,19 +136,30 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     weights = _read_weights(keys, list(counts.values()))
     with np.errstate(over="ignore", invalid="ignore"):
         normed = abs(weights.sum() - 1) < 1e-6
-    cure = ": make quasi-probabilities probabilities, by nearest_probability_distribution()" if normed else ""
+    cure = f": {_NEGATIVE}" if normed else ""
     check_weights(weights, lambda row: f"key {shown(keys[row])}{cure}")
     if normed:
         weights = weights * _shots_behind(counts)
     if not weights.any():
         raise ValueError("counts must hold at least one shot; all weights are zero")
-    slots = getattr(counts, "memory_slots", None)
-    if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
-        least = 0 if num_bits is None or getattr(counts, "int_raw", None) is None else num_bits
+    told = _told_width(counts) if num_bits is None else num_bits
+    if getattr(counts, "memory_slots", 0) is None and all(isinstance(key, str) for key in keys):
+        least = 0 if told is None or getattr(counts, "int_raw", None) is None else told
         width = max(least, *map(len, keys))  # Counts without slots drop the leading zeros of numbers
         keys = [key.rjust(width, "0") for key in keys]
-    bits = _read_keys(keys, slots if num_bits is None else num_bits)
+    bits = _read_keys(keys, told)
     return pack(bits), weights, bits.shape[1]
+
+
+def _told_width(counts: Mapping[Any, Any]) -> int | None:
+    """Give the bits that Qiskit's Counts and distributions know of, where their keys are numbers; None else."""
+    slots = getattr(counts, "memory_slots", None)
+    if slots is None:
+        slots = width_of_registers(getattr(counts, "creg_sizes", None))
+    as_text = getattr(counts, "binary_probabilities", None)
+    if slots is None and callable(as_text):
+        return len(next(iter(as_text())))  # made of bitstrings, a distribution still knows their length
+    return slots
 
 
 def _shots_behind(probabilities: Mapping[Any, Any]) -> float:
