@@ -55,6 +55,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return pack(bits), np.ones(len(bits)), bits.shape[1]
     if getattr(source, "ndim", None) == 1 and callable(getattr(source, "to_dict", None)):
         return _read_series(source, num_bits)
+    if _is_table(source):  # its columns are no registers, whatever they are called
+        raise _refused(source)
     if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
         return _read_registers(dict(source.items()), num_bits)
     if hasattr(source, "array") and hasattr(source, "num_bits"):
@@ -71,10 +73,19 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         if len(source) == 1:
             return read(source[0], num_bits)
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
-    raise TypeError(
+    raise _refused(source)
+
+
+def _refused(source: Any) -> TypeError:
+    return TypeError(
         "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult, Result or Distribution; "
         f"got {_describe(source)}"
     )
+
+
+def _is_table(source: Any) -> bool:
+    """Tell a pandas DataFrame."""
+    return getattr(source, "ndim", None) == 2 and callable(getattr(source, "to_dict", None))
 
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
@@ -91,7 +102,13 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     counts = source.to_dict()
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
-    return _read_mapping(counts, num_bits)
+    rows = _read_mapping(counts, num_bits)
+    if type(source.index).__name__ == "RangeIndex":  # as the column of a table has it, whose bitstrings are another one
+        raise TypeError(
+            "a Series must be shots over bitstrings; got one over the numbers of its rows: give it the bitstrings as "
+            "its index, or its to_dict() where these numbers are what was read"
+        )
+    return rows
 
 
 def _describe(source: Any) -> str:
@@ -102,6 +119,8 @@ def _describe(source: Any) -> str:
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
     kind = type(source).__name__
+    if _is_table(source):
+        return f"a {kind}: give shots over bitstrings, such as table.set_index('bitstring')['shots']"
     if hasattr(source, "distribution") and hasattr(source, "raw"):
         return f"a {kind}: give its distribution, or raw, the counts that it was made of"
     if callable(getattr(source, "result", None)):

@@ -252,6 +252,18 @@ def test_a_series_is_shots_over_bitstrings():
         Distribution.of(pandas.Series([3, 1], index=["00", "00"]))
 
 
+def test_columns_of_a_table_are_shots_only_over_its_bitstrings():
+    """By themselves they are numbered by rows, which were taken for what was read."""
+    table = pandas.DataFrame({"bitstring": ["00", "11", "01"], "counts": [5, 4, 1]})
+    with pytest.raises(TypeError, match="got one over the numbers of its rows: give it the bitstrings as its index"):
+        Distribution.of(table["counts"])
+    for whole in (table, table.set_index("bitstring"), table.rename(columns={"bitstring": "data"})):
+        with pytest.raises(TypeError, match=r"got a DataFrame: give .* table.set_index\('bitstring'\)\['shots'\]"):
+            Distribution.of(whole)
+    assert Distribution.of(table.set_index("bitstring")["counts"]).to_counts() == {"00": 5, "01": 1, "11": 4}
+    assert Distribution.of(table["counts"].to_dict()).to_counts() == {"00": 5, "01": 4, "10": 1}
+
+
 @pytest.mark.parametrize(
     ("source", "cure"),
     [
