@@ -103,10 +103,10 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
     rows = _read_mapping(counts, num_bits)
-    if type(source.index).__name__ == "RangeIndex":  # as the column of a table has it, whose bitstrings are another one
+    if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # so is a column, whose bitstrings are another
         raise TypeError(
             "a Series must be shots over bitstrings; got one over the numbers of its rows: give it the bitstrings as "
-            "its index, or its to_dict() where these numbers are what was read"
+            "its index, or its to_dict(), or num_bits, where these numbers are what was read"
         )
     return rows
 
