@@ -30,7 +30,7 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
             as an array, since a list of them has an entry for each set.
         workers: processes (threads within ``joblib.parallel_config(backend="threading")``); -1 for one a core, 1 for
             none but this one.
-        **options: of `mitigate`, the same for all: `method`, `guard`, `settings`.
+        **options: of `mitigate`, the same for all: `method`, `guard`, `expect`, `settings`.
 
     Yields:
         A Mitigation for each set of counts, in their order; what `mitigate` gives, to rounding.
@@ -96,7 +96,7 @@ def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list
         try:
             with _naming(number):
                 text = isinstance(counts, (Mapping, list, tuple))
-                packed = Distribution.of(counts) if text or getattr(counts, "num_bits", WHOLE + 1) <= WHOLE else counts
+                packed = Distribution.of(counts) if text or _is_small_array(counts) else counts
         except (ValueError, TypeError):
             if job:
                 yield job  # what came before it is answered before the error is raised
@@ -111,6 +111,12 @@ def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list
             job = []
     if job:
         yield job
+
+
+def _is_small_array(counts: Any) -> bool:
+    """Tell whether counts are a BitArray of few bits; a register of a ``DataBin`` may have the name of its width."""
+    width = getattr(counts, "num_bits", None)
+    return isinstance(width, Integral) and width <= WHOLE
 
 
 def _mitigate(job: list[tuple[int, Any, Any]], method: Method | None, options: dict[str, Any]) -> list[Mitigation]:

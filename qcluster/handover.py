@@ -32,5 +32,5 @@ def to_quasi(distribution: Distribution) -> Any:
     """Give a QuasiDistribution that knows its shots; behind `Distribution.to_quasi`."""
     from qiskit.result import QuasiDistribution
 
-    shares = {int(key or "0", 2): share for key, share in distribution.to_probs().items()}  # no bits are the number 0
-    return QuasiDistribution(shares, shots=distribution.shots)
+    shares = distribution.to_probs()  # of bitstrings it makes numbers, and knows their length
+    return QuasiDistribution({0: 1.0} if "" in shares else shares, shots=distribution.shots)

@@ -131,6 +131,7 @@ def test_whole_shots_go_to_qiskit_and_come_back(counts):
     assert qc.Distribution.of(bits) == d
     assert qc.Distribution.of(d.to_quasi().binary_probabilities(9)).to_probs() == pytest.approx(d.to_probs())
     assert d.to_quasi().shots == d.shots
+    assert qc.Distribution.of(d.to_quasi()).to_counts() == d.to_counts()
     assert (d.marginal([]).to_quasi(), d.marginal([]).to_quasi().shots) == ({0: 1.0}, d.shots)
 
 

@@ -106,7 +106,7 @@ def mitigating(
         steps = chosen.function(raw, known, guard, used, **word)
     fixed = yield from _steps(chosen.name, steps)
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
-    if missing:
+    if missing and isinstance(missing, str):  # registers of a DataBin may be called so
         fixed = replace(
             fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
         )

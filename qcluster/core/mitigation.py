@@ -99,8 +99,8 @@ class Mitigation(Valued, Frozen):
             seed: of the redraws; the same seed gives the same interval.
 
         Returns:
-            An Interval. Cost: milliseconds; where a full vector is deconvolved, as long as the mitigation itself (2 s
-            for 12 bits).
+            An Interval. Cost: milliseconds; where a full vector is deconvolved, a tenth of a second up to 8 bits, and a
+            second for 12.
 
         Raises:
             ValueError, TypeError: an observable that is not diagonal, or has another width; a level outside (0, 1).

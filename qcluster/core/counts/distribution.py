@@ -97,12 +97,22 @@ class Distribution(Mapping[str, float]):
     def from_words(cls, words: Words, weights: ArrayLike, n_bits: int) -> "Distribution":
         """Make a distribution from packed rows: ``(n_outcomes, n_words) uint64``, see `qcluster.core.counts.bits`.
 
+        Raises:
+            ValueError: shapes do not fit, a string has more bits than `n_bits`, or as for weights above.
+
         Example:
             >>> Distribution.from_words(np.array([[2], [1], [2]], dtype=np.uint64), [1, 1, 1], 2).to_counts()
             {'01': 1, '10': 2}
         """
-        made = cls.__new__(cls)
-        made._settle(words, np.array(weights, dtype=np.float64), n_bits)
+        made, weights, n_words = cls.__new__(cls), np.array(weights, dtype=np.float64), max(1, -(-n_bits // 64))
+        if words.dtype != np.uint64 or words.shape[1:] != (n_words,) or weights.shape != words.shape[:1]:
+            raise ValueError(
+                f"words must be (n_outcomes, {n_words}) uint64 for {many(n_bits, 'bit')} and weights (n_outcomes,); "
+                f"got {words.dtype} {words.shape} and {weights.shape}"
+            )
+        if n_bits < 64 * n_words and (words[:, -1] >> np.uint64(n_bits % 64)).any():
+            raise ValueError(f"words must hold bits below {n_bits}; got {words[:, -1].max()} as the last of a row")
+        made._settle(words, weights, n_bits)
         return made
 
     @classmethod
@@ -197,11 +207,11 @@ class Distribution(Mapping[str, float]):
         return ask("to_bit_array", self)
 
     def to_quasi(self) -> Any:
-        """Give a ``qiskit.result.QuasiDistribution``, which knows the shots; its keys are integers.
+        """Give a ``qiskit.result.QuasiDistribution``, which knows shots and width; its keys are integers.
 
         Example:
             >>> import qcluster as qc
-            >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities(2)
+            >>> qc.Distribution.of({"01": 3, "10": 1}).to_quasi().binary_probabilities()
             {'01': 0.75, '10': 0.25}
         """
         return ask("to_quasi", self)

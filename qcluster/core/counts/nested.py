@@ -12,8 +12,8 @@ _SAMPLE = re.compile("0[xX][0-9a-fA-F]+|(?:0[bB])?[01]+")
 
 _QUASI = (
     "quasi-distributions have no shots, and may be negative: make them counts first, "
-    "{key: p * shots for key, p in quasi.nearest_probability_distribution().items()}, or mitigate the counts that "
-    "they were made of"
+    "{key: p * shots for key, p in quasi.nearest_probability_distribution().binary_probabilities(n_bits).items()}, or "
+    "mitigate the counts that they were made of"
 )
 
 
@@ -52,7 +52,8 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
         raise ValueError(_QUASI)
     header = source.get("header")
     if isinstance(header, Mapping):
-        width = header.get("memory_slots", width)
+        slots = header.get("memory_slots", width_of_registers(header.get("creg_sizes")))
+        width = width if slots is None else slots
     order = _order_of(source) or order
     width = source.get("num_bits", width)
     for name in ("counts", "samples", "memory"):
@@ -66,6 +67,19 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
     if "results" in source:
         return _only(source["results"], width, order)
     return _register(source["data"], width, order)
+
+
+def width_of_registers(sizes: Any) -> int | None:
+    """Add up the sizes of classical registers, ``[[name, size], ...]``; None where they are not told so.
+
+    Example:
+        >>> width_of_registers([["a", 2], ["b", 3]])
+        5
+    """
+    if not isinstance(sizes, (list, tuple)) or not sizes:
+        return None
+    pairs = [pair for pair in sizes if isinstance(pair, (list, tuple)) and len(pair) == 2 and isinstance(pair[1], int)]
+    return sum(size for _, size in pairs) if len(pairs) == len(sizes) else None
 
 
 def _order_of(source: Mapping[str, Any]) -> tuple[str, ...]:

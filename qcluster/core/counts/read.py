@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, unwrap
+from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers
 from qcluster.core.words import many, shown
 
 MOST_SHOTS = 2.0**63
@@ -23,6 +23,10 @@ MOST_SHOTS = 2.0**63
 
 _NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
 """A number of a key; `int` takes more, such as "0x1_0" and "0x1\\n"."""
+
+_NEGATIVE = (
+    "make quasi-probabilities probabilities, by nearest_probability_distribution(), and give num_bits, which it forgets"
+)
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -49,8 +53,10 @@ def read(source: Any, num_bits: int | None = None) -> Any:
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
         bits = _read_keys(shots, num_bits)
         return pack(bits), np.ones(len(bits)), bits.shape[1]
-    if getattr(source, "ndim", None) == 1 and hasattr(source, "to_dict"):
+    if getattr(source, "ndim", None) == 1 and callable(getattr(source, "to_dict", None)):
         return _read_series(source, num_bits)
+    if _is_table(source):  # its columns are no registers, whatever they are called
+        raise _refused(source)
     if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
         return _read_registers(dict(source.items()), num_bits)
     if hasattr(source, "array") and hasattr(source, "num_bits"):
@@ -67,10 +73,19 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         if len(source) == 1:
             return read(source[0], num_bits)
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
-    raise TypeError(
+    raise _refused(source)
+
+
+def _refused(source: Any) -> TypeError:
+    return TypeError(
         "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult, Result or Distribution; "
         f"got {_describe(source)}"
     )
+
+
+def _is_table(source: Any) -> bool:
+    """Tell a pandas DataFrame."""
+    return getattr(source, "ndim", None) == 2 and callable(getattr(source, "to_dict", None))
 
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
@@ -87,7 +102,13 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     counts = source.to_dict()
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
-    return _read_mapping(counts, num_bits)
+    rows = _read_mapping(counts, num_bits)
+    if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # so is a column, whose bitstrings are another
+        raise TypeError(
+            "a Series must be shots over bitstrings; got one over the numbers of its rows: give it the bitstrings as "
+            "its index, or its to_dict(), or num_bits, where these numbers are what was read"
+        )
+    return rows
 
 
 def _describe(source: Any) -> str:
@@ -98,6 +119,8 @@ def _describe(source: Any) -> str:
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
     kind = type(source).__name__
+    if _is_table(source):
+        return f"a {kind}: give shots over bitstrings, such as table.set_index('bitstring')['shots']"
     if hasattr(source, "distribution") and hasattr(source, "raw"):
         return f"a {kind}: give its distribution, or raw, the counts that it was made of"
     if callable(getattr(source, "result", None)):
@@ -132,19 +155,30 @@ def _read_mapping(counts: Mapping[Any, Any], num_bits: int | None) -> Rows:
     weights = _read_weights(keys, list(counts.values()))
     with np.errstate(over="ignore", invalid="ignore"):
         normed = abs(weights.sum() - 1) < 1e-6
-    cure = ": make quasi-probabilities probabilities, by nearest_probability_distribution()" if normed else ""
+    cure = f": {_NEGATIVE}" if normed else ""
     check_weights(weights, lambda row: f"key {shown(keys[row])}{cure}")
     if normed:
         weights = weights * _shots_behind(counts)
     if not weights.any():
         raise ValueError("counts must hold at least one shot; all weights are zero")
-    slots = getattr(counts, "memory_slots", None)
-    if hasattr(counts, "memory_slots") and slots is None and all(isinstance(key, str) for key in keys):
-        least = 0 if num_bits is None or getattr(counts, "int_raw", None) is None else num_bits
+    told = _told_width(counts) if num_bits is None else num_bits
+    if getattr(counts, "memory_slots", 0) is None and all(isinstance(key, str) for key in keys):
+        least = 0 if told is None or getattr(counts, "int_raw", None) is None else told
         width = max(least, *map(len, keys))  # Counts without slots drop the leading zeros of numbers
         keys = [key.rjust(width, "0") for key in keys]
-    bits = _read_keys(keys, slots if num_bits is None else num_bits)
+    bits = _read_keys(keys, told)
     return pack(bits), weights, bits.shape[1]
+
+
+def _told_width(counts: Mapping[Any, Any]) -> int | None:
+    """Give the bits that Qiskit's Counts and distributions know of, where their keys are numbers; None else."""
+    slots = getattr(counts, "memory_slots", None)
+    if slots is None:
+        slots = width_of_registers(getattr(counts, "creg_sizes", None))
+    as_text = getattr(counts, "binary_probabilities", None)
+    if slots is None and callable(as_text):
+        return len(next(iter(as_text())))  # made of bitstrings, a distribution still knows their length
+    return slots
 
 
 def _shots_behind(probabilities: Mapping[Any, Any]) -> float:

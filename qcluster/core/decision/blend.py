@@ -6,7 +6,17 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.distribution import Distribution, histogram
-from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Hypotheses, Support
+from qcluster.core.decision.candidates import (
+    HEAVIEST,
+    MIXTURE,
+    RAW,
+    SMOOTH,
+    STEPS,
+    STEPS_OBSERVED,
+    STRING,
+    Hypotheses,
+    Support,
+)
 from qcluster.core.dense.bitflips import deconvolve, smooth
 from qcluster.core.dense.observed import redeconvolve
 from qcluster.core.noise.prior import SHOTS
@@ -50,12 +60,12 @@ class Blend:
         raw, fit, support, weights = self.raw, self.fit, self.support, self.weights
         counts = np.zeros((len(draws), len(support.words)))
         counts[:, support.seen] = draws
-        kept = weights[RAW] + weights[SMOOTH]
-        roots = kept * np.sqrt(counts / raw.shots)
-        if self.hypotheses.places is None and kept:
+        read = np.sqrt(counts / raw.shots)
+        roots = weights[RAW] * read
+        if weights[SMOOTH]:  # what smoothing made of each string is held
             observed = histogram(raw)
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
-            roots = np.where(observed > 0, roots * smoothed, kept * smoothed)
+            roots += weights[SMOOTH] * np.where(observed > 0, read * smoothed, smoothed)
         if weights[MIXTURE]:
             strings = under_flips(raw, fit.centroids, fit.weights, fit.background, fit.rates, self.prior_shots)
             roots[:, support.centroids] += weights[MIXTURE] * np.sqrt(strings.reweighted(draws))
@@ -70,11 +80,11 @@ class Blend:
     def _deconvolved(self, counts: Floats, draws: Floats, which: Indices) -> Floats:
         under = self.hypotheses
         if under.places is None:
-            return deconvolve(counts, under.rates[which], under.concentration[which]).roots
+            return deconvolve(counts, under.rates[which], under.concentration[which], steps=STEPS).roots
         roots = np.zeros_like(counts)
         for one in np.unique(which):
             mine = np.flatnonzero(which == one)
             rate, concentration = float(under.rates[one, 0, 0]), float(under.concentration[one])  # one for all bits
-            found = redeconvolve(self.raw.bits, draws[mine], under.places, rate, concentration)
+            found = redeconvolve(self.raw.bits, draws[mine], under.places, rate, concentration, STEPS_OBSERVED)
             roots[np.ix_(mine, self.support.seen[under.places])] = found
         return roots

@@ -31,8 +31,9 @@ OBSERVED = ((0, 5.0), (2, 5.0), (4, 50.0), (5, 50.0))
 the number of strings that matter."""
 WIDEST = 12
 """Most bits for which the full vector is deconvolved."""
-_STEPS, _STEPS_OBSERVED = 24, 16
-"""Evaluations of the channel in a deconvolution: the candidates are compared, none is the answer by itself."""
+STEPS, STEPS_OBSERVED = 24, 16
+"""Evaluations of the channel in a deconvolution: the candidates are compared, none is the answer by itself. Counts that
+are drawn again take as many, or their answers would be others."""
 _LARGEST = 0.6
 """Largest flip rate of a deconvolution: a 1 may decay in more than half of the shots."""
 
@@ -162,7 +163,7 @@ def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[t
         pairs += [(np.clip(known, 0, _LARGEST), density) for density in KNOWN]
     rates = np.stack([one for one, _ in pairs])
     concentration = np.array([density or 0.5**n for _, density in pairs])
-    posterior = yield from deconvolving(counts, rates, concentration, _STEPS)
+    posterior = yield from deconvolving(counts, rates, concentration, STEPS)
     return posterior, Hypotheses(DENSE + np.arange(len(pairs)), rates, concentration, None)
 
 
@@ -171,7 +172,7 @@ def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
     pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
     flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
     rates, masses = np.array(flips), np.array(strings)
-    posterior, places = deconvolve_observed(d.bits, d.weights, rates, masses, steps=_STEPS_OBSERVED)
+    posterior, places = deconvolve_observed(d.bits, d.weights, rates, masses, steps=STEPS_OBSERVED)
     where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
     slots = np.array([where[one] for one in product(flips, strings)])
     of_bits = np.broadcast_to(np.repeat(rates, len(strings))[:, None, None], (len(slots), d.n_bits, 2))

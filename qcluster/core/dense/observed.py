@@ -17,8 +17,6 @@ from qcluster.core.noise.bitflips import ObservedFlips
 
 _MOST = 256
 """Candidates: the most frequent strings."""
-_STEPS_AGAIN = 24
-"""Evaluations of the channel for a resample."""
 _PAIRS = 1_000_000
 """Pairs of a candidate and a string that was read, held at once for each flip rate."""
 _WHOLE, _ROWS = 1 << 13, 1 << 10
@@ -60,7 +58,9 @@ def deconvolve_observed(
     return found, places
 
 
-def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rate: float, concentration: float) -> Floats:
+def redeconvolve(
+    bits: Bits, weights: Floats, places: NDArray[np.intp], rate: float, concentration: float, steps: int
+) -> Floats:
     """Deconvolve many resamples of the same strings under one hypothesis.
 
     Args:
@@ -69,13 +69,14 @@ def redeconvolve(bits: Bits, weights: Floats, places: NDArray[np.intp], rate: fl
         places: ``(n_candidates,)`` rows of `bits` among which the ideal is sought.
         rate: flips per bit.
         concentration: Dirichlet parameter of each candidate.
+        steps: as in `deconvolve`.
 
     Returns:
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
     blocks = _blocks(bits, weights, places, np.array([rate]), len(weights))
     state = Ascent(blocks, np.full(len(weights), concentration))
-    state.run(_STEPS_AGAIN)
+    state.run(steps)
     return state.posterior().roots
 
 

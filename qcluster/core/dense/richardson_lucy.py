@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats
+from qcluster.core.arrays import Floats, Indices
 from qcluster.core.noise.model import NoiseModel
 from qcluster.core.noise.scales import ScaledKernels
 from qcluster.core.stats.goodness import deviance, shot_noise, usual_deviance
@@ -30,6 +30,8 @@ class Deconvolved:
 
     kernels: ScaledKernels
     """What was undone."""
+    rounds: Indices
+    """``(s,)`` after how many rounds each ended."""
     ideals: Floats
     """``(s, 2^m)`` the estimates, each of sum 1."""
     noisy: Floats
@@ -44,7 +46,7 @@ class Deconvolved:
     def take(self, rows: slice) -> Deconvolved:
         """Keep some of the scales."""
         parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
-        return Deconvolved(self.kernels.take(rows), *(part[rows] for part in parts))
+        return Deconvolved(self.kernels.take(rows), self.rounds[rows], *(part[rows] for part in parts))
 
     @property
     def fidelity(self) -> Floats:
@@ -63,7 +65,7 @@ def richardson_lucy(
     seen: Floats,
     rounds: int,
     start: Floats | None = None,
-    explained: Callable[[Floats], NDArray[np.bool_]] | None = None,
+    ends: Callable[[int, Floats], NDArray[np.bool_]] | None = None,
 ) -> Floats:
     """Maximise the likelihood of noisy frequencies over distributions by expectation maximisation.
 
@@ -76,7 +78,8 @@ def richardson_lucy(
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
         rounds: how many.
         start: ``(..., 2^m)`` where to begin; the frequencies themselves by default.
-        explained: noisy distributions to ``(...,)``, which of them need no further rounds: these would fit shot noise.
+        ends: rounds that were made, and noisy distributions, to ``(...,)``, which of them need no more: these would fit
+            shot noise.
 
     Returns:
         ``(..., 2^m)`` distributions. Cost: two applications of K a round.
@@ -93,10 +96,10 @@ def richardson_lucy(
     step: Floats | None = None
     ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
     answers = ideal
-    for _ in range(rounds):
+    for made in range(rounds):
         noisy = noise.forward(ahead)
-        if explained is not None:
-            ending = explained(noisy) & ~ended
+        if ends is not None:
+            ending = ends(made, noisy) & ~ended
             if ending.any():
                 answers = np.where(ending[..., None], ahead, answers)
                 ended = ended | ending
@@ -126,18 +129,42 @@ def deconvolve(
         rounds: of Richardson-Lucy, at most.
         support: ``(2^m,)`` True for strings that the ideal may hold; all by default.
     """
-    shots = float(counts.sum())
+    shots, ended = float(counts.sum()), np.full(len(kernels.scales), rounds)
 
-    def explained(noisy: Floats) -> NDArray[np.bool_]:
+    def explained(made: int, noisy: Floats) -> NDArray[np.bool_]:
         expected = np.maximum(shots * noisy, _RARE)
-        return np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
+        found = np.asarray(deviance(counts, expected) <= _FITTED * usual_deviance(expected))
+        ended[found] = np.minimum(ended[found], made)
+        return found
 
     seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)
-    start = seen if support is None else np.where(support, seen, -_FAINT)
-    ideals = richardson_lucy(kernels, seen, rounds, start, explained)
+    ideals = richardson_lucy(kernels, seen, rounds, _among(seen, support), explained)
     noisy = kernels.forward(ideals)
     expected = np.maximum(shots * noisy, _RARE)
-    return Deconvolved(kernels, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
+    return Deconvolved(kernels, ended, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
+
+
+def redeconvolve(
+    kernels: ScaledKernels, seen: Floats, rounds: int, ended: Indices, support: NDArray[np.bool_] | None = None
+) -> Floats:
+    """Deconvolve other frequencies in as many rounds as counts took: more would be another, sharper estimate.
+
+    Args:
+        kernels: one for each row.
+        seen: ``(s, 2^m)`` frequencies.
+        rounds: of Richardson-Lucy, at most, as in `deconvolve`.
+        ended: ``(s,)`` after how many each ends, as `Deconvolved` has it.
+        support: ``(s, 2^m)`` True for strings that the ideal may hold; all by default.
+
+    Returns:
+        ``(s, 2^m)`` distributions.
+    """
+    return richardson_lucy(kernels, seen, rounds, _among(seen, support), lambda made, _: ended <= made)
+
+
+def _among(seen: Floats, support: NDArray[np.bool_] | None) -> Floats:
+    """Give where to begin, so that strings outside of the support stay at zero."""
+    return seen if support is None else np.where(support, seen, -_FAINT)
 
 
 def allowed(found: Deconvolved, shots: float, misfit: float) -> int:

@@ -59,6 +59,21 @@ def test_wrong_arrays_are_refused(bits, weights, said):
         Distribution(bits, weights)
 
 
+@pytest.mark.parametrize(
+    ("words", "weights", "n_bits", "said"),
+    [
+        ([[1], [0]], [1, 1, 5], 2, r"weights \(n_outcomes,\); got uint64 \(2, 1\) and \(3,\)"),
+        ([[8], [0]], [1, 1], 2, "bits below 2; got 8"),
+        ([[1, 2], [1, 0]], [1, 1], 65, "bits below 65; got 2"),
+        ([[1]], [1], 65, r"\(n_outcomes, 2\) uint64 for 65 bits"),
+    ],
+)
+def test_packed_rows_that_do_not_fit_are_refused(words, weights, n_bits, said):
+    """Weights without a string were dropped, and bits beyond the width made two rows of one string."""
+    with pytest.raises(ValueError, match=said):
+        Distribution.from_words(np.array(words, dtype=np.uint64), weights, n_bits)
+
+
 def test_pooling_adds_shots_and_needs_one_width():
     pooled = Distribution.of({"01": 3, "10": 1}) + Distribution.of({"10": 2})
     assert pooled.to_counts() == {"01": 3, "10": 3}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution
 
+from qcluster import mitigate, mitigate_many
 from qcluster.core.counts.distribution import Distribution
 from tests.strategies import counts
 
@@ -67,10 +68,15 @@ def test_the_first_register_is_least_significant(source):
 
 def test_registers_may_be_named_as_one_likes():
     one, two = (BitArray.from_samples([text], num_bits=len(text)) for text in ("1", "00"))
-    for names in (("array", "num_bits"), ("bits", "weights"), ("data", "metadata"), ("counts", "join_data")):
+    pairs = ("array", "num_bits"), ("bits", "weights"), ("data", "metadata"), ("counts", "join_data")
+    for names in (*pairs, ("to_dict", "faults_missing"), ("reference", "noiseless")):
         registers = DataBin(**dict(zip(names, (one, two), strict=True)))
         for source in (registers, SamplerPubResult(registers), PubResult(registers)):
             assert Distribution.of(source).to_counts() == {"001": 1}
+            (fixed,) = mitigate_many([source], workers=1)
+            assert fixed == mitigate(source) == mitigate({"001": 1})
+    swept = DataBin(shape=(1,), to_dict=one.reshape(1, 1))
+    assert Distribution.of(swept).to_counts() == {"1": 1}
 
 
 def test_leading_zeros_are_kept():
@@ -114,6 +120,25 @@ def test_probabilities_that_know_their_shots_are_counts(kind):
     for unknown in (kind({0: 0.25, 3: 0.75}), {0: 0.25, 3: 0.75}):
         assert Distribution.of(unknown).shots == 1
     assert Distribution.of(Counts({"00": 1})).shots == 1, "of Counts shots is a method"
+
+
+@pytest.mark.parametrize("kind", [ProbDistribution, QuasiDistribution])
+def test_distributions_made_of_bitstrings_keep_their_leading_zeros(kind):
+    """Qiskit makes numbers of the keys, and remembers how long they were."""
+    made = kind({"0000": 0.25, "0011": 0.75}, shots=400)
+    assert Distribution.of(made).to_counts() == {"0000": 100, "0011": 300}
+    assert Distribution.of(made, num_bits=5).to_counts() == {"00000": 100, "00011": 300}
+
+
+def test_the_width_of_registers_is_that_of_the_counts():
+    registers = [["a", 2], ["b", 3]]
+    for source in (
+        Counts({"0x6": 1, "0x1": 3}, creg_sizes=registers),
+        {"data": {"counts": {"0x6": 1, "0x1": 3}}, "header": {"creg_sizes": registers}},
+        {"data": {"memory": ["0x6", "0x1", "0x1", "0x1"]}, "header": {"creg_sizes": registers}},
+    ):
+        assert Distribution.of(source).to_counts() == {"00001": 3, "00110": 1}
+    assert Distribution.of({"data": {"counts": {"0x6": 1}}, "header": {"creg_sizes": [["a"]]}}).n_bits == 3
 
 
 def test_a_register_without_bits_is_no_obstacle():
@@ -225,6 +250,19 @@ def test_a_series_is_shots_over_bitstrings():
         Distribution.of(shots)
     with pytest.raises(ValueError, match="keys must be distinct; got 1 among 2"):
         Distribution.of(pandas.Series([3, 1], index=["00", "00"]))
+
+
+def test_columns_of_a_table_are_shots_only_over_its_bitstrings():
+    """By themselves they are numbered by rows, which were taken for what was read."""
+    table = pandas.DataFrame({"bitstring": ["00", "11", "01"], "counts": [5, 4, 1]})
+    with pytest.raises(TypeError, match="got one over the numbers of its rows: give it the bitstrings as its index"):
+        Distribution.of(table["counts"])
+    for whole in (table, table.set_index("bitstring"), table.rename(columns={"bitstring": "data"})):
+        with pytest.raises(TypeError, match=r"got a DataFrame: give .* table.set_index\('bitstring'\)\['shots'\]"):
+            Distribution.of(whole)
+    assert Distribution.of(table.set_index("bitstring")["counts"]).to_counts() == {"00": 5, "01": 1, "11": 4}
+    for meant in (Distribution.of(table["counts"].to_dict()), Distribution.of(table["counts"], num_bits=2)):
+        assert meant.to_counts() == {"00": 5, "01": 4, "10": 1}
 
 
 @pytest.mark.parametrize(

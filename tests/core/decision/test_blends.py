@@ -48,6 +48,19 @@ def test_counts_that_are_drawn_again_as_they_are_give_the_answer_again(n_bits):
     assert 0.5 * sum(abs(again.get(key, 0) - wanted.get(key, 0)) for key in {*again, *wanted}) < 0.03
 
 
+@pytest.mark.parametrize(("n_bits", "many", "shots"), [(5, 20, 3000), (12, 200, 5000), (14, 3, 600)])
+def test_each_candidate_is_found_again_in_the_same_counts(n_bits, many, shots):
+    """Deconvolutions in other numbers of steps, or the counts smoothed where they are not, are other answers."""
+    sent = np.random.default_rng(1).random((many, n_bits)) < 0.4
+    read = flipped(sent, np.full(many, 1 / many), shots, 0.03, 0.05, 2)
+    found = candidates.gather(read)
+    for one in np.flatnonzero(found.present):
+        weights = np.eye(len(found.present))[one]
+        blend = Blend(read, found.support, found.fit, found.hypotheses, weights)
+        again = blend.roots(read.weights[None], np.array([0.5]))[0]
+        np.testing.assert_allclose(again, found.roots[one], atol=1e-6, err_msg=candidates.NAMES[one])
+
+
 def parities(words):
     """Averages over one bit, another, and two, which tell the strings below apart."""
     bits = unpack(words, 6)
@@ -198,6 +211,22 @@ def test_circuit_counts_drawn_again_as_they_are_give_the_answer_again():
     bits = unpack(found.support.words, 6)
     values = again.redo(np.tile(counts.weights, (9, 1)), (np.arange(9) + 0.5) / 9, lambda words: 1.0 * unpack(words, 6))
     np.testing.assert_allclose(values.mean(axis=0), (root**2 / (root @ root)) @ bits, atol=0.02)
+
+
+@pytest.mark.parametrize("n_bits", [4, 14, 20])
+def test_a_deconvolution_of_the_same_counts_ends_where_it_ended(n_bits):
+    """Where rounds went on, the interval held how much sharper the answer would have become."""
+    sent = np.random.default_rng(n_bits).random((2, n_bits)) < 0.5
+    faults = chain(n_bits, 0.01, 0.03)
+    fixed = qc.mitigate(sampled(faults, sent, 500, np.random.default_rng(1)), faults, guard=False)
+
+    def values(words):
+        return 1.0 - 2.0 * np.stack([unpack(words, n_bits).sum(axis=1) % 2, words[:, 0] & 1], axis=1)
+
+    assert fixed.response is not None
+    again = fixed.response.redo(fixed.raw.weights[None], np.array([0.5]), values)
+    answer = fixed.distribution
+    np.testing.assert_allclose(again[0], answer.probabilities @ values(answer.words), atol=1e-6)
 
 
 def test_features_of_a_circuit_do_not_depend_on_the_names_of_its_qubits():

@@ -46,7 +46,7 @@ def test_blocks_of_what_was_read_give_what_all_of_it_gives(
     rates, strings = np.array([0.03, 0.16]), np.array([5.0, 50.0])
     draws = rng.multinomial(700, held.probabilities, size=3).astype(float)
     whole, places = deconvolve_observed(held.bits, held.weights, rates, strings)
-    again = redeconvolve(held.bits, draws, places, 0.03, 0.1)
+    again = redeconvolve(held.bits, draws, places, 0.03, 0.1, 24)
     monkeypatch.setattr(observed, "_WHOLE", 100)
     monkeypatch.setattr(observed, "_ROWS", 96)
     assert len(held.bits) % 96
@@ -55,7 +55,7 @@ def test_blocks_of_what_was_read_give_what_all_of_it_gives(
     np.testing.assert_allclose(parted.roots, whole.roots, atol=error)
     np.testing.assert_allclose(parted.background, whole.background, atol=error)
     np.testing.assert_allclose(parted.evidence, whole.evidence, rtol=1e-2 * error)
-    np.testing.assert_allclose(redeconvolve(held.bits, draws, places, 0.03, 0.1), again, atol=error)
+    np.testing.assert_allclose(redeconvolve(held.bits, draws, places, 0.03, 0.1, 24), again, atol=error)
 
 
 def many_strings(n_bits: int, lost: float) -> tuple[Distribution, Distribution]:
