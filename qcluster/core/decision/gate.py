@@ -126,11 +126,13 @@ class Gate:
         return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
-@lru_cache(maxsize=2)
-def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
-    """Give the gate that ships for these candidates, read once: of counts alone, or of counts of known circuits."""
+@lru_cache(maxsize=3)
+def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
+    """Give the gate that ships for these candidates, read once: of counts alone, up to 12 bits or `wide`, or of counts
+    of known circuits."""
     from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
 
-    file = files("qcluster.core.decision").joinpath("gate.npz" if names == COUNTS else "circuit_gate.npz")
+    of_counts = "wide_gate.npz" if wide else "gate.npz"
+    file = files("qcluster.core.decision").joinpath(of_counts if names == COUNTS else "circuit_gate.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Gate.of(arrays, names)

@@ -297,8 +297,10 @@ def _name(records: Path) -> str:
 
 
 def _rests_on(path: Path, gate: Gate | None) -> str:
-    """Give the digest of the gate that the rows of a part rest on; empty where they rest on none."""
-    return (gate or shipped()).digest if path.name.startswith(_OF_CIRCUITS) else ""
+    """Give the digest of the gate, or gates, that the rows of a part rest on; empty where they rest on none."""
+    if not path.name.startswith(_OF_CIRCUITS):
+        return ""
+    return gate.digest if gate else shipped().digest + shipped(wide=True).digest
 
 
 def _lacking(source: str, what: Any, first: int, path: Path, any_gate: bool) -> bool:

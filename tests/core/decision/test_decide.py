@@ -213,7 +213,7 @@ def test_a_gate_that_believes_the_counts_leaves_them(monkeypatch):
     bias = np.full_like(gate.layers[5], -50)
     bias[:, RAW] = 50
     stubborn = Gate(gate.mean, gate.scale, (*gate.layers[:4], 0 * gate.layers[4], bias), NAMES, "{}")
-    monkeypatch.setattr("qcluster.core.decision.decide.shipped", lambda: stubborn)
+    monkeypatch.setattr("qcluster.core.decision.decide.shipped", lambda **_: stubborn)
     found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "111": 450})).answer
     assert not found.applied
     assert found.distribution.to_counts() == {"000": 430, "001": 20, "010": 18, "111": 450}
