@@ -3,13 +3,13 @@
     qcluster decision build --out table --full 36000 --wide 12000 --sharp 8000 --records ...
     qcluster decision train --table table --out gate.npz
     qcluster decision train --table table --wide --out wide_gate.npz
-    qcluster decision build --out outside --full 0 --wide 0 --sharp 0 --records outside.jsonl.gz --records unseen.jsonl.gz
+    qcluster decision build --out outside --full 0 --wide 0 --sharp 0 --records outside.jsonl.gz
     python -m benchmarks.decision --table table --outside outside --gate gate.npz --wide-gate wide_gate.npz
 
 Writes benchmarks/results/decision.csv. Every family of ideals was kept from two of the gate's networks: what these two
 make of it alone is what the gate does with outputs of a kind that it never saw. Few strings are kept from none, and
 outputs of more than 12 bits. For every recorded set, gates of four networks are trained without it, which takes minutes
-for each; sets of simulated circuits are not left out.
+for each; sets of simulated circuits, which are also drawn anew, are not left out.
 """
 
 import argparse
@@ -69,7 +69,8 @@ def rows(
         blind = gate.unseen(str(family))
         if blind is not None:
             yield "the family", scores(table.take(table.group == family), blind)[0]
-    for name in sorted({str(name) for name in records.group} - _simulated(table)):
+    names = {str(name) for name in records.group}
+    for name in sorted(name for name in names if f"redrawn-{name}" not in table.group):
         held = records.take(records.group == name)
         beyond = wide_counts(held)
         of_few = None if beyond.all() else _blind(table.take(~wide_counts(table)), name, gate, recorded, workers)
@@ -77,13 +78,6 @@ def rows(
         yield "the set", scores(held, of_few, wide=of_many)[0]
         if of_many and of_few:
             yield "the set, beyond 12 bits", scores(held.take(beyond), wide=of_many)[0]
-
-
-def _simulated(table: Table) -> set[str]:
-    """Name the recorded sets that were simulated: those that are also drawn anew, and wide programs."""
-    return {group.removeprefix("redrawn-") for group in map(str, table.group) if "redrawn-" in group} | {
-        "wide_programs"
-    }
 
 
 def _blind(table: Table, name: str, gate: Gate, recorded: float, workers: int) -> Gate:
