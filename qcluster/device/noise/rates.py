@@ -9,21 +9,20 @@ from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.circuits.timeline import is_supported
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
 from qcluster.device.noise.walk import listed_error
 from qcluster.device.storage import dressing
 from qcluster.errors import QClusterError
+from qcluster.learn.features import UNLISTED
 from qcluster.learn.rates import Rates, predict_rates
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.core.noise.faults import FaultMasks
-
-_UNLISTED = {"rz", "p", "u1", "reset", "break_loop", "continue_loop"}
-"""What a machine may run and not list: turns about z, which are no more than a change of phase, and what is no gate."""
 
 
 @own_errstate
@@ -125,7 +124,7 @@ def _check_compiled(profile: Any, calibration: Calibration) -> None:
     """Raise CalibrationError where a circuit holds a gate that the machine does not have: its qubits are others."""
     lists = bool(calibration.gates_1q or calibration.gates_2q)  # else only readout is known
     for gate, qubits in profile.gates:
-        if lists and gate not in _UNLISTED:
+        if lists and gate not in UNLISTED:
             listed_error(calibration, gate, qubits)
 
 
@@ -152,7 +151,7 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
 
     machine.check_width(circuit)
     target = machine.backend.target
-    if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
+    if not is_supported(circuit, target):
         passes = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0)
         with dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}")):
             circuit = passes.run(circuit)
