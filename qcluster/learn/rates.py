@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.estimators.q_cluster import q_cluster
@@ -70,11 +71,15 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         A Pipeline whose ``predict`` takes rows of `features`. Fitting 3,000 rows takes about 0.6 s.
 
     Raises:
-        ValueError: the table has too few rows or groups.
+        ValueError: the table has too few rows or groups, a row without a rate, or a negative seed.
+        TypeError: what is no table, such as the name of a file.
         StorageError: the shipped table cannot be read.
     """
+    seed = check_whole("seed", seed, 0)
     if table is None:
         return _shipped(seed)
+    if not isinstance(table, RateTable):
+        raise TypeError(f"table must be a RateTable, as read_table(path) gives; got {type(table).__name__}")
     if np.isnan(table.rates).any():
         raise ValueError("every row of a training table must have a rate")
     runs = table.facts["drawn"] == ""

@@ -322,6 +322,27 @@ def test_your_own_rows_count():
     broken.rates[0] = np.nan
     with pytest.raises(ValueError, match="must have a rate"):
         rate_model(broken)
+    with pytest.raises(TypeError, match=r"table must be a RateTable, as read_table\(path\) gives; got str"):
+        rate_model("mine.csv")
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0; got None"):
+        rate_model(table[:400], seed=None)
+
+
+def test_a_model_is_one_of_rates():
+    from sklearn.linear_model import LinearRegression
+
+    with pytest.raises(TypeError, match=r"from qcluster.learn.rates.rate_model; got LinearRegression"):
+        estimate_rates({"00": 5}, model=LinearRegression())
+
+
+def test_an_interval_needs_rows_of_two_groups_that_have_what_is_known():
+    table = read_table()
+    table = table[~np.isnan(table.features[:, NAMES.index("esp")])]
+    one, other = (table[table.facts["family"] == name] for name in ("ghz", "bv"))
+    other.features[:, NAMES.index("entropy")] = np.nan
+    model = rate_model(one + other)
+    with pytest.raises(ValueError, match="are of one group: an interval needs two"):
+        model[-1].predict_interval(model[:-1].transform(one.features[:1]))
 
 
 def test_it_is_a_scikit_learn_pipeline():

@@ -68,7 +68,7 @@ def estimate_rates(
     from qiskit.circuit import QuantumCircuit
 
     coverage = check_real("coverage", coverage, 0, 1, open_low=True, open_high=True)
-    if model is not None and not hasattr(model, "predict"):
+    if model is not None and not (hasattr(model, "steps") and hasattr(model[-1], "predict_interval")):
         raise TypeError(f"model must be a fitted one, from qcluster.learn.rates.rate_model; got {type(model).__name__}")
     if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
         if machine is not None or counts is not None:
