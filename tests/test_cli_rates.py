@@ -39,6 +39,20 @@ def test_options_may_stand_before_the_file(counts):
     assert "90% interval" in call("--coverage", "0.9", counts).output
 
 
+def test_a_coverage_is_told_as_it_was_asked_for(counts):
+    for asked, said in ("0.999", "99.9% interval"), ("0.57", "57% interval"):
+        assert said in call("--coverage", asked, counts).output
+
+
+def test_mixed_counts_rest_on_a_circuit_only_where_there_is_one(tmp_path):
+    (tmp_path / "mixed.json").write_text(json.dumps({f"{value:03b}": 100 for value in range(8)}))
+    (tmp_path / "circuit.qasm").write_text(CIRCUIT)
+    alone = " ".join(call(tmp_path / "mixed.json").output.split())
+    assert "uniform noise: nothing bounds the rate from above" in alone
+    known = call(tmp_path / "mixed.json", "--circuit", tmp_path / "circuit.qasm", "--backend", "fake_mumbai").output
+    assert "uniform noise: the rate rests on the circuit alone" in " ".join(known.split())
+
+
 def test_counts_with_circuit_and_machine(counts, tmp_path):
     (tmp_path / "circuit.qasm").write_text(CIRCUIT)
     shown = call(counts, "--circuit", tmp_path / "circuit.qasm", "--backend", "fake_mumbai")

@@ -186,7 +186,8 @@ def features(
 def as_measured(
     profile: ProfileLike, counts: Distribution | None, faults: FaultMasks | None
 ) -> tuple[Distribution | None, FaultMasks | None]:
-    """Leave out the bits that hold no measurement: they are always 0, and would pass for readings without an error.
+    """Leave out the bits that hold no measurement: where nothing writes them they are always 0, and would pass for
+    readings without an error.
 
     Raises:
         ValueError: the circuit measures nothing, or counts or faults have another number of bits than it has.
