@@ -291,7 +291,7 @@ def wrap_angles(circuit: QuantumCircuit, target: Target | None) -> QuantumCircui
 
 
 def _compiling(machine: Machine) -> AbstractContextManager[None]:
-    return dressing(lambda said: ValueError(f"the circuits cannot be compiled for {machine.name}: {said}"))
+    return dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}"))
 
 
 def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:

@@ -184,6 +184,12 @@ def test_gates_that_the_machine_has_elsewhere_are_compiled():
         assert all(np.isfinite(calibration.error(gate, qubits)) for gate, qubits in profile.gates), profile.gates
 
 
+def test_a_circuit_that_fits_with_dead_parts_alone_is_compiled_there():
+    """Every coupling of this machine was published as dead; `execute` runs on it with a warning."""
+    rates = estimate_rates(ghz(3), "fake_kyoto")
+    assert 0.2 < rates.value <= rates.high == HIGHEST
+
+
 def test_neither_a_break_nor_a_reset_is_a_gate_of_unknown_error():
     circuit = qiskit.QuantumCircuit(2, 2)
     circuit.sx(0)

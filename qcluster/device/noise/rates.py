@@ -14,7 +14,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
 from qcluster.device.noise.walk import listed_error
-from qcluster.device.storage import dressing
+from qcluster.device.prepare import transpile_for
 from qcluster.errors import QClusterError
 from qcluster.learn.features import UNLISTED
 from qcluster.learn.rates import Rates, predict_rates
@@ -147,14 +147,11 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
     A circuit in the machine's gates counts as compiled, its qubits as physical; any other is compiled first.
     """
     from qiskit import QuantumCircuit, QuantumRegister
-    from qiskit.transpiler import generate_preset_pass_manager
 
     machine.check_width(circuit)
     target = machine.backend.target
     if not is_supported(circuit, target):
-        passes = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0)
-        with dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}")):
-            circuit = passes.run(circuit)
+        (circuit,) = transpile_for([circuit], machine, level=3, seed=0)
     physical = QuantumCircuit(
         QuantumRegister(target.num_qubits, "q"), circuit.clbits, *circuit.cregs, name=circuit.name
     )
