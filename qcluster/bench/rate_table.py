@@ -175,9 +175,9 @@ def _add_runs(folder: str | Path, path: Path) -> tuple[int, int, int]:
             "snapshot": "" if sample.calibration is None else sample.calibration.date[:10],
             "seed": sample.identity,
         } | target(counts, ideal)
-        row = features(
-            sample.profile, sample.calibration, sample.counts, None if sample.run is None else sample.run.faults
-        )
+        known = None if sample.calibration is None or sample.calibration.harmless else sample.calibration
+        faults = None if sample.run is None else sample.run.faults
+        row = features(sample.profile, known, sample.counts, faults)  # what `estimate_rates` goes by for such a run
         partly += bool(np.isnan(row).any())
         rows.append(format_row(row, effective_rate(counts, ideal), facts))
     if rows:

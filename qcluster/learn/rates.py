@@ -55,7 +55,7 @@ class Rates:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Give `per_bit`, so that rates can be handed on as an array."""
-        return np.array(self.per_bit, dtype=dtype)
+        return np.array(self.per_bit, dtype=dtype, copy=True if copy is None else copy)
 
 
 @own_errstate

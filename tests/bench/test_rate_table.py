@@ -241,6 +241,18 @@ def test_a_dask_cluster_gives_the_same_rows(tmp_path):
     assert lines[0] == lines[1]
 
 
+def test_a_row_has_what_is_known_where_a_run_is_estimated(tmp_path):
+    """A simulator that publishes no error is one of which nothing is known, and not one without errors."""
+    from qcluster.bench.campaign import run
+    from qcluster.bench.tasks import Campaign
+
+    list(run(Campaign("toy", ("ghz:3",), ("aer",), shots=(300,), methods=("identity",)), tmp_path / "toy"))
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (1, 1, 0)
+    row = dict(zip(NAMES, read_table(tmp_path / "mine.csv").features[0], strict=True))
+    assert row["n_qubits"] == 3
+    assert np.isnan([row["esp"], row["readout_mean"]]).all()
+
+
 @pytest.mark.parametrize("spare", [0, 2])
 def test_the_label_is_of_the_bits_that_are_measured(tmp_path, monkeypatch, spare):
     from qiskit import QuantumCircuit

@@ -70,6 +70,8 @@ def test_rates_go_straight_into_mitigation():
     fixed = qc.mitigate(counts, rates, method="paper")
     assert np.allclose(fixed.rates, rates.clustering[:, None])
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
+    assert np.asarray(rates) is not rates.per_bit
+    assert np.array(rates, copy=False) is rates.per_bit
     plain = qc.mitigate(counts, rates.value, method="paper")
     assert np.allclose(plain.rates, rates.value)
     assert fixed.distribution.probabilities.max() > plain.distribution.probabilities.max()
