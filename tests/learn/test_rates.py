@@ -243,6 +243,8 @@ def test_a_circuit_that_is_not_compiled_for_the_calibration_is_refused():
             estimate_rates(known, calibration)
         with pytest.raises(CalibrationError, match=said):
             estimate_rates(known, calibration, {"0000": 5, "1111": 4})
+    with pytest.raises(CalibrationError, match=said):
+        estimate_rates(read_profile(ghz()), "fake_torino")
     for gate, places in ("ecr", [0, 1]), ("ccx", [0, 1, 2]):
         circuit = qiskit.QuantumCircuit(3)
         getattr(circuit, gate)(*places)

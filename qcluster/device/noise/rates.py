@@ -57,7 +57,8 @@ def estimate_rates(
             machine, counts of another width than the circuit, counts given twice, or a coverage that is no number
             between 0 and 1.
         TypeError: something that is none of these, or a model that is none.
-        CalibrationError: the calibration does not list a gate of the circuit, which is then not compiled for it.
+        CalibrationError: the machine does not list a gate of the profile, or of the circuit beside a calibration, which
+            is then not compiled for it.
         AccountError: the machine is a real one, and cannot be asked.
 
     Example:
@@ -96,7 +97,8 @@ def estimate_rates(
     if profile is not None:
         _check_measures(profile)
         counts = None if counts is None else _of_width(counts, len(profile.measured))
-        if isinstance(calibration, Calibration) and calibration is machine:  # nothing was compiled here
+        described = isinstance(known, QuantumCircuit) and calibration is not machine  # compiled here, if it was not yet
+        if isinstance(calibration, Calibration) and not described:
             _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
