@@ -3,8 +3,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from qcluster.bench.rate_runs import DRAWN
 from qcluster.cli.rates import rates_app
 from qcluster.errors import StorageError
+from qcluster.learn.table import read_table
 
 CIRCUIT = """OPENQASM 2.0;
 include "qelib1.inc";
@@ -146,4 +148,5 @@ def test_a_folder_without_runs_is_refused_and_begins_no_table(tmp_path):
 def test_a_table_is_built(tmp_path):
     shown = call("build", "--out", tmp_path, "--limit", 1, "--rows", 1)
     assert shown.exit_code == 0
-    assert len((tmp_path / "rates.csv").read_text().splitlines()) == 2
+    table = read_table(tmp_path / "rates.csv")
+    assert (table.facts["drawn"] == "").tolist() == [True] + [False] * DRAWN

@@ -46,6 +46,18 @@ def test_the_plan_covers_machines_and_cases_early_and_repeats_itself():
     assert len({job.case for job in early}) > 0.6 * len(CASES)
 
 
+def test_a_job_asks_for_rows_that_can_be_made():
+    for rows, shots, said in (
+        (7, 100, "rows .* 1 to 6; got 7"),
+        (0, 100, "rows"),
+        (1, 0, "shots .* at least 1; got 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Job("ghz:3", "fake_mumbai", 0, rows, shots, 5)
+    with pytest.raises(ValueError, match="rows"):
+        plan(rows=7)
+
+
 def test_spread_circuits_are_spread_and_peaked_ones_are_not():
     assert all(make_case(name).ideal_entropy > 0.6 for name in SPREAD)
     assert all(make_case(name).ideal_entropy <= 0.6 for name in PEAKED)
