@@ -201,7 +201,7 @@ def looks_uniform(counts: Distribution) -> bool:
         >>> looks_uniform(Distribution.of({"0": 51, "1": 49})), looks_uniform(Distribution.of({"0": 90, "1": 10}))
         (True, False)
     """
-    pairs = counts.shots * (counts.shots - 1) / 2
+    pairs = max(counts.shots * (counts.shots - 1) / 2, 0.0)  # probabilities may sum to less than one shot
     expected = pairs * 2.0**-counts.n_bits
     seen = float((counts.weights * (counts.weights - 1)).clip(0).sum() / 2)
     return seen <= expected + 3 * float(np.sqrt(expected * (1 - 2.0**-counts.n_bits))) + 1

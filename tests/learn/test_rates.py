@@ -110,6 +110,7 @@ def test_mixed_counts_are_marked_and_bound_nothing_from_above():
     assert rates.high == HIGHEST
     assert rates.high > rates.value > rates.low
     assert not estimate_rates(noisy(0.1, bits=4)).saturated
+    assert all(looks_uniform(qc.Distribution.of({"00": total, "11": total})) for total in (0.1, 0.4, 0.5))
 
 
 def test_a_run_a_circuit_and_a_backend_are_understood():

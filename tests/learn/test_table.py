@@ -35,6 +35,9 @@ def test_ties_are_pooled_and_what_was_never_read_counts_half_a_shot():
     ideal = {"00": 0.5, "11": 0.5}
     assert effective_rate({"00": 30, "11": 51, "01": 19}, ideal) == pytest.approx(0.1)
     assert effective_rate({"01": 8}, {"00": 1}) == pytest.approx(0.75)
+    assert effective_rate({"0": 0.3, "1": 0.7}, {"0": 1}) == pytest.approx(0.7), (
+        "half a shot is for what was never read"
+    )
 
 
 def test_rows_go_to_text_and_back(tmp_path):
