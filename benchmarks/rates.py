@@ -4,7 +4,7 @@ Run from the repository, in this order or any of them:
 
     python -m benchmarks.rates published    # model family on 145 real rows, all splits side by side (minutes)
     python -m benchmarks.rates own          # leave machines, families, circuits of our simulated table out (minutes)
-    python -m benchmarks.rates importance   # which columns matter on circuits left out; also a figure
+    python -m benchmarks.rates importance   # which columns matter on circuits left out
     python -m benchmarks.rates transfer     # trained on our table only, tested on the 145 real rows
     python -m benchmarks.rates brussels     # six real records: predicted beside published rates
     python -m benchmarks.rates fidelity     # method="paper" with estimated, true and wrong rates (minutes)

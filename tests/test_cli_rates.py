@@ -3,8 +3,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from qcluster.bench.rate_runs import DRAWN
 from qcluster.cli.rates import rates_app
 from qcluster.errors import StorageError
+from qcluster.learn.table import read_table
 
 CIRCUIT = """OPENQASM 2.0;
 include "qelib1.inc";
@@ -37,6 +39,20 @@ def test_counts_alone(counts):
 def test_options_may_stand_before_the_file(counts):
     assert call("--coverage", "0.9", counts).output == call(counts, "--coverage", "0.9").output
     assert "90% interval" in call("--coverage", "0.9", counts).output
+
+
+def test_a_coverage_is_told_as_it_was_asked_for(counts):
+    for asked, said in ("0.999", "99.9% interval"), ("0.57", "57% interval"):
+        assert said in call("--coverage", asked, counts).output
+
+
+def test_mixed_counts_rest_on_a_circuit_only_where_there_is_one(tmp_path):
+    (tmp_path / "mixed.json").write_text(json.dumps({f"{value:03b}": 100 for value in range(8)}))
+    (tmp_path / "circuit.qasm").write_text(CIRCUIT)
+    alone = " ".join(call(tmp_path / "mixed.json").output.split())
+    assert "uniform noise: nothing bounds the rate from above" in alone
+    known = call(tmp_path / "mixed.json", "--circuit", tmp_path / "circuit.qasm", "--backend", "fake_mumbai").output
+    assert "uniform noise: the rate rests on the circuit alone" in " ".join(known.split())
 
 
 def test_counts_with_circuit_and_machine(counts, tmp_path):
@@ -132,4 +148,5 @@ def test_a_folder_without_runs_is_refused_and_begins_no_table(tmp_path):
 def test_a_table_is_built(tmp_path):
     shown = call("build", "--out", tmp_path, "--limit", 1, "--rows", 1)
     assert shown.exit_code == 0
-    assert len((tmp_path / "rates.csv").read_text().splitlines()) == 2
+    table = read_table(tmp_path / "rates.csv")
+    assert (table.facts["drawn"] == "").tolist() == [True] + [False] * DRAWN

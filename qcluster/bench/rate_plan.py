@@ -73,6 +73,10 @@ class Job:
     seed: int
     """Of the compiler, twirls, noise and shots."""
 
+    def __post_init__(self) -> None:
+        check_whole("rows", self.rows, 1, 2 * len(SCALES))
+        check_whole("shots", self.shots, 1)
+
     def __str__(self) -> str:
         return f"{self.case} on {self.machine}, layout {self.layout}"
 
@@ -105,7 +109,6 @@ def plan(
         seed: of everything.
     """
     check_whole("each", each, 1)
-    check_whole("rows", rows, 1, 2 * len(SCALES))
     check_whole("rounds", rounds, 1)
     names = tuple(name for group in MACHINES.values() for name in group) if machines is None else tuple(machines)
     rng = np.random.default_rng(seed)

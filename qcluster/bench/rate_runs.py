@@ -117,10 +117,10 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
         What kind of output was drawn, and the run with it.
     """
     n = run.counts.n_bits
-    if run.faults is None or run.case.ideal is None or not 2 <= n <= DRAWN_BITS:
+    if run.case.ideal is None:
         return
     rng = np.random.default_rng(seed)
-    for _ in range(DRAWN):
+    for _ in range(drawn_of(n, known=run.faults is not None)):
         factor, drift = float(log_uniform(rng, *STRENGTHS)), bool(rng.random() < 0.5)
         told = scaled(run.calibration, factor)
         faults = _faults(run.profile, told, run.counts)
@@ -138,6 +138,11 @@ def redrawn(run: Simulated, seed: Sequence[int]) -> Iterator[tuple[str, Simulate
             kind,
             Simulated(case, run.profile, told, counts, faults, factor * run.scale, drift, hidden if drift else faults),
         )
+
+
+def drawn_of(n_bits: int, *, known: bool) -> int:
+    """Say how many outputs are drawn through the noise of a run of so many bits, if its fault patterns are known."""
+    return DRAWN if known and 2 <= n_bits <= DRAWN_BITS else 0
 
 
 def _ideal(rng: np.random.Generator, n: int) -> tuple[str, Distribution]:

@@ -189,7 +189,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     except csv.Error as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise StorageError(f"{path} has other columns than this version writes; start a new directory")
+        raise StorageError(f"{path} has other columns than this version writes; start a new file or directory")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")

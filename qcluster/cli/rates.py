@@ -66,11 +66,14 @@ def estimate(
         known, counts = _circuit(circuit, given), given
     model, told = _model(table)
     rates = estimate_rates(known, backend, counts, model=model, coverage=coverage)
-    console.print(f"effective flip rate {rates.value:.4f}, {coverage:.0%} interval {rates.low:.4f} to {rates.high:.4f}")
+    console.print(
+        f"effective flip rate {rates.value:.4f}, {100 * coverage:g}% interval {rates.low:.4f} to {rates.high:.4f}"
+    )
     if isinstance(known, Run) or (circuit is not None and backend is not None):
         console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if rates.saturated:
-        console.print("the counts cannot be told from uniform noise: the rate rests on the circuit alone")
+        rest = "nothing bounds the rate from above" if known is None else "the rate rests on the circuit alone"
+        console.print(f"the counts cannot be told from uniform noise: {rest}")
     elif not rates.in_range:
         console.print("unlike the training rows: trust this less than the interval says")
     if model is not None:
@@ -87,7 +90,7 @@ def build(
     rows: Annotated[int, typer.Option(min=1, max=6, help="Rows of each circuit, with different noise.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
 ) -> None:
-    """Simulate the training table: benchmark circuits on recorded machines (a quarter of an hour on one core)."""
+    """Simulate the training table: benchmark circuits on recorded machines (up to an hour of one core)."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from qcluster.bench.rate_plan import plan

@@ -19,7 +19,7 @@ from qcluster.core.words import many
 from qcluster.device.circuits.dead import can_hold, dead_parts
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
-from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
+from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, is_supported, steps
 from qcluster.device.circuits.twirl import Twirls, keep_labels, layered, twirl
 from qcluster.device.machines.machine import Machine
 from qcluster.device.noise.frames import is_clifford
@@ -241,14 +241,7 @@ def compile_circuits(
 
 def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
     """Tell whether a compiler laid a circuit out on all qubits of a target, in operations that these have."""
-    return (
-        circuit.layout is not None
-        and circuit.num_qubits == target.num_qubits
-        and all(
-            item.name in {"barrier", "store"} or target.instruction_supported(item.name, qubits)
-            for item, qubits, *_ in steps(circuit)
-        )
-    )
+    return circuit.layout is not None and circuit.num_qubits == target.num_qubits and is_supported(circuit, target)
 
 
 def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
@@ -298,7 +291,7 @@ def wrap_angles(circuit: QuantumCircuit, target: Target | None) -> QuantumCircui
 
 
 def _compiling(machine: Machine) -> AbstractContextManager[None]:
-    return dressing(lambda said: ValueError(f"the circuits cannot be compiled for {machine.name}: {said}"))
+    return dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}"))
 
 
 def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import unpack
+from qcluster.core.counts.bits import pack, unpack
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import entropy
-from qcluster.core.noise.faults import FaultMasks
+from qcluster.core.noise.faults import FaultMasks, merge_masks
 from qcluster.learn.kernels import seen_through
 from qcluster.learn.label import answered
 
@@ -27,6 +27,10 @@ machines."""
 
 TYPICAL_READOUT = 0.02
 """The same for a readout."""
+
+UNLISTED = ("rz", "p", "u1", "reset")
+"""What a machine may run and not list, and then costs nothing: turns about z, which are no more than a change of phase,
+and what is no gate."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,8 @@ def features(
         profile: the compiled circuit, or None.
         calibration: the machine, or None. A gate published with error 1 counts as scrambling its qubits, a readout as
             a coin; what has no figure counts with the median of the living ones of its kind.
-        counts: anything that `Distribution.of` takes, or None.
+        counts: anything that `Distribution.of` takes, or None. Bits that hold no measurement of the profile tell
+            nothing, and are left out.
         faults: flip patterns of the circuit's faults (`Run.faults`), or None.
         alone: whether the counts are mitigated without the faults, too; a model that has these has no use for that.
 
@@ -149,7 +154,8 @@ def features(
         and as long as it takes to mitigate the counts with and without them.
 
     Raises:
-        ValueError: the counts have another number of bits than the profile or the faults.
+        ValueError: the counts have another number of bits than the profile or the faults, or the profile measures
+            nothing.
 
     Example:
         >>> row = features(counts={"000": 900, "001": 60, "010": 40})
@@ -157,29 +163,48 @@ def features(
         (0.9, 0.1)
     """
     known: dict[str, float] = {}
+    held = None if counts is None else Distribution.of(counts)
     if profile is not None:
+        held, faults = as_measured(profile, held, faults)
         known |= _circuit(profile)
         if calibration is not None:
             known |= _machine(profile, calibration)
     elif calibration is not None:
-        rates = np.minimum(_filled(calibration.readout.mean(axis=1)), 0.5)
-        known |= {"readout_mean": float(np.median(rates))}
-    if counts is not None:
-        held = Distribution.of(counts)
-        if profile is not None and held.n_bits != len(profile.measured):
-            raise ValueError(
-                f"counts must have one bit per classical bit of the circuit, {len(profile.measured)}; got {held.n_bits}"
-            )
+        known |= {"readout_mean": float(np.median(_misread(calibration)))}
+    if held is not None:
         known.setdefault("n_measured", float(held.n_bits))
         known |= _counts(held)
         if alone:
             known |= _answer(held, "answer")
     if faults is not None:
         known |= {"faults": faults.expected_faults, "fault_flip": float(fault_flips(faults).mean())}
-        if counts is not None:
-            held = Distribution.of(counts)
+        if held is not None:
             known |= _answer(held, "fault", faults) | seen_through(held, faults)
     return np.array([known.get(name, np.nan) for name in NAMES])
+
+
+def as_measured(
+    profile: ProfileLike, counts: Distribution | None, faults: FaultMasks | None
+) -> tuple[Distribution | None, FaultMasks | None]:
+    """Leave out the bits that hold no measurement: where nothing writes them they are always 0, and would pass for
+    readings without an error.
+
+    Raises:
+        ValueError: the circuit measures nothing, or counts or faults have another number of bits than it has.
+    """
+    read, n = np.flatnonzero(profile.measured >= 0), len(profile.measured)
+    if not len(read):
+        raise ValueError(f"the circuit must measure something; none of its classical bits, {n}, holds a measurement")
+    for name, known in (("counts", counts), ("faults", faults)):
+        if known is not None and known.n_bits != n:
+            raise ValueError(f"{name} must have one bit per classical bit of the circuit, {n}; got {known.n_bits}")
+    if len(read) == n:
+        return counts, faults
+    if faults is not None:
+        masks = pack(unpack(faults.masks, n)[:, read])
+        found = merge_masks(masks, faults.rates, faults.kind)
+        faults = FaultMasks(len(read), *found, faults.readout[read], faults.rotations)
+    return None if counts is None else counts.marginal(read.tolist()), faults
 
 
 def _circuit(profile: ProfileLike) -> dict[str, float]:
@@ -233,7 +258,8 @@ class GateLosses:
             error = calibration.error(gate, qubits)
             if np.isnan(error):
                 if gate not in medians:
-                    medians[gate] = _typical(calibration.error, gate, calibration, len(qubits))
+                    typical = _typical(calibration.error, gate, calibration, len(qubits))
+                    medians[gate] = 0.0 if np.isnan(typical) and gate in UNLISTED else typical
                 error = medians[gate]
             length = calibration.duration(gate, qubits)
             decay = 0.0 if np.isnan(length) else float((length / t1[list(qubits)]).sum())
@@ -254,9 +280,19 @@ def _loss(error: float, width: int) -> float:
 
 def readout_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:
     """Give the mean readout error of the qubit behind each measured bit, ``(n_measured,)``, at most 1/2."""
-    rates = np.minimum(calibration.readout.mean(axis=1), 0.5)
-    flips: Floats = _filled(rates)[profile.measured[profile.measured >= 0]]
+    flips: Floats = _misread(calibration)[profile.measured[profile.measured >= 0]]
     return flips
+
+
+def _misread(calibration: CalibrationLike) -> Floats:
+    """Give the mean readout error of each qubit of the machine, ``(n_qubits,)``, at most 1/2. For an error that is not
+    known stands the median of its kind over the qubits whose readout works; where that is not known, the other one."""
+    errors = np.array(calibration.readout, dtype=np.float64)
+    for column in errors.T:
+        known = column[column < 1]
+        column[np.isnan(column)] = np.median(known) if len(known) else np.nan
+    errors = np.where(np.isnan(errors), errors[:, ::-1], errors)
+    return np.asarray(np.minimum(errors.mean(axis=1), 0.5))
 
 
 def local_flips(profile: ProfileLike, calibration: CalibrationLike) -> Floats:

@@ -114,6 +114,8 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows, rates = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if rows.ndim != 2 or rates.shape != rows.shape[:1] or not np.isfinite(rates).all():
             raise ValueError(f"X must be (n_rows, n_columns) and y (n_rows,) finite; got {rows.shape}, {rates.shape}")
+        if groups is not None and np.shape(groups) != rates.shape:
+            raise ValueError(f"groups must have shape {rates.shape}; got {np.shape(groups)}")
         names = np.arange(len(rows)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
         if names.max(initial=0) < 1:
             raise ValueError("there must be at least two groups of rows")
@@ -244,6 +246,12 @@ class RateForest(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if columns not in self._learned:
             rows, target, start, whole = self._data(columns)
             few, fold = max(min(10, self.trees), self.trees // 5), self._fold[whole]
+            if (fold == fold[0]).all():  # groups that were dealt into one fold, of which others lack these columns
+                fold = self._group[whole]
+            if (fold == fold[0]).all():
+                raise ValueError(
+                    "the training rows that have the columns of this row are of one group: an interval needs two"
+                )
             parts = [fold == number for number in np.unique(fold) if not (fold == number).all()]
             missed, expected = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
             for out in parts:

@@ -33,7 +33,7 @@ def effective_rate(counts: Any, ideal: Any) -> float:
     read, wanted = Distribution.of(counts), Distribution.of(ideal)
     _, seen, right = align(read, wanted)
     best = right >= right.max() * (1 - 1e-9)
-    share = max(float(seen[best].sum()), 0.5 / read.shots)
+    share = float(seen[best].sum()) or 0.5 / read.shots
     return float(1 - (share / right[best].sum()) ** (1 / read.n_bits))
 
 

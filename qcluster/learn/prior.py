@@ -35,7 +35,7 @@ def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
         seed: of the draws by which the mean is computed.
 
     Raises:
-        ValueError: no row tells of the spread.
+        ValueError: no row tells of the spread, or one has no rate.
 
     Example:
         >>> from qcluster.learn.table import read_table
@@ -43,6 +43,8 @@ def fit_prior(table: RateTable, seed: int = 0) -> FittedPrior:
         [0.0, 0.02, 0.06, 0.15, 0.37]
     """
     table = table[table.facts["drawn"] == ""]
+    if np.isnan(table.rates).any():
+        raise ValueError("every row of a table must have a rate")
     column = {name: table.features[:, place] for place, name in enumerate(NAMES)}
     qubits, largest, mean = column["n_measured"], column["readout_worst"], column["readout_mean"]
     known = (qubits > 1) & (largest > 0) & (mean > 0)

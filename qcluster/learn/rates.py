@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import check_whole
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.estimators.q_cluster import q_cluster
 from qcluster.core.mitigate import mitigate
 from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
-from qcluster.learn.features import CalibrationLike, ProfileLike, fault_flips, features, local_flips
+from qcluster.learn.features import CalibrationLike, ProfileLike, as_measured, fault_flips, features, local_flips
 from qcluster.learn.table import RateTable, read_table
 
 HIGHEST = 0.49
@@ -54,7 +55,7 @@ class Rates:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Floats:
         """Give `per_bit`, so that rates can be handed on as an array."""
-        return np.array(self.per_bit, dtype=dtype)
+        return np.array(self.per_bit, dtype=dtype, copy=True if copy is None else copy)
 
 
 @own_errstate
@@ -70,11 +71,15 @@ def rate_model(table: RateTable | None = None, *, seed: int = 0) -> Any:
         A Pipeline whose ``predict`` takes rows of `features`. Fitting 3,000 rows takes about 0.6 s.
 
     Raises:
-        ValueError: the table has too few rows or groups.
+        ValueError: the table has too few rows or groups, a row without a rate, or a negative seed.
+        TypeError: what is no table, such as the name of a file.
         StorageError: the shipped table cannot be read.
     """
+    seed = check_whole("seed", seed, 0)
     if table is None:
         return _shipped(seed)
+    if not isinstance(table, RateTable):
+        raise TypeError(f"table must be a RateTable, as read_table(path) gives; got {type(table).__name__}")
     if np.isnan(table.rates).any():
         raise ValueError("every row of a training table must have a rate")
     runs = table.facts["drawn"] == ""
@@ -126,22 +131,30 @@ def predict_rates(
         coverage: of the interval.
 
     Raises:
-        ValueError: parts of different widths, or a model without rows that have what is known here.
+        ValueError: parts of different widths, neither a profile nor counts, or a model without rows that have what is
+            known here.
     """
     read = None if counts is None else Distribution.of(counts)
     row = features(profile, calibration, read, faults, alone=faults is None)
+    if profile is not None:
+        held = profile.measured >= 0
+    elif read is not None:
+        held = np.ones(read.n_bits, dtype=bool)
+    else:
+        raise ValueError("rates need a profile or counts; got neither")
+    shares = flip_shares(len(held), profile, calibration, faults)
+    if profile is not None:
+        read, faults = as_measured(profile, read, faults)
     model = rate_model() if model is None else model
     columns = model[:-1].transform(row[None, :])
     value, low, high = (
         float(np.clip(answer[0], 0.0, HIGHEST)) for answer in model[-1].predict_interval(columns, coverage)
     )
-    n_bits = len(profile.measured) if profile is not None else Distribution.of(counts).n_bits
     mixed = read is not None and looks_uniform(read)
-    shares = flip_shares(n_bits, profile, calibration, faults)
     per_bit, clustering = divide(value, shares), value
     if read is not None and read.shots:
-        answer = mitigate(read, per_bit if faults is None else faults).distribution
-        clustering = clustering_rate(read, answer, shares > 0)
+        answer = mitigate(read, per_bit[held] if faults is None else faults).distribution
+        clustering = clustering_rate(read, answer, shares[held] > 0)
     return Rates(
         value=value,
         low=low,
@@ -188,7 +201,7 @@ def looks_uniform(counts: Distribution) -> bool:
         >>> looks_uniform(Distribution.of({"0": 51, "1": 49})), looks_uniform(Distribution.of({"0": 90, "1": 10}))
         (True, False)
     """
-    pairs = counts.shots * (counts.shots - 1) / 2
+    pairs = max(counts.shots * (counts.shots - 1) / 2, 0.0)  # probabilities may sum to less than one shot
     expected = pairs * 2.0**-counts.n_bits
     seen = float((counts.weights * (counts.weights - 1)).clip(0).sum() / 2)
     return seen <= expected + 3 * float(np.sqrt(expected * (1 - 2.0**-counts.n_bits))) + 1
@@ -203,15 +216,17 @@ def flip_shares(
     """Say how the bits of a run differ: the flip rate of each as published, ``(n_bits,)``, of which ratios count.
 
     From the fault patterns of the circuit, which follow errors from qubit to qubit; without them half from the errors
-    of the qubit itself, half their mean; all equal where nothing is known. Bits that are not measured have 0.
+    of the qubit itself, half their mean; all equal where nothing is known, or no error. Bits that are not measured have
+    0.
     """
-    if profile is None or calibration is None:
-        return np.ones(n_bits) if faults is None else fault_flips(faults)
-    read = profile.measured >= 0
-    shares = np.zeros(n_bits)
-    local = local_flips(profile, calibration)
-    shares[read] = (local + local.mean()) / 2 if faults is None else fault_flips(faults)[read]
-    return shares
+    read = np.ones(n_bits, dtype=bool) if profile is None else profile.measured >= 0
+    rates = np.ones(n_bits)
+    if faults is not None:
+        rates = fault_flips(faults)
+    elif profile is not None and calibration is not None:
+        local = local_flips(profile, calibration)
+        rates[read] = (local + local.mean()) / 2
+    return np.where(read, rates if rates[read].any() else 1.0, 0.0)
 
 
 def divide(value: float, shares: Floats) -> Floats:
@@ -223,10 +238,7 @@ def divide(value: float, shares: Floats) -> Floats:
     """
     read = shares > 0
     rates = np.zeros(len(shares))
-    if read.any():
-        logs = -np.log1p(-np.clip(shares[read], 1e-9, HIGHEST))
-        rates[read] = -np.expm1(np.log1p(-value) * logs / logs.mean())
-    else:
-        rates[:] = value
+    logs = -np.log1p(-np.clip(shares[read], 1e-9, HIGHEST))
+    rates[read] = -np.expm1(np.log1p(-value) * logs / logs.mean())
     clipped: Floats = np.clip(rates, 0.0, HIGHEST)
     return clipped

@@ -39,16 +39,50 @@ FACTS = (
 """What a row tells besides `FEATURES` and its rate: where it comes from."""
 
 
+_NOT_NEGATIVE = (
+    *("n_qubits", "rz", "sx", "x", "two_qubit", "shots", "idle_loss", "two_qubit_depth"),
+    *("loss_1q", "loss_2q", "loss_readout", "faults"),
+)
+_SHARES = (
+    *("entropy", "esp", "readout_mean", "readout_worst", "local_flip", "top_weight", "near_weight", "mean_distance"),
+    *("collision", "answer_entropy", "answer_top", "fault_flip", "fault_entropy", "fault_top"),
+    *("kernel_entropy", "kernel_entropy_2", "few_strings", "few_strings_2", "few_uniform_2"),
+)
+_RANGES: dict[str, tuple[float, float]] = {
+    "n_measured": (1, np.inf),
+    **dict.fromkeys(_NOT_NEGATIVE, (0, np.inf)),
+    **dict.fromkeys(_SHARES, (0, 1)),
+}
+"""Least and largest value of the features that have one; what is beyond is of another unit, such as entropy in bits."""
+
+
 @dataclass(frozen=True, eq=False)
 class RateTable:
-    """Hold training rows."""
+    """Hold training rows.
+
+    Raises:
+        ValueError: arrays that do not go together, or a fact that is none of `FACTS`.
+    """
 
     features: Floats
     """``(n_rows, n_features)`` in the order of `FEATURES`, NaN where unknown."""
     rates: Floats
     """``(n_rows,)`` effective flip rates, of which noise can make some slightly negative."""
     facts: Mapping[str, Texts]
-    """``(n_rows,)`` each: `FACTS` as text, empty where unknown."""
+    """``(n_rows,)`` each: `FACTS` as text, empty where unknown; so are those that are not given."""
+
+    def __post_init__(self) -> None:
+        n = np.shape(self.rates)
+        if len(n) != 1 or np.shape(self.features) != (*n, len(NAMES)):
+            raise ValueError(
+                f"features must be (n_rows, {len(NAMES)}), the columns of FEATURES, and rates (n_rows,); "
+                f"got {np.shape(self.features)} and {n}"
+            )
+        facts = {name: np.zeros(n, dtype="U1") for name in FACTS} | dict(self.facts)
+        for name, texts in facts.items():
+            if name not in FACTS or np.shape(texts) != n:
+                raise ValueError(f"facts must be of {', '.join(FACTS)}, {n} each; got {name!r}, {np.shape(texts)}")
+        object.__setattr__(self, "facts", facts)
 
     def __len__(self) -> int:
         return len(self.rates)
@@ -72,11 +106,12 @@ def read_table(path: str | Path | None = None) -> RateTable:
 
     Args:
         path: the file; None for the table that ships. Columns that a file lacks count as unknown; other columns, and an
-            unfinished last line, are left out, with a warning in the log.
+            unfinished last line, are left out, with a warning in the log. Lines and columns without content, and lines
+            that start with "#", are passed over.
 
     Raises:
         StorageError: the file cannot be read, has no column ``rate`` or a column twice, or holds something that is no
-            finite number, or a rate beyond -1 and 1.
+            finite number, a rate beyond -1 and 1, or another figure that cannot be, such as a probability above 1.
 
     Example:
         >>> table = read_table()
@@ -92,20 +127,22 @@ def read_table(path: str | Path | None = None) -> RateTable:
     if len(whole) < len(text):
         logger.warning("%s: the last line has no line end and is left out", source)
     with long_cells(), reading(str(source)):
-        rows = list(csv.reader(line for line in io.StringIO(whole) if not line.startswith("#")))
+        lines = csv.reader(line for line in io.StringIO(whole) if not line.startswith("#"))
+        rows = [row for row in lines if any(row)]  # spreadsheets write empty lines, and commas for empty columns
     if not rows or "rate" not in rows[0]:
         raise StorageError(f"{source} is no table of rates: it needs a column named rate")
-    if len(set(rows[0])) != len(rows[0]):
-        raise StorageError(f"{source} is no table of rates: it has the column {_twice(rows[0])} twice")
+    named = [name for name in rows[0] if name]
+    if len(set(named)) != len(named):
+        raise StorageError(f"{source} is no table of rates: it has the column {_twice(named)} twice")
     if any(len(row) != len(rows[0]) for row in rows):
         raise StorageError(f"{source} is no table of rates: its rows differ in length")
-    strange = [name for name in rows[0] if name not in TABLE_COLUMNS]
+    strange = [name for name in named if name not in TABLE_COLUMNS]
     if strange:
         logger.warning("%s: columns that a table of rates has not are passed over: %s", source, ", ".join(strange))
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(rows[0]), strict=True))
     n = len(rows) - 1
     try:
-        numbers = [_numbers(columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
+        numbers = [_numbers(name, columns.get(name, [""] * n)) for name in (*NAMES, "rate")]
     except ValueError as error:
         raise StorageError(f"{source} is no table of rates: {error}") from error
     beyond = numbers[-1][np.abs(numbers[-1]) > 1]  # a string is read at most 2^n times as often as it should be
@@ -116,10 +153,15 @@ def read_table(path: str | Path | None = None) -> RateTable:
     return RateTable(np.column_stack(numbers[:-1]), numbers[-1], facts)
 
 
-def _numbers(texts: Iterable[str]) -> Floats:
+def _numbers(name: str, texts: Iterable[str]) -> Floats:
     found = np.array([text or "nan" for text in texts], dtype=np.float64)
     if np.isinf(found).any():
         raise ValueError("numbers must be finite; got inf")
+    least, most = _RANGES.get(name, (-np.inf, np.inf))
+    beyond = found[(found < least) | (found > most)]
+    if len(beyond):
+        ends = f"at least {least:g}" if beyond[0] < least else f"at most {most:g}"
+        raise ValueError(f"{name} must be {ends}; got {beyond[0]:g}")
     return found
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from qcluster.bench.rate_runs import (
     simulate_runs,
 )
 from qcluster.bench.rate_table import add_runs, build, simulate_job
+from qcluster.bench.sample import Sample
 from qcluster.core.counts.distribution import Distribution
+from qcluster.device import read_profile
 from qcluster.learn.features import NAMES
 from qcluster.learn.kernels import seen_through
 from qcluster.learn.label import effective_rate
@@ -41,6 +44,18 @@ def test_the_plan_covers_machines_and_cases_early_and_repeats_itself():
     early = jobs[: len(jobs) // 4]
     assert {job.machine for job in early} == {name for group in MACHINES.values() for name in group}
     assert len({job.case for job in early}) > 0.6 * len(CASES)
+
+
+def test_a_job_asks_for_rows_that_can_be_made():
+    for rows, shots, said in (
+        (7, 100, "rows .* 1 to 6; got 7"),
+        (0, 100, "rows"),
+        (1, 0, "shots .* at least 1; got 0"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Job("ghz:3", "fake_mumbai", 0, rows, shots, 5)
+    with pytest.raises(ValueError, match="rows"):
+        plan(rows=7)
 
 
 def test_spread_circuits_are_spread_and_peaked_ones_are_not():
@@ -187,6 +202,29 @@ def test_a_build_goes_on_with_jobs_that_have_too_few_rows(tmp_path):
     assert [step.done for step in build([small], torn.parent)] == [1]
 
 
+def test_a_build_makes_the_rows_again_that_were_torn_from_the_last_job(tmp_path):
+    job = Job("ghz:3", "fake_mumbai", 0, 1, 512, 5)
+    list(build([job], tmp_path))
+    path = tmp_path / "rates.csv"
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:5])[:-3])
+    assert [step.done for step in build([job], tmp_path)] == [0, 1]
+    assert path.read_text() == whole
+    with pytest.raises(
+        ValueError, match=r"rows of ghz:3 on fake_mumbai, layout 0 in .* 1024 shots; got 512: name another"
+    ):
+        list(build([dataclasses.replace(job, shots=1024)], tmp_path))
+    assert path.read_text() == whole
+
+
+def test_jobs_that_would_make_the_same_rows_are_refused(tmp_path):
+    job = Job("ghz:3", "fake_mumbai", 0, 1, 512, 5)
+    with pytest.raises(ValueError, match=r"jobs must differ .*; got ghz:3, fake_mumbai, 0, 5 2 times"):
+        list(build([job, dataclasses.replace(job, shots=1024)], tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+    assert [step.done for step in build([], tmp_path)] == [0]
+
+
 @pytest.mark.slow
 def test_a_failing_job_is_reported_and_the_others_go_on(tmp_path):
     steps = list(build([Job("ghz:3", "fake_nowhere", 0, 1, 100, 1), SMALL[1]], tmp_path))
@@ -213,6 +251,39 @@ def test_a_dask_cluster_gives_the_same_rows(tmp_path):
     list(build(SMALL, tmp_path / "here"))
     lines = [sorted((tmp_path / name / "rates.csv").read_text().splitlines()) for name in ("dask", "here")]
     assert lines[0] == lines[1]
+
+
+def test_a_row_has_what_is_known_where_a_run_is_estimated(tmp_path):
+    """A simulator that publishes no error is one of which nothing is known, and not one without errors."""
+    from qcluster.bench.campaign import run
+    from qcluster.bench.tasks import Campaign
+
+    list(run(Campaign("toy", ("ghz:3",), ("aer",), shots=(300,), methods=("identity",)), tmp_path / "toy"))
+    assert add_runs(tmp_path / "toy", tmp_path / "mine.csv") == (1, 1, 0)
+    row = dict(zip(NAMES, read_table(tmp_path / "mine.csv").features[0], strict=True))
+    assert row["n_qubits"] == 3
+    assert np.isnan([row["esp"], row["readout_mean"]]).all()
+
+
+@pytest.mark.parametrize("spare", [0, 2])
+def test_the_label_is_of_the_bits_that_are_measured(tmp_path, monkeypatch, spare):
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(2, 2 + spare)
+    circuit.measure([0, 1], [0, 1])
+    run = SimpleNamespace(profile=read_profile(circuit, calibration()), calibration=calibration(), faults=None)
+    counts, ideal = ({"0" * spare + key: n for key, n in one.items()} for one in ({"00": 81, "01": 19}, {"00": 1}))
+    silent = SimpleNamespace(**vars(run) | {"profile": read_profile(QuantumCircuit(2, 2 + spare))})
+    samples = [
+        Sample(name, "idle", "idle", "fake_mumbai", Distribution.of(counts), Distribution.of(ideal), run=one)
+        for name, one in (("a", run), ("b", silent))
+    ]
+    monkeypatch.setattr("qcluster.bench.store.load_samples", lambda folder: samples)
+    monkeypatch.setattr("qcluster.bench.rate_table.read_tasks", lambda folder: samples)
+    assert add_runs(tmp_path, tmp_path / "mine.csv") == (1, 1, 1)
+    table = read_table(tmp_path / "mine.csv")
+    assert table.rates[0] == pytest.approx(0.1)
+    assert table.features[0, NAMES.index("n_measured")] == 2
 
 
 def test_your_campaigns_become_rows(tmp_path):

@@ -79,6 +79,23 @@ def test_rates_of_single_bits_are_known_whatever_the_machine_publishes():
     assert np.isfinite(local_flips(profile(), Silent())).all()
 
 
+def test_a_readout_of_which_half_is_unknown_keeps_the_other_half():
+    class Half(Machine):
+        readout = np.array([[0.02, np.nan], [0.01, 0.03], [1.0, 1.0]])
+
+    row = named(features(profile(measured=np.array([0, 1, 2])), Half()))
+    assert row["readout_mean"] == pytest.approx((0.025 + 0.02 + 0.5) / 3), "the median is of readouts that work"
+    assert named(features(calibration=Half()))["readout_mean"] == pytest.approx(0.025)
+    Half.readout = np.array([[0.02, np.nan], [np.nan, np.nan], [0.04, np.nan]])
+    assert named(features(profile(), Half()))["readout_mean"] == pytest.approx((0.02 + 0.03) / 2)
+
+
+def test_a_profile_that_measures_nothing_is_refused():
+    for measured in np.zeros(0, dtype=int), np.array([-1, -1]):
+        with pytest.raises(ValueError, match=f"none of its classical bits, {len(measured)}, holds a measurement"):
+            features(profile(measured=measured), Machine())
+
+
 def test_statistics_of_counts():
     row = named(features(counts={"000": 60, "001": 20, "110": 20}))
     assert (row["top_weight"], row["near_weight"], row["shots"]) == (0.6, 0.2, 100)

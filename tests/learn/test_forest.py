@@ -133,6 +133,19 @@ def test_missing_columns_are_answered_by_trees_that_never_saw_them(rows):
     assert np.array_equal(said, forest.predict(blind))
 
 
+def test_two_groups_that_were_dealt_into_one_fold_still_judge_each_other(rows):
+    X, y, groups = rows
+    whole = RateForest((0,), trees=10, folds=2).fit(X, y, groups)
+    together = np.unique(groups[whole._fold == 0])[:2]
+    lacking = np.where(np.isin(groups, together)[:, None] | [[True, True, False]], X, np.nan)
+    forest = RateForest((0,), trees=10, folds=2).fit(lacking, y, groups)
+    value, low, high = forest.predict_interval(X[:1])
+    assert low < value < high
+    alone = np.where((groups == 7)[:, None] | [[True, True, False]], X, np.nan)
+    with pytest.raises(ValueError, match="are of one group: an interval needs two"):
+        RateForest((0,), trees=10).fit(alone, y, groups).predict_interval(X[:1])
+
+
 def test_columns_that_training_lacks_are_ignored(rows):
     X, y, groups = rows
     lacking = X.copy()
@@ -168,6 +181,8 @@ def test_wrong_input_is_named(rows, forest):
         RateForest().fit(X, y[1:])
     with pytest.raises(ValueError, match="two groups"):
         RateForest().fit(X, y, np.zeros(300))
+    with pytest.raises(ValueError, match=r"groups must have shape \(300,\); got \(5,\)"):
+        RateForest().fit(X, y, groups=[1, 2, 3, 4, 5])
     with pytest.raises(ValueError, match="3\\); got shape"):
         forest.predict(X[:, :2])
     with pytest.raises(ValueError, match="coverage"):

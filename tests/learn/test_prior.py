@@ -26,6 +26,13 @@ def test_level_and_spread_are_fitted_back(spread: float) -> None:
     assert found.spreads[2] == pytest.approx(spread, rel=0.1)
 
 
+def test_a_table_without_rates_is_refused() -> None:
+    table = drawn(0.5, 0.06, 3, 1)
+    table.rates[1] = np.nan
+    with pytest.raises(ValueError, match="every row of a table must have a rate"):
+        fit_prior(table)
+
+
 def test_a_table_without_readout_errors_is_refused() -> None:
     table = drawn(0.5, 0.06, 3, 1)
     table.features[:] = np.nan

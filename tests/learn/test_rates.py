@@ -11,8 +11,10 @@ from qiskit_ibm_runtime.fake_provider import FakeTorino
 import qcluster as qc
 from qcluster import estimate_rates
 from qcluster.device import read_profile
+from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.rates import describe
 from qcluster.errors import CalibrationError
-from qcluster.learn.features import features
+from qcluster.learn.features import NAMES, features
 from qcluster.learn.rates import HIGHEST, TRIED, Rates, clustering_rate, looks_uniform, new_model, rate_model
 from qcluster.learn.table import read_table
 from tests.learn.test_features import Machine, profile
@@ -68,6 +70,8 @@ def test_rates_go_straight_into_mitigation():
     fixed = qc.mitigate(counts, rates, method="paper")
     assert np.allclose(fixed.rates, rates.clustering[:, None])
     assert fixed.distribution.probabilities.max() > counts.probabilities.max()
+    assert np.asarray(rates) is not rates.per_bit
+    assert np.array(rates, copy=False) is rates.per_bit
     plain = qc.mitigate(counts, rates.value, method="paper")
     assert np.allclose(plain.rates, rates.value)
     assert fixed.distribution.probabilities.max() > plain.distribution.probabilities.max()
@@ -106,6 +110,7 @@ def test_mixed_counts_are_marked_and_bound_nothing_from_above():
     assert rates.high == HIGHEST
     assert rates.high > rates.value > rates.low
     assert not estimate_rates(noisy(0.1, bits=4)).saturated
+    assert all(looks_uniform(qc.Distribution.of({"00": total, "11": total})) for total in (0.1, 0.4, 0.5))
 
 
 def test_a_run_a_circuit_and_a_backend_are_understood():
@@ -135,12 +140,78 @@ def test_a_run_a_circuit_and_a_backend_are_understood():
             estimate_rates(*wrong)
 
 
-def ghz(bits=4):
-    circuit = qiskit.QuantumCircuit(bits)
+def ghz(bits=4, spare=0):
+    circuit = qiskit.QuantumCircuit(bits, bits + spare)
     circuit.h(0)
     circuit.cx(range(bits - 1), range(1, bits))
-    circuit.measure_all()
+    circuit.measure(range(bits), range(bits))
     return circuit
+
+
+@pytest.mark.parametrize("machine", [None, "fake_manila", "aer"])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_bit_that_is_never_measured_changes_no_other_rate(machine, mixed):
+    counts = {"0000": 450, "1111": 430, "0001": 30, "0100": 25, "1110": 25, "0111": 40}
+    if mixed:
+        counts = {f"{value:04b}": 60 for value in range(16)}
+    plain = estimate_rates(ghz(), machine, counts)
+    spare = estimate_rates(ghz(spare=3), machine, {f"000{key}": count for key, count in counts.items()})
+    assert (spare.value, spare.low, spare.high, spare.saturated) == (plain.value, plain.low, plain.high, mixed)
+    assert spare.per_bit.tolist() == [*plain.per_bit, 0, 0, 0]
+    assert spare.clustering.tolist() == [*plain.clustering, 0, 0, 0]
+    before = estimate_rates(ghz(spare=3), machine)
+    assert before.per_bit.tolist() == [*estimate_rates(ghz(), machine).per_bit, 0, 0, 0]
+
+
+def test_a_run_without_noise_gives_its_measured_bits_one_rate():
+    (run,) = qc.execute([ghz(3, spare=1)], "aer", shots=500, seed=1)
+    rates = estimate_rates(run)
+    assert rates.value > 0
+    assert rates.per_bit == pytest.approx([rates.value] * 3 + [0])
+
+
+def test_gates_that_the_machine_has_elsewhere_are_compiled():
+    """A pair without a coupling, and a gate in a branch: the names alone look compiled."""
+    far = qiskit.QuantumCircuit(6)
+    far.x(0)
+    far.cz(0, 5)
+    far.measure_all()
+    branch = qiskit.QuantumCircuit(2, 2)
+    branch.measure(0, 0)
+    with branch.if_test((branch.clbits[0], 1)):
+        branch.h(1)
+    branch.measure(1, 1)
+    machine = find_machine("fake_torino")
+    for circuit in far, branch:
+        profile, calibration = describe(circuit, machine)
+        assert all(np.isfinite(calibration.error(gate, qubits)) for gate, qubits in profile.gates), profile.gates
+
+
+def test_a_circuit_that_fits_with_dead_parts_alone_is_compiled_there():
+    """Every coupling of this machine was published as dead; `execute` runs on it with a warning."""
+    rates = estimate_rates(ghz(3), "fake_kyoto")
+    assert 0.2 < rates.value <= rates.high == HIGHEST
+
+
+def test_neither_a_break_nor_a_reset_is_a_gate_of_unknown_error():
+    circuit = qiskit.QuantumCircuit(2, 2)
+    circuit.sx(0)
+    circuit.measure(0, 0)
+    with circuit.while_loop((circuit.clbits[0], 1)):
+        circuit.sx(1)
+        circuit.sx(0)
+        circuit.measure(0, 0)
+        circuit.break_loop()
+    circuit.reset(0)
+    circuit.measure(1, 1)
+    calibration = qc.read_calibration("fake_torino")
+    profile = read_profile(circuit, calibration)
+    assert profile.n_two_qubit == profile.two_qubit_depth == 0
+    row = dict(zip(NAMES, features(profile, calibration), strict=True))
+    assert row["loss_1q"] == pytest.approx(
+        -2 * np.log1p(-calibration.error("sx", (0,))) - np.log1p(-calibration.error("sx", (1,)))
+    )
+    assert 0 < row["esp"] < 1
 
 
 @pytest.mark.parametrize("kind", ["input", "variable"])
@@ -173,6 +244,8 @@ def test_a_circuit_that_is_not_compiled_for_the_calibration_is_refused():
             estimate_rates(known, calibration)
         with pytest.raises(CalibrationError, match=said):
             estimate_rates(known, calibration, {"0000": 5, "1111": 4})
+    with pytest.raises(CalibrationError, match=said):
+        estimate_rates(read_profile(ghz()), "fake_torino")
     for gate, places in ("ecr", [0, 1]), ("ccx", [0, 1, 2]):
         circuit = qiskit.QuantumCircuit(3)
         getattr(circuit, gate)(*places)
@@ -260,6 +333,27 @@ def test_your_own_rows_count():
     broken.rates[0] = np.nan
     with pytest.raises(ValueError, match="must have a rate"):
         rate_model(broken)
+    with pytest.raises(TypeError, match=r"table must be a RateTable, as read_table\(path\) gives; got str"):
+        rate_model("mine.csv")
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0; got None"):
+        rate_model(table[:400], seed=None)
+
+
+def test_a_model_is_one_of_rates():
+    from sklearn.linear_model import LinearRegression
+
+    with pytest.raises(TypeError, match=r"from qcluster.learn.rates.rate_model; got LinearRegression"):
+        estimate_rates({"00": 5}, model=LinearRegression())
+
+
+def test_an_interval_needs_rows_of_two_groups_that_have_what_is_known():
+    table = read_table()
+    table = table[~np.isnan(table.features[:, NAMES.index("esp")])]
+    one, other = (table[table.facts["family"] == name] for name in ("ghz", "bv"))
+    other.features[:, NAMES.index("entropy")] = np.nan
+    model = rate_model(one + other)
+    with pytest.raises(ValueError, match="are of one group: an interval needs two"):
+        model[-1].predict_interval(model[:-1].transform(one.features[:1]))
 
 
 def test_it_is_a_scikit_learn_pipeline():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.learn.features import NAMES, features
-from qcluster.learn.table import FACTS, TABLE_COLUMNS, effective_rate, format_row, read_table
+from qcluster.learn.table import FACTS, TABLE_COLUMNS, RateTable, effective_rate, format_row, read_table
 
 
 def write(path, rows, columns=TABLE_COLUMNS):
@@ -35,6 +35,9 @@ def test_ties_are_pooled_and_what_was_never_read_counts_half_a_shot():
     ideal = {"00": 0.5, "11": 0.5}
     assert effective_rate({"00": 30, "11": 51, "01": 19}, ideal) == pytest.approx(0.1)
     assert effective_rate({"01": 8}, {"00": 1}) == pytest.approx(0.75)
+    assert effective_rate({"0": 0.3, "1": 0.7}, {"0": 1}) == pytest.approx(0.7), (
+        "half a shot is for what was never read"
+    )
 
 
 def test_rows_go_to_text_and_back(tmp_path):
@@ -73,6 +76,9 @@ def test_an_unfinished_line_is_left_out_and_other_orders_are_read(tmp_path):
         ("rate,esp\n0.1,0.5\n7,0.5\n", "a rate must be at most 1; got 7"),
         ("rate,esp\n0.1,0.5\n-5,0.5\n", "a rate must be at least -1; got -5"),
         ("rate,esp,rate\n0.1,0.5,0.2\n", "has the column rate twice"),
+        ("rate,n_measured\n0.1,0\n", "n_measured must be at least 1; got 0"),
+        ("rate,entropy\n0.1,3.2\n", "entropy must be at most 1; got 3.2"),
+        ("rate,esp\n0.1,0.5\n0.1,-0.5\n", "esp must be at least 0; got -0.5"),
     ],
 )
 def test_other_files_are_refused(tmp_path, text, said):
@@ -94,6 +100,33 @@ def test_a_column_that_is_not_known_is_told_of(tmp_path, caplog):
 def test_a_table_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "t.csv").write_text("\ufeffrate,n_measured\n0.1,4\n", encoding="utf-8")
     assert read_table(tmp_path / "t.csv").rates.tolist() == [0.1]
+
+
+def test_lines_and_columns_without_content_are_passed_over(tmp_path, caplog):
+    (tmp_path / "t.csv").write_text("rate,n_measured,,\n0.1,4,,\n\n,,,\n0.2,5,,\n\n")
+    table = read_table(tmp_path / "t.csv")
+    assert table.rates.tolist() == [0.1, 0.2]
+    assert table.features[:, NAMES.index("n_measured")].tolist() == [4, 5]
+    assert not caplog.text
+
+
+def test_a_table_made_by_hand_needs_no_facts_but_fitting_arrays():
+    row = np.full((2, len(NAMES)), np.nan)
+    table = RateTable(row, np.array([0.1, 0.2]), {"circuit": np.array(["a", "b"])})
+    assert (table + read_table())[:2].groups.tolist() == ["a", "b"]
+    assert {name: table.facts[name].tolist() for name in FACTS} == {
+        name: ["a", "b"] if name == "circuit" else ["", ""] for name in FACTS
+    }
+    for features_, rates, facts, said in (
+        (row[:, :3], [0.1, 0.2], {}, r"got \(2, 3\) and \(2,\)"),
+        (row, [0.1], {}, r"got \(2, 48\) and \(1,\)"),
+        (row, [0.1, 0.2], {"circuit": np.array(["a"])}, r"got 'circuit', \(1,\)"),
+        (row, [0.1, 0.2], {"circus": np.array(["a", "b"])}, "got 'circus'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            RateTable(features_, np.array(rates), facts)
+    with pytest.raises(ValueError, match=r"got \(48,\) and \(\)"):
+        table[0]
 
 
 def test_a_cell_may_be_of_any_length(tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qcluster.device.circuits.timeline import has_blocks, is_measurement, steps
+from qcluster.device.circuits.timeline import SILENT, has_blocks, is_measurement, steps
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -82,9 +82,7 @@ def can_hold(target: Target, circuit: QuantumCircuit) -> bool:
     Qiskit's layout panics on a target that lacks them, where it ought to say that the circuit does not fit.
     """
     needed = {
-        min(len(qubits), 2)
-        for item, qubits, _, _ in steps(circuit)
-        if item.name not in {"barrier", "delay"} and not has_blocks(item)
+        min(len(qubits), 2) for item, qubits, _, _ in steps(circuit) if item.name not in SILENT and not has_blocks(item)
     }
     offered = set()
     for name in target.operation_names:

@@ -13,6 +13,7 @@ from qcluster.core.arrays import Floats
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
+    from qiskit.transpiler import Target
 
     from qcluster.device.machines.calibration import Calibration
 
@@ -21,6 +22,10 @@ Place = tuple[str, tuple[int, ...]]
 
 Step = tuple[Any, tuple[int, ...], tuple[int, ...], bool]
 """An instruction, its qubits, its classical bits (of a `store`: those it writes), and whether it is in a block."""
+
+
+SILENT = frozenset({"barrier", "delay", "break_loop", "continue_loop"})
+"""Instructions that do nothing to a qubit but let it wait."""
 
 
 def check_circuit(circuit: Any) -> None:
@@ -55,6 +60,14 @@ def _steps(circuit: Any, qubits: dict[Any, int], clbits: dict[Any, int], *, insi
             inner_qubits = {bit: qubits[outer] for bit, outer in zip(block.qubits, item.qubits, strict=True)}
             inner_clbits = {bit: clbits[outer] for bit, outer in zip(block.clbits, item.clbits, strict=True)}
             yield from _steps(block, inner_qubits, inner_clbits, inside=True)
+
+
+def is_supported(circuit: QuantumCircuit, target: Target) -> bool:
+    """Tell whether a target has every operation of a circuit, blocks of control flow included, on its very qubits."""
+    return all(
+        item.name in SILENT or item.name == "store" or target.instruction_supported(item.name, qubits)
+        for item, qubits, *_ in steps(circuit)
+    )
 
 
 def is_measurement(name: str) -> bool:
@@ -119,7 +132,7 @@ def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.ND
         elif item.name == "store":
             mid[list(clbits)] = inside
             measured[list(clbits if not inside else ())] = -1
-        elif item.name not in {"barrier", "delay"} and not has_blocks(item):
+        elif item.name not in SILENT and not has_blocks(item):
             mid |= np.isin(measured, qubits)
     return measured, mid
 
@@ -130,7 +143,7 @@ def census(circuit: QuantumCircuit) -> tuple[Counter[Place], set[int], int]:
     used: set[int] = set()
     depth = np.zeros(circuit.num_qubits, dtype=np.int64)
     for item, qubits, _, _ in steps(circuit):
-        if item.name in {"barrier", "delay"} or has_blocks(item) or not qubits:
+        if item.name in SILENT or has_blocks(item) or not qubits:
             continue
         used.update(qubits)
         if is_measurement(item.name):

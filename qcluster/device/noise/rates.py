@@ -9,21 +9,20 @@ from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
+from qcluster.device.circuits.timeline import is_supported
 from qcluster.device.machines.calibration import Calibration
 from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import fault_masks
 from qcluster.device.noise.walk import listed_error
-from qcluster.device.storage import dressing
+from qcluster.device.prepare import transpile_for
 from qcluster.errors import QClusterError
+from qcluster.learn.features import UNLISTED
 from qcluster.learn.rates import Rates, predict_rates
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
 
     from qcluster.core.noise.faults import FaultMasks
-
-_UNLISTED = {"rz", "p", "u1", "reset", "break_loop", "continue_loop"}
-"""What a machine may run and not list: turns about z, which are no more than a change of phase, and what is no gate."""
 
 
 @own_errstate
@@ -58,7 +57,8 @@ def estimate_rates(
             machine, counts of another width than the circuit, counts given twice, or a coverage that is no number
             between 0 and 1.
         TypeError: something that is none of these, or a model that is none.
-        CalibrationError: the calibration does not list a gate of the circuit, which is then not compiled for it.
+        CalibrationError: the machine does not list a gate of the profile, or of the circuit beside a calibration, which
+            is then not compiled for it.
         AccountError: the machine is a real one, and cannot be asked.
 
     Example:
@@ -69,7 +69,7 @@ def estimate_rates(
     from qiskit.circuit import QuantumCircuit
 
     coverage = check_real("coverage", coverage, 0, 1, open_low=True, open_high=True)
-    if model is not None and not hasattr(model, "predict"):
+    if model is not None and not (hasattr(model, "steps") and hasattr(model[-1], "predict_interval")):
         raise TypeError(f"model must be a fitted one, from qcluster.learn.rates.rate_model; got {type(model).__name__}")
     if all(hasattr(known, name) for name in ("counts", "profile", "calibration", "faults")):
         if machine is not None or counts is not None:
@@ -97,7 +97,8 @@ def estimate_rates(
     if profile is not None:
         _check_measures(profile)
         counts = None if counts is None else _of_width(counts, len(profile.measured))
-        if isinstance(calibration, Calibration) and calibration is machine:  # nothing was compiled here
+        described = isinstance(known, QuantumCircuit) and calibration is not machine  # compiled here, if it was not yet
+        if isinstance(calibration, Calibration) and not described:
             _check_compiled(profile, calibration)
     faults = _faults(profile, calibration, counts)
     return predict_rates(profile, calibration, counts, faults, model=model, coverage=coverage)
@@ -125,7 +126,7 @@ def _check_compiled(profile: Any, calibration: Calibration) -> None:
     """Raise CalibrationError where a circuit holds a gate that the machine does not have: its qubits are others."""
     lists = bool(calibration.gates_1q or calibration.gates_2q)  # else only readout is known
     for gate, qubits in profile.gates:
-        if lists and gate not in _UNLISTED:
+        if lists and gate not in UNLISTED:
             listed_error(calibration, gate, qubits)
 
 
@@ -148,14 +149,11 @@ def describe(circuit: QuantumCircuit, machine: Machine) -> tuple[Profile, Calibr
     A circuit in the machine's gates counts as compiled, its qubits as physical; any other is compiled first.
     """
     from qiskit import QuantumCircuit, QuantumRegister
-    from qiskit.transpiler import generate_preset_pass_manager
 
     machine.check_width(circuit)
     target = machine.backend.target
-    if not set(circuit.count_ops()) <= {*target.operation_names, "barrier", "delay"}:
-        passes = generate_preset_pass_manager(optimization_level=3, target=machine.live, seed_transpiler=0)
-        with dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}")):
-            circuit = passes.run(circuit)
+    if not is_supported(circuit, target):
+        (circuit,) = transpile_for([circuit], machine, level=3, seed=0)
     physical = QuantumCircuit(
         QuantumRegister(target.num_qubits, "q"), circuit.clbits, *circuit.cregs, name=circuit.name
     )

@@ -32,7 +32,6 @@ _STILL = np.eye(2, dtype=complex)
 """A frame in which nothing is pending."""
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
-_SILENT = {"barrier", "delay", "break_loop", "continue_loop"}
 """What has no faults of its own; a loop that may be left early is taken to run to its end."""
 _MOST_PASSES = 100
 """Most passes of a `for` loop that are unrolled."""
@@ -107,7 +106,7 @@ class Walk:
                 self.measure(places[0], memory.places[item.clbits[0]][0], last=i in last)
             elif name == "reset":
                 self.reset(places[0])
-            elif name not in _SILENT and places:
+            elif name not in timeline.SILENT and places:
                 _check(item)
                 if i in runs:
                     self.open_block(places, runs[i])
@@ -369,7 +368,7 @@ def _last_measurements(circuit: QuantumCircuit) -> set[int]:
     found: set[int] = set()
     for i in range(len(circuit.data) - 1, -1, -1):
         item = circuit.data[i]
-        if item.name in _SILENT:
+        if item.name in timeline.SILENT:
             continue
         if timeline.is_measurement(item.name) and not seen.intersection((*item.qubits, *item.clbits)):
             found.add(i)
