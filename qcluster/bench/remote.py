@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcluster.bench.campaign import Progress, check_ideals, outcome_of
-from qcluster.bench.machines import TOY, machine_name, sample_of_run
+from qcluster.bench.machines import TOY, check_distinct, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
@@ -36,7 +36,8 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         machine.
 
     Raises:
-        ValueError: a case is unknown, or a machine has no compiler (``flips:RATE``).
+        ValueError: a case or a machine is unknown, or has no compiler (``flips:RATE``), or some samples would count
+            several times, as in `qcluster.bench.campaign.run`.
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
@@ -45,11 +46,12 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     if toys:
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
+    check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
-        machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
         listed = {task for task, _ in store.submitted()}
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))

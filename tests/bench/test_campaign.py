@@ -145,6 +145,8 @@ def test_mistakes_in_a_campaign_are_named(changes, message):
         ({"machines": ["FakeManilaV2", "flips:0.1"], "twirls": [1, 2]}, "machine 'flips:0.1' knows no twirls"),
         ({"machines": ["flips:0.1", "flips:.10"]}, r"'flips:0.1' and 'flips:.10' are one"),
         ({"machines": ["FakeTorino", "fake_torino"]}, "'FakeTorino' and 'fake_torino' are one, whose samples"),
+        ({"machines": ["FakeManilaV2", "fake_manila"]}, "'FakeManilaV2' and 'fake_manila' are one"),
+        ({"machines": ["aer", "aer_simulator"]}, "'aer' and 'aer_simulator' are one"),
     ],
 )
 def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said):
@@ -153,8 +155,16 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("machines", ["flips:0.1", ["FakeManilaV2", "flips:0.1"]])
+def test_a_decoupling_that_a_machine_does_not_know_is_refused(tmp_path, machines):
+    """The samples said that they had run with it."""
+    with pytest.raises(ValueError, match=r"machine 'flips:0\.1' knows no dd, so that 'XX' would have no effect"):
+        list(run(plan(machines=machines, dd=True), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_differs_is_taken(tmp_path):
-    go(plan(machines=["flips:0.1", "flips:0.2"], dd=True, twirls=[4, 4]), tmp_path / "out")
+    go(plan(machines=["flips:0.1", "flips:0.2"], dd=False, twirls=[4, 4]), tmp_path / "out")
     check_distinct(plan(machines=["FakeTorino", "FakeTorino+reference", "FakeLima"], dd=[True, False]))
 
 

@@ -160,6 +160,19 @@ def test_toys_and_empty_folders_are_named(tmp_path):
         list(collect(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("machines", "said"),
+    [
+        (["FakeManilaV2", "fake_manila"], "'FakeManilaV2' and 'fake_manila' are one, whose samples would count twice"),
+        (["fake_manila", "fake_manilla"], r"got 'fake_manilla'; did you mean fake_manila"),
+    ],
+)
+def test_misspelled_machines_are_refused_before_anything_is_written(tmp_path, machines, said):
+    with pytest.raises(ValueError, match=said):
+        list(submit(parse_campaign({**PLAN, "machines": machines}), tmp_path / "c"))
+    assert not (tmp_path / "c").exists()
+
+
 def test_running_never_spends_time_on_a_real_machine(machine, monkeypatch, tmp_path):
     from qcluster.bench import machines
     from qcluster.device.machines import machine as room
