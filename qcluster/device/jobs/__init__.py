@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,19 +112,23 @@ def saved_request(
     if directory is None or not (folder := RunFolder(Path(directory))).has_request():
         return None
     request = folder.request
+    made_with = request.versions.get("qiskit", "")
     simulated = "hardware" not in (request.kind, machine.kind)
     other_noise = simulated and request.calibration.identity != machine.calibration.identity
     if not isinstance(seed, np.random.Generator) and not other_noise:
         given = None if seed is None else check_whole("seed", seed, 0)
-        if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
+        if request.asked == what_is_asked(circuits, machine.name, options, given, reused, made_with):
             return request
     asked = {"backend": machine.name, **vars(options)}
     there = {"backend": request.backend, **request.options}
     other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
     other += ["another noise of the simulation"] if other_noise else []
+    if not other:
+        same = f", or the same as Qiskit {made_with} writes them" if made_with not in ("", version("qiskit")) else ""
+        other = [f"other circuits or another seed{same}"]
     raise StorageError(
-        f"{directory} holds another request already, with {', '.join(other) or 'other circuits or another seed'}: ask "
-        "for the same to go on with it, collect it, or choose another directory"
+        f"{directory} holds another request already, with {', '.join(other)}: ask for the same to go on with "
+        "it, collect it, or choose another directory"
     )
 
 
