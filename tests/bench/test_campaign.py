@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, qpy
+from qiskit import ClassicalRegister, QuantumCircuit, qpy
+from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import PauliEvolutionGate, UnitaryGate
 from qiskit.quantum_info import SparsePauliOp
 
@@ -486,11 +489,39 @@ def _phased(entry: int) -> QuantumCircuit:
     return circuit
 
 
+def _where(operation: Callable, kind: str, bits: list) -> QuantumCircuit:
+    """Control flow by an expression of two classical bits, of a register or of none."""
+    circuit = QuantumCircuit([Qubit(), Qubit(), *bits])
+    circuit.h(0)
+    circuit.measure([0, 0], [0, 1])
+    if len(bits) > 2:
+        circuit.add_register(ClassicalRegister(name="c", bits=bits))
+    told = operation(*circuit.clbits[:2])
+    if kind == "switch":
+        with circuit.switch(told) as case, case(True):
+            circuit.x(1)
+    else:
+        with circuit.while_loop(told) if kind == "while" else circuit.if_test(told):
+            circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
 @pytest.mark.parametrize(
-    "made", [[_switched(0, 1), _switched(1, 0)], [_evolved("XX"), _evolved("XZ")], [_phased(20), _phased(30)]]
+    "made",
+    [
+        [_switched(0, 1), _switched(1, 0)],
+        [_evolved("XX"), _evolved("XZ")],
+        [_phased(20), _phased(30)],
+        *(
+            [_where(operation, kind, [Clbit() for _ in range(n_bits)]) for operation in (expr.bit_and, expr.bit_or)]
+            for kind in ("if", "while", "switch")
+            for n_bits in (2, 3)
+        ),
+    ],
 )
 def test_what_no_parameter_tells_tells_circuits_apart(tmp_path, made):
-    """The labels of a switch, the operator of an evolution, an entry in the middle of a large matrix."""
+    """The labels of a switch, the operator of an evolution, an entry in the middle of a large matrix, an expression."""
     with (tmp_path / "mine.qpy").open("wb") as stream:
         qpy.dump(made, stream)
     prints = [[case.fingerprint for case in read_cases(tmp_path / "mine.qpy")] for _ in range(2)]
