@@ -461,6 +461,16 @@ def test_conditions_of_a_file_tell_circuits_apart(tmp_path):
     assert len(found) == 2
 
 
+def test_the_units_of_delays_tell_circuits_apart(tmp_path):
+    """A qubit that waits a thousand times as long is read otherwise, though it should not be."""
+    head, found = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[1] q;\nbit[1] c;\nx q[0];\n', set()
+    for unit in ("ns", "us", "dt"):
+        (tmp_path / "mine.qasm").write_text(f"{head}delay[100{unit}] q[0];\nc = measure q;\n")
+        (case,) = read_cases(tmp_path / "mine.qasm")
+        found.add(case.fingerprint)
+    assert len(found) == 3
+
+
 def _switched(first: int, second: int) -> QuantumCircuit:
     circuit = QuantumCircuit(2, 2)
     circuit.h(0)

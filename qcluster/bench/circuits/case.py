@@ -81,6 +81,8 @@ def _instructions(circuit: QuantumCircuit, *, defined: bool) -> Iterator[str]:
         known = operation.base_class.__module__.startswith("qiskit.circuit.library")
         if not defined or (known and not isinstance(operation, PauliEvolutionGate)):  # whose operator is no parameter
             continue
+        if operation.name == "delay" and operation.unit != "dt":
+            yield operation.unit
         for what in (getattr(operation, name, None) for name in ("condition", "target")):
             yield f"=={int(what[1])}" if isinstance(what, tuple) else _expression(what, bit)
         if isinstance(operation, SwitchCaseOp):
