@@ -341,10 +341,11 @@ def _unused(options: Options, machine: Machine) -> tuple[str, ...]:
     if machine.kind != "hardware":
         if options.runtime:
             notes += (f"runtime options are for IBM's machines and not used: {', '.join(sorted(options.runtime))}",)
-        if options.mode != "job":
-            notes += (f"mode={options.mode!r} is for IBM's machines and not used",)
-    if options.twirls == 1 and options.twirling == "client":
-        given = {"group": options.group != "pauli", "strategy": options.strategy is not None}
+        for name in ("mode", "max_circuits"):
+            if (value := getattr(options, name)) != getattr(Options, name):
+                notes += (f"{name}={value!r} is for IBM's machines and not used",)
+    if options.twirls == 1 and "twirling" not in options.runtime:
+        given = {name: getattr(options, name) != getattr(Options, name) for name in ("group", "strategy", "twirling")}
         notes += tuple(f"{name} is of twirls, and there are none with twirls=1" for name, used in given.items() if used)
     return notes
 

@@ -10,7 +10,9 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 import qcluster as qc
 from qcluster.device import Calibration, fault_masks, jobs, read_profile
 from qcluster.device.circuits.timeline import check_calibration
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import run_faults
+from qcluster.device.prepare import Options, prepare
 
 BACKEND = GenericBackendV2(2, seed=1)
 IDEAL = Calibration.ideal(2)
@@ -120,9 +122,26 @@ def test_options_that_change_nothing_are_noted():
 
     assert notes() == ()
     assert notes(mode="batch") == ("mode='batch' is for IBM's machines and not used",)
+    assert notes(max_circuits=5) == ("max_circuits=5 is for IBM's machines and not used",)
     assert notes(strategy="all") == ("strategy is of twirls, and there are none with twirls=1",)
     assert notes(group="balanced_pauli") == ("group is of twirls, and there are none with twirls=1",)
     assert notes(strategy="active", group="balanced_pauli", twirls=2) == ()
+
+
+@pytest.mark.parametrize("more", [{}, {"runtime": {"max_execution_time": 60}}])
+def test_twirling_by_the_runtime_without_twirls_is_noted(more):
+    model = find_machine("fake_manila")
+    machine = Machine(model.backend, "hardware", model.calibration)
+
+    def notes(**options):
+        (one,) = prepare([bell()], machine, Options(shots=10, **options), seed=1).prepared
+        return one.notes
+
+    given = {"twirling": "server", "group": "local_c1", "strategy": "all"}
+    said = tuple(f"{name} is of twirls, and there are none with twirls=1" for name in ("group", "strategy", "twirling"))
+    assert notes(**given, **more) == said
+    assert notes(**given, **more, twirls=2) == ()
+    assert notes(twirling="server", runtime={"twirling": {"num_randomizations": 4}}) == ()
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
