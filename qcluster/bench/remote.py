@@ -33,7 +33,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
 
     Yields:
         A Progress at the start and after each task; `error` where the service refused it, or it cannot run on its
-        machine.
+        machine, or what was kept of it is damaged.
 
     Raises:
         ValueError: a case or a machine is unknown, or has no compiler (``flips:RATE``), or some samples would count
@@ -117,21 +117,24 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
     from qcluster.device import jobs
     from qcluster.device.prepare import Options, prepare
 
-    place = _place(store.folder, task)
+    place, request = _place(store.folder, task), None
     try:
+        jobs.status(place, service=service)
+    except StorageError:
         try:
-            jobs.status(place, service=service)
-        except StorageError:
-            try:
-                options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
-                request = prepare([find_case(task.case).circuit], machine, options, task.seed)
-            except ValueError as failure:
-                return str(failure)
-            if new:
-                store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-            jobs.submit(request, machine, place, service=service)
-        else:
+            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
+            request = prepare([find_case(task.case).circuit], machine, options, task.seed)
+        except ValueError as failure:
+            return str(failure)
+        if new:
+            store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    try:
+        if request is None:
             jobs.collect(place, service=service)
+        else:
+            jobs.submit(request, machine, place, service=service)
+    except StorageError as failure:  # of this task's directory, and of no other's
+        return str(failure)
     except JobError as failure:
         unsent = [part for part in jobs.status(place, service=service) if part.status == "NOT SUBMITTED"]
         return str(failure) if unsent else ""
