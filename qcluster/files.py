@@ -28,7 +28,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.counts.nested import is_wrapped, width_told
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
@@ -173,8 +173,8 @@ def ideals_beside(path: Path) -> Path | None:
 
 
 def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution | None]:
-    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names, both of the width that
-    ``n_bits`` (or ``num_bits``) tells, if any; null is as if the key were not there.
+    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names, of the width that
+    ``n_bits`` (or ``num_bits``) tells, if any, or the counts; null is as if the key were not there.
 
     Args:
         record: one line of a file of records.
@@ -198,15 +198,14 @@ def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Dist
         raise TypeError(f"a record must be an object of 'counts' and more; got {record!r:.60}")
     if record.get("counts") is None:
         raise KeyError("counts")
-    width = width_told(record)
-    counts = Distribution.of(record["counts"], num_bits=width)
+    counts = Distribution.of(record["counts"], num_bits=width_told(record))
     meant, identity = record.get("ideal"), record.get("ideal_id")
     if meant is None and identity is None:
         return counts, None
     if meant is None and str(identity) not in known:
         raise ValueError(f"lacks {str(identity)!r}: no ideal of this ideal_id stands in the file of ideals")
     try:
-        ideal = Distribution.of(known[str(identity)] if meant is None else meant, num_bits=width)
+        ideal = of_width(known[str(identity)] if meant is None else meant, counts.n_bits)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the ideal is none: {error}") from error
     if ideal.n_bits != counts.n_bits:

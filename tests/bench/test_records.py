@@ -44,6 +44,11 @@ def test_a_record_becomes_a_sample(tmp_path, name):
     assert (sample.expected_errors, sample.rate, sample.facts) == (0.1, 0.03, {"p": 4})
 
 
+def test_a_hexadecimal_ideal_has_the_width_of_the_counts(tmp_path):
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [{"id": "a", "counts": {"00011": 3}, "ideal": {"0x1": 1}}]))
+    assert sample.ideal.to_counts() == {"00001": 1}
+
+
 @pytest.mark.parametrize("name", ["n_bits", "num_bits"])
 def test_hexadecimal_counts_have_the_width_that_a_record_tells(tmp_path, name):
     """They had that of the widest key, and fidelities were of other strings."""

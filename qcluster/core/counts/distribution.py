@@ -326,6 +326,19 @@ class Distribution(Mapping[str, float]):
         )
 
 
+def of_width(source: Any, n_bits: int) -> Distribution:
+    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own.
+
+    Example:
+        >>> of_width({"0x1": 3}, 4).to_counts(), of_width({"01": 3}, 4).n_bits
+        ({'0001': 3}, 2)
+    """
+    try:
+        return Distribution.of(source, num_bits=n_bits)
+    except ValueError:
+        return Distribution.of(source)  # which tells what is wrong with them alone
+
+
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
 
