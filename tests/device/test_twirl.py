@@ -304,6 +304,17 @@ def test_quarter_turns_are_twirled_with_the_gates_of_the_machine_and_in_control_
     assert len({str(dressed.count_ops()) for dressed in twirls.circuits}) > 1
 
 
+def test_gates_within_control_flow_that_are_not_twirled_are_told():
+    circuit = QuantumCircuit(3, 1)
+    with circuit.for_loop(range(3)):
+        circuit.cx(0, 1)
+        circuit.barrier()
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.rzz(0.3, 1, 2)
+            circuit.break_loop()
+    assert twirl(circuit, 2, seed=1).notes == ("rzz gates are not twirled: no set of Paulis passes through them",)
+
+
 @pytest.mark.parametrize("strategy", ["active", "all"])
 @pytest.mark.parametrize("group", ["pauli", "balanced_pauli"])
 def test_labels_of_control_flow_are_kept(strategy, group):
