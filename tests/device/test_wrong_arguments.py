@@ -204,3 +204,13 @@ def test_a_coverage_is_a_share(coverage):
 def test_what_is_no_model_is_named():
     with pytest.raises(TypeError, match=r"model must be a fitted one, .* got str"):
         qc.estimate_rates({"00": 90, "01": 10}, model="forest")
+
+
+def test_hexadecimal_counts_have_the_width_of_their_circuit():
+    circuit = QuantumCircuit(2, 3)
+    circuit.measure([0, 1], [0, 2])
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    calibration = qc.read_calibration("fake_manila")
+    found = [fault_masks(circuit, calibration, counts=counts).rates for counts in ({"0x1": 9}, {"001": 9})]
+    assert np.array_equal(*found)
