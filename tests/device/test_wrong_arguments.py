@@ -214,3 +214,14 @@ def test_hexadecimal_counts_have_the_width_of_their_circuit():
     calibration = qc.read_calibration("fake_manila")
     found = [fault_masks(circuit, calibration, counts=counts).rates for counts in ({"0x1": 9}, {"001": 9})]
     assert np.array_equal(*found)
+
+
+def test_a_request_goes_to_the_machine_that_it_was_made_for(tmp_path):
+    """Circuits compiled for one machine were sent to another."""
+    made_for, other = find_machine("fake_manila"), find_machine("fake_quito")
+    request = prepare([bell()], made_for, Options(shots=10), seed=1)
+    with pytest.raises(
+        ValueError, match="machine must be the one that the request was made for, fake_manila; got fake"
+    ):
+        jobs.submit(request, other, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

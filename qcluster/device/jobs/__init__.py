@@ -79,12 +79,17 @@ def submit(
 
     Raises:
         TypeError: what is no request.
+        ValueError: a machine for which the request was not made.
         StorageError: the directory holds another request or cannot be written.
         AccountError, JobError: the service refuses; what was submitted before is safe in the directory.
     """
     if not isinstance(request, Request):
         given = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
         raise TypeError(given + ": circuits run by qcluster.execute")
+    if machine is not None and machine.name != request.backend:
+        raise ValueError(
+            f"machine must be the one that the request was made for, {request.backend}; got {machine.name}"
+        )
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
