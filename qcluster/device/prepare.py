@@ -21,7 +21,7 @@ from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, steps
 from qcluster.device.circuits.twirl import Twirls, keep_labels, layered, twirl
-from qcluster.device.machines.machine import Machine
+from qcluster.device.machines.machine import Machine, check_machine
 from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.measured import MeasuredReference, check_reusable
 from qcluster.device.noise.reference import reference_circuits, skeleton
@@ -131,6 +131,7 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
         raise TypeError("circuits must be a sequence of circuits; got a single one: write execute([circuit], ...)")
     if not isinstance(circuits, Iterable):
         raise TypeError(f"circuits must be a sequence of circuits; got {type(circuits).__name__}")
+    check_machine(machine)
     asked = list(circuits)
     for circuit in asked:
         name = getattr(circuit, "name", None)

@@ -224,4 +224,7 @@ def test_a_request_goes_to_the_machine_that_it_was_made_for(tmp_path):
         ValueError, match="machine must be the one that the request was made for, fake_manila; got fake"
     ):
         jobs.submit(request, other, tmp_path / "run")
+    for call in (lambda: jobs.submit(request, "aer", tmp_path / "run"), lambda: prepare([bell()], "aer", Options())):
+        with pytest.raises(TypeError, match=r"machine must be a Machine, from .*find_machine; got a str"):
+            call()
     assert not (tmp_path / "run").exists()

@@ -46,6 +46,7 @@ from qcluster.device.jobs.parts import (
 )
 from qcluster.device.jobs.parts import Part as Part
 from qcluster.device.jobs.runtime import RuntimeService, Service
+from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
@@ -78,7 +79,7 @@ def submit(
         The directory. If this fails or is killed, `collect` on the directory goes on where it stopped.
 
     Raises:
-        TypeError: what is no request.
+        TypeError: what is no request, or no machine.
         ValueError: a machine for which the request was not made.
         StorageError: the directory holds another request or cannot be written.
         AccountError, JobError: the service refuses; what was submitted before is safe in the directory.
@@ -86,10 +87,11 @@ def submit(
     if not isinstance(request, Request):
         given = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
         raise TypeError(given + ": circuits run by qcluster.execute")
-    if machine is not None and machine.name != request.backend:
-        raise ValueError(
-            f"machine must be the one that the request was made for, {request.backend}; got {machine.name}"
-        )
+    if machine is not None:
+        check_machine(machine)
+        if machine.name != request.backend:
+            made_for = f"the one that the request was made for, {request.backend}"
+            raise ValueError(f"machine must be {made_for}; got {machine.name}")
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
