@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
@@ -44,11 +44,9 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
         >>> [fixed.distribution.shots for fixed in mitigate_many([{"00": 60, "11": 40}, {"01": 9, "10": 8}], workers=1)]
         [100.0, 17.0]
     """
-    if isinstance(many, (Mapping, str)) or not isinstance(many, Iterable):
-        raise TypeError(f"many must be a list of sets of counts, such as [counts]; got a {type(many).__name__}")
     if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
         raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
-    sets = list(many)
+    sets = _sets_of(many)
     if not isinstance(noise, (list, tuple)):
         noise = [noise] * len(sets)
     elif len(noise) != len(sets):
@@ -57,6 +55,29 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
             "rates by bit that all sets share go as an array"
         )
     return _mitigated(sets, noise, int(workers), options)
+
+
+def _sets_of(many: Any) -> list[Any]:
+    """List the sets of counts; TypeError, with what to pass, for one set in their place, or what has none."""
+    if isinstance(many, Iterable) and not isinstance(many, (Mapping, str)):
+        sets = list(many)
+        if not sets or not all(isinstance(one, (str, Real)) for one in sets):  # else names of registers, shots, weights
+            return sets
+    raise TypeError(f"many must be a list of sets of counts, such as [counts]; got a {_described(many)}")
+
+
+def _described(many: Any) -> str:
+    """Name what holds no sets of counts, and what to pass in its place."""
+    kind = type(many).__name__
+    if hasattr(many, "num_clbits"):
+        return f"{kind}: run it first, by execute([circuit], backend), which gives a list of runs"
+    if callable(getattr(many, "result", None)):
+        return f"{kind}: give what it results in, job.result()"
+    try:
+        Distribution.of(many)
+    except (ValueError, TypeError):
+        return kind
+    return f"{kind}, which is one set: mitigate takes it as it is, and mitigate_many a list of such"
 
 
 def _mitigated(

@@ -28,8 +28,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from qcluster.core.counts.distribution import Distribution
-from qcluster.core.counts.nested import is_wrapped
+from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.nested import is_wrapped, width_told
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.core.uncertainty.interval import Interval
@@ -173,8 +173,8 @@ def ideals_beside(path: Path) -> Path | None:
 
 
 def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution | None]:
-    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names; null is as if the key
-    were not there.
+    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names, of the width that
+    ``n_bits`` (or ``num_bits``) tells, if any, or the counts; null is as if the key were not there.
 
     Args:
         record: one line of a file of records.
@@ -191,19 +191,21 @@ def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Dist
         >>> counts, ideal = read_pair({"counts": {"00": 9, "01": 1}, "ideal_id": 7}, {"7": {"00": 1}})
         >>> counts.to_counts(), ideal.to_probs()
         ({'00': 9, '01': 1}, {'00': 1.0})
+        >>> read_pair({"counts": {"0x3": 9}, "n_bits": 3}, {})[0].to_counts()
+        {'011': 9}
     """
     if not isinstance(record, dict):
         raise TypeError(f"a record must be an object of 'counts' and more; got {record!r:.60}")
     if record.get("counts") is None:
         raise KeyError("counts")
-    counts = Distribution.of(record["counts"])
+    counts = Distribution.of(record["counts"], num_bits=width_told(record))
     meant, identity = record.get("ideal"), record.get("ideal_id")
     if meant is None and identity is None:
         return counts, None
     if meant is None and str(identity) not in known:
         raise ValueError(f"lacks {str(identity)!r}: no ideal of this ideal_id stands in the file of ideals")
     try:
-        ideal = Distribution.of(known[str(identity)] if meant is None else meant)
+        ideal = of_width(known[str(identity)] if meant is None else meant, counts.n_bits)
     except (ValueError, TypeError) as error:
         raise ValueError(f"the ideal is none: {error}") from error
     if ideal.n_bits != counts.n_bits:
@@ -285,11 +287,18 @@ def _sets_of(content: Any, path: str) -> list[Any]:
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
         raise ValueError(f"{path} must hold counts; got a file of the format {content['format']}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
-        content = content["results"]
+        content = [_told(one, width_told(content)) for one in content["results"]]
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
     if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
         several = True
     return list(content) if several else [content]
+
+
+def _told(counts: Any, width: Any) -> Any:
+    """Put the width that is told of all sets of counts beside one of them."""
+    if width is None or not isinstance(counts, dict):
+        return counts
+    return {"num_bits": width, **(counts if is_wrapped(counts) else {"counts": counts})}
 
 
 def _holder(path: str, sets: Sequence[Any]) -> str:

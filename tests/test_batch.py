@@ -2,8 +2,10 @@ from types import SimpleNamespace
 
 import joblib
 import numpy as np
+import pandas
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.primitives import StatevectorSampler
 
 import qcluster as qc
 from benchmarks.speed.many import drawn
@@ -104,6 +106,50 @@ def test_rates_must_be_as_many_as_counts():
 def test_one_set_of_counts_is_not_many(one):
     with pytest.raises(TypeError, match=r"must be a list of sets of counts, such as \[counts\]; got a "):
         qc.mitigate_many(one)
+
+
+def one_set(kind: str) -> object:
+    circuit = QuantumCircuit(2)
+    circuit.x(0)
+    circuit.measure_all()
+    job = StatevectorSampler(seed=1).run([circuit], shots=5)
+    (pub,) = job.result()
+    return {
+        "circuit": circuit,
+        "job": job,
+        "PUB": pub,
+        "data": pub.data,
+        "register": pub.data.meas,
+        "shots": ["01", "01"],
+        "array of shots": np.array(["01", "01"]),
+        "series": pandas.Series({"01": 3, "10": 1}),
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("circuit", r"a QuantumCircuit: run it first, by execute\(\[circuit\], backend\)"),
+        ("job", r"a PrimitiveJob: give what it results in, job\.result\(\)"),
+        ("PUB", "a SamplerPubResult, which is one set: mitigate takes it as it is, and mitigate_many a list of such"),
+        ("data", "a DataBin, which is one set"),
+        ("register", "a BitArray, which is one set"),
+        ("shots", "a list, which is one set"),
+        ("array of shots", "a ndarray, which is one set"),
+        ("series", "a Series, which is one set"),
+    ],
+)
+def test_what_is_not_many_says_what_to_pass(kind, said):
+    """The names of registers were taken for counts, which must be "a dict, a list of bitstrings ...; got str"."""
+    with pytest.raises(TypeError, match=rf"a list of sets of counts, such as \[counts\]; got {said}"):
+        qc.mitigate_many(one_set(kind))
+
+
+def test_a_result_of_several_pubs_is_many():
+    circuit = QuantumCircuit(2)
+    circuit.measure_all()
+    result = StatevectorSampler(seed=1).run([circuit, circuit], shots=5).result()
+    assert [fixed.distribution.shots for fixed in qc.mitigate_many(result, workers=1)] == [5, 5]
 
 
 @pytest.mark.parametrize("workers", [0, -2, 1.5, True, None, "2"])

@@ -40,12 +40,14 @@ def run_task(task: Task) -> Sample:
 
 
 def check_distinct(campaign: Campaign) -> None:
-    """Refuse a campaign of which some samples would be the same shots, counted as several.
+    """Refuse a campaign of which some samples would be the same shots, counted as several, or not run as they say.
 
     Raises:
-        ValueError: a machine that only flips bits has several twirls or decouplings, of which it knows nothing; or a
+        ValueError: a machine that only flips bits has several twirls, or a decoupling, of which it knows nothing; or a
             machine stands there in two spellings.
     """
+    from qcluster.device.machines.names import canonical
+
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     ways = len(set(campaign.twirls)) * len(set(campaign.dd))
     if toys and ways > 1:
@@ -53,10 +55,16 @@ def check_distinct(campaign: Campaign) -> None:
             f"machine {toys[0]!r} knows no twirls and no dd, so that each of its samples would count {ways} times: "
             "give one value of each, or give the machine a campaign of its own"
         )
+    sequences = [dd for dd in campaign.dd if dd]
+    if toys and sequences:
+        raise ValueError(
+            f"machine {toys[0]!r} knows no dd, so that {sequences[0]!r} would have no effect: leave it away, or give "
+            "the machine a campaign of its own"
+        )
     spelled: dict[tuple[str, bool], str] = {}
     for name in campaign.machines:
         rate = name.removeprefix(TOY)
-        known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else machine_name(name)
+        known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else canonical(machine_name(name))
         first = spelled.setdefault((known, name.endswith(REFERENCE)), name)
         if first != name:
             raise ValueError(f"machines must differ; {first!r} and {name!r} are one, whose samples would count twice")

@@ -4,6 +4,7 @@ One JSON object a line (``.jsonl``, or ``.jsonl.gz``)::
 
     id               text, required: names the record
     counts           {"0101": 12, ...}, required; the first character is the highest classical bit
+    n_bits           width of counts and ideal, where their keys are hexadecimal and do not show it; also num_bits
     ideal            {"0101": probability, ...}; or
     ideal_id         names a line {"ideal_id": ..., "ideal": {...}} of the ideals file
     circuit          text, the same for repeats of a circuit, which a report does not take for independent; by default

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcluster.bench.campaign import Progress, check_ideals, outcome_of
-from qcluster.bench.machines import TOY, machine_name, sample_of_run
+from qcluster.bench.machines import TOY, check_distinct, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
@@ -33,10 +33,11 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
 
     Yields:
         A Progress at the start and after each task; `error` where the service refused it, or it cannot run on its
-        machine.
+        machine, or what was kept of it is damaged.
 
     Raises:
-        ValueError: a case is unknown, or a machine has no compiler (``flips:RATE``).
+        ValueError: a case or a machine is unknown, or has no compiler (``flips:RATE``), or some samples would count
+            several times, as in `qcluster.bench.campaign.run`.
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
@@ -45,11 +46,12 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     if toys:
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
+    check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
-        machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
         listed = {task for task, _ in store.submitted()}
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
@@ -115,21 +117,24 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
     from qcluster.device import jobs
     from qcluster.device.prepare import Options, prepare
 
-    place = _place(store.folder, task)
+    place, request = _place(store.folder, task), None
     try:
+        jobs.status(place, service=service)
+    except StorageError:
         try:
-            jobs.status(place, service=service)
-        except StorageError:
-            try:
-                options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
-                request = prepare([find_case(task.case).circuit], machine, options, task.seed)
-            except ValueError as failure:
-                return str(failure)
-            if new:
-                store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
-            jobs.submit(request, machine, place, service=service)
-        else:
+            options = Options(shots=task.shots, twirls=task.twirls, dd=task.dd or None, reference=task.reference)
+            request = prepare([find_case(task.case).circuit], machine, options, task.seed)
+        except ValueError as failure:
+            return str(failure)
+        if new:
+            store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    try:
+        if request is None:
             jobs.collect(place, service=service)
+        else:
+            jobs.submit(request, machine, place, service=service)
+    except StorageError as failure:  # of this task's directory, and of no other's
+        return str(failure)
     except JobError as failure:
         unsent = [part for part in jobs.status(place, service=service) if part.status == "NOT SUBMITTED"]
         return str(failure) if unsent else ""

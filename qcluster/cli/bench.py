@@ -116,7 +116,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="Heading; by default the campaign's name.")] = None,
     description: Annotated[str, typer.Option(help="A sentence or two below it; by default the campaign's own.")] = "",
     notes: Annotated[Path | None, typer.Option(help="Markdown file to put below the first table.")] = None,
-    figures: Annotated[bool, typer.Option(help="Draw figures.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw figures; else earlier ones are removed.")] = True,
 ) -> None:
     """Write report.md, summary.csv, report.html and figures from the scores of a folder."""
     from rich.table import Table

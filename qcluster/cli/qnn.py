@@ -148,6 +148,8 @@ def evaluate(
     from qcluster.qnn import load_model
 
     _check_used(context, data, backend)
+    if mitigation == "reference":
+        refuse(context, ["reference"], "--mitigation reference measures beside a reference already")
     model = load_model(model_file)
     taken = _data(data, classes, a, b, size, model.encoding)
     _, held = _split(taken, test_share, seed)

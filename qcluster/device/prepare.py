@@ -21,7 +21,7 @@ from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, check_delays, schedule
 from qcluster.device.circuits.timeline import census, has_blocks, is_measurement, is_supported, steps
 from qcluster.device.circuits.twirl import Twirls, keep_labels, layered, twirl
-from qcluster.device.machines.machine import Machine
+from qcluster.device.machines.machine import Machine, check_machine
 from qcluster.device.noise.frames import is_clifford
 from qcluster.device.noise.measured import MeasuredReference, check_reusable
 from qcluster.device.noise.reference import reference_circuits, skeleton
@@ -131,6 +131,7 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
         raise TypeError("circuits must be a sequence of circuits; got a single one: write execute([circuit], ...)")
     if not isinstance(circuits, Iterable):
         raise TypeError(f"circuits must be a sequence of circuits; got {type(circuits).__name__}")
+    check_machine(machine)
     asked = list(circuits)
     for circuit in asked:
         name = getattr(circuit, "name", None)
@@ -334,10 +335,11 @@ def _unused(options: Options, machine: Machine) -> tuple[str, ...]:
     if machine.kind != "hardware":
         if options.runtime:
             notes += (f"runtime options are for IBM's machines and not used: {', '.join(sorted(options.runtime))}",)
-        if options.mode != "job":
-            notes += (f"mode={options.mode!r} is for IBM's machines and not used",)
-    if options.twirls == 1 and options.twirling == "client":
-        given = {"group": options.group != "pauli", "strategy": options.strategy is not None}
+        for name in ("mode", "max_circuits"):
+            if (value := getattr(options, name)) != getattr(Options, name):
+                notes += (f"{name}={value!r} is for IBM's machines and not used",)
+    if options.twirls == 1 and "twirling" not in options.runtime:
+        given = {name: getattr(options, name) != getattr(Options, name) for name in ("group", "strategy", "twirling")}
         notes += tuple(f"{name} is of twirls, and there are none with twirls=1" for name, used in given.items() if used)
     return notes
 

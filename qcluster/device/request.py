@@ -268,14 +268,16 @@ def what_is_asked(
     options: Options,
     seed: int | None,
     reused: MeasuredReference | None = None,
+    qiskit: str = "",
 ) -> str:
     """Name what is asked for, by SHA-256: the same circuits, options and seed on the same machine have the same name.
 
     Circuits are as they were given, not compiled; their names do not count, since Qiskit numbers those that have none.
-    None is a seed like any other here, so that the same call has the same name.
+    None is a seed like any other here, so that the same call has the same name. To compare with a name that was given
+    under another version of Qiskit, say which, see `identify_circuits`.
     """
     facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
-    return hashlib.sha256(identify_circuits(circuits) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(identify_circuits(circuits, qiskit) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}

@@ -117,7 +117,7 @@ class Run(Frozen):
         given["profile"] = Profile.from_json(json.dumps(content["profile"]))
         given["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         n_bits = given["profile"].n_bits
-        given["twirl_counts"] = tuple(Distribution.of(one["counts"], num_bits=n_bits) for one in given["twirl_counts"])
+        given["twirl_counts"] = tuple(Distribution.of(one, num_bits=n_bits or None) for one in given["twirl_counts"])
         given["flips"] = parse_flips(content["flips"], len(given["twirl_counts"]), n_bits, "the run")
         given |= {name: tuple(content[name]) for name in ("notes", "job_ids")}
         if given["reference"] is not None:

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, qpy
+from qiskit import ClassicalRegister, QuantumCircuit, qpy
+from qiskit.circuit import Clbit, Qubit
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import PauliEvolutionGate, UnitaryGate
 from qiskit.quantum_info import SparsePauliOp
 
@@ -145,6 +148,8 @@ def test_mistakes_in_a_campaign_are_named(changes, message):
         ({"machines": ["FakeManilaV2", "flips:0.1"], "twirls": [1, 2]}, "machine 'flips:0.1' knows no twirls"),
         ({"machines": ["flips:0.1", "flips:.10"]}, r"'flips:0.1' and 'flips:.10' are one"),
         ({"machines": ["FakeTorino", "fake_torino"]}, "'FakeTorino' and 'fake_torino' are one, whose samples"),
+        ({"machines": ["FakeManilaV2", "fake_manila"]}, "'FakeManilaV2' and 'fake_manila' are one"),
+        ({"machines": ["aer", "aer_simulator"]}, "'aer' and 'aer_simulator' are one"),
     ],
 )
 def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said):
@@ -153,8 +158,16 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("machines", ["flips:0.1", ["FakeManilaV2", "flips:0.1"]])
+def test_a_decoupling_that_a_machine_does_not_know_is_refused(tmp_path, machines):
+    """The samples said that they had run with it."""
+    with pytest.raises(ValueError, match=r"machine 'flips:0\.1' knows no dd, so that 'XX' would have no effect"):
+        list(run(plan(machines=machines, dd=True), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_differs_is_taken(tmp_path):
-    go(plan(machines=["flips:0.1", "flips:0.2"], dd=True, twirls=[4, 4]), tmp_path / "out")
+    go(plan(machines=["flips:0.1", "flips:0.2"], dd=False, twirls=[4, 4]), tmp_path / "out")
     check_distinct(plan(machines=["FakeTorino", "FakeTorino+reference", "FakeLima"], dd=[True, False]))
 
 
@@ -448,6 +461,16 @@ def test_conditions_of_a_file_tell_circuits_apart(tmp_path):
     assert len(found) == 2
 
 
+def test_the_units_of_delays_tell_circuits_apart(tmp_path):
+    """A qubit that waits a thousand times as long is read otherwise, though it should not be."""
+    head, found = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[1] q;\nbit[1] c;\nx q[0];\n', set()
+    for unit in ("ns", "us", "dt"):
+        (tmp_path / "mine.qasm").write_text(f"{head}delay[100{unit}] q[0];\nc = measure q;\n")
+        (case,) = read_cases(tmp_path / "mine.qasm")
+        found.add(case.fingerprint)
+    assert len(found) == 3
+
+
 def _switched(first: int, second: int) -> QuantumCircuit:
     circuit = QuantumCircuit(2, 2)
     circuit.h(0)
@@ -476,11 +499,39 @@ def _phased(entry: int) -> QuantumCircuit:
     return circuit
 
 
+def _where(operation: Callable, kind: str, bits: list) -> QuantumCircuit:
+    """Control flow by an expression of two classical bits, of a register or of none."""
+    circuit = QuantumCircuit([Qubit(), Qubit(), *bits])
+    circuit.h(0)
+    circuit.measure([0, 0], [0, 1])
+    if len(bits) > 2:
+        circuit.add_register(ClassicalRegister(name="c", bits=bits))
+    told = operation(*circuit.clbits[:2])
+    if kind == "switch":
+        with circuit.switch(told) as case, case(True):
+            circuit.x(1)
+    else:
+        with circuit.while_loop(told) if kind == "while" else circuit.if_test(told):
+            circuit.x(1)
+    circuit.measure(1, 1)
+    return circuit
+
+
 @pytest.mark.parametrize(
-    "made", [[_switched(0, 1), _switched(1, 0)], [_evolved("XX"), _evolved("XZ")], [_phased(20), _phased(30)]]
+    "made",
+    [
+        [_switched(0, 1), _switched(1, 0)],
+        [_evolved("XX"), _evolved("XZ")],
+        [_phased(20), _phased(30)],
+        *(
+            [_where(operation, kind, [Clbit() for _ in range(n_bits)]) for operation in (expr.bit_and, expr.bit_or)]
+            for kind in ("if", "while", "switch")
+            for n_bits in (2, 3)
+        ),
+    ],
 )
 def test_what_no_parameter_tells_tells_circuits_apart(tmp_path, made):
-    """The labels of a switch, the operator of an evolution, an entry in the middle of a large matrix."""
+    """The labels of a switch, the operator of an evolution, an entry in the middle of a large matrix, an expression."""
     with (tmp_path / "mine.qpy").open("wb") as stream:
         qpy.dump(made, stream)
     prints = [[case.fingerprint for case in read_cases(tmp_path / "mine.qpy")] for _ in range(2)]

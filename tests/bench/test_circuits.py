@@ -383,3 +383,11 @@ def test_unreadable_files_are_clear_errors(tmp_path):
     (tmp_path / "b.ideal.json").write_text('{"01": 1}')
     with pytest.raises(StorageError, match=r"its strings must have the 1 bit of b\.qasm; got 2"):
         read_cases(tmp_path / "b.qasm")
+
+
+def test_a_hexadecimal_ideal_has_the_width_of_its_circuit(tmp_path):
+    """It was refused for the width of its widest key."""
+    (tmp_path / "b.qasm").write_text(qasm2.dumps(QuantumCircuit(5)))
+    (tmp_path / "b.ideal.json").write_text('{"0x3": 1}')
+    (case,) = read_cases(tmp_path / "b.qasm")
+    assert case.ideal.to_probs() == {"00011": 1}

@@ -44,6 +44,21 @@ def test_a_record_becomes_a_sample(tmp_path, name):
     assert (sample.expected_errors, sample.rate, sample.facts) == (0.1, 0.03, {"p": 4})
 
 
+def test_a_hexadecimal_ideal_has_the_width_of_the_counts(tmp_path):
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [{"id": "a", "counts": {"00011": 3}, "ideal": {"0x1": 1}}]))
+    assert sample.ideal.to_counts() == {"00001": 1}
+
+
+@pytest.mark.parametrize("name", ["n_bits", "num_bits"])
+def test_hexadecimal_counts_have_the_width_that_a_record_tells(tmp_path, name):
+    """They had that of the widest key, and fidelities were of other strings."""
+    record = {"id": "a", "counts": {"0x3": 3}, "ideal": {"0x1": 1}, name: 5}
+    (sample,) = read_records(write(tmp_path / "r.jsonl", [record]))
+    assert (sample.counts.to_counts(), sample.ideal.to_counts()) == ({"00011": 3}, {"00001": 1})
+    with pytest.raises(StorageError, match="line 1: keys must have 5 bits; got '11' with 2"):
+        list(read_records(write(tmp_path / "r.jsonl", [record | {"counts": {"11": 3}}])))
+
+
 def test_ideals_may_lie_in_a_file_beside(tmp_path):
     record = {"id": "a1", "counts": {"0": 3}, "ideal_id": "x"}
     path = write(tmp_path / "r.jsonl", [record])

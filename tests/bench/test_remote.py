@@ -101,6 +101,20 @@ def test_a_deleted_job_and_a_damaged_run_keep_no_other_back(service, tmp_path):
     assert "request.json cannot be read" in said[1]
 
 
+def test_a_damaged_run_keeps_no_other_from_being_sent(service, tmp_path):
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    clean(submit(parse_campaign({**PLAN, "cases": ["ghz:3"]}), folder, service=service))
+    (first,) = (folder / "jobs").iterdir()
+    for name, said in (("request.json", "request.json cannot be read"), ("log.jsonl", "log.jsonl cannot be read")):
+        whole = (first / name).read_text()
+        (first / name).write_text("{}\n")
+        steps = list(submit(plan, folder, service=service))
+        assert [said in step.error for step in steps] == [False, True, False]
+        (first / name).write_text(whole)
+    assert len(service.jobs()) == 2
+    assert clean(collect(folder, service=service)).done == 2
+
+
 def test_a_refused_task_is_sent_by_the_next_submit(service, tmp_path):
     plan, folder = parse_campaign(PLAN), tmp_path / "c"
     calls = []
@@ -158,6 +172,19 @@ def test_toys_and_empty_folders_are_named(tmp_path):
         list(submit(parse_campaign({**PLAN, "machines": "flips:0.1"}), tmp_path))
     with pytest.raises(StorageError, match="nothing was submitted"):
         list(collect(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("machines", "said"),
+    [
+        (["FakeManilaV2", "fake_manila"], "'FakeManilaV2' and 'fake_manila' are one, whose samples would count twice"),
+        (["fake_manila", "fake_manilla"], r"got 'fake_manilla'; did you mean fake_manila"),
+    ],
+)
+def test_misspelled_machines_are_refused_before_anything_is_written(tmp_path, machines, said):
+    with pytest.raises(ValueError, match=said):
+        list(submit(parse_campaign({**PLAN, "machines": machines}), tmp_path / "c"))
+    assert not (tmp_path / "c").exists()
 
 
 def test_running_never_spends_time_on_a_real_machine(machine, monkeypatch, tmp_path):

@@ -220,6 +220,14 @@ def test_a_report_has_its_files(folder):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
 
 
+def test_figures_of_an_earlier_report_do_not_stand_beside_a_later_one(folder):
+    drawn = {path for path in write_report(folder) if path.suffix == ".png"}
+    assert len(drawn) == 2
+    (folder / "mine.png").touch()
+    assert not drawn & set(write_report(folder, figures=False))
+    assert [path.name for path in folder.glob("*.png")] == ["mine.png"]
+
+
 def test_the_page_is_whole_and_needs_no_network(folder):
     write_report(folder, title="Flips </script> & more", figures=False)
     page = (folder / "report.html").read_text()

@@ -13,7 +13,9 @@ from qiskit.quantum_info import SparsePauliOp
 from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.qpy import dump_circuits, load_circuits
 from qcluster.device.execute import execute
+from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.sampler import MitigatedSampler
+from qcluster.errors import StorageError
 
 
 def _unnamed():
@@ -271,6 +273,39 @@ def test_a_program_on_unnamed_registers_goes_on_with_its_request(tmp_path):
 
     assert counts() == counts()
     assert set(counts()) == {"101"}
+
+
+@pytest.mark.parametrize(("version", "header"), [("1.2.3", (1, 2, 3)), ("2.99.0rc1", (2, 99, 0))])
+@pytest.mark.parametrize("repeats", [0, 1, 2])
+def test_the_folder_of_another_qiskit_goes_on_where_it_writes_the_same(tmp_path, monkeypatch, version, header, repeats):
+    """QPY holds the version of Qiskit: after an upgrade the same call was refused, "with other circuits or another
+    seed". Of several gates of the user's own each is told by a hash of QPY, which holds it too."""
+
+    def counts(angle, seed=1):
+        circuit = QuantumCircuit(2, 2)
+        for number in range(repeats):
+            circuit.append(named_part(angle + number, f"part{number}"), [number])
+        circuit.rx(angle, 0)
+        circuit.measure([0, 1], [0, 1])
+        return execute([circuit], "aer", shots=50, seed=seed, directory=tmp_path / "kept")[0].counts
+
+    def dump(circuits, file):
+        data = BytesIO()
+        write(circuits, data)
+        file.write(data.getvalue()[:7] + bytes(header) + data.getvalue()[10:])
+
+    write = qpy.dump
+    with monkeypatch.context() as older:
+        older.setattr(qpy, "dump", dump)
+        older.setattr("qcluster.device.prepare.version", lambda name: version)
+        first = counts(1.0)
+    request = RunFolder(tmp_path / "kept").request
+    assert request.versions["qiskit"] == version
+    assert counts(1.0) == first
+    assert RunFolder(tmp_path / "kept").request.id == request.id
+    for wrong in ({"angle": 2.0}, {"angle": 1.0, "seed": 2}):
+        with pytest.raises(StorageError, match=rf"another seed, or the same as Qiskit {version} writes them: ask for"):
+            counts(**wrong)
 
 
 def counted(number, value):

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
+from qiskit.circuit import SwitchCaseOp
 from qiskit.quantum_info import PTM, average_gate_fidelity
 from qiskit_aer.noise import NoiseModel
 
 from qcluster.device import Calibration, read_calibration
-from qcluster.device.noise.aer import gate_channel, pauli_shares
+from qcluster.device.noise.aer import gate_channel, pauli_shares, wait_noise
 from qcluster.device.noise.simulate import simulate
 
 TIMES = st.tuples(st.floats(2e-5, 5e-4), st.floats(0.05, 2.0)).map(lambda pair: (pair[0], pair[0] * pair[1]))
@@ -71,6 +72,27 @@ def test_a_qubit_relaxes_as_it_waits_within_control_flow(name, circuit):
     (counts,) = simulate([circuit], [4000], calibration, method="density_matrix", dt=None, seed=1)
     assert counts.to_counts()["10"] / 4000 == pytest.approx(np.exp(-1), abs=0.04)
     assert circuit == programs()[name]
+
+
+def test_noise_of_waiting_keeps_the_labels_of_control_flow():
+    """That of a switch went away; those of other kinds Qiskit keeps. It changes nothing of what is simulated."""
+    calibration = replace(Calibration.ideal(2), t1=np.full(2, 1e-4), t2=np.full(2, 1e-4))
+
+    def labelled(label):
+        circuit, body = QuantumCircuit(2, 2), QuantumCircuit(1)
+        body.delay(100, 0, "us")
+        circuit.x(1)
+        circuit.append(SwitchCaseOp(circuit.clbits[0], [(0, body)], label=label), [1], [])
+        circuit.measure(1, 1)
+        return circuit
+
+    noisy = wait_noise(labelled("mine"), calibration, None)
+    assert [item.label for item in noisy.data if item.name == "switch_case"] == ["mine"]
+    (one,), (other,) = (
+        simulate([labelled(label)], [500], calibration, method="density_matrix", dt=None, seed=1)
+        for label in ("mine", None)
+    )
+    assert one == other
 
 
 @pytest.mark.slow

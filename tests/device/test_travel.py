@@ -94,6 +94,12 @@ def test_a_run_comes_back_from_json(run):
             qc.Run.from_json(text)
 
 
+def test_a_run_without_shots_comes_back_from_json(run):
+    none = qc.Distribution(np.zeros((0, 3), dtype=bool), np.zeros(0))
+    empty = dataclasses.replace(run, counts=none, twirl_counts=(none,) * 4)
+    assert qc.Run.from_json(empty.to_json()).twirl_counts == empty.twirl_counts
+
+
 def test_results_of_the_sampler_are_saved_by_the_runtimes_encoder(ghz, tmp_path):
     from qiskit.circuit import Parameter, QuantumCircuit
 

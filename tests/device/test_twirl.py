@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister, generate_preset_pass_manager
+from qiskit.circuit import SwitchCaseOp
 from qiskit.circuit.classical import expr, types
 from qiskit.circuit.library import RXGate, RYGate, RZXGate, RZZGate, get_standard_gate_name_mapping
 from qiskit.providers.fake_provider import GenericBackendV2
@@ -301,6 +302,28 @@ def test_quarter_turns_are_twirled_with_the_gates_of_the_machine_and_in_control_
         assert {item.name for item in inner.data} <= set(target.operation_names)
         assert metrics.total_variation(read, dynamic_distribution(circuit)) < 1e-9
     assert len({str(dressed.count_ops()) for dressed in twirls.circuits}) > 1
+
+
+def test_gates_within_control_flow_that_are_not_twirled_are_told():
+    circuit = QuantumCircuit(3, 1)
+    with circuit.for_loop(range(3)):
+        circuit.cx(0, 1)
+        circuit.barrier()
+        with circuit.if_test((circuit.clbits[0], 1)):
+            circuit.rzz(0.3, 1, 2)
+            circuit.break_loop()
+    assert twirl(circuit, 2, seed=1).notes == ("rzz gates are not twirled: no set of Paulis passes through them",)
+
+
+@pytest.mark.parametrize("strategy", ["active", "all"])
+@pytest.mark.parametrize("group", ["pauli", "balanced_pauli"])
+def test_labels_of_control_flow_are_kept(strategy, group):
+    """That of a switch went away where layers are dressed, and stayed where Qiskit dresses gates."""
+    circuit, body = QuantumCircuit(2, 1), QuantumCircuit(2)
+    body.cx(0, 1)
+    circuit.append(SwitchCaseOp(circuit.clbits[0], [(1, body)], label="mine"), [0, 1], [])
+    for dressed in twirl(circuit, 2, seed=1, strategy=strategy, group=group).circuits:
+        assert [item.label for item in dressed.data if item.name == "switch_case"] == ["mine"]
 
 
 @pytest.mark.parametrize(("gates", "turn"), [(["rz", "sx"], "sx"), (["u"], "u"), (["u3"], "u3")])

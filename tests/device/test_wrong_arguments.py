@@ -10,7 +10,9 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 import qcluster as qc
 from qcluster.device import Calibration, fault_masks, jobs, read_profile
 from qcluster.device.circuits.timeline import check_calibration
+from qcluster.device.machines.machine import Machine, find_machine
 from qcluster.device.noise.faults import run_faults
+from qcluster.device.prepare import Options, prepare
 
 BACKEND = GenericBackendV2(2, seed=1)
 IDEAL = Calibration.ideal(2)
@@ -120,9 +122,26 @@ def test_options_that_change_nothing_are_noted():
 
     assert notes() == ()
     assert notes(mode="batch") == ("mode='batch' is for IBM's machines and not used",)
+    assert notes(max_circuits=5) == ("max_circuits=5 is for IBM's machines and not used",)
     assert notes(strategy="all") == ("strategy is of twirls, and there are none with twirls=1",)
     assert notes(group="balanced_pauli") == ("group is of twirls, and there are none with twirls=1",)
     assert notes(strategy="active", group="balanced_pauli", twirls=2) == ()
+
+
+@pytest.mark.parametrize("more", [{}, {"runtime": {"max_execution_time": 60}}])
+def test_twirling_by_the_runtime_without_twirls_is_noted(more):
+    model = find_machine("fake_manila")
+    machine = Machine(model.backend, "hardware", model.calibration)
+
+    def notes(**options):
+        (one,) = prepare([bell()], machine, Options(shots=10, **options), seed=1).prepared
+        return one.notes
+
+    given = {"twirling": "server", "group": "local_c1", "strategy": "all"}
+    said = tuple(f"{name} is of twirls, and there are none with twirls=1" for name in ("group", "strategy", "twirling"))
+    assert notes(**given, **more) == said
+    assert notes(**given, **more, twirls=2) == ()
+    assert notes(twirling="server", runtime={"twirling": {"num_randomizations": 4}}) == ()
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
@@ -185,3 +204,27 @@ def test_a_coverage_is_a_share(coverage):
 def test_what_is_no_model_is_named():
     with pytest.raises(TypeError, match=r"model must be a fitted one, .* got str"):
         qc.estimate_rates({"00": 90, "01": 10}, model="forest")
+
+
+def test_hexadecimal_counts_have_the_width_of_their_circuit():
+    circuit = QuantumCircuit(2, 3)
+    circuit.measure([0, 1], [0, 2])
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(1)
+    calibration = qc.read_calibration("fake_manila")
+    found = [fault_masks(circuit, calibration, counts=counts).rates for counts in ({"0x1": 9}, {"001": 9})]
+    assert np.array_equal(*found)
+
+
+def test_a_request_goes_to_the_machine_that_it_was_made_for(tmp_path):
+    """Circuits compiled for one machine were sent to another."""
+    made_for, other = find_machine("fake_manila"), find_machine("fake_quito")
+    request = prepare([bell()], made_for, Options(shots=10), seed=1)
+    with pytest.raises(
+        ValueError, match="machine must be the one that the request was made for, fake_manila; got fake"
+    ):
+        jobs.submit(request, other, tmp_path / "run")
+    for call in (lambda: jobs.submit(request, "aer", tmp_path / "run"), lambda: prepare([bell()], "aer", Options())):
+        with pytest.raises(TypeError, match=r"machine must be a Machine, from .*find_machine; got a str"):
+            call()
+    assert not (tmp_path / "run").exists()

@@ -78,6 +78,9 @@ def test_values_measured_on_a_backend_are_calibrated(tmp_path):
     assert rms["mitigated"] < rms["raw"] / 2
     with pytest.raises(ValueError, match="--reference would have no effect"):
         run("evaluate", tmp_path / "m.json", *data, "--reference")
+    twice = ("--backend", "fake_manila", "--mitigation", "reference", "--reference")  # of two equal ways one was kept
+    with pytest.raises(ValueError, match="--reference would have no effect: --mitigation reference measures beside"):
+        run("evaluate", tmp_path / "m.json", *data, *twice)
 
 
 def test_tables_idx_files_and_a_drawn_loss(tmp_path):

@@ -1,7 +1,7 @@
 """A benchmark circuit together with what it should output."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import ClassicalRegister, QuantumCircuit
 from qiskit.circuit import Gate, Qubit, SwitchCaseOp
+from qiskit.circuit.classical import expr
 from qiskit.circuit.library import PauliEvolutionGate
 
 from qcluster.core.counts.bits import index_bits, parse_bitstrings
@@ -80,12 +81,24 @@ def _instructions(circuit: QuantumCircuit, *, defined: bool) -> Iterator[str]:
         known = operation.base_class.__module__.startswith("qiskit.circuit.library")
         if not defined or (known and not isinstance(operation, PauliEvolutionGate)):  # whose operator is no parameter
             continue
-        condition = getattr(operation, "condition", None)
-        yield f"=={int(condition[1])}" if isinstance(condition, tuple) else ""
+        if operation.name == "delay" and operation.unit != "dt":
+            yield operation.unit
+        for what in (getattr(operation, name, None) for name in ("condition", "target")):
+            yield f"=={int(what[1])}" if isinstance(what, tuple) else _expression(what, bit)
         if isinstance(operation, SwitchCaseOp):
             yield f"{[labels for labels, _ in operation.cases_specifier()]}"
         for inner in [operation.definition] if operation.definition else getattr(operation, "blocks", ()):
             yield from ("{", *_instructions(inner, defined=True), "}")
+
+
+def _expression(what: Any, bit: Mapping[Any, int]) -> str:
+    """Write an expression, which may be the condition of control flow, bits outside of registers by their numbers."""
+    if not isinstance(what, expr.Expr):
+        return ""
+    text = repr(what)
+    for read in expr.iter_vars(what):
+        text = text.replace(repr(read.var), str(bit[read.var])) if read.var in bit else text
+    return text
 
 
 def _written(value: Any) -> str:

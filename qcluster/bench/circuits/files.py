@@ -6,7 +6,7 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case, simulate
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import of_width
 from qcluster.core.words import many
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
@@ -40,7 +40,7 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
     beside = Path(f"{stem}.ideal.json")
     if beside.exists():
         try:
-            given = Distribution.of(parse_json(beside.read_bytes(), strict=True))
+            given = of_width(parse_json(beside.read_bytes(), strict=True), circuit.num_clbits)
             if given.n_bits != circuit.num_clbits:
                 wanted = many(circuit.num_clbits, "bit")
                 raise ValueError(f"its strings must have the {wanted} of {name}; got {given.n_bits}")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FILES = ("gain.png", "fidelity.png")
+"""Figures of a report."""
 _ROW, _LINE = 0.4, 0.18
 """Height of a method's bar, and of a line of its name, in inches."""
 _BESIDE, _ABOVE = 44, 34
@@ -26,7 +28,7 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
     """Draw mean gains and shares harmed with their intervals, and each method's fidelity against the raw one.
 
     Returns:
-        The files: ``gain.png`` and ``fidelity.png``.
+        The files, `FILES`; none where no method but the raw counts has a fidelity.
 
     Raises:
         StorageError: a file cannot be written; the one that stood there before is as it was.
@@ -34,7 +36,8 @@ def draw_figures(folder: Path, rows: Sequence[Mapping[str, str]], overall: Seque
     shown = [one for one in overall if one.method != RAW and one.n]
     if not shown:
         return []
-    return [_gains(folder / "gain.png", shown), _scatter(folder / "fidelity.png", rows, shown)]
+    gains, scatter = (folder / name for name in FILES)
+    return [_gains(gains, shown), _scatter(scatter, rows, shown)]
 
 
 def _gains(path: Path, shown: Sequence[Summary]) -> Path:

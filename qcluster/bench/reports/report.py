@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from qcluster.bench.reports.about import About, read_about
+from qcluster.bench.reports.figures import FILES, draw_figures
 from qcluster.bench.reports.page import write_page
 from qcluster.bench.reports.summary import GROUPINGS, LOW_ENTROPY, RAW, Summary, few_circuits, group_rows, summarise
 from qcluster.bench.scores import BAR_COLUMNS
@@ -46,6 +47,8 @@ def write_report(
 ) -> list[Path]:
     """Write ``report.md``, ``summary.csv``, ``report.html`` and figures into a campaign's folder.
 
+    Figures of an earlier report that are not drawn anew are removed: they would pass for those of this one.
+
     Args:
         folder: with ``scores.csv``.
         title: heading; by default the campaign's name, where the folder knows it, else the name of the folder.
@@ -82,9 +85,9 @@ def write_report(
         bars = {(row["task"], row["method"]): row["bars"] for row in read_rows(folder / "bars.csv", BAR_COLUMNS)}
         write_page(written[2], about, rows, parts, bars)
         if figures:
-            from qcluster.bench.reports.figures import draw_figures
-
             written += draw_figures(folder, rows, overall)
+        for path in {folder / name for name in FILES}.difference(written):
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write the report into {folder}: {error}") from error
     return written

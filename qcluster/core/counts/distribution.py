@@ -126,8 +126,8 @@ class Distribution(Mapping[str, float]):
                 ``BitArray`` of any shape (pooled); a ``DataBin``, ``PubResult`` or ``SamplerPubResult`` with one
                 or several registers (the first is least significant, as in ``join_data``); a ``Result`` of one
                 circuit, or its ``to_dict()``; what IBM's REST interface gives of a Sampler job; counts under
-                ``"counts"`` or ``"data"``; a pandas Series of shots over bitstrings; an object with ``counts``; or
-                another Distribution.
+                ``"counts"`` or ``"data"``, with their width beside them as ``"num_bits"`` or ``"n_bits"``; a
+                pandas Series of shots over bitstrings; an object with ``counts``; or another Distribution.
             num_bits: width, for keys that do not show it (integers and hexadecimal); by default the widest key.
 
         Raises:
@@ -290,16 +290,16 @@ class Distribution(Mapping[str, float]):
         return Distribution.from_words(words, weights, self.n_bits)
 
     def to_json(self) -> str:
-        """Write the weight of each bitstring as JSON text, which ``qcluster mitigate`` reads too.
+        """Write the weight of each bitstring as JSON text, which `of` reads, and ``qcluster mitigate``.
 
         Example:
             >>> import json
             >>> d = Distribution.of({"00": 600, "11": 400})
-            >>> Distribution.of(json.loads(d.to_json())["counts"]) == d
+            >>> Distribution.of(json.loads(d.to_json())) == d
             True
         """
         counts = dict(zip(format_bitstrings(self.bits), self.weights.tolist(), strict=True))
-        content = {"format": "qcluster-distribution", "version": 1, "n_bits": self.n_bits, "counts": counts}
+        content = {"format": intake.DOCUMENT, "version": 1, "n_bits": self.n_bits, "counts": counts}
         return json.dumps(content)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -324,6 +324,19 @@ class Distribution(Mapping[str, float]):
         return (
             f"Distribution({many(self.n_outcomes, 'string')} of {many(self.n_bits, 'bit')}, {many(self.shots, 'shot')})"
         )
+
+
+def of_width(source: Any, n_bits: int) -> Distribution:
+    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own.
+
+    Example:
+        >>> of_width({"0x1": 3}, 4).to_counts(), of_width({"01": 3}, 4).n_bits
+        ({'0001': 3}, 2)
+    """
+    try:
+        return Distribution.of(source, num_bits=n_bits)
+    except ValueError:
+        return Distribution.of(source)  # which tells what is wrong with them alone
 
 
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:

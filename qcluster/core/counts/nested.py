@@ -55,7 +55,7 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
         slots = header.get("memory_slots", width_of_registers(header.get("creg_sizes")))
         width = width if slots is None else slots
     order = _order_of(source) or order
-    width = source.get("num_bits", width)
+    width = width_told(source, width)
     for name in ("counts", "samples", "memory"):
         if name in source:
             inner = source[name]
@@ -67,6 +67,19 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
     if "results" in source:
         return _only(source["results"], width, order)
     return _register(source["data"], width, order)
+
+
+def width_told(source: Mapping[str, Any], otherwise: int | None = None) -> Any:
+    """Give the number of bits that stands beside counts, as ``num_bits`` or ``n_bits``; `otherwise` where none does.
+
+    Example:
+        >>> width_told({"counts": {"0x3": 3}, "n_bits": 5})
+        5
+    """
+    told = [source[name] for name in ("num_bits", "n_bits") if source.get(name) is not None]
+    if told and told[0] != told[-1]:
+        raise ValueError(f"num_bits and n_bits must be one number; got {told[0]!r:.40} and {told[-1]!r:.40}")
+    return told[0] if told else otherwise
 
 
 def width_of_registers(sizes: Any) -> int | None:
@@ -143,7 +156,7 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
 
 
 def _width(register: Any) -> Any:
-    return register.get("num_bits") if isinstance(register, Mapping) else None
+    return width_told(register) if isinstance(register, Mapping) else None
 
 
 def _number(name: str, sample: Any, width: int) -> int:

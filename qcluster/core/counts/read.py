@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers
+from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers, width_told
 from qcluster.core.words import many, shown
+
+_RUN_FIRST = "run it first, such as (run,) = execute([circuit], backend)"
 
 MOST_SHOTS = 2.0**63
 """Shots come out as 64-bit whole numbers. Squares of totals far beyond overflow, those far below the inverse vanish."""
@@ -27,6 +29,9 @@ _NUMBER = re.compile("0[xX][0-9a-fA-F]+|0[bB][01]+")
 _NEGATIVE = (
     "make quasi-probabilities probabilities, by nearest_probability_distribution(), and give num_bits, which it forgets"
 )
+
+DOCUMENT = "qcluster-distribution"
+"""Format of what `Distribution.to_json` writes."""
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -44,6 +49,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         check_width(source.n_bits, num_bits)
         return source
     if isinstance(source, Mapping):
+        if source.get("format") == DOCUMENT and (width_told(source) == 0 or source.get("counts") == {}):
+            return _read_empty(source, num_bits)
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
@@ -69,7 +76,8 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_inner(source.to_dict(), num_bits)
     if hasattr(source, "counts") and not callable(source.counts):
         return read(source.counts, num_bits)
-    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and hasattr(source, "metadata"):
+    pubs = all(hasattr(source, name) for name in ("__getitem__", "__len__", "metadata"))
+    if pubs and not _is_circuit(source):
         if len(source) == 1:
             return read(source[0], num_bits)
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
@@ -81,6 +89,11 @@ def _refused(source: Any) -> TypeError:
         "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult, Result or Distribution; "
         f"got {_describe(source)}"
     )
+
+
+def _is_circuit(source: Any) -> bool:
+    """Tell a circuit, which is a list of instructions with metadata as a result is one of PUBs."""
+    return hasattr(source, "num_clbits")
 
 
 def _is_table(source: Any) -> bool:
@@ -95,6 +108,17 @@ def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
         width = check_whole("the number of bits", width, 1)
         check_width(width, num_bits)
     return read(counts, num_bits if width is None else width)
+
+
+def _read_empty(source: Mapping[str, Any], num_bits: int | None) -> Rows:
+    """Read a written distribution that has no shots, or shots of no bits: elsewhere such counts are a mistake."""
+    n_bits, counts = check_whole("n_bits", width_told(source), 0), source.get("counts")
+    check_width(n_bits, num_bits)
+    if not isinstance(counts, Mapping) or set(counts) - {""}:
+        raise ValueError(f"counts of 0 bits must be shots of the key ''; got {shown(counts)}")
+    weights = _read_weights(list(counts), list(counts.values()))
+    check_weights(weights, lambda _: "key ''")
+    return pack(np.zeros((len(weights), n_bits), dtype=bool)), weights, n_bits
 
 
 def _read_series(source: Any, num_bits: int | None) -> Rows:
@@ -114,6 +138,8 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
 def _describe(source: Any) -> str:
     """Name what cannot be read, and the way for what nearly can."""
     if isinstance(source, (list, tuple)):
+        if source and _is_circuit(source[0]):
+            return f"a list of circuits: {_RUN_FIRST}"
         cure = "pass one of them; mitigate_many takes them all"
         return f"a {type(source).__name__} of {f'{type(source[0]).__name__}: {cure}' if source else 'nothing'}"
     if isinstance(source, np.ndarray):
@@ -123,6 +149,8 @@ def _describe(source: Any) -> str:
         return f"a {kind}: give shots over bitstrings, such as table.set_index('bitstring')['shots']"
     if hasattr(source, "distribution") and hasattr(source, "raw"):
         return f"a {kind}: give its distribution, or raw, the counts that it was made of"
+    if _is_circuit(source):
+        return f"a {kind}: {_RUN_FIRST}"
     if callable(getattr(source, "result", None)):
         return f"a {kind}: give one of its results, such as job.result()[0]"
     return kind

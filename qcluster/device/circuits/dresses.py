@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from qcluster.device.circuits.layers import Layer, Plan, plan_gates, plan_layers, turning_qubits
 from qcluster.device.circuits.pauli import images
-from qcluster.device.circuits.timeline import has_blocks
+from qcluster.device.circuits.timeline import has_blocks, with_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -117,7 +117,7 @@ def _dressed(circuit: Any, plan: Plan, paulis: Iterator[int], choose: Callable[[
             _write_layer(result, part, paulis)
         elif has_blocks(part):
             blocks = [_dressed(block, plan_gates(block, choose), paulis, choose) for block in part.operation.blocks]
-            result._append(part.replace(operation=part.operation.replace_blocks(blocks)))
+            result._append(part.replace(operation=with_blocks(part.operation, blocks)))
         else:
             result._append(part)
     return result

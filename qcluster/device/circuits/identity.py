@@ -27,7 +27,7 @@ _EXACT = {"measure", "reset", "barrier", "delay", "store", "break_loop", "contin
 """Names of instructions beside the standard gates that QPY writes as they are."""
 
 
-def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
+def identify_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes:
     """Write out what circuits are: the same bytes for the same circuits, in any process, and others for others.
 
     Qiskit numbers what has no name: so names of circuits are left away, registers are numbered by their order, each
@@ -35,6 +35,11 @@ def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
     since QPY writes their registers in an order that changes from one time to the next. So it does with several gates
     of the user's own, it keeps the numbers in their names, and of some of the library it forgets what they do: where a
     program has such gates, all of these are told beside the rest.
+
+    Args:
+        circuits: what to identify.
+        qiskit: version of Qiskit under which those were identified that these are compared with; by default this one.
+            A version that writes QPY of another format gives other bytes all the same.
     """
     bare, places, variables, apart = [], [], [], []
     for circuit in circuits:
@@ -42,12 +47,12 @@ def identify_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
         places.append(layout and (layout.initial_index_layout(), layout.final_index_layout()))
         written = _written_out(circuit)
         renumbered = _renumbered(written) if _is_numbered(written) else written
-        left, taken = _taken_apart(renumbered, not _is_steady(renumbered))
+        left, taken = _taken_apart(renumbered, qiskit, not _is_steady(renumbered))
         left._layout = None
         bare.append(left)
         apart.append(taken)
         variables += _random_names(left)
-    text = dump_circuits(bare)
+    text = dump_circuits(bare, qiskit)
     for place, variable in enumerate(variables):
         text = text.replace(variable, place.to_bytes(16, "big"))
     return text + json.dumps(places).encode() + (json.dumps(apart).encode() if any(apart) else b"")
@@ -169,7 +174,7 @@ def _inner(operation: Any) -> list[Any]:
     return [one for one in found if one is not None]
 
 
-def _taken_apart(scope: QuantumCircuit, taking: bool = True) -> tuple[QuantumCircuit, list[Any]]:
+def _taken_apart(scope: QuantumCircuit, qiskit: str, taking: bool = True) -> tuple[QuantumCircuit, list[Any]]:
     """Copy a program without its name, and those of its blocks. If `taking`, the user's own gates are taken out, and of
     each its place, its bits and what it is come beside."""
     plain = all(map(_is_exact, scope.data))
@@ -180,30 +185,30 @@ def _taken_apart(scope: QuantumCircuit, taking: bool = True) -> tuple[QuantumCir
     numbers = {bit: i for bits in (scope.qubits, scope.clbits) for i, bit in enumerate(bits)}
     for place, item in enumerate(scope.data):
         if has_blocks(item):
-            blocks, inner = zip(*(_taken_apart(block, taking) for block in item.operation.blocks), strict=True)
+            blocks, inner = zip(*(_taken_apart(block, qiskit, taking) for block in item.operation.blocks), strict=True)
             item = item.replace(operation=with_blocks(item.operation, blocks))
             if any(inner):
                 taken.append([place, inner])
         elif taking and not _is_exact(item) and _is_own(item.operation):
             bits = [[numbers[bit] for bit in part] for part in (item.qubits, item.clbits)]
-            taken.append([place, bits, _told(item.operation)])
+            taken.append([place, bits, _told(item.operation, qiskit)])
             continue
         left._append(item)
     return left, taken
 
 
-def _told(operation: Any) -> list[Any]:
+def _told(operation: Any, qiskit: str) -> list[Any]:
     """Write out what a gate is: its names and numbers, what it is made of, and what it controls or changes."""
     name = _NUMBERED_GATE.sub("circuit", operation.name)
     names = ("label", "num_qubits", "num_clbits", "ctrl_state", "modifiers")
     numbers = [each.tolist() if hasattr(each, "tolist") else each for each in getattr(operation, "params", ())]
     told = [repr([name, *(getattr(operation, name, None) for name in names)]), repr(numbers)]
-    inner = [_told(one) for one in _inner(operation)]
+    inner = [_told(one, qiskit) for one in _inner(operation)]
     body = getattr(operation, "definition", None) if _is_own(operation) else None
     if body is None:
         return [*told, inner]
-    left, taken = _taken_apart(_renumbered(body) if _is_numbered(body) else body)
-    return [*told, inner, hashlib.sha256(dump_circuits([left])).hexdigest(), taken]
+    left, taken = _taken_apart(_renumbered(body) if _is_numbered(body) else body, qiskit)
+    return [*told, inner, hashlib.sha256(dump_circuits([left], qiskit)).hexdigest(), taken]
 
 
 def _is_numbered(scope: QuantumCircuit) -> bool:

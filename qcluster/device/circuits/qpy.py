@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,19 +20,31 @@ _UNITS = "qcluster_delay_units"
 """Where the metadata of a written circuit hold the units of its delays, in the order of `_scopes`."""
 
 
-def dump_circuits(circuits: Sequence[QuantumCircuit]) -> bytes:
+_VERSION = 7
+"""Where QPY has the version of Qiskit that wrote it, three bytes behind the number of its format, by which alone it is
+read."""
+_RELEASE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{1,2})")
+
+
+def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes:
     """Write circuits in Qiskit's QPY format: registers, layout, metadata and float parameters exactly.
 
     QPY drops the units of delays: 100 ns would be read back as 100 dt, and a free length as of no unit that Qiskit
     knows. Where there are such, the units are written beside, among the metadata, from where `load_circuits` takes
     them.
+
+    Args:
+        circuits: what to write.
+        qiskit: version of Qiskit that wrote what this is to be compared with, such as "2.6.1", to be named in place of
+            this one's.
     """
     from qiskit import qpy
 
     buffer = io.BytesIO()
     with dressing(lambda said: ValueError(f"the circuits cannot be written in Qiskit's QPY format: {said}")):
         qpy.dump([_with_units(circuit) for circuit in circuits], buffer)
-    return buffer.getvalue()
+    data, named = buffer.getvalue(), _RELEASE.match(qiskit)
+    return data if named is None else data[:_VERSION] + bytes(map(int, named.groups())) + data[_VERSION + 3 :]
 
 
 def load_circuits(data: bytes) -> list[QuantumCircuit]:

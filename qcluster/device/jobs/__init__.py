@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ from qcluster.device.jobs.parts import (
 )
 from qcluster.device.jobs.parts import Part as Part
 from qcluster.device.jobs.runtime import RuntimeService, Service
+from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
@@ -77,13 +79,19 @@ def submit(
         The directory. If this fails or is killed, `collect` on the directory goes on where it stopped.
 
     Raises:
-        TypeError: what is no request.
+        TypeError: what is no request, or no machine.
+        ValueError: a machine for which the request was not made.
         StorageError: the directory holds another request or cannot be written.
         AccountError, JobError: the service refuses; what was submitted before is safe in the directory.
     """
     if not isinstance(request, Request):
         given = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
         raise TypeError(given + ": circuits run by qcluster.execute")
+    if machine is not None:
+        check_machine(machine)
+        if machine.name != request.backend:
+            made_for = f"the one that the request was made for, {request.backend}"
+            raise ValueError(f"machine must be {made_for}; got {machine.name}")
     folder = RunFolder(Path(directory) if directory is not None else Path("qcluster-jobs") / request.id)
     with folder.lock():
         folder.write_request(request)
@@ -111,19 +119,23 @@ def saved_request(
     if directory is None or not (folder := RunFolder(Path(directory))).has_request():
         return None
     request = folder.request
+    made_with = request.versions.get("qiskit", "")
     simulated = "hardware" not in (request.kind, machine.kind)
     other_noise = simulated and request.calibration.identity != machine.calibration.identity
     if not isinstance(seed, np.random.Generator) and not other_noise:
         given = None if seed is None else check_whole("seed", seed, 0)
-        if request.asked == what_is_asked(circuits, machine.name, options, given, reused):
+        if request.asked == what_is_asked(circuits, machine.name, options, given, reused, made_with):
             return request
     asked = {"backend": machine.name, **vars(options)}
     there = {"backend": request.backend, **request.options}
     other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
     other += ["another noise of the simulation"] if other_noise else []
+    if not other:
+        same = f", or the same as Qiskit {made_with} writes them" if made_with not in ("", version("qiskit")) else ""
+        other = [f"other circuits or another seed{same}"]
     raise StorageError(
-        f"{directory} holds another request already, with {', '.join(other) or 'other circuits or another seed'}: ask "
-        "for the same to go on with it, collect it, or choose another directory"
+        f"{directory} holds another request already, with {', '.join(other)}: ask for the same to go on with "
+        "it, collect it, or choose another directory"
     )
 
 

@@ -80,6 +80,13 @@ class Machine:
         return living_target(self.backend.target, calibration)
 
 
+def check_machine(machine: Any) -> None:
+    """Raise TypeError for what is no `Machine`, such as its name."""
+    if not isinstance(machine, Machine):
+        came = type(machine).__name__
+        raise TypeError(f"machine must be a Machine, from qcluster.device.machines.machine.find_machine; got a {came}")
+
+
 def find_machine(backend: Any, *, instance: str | None = None) -> Machine:
     """Find out what a backend is, by name or by itself.
 

@@ -15,6 +15,19 @@ def is_real(name: str) -> bool:
     return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
 
 
+def canonical(name: str) -> str:
+    """Give one name to all spellings of a simulator or a recorded machine; that of a real machine as it is.
+
+    Example:
+        >>> canonical("FakeManilaV2"), canonical("fake_manila"), canonical("aer_simulator"), canonical("ibm_torino")
+        ('fakemanila', 'fakemanila', 'aer', 'ibm_torino')
+    """
+    plain = name.replace("_", "").lower()
+    if plain.startswith("fake"):
+        return plain.removesuffix("v2")
+    return _NOISELESS[0] if name in _NOISELESS else name
+
+
 def open_named(name: str, instance: str | None = None) -> Any:
     """Open a backend by name; only names that may be those of real machines need an account.
 
@@ -35,7 +48,7 @@ def open_named(name: str, instance: str | None = None) -> Any:
     known = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
     plain = name.replace("_", "").lower()
     if plain.startswith("fake"):
-        cls = known.get(plain) or known.get(plain.removesuffix("v2"))
+        cls = known.get(canonical(name))
         if cls is not None:
             return getattr(fake_provider, cls)()
     elif is_real(name):

@@ -15,7 +15,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.device.circuits import pauli
-from qcluster.device.circuits.timeline import census, delay_seconds, has_blocks, steps
+from qcluster.device.circuits.timeline import census, delay_seconds, has_blocks, steps, with_blocks
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -64,7 +64,7 @@ def _behind_delays(scope: QuantumCircuit, places: Sequence[int], noise_of: Calla
         if has_blocks(item):
             outer = [places[noisy.find_bit(qubit).index] for qubit in item.qubits]
             blocks = [_behind_delays(block, outer, noise_of) for block in item.operation.blocks]
-            noisy.data[i] = item.replace(operation=item.operation.replace_blocks(blocks))
+            noisy.data[i] = item.replace(operation=with_blocks(item.operation, blocks))
     return noisy
 
 

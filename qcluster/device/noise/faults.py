@@ -20,7 +20,7 @@ from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
 from qcluster.device.circuits.timeline import check_calibration, check_circuit, measurements
 from qcluster.device.noise.backward import Backward, is_clifford
@@ -168,7 +168,7 @@ def _go_back(
     draws = check_whole("draws", draws, 1)
     dt = None if dt is None else check_real("dt", dt, 0)
     if counts is not None:
-        counts = Distribution.of(counts)
+        counts = of_width(counts, circuit.num_clbits)
         if counts.n_bits != circuit.num_clbits:
             raise ValueError(f"counts must have the circuit's {circuit.num_clbits} bits; got {counts.n_bits}")
     if circuit.num_qubits > calibration.n_qubits:

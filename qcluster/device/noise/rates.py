@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.device.circuits.profile import Profile, read_profile
 from qcluster.device.circuits.schedule import can_schedule, schedule
 from qcluster.device.circuits.timeline import is_supported
@@ -113,13 +113,10 @@ def _check_measures(profile: Any) -> None:
 
 def _of_width(counts: Any, n_bits: int) -> Distribution:
     """Read the counts of a circuit of so many classical bits; ValueError where they have another width."""
-    try:
-        return Distribution.of(counts, num_bits=n_bits)
-    except ValueError:
-        width = Distribution.of(counts).n_bits  # raises again where it is not the width that is wrong
-        if width == n_bits:
-            raise
-        raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {width}") from None
+    found = of_width(counts, n_bits)
+    if found.n_bits != n_bits:
+        raise ValueError(f"counts must have one bit per classical bit of the circuit, {n_bits}; got {found.n_bits}")
+    return found
 
 
 def _check_compiled(profile: Any, calibration: Calibration) -> None:

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -37,6 +39,30 @@ def test_arrays_are_read_only_and_the_callers_are_left_alone():
             array[0] = 1
     bits[0], weights[0] = True, 5
     assert held.to_counts() == {"0": 1, "1": 2}
+
+
+@pytest.mark.parametrize(("shots", "n_bits"), [(0, 2), (0, 0), (3, 0), (3, 2)])
+def test_what_is_written_is_read_without_shots_or_bits_too(shots, n_bits):
+    """Elsewhere an empty mapping, and a string of no bits, are refused as counts."""
+    one = Distribution(np.zeros((shots, n_bits), dtype=bool), np.full(shots, 1.5))
+    content = json.loads(one.to_json())
+    assert Distribution.of(content) == one
+    with pytest.raises(ValueError, match=f"num_bits must be the width of the counts, {n_bits}; got 7|must have 7 bits"):
+        Distribution.of(content, num_bits=7)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"counts": {"0": 3}, "n_bits": 0}, "counts of 0 bits must be shots of the key ''; got"),
+        ({"counts": 3, "n_bits": 0}, "counts of 0 bits must be shots of the key ''; got 3"),
+        ({"counts": {"": -1}, "n_bits": 0}, "weights must be finite and not negative; got -1"),
+        ({"counts": {}}, "n_bits must be a whole number of at least 0; got None"),
+    ],
+)
+def test_what_is_no_written_distribution_is_refused(more, said):
+    with pytest.raises(ValueError, match=said):
+        Distribution.of({"format": "qcluster-distribution", "version": 1, **more})
 
 
 def test_an_empty_distribution_keeps_its_width():

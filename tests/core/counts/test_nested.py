@@ -31,6 +31,9 @@ def forms():
     yield "under data and counts", {"data": {"counts": WANTED}}
     yield "under counts and data", {"counts": {"data": WANTED}}
     yield "hexadecimal with slots", {"data": {"counts": {"0x3": 3, "0x1": 1}}, "header": {"memory_slots": 5}}
+    yield "hexadecimal with bits", {"counts": {"0x3": 3, "0x1": 1}, "n_bits": 5}
+    yield "hexadecimal with bits of all", {"results": [{"data": {"counts": {"0x3": 3, "0x1": 1}}}], "n_bits": 5}
+    yield "hexadecimal without a name", {"results": [{"0x3": 3, "0x1": 1}], "num_bits": 5, "n_bits": None}
     yield "memory", {"data": {"memory": ["0x3", "0x3", "0x1", "0x3"]}, "header": {"memory_slots": 5}}
     yield "shots under data", {"data": ["00011", "00001", "00011", "00011"]}
     yield "wrapped once more", {"results": [{"counts": WANTED}]}
@@ -59,6 +62,27 @@ def test_results_of_backends_are_read_with_their_width(simulator, memory):
     assert Distribution.of(result, num_bits=5).n_bits == 5
     with pytest.raises(ValueError, match="num_bits must be the width of the counts, 5; got 4"):
         Distribution.of(result, num_bits=4)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"counts": {"0x3": 3}, "n_bits": 1}, r"keys must lie in 0\.\.2\*\*1 - 1 for 1 bit; got '0x3'"),
+        ({"counts": {"011": 3}, "n_bits": 5}, "keys must have 5 bits; got '011' with 3"),
+        ({"counts": {"0x3": 3}, "n_bits": 5, "num_bits": 4}, "num_bits and n_bits must be one number; got 4 and 5"),
+        ({"counts": {"0x3": 3}, "n_bits": "5"}, "the number of bits must be a whole number of at least 1; got '5'"),
+        ({"counts": {}, "n_bits": 5}, "counts must hold at least one bitstring"),
+    ],
+)
+def test_a_width_that_does_not_fit_its_counts_is_refused(source, said):
+    with pytest.raises(ValueError, match=said):
+        Distribution.of(source)
+
+
+def test_a_width_told_of_several_sets_is_that_of_each(tmp_path):
+    path = tmp_path / "counts.json"
+    path.write_text(json.dumps({"results": [{"counts": {"0x3": 3}}, {"0x1": 2}], "n_bits": 3}))
+    assert [read_counts(str(path), pub=i).to_counts() for i in (0, 1)] == [{"011": 3}, {"001": 2}]
 
 
 def test_several_circuits_are_chosen_by_their_number(tmp_path):

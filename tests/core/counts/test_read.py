@@ -9,6 +9,7 @@ import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 from qiskit.result import Counts, ProbDistribution, QuasiDistribution
 
@@ -190,6 +191,8 @@ def test_a_register_without_bits_is_no_obstacle():
         ([1, 0], TypeError, "list of int"),
         ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them; mitigate_many takes them all"),
         (np.array([1, 0]), TypeError, "an array"),
+        (QuantumCircuit(1, 1), TypeError, r"a QuantumCircuit: run it first, such as \(run,\) = execute\(\[circuit\]"),
+        ([QuantumCircuit(1, 1)], TypeError, "a list of circuits: run it first"),
         (np.array([["00", "11"]]), TypeError, "an array"),
         ({"format": "qcluster-mitigation", "raw": {"00": 1.0}}, TypeError, "of the format qcluster-mitigation"),
         (np.zeros((9, 2), dtype=bool), TypeError, r"make Distribution\(bits, np.ones\(n\)\)"),
