@@ -165,7 +165,7 @@ def _few(
     rows: Rows, pool: Bits, lookup: Indices, selected: Selection, prior: Prior, settings: MixtureSettings
 ) -> Stepwise[Chosen]:
     """Refit what forward selection found, and choose how many strings."""
-    tried = _likeliest(selected.prefixes + (yield from backward_elimination(rows, selected.models)))
+    tried = _likeliest(selected.prefixes + backward_elimination(rows, selected.models))
     if not tried:
         tried = [Model(rows.bits[rows.seen[:1]], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
     most = settings.max_clusters

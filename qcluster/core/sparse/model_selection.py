@@ -97,7 +97,7 @@ def by_marginal_likelihood(
         return None
     if heavy:
         searched = yield from local_search(rows, likely[0], pool, lookup, one_rate, most)
-        likely += yield from backward_elimination(rows, [searched])
+        likely += backward_elimination(rows, [searched])
         fitted = yield from fit_all(rows, likely, one_rate, _QUICK)
         moved = []
         for model in fitted:

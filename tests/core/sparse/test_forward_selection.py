@@ -7,14 +7,14 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.backward_elimination import deletion_losses, reweigh
+from qcluster.core.sparse.backward_elimination import backward_elimination, deletion_losses, reweigh
 from qcluster.core.sparse.forward_selection import (
     best_share,
     candidates,
     joining_gains,
 )
 from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
-from tests.core.sparse.at_once import backward_elimination, select
+from tests.core.sparse.at_once import select
 from tests.core.sparse.test_fit import flipped
 
 N = 8
@@ -76,6 +76,15 @@ def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     assert [len(model.weights) for model in path][-1] == 1
     (three,) = [model for model in path if len(model.weights) == 3] or [path[0].take(path[0].falling)]
     assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
+
+
+def test_mixtures_eliminated_at_once_are_those_eliminated_alone(rows):
+    begun = [fitted(rows, k) for k in (5, 3, 1)]
+    alone = [model for one in begun for model in backward_elimination(rows, [one])]
+    for together, model in zip(backward_elimination(rows, begun), alone, strict=True):
+        assert (together.centroids == model.centroids).all()
+        for name in ("weights", "background", "log_likelihood", "total", "likelihoods"):
+            np.testing.assert_allclose(getattr(together, name), getattr(model, name), rtol=1e-10, atol=1e-12)
 
 
 def test_porter_thomas_counts_are_dense():
