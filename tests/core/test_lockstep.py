@@ -7,7 +7,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.dense.bitflips import deconvolving
 from qcluster.core.lockstep import Request, alone, together
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.em import fit_all, statistics
+from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import candidates, forward_selection
 from qcluster.core.sparse.model import WHOLE, Model, Prior, lay_out
 from tests.core.sparse.test_fit import flipped, model_of
@@ -70,14 +70,6 @@ def test_em_of_many_sets_is_that_of_each(n):
     for one, many in zip(asked, together([fit_all(*one) for one in asked]), strict=True):
         for model, other in zip(many, alone(fit_all(*one)), strict=True):
             same(model, other)
-
-
-def test_an_e_step_of_many_sets_is_that_of_each():
-    asked = [(rows, model_of(5, 1 + i, i)) for i, rows in enumerate(sets(5, 4))]
-    for one, many in zip(asked, together([statistics(*one) for one in asked]), strict=True):
-        single = alone(statistics(*one))
-        for name in ("mass", "flips", "ones", "regimes", "background"):
-            np.testing.assert_allclose(getattr(many, name), getattr(single, name), rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("n", [3, 6, WHOLE + 1])

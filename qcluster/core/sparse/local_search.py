@@ -40,7 +40,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
     for _ in range(_TRIES):
-        expected, logs = (yield from statistics(rows, model)), np.log(model.odds)
+        expected, logs = statistics(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
         as_zero = expected.ones * logs[:, 0] - expected.regimes @ normaliser[:, :, 0]
         as_one = (expected.mass[:, None] - expected.ones) * logs[:, 1] - expected.regimes @ normaliser[:, :, 1]
@@ -178,7 +178,7 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[
     less. On wide registers the most frequent string is a decayed one: of six recorded outputs of ibm_brussels, two (19
     and 27 bits) are lost without this step.
     """
-    expected = yield from statistics(rows, model)
+    expected = statistics(rows, model)
     ones, precision = expected.ones[0] / expected.mass[0], np.full(rows.n_bits, expected.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
