@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
@@ -56,23 +56,21 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
     return model
 
 
-def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Stepwise[Model]:
+def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[Model]:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
-    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    A move puts the candidate that serves best with all the others kept in the place of a centroid, or beside
     them all. Its gain is computed under the present channel; moves that are not pruned are refitted, all at once.
 
     Args:
         rows: the strings.
         model: where to start.
-        pool: ``(m, n)`` candidates.
-        lookup: ``(m, u)`` their `table_indices`.
         prior: of the flip rates.
         most: most centroids.
     """
     shortest = description_length(rows, model)
     for _ in range(_TRIES):
-        moves = _moves(rows, model, pool, lookup, most)
+        moves = _moves(rows, model, most)
         screened = yield from fit_all(rows, moves, prior, _SCREENING)
         if not screened:
             break
@@ -86,8 +84,9 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
     return model
 
 
-def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
+def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
     assert model.likelihoods is not None
+    pool, lookup = rows.candidates
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light

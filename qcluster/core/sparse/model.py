@@ -24,6 +24,8 @@ _FAINT = np.float32(1e-18)
 _TILTS = TILTS[:, None]
 _BLOCK = 32
 """Centroids whose sums over mixtures are one product."""
+_FEWEST, _MOST, _PAIRS = 32, 96, 100_000
+"""Candidates: that many at least and at most, and pairs of candidate and string that are held at once."""
 WHOLE = 8
 """Widest register on which all strings are laid out, and in double precision: many sets of counts are then fitted at
 once, and rounding, which depends on what is fitted together, stays far below what answers hang on."""
@@ -59,6 +61,12 @@ class Rows:
     def seen(self) -> Indices:
         """``(r,)`` places of the strings that were read, the most frequent first; ties in their order."""
         return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
+
+    @cached_property
+    def candidates(self) -> tuple[Bits, Indices]:
+        """``(m, n)`` the most frequent strings, among which centroids are sought; ``(m, u)`` their `table_indices`."""
+        found = self.bits[self.seen[: max(_FEWEST, min(_MOST, _PAIRS // len(self.weights)))]]
+        return found, table_indices(self, found)
 
     @property
     def dtype(self) -> type[np.floating[Any]]:

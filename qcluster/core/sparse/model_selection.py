@@ -5,7 +5,7 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import INDEPENDENT, TILTS
@@ -67,9 +67,7 @@ class Chosen:
     """True where the most probable is a ring."""
 
 
-def by_marginal_likelihood(
-    rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int
-) -> Stepwise[Chosen | None]:
+def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: int) -> Stepwise[Chosen | None]:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
@@ -80,8 +78,6 @@ def by_marginal_likelihood(
     Args:
         rows: the strings.
         models: mixtures of any size.
-        pool: ``(m, n)`` candidates.
-        lookup: ``(m, u)`` their `table_indices`.
         prior: of the flip rates.
         most: most centroids.
 
@@ -96,7 +92,7 @@ def by_marginal_likelihood(
     if not heavy and _misfit(rows, likely[0]) > _FAR_OFF:
         return None
     if heavy:
-        searched = yield from local_search(rows, likely[0], pool, lookup, one_rate, most)
+        searched = yield from local_search(rows, likely[0], one_rate, most)
         likely += backward_elimination(rows, [searched])
         fitted = yield from fit_all(rows, likely, one_rate, _QUICK)
         moved = []

@@ -10,7 +10,6 @@ from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.backward_elimination import backward_elimination, deletion_losses, reweigh
 from qcluster.core.sparse.forward_selection import (
     best_share,
-    candidates,
     joining_gains,
 )
 from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
@@ -67,8 +66,7 @@ def test_joining_gains_add_up_to_the_likelihood(rows):
 
 
 def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
-    pool, lookup = candidates(rows, 40)
-    found = select(rows, pool, lookup, (0.02, 0.06, 0.15), 16)
+    found = select(rows, 16)
     best = found.models[0]
     assert {tuple(row) for row in SENT.tolist()} <= {tuple(row) for row in best.centroids.tolist()}
     assert not found.dense
@@ -91,8 +89,7 @@ def test_porter_thomas_counts_are_dense():
     rng = np.random.default_rng(0)
     shots = rng.multinomial(5000, rng.dirichlet(np.ones(1 << N))).astype(float)
     read = lay_out(index_bits(np.flatnonzero(shots), N), shots[shots > 0])
-    pool, lookup = candidates(read, 40)
-    assert select(read, pool, lookup, (0.02, 0.06, 0.15), 16).dense
+    assert select(read, 16).dense
 
 
 def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
@@ -101,6 +98,6 @@ def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
     for seed in range(6):
         sent = np.random.default_rng(seed).random((2, 10)) < 0.5
         read = flipped(sent, np.ones(2) / 2, 20_000, 0.35, 0.35, seed)
-        found, _ = candidates(lay_out(read.bits, read.weights), 32)
+        found = lay_out(read.bits, read.weights).candidates[0][:32]
         met += sum(bool((found == one).all(axis=1).any()) for one in sent)
     assert met >= 11
