@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
@@ -28,7 +27,6 @@ from qcluster.core.sparse.model import (
     log_likelihood,
     marginal,
     parameters,
-    table_indices,
 )
 from qcluster.core.sparse.weights import FAINT
 
@@ -177,8 +175,8 @@ def _fit_together(alike: Sequence[Problem]) -> list[list[Model]]:
     """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
     own = [(problem, model) for problem in alike for model in problem.models]
     sizes = [len(model.weights) for _, model in own]
-    batches = _batches(sizes, _TOGETHER // len(alike[0].rows.weights))
-    fitted = iter([model for part in batches for model in _fit_batch(*zip(*own[part], strict=True))])
+    parts = _batches(sizes, _TOGETHER // len(alike[0].rows.weights))
+    fitted = iter([model for part in parts for model in _fit_batch(*zip(*own[part], strict=True))])
     return [[next(fitted) for _ in problem.models] for problem in alike]
 
 
@@ -197,7 +195,7 @@ def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
 def _fit_batch(own: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
     """The EM loop, of mixtures and the problem that each belongs to. A mixture that is done leaves the batch."""
     data, rows = Data.of(own), own[0].rows
-    layout, theta = stacked(rows, models), parameters(models, own[0].prior.common)
+    layout, theta = Layout.stacked(rows, models), parameters(models, own[0].prior.common)
     fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
     columns = np.empty(layout.lookup.shape, rows.dtype)
     scratch = np.empty_like(columns)
@@ -216,23 +214,14 @@ def _fit_batch(own: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
             stay, data = left[layout.owner], data.take(left)
             columns, regime_shares = columns[stay], regime_shares[stay]
             scratch = scratch[: len(columns)]
-            layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
+            layout, total = Layout.of(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous = levels
         expected = e_step(rows, data.shares, layout, theta, columns, total, regime_shares, scratch)
         inverted, theta = m_step(data, layout, theta, expected)
         if inverted.any():
-            layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
+            layout = Layout.of(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     return fitted
-
-
-def _layout(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
-    return Layout(sent, sizes, table_indices(rows, sent))
-
-
-def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
-    """Put the centroids of mixtures under one another."""
-    return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
 
 
 def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Reals, total: Reals, gain: float) -> Model:
@@ -377,7 +366,7 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
 
 def statistics(rows: Rows, model: Model) -> Statistics:
     """Give what each centroid is expected to have sent."""
-    layout, theta = stacked(rows, [model]), parameters([model])
+    layout, theta = Layout.stacked(rows, [model]), parameters([model])
     columns, regime_shares = likelihoods(rows, layout, theta)
     total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
     return e_step(rows, rows.shares[None], layout, theta, columns, total, regime_shares, scratch)

@@ -194,12 +194,10 @@ def _likeliest(models: list[Model]) -> list[Model]:
 
 def _deconvolved(rows: Rows, selected: Selection, settings: MixtureSettings) -> Model:
     """Weigh the most frequent strings under the selected channel, where few of them do not explain the counts."""
-    pool, lookup = rows.candidates
-    k = min(len(pool), settings.max_clusters)
+    sent = rows.candidates[0][: settings.max_clusters]
     odds = selected.models[0].odds if selected.models else np.full((rows.n_bits, 2), 0.1)
-    start = Model(pool[:k], np.full(k, 1 / k), odds, REGIMES, 0.1)
-    columns = likelihoods_of(rows, start.centroids, start, lookup[:k])
-    return reweigh(rows, replace(start, likelihoods=columns), _WEIGHED)
+    start = Model(sent, np.full(len(sent), 1 / len(sent)), odds, REGIMES, 0.1)
+    return reweigh(rows, replace(start, likelihoods=likelihoods_of(rows, start)), _WEIGHED)
 
 
 def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:

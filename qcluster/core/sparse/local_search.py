@@ -12,7 +12,7 @@ from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
-from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
+from qcluster.core.sparse.model import Layout, Model, Prior, Rows, distances, likelihoods, parameters
 from qcluster.core.sparse.thinning import on_all_strings
 from qcluster.core.sparse.weights import FAINT
 
@@ -95,7 +95,7 @@ def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
     total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
     before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
-    columns = likelihoods_of(rows, pool, model, lookup)
+    columns = likelihoods(rows, Layout(pool, np.array([len(pool)]), lookup), parameters([model]))[0]
     slope = columns @ (rows.shares / total).T
     slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
     short = np.argsort(-slope, axis=0, kind="stable")[:SHORTLIST].T

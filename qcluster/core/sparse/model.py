@@ -221,6 +221,17 @@ class Layout:
     lookup: Indices
     """``(k, u)`` from `table_indices`."""
 
+    @classmethod
+    def of(cls, rows: Rows, sent: Bits, sizes: Indices) -> "Layout":
+        """Look up where the strings lie."""
+        return cls(sent, sizes, table_indices(rows, sent))
+
+    @classmethod
+    def stacked(cls, rows: Rows, models: Sequence[Model]) -> "Layout":
+        """Put the centroids of mixtures under one another."""
+        sizes = np.array([len(model.weights) for model in models])
+        return cls.of(rows, np.concatenate([model.centroids for model in models]), sizes)
+
     @cached_property
     def owner(self) -> Indices:
         """``(k,)`` the mixture of each centroid."""
@@ -234,15 +245,12 @@ class Layout:
     @cached_property
     def _blocks(self) -> list[tuple[slice, Floats]]:
         """Centroids of a few mixtures in a row, and ``(m', k')``: 1 where one belongs to one of them."""
-        if len(self.sent) <= _BLOCK or len(self.sizes) == 1:
-            return [(slice(None), np.asarray(self.owner == np.arange(len(self.sizes))[:, None], dtype=np.float64))]
-        ends = np.searchsorted(self.first, np.arange(_BLOCK, self.first[-1] + _BLOCK + 1, _BLOCK))
-        start, blocks = 0, []
-        for end in np.unique(np.append(ends, len(self.sizes))).tolist():
-            own = np.arange(start, end)
-            rows = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
-            blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
-            start = end
+        blocks, of_mixture = [], self.first // _BLOCK
+        for number in range(int(of_mixture[-1]) + 1):
+            own = np.flatnonzero(of_mixture == number)
+            if len(own):  # none begins within a large one
+                rows = slice(self.first[own[0]], self.first[own[-1]] + self.sizes[own[-1]])
+                blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
         return blocks
 
     def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
@@ -324,9 +332,9 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
     return exponent, regime_shares
 
 
-def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Reals:
-    """Give P(y|c) under the channel of a mixture: see `likelihoods`."""
-    return likelihoods(rows, Layout(sent, np.array([len(sent)]), lookup), parameters([model]))[0]
+def likelihoods_of(rows: Rows, model: Model) -> Reals:
+    """Give P(y|c) for the centroids of one mixture: see `likelihoods`."""
+    return likelihoods(rows, Layout.stacked(rows, [model]), parameters([model]))[0]
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from qcluster.core.sparse.forward_selection import (
     best_share,
     joining_gains,
 )
-from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
+from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of
 from tests.core.sparse.at_once import select
 from tests.core.sparse.test_fit import flipped
 
@@ -30,7 +30,7 @@ def fitted(rows: Rows, k: int) -> Model:
     """The strings that were sent, and others to make k."""
     sent = np.vstack([SENT, index_bits(np.array([7, 105, 50, 33]), N)])[:k]
     model = Model(sent, np.full(k, 1 / k), np.full((N, 2), 0.07), REGIMES, 0.1)
-    columns = likelihoods_of(rows, sent, model, table_indices(rows, sent))
+    columns = likelihoods_of(rows, model)
     return reweigh(rows, replace(model, likelihoods=columns), 60)
 
 
