@@ -16,7 +16,6 @@ _PAIRS = 100_000
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     """Raise the likelihood of a mixture by EM over weights and background alone: see `fit_weights`."""
-    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     (share,), (background,), (total,) = fit_weights(
         model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
@@ -57,7 +56,7 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
         models, each = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
         weights, columns = _padded(models, rows.dtype)
         background = np.array([model.background for model in models])[:, None]
-        total = np.stack([model.total for model in models if model.total is not None])
+        total = np.stack([model.total for model in models])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
         stay = np.zeros(losses.shape, dtype=bool)
         for staying, losing, model in zip(stay, losses, models, strict=True):
@@ -75,14 +74,11 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
 
 def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
     """Put weights, ``(b, k)``, and P(y|c), ``(b, k, u)``, of mixtures under one another, zeros behind the shorter."""
-    first = models[0].likelihoods
-    assert first is not None
     if len(models) == 1:
-        return models[0].weights[None], first[None]
-    k = max(len(model.weights) for model in models)
-    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, first.shape[1]), dtype)
+        return models[0].weights[None], models[0].likelihoods[None]
+    k, u = max(len(model.weights) for model in models), len(models[0].total)
+    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, u), dtype)
     for m, model in enumerate(models):
-        assert model.likelihoods is not None
         weights[m, : len(model.weights)], columns[m, : len(model.weights)] = model.weights, model.likelihoods
     return weights, columns
 

@@ -202,7 +202,6 @@ def _deconvolved(rows: Rows, selected: Selection, settings: MixtureSettings) -> 
 
 def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
     best = found.models[0]
-    assert best.total is not None
     centroids, averaged = average(found.models, found.posterior)
     agreement, excess = _agreement(rows, best)
     rates, ones = best.rates(), best.weights @ best.centroids
@@ -227,7 +226,6 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
 
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     """Give the cosine between counts and model without the uniform part, and the z-score of the excess collisions."""
-    assert model.total is not None
     shots, uniform = rows.shots, float(np.exp(-rows.unit))
     beyond = collisions(rows.weights) - uniform
     excess = beyond * shots / np.sqrt(2 * uniform)

@@ -310,7 +310,6 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)`` nats."""
-    assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
     background = np.maximum(1 - share.sum(axis=2), 1e-3)
     _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.dtype), background, rounds)

@@ -85,7 +85,6 @@ def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[
 
 
 def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
-    assert model.likelihoods is not None
     pool, lookup = rows.candidates
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
@@ -253,13 +252,10 @@ def within_two(centre: Bits) -> Bits:
 
 
 def _mass(model: Model, strings: Bits) -> float:
-    total = on_all_strings(strings, np.ones(len(strings)), model, 0).total
-    assert total is not None
-    return float(total.sum(dtype=np.float64))
+    return float(on_all_strings(strings, np.ones(len(strings)), model, 0).total.sum(dtype=np.float64))
 
 
 def level_within(rows: Rows, model: Model, within: Bits) -> float:
     """Give the log-likelihood of the shots on some strings, given that a shot is on one of these."""
-    assert model.total is not None
     total = model.total[within].astype(np.float64)
     return float(rows.weights[within] @ np.log(total / total.sum()))

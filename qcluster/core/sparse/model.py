@@ -7,7 +7,7 @@ number of regimes costs the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import log
 from typing import Any
@@ -161,9 +161,9 @@ class Model:
     """Share b of uniform noise."""
     log_likelihood: float = -np.inf
     """Of all shots."""
-    likelihoods: Reals | None = None
-    """``(k, u)`` P(y|c), in the unit of the rows."""
-    total: Reals | None = None
+    likelihoods: Reals = field(default_factory=lambda: np.zeros((0, 0)))
+    """``(k, u)`` P(y|c), in the unit of the rows; nothing before they are worked out."""
+    total: Reals = field(default_factory=lambda: np.zeros(0))
     """``(u,)`` P(y), likewise."""
     last_gain: float = 0.0
     """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
@@ -186,9 +186,8 @@ class Model:
 
     def take(self, which: slice | NDArray[Any]) -> "Model":
         """Keep some of the centroids, in the order given."""
-        weights, columns = self.weights[which], self.likelihoods
-        kept = None if columns is None else columns[which]
-        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=kept)
+        weights, columns = self.weights[which], self.likelihoods[which]
+        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""

@@ -144,7 +144,6 @@ def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -
 
 def _misfit(rows: Rows, model: Model) -> float:
     """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
-    assert model.total is not None
     expected = model.total[rows.seen].astype(np.float64) * rows.shots * np.exp(-rows.unit)
     return pearson_misfit(expected, rows.weights[rows.seen])
 
