@@ -63,8 +63,8 @@ def test_em_of_many_sets_is_that_of_each(n):
     """With priors, rounds and held weights of their own; wider than a small register, nothing is shared."""
     asked = []
     for i, rows in enumerate(sets(n, 6)):
-        prior = Prior(5.0 + i, None if i % 2 else np.full((n, 2), 0.1))
-        asked.append((rows, [model_of(n, k, k) for k in (1, 3)], prior, 3 + i, i == 2))
+        prior = Prior(5.0 + i, None if i % 2 else np.full((n, 2), 0.1), hold_weights=i == 2)
+        asked.append((rows, [model_of(n, k, k) for k in (1, 3)], prior, 3 + i))
     for one, many in zip(asked, together([fit_all(*one) for one in asked]), strict=True):
         for model, other in zip(many, alone(fit_all(*one)), strict=True):
             same(model, other)

@@ -27,6 +27,7 @@ from qcluster.core.sparse.model import (
     log_likelihood,
     marginal,
     parameters,
+    rates_by_regime,
 )
 from qcluster.core.sparse.weights import FAINT
 
@@ -44,7 +45,6 @@ _BLOCK = 1024
 """Strings of which shots are counted at once."""
 _SMALL = 1e-9
 """Smallest share of flips whose logit is taken."""
-_TILTS = TILTS[:, None]
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
 
@@ -73,7 +73,6 @@ class Problem:
     models: Sequence[Model]
     prior: Prior
     rounds: int
-    hold_weights: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,7 @@ class Data:
             strength=numbers[:, 1:2] / numbers[:, :1],
             rates=None if own[0].prior.rates is None else np.array([_ordered(one.prior) for one in own]),
             largest=numbers[:, 2:],
-            hold_weights=np.array([one.hold_weights for one in own]),
+            hold_weights=np.array([one.prior.hold_weights for one in own]),
             rounds=np.array([one.rounds for one in own]),
         )
 
@@ -137,15 +136,13 @@ def _ordered(prior: Prior) -> Floats:
     return rates.mean(keepdims=True)[0] if prior.common else rates.T.ravel()
 
 
-def fit(rows: Rows, model: Model, prior: Prior, rounds: int, hold_weights: bool = False) -> Stepwise[Model]:
+def fit(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
     """Raise the likelihood of one mixture: see `fit_all`."""
-    (fitted,) = yield from fit_all(rows, [model], prior, rounds, hold_weights)
+    (fitted,) = yield from fit_all(rows, [model], prior, rounds)
     return fitted
 
 
-def fit_all(
-    rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold_weights: bool = False
-) -> Stepwise[list[Model]]:
+def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
@@ -156,9 +153,8 @@ def fit_all(
     Args:
         rows: the strings.
         models: where to start.
-        prior: of the flip rates.
+        prior: of the flip rates, and what is held.
         rounds: most EM rounds.
-        hold_weights: leave the weights of the centroids as they are.
 
     Returns:
         The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
@@ -167,7 +163,7 @@ def fit_all(
     if not models:
         return []
     key = rows.key, prior.common, prior.rates is None  # on the same strings, with parameters of the same shape
-    fitted: list[Model] = yield Request(_fit_together, key, Problem(rows, models, prior, rounds, hold_weights))
+    fitted: list[Model] = yield Request(_fit_together, key, Problem(rows, models, prior, rounds))
     return fitted
 
 
@@ -326,8 +322,7 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rat
         rates: that it expects, likewise.
     """
     whole = sent.sum(axis=1)
-    turned = start[:, None] * _TILTS
-    turned /= 1 + turned
+    turned = rates_by_regime(start)
     counted = flips + strength * (_mean_rates(flips, whole) if rates is None else rates)
     sent = sent.copy()
     sent[:, _PLAIN] += strength

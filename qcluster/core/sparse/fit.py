@@ -9,13 +9,13 @@ from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, by_contents, distinct_rows, pack_columns, unpack
 from qcluster.core.lockstep import Stepwise, alone
-from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
+from qcluster.core.noise.prior import REGIMES, SHOTS
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
 from qcluster.core.sparse.forward_selection import Selection, forward_selection
 from qcluster.core.sparse.local_search import local_search
-from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
+from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of, rates_by_regime
 from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_gap, by_marginal_likelihood, is_heavy
 from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
@@ -230,9 +230,8 @@ def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     beyond = collisions(rows.weights) - uniform
     excess = beyond * shots / np.sqrt(2 * uniform)
     used = np.flatnonzero(model.regimes > 1e-4)
-    tilted = model.odds[None] * TILTS[used, None, None]
-    flip = tilted / (1 + tilted)
-    reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
+    rises, falls = rates_by_regime(model.odds.T)[:, used]
+    reads_one = np.where(model.centroids[:, None], 1 - falls, rises)
     signs = 1 - 2 * reads_one.reshape(-1, rows.n_bits)
     share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
     overlap = np.full((len(share), len(share)), 0.5**rows.n_bits)

@@ -209,11 +209,11 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
     start = Model(centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), REGIMES, model.background)
     # A ring whose members all decay is its centre: more than half of them must survive.
-    surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
-    circle = yield from fit(rows, start, surviving, screening, hold_weights=True)
+    surviving, screening = replace(prior, largest_odds=1.0, hold_weights=True), rounds // 3
+    circle = yield from fit(rows, start, surviving, screening)
     if ring_gain(rows, model, circle, centre) < -2 * _PRUNED:
         return None
-    circle = yield from fit(rows, circle, surviving, rounds - screening, hold_weights=True)
+    circle = yield from fit(rows, circle, surviving, rounds - screening)
     if circle.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None

@@ -138,11 +138,15 @@ def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
     """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
-    apart = distances(rows, sent)
-    if rows.whole:
-        return np.asarray(apart + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None])
-    apart += np.arange(len(sent), dtype=np.float32)[:, None] * np.float32(rows.n_bits + 1) + np.float32(0.25)
-    return apart.astype(np.intp)
+    indices = distances(rows, sent).astype(np.intp, copy=False)  # whole numbers, in single precision too
+    indices += (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
+    return indices
+
+
+def rates_by_regime(odds: Floats) -> Floats:
+    """Give the probability of a flip in each regime, ``(..., s, b)``, from odds ``(..., b)`` in that of tilt 1."""
+    odds = odds[..., None, :] * _TILTS
+    return np.asarray(odds / (1 + odds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,8 +195,7 @@ class Model:
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
-        tilted = self.odds.ravel() * _TILTS
-        return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
+        return np.asarray(self.regimes @ rates_by_regime(self.odds.ravel())).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,6 +210,8 @@ class Prior:
     """True: one rate for all bits and both values."""
     largest_odds: float = 2.5
     """Largest odds of a flip."""
+    hold_weights: bool = False
+    """True: the weights of the centroids stay as they are."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct
 from qcluster.core.lockstep import Stepwise
-from qcluster.core.noise.prior import INDEPENDENT, TILTS
+from qcluster.core.noise.prior import INDEPENDENT
 from qcluster.core.sparse.backward_elimination import backward_elimination
 from qcluster.core.sparse.description_length import (
     description_length,
@@ -19,7 +19,7 @@ from qcluster.core.sparse.description_length import (
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import gaps, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
-from qcluster.core.sparse.model import Model, Prior, Rows, distances
+from qcluster.core.sparse.model import Model, Prior, Rows, distances, rates_by_regime
 from qcluster.core.stats.goodness import pearson_misfit
 from qcluster.core.stats.special import softmax
 
@@ -120,8 +120,7 @@ def is_heavy(rows: Rows, model: Model) -> bool:
 
 def _independent(models: list[Model]) -> list[Model]:
     """Start from independent flips at the mean rate."""
-    tilted = np.stack([model.odds.ravel() for model in models])[:, None] * TILTS[:, None]
-    of_regime = (tilted / (1 + tilted)).mean(axis=2)
+    of_regime = rates_by_regime(np.stack([model.odds.ravel() for model in models])).mean(axis=2)
     means = (of_regime * np.stack([model.regimes for model in models])).sum(axis=1)
     rates = np.minimum(np.maximum(means, 1e-3), 0.45).tolist()
     return [
