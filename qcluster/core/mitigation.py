@@ -1,7 +1,5 @@
 """`Mitigation`: the one type of result that every method gives."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Richardson-Lucy deconvolution under a circuit's noise kernel, at several multiples of its noise side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,7 +41,7 @@ class Deconvolved:
     spread: Floats
     """``(s,)`` one standard deviation of that."""
 
-    def take(self, rows: slice) -> Deconvolved:
+    def take(self, rows: slice) -> "Deconvolved":
         """Keep some of the scales."""
         parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
         return Deconvolved(self.kernels.take(rows), self.rounds[rows], *(part[rows] for part in parts))

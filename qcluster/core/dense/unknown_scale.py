@@ -5,8 +5,6 @@ counts are sharper than the kernel lets through; under too little the ideal must
 which few ideals are: the evidence weighs both, where a likelihood sees only the first.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

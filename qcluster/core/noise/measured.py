@@ -5,8 +5,6 @@ of a circuit of the same two-qubit gates are the XOR-convolution of its ideal ou
 the 2^n patterns are never seen, so E is shrunk towards a smooth model of itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

@@ -1,7 +1,5 @@
 """`Interval`: between which values an average lies, by a bootstrap over shots."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
