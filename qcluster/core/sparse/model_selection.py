@@ -161,13 +161,10 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     mixtures, is_ring = (yield from _refitted(rows, plausible, path, complete, prior, rounds)), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
-            undone = yield from undo_decay(rows, model, prior, rounds)
-            model = yield from relocate(rows, undone, prior, rounds // 2)
-            circle = yield from ring(rows, model, prior, rounds)
-            if circle is not None:
-                model, is_ring = circle, is_ring or i == 0
-        else:
-            model = yield from relocate(rows, model, prior, rounds // 2)
+            model = yield from undo_decay(rows, model, prior, rounds)
+        model = yield from relocate(rows, model, prior, rounds // 2)
+        if k == 0 and (circle := (yield from ring(rows, model, prior, rounds))) is not None:
+            model, is_ring = circle, i == 0
         mixtures[i] = model
     share = posterior[plausible]
     return Chosen(mixtures, share / share.sum(), float(clear[plausible[0]]), ring=is_ring)
