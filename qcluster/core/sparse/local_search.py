@@ -70,8 +70,7 @@ def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[
     """
     shortest = description_length(rows, model)
     for _ in range(_TRIES):
-        moves = _moves(rows, model, most)
-        screened = yield from fit_all(rows, moves, prior, _SCREENING)
+        screened = yield from fit_all(rows, _moves(rows, model, most), prior, _SCREENING)
         if not screened:
             break
         best = min(screened, key=lambda one: description_length(rows, one))

@@ -190,10 +190,7 @@ def _refitted(
 
 
 def _nearer(rows: Rows, one: Model, other: Model) -> Model:
-    near = np.zeros(len(rows.weights), dtype=bool)
-    for model in (one, other):
-        near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)
-    near &= rows.weights > 0
+    near = (distances(rows, np.vstack([one.centroids, other.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
     return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
 
 
