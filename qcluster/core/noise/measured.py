@@ -5,8 +5,6 @@ of a circuit of the same two-qubit gates are the XOR-convolution of its ideal ou
 the 2^n patterns are never seen, so E is shrunk towards a smooth model of itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -51,11 +49,6 @@ class MeasuredNoise(Frozen):
     best predicts each shot from the others (leave-one-out likelihood). A pattern that was never read has the
     probability of the faults that make it up.
 
-    Args:
-        reference_counts: of the reference circuit: anything that `Distribution.of` takes. Integers and hexadecimal
-            keys have as many bits as `expected`.
-        expected: its noiseless output, such as ``"0110"``; or ``(n_bits,) bool``, column j classical bit j.
-
     Raises:
         ValueError: the widths differ, or there are no shots.
         TypeError: `expected` is no string of bits.
@@ -67,9 +60,10 @@ class MeasuredNoise(Frozen):
     """
 
     reference_counts: Distribution
-    """The reference's counts."""
+    """Of the reference circuit; given as anything that `Distribution.of` takes. Integers and hexadecimal keys have as
+    many bits as `expected`."""
     expected: str
-    """What it reads without noise."""
+    """What it reads without noise, such as ``"0110"``; given so, or as ``(n_bits,) bool``, column j classical bit j."""
 
     def __post_init__(self) -> None:
         bits = _bits_of(self.expected)
