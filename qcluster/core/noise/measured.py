@@ -13,7 +13,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
@@ -67,7 +67,7 @@ class MeasuredNoise(Frozen):
 
     def __post_init__(self) -> None:
         bits = _bits_of(self.expected)
-        counts = _of_width(self.reference_counts, len(bits))
+        counts = of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
         if len(bits) != counts.n_bits:
@@ -220,14 +220,6 @@ def _weight(seen: Floats, model: Floats) -> float:
         float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS
     ]  # fmt: skip
     return float(_CONCENTRATIONS[int(np.argmax(scores))])
-
-
-def _of_width(counts: Any, n_bits: int) -> Distribution:
-    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own."""
-    try:
-        return Distribution.of(counts, num_bits=n_bits)
-    except ValueError:
-        return Distribution.of(counts)  # which tells what is wrong with them alone
 
 
 def _bits_of(expected: Any) -> Bits:
