@@ -15,8 +15,8 @@ import numpy as np
 from benchmarks.speed.works import synthetic
 from benchmarks.timing import timed
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.em import e_step, stacked
-from qcluster.core.sparse.model import Model, lay_out, likelihoods, marginal, parameters
+from qcluster.core.sparse.em import e_step
+from qcluster.core.sparse.model import Layout, Model, lay_out, likelihoods, marginal, parameters
 
 SHAPES = ((2, 30, 10_000), (6, 30, 10_000), (20, 30, 10_000), (6, 156, 10_000))
 """Centroids, bits, strings."""
@@ -32,7 +32,7 @@ def measure(k: int, n: int, u: int) -> str:
     held, rng = synthetic(n, u, 0.2, k), np.random.default_rng(0)
     rows = lay_out(held.bits, held.weights)
     models = [Model(rng.random((k, n)) < 0.5, np.full(k, 1 / k), rng.uniform(0.05, 0.2, (n, 2)), REGIMES, 0.1)]
-    layout, now, one = stacked(rows, models), parameters(models), parameters(models, common=True)
+    layout, now, one = Layout.stacked(rows, models), parameters(models), parameters(models, common=True)
     columns, parts = likelihoods(rows, layout, now)
     total, scratch = marginal(layout, now, columns), np.empty_like(columns)
     slopes, table = rng.random((k, n), dtype=np.float32), rng.random(k * (n + 1), dtype=np.float32)

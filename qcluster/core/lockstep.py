@@ -19,8 +19,7 @@ class Request:
     """What a computation asks for."""
 
     work: Callable[[Sequence[Any]], Sequence[Any]]
-    """Answers what several computations ask; an answer must not depend on the others. In place of an answer may come
-    the request for what is left to do; where a single one asks it may not."""
+    """Answers what several computations ask; an answer must not depend on the others."""
     key: Hashable
     """Requests for the same work under one key are answered at once."""
     asked: Any
@@ -50,7 +49,7 @@ def together(computations: Sequence[Stepwise[T]]) -> list[T]:
     while replies:
         for place, reply in replies.items():
             try:
-                request = reply if isinstance(reply, Request) else computations[place].send(reply)
+                request = computations[place].send(reply)
                 waiting.setdefault((request.work, request.key), {})[place] = request.asked
             except StopIteration as end:
                 ended[place] = end.value

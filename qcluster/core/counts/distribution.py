@@ -40,10 +40,6 @@ class Distribution(Mapping[str, float]):
     It is a mapping as well, from bitstrings as Qiskit prints them to probabilities: ``d["011"]``, ``"011" in d``,
     ``dict(d)``, ``pandas.Series(d)`` and Qiskit's ``plot_histogram(d)`` work. A string without a shot is not in it.
 
-    Args:
-        bits: ``(n_outcomes, n_bits) bool``, column j is classical bit j. Equal rows are merged.
-        weights: ``(n_outcomes,)`` not negative, in shots; together zero, or between 2**-63 and 2**63.
-
     Raises:
         ValueError: shapes do not fit, or a weight is negative, NaN, or out of proportion.
 
@@ -56,9 +52,9 @@ class Distribution(Mapping[str, float]):
     """
 
     bits: Bits
-    """``(n_outcomes, n_bits) bool``, distinct rows sorted by value; column j is classical bit j."""
+    """``(n_outcomes, n_bits) bool``, column j is classical bit j; rows that are given twice are merged."""
     weights: Floats
-    """``(n_outcomes,) float64``, in shots."""
+    """``(n_outcomes,) float64``, in shots, not negative; together zero, or between 2**-63 and 2**63."""
     words: Words = field(init=False)
     """``(n_outcomes, n_words) uint64``: the rows packed, see `qcluster.core.counts.bits`."""
     n_bits: int = field(init=False)

@@ -121,9 +121,7 @@ def deconvolve(counts: Floats, rates: Floats, concentration: Floats, *, steps: i
     bits = index_bits(np.arange(1 << n_bits), n_bits)
     dtype = np.float32 if n_bits >= _LONG else np.float64
     read = Block(counts.astype(dtype), bits.astype(dtype), IndependentFlips(rates, dtype))
-    state = Ascent([read], concentration)
-    state.run(steps)
-    return state.posterior()
+    return Ascent([read], concentration).run(steps)
 
 
 def deconvolving(counts: Floats, rates: Floats, concentration: Floats, steps: int) -> Stepwise[Posterior]:
@@ -190,13 +188,7 @@ class Ascent:
         longest = max(len(block.bits) * (block.bits.dtype != self.dtype) for block in self.blocks)
         self.buffer = np.empty((longest, n_bits), self.dtype)
 
-    def posterior(self) -> Posterior:
-        """Hand over what is known of the ideal."""
-        roots = mean_root(self.shape.astype(np.float64))
-        roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
-        return Posterior(roots, self.evidence(), (self.beta / self.total)[:, 0], self.shape)
-
-    def run(self, steps: int) -> None:
+    def run(self, steps: int) -> Posterior:
         """Take plain steps, then pairs of steps followed by an extrapolation; the background follows each pair."""
         warm_up, pairs = min(_WARM_UP, steps), max(0, (steps - _WARM_UP) // 2)
         for last in range(warm_up - 1, -1, -1):
@@ -208,6 +200,9 @@ class Ascent:
             self.extrapolate(first, second)
             self.set_backgrounds()
         self.shape, self.beta = self.step(self.shape, self.beta, fit_bias=True)
+        roots = mean_root(self.shape.astype(np.float64))
+        roots /= np.sqrt((roots * roots).sum(axis=1, keepdims=True))
+        return Posterior(roots, self.evidence(), (self.beta / self.total)[:, 0], self.shape)
 
     def step(self, shape: Floats, beta: Floats, fit_bias: bool = False) -> tuple[Floats, Floats]:
         """Share every count out to the strings and the background that may have sent it, by their geometric means.

@@ -7,8 +7,6 @@ processes and prior information"). Outputs of local circuits are smooth in this 
 parameters than strings; where they are not, as those of random circuits, all variances come out alike.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -50,11 +50,9 @@ def deconvolve_observed(
     most = max(16, min(_MOST, _PAIRS // len(bits)))
     places = np.sort(np.argsort(-weights, kind="stable")[:most])
     concentration = np.tile(strings / len(places), len(rates))
-    state = Ascent(_blocks(bits, weights, places, rates, len(strings)), concentration)
-    state.run(steps)
-    found = state.posterior()
+    found = Ascent(_blocks(bits, weights, places, rates, len(strings)), concentration).run(steps)
     cost = max(bits.shape[1] * np.log(2) - np.log(len(places)), 0.0)  # nats: the counts picked them from all 2^n
-    found = replace(found, evidence=found.evidence - cost * np.minimum(state.shape, 1.0).sum(axis=1))
+    found = replace(found, evidence=found.evidence - cost * np.minimum(found.shapes, 1.0).sum(axis=1))
     return found, places
 
 
@@ -75,9 +73,7 @@ def redeconvolve(
         ``(n_resamples, n_candidates)``: posterior means of the square roots, unit length.
     """
     blocks = _blocks(bits, weights, places, np.array([rate]), len(weights))
-    state = Ascent(blocks, np.full(len(weights), concentration))
-    state.run(steps)
-    return state.posterior().roots
+    return Ascent(blocks, np.full(len(weights), concentration)).run(steps).roots
 
 
 def _blocks(bits: Bits, weights: Floats, places: NDArray[np.intp], rates: Floats, n_each: int) -> list[Block]:

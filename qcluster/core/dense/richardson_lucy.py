@@ -1,7 +1,5 @@
 """Richardson-Lucy deconvolution under a circuit's noise kernel, at several multiples of its noise side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -43,7 +41,7 @@ class Deconvolved:
     spread: Floats
     """``(s,)`` one standard deviation of that."""
 
-    def take(self, rows: slice) -> Deconvolved:
+    def take(self, rows: slice) -> "Deconvolved":
         """Keep some of the scales."""
         parts = self.ideals, self.noisy, self.deviance, self.usual, self.spread
         return Deconvolved(self.kernels.take(rows), self.rounds[rows], *(part[rows] for part in parts))
@@ -64,7 +62,7 @@ def richardson_lucy(
     noise: NoiseModel,
     seen: Floats,
     rounds: int,
-    start: Floats | None = None,
+    support: NDArray[np.bool_] | None = None,
     ends: Callable[[int, Floats], NDArray[np.bool_]] | None = None,
 ) -> Floats:
     """Maximise the likelihood of noisy frequencies over distributions by expectation maximisation.
@@ -77,7 +75,7 @@ def richardson_lucy(
         noise: K, from ideal to noisy probabilities.
         seen: ``(..., 2^m)`` frequencies p, sum 1; several are deconvolved at once.
         rounds: how many.
-        start: ``(..., 2^m)`` where to begin; the frequencies themselves by default.
+        support: ``(..., 2^m)`` True for strings that the distributions may hold; all by default.
         ends: rounds that were made, and noisy distributions, to ``(...,)``, which of them need no more: these would fit
             shot noise.
 
@@ -90,8 +88,9 @@ def richardson_lucy(
         >>> richardson_lucy(flips, np.array([[0.74, 0.26]]), 40).round(3).tolist()
         [[0.8, 0.2]]
     """
-    ideal: Floats = seen if start is None else start
-    ideal = ideal + _FAINT
+    ideal: Floats = seen + _FAINT
+    if support is not None:
+        ideal = np.where(support, ideal, 0.0)  # and zero it stays
     ahead = last = ideal
     step: Floats | None = None
     ended: NDArray[np.bool_] = np.zeros(ideal.shape[:-1], dtype=bool)
@@ -138,7 +137,7 @@ def deconvolve(
         return found
 
     seen = np.broadcast_to(counts / shots, kernels.spectrum.shape)
-    ideals = richardson_lucy(kernels, seen, rounds, _among(seen, support), explained)
+    ideals = richardson_lucy(kernels, seen, rounds, support, explained)
     noisy = kernels.forward(ideals)
     expected = np.maximum(shots * noisy, _RARE)
     return Deconvolved(kernels, ended, ideals, noisy, deviance(counts, expected), *shot_noise(expected))
@@ -159,12 +158,7 @@ def redeconvolve(
     Returns:
         ``(s, 2^m)`` distributions.
     """
-    return richardson_lucy(kernels, seen, rounds, _among(seen, support), lambda made, _: ended <= made)
-
-
-def _among(seen: Floats, support: NDArray[np.bool_] | None) -> Floats:
-    """Give where to begin, so that strings outside of the support stay at zero."""
-    return seen if support is None else np.where(support, seen, -_FAINT)
+    return richardson_lucy(kernels, seen, rounds, support, lambda made, _: ended <= made)
 
 
 def allowed(found: Deconvolved, shots: float, misfit: float) -> int:

@@ -4,8 +4,6 @@ The ideal has a symmetric Dirichlet prior; its concentration is judged by the ev
 hedged: with a few peaks on a floor the evidence of one concentration for all strings is far too sure of itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -7,8 +7,6 @@ the middle of a circuit flips other bits there: what lies far below the heaviest
 as likely noise as output, and is left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What the faults of a compiled circuit do to the measured bits: patterns of flips, each with a rate."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -79,11 +77,11 @@ class FaultMasks(Frozen):
         """Mean number of faults per shot that flip a measured bit, readout not counted."""
         return float(self.rates.sum())
 
-    def scaled(self, factor: float) -> FaultMasks:
+    def scaled(self, factor: float) -> "FaultMasks":
         """Multiply all rates, readout included (kept to what a readout can be, see `scaled_readout`)."""
         return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
 
-    def symmetrised(self) -> FaultMasks:
+    def symmetrised(self) -> "FaultMasks":
         """Give both readout errors of a bit their mean: what twirled measurements do on average."""
         return replace(self, readout=np.repeat(self.readout.mean(axis=1, keepdims=True), 2, axis=1))
 

@@ -6,8 +6,6 @@ decay D of each bit, the part of readout that tells 0 from 1. Vectors run over t
 `qcluster.core.stats.walsh.LinearIndex`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -52,7 +50,7 @@ class Kernel:
     """(n_bits,) probability that a 1 falls to 0 (> 0) or a 0 rises to 1 (< 0) at the very end."""
 
     @classmethod
-    def of(cls, faults: FaultMasks, n_index: int | None = None) -> Kernel:
+    def of(cls, faults: FaultMasks, n_index: int | None = None) -> "Kernel":
         """Split readout into symmetric flips, which join the patterns, and one-sided decays.
 
         With flips q before a decay d, P(read 1|0) = q (1 - d) and P(read 1|1) = (1 - q)(1 - d). Where strings are
@@ -73,7 +71,7 @@ class Kernel:
         )
 
     @classmethod
-    def of_patterns(cls, index: LinearIndex, shifts: Indices, rates: Floats) -> Kernel:
+    def of_patterns(cls, index: LinearIndex, shifts: Indices, rates: Floats) -> "Kernel":
         """Take patterns ``(n_masks,)``, by number, and their rates; none is crosstalk, and no bit decays."""
         return cls(index, shifts, rates, np.zeros(len(shifts), dtype=bool), np.zeros(index.n_bits))
 
@@ -130,7 +128,7 @@ class Kernel:
             return np.asarray(error[rows[:, None] ^ sent[None, :]])
         return decay(error[np.arange(self.size)[None, :] ^ sent[:, None]], self._decays)[:, rows].T
 
-    def scaled(self, factor: float) -> Kernel:
+    def scaled(self, factor: float) -> "Kernel":
         """Multiply all rates, and decays by no more than readout ages."""
         most = np.maximum(np.abs(self.decays), _MOST_DECAYED)
         return replace(

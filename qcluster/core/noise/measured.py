@@ -5,8 +5,6 @@ of a circuit of the same two-qubit gates are the XOR-convolution of its ideal ou
 the 2^n patterns are never seen, so E is shrunk towards a smooth model of itself.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +13,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
@@ -51,11 +49,6 @@ class MeasuredNoise(Frozen):
     best predicts each shot from the others (leave-one-out likelihood). A pattern that was never read has the
     probability of the faults that make it up.
 
-    Args:
-        reference_counts: of the reference circuit: anything that `Distribution.of` takes. Integers and hexadecimal
-            keys have as many bits as `expected`.
-        expected: its noiseless output, such as ``"0110"``; or ``(n_bits,) bool``, column j classical bit j.
-
     Raises:
         ValueError: the widths differ, or there are no shots.
         TypeError: `expected` is no string of bits.
@@ -67,13 +60,14 @@ class MeasuredNoise(Frozen):
     """
 
     reference_counts: Distribution
-    """The reference's counts."""
+    """Of the reference circuit; given as anything that `Distribution.of` takes. Integers and hexadecimal keys have as
+    many bits as `expected`."""
     expected: str
-    """What it reads without noise."""
+    """What it reads without noise, such as ``"0110"``; given so, or as ``(n_bits,) bool``, column j classical bit j."""
 
     def __post_init__(self) -> None:
         bits = _bits_of(self.expected)
-        counts = _of_width(self.reference_counts, len(bits))
+        counts = of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
         if len(bits) != counts.n_bits:
@@ -226,14 +220,6 @@ def _weight(seen: Floats, model: Floats) -> float:
         float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS
     ]  # fmt: skip
     return float(_CONCENTRATIONS[int(np.argmax(scores))])
-
-
-def _of_width(counts: Any, n_bits: int) -> Distribution:
-    """Read counts, those whose keys are numbers as so many bits; of another width where they have one of their own."""
-    try:
-        return Distribution.of(counts, num_bits=n_bits)
-    except ValueError:
-        return Distribution.of(counts)  # which tells what is wrong with them alone
 
 
 def _bits_of(expected: Any) -> Bits:

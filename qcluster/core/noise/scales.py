@@ -1,7 +1,5 @@
 """A circuit's noise kernel at several multiples of its calibration, applied side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +24,7 @@ class ScaledKernels:
     """What decay makes of bits; none where nothing decays."""
 
     @classmethod
-    def of(cls, kernel: Kernel, scales: Sequence[float] | Floats, *, readout: bool = False) -> ScaledKernels:
+    def of(cls, kernel: Kernel, scales: Sequence[float] | Floats, *, readout: bool = False) -> "ScaledKernels":
         """Take a kernel at every scale, see `Kernel.scaled`; with `readout`, last of all its readout errors alone.
 
         Example:
@@ -45,7 +43,7 @@ class ScaledKernels:
             spectrum = np.vstack([spectrum, np.exp(kernel.log_spectrum(-kernel.index.n_bits))])
         return cls(many, spectrum, decays_of(decays) if kernel.index.exact else ())
 
-    def take(self, rows: slice | NDArray[np.intp]) -> ScaledKernels:
+    def take(self, rows: slice | NDArray[np.intp]) -> "ScaledKernels":
         """Keep some of the scales."""
         return ScaledKernels(self.scales[rows], self.spectrum[rows], tuple((at, one[rows]) for at, one in self.decays))
 

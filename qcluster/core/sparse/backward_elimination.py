@@ -7,17 +7,15 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arrays import Floats, Reals
-from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.sparse.model import Model, Rows, log_likelihood
 from qcluster.core.sparse.weights import fit_weights
 
 _PAIRS = 100_000
-"""Pairs of centroid and string, of all mixtures that are thinned at once."""
+"""Pairs of centroid and string up to which mixtures are thinned at once: more do not stay in cache."""
 
 
 def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     """Raise the likelihood of a mixture by EM over weights and background alone: see `fit_weights`."""
-    assert model.likelihoods is not None
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     (share,), (background,), (total,) = fit_weights(
         model.likelihoods, rows.shares, share[None], np.array([model.background]), rounds
@@ -33,7 +31,7 @@ def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total:
     )
 
 
-def backward_elimination(rows: Rows, models: Sequence[Model]) -> Stepwise[list[Model]]:
+def backward_elimination(rows: Rows, models: Sequence[Model]) -> list[Model]:
     """Take centroids out, the least needed first, the channel kept, down to one: the best mixtures of every size.
 
     Least needed is the one without which the log-likelihood loses least, nothing refitted.
@@ -41,34 +39,24 @@ def backward_elimination(rows: Rows, models: Sequence[Model]) -> Stepwise[list[M
     Returns:
         Of each of the mixtures all on the way, itself first. Above ten centroids a fourth goes at a time.
     """
-    path: list[Model] = yield Request(_eliminate_together, rows.key, (rows, models))
-    return path
+    paths = [[model] for model in models]
+    pairs = len(models) * max((len(model.weights) for model in models), default=0) * len(rows.weights)
+    for some in [paths] if pairs <= _PAIRS else [[path] for path in paths]:
+        _eliminate(rows, some)
+    return [model for path in paths for model in path]
 
 
-def _eliminate_together(alike: Sequence[tuple[Rows, Sequence[Model]]]) -> list[list[Model]]:
-    """Eliminate for several sets of counts, the largest mixtures first, as many at once as stay in cache."""
-    wanted = [(rows, [model]) for rows, models in alike for model in models]
-    order = sorted(wanted, key=lambda one: -len(one[1][0].weights))
-    while order:
-        many = max(1, _PAIRS // (len(order[0][1][0].weights) * len(order[0][0].weights)))
-        some, order = order[:many], order[many:]
-        _eliminate([rows for rows, _ in some], [path for _, path in some])
-    paths = iter(path for _, path in wanted)
-    return [[model for _ in models for model in next(paths)] for _, models in alike]
-
-
-def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
-    """Continue paths, each on its set of counts; the first axis of arrays is mixtures, the second their centroids.
+def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
+    """Continue paths; the first axis of arrays is mixtures, the second their centroids.
 
     Mixtures of fewer centroids than the largest have some of weight 0 at the end, which stay so.
     """
-    left = list(range(len(paths)))
-    while left := [place for place in left if len(paths[place][-1].weights) > 1]:
-        models, each = [paths[place][-1] for place in left], np.arange(len(left))[:, None]
-        shares = np.stack([every[place].shares for place in left])[:, None]
-        weights, columns = _padded(models, every[0].dtype)
+    shares = rows.shares[None, None]
+    while unfinished := [path for path in paths if len(path[-1].weights) > 1]:
+        models, each = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
+        weights, columns = _padded(models, rows.dtype)
         background = np.array([model.background for model in models])[:, None]
-        total = np.stack([model.total for model in models if model.total is not None])
+        total = np.stack([model.total for model in models])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
         stay = np.zeros(losses.shape, dtype=bool)
         for staying, losing, model in zip(stay, losses, models, strict=True):
@@ -79,21 +67,18 @@ def _eliminate(every: Sequence[Rows], paths: Sequence[list[Model]]) -> None:
         columns, weights = columns[each, order], np.where(stay, weights, 0.0)[each, order]
         share = (weights / weights.sum(axis=1, keepdims=True) * (1 - background)).astype(columns.dtype)[:, None]
         share, uniform, total = (part[:, 0] for part in fit_weights(columns, shares, share, background, 2))
-        for m, (place, model, k) in enumerate(zip(left, models, sizes.tolist(), strict=True)):
-            thinned = replace(model, centroids=model.centroids[order[m, :k]], likelihoods=columns[m, :k])
-            paths[place].append(_reweighed(every[place], thinned, share[m, :k], float(uniform[m]), total[m]))
+        for m, (path, k) in enumerate(zip(unfinished, sizes.tolist(), strict=True)):
+            thinned = replace(models[m], centroids=models[m].centroids[order[m, :k]], likelihoods=columns[m, :k])
+            path.append(_reweighed(rows, thinned, share[m, :k], float(uniform[m]), total[m]))
 
 
 def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
     """Put weights, ``(b, k)``, and P(y|c), ``(b, k, u)``, of mixtures under one another, zeros behind the shorter."""
-    first = models[0].likelihoods
-    assert first is not None
     if len(models) == 1:
-        return models[0].weights[None], first[None]
-    k = max(len(model.weights) for model in models)
-    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, first.shape[1]), dtype)
+        return models[0].weights[None], models[0].likelihoods[None]
+    k, u = max(len(model.weights) for model in models), len(models[0].total)
+    weights, columns = np.zeros((len(models), k)), np.zeros((len(models), k, u), dtype)
     for m, model in enumerate(models):
-        assert model.likelihoods is not None
         weights[m, : len(model.weights)], columns[m, : len(model.weights)] = model.weights, model.likelihoods
     return weights, columns
 

@@ -51,8 +51,6 @@ def negative_log_evidence(rows: Rows, model: Model) -> float:
     them and over sets of K strings. Where the shots fix the weights, this is the description length; under heavy
     noise they do not, and a further string costs less.
     """
-    assert model.likelihoods is not None
-    assert model.total is not None
     k = len(model.weights)
     slopes = ((model.likelihoods - np.float32(1)) / model.total).astype(np.float64, copy=False)
     curvature = (slopes * rows.weights) @ slopes.T + np.eye(k)

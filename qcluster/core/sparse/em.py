@@ -6,13 +6,13 @@ under another: those of one set of counts, and on small registers those of many 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.arrays import Floats, Indices, Reals, T
-from qcluster.core.counts.bits import Bits
+from qcluster.core.arrays import Floats, Indices, Reals
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import TILTS
 from qcluster.core.sparse.model import (
@@ -27,7 +27,7 @@ from qcluster.core.sparse.model import (
     log_likelihood,
     marginal,
     parameters,
-    table_indices,
+    rates_by_regime,
 )
 from qcluster.core.sparse.weights import FAINT
 
@@ -45,7 +45,6 @@ _BLOCK = 1024
 """Strings of which shots are counted at once."""
 _SMALL = 1e-9
 """Smallest share of flips whose logit is taken."""
-_TILTS = TILTS[:, None]
 _PLAIN = int(np.argmin(np.abs(TILTS - 1)))
 """The regime whose odds are those of the model."""
 
@@ -67,25 +66,13 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """A mixture on its way through EM."""
-
-    model: Model
-    """As it is."""
-    rounds: int
-    """EM rounds that are left; -1 where it is done."""
-    level: float = -np.inf
-    """Its log-likelihood a round ago."""
-
-
-@dataclass(frozen=True)
 class Problem:
     """Mixtures of one set of counts that are fitted: see `fit_all`."""
 
     rows: Rows
-    fitted: Sequence[Progress]
+    models: Sequence[Model]
     prior: Prior
-    hold_weights: bool = False
+    rounds: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,25 +93,27 @@ class Data:
     """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
-    hold_weights: NDArray[np.bool_] | None
-    """``(m, 1)`` True where weights stay; None: nowhere."""
+    hold_weights: NDArray[np.bool_]
+    """``(m,)`` True where weights stay."""
+    rounds: Indices
+    """``(m,)`` most EM rounds."""
 
     @classmethod
-    def of(cls, every: Sequence[Problem], owner: Sequence[int]) -> "Data":
-        """Put problems under one another, for each mixture that of its owner."""
-        own = every if len(every) == 1 else [every[place] for place in owner]
+    def of(cls, own: Sequence[Problem]) -> "Data":
+        """Put under one another, for each mixture, the problem that it belongs to."""
+        if own[0] is own[-1]:  # they are in order, so that all are the same
+            own = own[:1]
         numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
         return cls(
             rows=own[0].rows,
-            weights=_under([one.rows.weights for one in own]),
-            shares=_under([one.rows.shares for one in own]),
+            weights=np.array([one.rows.weights for one in own]),
+            shares=np.array([one.rows.shares for one in own]),
             shots=numbers[:, :1],
             strength=numbers[:, 1:2] / numbers[:, :1],
-            rates=None if own[0].prior.rates is None else _under([_ordered(one.prior) for one in own]),
+            rates=None if own[0].prior.rates is None else np.array([_ordered(one.prior) for one in own]),
             largest=numbers[:, 2:],
-            hold_weights=np.array([[one.hold_weights] for one in own])
-            if any(one.hold_weights for one in own)
-            else None,
+            hold_weights=np.array([one.prior.hold_weights for one in own]),
+            rounds=np.array([one.rounds for one in own]),
         )
 
     def take(self, which: NDArray[np.bool_]) -> "Data":
@@ -140,11 +129,6 @@ class Data:
         return log_likelihood(total, weights, self.shots[:, 0], self.rows.unit)
 
 
-def _under(parts: Sequence[NDArray[T]]) -> NDArray[T]:
-    """Put arrays under one another; one needs no copy."""
-    return parts[0][None] if len(parts) == 1 else np.stack(parts)
-
-
 def _ordered(prior: Prior) -> Floats:
     """Give the rates that a prior expects, of 0 and then of 1."""
     assert prior.rates is not None
@@ -152,15 +136,13 @@ def _ordered(prior: Prior) -> Floats:
     return rates.mean(keepdims=True)[0] if prior.common else rates.T.ravel()
 
 
-def fit(rows: Rows, model: Model, prior: Prior, rounds: int, hold_weights: bool = False) -> Stepwise[Model]:
+def fit(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
     """Raise the likelihood of one mixture: see `fit_all`."""
-    (fitted,) = yield from fit_all(rows, [model], prior, rounds, hold_weights)
+    (fitted,) = yield from fit_all(rows, [model], prior, rounds)
     return fitted
 
 
-def fit_all(
-    rows: Rows, models: Sequence[Model], prior: Prior, rounds: int, hold_weights: bool = False
-) -> Stepwise[list[Model]]:
+def fit_all(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Stepwise[list[Model]]:
     """Raise the likelihood of mixtures by EM: weights, background, regimes and flip odds; the centroids stay.
 
     The odds solve ``flips_i = sum_s shots_s o t_s / (1 + o t_s)`` bit by bit; a round takes one Newton step. A bit
@@ -171,41 +153,27 @@ def fit_all(
     Args:
         rows: the strings.
         models: where to start.
-        prior: of the flip rates.
+        prior: of the flip rates, and what is held.
         rounds: most EM rounds.
-        hold_weights: leave the weights of the centroids as they are.
 
     Returns:
         The mixtures in their order. Cost a round: two matrix products, an exponential and a histogram a
         pair of centroid and string; with one rate for all bits a look-up and a histogram.
     """
-    begun = [Progress(model, rounds) for model in models]
-    fitted: list[Model] = (yield _asking(Problem(rows, begun, prior, hold_weights))) if begun else []
+    if not models:
+        return []
+    key = rows.key, prior.common, prior.rates is None  # on the same strings, with parameters of the same shape
+    fitted: list[Model] = yield Request(_fit_together, key, Problem(rows, models, prior, rounds))
     return fitted
 
 
-def _asking(problem: Problem) -> Request:
-    """Ask for EM together with all on the same strings whose parameters have the same shape."""
-    return Request(_fit_together, (problem.rows.key, problem.prior.common, problem.prior.rates is None), problem)
-
-
-def _fit_together(alike: Sequence[Problem]) -> list[list[Model] | Request]:
-    """Fit the mixtures of several sets of counts, as many at once as stay in cache, until most are done.
-
-    EM of a few mixtures takes as many calls as that of many: what is not done waits for what comes.
-    """
-    found = [list(one.fitted) for one in alike]
-    going = [(place, i) for place, every in enumerate(found) for i, one in enumerate(every) if one.rounds >= 0]
-    sizes = [len(found[place][i].model.weights) for place, i in going]
-    for part in _batches(sizes, _TOGETHER // len(alike[0].rows.weights)):
-        batch = going[part]
-        fitted = _fit_batch(alike, [place for place, _ in batch], [found[place][i] for place, i in batch])
-        for (place, i), one in zip(batch, fitted, strict=True):
-            found[place][i] = one
-    return [
-        _asking(replace(one, fitted=every)) if any(each.rounds >= 0 for each in every) else [e.model for e in every]
-        for one, every in zip(alike, found, strict=True)
-    ]
+def _fit_together(alike: Sequence[Problem]) -> list[list[Model]]:
+    """Fit the mixtures of several sets of counts, as many at once as stay in cache."""
+    own = [(problem, model) for problem in alike for model in problem.models]
+    sizes = [len(model.weights) for _, model in own]
+    parts = _batches(sizes, _TOGETHER // len(alike[0].rows.weights))
+    fitted = iter([model for part in parts for model in _fit_batch(*zip(*own[part], strict=True))])
+    return [[next(fitted) for _ in problem.models] for problem in alike]
 
 
 def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
@@ -220,62 +188,39 @@ def _batches(sizes: Sequence[int], most: int) -> Iterator[slice]:
         yield slice(start, len(sizes))
 
 
-def _fit_batch(every: Sequence[Problem], owner: list[int], begun: Sequence[Progress]) -> list[Progress]:
-    """The EM loop. A mixture that is done leaves the batch; of those of several sets, the last half may go on later."""
-    data, rows, models = Data.of(every, owner), every[0].rows, [one.model for one in begun]
-    layout, theta = stacked(rows, models), parameters(models, every[0].prior.common)
-    fitted, active, least = list(begun), np.arange(len(begun)), len(begun) // 2 if len(every) > 1 else 0
-    rounds, previous = np.array([one.rounds for one in begun]), np.array([one.level for one in begun])
+def _fit_batch(own: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
+    """The EM loop, of mixtures and the problem that each belongs to. A mixture that is done leaves the batch."""
+    data, rows = Data.of(own), own[0].rows
+    layout, theta = Layout.stacked(rows, models), parameters(models, own[0].prior.common)
+    fitted, active, previous = list(models), np.arange(len(models)), np.full(len(models), -np.inf)
     columns = np.empty(layout.lookup.shape, rows.dtype)
     scratch = np.empty_like(columns)
-    while True:
+    for made in count():
         columns, regime_shares = likelihoods(rows, layout, theta, columns)
         total = marginal(layout, theta, columns)
         levels = data.log_likelihood(total)
         gains = levels - previous
-        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (rounds > 0)
+        left = ~(np.abs(gains) < np.maximum(_RELATIVE * np.abs(levels), _TOLERANCE)) & (made < data.rounds)
         if not left.all():
             for m in np.flatnonzero(~left).tolist():
-                model = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
-                fitted[active[m]] = Progress(model, -1)
+                fitted[active[m]] = _model(layout, theta, m, float(levels[m]), columns, total, float(gains[m]))
             if not left.any():
-                return fitted
-            active, levels, rounds = active[left], levels[left], rounds[left]
+                break
+            active, levels = active[left], levels[left]
             stay, data = left[layout.owner], data.take(left)
             columns, regime_shares = columns[stay], regime_shares[stay]
             scratch = scratch[: len(columns)]
-            layout, total = _layout(rows, layout.sent[stay], layout.sizes[left]), total[left]
+            layout, total = Layout.of(rows, layout.sent[stay], layout.sizes[left]), total[left]
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
-        previous, rounds = levels, rounds - 1
+        previous = levels
         expected = e_step(rows, data.shares, layout, theta, columns, total, regime_shares, scratch)
         inverted, theta = m_step(data, layout, theta, expected)
         if inverted.any():
-            layout = _layout(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
-        if len(active) <= least:
-            break
-    for m, (place, left) in enumerate(zip(active.tolist(), rounds.tolist(), strict=True)):
-        fitted[place] = Progress(_model(layout, theta, m), left, float(previous[m]))
+            layout = Layout.of(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     return fitted
 
 
-def _layout(rows: Rows, sent: Bits, sizes: Indices) -> Layout:
-    return Layout(sent, sizes, table_indices(rows, sent))
-
-
-def stacked(rows: Rows, models: Sequence[Model]) -> Layout:
-    """Put the centroids of mixtures under one another."""
-    return _layout(rows, np.concatenate([m.centroids for m in models]), np.array([len(m.weights) for m in models]))
-
-
-def _model(
-    layout: Layout,
-    theta: Parameters,
-    m: int,
-    level: float = -np.inf,
-    columns: Reals | None = None,
-    total: Reals | None = None,
-    gain: float = 0.0,
-) -> Model:
+def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Reals, total: Reals, gain: float) -> Model:
     """Give a mixture of a batch, with what was worked out of it."""
     own, n = slice(layout.first[m], layout.first[m] + layout.sizes[m]), layout.sent.shape[1]
     return Model(
@@ -285,8 +230,8 @@ def _model(
         theta.regimes[m],
         float(theta.background[m]),
         level,
-        columns if columns is None or len(layout.sizes) == 1 else columns[own].copy(),
-        total if total is None else total[m],
+        columns if len(layout.sizes) == 1 else columns[own].copy(),
+        total[m],
         gain,
     )
 
@@ -352,8 +297,8 @@ def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) 
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
     weights = expected.mass / layout.of_component(mass)
-    if data.hold_weights is not None:
-        stay = np.broadcast_to(data.hold_weights[:, 0], len(layout.sizes))[layout.owner]
+    if data.hold_weights.any():
+        stay = np.broadcast_to(data.hold_weights, len(layout.sizes))[layout.owner]
         weights = np.where(stay, theta.weights, weights)
     return inverted, Parameters(
         weights=weights,
@@ -377,8 +322,7 @@ def solve_odds(flips: Floats, sent: Floats, start: Floats, strength: Floats, rat
         rates: that it expects, likewise.
     """
     whole = sent.sum(axis=1)
-    turned = start[:, None] * _TILTS
-    turned /= 1 + turned
+    turned = rates_by_regime(start)
     counted = flips + strength * (_mean_rates(flips, whole) if rates is None else rates)
     sent = sent.copy()
     sent[:, _PLAIN] += strength
@@ -415,23 +359,9 @@ def refit(rows: Rows, models: Sequence[Model], prior: Prior, rounds: int) -> Ste
     return fitted
 
 
-def statistics(rows: Rows, model: Model) -> Stepwise[Statistics]:
+def statistics(rows: Rows, model: Model) -> Statistics:
     """Give what each centroid is expected to have sent."""
-    found: Statistics = yield Request(_expected, rows.key, (rows, model))
-    return found
-
-
-def _expected(alike: Sequence[tuple[Rows, Model]]) -> list[Statistics]:
-    """Take the E step for mixtures of several sets of counts on the same strings."""
-    rows, models = alike[0][0], [model for _, model in alike]
-    layout, theta = stacked(rows, models), parameters(models)
+    layout, theta = Layout.stacked(rows, [model]), parameters([model])
     columns, regime_shares = likelihoods(rows, layout, theta)
-    shares = _under([own.shares for own, _ in alike])
     total, scratch = marginal(layout, theta, columns), np.empty_like(columns)
-    every = e_step(rows, shares, layout, theta, columns, total, regime_shares, scratch)
-    found = []
-    for m, (start, size) in enumerate(zip(layout.first.tolist(), layout.sizes.tolist(), strict=True)):
-        parts = (part[start : start + size] for part in (every.mass, every.flips, every.ones, every.regimes))
-        mass, flips, ones, regimes = parts
-        found.append(Statistics(mass, flips, ones, regimes, every.background[m : m + 1]))
-    return found
+    return e_step(rows, rows.shares[None], layout, theta, columns, total, regime_shares, scratch)

@@ -5,26 +5,22 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_real, check_whole
 from qcluster.core.counts.bits import Bits, by_contents, distinct_rows, pack_columns, unpack
 from qcluster.core.lockstep import Stepwise, alone
-from qcluster.core.noise.prior import REGIMES, SHOTS, TILTS
+from qcluster.core.noise.prior import REGIMES, SHOTS
 from qcluster.core.sparse.backward_elimination import backward_elimination, reweigh
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import refit
-from qcluster.core.sparse.forward_selection import Selection, candidates, forward_selection
+from qcluster.core.sparse.forward_selection import Selection, forward_selection
 from qcluster.core.sparse.local_search import local_search
-from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of
+from qcluster.core.sparse.model import Model, Prior, Rows, lay_out, likelihoods_of, rates_by_regime
 from qcluster.core.sparse.model_selection import HEAVY, Chosen, Path, average, by_gap, by_marginal_likelihood, is_heavy
 from qcluster.core.sparse.thinning import on_all_strings, thinned
 from qcluster.core.stats.goodness import collisions
 from qcluster.core.stats.special import perplexity
 
-_RATES_TRIED = (0.02, 0.06, 0.15, 0.28, 0.4)
-"""Flip rates at which forward selection starts, from a good device to one near its end."""
-_POOL = 96
-"""Most frequent strings from which forward selection picks."""
 _OBVIOUS = 10.0
 """Drop in likelihood gain, as a factor, from which no exchange would change the number of strings."""
 _OF_SIZE = 2
@@ -148,29 +144,26 @@ def _fit(bits: Bits, weights: Floats, rates: Floats | None, settings: MixtureSet
     """Fit a mixture to strings in an order that does not depend on the names of bits; see `fit_mixture`."""
     rows = lay_out(*thinned(bits, weights, _SEARCHED))
     prior = Prior(settings.prior_shots, rates)
-    pool, lookup = candidates(rows, _POOL)
     most = min(settings.max_clusters, max(4, 1 << min(rows.n_bits, 30) >> 2))
-    selected = yield from forward_selection(rows, pool, lookup, _RATES_TRIED, most)
+    selected = yield from forward_selection(rows, most)
     if selected.dense:
-        found = Chosen([_deconvolved(rows, pool, lookup, selected, settings)], np.ones(1), 1.0)
+        found = Chosen([_deconvolved(rows, selected, settings)], np.ones(1), 1.0)
     else:
-        found = yield from _few(rows, pool, lookup, selected, prior, settings)
+        found = yield from _few(rows, selected, prior, settings)
     if rows.shots < weights.sum():
         rows, rounds = Rows(bits, weights), 0 if found.ring else _WEIGHED
         found = replace(found, models=[on_all_strings(bits, weights, model, rounds) for model in found.models])
     return _report(rows, weights, found)
 
 
-def _few(
-    rows: Rows, pool: Bits, lookup: Indices, selected: Selection, prior: Prior, settings: MixtureSettings
-) -> Stepwise[Chosen]:
+def _few(rows: Rows, selected: Selection, prior: Prior, settings: MixtureSettings) -> Stepwise[Chosen]:
     """Refit what forward selection found, and choose how many strings."""
-    tried = _likeliest(selected.prefixes + (yield from backward_elimination(rows, selected.models)))
+    tried = _likeliest(selected.prefixes + backward_elimination(rows, selected.models))
     if not tried:
         tried = [Model(rows.bits[rows.seen[:1]], np.ones(1), np.full((rows.n_bits, 2), 0.1), REGIMES, 0.99)]
     most = settings.max_clusters
     if selected.models:
-        simple = yield from by_marginal_likelihood(rows, tried, pool, lookup, prior, most)
+        simple = yield from by_marginal_likelihood(rows, tried, prior, most)
         if simple is not None:
             return simple
     path: Path = [None] * most
@@ -181,9 +174,9 @@ def _few(
     found = [model for model in path if model is not None]
     best = min(found, key=lambda model: description_length(rows, model))
     if selected.gap < _OBVIOUS or best.rates().mean() > HEAVY:
-        best = yield from local_search(rows, best, pool, lookup, prior, most)
+        best = yield from local_search(rows, best, prior, most)
     if is_heavy(rows, best):
-        simple = yield from by_marginal_likelihood(rows, [best, *found], pool, lookup, prior, most)
+        simple = yield from by_marginal_likelihood(rows, [best, *found], prior, most)
         if simple is not None:
             return simple
     return (yield from by_gap(rows, path, best.take(best.falling), prior, settings.rounds))
@@ -199,17 +192,16 @@ def _likeliest(models: list[Model]) -> list[Model]:
     return [model for of_size in kept.values() for model in of_size.values()]
 
 
-def _deconvolved(rows: Rows, pool: Bits, lookup: Indices, selected: Selection, settings: MixtureSettings) -> Model:
+def _deconvolved(rows: Rows, selected: Selection, settings: MixtureSettings) -> Model:
     """Weigh the most frequent strings under the selected channel, where few of them do not explain the counts."""
-    sent, k = pool[: settings.max_clusters], min(len(pool), settings.max_clusters)
+    sent = rows.candidates[0][: settings.max_clusters]
     odds = selected.models[0].odds if selected.models else np.full((rows.n_bits, 2), 0.1)
-    start = Model(sent, np.full(k, 1 / k), odds, REGIMES, 0.1)
-    return reweigh(rows, replace(start, likelihoods=likelihoods_of(rows, sent, start, lookup[:k])), _WEIGHED)
+    start = Model(sent, np.full(len(sent), 1 / len(sent)), odds, REGIMES, 0.1)
+    return reweigh(rows, replace(start, likelihoods=likelihoods_of(rows, start)), _WEIGHED)
 
 
 def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
     best = found.models[0]
-    assert best.total is not None
     centroids, averaged = average(found.models, found.posterior)
     agreement, excess = _agreement(rows, best)
     rates, ones = best.rates(), best.weights @ best.centroids
@@ -234,14 +226,12 @@ def _report(rows: Rows, weights: Floats, found: Chosen) -> MixtureFit:
 
 def _agreement(rows: Rows, model: Model) -> tuple[float, float]:
     """Give the cosine between counts and model without the uniform part, and the z-score of the excess collisions."""
-    assert model.total is not None
     shots, uniform = rows.shots, float(np.exp(-rows.unit))
     beyond = collisions(rows.weights) - uniform
     excess = beyond * shots / np.sqrt(2 * uniform)
     used = np.flatnonzero(model.regimes > 1e-4)
-    tilted = model.odds[None] * TILTS[used, None, None]
-    flip = tilted / (1 + tilted)
-    reads_one = np.where(model.centroids[:, None], 1 - flip[None, :, :, 1], flip[None, :, :, 0])
+    rises, falls = rates_by_regime(model.odds.T)[:, used]
+    reads_one = np.where(model.centroids[:, None], 1 - falls, rises)
     signs = 1 - 2 * reads_one.reshape(-1, rows.n_bits)
     share = (np.outer(model.weights, model.regimes[used]) * (1 - model.background)).ravel()
     overlap = np.full((len(share), len(share)), 0.5**rows.n_bits)

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from qcluster.core.arrays import Floats, Indices, Reals
-from qcluster.core.counts.bits import Bits, hamming, pack
+from qcluster.core.counts.bits import hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.model import Model, Rows, log_likelihood, register, table_indices, values
+from qcluster.core.sparse.model import Model, Rows, log_likelihood, register, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
 
-_PAIRS = 100_000
-"""Pairs of candidate and string held at once."""
+_RATES = (0.02, 0.06, 0.15, 0.28, 0.4)
+"""Flips per bit at which strings are selected, from a good device to one near its end."""
 _TOGETHER = 1 << 16
 """Strings, for each set of counts and each rate, for which strings are selected at once."""
 CHANCE_GAIN = 5.0
@@ -49,13 +49,6 @@ class Selection:
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
     """True where counts fill the register and few strings do not explain them: no drop is clear, or much is left."""
-
-
-def candidates(rows: Rows, most: int) -> tuple[Bits, Indices]:
-    """Pick the most frequent strings as candidates: ``(m, n)``, and ``(m, u)`` their `table_indices`."""
-    m = max(32, min(most, _PAIRS // len(rows.weights)))
-    found = rows.bits[rows.seen[:m]]
-    return found, table_indices(rows, found)
 
 
 def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds: int = 2) -> tuple[Floats, Floats]:
@@ -89,50 +82,35 @@ def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds
     return share.astype(np.float64), gain.astype(np.float64)
 
 
-@dataclass(frozen=True, eq=False)
-class Selecting:
-    """What strings are selected from: see `forward_selection`."""
-
-    rows: Rows
-    pool: Bits
-    lookup: Indices
-    rates: tuple[float, ...]
-    most: int
-
-
-def forward_selection(
-    rows: Rows, pool: Bits, lookup: Indices, rates: Sequence[float], most: int
-) -> Stepwise[Selection]:
-    """Add strings to a mixture at each flip rate, the largest net gain first, until none pays for its description.
+def forward_selection(rows: Rows, most: int) -> Stepwise[Selection]:
+    """Add candidates to a mixture at each flip rate, the largest net gain first, until none pays for its description.
 
     A frozen rate keeps one centroid from explaining everything by a rate that inflates. P(y|c) then depends on the
     distance alone and is looked up once for all candidates. Rates that fall behind are pruned.
 
     Args:
         rows: the strings.
-        pool: ``(m, n)`` candidates.
-        lookup: ``(m, u)`` their `table_indices`.
-        rates: flips per bit.
         most: most centroids.
     """
-    asked = Selecting(rows, pool, lookup, tuple(rates), most)
-    selected: Selection = yield Request(_select_together, (rows.key, asked.rates, most), asked)
+    selected: Selection = yield Request(_select_together, (rows.key, most), (rows, most))
     return selected
 
 
-def _select_together(alike: Sequence[Selecting]) -> list[Selection]:
+def _select_together(alike: Sequence[tuple[Rows, int]]) -> list[Selection]:
     """Select for several sets of counts, as many at once as stay in cache."""
-    many = max(1, _TOGETHER // (len(alike[0].rates) * len(alike[0].rows.weights)))
-    return [one for start in range(0, len(alike), many) for one in _select(alike[start : start + many])]
+    every, most = [rows for rows, _ in alike], alike[0][1]
+    many = max(1, _TOGETHER // (len(_RATES) * len(every[0].weights)))
+    return [one for start in range(0, len(every), many) for one in _select(every[start : start + many], most)]
 
 
 class _Listed:
     """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for the rates that go on."""
 
-    def __init__(self, asked: Selecting, levels: Reals) -> None:
-        self.bits, self.rate, rows = asked.pool, np.arange(len(levels)), asked.rows
-        self.packed, self.allowed = pack(asked.pool), np.ones((1, len(asked.pool)), dtype=bool)
-        self.columns = levels[:, asked.lookup - np.arange(len(asked.pool))[:, None] * (rows.n_bits + 1)]
+    def __init__(self, rows: Rows, levels: Reals) -> None:
+        self.bits, lookup = rows.candidates
+        self.packed, self.allowed = pack(self.bits), np.ones((1, len(self.bits)), dtype=bool)
+        self.rate = np.arange(len(levels))
+        self.columns = levels[:, lookup - np.arange(len(lookup))[:, None] * (rows.n_bits + 1)]
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """Give the sums of P(y|c) times ``(g, u)`` numbers, for g rates, ``(g, m)``."""
@@ -152,13 +130,13 @@ class _Listed:
 class _Register:
     """All strings of a register as candidates: P(y|c) depends on y xor c, so that sums over y are Walsh transforms."""
 
-    def __init__(self, asked: Sequence[Selecting], levels: Reals) -> None:
-        self.bits, _, self.apart = register(asked[0].rows.n_bits)
+    def __init__(self, every: Sequence[Rows], levels: Reals) -> None:
+        self.bits, _, self.apart = register(every[0].n_bits)
         self.levels = levels
         self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
-        self.allowed = np.zeros((len(asked), len(self.bits)), dtype=bool)
-        for able, one in zip(self.allowed, asked, strict=True):
-            able[values(one.pool)] = True
+        self.allowed = np.zeros((len(every), len(self.bits)), dtype=bool)
+        for able, rows in zip(self.allowed, every, strict=True):
+            able[values(rows.candidates[0])] = True
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """See `_Listed`. In single precision, so that what is equal stays equal whatever else is transformed."""
@@ -173,19 +151,18 @@ class _Register:
         return np.asarray(self.apart[which])
 
 
-def _select(asked: Sequence[Selecting]) -> list[Selection]:
+def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     """Select for sets of counts on the same strings; the first axis of arrays is every rate of every set."""
-    first, rows, every = asked[0], asked[0].rows, range(len(asked))
-    n, most, of_rates = rows.n_bits, first.most, np.array(first.rates) / (1 - np.array(first.rates))
-    levels = _likelihood_by_distance(rows, of_rates)
-    source = _Register(asked, levels) if rows.whole else _Listed(first, levels)
-    owner, rate = np.repeat(every, len(of_rates)), np.tile(np.arange(len(of_rates)), len(asked))
-    shares, shots = np.stack([one.rows.shares for one in asked]), np.array([one.rows.shots for one in asked])
-    weights = np.stack([one.rows.weights for one in asked])
+    rows, odds = every[0], np.array(_RATES) / (1 - np.array(_RATES))
+    n, levels = rows.n_bits, _likelihood_by_distance(rows, odds)
+    source = _Register(every, levels) if rows.whole else _Listed(rows, levels)
+    owner, rate = np.repeat(np.arange(len(every)), len(odds)), np.tile(np.arange(len(odds)), len(every))
+    shares, weights = np.stack([one.shares for one in every]), np.stack([one.weights for one in every])
+    shots = np.array([one.shots for one in every])
     costs = np.stack([joining_costs(n, float(number)) for number in shots])
-    filled = np.array([len(one.rows.seen) * 4 >= 1 << min(n, 60) for one in asked])
-    prefixes: list[list[Model]] = [[] for _ in asked]
-    finished: list[list[tuple[float, Model | None, Floats]]] = [[] for _ in asked]
+    filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in every])
+    prefixes: list[list[Model]] = [[] for _ in every]
+    finished: list[list[tuple[Model, Floats]]] = [[] for _ in every]
     g, u = len(owner), len(rows.weights)
     likelihoods = np.empty((g, most, u), rows.dtype)
     share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
@@ -198,7 +175,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         return Model(
             source.bits[chosen[m]],
             sent / sent.sum(),
-            np.full((n, 2), of_rates[rate[m]]),
+            np.full((n, 2), odds[rate[m]]),
             REGIMES,
             float(background[m]),
             float(log_likelihoods[m]),
@@ -207,14 +184,14 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         )
 
     for k in range(most + 1):
-        found = _best_candidates(source, rate, total, read, nearest, costs[owner], shots[owner], k)
-        best, column, new_share, net = found
+        choice = source, rate, total, read, nearest, costs[owner], shots[owner], k
+        best, column, new_share, net = _best_candidates(*choice)
         active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
         if k >= _PATIENCE and filled.any():
             steady = filled[owner] & (gaps(gains)[0].max(axis=-1) < _STEP)
             active &= ~steady | (gains[:, 0] < _DECLINE * gains[:, -1])
         for m in np.flatnonzero(~active).tolist() if k else []:
-            finished[owner[m]].append((float(gains[m].sum()), model(m), np.append(gains[m], net[m])))
+            finished[owner[m]].append((model(m), np.append(gains[m], net[m])))
         if k in _PRUNED_TO:
             active &= _ranks(owner, np.where(active, gains.sum(axis=1), -np.inf)) < _PRUNED_TO[k]
         if not active.any():
@@ -236,7 +213,7 @@ def _select(asked: Sequence[Selecting]) -> list[Selection]:
         if k < _PATIENCE:
             for m, place in enumerate(owner.tolist()):
                 prefixes[place].append(model(m))
-    return [_selected(asked[s].rows, finished[s], prefixes[s], bool(filled[s])) for s in every]
+    return [_selected(one, finished[s], prefixes[s], bool(filled[s])) for s, one in enumerate(every)]
 
 
 def _ranks(owner: Indices, scores: Floats) -> Indices:
@@ -247,16 +224,14 @@ def _ranks(owner: Indices, scores: Floats) -> Indices:
     return ranks
 
 
-def _selected(
-    rows: Rows, finished: list[tuple[float, Model | None, Floats]], prefixes: list[Model], filled: bool
-) -> Selection:
-    first, *others = sorted(finished, key=lambda one: -one[0]) or [(0.0, None, np.zeros(0))]
-    models = [one[1] for one in (first, *others[:1]) if one[1] is not None]
-    gap = float(gaps(first[2])[0].max()) if models else 1.0
-    return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models, gap)))
+def _selected(rows: Rows, finished: list[tuple[Model, Floats]], prefixes: list[Model], filled: bool) -> Selection:
+    """Choose among mixtures and the gains of their strings, that of one string more at the end."""
+    best = sorted(finished, key=lambda one: -one[1][:-1].sum())[:2]
+    models, gap = [model for model, _ in best], float(gaps(best[0][1])[0].max()) if best else 1.0
+    return Selection(models, prefixes, gap, filled and (gap < _STEP or _unexplained(rows, models[0], gap)))
 
 
-def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
+def _unexplained(rows: Rows, model: Model, gap: float) -> bool:
     """Tell whether a mixture leaves much of what sets the counts apart from uniform noise, shot noise taken off.
 
     ``2 (ln L - ln L_uniform) / (2 sum_y W ln(W 2^n / N) - E)``, E what shot noise gives the denominator: the share of
@@ -266,7 +241,7 @@ def _unexplained(rows: Rows, models: list[Model], gap: float) -> bool:
     chance, spread = map(float, shot_noise(np.array([uniform])))
     cells = 2.0**rows.n_bits
     whole = 2 * float(rows.weights @ np.log(np.maximum(rows.weights / uniform, 1e-300))) - chance * cells
-    gained = 2 * (models[0].log_likelihood + rows.shots * rows.unit) if models else 0.0
+    gained = 2 * (model.log_likelihood + rows.shots * rows.unit)
     return whole > _STRUCTURED * spread * np.sqrt(cells) and gained < _EXPLAINED[gap < _CLEAR] * whole
 
 
@@ -335,7 +310,6 @@ def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:
     """Give what each centroid adds to the log-likelihood as they join in their order, the rates kept, ``(k,)`` nats."""
-    assert model.likelihoods is not None
     share = np.tril(np.broadcast_to(model.weights * (1 - model.background), (len(model.weights),) * 2))[:, None]
     background = np.maximum(1 - share.sum(axis=2), 1e-3)
     _, _, total = fit_weights(model.likelihoods[None], rows.shares, share.astype(rows.dtype), background, rounds)

@@ -5,14 +5,14 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct, hamming, pack
 from qcluster.core.lockstep import Stepwise
 from qcluster.core.noise.prior import LOGIT_MEANS, LOGIT_SPREADS, REGIMES, TILTS
 from qcluster.core.sparse.description_length import description_length
 from qcluster.core.sparse.em import fit, fit_all, statistics
 from qcluster.core.sparse.forward_selection import SHORTLIST, best_share
-from qcluster.core.sparse.model import Model, Prior, Rows, distances, likelihoods_of
+from qcluster.core.sparse.model import Layout, Model, Prior, Rows, distances, likelihoods, parameters
 from qcluster.core.sparse.thinning import on_all_strings
 from qcluster.core.sparse.weights import FAINT
 
@@ -40,7 +40,7 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
     Given who sent what, the best value of each bit of each centroid has a closed form: the EM step for centroids.
     """
     for _ in range(_TRIES):
-        expected, logs = (yield from statistics(rows, model)), np.log(model.odds)
+        expected, logs = statistics(rows, model), np.log(model.odds)
         normaliser = np.log1p(model.odds * TILTS[:, None, None])
         as_zero = expected.ones * logs[:, 0] - expected.regimes @ normaliser[:, :, 0]
         as_one = (expected.mass[:, None] - expected.ones) * logs[:, 1] - expected.regimes @ normaliser[:, :, 1]
@@ -56,24 +56,21 @@ def relocate(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Mo
     return model
 
 
-def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: Prior, most: int) -> Stepwise[Model]:
+def local_search(rows: Rows, model: Model, prior: Prior, most: int) -> Stepwise[Model]:
     """Exchange or add one centroid at a time, the best move first, as long as the description length falls.
 
-    A move puts the frequent string that serves best with all the others kept in the place of a centroid, or beside
+    A move puts the candidate that serves best with all the others kept in the place of a centroid, or beside
     them all. Its gain is computed under the present channel; moves that are not pruned are refitted, all at once.
 
     Args:
         rows: the strings.
         model: where to start.
-        pool: ``(m, n)`` candidates.
-        lookup: ``(m, u)`` their `table_indices`.
         prior: of the flip rates.
         most: most centroids.
     """
     shortest = description_length(rows, model)
     for _ in range(_TRIES):
-        moves = _moves(rows, model, pool, lookup, most)
-        screened = yield from fit_all(rows, moves, prior, _SCREENING)
+        screened = yield from fit_all(rows, _moves(rows, model, most), prior, _SCREENING)
         if not screened:
             break
         best = min(screened, key=lambda one: description_length(rows, one))
@@ -86,8 +83,8 @@ def local_search(rows: Rows, model: Model, pool: Bits, lookup: Indices, prior: P
     return model
 
 
-def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> list[Model]:
-    assert model.likelihoods is not None
+def _moves(rows: Rows, model: Model, most: int) -> list[Model]:
+    pool, lookup = rows.candidates
     share = (model.weights * (1 - model.background)).astype(rows.dtype)
     k, light = len(share), np.argsort(share, kind="stable")[:_LIGHTEST]
     out = np.append(light, k) if k < most else light
@@ -96,7 +93,7 @@ def _moves(rows: Rows, model: Model, pool: Bits, lookup: Indices, most: int) -> 
     total = kept @ model.likelihoods
     total += 1 - kept.sum(axis=1)[:, None]
     before = (np.log(total) @ rows.shares).astype(np.float64) * rows.shots + rows.shots * -rows.unit
-    columns = likelihoods_of(rows, pool, model, lookup)
+    columns = likelihoods(rows, Layout(pool, np.array([len(pool)]), lookup), parameters([model]))[0]
     slope = columns @ (rows.shares / total).T
     slope[(hamming(pack(pool), pack(model.centroids)) == 0).any(axis=1)] = 0
     short = np.argsort(-slope, axis=0, kind="stable")[:SHORTLIST].T
@@ -178,7 +175,7 @@ def undo_decay(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[
     less. On wide registers the most frequent string is a decayed one: of six recorded outputs of ibm_brussels, two (19
     and 27 bits) are lost without this step.
     """
-    expected = yield from statistics(rows, model)
+    expected = statistics(rows, model)
     ones, precision = expected.ones[0] / expected.mass[0], np.full(rows.n_bits, expected.mass[0] * rows.shots)
     sent = split_bits(ones, precision)
     turned = sent ^ model.centroids[0]
@@ -211,11 +208,11 @@ def ring(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model 
     rate = min(max(1 - model.background, 0.1), 0.9) * 0.15
     start = Model(centre ^ single, np.full(n, 1 / n), np.full((n, 2), rate), REGIMES, model.background)
     # A ring whose members all decay is its centre: more than half of them must survive.
-    surviving, screening = replace(prior, largest_odds=1.0), rounds // 3
-    circle = yield from fit(rows, start, surviving, screening, hold_weights=True)
+    surviving, screening = replace(prior, largest_odds=1.0, hold_weights=True), rounds // 3
+    circle = yield from fit(rows, start, surviving, screening)
     if ring_gain(rows, model, circle, centre) < -2 * _PRUNED:
         return None
-    circle = yield from fit(rows, circle, surviving, rounds - screening, hold_weights=True)
+    circle = yield from fit(rows, circle, surviving, rounds - screening)
     if circle.log_likelihood < model.log_likelihood - 2 * _PRUNED:
         return None
     return circle if ring_gain(rows, model, circle, centre) > 0 else None
@@ -254,13 +251,10 @@ def within_two(centre: Bits) -> Bits:
 
 
 def _mass(model: Model, strings: Bits) -> float:
-    total = on_all_strings(strings, np.ones(len(strings)), model, 0).total
-    assert total is not None
-    return float(total.sum(dtype=np.float64))
+    return float(on_all_strings(strings, np.ones(len(strings)), model, 0).total.sum(dtype=np.float64))
 
 
 def level_within(rows: Rows, model: Model, within: Bits) -> float:
     """Give the log-likelihood of the shots on some strings, given that a shot is on one of these."""
-    assert model.total is not None
     total = model.total[within].astype(np.float64)
     return float(rows.weights[within] @ np.log(total / total.sum()))

@@ -7,7 +7,7 @@ number of regimes costs the same.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from math import log
 from typing import Any
@@ -24,6 +24,8 @@ _FAINT = np.float32(1e-18)
 _TILTS = TILTS[:, None]
 _BLOCK = 32
 """Centroids whose sums over mixtures are one product."""
+_FEWEST, _MOST, _PAIRS = 32, 96, 100_000
+"""Candidates: that many at least and at most, and pairs of candidate and string that are held at once."""
 WHOLE = 8
 """Widest register on which all strings are laid out, and in double precision: many sets of counts are then fitted at
 once, and rounding, which depends on what is fitted together, stays far below what answers hang on."""
@@ -59,6 +61,12 @@ class Rows:
     def seen(self) -> Indices:
         """``(r,)`` places of the strings that were read, the most frequent first; ties in their order."""
         return np.argsort(-self.weights, kind="stable")[: np.count_nonzero(self.weights)]
+
+    @cached_property
+    def candidates(self) -> tuple[Bits, Indices]:
+        """``(m, n)`` the most frequent strings, among which centroids are sought; ``(m, u)`` their `table_indices`."""
+        found = self.bits[self.seen[: max(_FEWEST, min(_MOST, _PAIRS // len(self.weights)))]]
+        return found, table_indices(self, found)
 
     @property
     def dtype(self) -> type[np.floating[Any]]:
@@ -130,11 +138,15 @@ def distances(rows: Rows, sent: Bits) -> NDArray[Any]:
 
 def table_indices(rows: Rows, sent: Bits) -> Indices:
     """Give the Hamming distances as indices in a table of ``(k, n + 1)``: entry ``d`` of row k is ``k (n + 1) + d``."""
-    apart = distances(rows, sent)
-    if rows.whole:
-        return np.asarray(apart + (np.arange(len(sent)) * (rows.n_bits + 1))[:, None])
-    apart += np.arange(len(sent), dtype=np.float32)[:, None] * np.float32(rows.n_bits + 1) + np.float32(0.25)
-    return apart.astype(np.intp)
+    indices = distances(rows, sent).astype(np.intp, copy=False)  # whole numbers, in single precision too
+    indices += (np.arange(len(sent)) * (rows.n_bits + 1))[:, None]
+    return indices
+
+
+def rates_by_regime(odds: Floats) -> Floats:
+    """Give the probability of a flip in each regime, ``(..., s, b)``, from odds ``(..., b)`` in that of tilt 1."""
+    odds = odds[..., None, :] * _TILTS
+    return np.asarray(odds / (1 + odds))
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +165,9 @@ class Model:
     """Share b of uniform noise."""
     log_likelihood: float = -np.inf
     """Of all shots."""
-    likelihoods: Reals | None = None
-    """``(k, u)`` P(y|c), in the unit of the rows."""
-    total: Reals | None = None
+    likelihoods: Reals = field(default_factory=lambda: np.zeros((0, 0)))
+    """``(k, u)`` P(y|c), in the unit of the rows; nothing before they are worked out."""
+    total: Reals = field(default_factory=lambda: np.zeros(0))
     """``(u,)`` P(y), likewise."""
     last_gain: float = 0.0
     """Nats of log-likelihood that the last round of EM gained: near 0 where it has converged; below 0 where it goes in
@@ -178,14 +190,12 @@ class Model:
 
     def take(self, which: slice | NDArray[Any]) -> "Model":
         """Keep some of the centroids, in the order given."""
-        weights, columns = self.weights[which], self.likelihoods
-        kept = None if columns is None else columns[which]
-        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=kept)
+        weights, columns = self.weights[which], self.likelihoods[which]
+        return replace(self, centroids=self.centroids[which], weights=weights / weights.sum(), likelihoods=columns)
 
     def rates(self) -> Floats:
         """Give the mean flip rates ``(n, 2)`` over the regimes."""
-        tilted = self.odds.ravel() * _TILTS
-        return np.asarray(self.regimes @ (tilted / (1 + tilted))).reshape(-1, 2)
+        return np.asarray(self.regimes @ rates_by_regime(self.odds.ravel())).reshape(-1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +210,8 @@ class Prior:
     """True: one rate for all bits and both values."""
     largest_odds: float = 2.5
     """Largest odds of a flip."""
+    hold_weights: bool = False
+    """True: the weights of the centroids stay as they are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,6 +224,17 @@ class Layout:
     """``(m,)`` centroids of each mixture."""
     lookup: Indices
     """``(k, u)`` from `table_indices`."""
+
+    @classmethod
+    def of(cls, rows: Rows, sent: Bits, sizes: Indices) -> "Layout":
+        """Look up where the strings lie."""
+        return cls(sent, sizes, table_indices(rows, sent))
+
+    @classmethod
+    def stacked(cls, rows: Rows, models: Sequence[Model]) -> "Layout":
+        """Put the centroids of mixtures under one another."""
+        sizes = np.array([len(model.weights) for model in models])
+        return cls.of(rows, np.concatenate([model.centroids for model in models]), sizes)
 
     @cached_property
     def owner(self) -> Indices:
@@ -226,15 +249,12 @@ class Layout:
     @cached_property
     def _blocks(self) -> list[tuple[slice, Floats]]:
         """Centroids of a few mixtures in a row, and ``(m', k')``: 1 where one belongs to one of them."""
-        if len(self.sent) <= _BLOCK or len(self.sizes) == 1:
-            return [(slice(None), np.asarray(self.owner == np.arange(len(self.sizes))[:, None], dtype=np.float64))]
-        ends = np.searchsorted(self.first, np.arange(_BLOCK, self.first[-1] + _BLOCK + 1, _BLOCK))
-        start, blocks = 0, []
-        for end in np.unique(np.append(ends, len(self.sizes))).tolist():
-            own = np.arange(start, end)
-            rows = slice(self.first[start], self.first[end - 1] + self.sizes[end - 1])
-            blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
-            start = end
+        blocks, of_mixture = [], self.first // _BLOCK
+        for number in range(int(of_mixture[-1]) + 1):
+            own = np.flatnonzero(of_mixture == number)
+            if len(own):  # none begins within a large one
+                rows = slice(self.first[own[0]], self.first[own[-1]] + self.sizes[own[-1]])
+                blocks.append((rows, np.asarray(self.owner[rows] == own[:, None], dtype=np.float64)))
         return blocks
 
     def summed(self, values: NDArray[T], factors: Floats | None = None) -> NDArray[T]:
@@ -316,9 +336,9 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
     return exponent, regime_shares
 
 
-def likelihoods_of(rows: Rows, sent: Bits, model: Model, lookup: Indices) -> Reals:
-    """Give P(y|c) under the channel of a mixture: see `likelihoods`."""
-    return likelihoods(rows, Layout(sent, np.array([len(sent)]), lookup), parameters([model]))[0]
+def likelihoods_of(rows: Rows, model: Model) -> Reals:
+    """Give P(y|c) for the centroids of one mixture: see `likelihoods`."""
+    return likelihoods(rows, Layout.stacked(rows, [model]), parameters([model]))[0]
 
 
 @lru_cache(maxsize=64)

@@ -5,10 +5,10 @@ from math import log
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices
+from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits, distinct
 from qcluster.core.lockstep import Stepwise
-from qcluster.core.noise.prior import INDEPENDENT, TILTS
+from qcluster.core.noise.prior import INDEPENDENT
 from qcluster.core.sparse.backward_elimination import backward_elimination
 from qcluster.core.sparse.description_length import (
     description_length,
@@ -19,7 +19,7 @@ from qcluster.core.sparse.description_length import (
 from qcluster.core.sparse.em import fit_all
 from qcluster.core.sparse.forward_selection import gaps, joining_gains
 from qcluster.core.sparse.local_search import level_within, local_search, relocate, ring, undo_decay
-from qcluster.core.sparse.model import Model, Prior, Rows, distances
+from qcluster.core.sparse.model import Model, Prior, Rows, distances, rates_by_regime
 from qcluster.core.stats.goodness import pearson_misfit
 from qcluster.core.stats.special import softmax
 
@@ -67,9 +67,7 @@ class Chosen:
     """True where the most probable is a ring."""
 
 
-def by_marginal_likelihood(
-    rows: Rows, models: list[Model], pool: Bits, lookup: Indices, prior: Prior, most: int
-) -> Stepwise[Chosen | None]:
+def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: int) -> Stepwise[Chosen | None]:
     """Weigh mixtures of any size by their evidence, if independent flips at one rate for all bits explain the counts.
 
     Then nothing hints at correlated errors, and every string that raises the evidence is real. Two things must hold of
@@ -80,8 +78,6 @@ def by_marginal_likelihood(
     Args:
         rows: the strings.
         models: mixtures of any size.
-        pool: ``(m, n)`` candidates.
-        lookup: ``(m, u)`` their `table_indices`.
         prior: of the flip rates.
         most: most centroids.
 
@@ -96,8 +92,8 @@ def by_marginal_likelihood(
     if not heavy and _misfit(rows, likely[0]) > _FAR_OFF:
         return None
     if heavy:
-        searched = yield from local_search(rows, likely[0], pool, lookup, one_rate, most)
-        likely += yield from backward_elimination(rows, [searched])
+        searched = yield from local_search(rows, likely[0], one_rate, most)
+        likely += backward_elimination(rows, [searched])
         fitted = yield from fit_all(rows, likely, one_rate, _QUICK)
         moved = []
         for model in fitted:
@@ -124,8 +120,7 @@ def is_heavy(rows: Rows, model: Model) -> bool:
 
 def _independent(models: list[Model]) -> list[Model]:
     """Start from independent flips at the mean rate."""
-    tilted = np.stack([model.odds.ravel() for model in models])[:, None] * TILTS[:, None]
-    of_regime = (tilted / (1 + tilted)).mean(axis=2)
+    of_regime = rates_by_regime(np.stack([model.odds.ravel() for model in models])).mean(axis=2)
     means = (of_regime * np.stack([model.regimes for model in models])).sum(axis=1)
     rates = np.minimum(np.maximum(means, 1e-3), 0.45).tolist()
     return [
@@ -148,7 +143,6 @@ def _rates_differ(rows: Rows, best: Model, smaller: list[Model], prior: Prior) -
 
 def _misfit(rows: Rows, model: Model) -> float:
     """Give Pearson's statistic of a mixture, in standard deviations above its mean."""
-    assert model.total is not None
     expected = model.total[rows.seen].astype(np.float64) * rows.shots * np.exp(-rows.unit)
     return pearson_misfit(expected, rows.weights[rows.seen])
 
@@ -167,13 +161,10 @@ def by_gap(rows: Rows, path: Path, complete: Model, prior: Prior, rounds: int) -
     mixtures, is_ring = (yield from _refitted(rows, plausible, path, complete, prior, rounds)), False
     for i, (k, model) in enumerate(zip(plausible, mixtures, strict=True)):
         if k == 0:
-            undone = yield from undo_decay(rows, model, prior, rounds)
-            model = yield from relocate(rows, undone, prior, rounds // 2)
-            circle = yield from ring(rows, model, prior, rounds)
-            if circle is not None:
-                model, is_ring = circle, is_ring or i == 0
-        else:
-            model = yield from relocate(rows, model, prior, rounds // 2)
+            model = yield from undo_decay(rows, model, prior, rounds)
+        model = yield from relocate(rows, model, prior, rounds // 2)
+        if k == 0 and (circle := (yield from ring(rows, model, prior, rounds))) is not None:
+            model, is_ring = circle, i == 0
         mixtures[i] = model
     share = posterior[plausible]
     return Chosen(mixtures, share / share.sum(), float(clear[plausible[0]]), ring=is_ring)
@@ -199,10 +190,7 @@ def _refitted(
 
 
 def _nearer(rows: Rows, one: Model, other: Model) -> Model:
-    near = np.zeros(len(rows.weights), dtype=bool)
-    for model in (one, other):
-        near |= (distances(rows, model.centroids) < _NEAR).any(axis=0)
-    near &= rows.weights > 0
+    near = (distances(rows, np.vstack([one.centroids, other.centroids])) < _NEAR).any(axis=0) & (rows.weights > 0)
     return one if level_within(rows, one, near) >= level_within(rows, other, near) else other
 
 

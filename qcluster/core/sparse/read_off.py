@@ -1,7 +1,5 @@
 """A few strings read off a deconvolution: its heaviest ones, weighed again under the same kernel, as few as do."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from operator import attrgetter
 

@@ -7,7 +7,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Bits
 from qcluster.core.sparse.backward_elimination import reweigh
-from qcluster.core.sparse.model import Model, Rows, likelihoods_of, table_indices
+from qcluster.core.sparse.model import Model, Rows, likelihoods_of
 
 _CHUNK = 1 << 14
 """Strings whose bits are held as floats at once."""
@@ -55,7 +55,5 @@ def on_all_strings(bits: Bits, weights: Floats, model: Model, rounds: int) -> Mo
     columns = np.empty((len(model.weights), len(weights)), np.float32)
     for start in range(0, len(weights), _CHUNK):
         part = Rows(bits[start : start + _CHUNK], weights[start : start + _CHUNK])
-        columns[:, start : start + _CHUNK] = likelihoods_of(
-            part, model.centroids, model, table_indices(part, model.centroids)
-        )
+        columns[:, start : start + _CHUNK] = likelihoods_of(part, model)
     return reweigh(Rows(bits, weights), replace(model, likelihoods=columns), rounds)

@@ -3,8 +3,6 @@
 ``P(y) = b 2^-m + (1 - b) sum_k w_k E(y | c_k)`` on the numbers of the observed strings, E the kernel.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
@@ -46,7 +44,7 @@ class Few:
     explained: float
     """Log-likelihood of a shot above uniform noise, less what strings and learned rates cost, in nats."""
 
-    def sorted(self) -> Few:
+    def sorted(self) -> "Few":
         """Order strings by weight, and let the weights sum to 1."""
         order = np.argsort(-self.weights, kind="stable")
         weights = self.weights[order] / max(self.weights.sum(), _TINY)

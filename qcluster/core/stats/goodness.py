@@ -1,7 +1,5 @@
 """Does a prediction explain counts, shot noise allowed for? Valid where most strings are seen once or never, too."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Any
 

@@ -8,8 +8,6 @@ t, adds about ``t 2^-m`` to each value, far below one shot. (Where the map's row
 bits and m of 14 to 16 do, half of the indices stand for twice as many strings, and the others for none.)
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any

@@ -1,6 +1,6 @@
 """`Interval`: between which values an average lies, by a bootstrap over shots."""
 
-from __future__ import annotations
+from __future__ import annotations  # np.random.Generator would import numpy.random, for a tenth of the time
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,10 +63,7 @@ def intervals(
         answer: the mitigated distribution.
         response: how the answer moves with the counts; None where it is the counts themselves, for which the spread is
             ``sqrt(variance / shots)`` and nothing needs to be redrawn.
-        observables: see `qcluster.core.counts.observables.diagonal`.
-        level: between 0 and 1.
-        samples: number of resamples; the spread of 200 is known to 5%.
-        seed: of the resamples.
+        observables, level, samples, seed: see `qcluster.Mitigation.interval`; the spread of 200 samples is known to 5%.
 
     Raises:
         ValueError, TypeError: wrong level, samples or observable.

@@ -5,7 +5,6 @@ from functools import wraps
 from typing import Any
 
 from qcluster.core.lockstep import alone
-from qcluster.core.sparse import backward_elimination as elimination
 from qcluster.core.sparse import em, forward_selection, local_search
 
 
@@ -19,5 +18,4 @@ def _at_once(search: Callable[..., Any]) -> Callable[..., Any]:
 
 fit, fit_all = _at_once(em.fit), _at_once(em.fit_all)
 select = _at_once(forward_selection.forward_selection)
-backward_elimination = _at_once(elimination.backward_elimination)
 local_search, relocate, ring = map(_at_once, (local_search.local_search, local_search.relocate, local_search.ring))

@@ -7,14 +7,13 @@ import pytest
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
-from qcluster.core.sparse.backward_elimination import deletion_losses, reweigh
+from qcluster.core.sparse.backward_elimination import backward_elimination, deletion_losses, reweigh
 from qcluster.core.sparse.forward_selection import (
     best_share,
-    candidates,
     joining_gains,
 )
-from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of, table_indices
-from tests.core.sparse.at_once import backward_elimination, select
+from qcluster.core.sparse.model import Model, Rows, lay_out, likelihoods_of
+from tests.core.sparse.at_once import select
 from tests.core.sparse.test_fit import flipped
 
 N = 8
@@ -31,7 +30,7 @@ def fitted(rows: Rows, k: int) -> Model:
     """The strings that were sent, and others to make k."""
     sent = np.vstack([SENT, index_bits(np.array([7, 105, 50, 33]), N)])[:k]
     model = Model(sent, np.full(k, 1 / k), np.full((N, 2), 0.07), REGIMES, 0.1)
-    columns = likelihoods_of(rows, sent, model, table_indices(rows, sent))
+    columns = likelihoods_of(rows, model)
     return reweigh(rows, replace(model, likelihoods=columns), 60)
 
 
@@ -67,8 +66,7 @@ def test_joining_gains_add_up_to_the_likelihood(rows):
 
 
 def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
-    pool, lookup = candidates(rows, 40)
-    found = select(rows, pool, lookup, (0.02, 0.06, 0.15), 16)
+    found = select(rows, 16)
     best = found.models[0]
     assert {tuple(row) for row in SENT.tolist()} <= {tuple(row) for row in best.centroids.tolist()}
     assert not found.dense
@@ -78,12 +76,20 @@ def test_selection_finds_what_was_sent_and_elimination_keeps_it(rows):
     assert {tuple(row) for row in three.centroids.tolist()} == {tuple(row) for row in SENT.tolist()}
 
 
+def test_mixtures_eliminated_at_once_are_those_eliminated_alone(rows):
+    begun = [fitted(rows, k) for k in (5, 3, 1)]
+    alone = [model for one in begun for model in backward_elimination(rows, [one])]
+    for together, model in zip(backward_elimination(rows, begun), alone, strict=True):
+        assert (together.centroids == model.centroids).all()
+        for name in ("weights", "background", "log_likelihood", "total", "likelihoods"):
+            np.testing.assert_allclose(getattr(together, name), getattr(model, name), rtol=1e-10, atol=1e-12)
+
+
 def test_porter_thomas_counts_are_dense():
     rng = np.random.default_rng(0)
     shots = rng.multinomial(5000, rng.dirichlet(np.ones(1 << N))).astype(float)
     read = lay_out(index_bits(np.flatnonzero(shots), N), shots[shots > 0])
-    pool, lookup = candidates(read, 40)
-    assert select(read, pool, lookup, (0.02, 0.06, 0.15), 16).dense
+    assert select(read, 16).dense
 
 
 def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
@@ -92,6 +98,6 @@ def test_heavy_noise_leaves_what_was_sent_among_the_candidates():
     for seed in range(6):
         sent = np.random.default_rng(seed).random((2, 10)) < 0.5
         read = flipped(sent, np.ones(2) / 2, 20_000, 0.35, 0.35, seed)
-        found, _ = candidates(lay_out(read.bits, read.weights), 32)
+        found = lay_out(read.bits, read.weights).candidates[0][:32]
         met += sum(bool((found == one).all(axis=1).any()) for one in sent)
     assert met >= 11

@@ -6,7 +6,6 @@ import pytest
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import REGIMES
 from qcluster.core.sparse.description_length import description_length
-from qcluster.core.sparse.forward_selection import candidates
 from qcluster.core.sparse.local_search import level_within, split_bits, within_two
 from qcluster.core.sparse.model import Model, Prior, lay_out
 from tests.core.sparse.at_once import fit, local_search, relocate, ring
@@ -25,8 +24,7 @@ def test_moves_never_lengthen_the_description(seed):
     read = flipped(np.random.default_rng(seed).random((3, 9)) < 0.5, np.full(3, 1 / 3), 3000, 0.06, 0.1, seed)
     rows = lay_out(read.bits, read.weights)
     before = fit(rows, model_of(9, 3, seed), PRIOR, 10)
-    pool, lookup = candidates(rows, 40)
-    for after in (relocate(rows, before, PRIOR, 10), local_search(rows, before, pool, lookup, PRIOR, 16)):
+    for after in (relocate(rows, before, PRIOR, 10), local_search(rows, before, PRIOR, 16)):
         assert description_length(rows, after) <= description_length(rows, before)
 
 
@@ -35,8 +33,7 @@ def test_an_exchange_finds_the_string_that_is_missing():
     read = flipped(sent, np.full(3, 1 / 3), 4000, 0.04, 0.06, 1)
     rows = lay_out(read.bits, read.weights)
     wrong = fit(rows, start_at(index_bits(np.array([5, 130, 200]), 8)), PRIOR, 10)
-    pool, lookup = candidates(rows, 40)
-    found = local_search(rows, wrong, pool, lookup, PRIOR, 16)
+    found = local_search(rows, wrong, PRIOR, 16)
     assert {tuple(row) for row in sent.tolist()} <= {tuple(row) for row in found.centroids.tolist()}
 
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.prior import TILTS
-from qcluster.core.sparse.em import stacked
-from qcluster.core.sparse.model import component_shares, distances, lay_out, likelihoods, marginal, parameters
+from qcluster.core.sparse.model import Layout, component_shares, distances, lay_out, likelihoods, marginal, parameters
 from tests.core.sparse.test_fit import model_of
 
 
@@ -30,7 +29,7 @@ def test_every_likelihood_is_that_of_the_formula(n, k, common, seed):
     models = [model_of(n, k, seed), model_of(n, 2, seed + 1)]
     every = index_bits(np.arange(1 << n), n)
     rows = lay_out(every, np.ones(len(every)))
-    layout, theta = stacked(rows, models), parameters(models, common)
+    layout, theta = Layout.stacked(rows, models), parameters(models, common)
     found, _ = likelihoods(rows, layout, theta)
     for c, owner in enumerate(layout.owner):
         odds = np.broadcast_to(theta.odds[owner], 2 * n).reshape(2, n).T
@@ -44,7 +43,7 @@ def test_probabilities_of_all_strings_sum_to_one(n, k, seed):
     models = [model_of(n, k, seed)]
     every = index_bits(np.arange(1 << n), n)
     rows = lay_out(every, np.ones(len(every)))
-    layout, theta = stacked(rows, models), parameters(models)
+    layout, theta = Layout.stacked(rows, models), parameters(models)
     columns, regime_shares = likelihoods(rows, layout, theta)
     total = marginal(layout, theta, columns)
     assert float(total.sum() * np.exp(-rows.unit)) == pytest.approx(1, rel=1e-4)
