@@ -26,6 +26,9 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
+_WIDE_SMOOTH = 5.0
+"""The same for wide outputs that are no few strings, small angles and smooth ones: with less weight, even angles of 20
+qubits and more are taken for one string with flips."""
 _REDRAWN = 2.0
 """The same for recorded circuits whose counts are drawn anew (`circuits.redrawn`): real circuits at many strengths of
 noise, which harm fewer unseen ones than drawn outputs do."""
@@ -155,6 +158,7 @@ def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
+    weight[table.group == "wide-smooth"] *= _WIDE_SMOOTH
     weight[np.char.startswith(table.group, "redrawn-")] *= _REDRAWN
     if table.names == circuit_candidates.NAMES:
         for family, times in _OF_CIRCUITS.items():
