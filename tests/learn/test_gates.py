@@ -143,7 +143,7 @@ def test_the_command_names_what_is_no_gate(table, tmp_path):
 
 
 def test_by_default_the_training_is_that_of_the_gate_that_ships():
-    """Those of wide counts and of circuits differ in what docs/decision.md and docs/circuit.md give beside the command."""
+    """Those of wide counts and of circuits differ in what docs/decision.md and docs/circuit.md give with the call."""
     settings = asdict(Training())
     assert json.loads(shipped().card)["settings"] == settings
     assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155}
