@@ -133,7 +133,9 @@ def test_fixed_bits_lose_their_errors_and_free_ones_keep_what_was_read() -> None
     np.testing.assert_array_equal(fixed[:, others], sent[:, others])
 
 
-@pytest.mark.parametrize("bits", [[[0, 0], [1, 1]], [[0, 1, 0]], [[0], [1]], [[0, 1], [1, 0]], [[0, 1] * 7, [1, 0] * 7]])
+@pytest.mark.parametrize(
+    "bits", [[[0, 0], [1, 1]], [[0, 1, 0]], [[0], [1]], [[0, 1], [1, 0]], [[0, 1] * 7, [1, 0] * 7]]
+)
 @pytest.mark.parametrize("weight", [7.0, 0.1, 1 / 3])
 def test_where_all_bits_are_alike_none_is_fixed(bits: list[list[int]], weight: float) -> None:
     read = np.array(bits, dtype=bool)
