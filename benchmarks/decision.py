@@ -104,7 +104,7 @@ def main() -> None:
     given = parser.parse_args()
     outside = read_all(given.outside) if given.outside else None
     gate = shipped() if given.gate is None else read_gate(given.gate)
-    wide = shipped(wide=True) if given.wide_gate is None else read_gate(given.wide_gate)
+    wide = shipped(wide=True) if given.wide_gate is None else read_gate(given.wide_gate, wide=True)
     found = rows(read_all(given.table), outside, gate, wide, given.recorded, given.workers)
     write_as_they_come("decision.csv", ({"left_out": out} | written(score) for out, score in found))
 

@@ -88,8 +88,11 @@ def train(
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     check_place(out)
-    rows = read_all(table)
-    rows = rows.take(wide_counts(rows) == wide)
+    every = read_all(table)
+    rows = every.take(wide_counts(every) == wide)
+    if not len(rows):
+        held = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
+        raise ValueError(f"the table must hold cases that the gate is for; {table} holds {held}")
     if out.resolve().parent == table.resolve():
         raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
@@ -114,12 +117,17 @@ def score(
     from rich.table import Table as Grid
 
     from qcluster.learn.decision.gates import read_gate
-    from qcluster.learn.decision.score import scores
+    from qcluster.learn.decision.score import scores, wide_counts
     from qcluster.learn.decision.table import read_all
 
     cases = read_all(table)
+    beyond = wide_counts(cases)
+    if gate and beyond.all():
+        raise ValueError(f"--gate must have cases to weigh; {table} holds more than 12 bits alone: see --wide-gate")
+    if wide_gate and not beyond.any():
+        raise ValueError(f"--wide-gate must have cases to weigh; {table} holds no counts alone of more than 12 bits")
     judged = None if gate is None else read_gate(gate, cases.names)
-    rows = scores(cases, judged, by, None if wide_gate is None else read_gate(wide_gate))
+    rows = scores(cases, judged, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))

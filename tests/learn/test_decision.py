@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from qcluster.cli.main import app
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision.candidates import NAMES, RAW
+from qcluster.core.decision.candidates import FIXED, NAMES, RAW
 from qcluster.core.decision.circuit_candidates import NAMES as CIRCUITS
 from qcluster.core.decision.decide import deciding
 from qcluster.core.decision.gate import shipped
@@ -495,7 +496,77 @@ def test_the_gate_of_wide_counts_is_trained_and_scored_by_a_word(tmp_path):
         assert made.exit_code == 0, made.output
     rows = read_all(Path(table))
     for name, mine in ("wide", wide_counts(rows)), ("gate", ~wide_counts(rows)):
-        assert json.loads(read_gate(tmp_path / f"{name}.npz").card)["table"] == rows.take(mine).digest
+        gate = read_gate(tmp_path / f"{name}.npz", wide=name == "wide")
+        assert json.loads(gate.card)["table"] == rows.take(mine).digest
+
+
+def test_what_a_gate_would_not_weigh_is_refused(tmp_path):
+    """Gates were scored in name only, on what another weighed, or could not be trained on 0 cases of a full table."""
+    run, sources = CliRunner(), {"narrow": "full", "wide": "wide", "circuits": "circuit-sharp"}
+    tables, gates = {name: tmp_path / name for name in sources}, {name: tmp_path / f"{name}.npz" for name in sources}
+    for name, source in sources.items():
+        write(tabulate(SOURCES[source](seed) for seed in range(3)), tables[name] / "part.npz")
+    write_gate(shipped(), gates["narrow"])
+    write_gate(shipped(wide=True), gates["wide"])
+    for command, table, options, told in (
+        (
+            "train",
+            "narrow",
+            ["--wide", "--out", gates["circuits"]],
+            r"narrow holds no counts alone of more than 12 bits",
+        ),
+        ("train", "circuits", ["--wide", "--out", gates["circuits"]], r"circuits holds no counts alone of more than"),
+        ("train", "wide", ["--out", gates["circuits"]], r"wide holds only those of more than 12 bits: see --wide"),
+        (
+            "score",
+            "wide",
+            ["--gate", gates["narrow"]],
+            r"--gate .* wide holds more than 12 bits alone: see --wide-gate",
+        ),
+        (
+            "score",
+            "narrow",
+            ["--wide-gate", gates["wide"]],
+            r"--wide-gate .* narrow holds no counts alone of more than",
+        ),
+        ("score", "circuits", ["--wide-gate", gates["wide"]], r"--wide-gate .* circuits holds no counts alone of more"),
+        (
+            "score",
+            "wide",
+            ["--wide-gate", gates["narrow"]],
+            r"narrow\.npz must .* more than 12 bits; got one of others",
+        ),
+        ("score", "narrow", ["--gate", gates["wide"]], r"wide\.npz must .* up to 12 bits; got one of more bits alone"),
+    ):
+        made = run.invoke(app, ["decision", command, "--table", str(tables[table]), *map(str, options)])
+        assert isinstance(made.exception, (ValueError, StorageError)), (command, table, made.output)
+        assert re.search(told, str(made.exception).replace(f"{tmp_path}/", "")), made.exception
+
+
+def test_wide_rows_of_an_earlier_version_are_built_again(tmp_path):
+    """They had no candidate with fixed bits set, and other deconvolutions, under the same names."""
+    (part,) = plan(tmp_path, {"wide": 2})
+    path, table = build_part(part), read(part[-1])
+    assert plan(tmp_path, {"wide": 2}) == []
+    before = table.present.copy()
+    before[1, FIXED] = False
+    write(replace(table, present=before), path)
+    with pytest.raises(StorageError, match=r"wide-0000000\.npz holds other candidates than there are now"):
+        read(path)
+    assert plan(tmp_path, {"wide": 2}) == [part]
+    write(replace(table, present=before, n_bits=np.array([13, 12])), path)
+    assert len(read(path)) == 2, "up to 12 bits smoothed counts stand there, or nothing"
+
+
+def test_counts_of_circuits_beyond_12_bits_are_decided_by_the_gate_for_them():
+    """A gate that is given, which knows other candidates, is not asked."""
+    many = [SOURCES["circuit"](0), SOURCES["circuit-wide"](0)]
+    believer = replace(
+        shipped(), layers=(*shipped().layers[:5], shipped().layers[5] + 50 * np.eye(len(NAMES) + 1)[RAW])
+    )
+    mine, usual = tabulate(many, believer), tabulate(many)
+    assert (mine.gram[0] != usual.gram[0]).any()
+    np.testing.assert_array_equal(mine.gram[1], usual.gram[1])
 
 
 def test_a_table_has_cases_of_every_source_of_its_kind():

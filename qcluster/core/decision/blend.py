@@ -49,7 +49,7 @@ class Blend:
     @property
     def width(self) -> int:
         """The support of the answer, and its companions in deconvolution."""
-        return 8 << self.raw.n_bits if self.hypotheses.places is None else 8 * self.raw.n_outcomes
+        return 8 * len(self.support.words)
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""

@@ -107,6 +107,12 @@ class Candidates:
     posterior: Posterior
     """Under each of them."""
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Candidates that are the counts, but for their sampling noise: fixed bits may all be set as they were read."""
+        fixed, seen = self.support.fixed, self.support.seen
+        return (RAW,) if len(fixed) and (fixed != seen).any() else (RAW, SMOOTH)
+
     @cached_property
     def gram(self) -> Floats:
         """``(c, c)`` overlaps of the candidates."""

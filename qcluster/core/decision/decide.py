@@ -92,10 +92,8 @@ def deciding(
         return Decided(left(d, "mixture", why, known), None, None)
     found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    wide = found.counts is None
-    weights, confidence = (gate or shipped(wide=wide))(described, found.present, found.gram)
-    kept = (RAW,) if wide else (RAW, SMOOTH)
-    share = float(1 - weights[[*kept]].sum())
+    weights, confidence = (gate or shipped(wide=found.counts is None))(described, found.present, found.gram)
+    share = float(1 - weights[[*found.kept]].sum())
     fit = found.fit
     root = weights @ found.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
@@ -114,7 +112,7 @@ def deciding(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), kept),
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept),
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -188,9 +186,10 @@ def strings_explain(many: int, through: str = "") -> str:
 
 def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
     fit = found.fit
-    if place == RAW:
+    wide = found.counts is None
+    if place == RAW or (wide and place in found.kept):
         return "the counts as they came"
-    if place == FIXED and found.counts is None:
+    if wide and place == FIXED:
         return "the counts, with bits that hardly ever differ set to their usual value"
     if place == SMOOTH:
         return "the counts, their sampling noise smoothed"

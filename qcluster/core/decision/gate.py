@@ -1,9 +1,9 @@
 """The gate: a small network that weighs candidates and tells how probable it is that the answer beats the counts.
 
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
-probability of improvement. There are several such networks, and each was trained without some families of outputs: on
-counts unlike all that they saw they disagree, and by so much the counts are left as they are. The weights ship as
-``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes them).
+probability of improvement. There are several such networks, and, but beyond 12 bits, each was trained without some
+families of outputs: on counts unlike all that they saw they disagree, and by so much the counts are left as they are.
+The weights ship as ``gate.npz`` and its like (arrays only; `qcluster.learn.decision.train` makes them).
 """
 
 import hashlib

@@ -167,13 +167,14 @@ def fix_bits(bits: Bits, weights: Floats) -> Bits:
                [1, 0, 1],
                [0, 0, 1]])
     """
-    share = weight_of_ones(bits, weights) / weights.sum()
-    angle = np.arcsin(np.sqrt(np.clip(np.minimum(share, 1 - share), 0, 1)))
+    ones, shots = weight_of_ones(bits, weights), weights.sum()
+    rarer = np.round(np.minimum(ones, shots - ones) / shots, 12)  # the order of a sum must not part bits that are alike
+    angle = np.arcsin(np.sqrt(np.clip(rarer, 0, 1)))
     upwards = np.sort(angle)
     gaps = np.diff(upwards)
     if not gaps.any():
         return bits
-    return np.where(angle <= upwards[np.argmax(gaps)], share > 0.5, bits)
+    return np.where(angle <= upwards[np.argmax(gaps)], 2 * ones > shots, bits)
 
 
 def _one_string(zeros: Floats, ones: Floats, of_ones: Floats, of_zeros: Floats, of_all: Floats) -> Floats:

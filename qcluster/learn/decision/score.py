@@ -104,7 +104,8 @@ def answers(
     reached, weights, confidence = weighed(table, gate, wide, told_by)
     kept = weights[:, RAW]
     if table.names == candidates.NAMES:
-        kept = kept + np.where(wide_counts(table), 0.0, weights[:, candidates.SMOOTH])
+        fixing = wide_counts(table) & (table.gram[:, RAW, candidates.FIXED] < 1)  # in single precision: alike is 1
+        kept = kept + np.where(fixing, 0.0, weights[:, candidates.SMOOTH])
     applied = (confidence >= LEAST_CONFIDENCE) & (1 - kept >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
 
