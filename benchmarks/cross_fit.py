@@ -17,7 +17,7 @@ import numpy as np
 
 from qcluster.core.decision.gate import Gate
 from qcluster.files import read_lines
-from qcluster.learn.decision.score import balanced
+from qcluster.learn.decision.score import balanced, wide_counts
 from qcluster.learn.decision.table import Table, build_part, joined, plan, read
 from qcluster.learn.decision.train import train
 
@@ -47,7 +47,7 @@ def without(table: Table, name: str, first: int, fold: int) -> Table:
 
 
 def gate(counts: Path, sets: dict[str, list[Path]], fold: int, workers: int) -> Gate:
-    """Train a gate for counts, as the one that ships, without a half of some sets."""
+    """Train a gate for counts, as the one for up to 12 bits that ships, without a half of some sets."""
     parts = []
     for path in sorted(counts.glob("*.npz")):
         part, name = read(path), path.stem.removeprefix("records-")
@@ -56,6 +56,7 @@ def gate(counts: Path, sets: dict[str, list[Path]], fold: int, workers: int) -> 
             part = without(part, name, many, fold)
         parts.append(part)
     table = joined(parts)
+    table = table.take(~wide_counts(table))
     return train(table, None, balanced(table), workers=workers)
 
 

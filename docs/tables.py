@@ -72,6 +72,7 @@ KINDS = ("clean", "deep", "even", "machine", "wide", "all")
 OUTSIDE = {
     "outside": "circuits of 22 families, on six machines",
     "programs-unseen": "random programs, on machines that the training knows",
+    "wide_programs_unseen": "wide programs of Clifford gates, on six machines that it does not know",
 }
 ABLATED = {
     "nothing": "nothing",
@@ -297,6 +298,18 @@ def decision_recorded(rows: list[Row]) -> str:
     )
 
 
+def decision_wide(rows: list[Row]) -> str:
+    """Outputs of more than 12 bits in recorded sets, by a gate that was trained without the set."""
+    return table(
+        ["set", "wide outputs", "raw", "set left out: answer, harmed, worst"],
+        (
+            [row["group"], row["cases"], f"{float(row['raw']):.3f}", outcome(row, "+")]
+            for row in rows
+            if row["left_out"] == "the set, beyond 12 bits"
+        ),
+    )
+
+
 def decision_families(rows: list[Row]) -> str:
     """Families of drawn outputs that are harmed most by networks that never saw them."""
     most = sorted(families(rows), key=lambda row: -float(row["harmed"]))[:4]
@@ -369,7 +382,14 @@ _BY_NAME: tuple[Callable[[list[Row]], str], ...] = (
 )
 """Each is called as the file whose rows it takes."""
 TABLES = {one.__name__: (one,) for one in _BY_NAME} | {
-    "decision": (decision_fresh, decision_outside, decision_recorded, decision_families, decision_confidence)
+    "decision": (
+        decision_fresh,
+        decision_outside,
+        decision_recorded,
+        decision_wide,
+        decision_families,
+        decision_confidence,
+    )
 }
 """The tables of each file in benchmarks/results."""
 

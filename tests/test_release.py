@@ -55,7 +55,8 @@ def test_distributions_hold_what_they_should_and_work(tmp_path):
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, source], check=True)
 
     held = zipfile.ZipFile(wheel).namelist()
-    assert {"qcluster/py.typed", "qcluster/learn/rates.csv"} <= set(held)
+    gates = {f"qcluster/core/decision/{name}.npz" for name in ("gate", "wide_gate", "circuit_gate")}
+    assert {"qcluster/py.typed", "qcluster/learn/rates.csv", *gates} <= set(held)
     assert {name.split("/")[0] for name in held} == {"qcluster", f"qcluster-{qc.__version__}.dist-info"}
     assert not [name for name in held if "test" in name or name.endswith((".pyc", ".pkl"))]
     with tarfile.open(source) as packed:
@@ -67,7 +68,8 @@ def test_distributions_hold_what_they_should_and_work(tmp_path):
     zipfile.ZipFile(wheel).extractall(place)
     code = (
         "import qcluster as qc; from qcluster.learn.table import read_table;"
-        "print(qc.__file__, qc.mitigate({'00': 480, '11': 470, '01': 50}).raw.shots, len(read_table()) > 1000)"
+        "print(qc.__file__, *(qc.mitigate({'00' * n: 480, '11' * n: 470, '01' * n: 50}).raw.shots for n in (1, 7)),"
+        "len(read_table()) > 1000)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -77,4 +79,4 @@ def test_distributions_hold_what_they_should_and_work(tmp_path):
         text=True,
         check=True,
     )
-    assert done.stdout.split() == [str(place / "qcluster" / "__init__.py"), "1000.0", "True"]
+    assert done.stdout.split() == [str(place / "qcluster" / "__init__.py"), "1000.0", "1000.0", "True"]

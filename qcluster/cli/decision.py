@@ -68,14 +68,19 @@ def train(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
     missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
     hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Train on counts of more than 12 bits, in place of fewer.")
+    ] = False,
     workers: Workers = 1,
 ) -> None:
     """Train a gate from a table, of counts or of circuits.
 
-    Example: qcluster decision train --table table --out gate.npz
+    Examples: qcluster decision train --table table --out gate.npz
+
+    qcluster decision train --table table --wide --out wide_gate.npz
     """
     from qcluster.files import check_place
-    from qcluster.learn.decision.score import balanced
+    from qcluster.learn.decision.score import balanced, wide_counts
     from qcluster.learn.decision.table import read_all
     from qcluster.learn.decision.train import Training, write_gate
     from qcluster.learn.decision.train import train as start
@@ -83,7 +88,11 @@ def train(
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     check_place(out)
-    rows = read_all(table)
+    every = read_all(table)
+    rows = every.take(wide_counts(every) == wide)
+    if not len(rows):
+        held = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
+        raise ValueError(f"the table must hold cases that the gate is for; {table} holds {held}")
     if out.resolve().parent == table.resolve():
         raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
@@ -96,6 +105,9 @@ def train(
 def score(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
     gate: Annotated[Path | None, typer.Option(help="Gate to score; the one that ships by default.")] = None,
+    wide_gate: Annotated[
+        Path | None, typer.Option(help="The same for counts of more than 12 bits, which have a gate of their own.")
+    ] = None,
     by: Annotated[str, typer.Option(help="Rows of the result: group, kind or n_bits.")] = "group",
 ) -> None:
     """Score a gate: mean fidelity, the share harmed (loss > .02) and the worst loss.
@@ -104,14 +116,18 @@ def score(
     """
     from rich.table import Table as Grid
 
-    from qcluster.core.decision.gate import shipped
     from qcluster.learn.decision.gates import read_gate
-    from qcluster.learn.decision.score import scores
+    from qcluster.learn.decision.score import scores, wide_counts
     from qcluster.learn.decision.table import read_all
 
     cases = read_all(table)
-    judged = shipped(cases.names) if gate is None else read_gate(gate, cases.names)
-    rows = scores(cases, judged, by)
+    beyond = wide_counts(cases)
+    if gate and beyond.all():
+        raise ValueError(f"--gate must have cases to weigh; {table} holds more than 12 bits alone: see --wide-gate")
+    if wide_gate and not beyond.any():
+        raise ValueError(f"--wide-gate must have cases to weigh; {table} holds no counts alone of more than 12 bits")
+    judged = None if gate is None else read_gate(gate, cases.names)
+    rows = scores(cases, judged, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))

@@ -174,9 +174,10 @@ def alone(row: dict[str, str]) -> bool:
 
 def sixty_qubits() -> Iterator[str]:
     few = [row for row in rows("circuit_noisy.csv") if (row["machine"], row["qubits"]) == ("fake_brisbane", "60")]
-    assert len(few) == 2
-    assert all(alone(row) for row in few)
-    return iter(())
+    wide = {row["circuit"]: row for row in few}
+    assert len(few) == len(wide) == 2
+    assert [alone(wide[name]) for name in ("ghz", "bv")] == [False, True]
+    yield from (short(float(wide[name]["mitigate"]), 2) for name in ("ghz", "bv"))
 
 
 SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
@@ -231,7 +232,11 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
         "circuit.md",
         "The noise of all but `#` is far from the circuit's faults, and the answer is what the counts say alone.",
     ),
-    sixty_qubits: ("circuit.md", "On 60 qubits of brisbane ... the answer is mostly what the counts say alone."),
+    sixty_qubits: (
+        "circuit.md",
+        """On 60 qubits of brisbane ... still found under the circuit's faults (#); of ... the answer is mostly what the
+        counts say alone (#).""",
+    ),
 }
 """The page and a sentence for what tells its figures, which are # there; dots are words that do not matter."""
 

@@ -3,19 +3,25 @@
 import errno
 import json
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from qcluster.cli.main import app
-from qcluster.core.decision.candidates import NAMES, RAW
+from qcluster.core.counts.metrics import hellinger_fidelity
+from qcluster.core.decision.candidates import FIXED, NAMES, RAW
+from qcluster.core.decision.circuit_candidates import NAMES as CIRCUITS
+from qcluster.core.decision.decide import deciding
 from qcluster.core.decision.gate import shipped
+from qcluster.core.lockstep import alone
 from qcluster.errors import StorageError
 from qcluster.learn.decision import cases, circuits, ideals, noise, shares
 from qcluster.learn.decision.gates import read_gate
-from qcluster.learn.decision.score import answers, balanced, raw, scores
+from qcluster.learn.decision.score import answers, balanced, raw, scores, wide_counts
 from qcluster.learn.decision.table import SOURCES, build_part, joined, plan, read, read_all, recorded, tabulate, write
 from qcluster.learn.decision.train import Training, fidelity, inputs, train, write_gate
 
@@ -303,11 +309,34 @@ def test_tables_of_counts_and_of_circuits_have_folders_of_their_own(tmp_path):
         assert plan(folder, mine) == []
 
 
-def test_the_gate_that_ships_is_safe_on_fresh_cases():
-    fresh = tabulate(cases.full(seed) for seed in range(900_000, 900_150))
-    (*_, whole) = scores(fresh, shipped())
-    assert whole.answer > whole.raw + 0.03
+@pytest.mark.parametrize(("source", "gain"), [("full", 0.03), ("wide", 0.2)])
+def test_the_gates_that_ship_are_safe_on_fresh_cases(source, gain):
+    fresh = tabulate(SOURCES[source](seed) for seed in range(900_000, 900_150))
+    (*_, whole) = scores(fresh)
+    assert whole.answer > whole.raw + gain
     assert whole.harmed <= 0.05
+
+
+def test_counts_beyond_12_bits_are_weighed_by_a_gate_of_their_own():
+    """In scores as in the decision itself, whose answers these are."""
+    many = [*(SOURCES["full"](seed) for seed in range(3)), *(SOURCES["wide"](seed) for seed in range(9))]
+    table, chosen = tabulate(many), [deciding(case.counts, case.known, None, None) for case in many]
+    assert wide_counts(table).tolist() == [case.counts.n_bits > 12 for case in many]
+    assert not wide_counts(replace(table, names=CIRCUITS)).any()
+    reached, confidence, applied = answers(table)
+    for one, decided in enumerate(map(alone, chosen)):
+        answer = decided.answer
+        if answer.applied:
+            assert applied[one]
+            assert confidence[one] == pytest.approx(answer.confidence, abs=1e-4)
+            assert reached[one] == pytest.approx(hellinger_fidelity(answer.distribution, many[one].ideal), abs=1e-4)
+    assert applied[:3].any()
+    assert applied[3:].any()
+    wide = wide_counts(table)
+    for judge, rows in ({"gate": shipped(wide=True)}, ~wide), ({"wide": shipped()}, wide):
+        other, _, _ = answers(table, **judge)
+        assert (other != reached).any()
+        assert (other != reached)[~rows].sum() == 0
 
 
 def test_a_table_is_built_in_parts_and_only_once(tmp_path):
@@ -384,7 +413,7 @@ def test_what_rests_on_another_gate_is_built_again(tmp_path, monkeypatch):
     assert other.digest != shipped().digest == replace(shipped(), card="{}").digest
     table, wanted = tmp_path / "runs", {"circuit-sharp": 1, "circuit": 0}
     for ships in (shipped(), other, shipped()):
-        monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda ships=ships: ships)
+        monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda *, wide=False, ships=ships: ships)
         parts = plan(table, wanted, [records])
         assert len(parts) == 2
         for part in parts:
@@ -399,7 +428,7 @@ def test_what_rests_on_another_gate_is_built_again(tmp_path, monkeypatch):
     assert len(plan(table, wanted, [records])) == 2, "parts of an earlier version, which tell of no gate"
     (part,) = plan(tmp_path / "counts", {"sharp": 1})
     build_part(part)
-    monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda: other)
+    monkeypatch.setattr("qcluster.learn.decision.table.shipped", lambda **_: other)
     assert plan(tmp_path / "counts", {"sharp": 1}) == [], "counts alone rest on none"
 
 
@@ -453,6 +482,91 @@ def test_the_commands_build_train_and_score(tmp_path, many):
     scored = run.invoke(app, ["decision", "score", "--table", table, "--gate", str(tmp_path / "gate.npz")])
     assert scored.exit_code == 0, scored.output
     assert "all" in scored.output
+
+
+def test_the_gate_of_wide_counts_is_trained_and_scored_by_a_word(tmp_path):
+    run, table = CliRunner(), str(tmp_path / "table")
+    for call in (
+        ["build", "--out", table, "--full", "20", "--wide", "12", "--sharp", "0"],
+        ["train", "--table", table, "--wide", "--out", str(tmp_path / "wide.npz")],
+        ["train", "--table", table, "--out", str(tmp_path / "gate.npz")],
+        ["score", "--table", table, "--wide-gate", str(tmp_path / "wide.npz")],
+    ):
+        made = run.invoke(app, ["decision", *call])
+        assert made.exit_code == 0, made.output
+    rows = read_all(Path(table))
+    for name, mine in ("wide", wide_counts(rows)), ("gate", ~wide_counts(rows)):
+        gate = read_gate(tmp_path / f"{name}.npz", wide=name == "wide")
+        assert json.loads(gate.card)["table"] == rows.take(mine).digest
+
+
+def test_what_a_gate_would_not_weigh_is_refused(tmp_path):
+    """Gates were scored in name only, on what another weighed, or could not be trained on 0 cases of a full table."""
+    run, sources = CliRunner(), {"narrow": "full", "wide": "wide", "circuits": "circuit-sharp"}
+    tables, gates = {name: tmp_path / name for name in sources}, {name: tmp_path / f"{name}.npz" for name in sources}
+    for name, source in sources.items():
+        write(tabulate(SOURCES[source](seed) for seed in range(3)), tables[name] / "part.npz")
+    write_gate(shipped(), gates["narrow"])
+    write_gate(shipped(wide=True), gates["wide"])
+    for command, table, options, told in (
+        (
+            "train",
+            "narrow",
+            ["--wide", "--out", gates["circuits"]],
+            r"narrow holds no counts alone of more than 12 bits",
+        ),
+        ("train", "circuits", ["--wide", "--out", gates["circuits"]], r"circuits holds no counts alone of more than"),
+        ("train", "wide", ["--out", gates["circuits"]], r"wide holds only those of more than 12 bits: see --wide"),
+        (
+            "score",
+            "wide",
+            ["--gate", gates["narrow"]],
+            r"--gate .* wide holds more than 12 bits alone: see --wide-gate",
+        ),
+        (
+            "score",
+            "narrow",
+            ["--wide-gate", gates["wide"]],
+            r"--wide-gate .* narrow holds no counts alone of more than",
+        ),
+        ("score", "circuits", ["--wide-gate", gates["wide"]], r"--wide-gate .* circuits holds no counts alone of more"),
+        (
+            "score",
+            "wide",
+            ["--wide-gate", gates["narrow"]],
+            r"narrow\.npz must .* more than 12 bits; got one of others",
+        ),
+        ("score", "narrow", ["--gate", gates["wide"]], r"wide\.npz must .* up to 12 bits; got one of more bits alone"),
+    ):
+        made = run.invoke(app, ["decision", command, "--table", str(tables[table]), *map(str, options)])
+        assert isinstance(made.exception, (ValueError, StorageError)), (command, table, made.output)
+        assert re.search(told, str(made.exception).replace(f"{tmp_path}/", "")), made.exception
+
+
+def test_wide_rows_of_an_earlier_version_are_built_again(tmp_path):
+    """They had no candidate with fixed bits set, and other deconvolutions, under the same names."""
+    (part,) = plan(tmp_path, {"wide": 2})
+    path, table = build_part(part), read(part[-1])
+    assert plan(tmp_path, {"wide": 2}) == []
+    before = table.present.copy()
+    before[1, FIXED] = False
+    write(replace(table, present=before), path)
+    with pytest.raises(StorageError, match=r"wide-0000000\.npz holds other candidates than there are now"):
+        read(path)
+    assert plan(tmp_path, {"wide": 2}) == [part]
+    write(replace(table, present=before, n_bits=np.array([13, 12])), path)
+    assert len(read(path)) == 2, "up to 12 bits smoothed counts stand there, or nothing"
+
+
+def test_counts_of_circuits_beyond_12_bits_are_decided_by_the_gate_for_them():
+    """A gate that is given, which knows other candidates, is not asked."""
+    many = [SOURCES["circuit"](0), SOURCES["circuit-wide"](0)]
+    believer = replace(
+        shipped(), layers=(*shipped().layers[:5], shipped().layers[5] + 50 * np.eye(len(NAMES) + 1)[RAW])
+    )
+    mine, usual = tabulate(many, believer), tabulate(many)
+    assert (mine.gram[0] != usual.gram[0]).any()
+    np.testing.assert_array_equal(mine.gram[1], usual.gram[1])
 
 
 def test_a_table_has_cases_of_every_source_of_its_kind():

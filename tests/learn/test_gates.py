@@ -143,9 +143,10 @@ def test_the_command_names_what_is_no_gate(table, tmp_path):
 
 
 def test_by_default_the_training_is_that_of_the_gate_that_ships():
-    """The gate of circuits differs in what docs/circuit.md gives on the command line."""
+    """Those of wide counts and of circuits differ in what docs give beside the command."""
     settings = asdict(Training())
     assert json.loads(shipped().card)["settings"] == settings
+    assert json.loads(shipped(wide=True).card)["settings"] == settings | {"epochs": 155}
     assert json.loads(shipped(CIRCUIT).card)["settings"] == settings | {"epochs": 200, "missed": 1, "harm": 10.0}
     given = {name: one.default for name, one in signature(train_command).parameters.items()}
     shared = settings.keys() & given.keys()

@@ -7,6 +7,7 @@ import numpy as np
 from qcluster.core.arrays import Floats, Indices
 from qcluster.core.counts.distribution import Distribution, histogram
 from qcluster.core.decision.candidates import (
+    FIXED,
     HEAVIEST,
     MIXTURE,
     RAW,
@@ -48,7 +49,7 @@ class Blend:
     @property
     def width(self) -> int:
         """The support of the answer, and its companions in deconvolution."""
-        return 8 << self.raw.n_bits if self.hypotheses.places is None else 8 * self.raw.n_outcomes
+        return 8 * len(self.support.words)
 
     def redo(self, draws: Floats, levels: Floats, observables: Observables) -> Floats:
         """See `Response`."""
@@ -57,12 +58,17 @@ class Blend:
 
     def roots(self, draws: Floats, levels: Floats) -> Floats:
         """Give the answers to redrawn shots as unit vectors of square roots over the support, ``(n_draws, m)``."""
-        raw, fit, support, weights = self.raw, self.fit, self.support, self.weights
+        raw, fit, support, weights, under = self.raw, self.fit, self.support, self.weights, self.hypotheses
         counts = np.zeros((len(draws), len(support.words)))
         counts[:, support.seen] = draws
         read = np.sqrt(counts / raw.shots)
         roots = weights[RAW] * read
-        if weights[SMOOTH]:  # what smoothing made of each string is held
+        wide = under.places is not None
+        if wide and weights[FIXED]:  # which bits are fixed is held
+            merged = np.zeros_like(counts)
+            np.add.at(merged.T, support.fixed, draws.T)
+            roots += weights[FIXED] * np.sqrt(merged / raw.shots)
+        elif weights[SMOOTH]:  # what smoothing made of each string is held
             observed = histogram(raw)
             smoothed = smooth(observed) / np.sqrt(np.where(observed > 0, observed / raw.shots, 1.0))
             roots += weights[SMOOTH] * np.where(observed > 0, read * smoothed, smoothed)

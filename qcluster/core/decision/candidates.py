@@ -7,7 +7,6 @@ the candidates only through their Gram matrix G and their overlaps g with sqrt(q
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +18,16 @@ from qcluster.core.dense.bitflips import Posterior, deconvolving, smooth
 from qcluster.core.dense.observed import deconvolve_observed
 from qcluster.core.lockstep import Stepwise, alone
 from qcluster.core.sparse.fit import MixtureFit, MixtureSettings, fitting
-from qcluster.core.sparse.product import single_string
+from qcluster.core.sparse.product import fix_bits, single_string
 
 GRID = ((0.03, 0.0), (0.08, 0.0), (0.16, 0.0), (0.28, 0.0), (0.03, 0.3), (0.16, 0.3), (0.28, 1.0))
 """Flip rates of all bits at which counts are deconvolved, and Dirichlet masses of every string: 0 means one for all
 strings together (few strings), 1 is Porter-Thomas. Others were tried, and the answers did without them."""
 KNOWN = (0.0, 0.3)
 """Dirichlet masses for flip rates that are known; those that the mixture learned go with the first."""
-OBSERVED = ((0, 5.0), (2, 5.0), (4, 50.0), (5, 50.0))
-"""Where only observed strings are candidates: places in `GRID`, and the Dirichlet mass of the whole ideal there, about
-the number of strings that matter."""
+OBSERVED, STRINGS = (0, 1, 2, 3), 5.0
+"""Where only observed strings are candidates: places in `GRID`, and the Dirichlet mass of the whole ideal, about the
+number of strings that matter. With ten times as many the answers are hardly others."""
 WIDEST = 12
 """Most bits for which the full vector is deconvolved."""
 STEPS, STEPS_OBSERVED = 24, 16
@@ -50,6 +49,9 @@ NAMES = (
 """The candidates, in the order of every array over them."""
 RAW, SMOOTH, MIXTURE, STRING, HEAVIEST, DENSE = range(6)
 """Places of the first candidates; deconvolutions begin at the last."""
+FIXED = SMOOTH
+"""What stands at the place of the smoothed counts beyond `WIDEST` bits, where a gate of its own weighs: the counts with
+fixed bits set (`fix_bits`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ class Support:
     """``(k,)`` places of the mixture's strings."""
     singles: Indices
     """``(2,)`` places of `string`, and of the most frequent string."""
+    fixed: Indices
+    """``(n_outcomes,)`` places of the observed strings with fixed bits set; empty up to `WIDEST` bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +107,12 @@ class Candidates:
     posterior: Posterior
     """Under each of them."""
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Candidates that are the counts, but for their sampling noise: fixed bits may all be set as they were read."""
+        fixed, seen = self.support.fixed, self.support.seen
+        return (RAW,) if len(fixed) and (fixed != seen).any() else (RAW, SMOOTH)
+
     @cached_property
     def gram(self) -> Floats:
         """``(c, c)`` overlaps of the candidates."""
@@ -138,20 +148,23 @@ def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings |
         roots[SMOOTH] = smooth(counts)
         roots[slots] = posterior.roots
     else:
+        roots[FIXED] = np.sqrt(np.bincount(support.fixed, d.weights / d.shots, len(support.words)))
         roots[slots[:, None], support.seen[places][None]] = posterior.roots
-    present[[RAW, MIXTURE, STRING, HEAVIEST, *([] if counts is None else [SMOOTH]), *slots.tolist()]] = True
+    present[[*range(DENSE), *slots.tolist()]] = True
     return Candidates(support, roots, present, fit, string, odds, counts, hypotheses, posterior)
 
 
 def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Support:
-    sets = d.words, pack(fit.centroids), pack(string[None])
-    if d.n_bits <= WIDEST:
+    wide = d.n_bits > WIDEST
+    sets = d.words, pack(fit.centroids), pack(string[None]), *([pack(fix_bits(d.bits, d.weights))] if wide else [])
+    if wide:
+        words, place = numbered(np.vstack(sets))
+        seen, centroids, one, fixed = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
+    else:
         words = np.arange(1 << d.n_bits, dtype=np.uint64)[:, None]
         seen, centroids, one = (part[:, 0].astype(np.intp) for part in sets)
-    else:
-        words, place = numbered(np.vstack(sets))
-        seen, centroids, one = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
-    return Support(words, seen, centroids, np.append(one, seen[heaviest(d.bits, d.weights)]))
+        fixed = seen[:0]
+    return Support(words, seen, centroids, np.append(one, seen[heaviest(d.bits, d.weights)]), fixed)
 
 
 def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[tuple[Posterior, Hypotheses]]:
@@ -168,12 +181,9 @@ def _on_all(counts: Floats, fit: MixtureFit, known: Floats | None) -> Stepwise[t
 
 
 def _on_observed(d: Distribution) -> tuple[Posterior, Hypotheses]:
-    """Deconvolve on the most frequent strings, at two flip rates and two numbers of strings."""
-    pairs = [(GRID[place][0], mass) for place, mass in OBSERVED]
-    flips, strings = (sorted({one[side] for one in pairs}) for side in (0, 1))
-    rates, masses = np.array(flips), np.array(strings)
-    posterior, places = deconvolve_observed(d.bits, d.weights, rates, masses, steps=STEPS_OBSERVED)
-    where = {pair: DENSE + place for pair, (place, _) in zip(pairs, OBSERVED, strict=True)}
-    slots = np.array([where[one] for one in product(flips, strings)])
-    of_bits = np.broadcast_to(np.repeat(rates, len(strings))[:, None, None], (len(slots), d.n_bits, 2))
-    return posterior, Hypotheses(slots, of_bits, np.tile(masses / len(places), len(rates)), places)
+    """Deconvolve on the most frequent strings, at each flip rate of `OBSERVED`."""
+    rates = np.array([GRID[place][0] for place in OBSERVED])
+    posterior, places = deconvolve_observed(d.bits, d.weights, rates, np.array([STRINGS]), steps=STEPS_OBSERVED)
+    of_bits = np.broadcast_to(rates[:, None, None], (len(rates), d.n_bits, 2))
+    concentration = np.full(len(rates), STRINGS / len(places))
+    return posterior, Hypotheses(DENSE + np.array(OBSERVED), of_bits, concentration, places)

@@ -10,7 +10,17 @@ from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, unpack, weight_of_ones
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.decision.blend import Blend
-from qcluster.core.decision.candidates import DENSE, HEAVIEST, MIXTURE, RAW, SMOOTH, STRING, Candidates, gathering
+from qcluster.core.decision.candidates import (
+    DENSE,
+    FIXED,
+    HEAVIEST,
+    MIXTURE,
+    RAW,
+    SMOOTH,
+    STRING,
+    Candidates,
+    gathering,
+)
 from qcluster.core.decision.features import expectation, features
 from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, alone
@@ -75,15 +85,15 @@ def deciding(
         known: ``(n, 2)`` flip rates known beforehand.
         expect: ``"sparse"``, ``"dense"``, or None: what the user expects of the ideal.
         settings: of the mixture.
-        gate: that weighs the candidates; the one that ships by default.
+        gate: that weighs the candidates; the one that ships for so many bits by default.
     """
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
     found = yield from gathering(d, known, settings)
     described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = (gate or shipped())(described, found.present, found.gram)
-    share = float(1 - weights[RAW] - weights[SMOOTH])
+    weights, confidence = (gate or shipped(wide=found.counts is None))(described, found.present, found.gram)
+    share = float(1 - weights[[*found.kept]].sum())
     fit = found.fit
     root = weights @ found.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
@@ -91,8 +101,8 @@ def deciding(
     elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
     if why is not None:
-        kept = left(d, "mixture", why, fit.rates, confidence)
-        return Decided(replace(kept, centroids=fit.centroids, weights=fit.weights), fit, None)
+        as_read = left(d, "mixture", why, fit.rates, confidence)
+        return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
     settings = settings or MixtureSettings()
     blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
     answer = Mitigation(
@@ -102,7 +112,7 @@ def deciding(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), (RAW, SMOOTH)),
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept),
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -176,8 +186,11 @@ def strings_explain(many: int, through: str = "") -> str:
 
 def _sentence(d: Distribution, found: Candidates, weights: Floats, place: int) -> str:
     fit = found.fit
-    if place == RAW:
+    wide = found.counts is None
+    if place == RAW or (wide and place in found.kept):
         return "the counts as they came"
+    if wide and place == FIXED:
+        return "the counts, with bits that hardly ever differ set to their usual value"
     if place == SMOOTH:
         return "the counts, their sampling noise smoothed"
     if place == MIXTURE:

@@ -1,9 +1,9 @@
 """The gate: a small network that weighs candidates and tells how probable it is that the answer beats the counts.
 
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
-probability of improvement. There are several such networks, and each was trained without some families of outputs: on
-counts unlike all that they saw they disagree, and by so much the counts are left as they are. The weights ship as
-``gate.npz`` (arrays only; `qcluster.learn.decision.train` makes them).
+probability of improvement. There are several such networks, and, but beyond 12 bits, each was trained without some
+families of outputs: on counts unlike all that they saw they disagree, and by so much the counts are left as they are.
+The weights ship as ``gate.npz`` and its like (arrays only; `qcluster.learn.decision.train` makes them).
 """
 
 import hashlib
@@ -126,11 +126,13 @@ class Gate:
         return np.asarray(hidden @ w3 + b3[:, None], dtype=np.float64)
 
 
-@lru_cache(maxsize=2)
-def shipped(names: tuple[str, ...] = COUNTS) -> Gate:
-    """Give the gate that ships for these candidates, read once: of counts alone, or of counts of known circuits."""
+@lru_cache(maxsize=3)
+def shipped(names: tuple[str, ...] = COUNTS, *, wide: bool = False) -> Gate:
+    """Give the gate that ships for these candidates, read once: of counts alone, up to 12 bits or `wide`, or of counts
+    of known circuits."""
     from importlib.resources import files  # brings archives and temporary files, which nothing else here needs
 
-    file = files("qcluster.core.decision").joinpath("gate.npz" if names == COUNTS else "circuit_gate.npz")
+    of_counts = "wide_gate.npz" if wide else "gate.npz"
+    file = files("qcluster.core.decision").joinpath(of_counts if names == COUNTS else "circuit_gate.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Gate.of(arrays, names)

@@ -145,6 +145,38 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     return string, float(np.logaddexp.reduce(logs) - n_bits * np.log(2) - decayed - free)
 
 
+def fix_bits(bits: Bits, weights: Floats) -> Bits:
+    """Set bits that read alike in nearly all shots to that value: ancillas, operands, qubits that are not used.
+
+    Of the errors of fixed bits nothing is lost by it, however many strings the others hold. Fixed are the bits below
+    the widest gap in ``arcsin sqrt(r)``, r the share of the shots with the rarer value, which scatters by as much for
+    small r as for large; none where all bits are alike.
+
+    Args:
+        bits: ``(n_outcomes, n_bits) bool``.
+        weights: ``(n_outcomes,)``, in effective shots.
+
+    Returns:
+        ``(n_outcomes, n_bits) bool``, what was read otherwise; equal strings are not merged.
+
+    Example:
+        >>> read = np.array([[False, False, True], [True, False, True], [True, True, True], [False, False, True]])
+        >>> fix_bits(read, np.array([50.0, 45, 2, 3])).astype(int)
+        array([[0, 0, 1],
+               [1, 0, 1],
+               [1, 0, 1],
+               [0, 0, 1]])
+    """
+    ones, shots = weight_of_ones(bits, weights), weights.sum()
+    rarer = np.round(np.minimum(ones, shots - ones) / shots, 12)  # the order of a sum must not part bits that are alike
+    angle = np.arcsin(np.sqrt(np.clip(rarer, 0, 1)))
+    upwards = np.sort(angle)
+    gaps = np.diff(upwards)
+    if not gaps.any():
+        return bits
+    return np.where(angle <= upwards[np.argmax(gaps)], 2 * ones > shots, bits)
+
+
 def _one_string(zeros: Floats, ones: Floats, of_ones: Floats, of_zeros: Floats, of_all: Floats) -> Floats:
     """Give the log density of the biases where the first k bits were sent as 1 and the others as 0, ``(n + 1,)``.
 

@@ -25,7 +25,7 @@ from qcluster.device.circuits.dresses import (
     is_twirled,
 )
 from qcluster.device.circuits.layers import STRATEGIES
-from qcluster.device.circuits.timeline import check_circuit, classical_bits, has_blocks, steps
+from qcluster.device.circuits.timeline import SILENT, check_circuit, classical_bits, has_blocks, steps
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -202,10 +202,7 @@ def _untwirled_gates(circuit: QuantumCircuit) -> tuple[str, ...]:
     others = {
         item.name
         for item, *_ in steps(circuit)
-        if len(item.qubits) > 1
-        and item.name not in {"barrier", "delay", "break_loop", "continue_loop"}
-        and not has_blocks(item)
-        and not is_twirled(item.operation)
+        if len(item.qubits) > 1 and item.name not in SILENT and not has_blocks(item) and not is_twirled(item.operation)
     }
     return tuple(f"{name} gates are not twirled: no set of Paulis passes through them" for name in sorted(others))
 

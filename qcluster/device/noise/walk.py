@@ -32,7 +32,6 @@ _STILL = np.eye(2, dtype=complex)
 """A frame in which nothing is pending."""
 _LEAST_TELLING = 0.98
 """Largest sum of the two readout errors of a bit: at 1 its reading would say nothing about it."""
-"""What has no faults of its own; a loop that may be left early is taken to run to its end."""
 _MOST_PASSES = 100
 """Most passes of a `for` loop that are unrolled."""
 _PASSES = 4
@@ -106,7 +105,7 @@ class Walk:
                 self.measure(places[0], memory.places[item.clbits[0]][0], last=i in last)
             elif name == "reset":
                 self.reset(places[0])
-            elif name not in timeline.SILENT and places:
+            elif name not in timeline.SILENT and places:  # a loop that may be left early is taken to run to its end
                 _check(item)
                 if i in runs:
                     self.open_block(places, runs[i])

@@ -10,16 +10,22 @@ from qcluster.core.decision.gate import Gate
 from qcluster.errors import StorageError
 from qcluster.files import read_whole, reading
 
+_LEARNED = candidates.NAMES.index("learned rates") - len(candidates.NAMES)
+"""Place among the features, whose last ones tell which candidates there are, of one that only counts of up to 12 bits
+have."""
 
-def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES) -> Gate:
+
+def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bool = False) -> Gate:
     """Read a gate that `qcluster decision train` wrote.
 
     Args:
         path: of the file.
         names: the candidates that it must weigh: of counts, or of counts of known circuits.
+        wide: of counts, those of more than 12 bits, as `qcluster.core.decision.gate.shipped` has it.
 
     Raises:
-        StorageError: the file cannot be read, is damaged or no gate, or the gate weighs other candidates.
+        StorageError: the file cannot be read, is damaged or no gate, or the gate weighs other candidates, or learned
+            from counts of other widths.
 
     Example:
         >>> import tempfile
@@ -32,9 +38,15 @@ def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES) -> Gate:
     """
     try:
         with reading(path), np.load(BytesIO(read_whole(path)), allow_pickle=False) as held:
-            return Gate.of(held, names)
+            gate = Gate.of(held, names)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path} must hold a gate for {_kind(names)}: {error}") from error
+    if names == candidates.NAMES and wide != (gate.mean[_LEARNED] == 0):
+        most, got = candidates.WIDEST, "others, or of others as well" if wide else "more bits alone"
+        raise StorageError(
+            f"{path} must hold a gate for counts of {'more than' if wide else 'up to'} {most} bits; got one of {got}"
+        )
+    return gate
 
 
 def _kind(names: tuple[str, ...]) -> str:

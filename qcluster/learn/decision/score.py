@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
-from qcluster.core.decision import circuit_candidates
+from qcluster.core.decision import candidates, circuit_candidates
 from qcluster.core.decision.candidates import RAW
 from qcluster.core.decision.decide import LEAST_CONFIDENCE, LEAST_SHARE
-from qcluster.core.decision.gate import Gate
+from qcluster.core.decision.gate import Gate, shipped
 from qcluster.learn.decision.circuits import HARDWARE
 from qcluster.learn.decision.table import Table
 from qcluster.learn.decision.train import fidelity, inputs
@@ -26,6 +26,9 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
+_WIDE_SMOOTH = 5.0
+"""The same for wide outputs that are no few strings, small angles and smooth ones: with less weight, even angles of 20
+qubits and more are taken for one string with flips."""
 _REDRAWN = 2.0
 """The same for recorded circuits whose counts are drawn anew (`circuits.redrawn`): real circuits at many strengths of
 noise, which harm fewer unseen ones than drawn outputs do."""
@@ -63,33 +66,53 @@ class Score(NamedTuple):
     """Mean fidelity of the best candidate of each case: a bound for choosing one."""
 
 
-def weighed(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, Floats]:
-    """Give, for every row, the fidelity of the candidates as the gate weighs them, their weights, and the confidence.
+def weighed(
+    table: Table, gate: Gate | None = None, wide: Gate | None = None, told_by: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
+    """Give, for every row, the fidelity of the candidates as they are weighed, their weights, and the confidence.
+
+    Args:
+        table: the cases.
+        gate: that weighs, the one that ships by default.
+        wide: that weighs counts alone of more than 12 bits, likewise.
+        told_by: ``(r, 2)`` what users expect, see `inputs`.
 
     Raises:
-        ValueError: the gate takes another number of features than the table has.
+        ValueError: a gate takes another number of features than the table has.
     """
     gram, given = table.gram.astype(np.float64), inputs(table, told_by).astype(np.float64)
-    if given.shape[1] != len(gate.mean):
-        raise ValueError(f"gate and table must have equally many features; got {len(gate.mean)} and {given.shape[1]}")
-    weights, confidence = gate.weigh(given, table.present, gram[:, :-1, :-1])
+    weights, confidence = np.zeros(table.present.shape), np.zeros(len(table))
+    beyond = wide_counts(table)
+    for rows, judge in (~beyond, gate or shipped(table.names)), (beyond, wide or shipped(wide=True)):
+        if given.shape[1] != len(judge.mean) and rows.any():
+            raise ValueError(
+                f"gate and table must have equally many features; got {len(judge.mean)} and {given.shape[1]}"
+            )
+        if rows.any():
+            weights[rows], confidence[rows] = judge.weigh(given[rows], table.present[rows], gram[rows, :-1, :-1])
     return fidelity(weights, gram)[0], weights, confidence
 
 
-def answers(table: Table, gate: Gate, told_by: Floats | None = None) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+def answers(
+    table: Table, gate: Gate | None = None, wide: Gate | None = None, told_by: Floats | None = None
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """Give, for every row, the fidelity of the decision's answer, its confidence, and whether it was applied.
 
     Raises:
         ValueError: as `weighed` does.
     """
-    reached, weights, confidence = weighed(table, gate, told_by)
-    applied = (confidence >= LEAST_CONFIDENCE) & (1 - weights[:, _kept(table)].sum(axis=1) >= LEAST_SHARE)
+    reached, weights, confidence = weighed(table, gate, wide, told_by)
+    kept = weights[:, RAW]
+    if table.names == candidates.NAMES:
+        fixing = wide_counts(table) & (table.gram[:, RAW, candidates.FIXED] < 1)  # in single precision: alike is 1
+        kept = kept + np.where(fixing, 0.0, weights[:, candidates.SMOOTH])
+    applied = (confidence >= LEAST_CONFIDENCE) & (1 - kept >= LEAST_SHARE)
     return np.where(applied, reached, raw(table)), confidence, applied
 
 
-def _kept(table: Table) -> list[int]:
-    """Candidates that leave the counts as they are."""
-    return [place for place, name in enumerate(table.names) if name in ("raw", "smooth")]
+def wide_counts(table: Table) -> NDArray[np.bool_]:
+    """``(r,)`` which rows are counts alone of more bits than are deconvolved whole: a gate of their own weighs them."""
+    return np.asarray((table.n_bits > candidates.WIDEST) & (table.names == candidates.NAMES))
 
 
 def raw(table: Table) -> Floats:
@@ -97,11 +120,11 @@ def raw(table: Table) -> Floats:
     return np.asarray(table.gram[:, RAW, -1].astype(np.float64) ** 2)
 
 
-def scores(table: Table, gate: Gate, by: str = "group") -> list[Score]:
-    """Score a gate on every group of cases, and on all."""
+def scores(table: Table, gate: Gate | None = None, by: str = "group", wide: Gate | None = None) -> list[Score]:
+    """Score gates, as `weighed` takes them, on every group of cases, and on all."""
     if by not in ("group", "kind", "n_bits"):
         raise ValueError(f"by must be group, kind or n_bits; got {by!r}")
-    reached, _, applied = answers(table, gate)
+    reached, _, applied = answers(table, gate, wide)
     before, best = raw(table), (table.gram[:, :-1, -1] ** 2).max(axis=1)
     labels = getattr(table, by)
 
@@ -136,6 +159,7 @@ def balanced(table: Table, recorded: float = RECORDED) -> Floats:
     if sharp.any() and not sharp.all():
         weight[sharp] *= _SHARP * weight.sum() / weight[sharp].sum()
     weight[table.group == "ghz"] *= _GHZ
+    weight[table.group == "wide-smooth"] *= _WIDE_SMOOTH
     weight[np.char.startswith(table.group, "redrawn-")] *= _REDRAWN
     if table.names == circuit_candidates.NAMES:
         for family, times in _OF_CIRCUITS.items():

@@ -18,7 +18,7 @@ from qcluster.core.decision import candidates, circuit_candidates, circuit_featu
 from qcluster.core.decision.decide import Decided, deciding
 from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import Gate, shipped
-from qcluster.core.lockstep import alone, together
+from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
 from qcluster.files import ideals_beside, pack_arrays, read_ideals, read_lines, read_pair, reading, replace_whole
@@ -54,6 +54,7 @@ _DRAWN = ("wide-", "foreign-", "redrawn-")
 """How groups of drawn cases begin, beside those that are named for a family of ideals or a source."""
 _OF_CIRCUITS = ("circuit-", "runs-")
 """How parts of a table of circuits are called."""
+_OTHERS = "other candidates than there are now: build the table again"
 _PART = 250
 """Cases in one file of a table."""
 
@@ -132,8 +133,9 @@ def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
 
     Args:
         many: counts, all with their circuit or all without.
-        gate: that decides what counts of a known circuit say alone; the one that ships by default. Of counts that it
-            was trained on it says more than it ever will of others, see `benchmarks/cross_fit.py`.
+        gate: that decides what counts of a known circuit say alone, up to 12 bits; the one that ships by default, as
+            it is for more. Of counts that it was trained on it says more than it ever will of others, see
+            `benchmarks/cross_fit.py`.
 
     Returns:
         The table. Cost: that of the candidates, some 10 ms a case.
@@ -152,16 +154,19 @@ def tabulate(many: Iterable[Case], gate: Gate | None = None) -> Table:
 def _decided(many: Sequence[Case], gate: Gate | None) -> Iterator[Decided | None]:
     """Answer the counts of known circuits without these: small ones all in lockstep, and what several calibrations in
     a row are told of once."""
+
+    def of_counts(d: Distribution) -> Stepwise[Decided]:
+        return deciding(d, None, None, None, gate if d.n_bits <= candidates.WIDEST else None)
+
     small = {id(case.counts): case.counts for case in many if case.faults is not None and case.counts.n_bits <= WHOLE}
-    told = None, None, None, gate
-    found = dict(zip(small, together([deciding(d, *told) for d in small.values()]), strict=True))
+    found = dict(zip(small, together([of_counts(d) for d in small.values()]), strict=True))
     last: tuple[Distribution, Decided] | None = None
     for case in many:
         if case.faults is None or id(case.counts) in found:
             yield found.get(id(case.counts))
             continue
         if last is None or last[0] is not case.counts:
-            last = case.counts, alone(deciding(case.counts, *told))
+            last = case.counts, alone(of_counts(case.counts))
         yield last[1]
 
 
@@ -194,7 +199,7 @@ def write(table: Table, path: Path, source: str = "", gate: str = "") -> None:
         table: the cases.
         path: of the file.
         source: hash of the records that they are read from, see `_hash`.
-        gate: digest of the gate that their rows rest on, see `_rests_on`.
+        gate: digests of the gates that their rows rest on, see `_rests_on`.
 
     Raises:
         StorageError: it cannot be written; what stood there before is as it was.
@@ -219,15 +224,24 @@ def read(path: Path) -> Table:
         names = tuple(held["names"].tolist())
         packed, rest = held["gram"], {name: held[name] for name in COLUMNS if name != "gram"}
     if names not in (candidates.NAMES, circuit_candidates.NAMES):
-        raise StorageError(f"{path} holds other candidates than there are now: build the table again")
+        raise StorageError(f"{path} holds {_OTHERS}")
     upper = np.triu_indices(len(names) + 1)
     lengths = {name: len(column) if column.ndim else None for name, column in (("gram", packed), *rest.items())}
     if len(set(lengths.values())) != 1 or packed.shape[1:] != upper[0].shape or rest["features"].ndim != 2:
         raise StorageError(f"{path} must hold one row a case in every column; got {lengths}: build this part again")
+    if _of_before(names, rest["n_bits"], rest["present"]):
+        raise StorageError(f"{path} holds {_OTHERS}")
     gram = np.zeros((len(packed), len(names) + 1, len(names) + 1), np.float32)
     gram[:, *upper] = packed
     gram[:, upper[1], upper[0]] = packed
     return Table(names=names, gram=gram, **rest)
+
+
+def _of_before(names: tuple[str, ...], n_bits: NDArray[np.int64], present: NDArray[np.bool_]) -> bool:
+    """Tell rows of an earlier version: by their candidates, and by wide counts without one that they have now."""
+    if names != candidates.NAMES:
+        return names != circuit_candidates.NAMES
+    return not present[n_bits > candidates.WIDEST, candidates.FIXED].all()
 
 
 def read_all(folder: Path) -> Table:
@@ -251,7 +265,8 @@ def plan(
     Recorded sets come first, and drawn cases of all kinds in step, so that a table stopped early is of one kind. A part
     that an earlier table ended with is made again where this one has more cases, that of a recorded set where its
     file, or the ideals beside it, are others than it was made of, and one of known circuits where what their counts say
-    alone was decided by another gate than the one that ships (`any_gate` keeps these), or it tells of none.
+    alone was decided by other gates than those that ship (`any_gate` keeps these), or it tells of none. So are parts
+    of an earlier version, which had other candidates.
 
     Raises:
         ValueError: the folder holds a table of the other kind, of counts or of circuits, with which these parts would
@@ -297,8 +312,10 @@ def _name(records: Path) -> str:
 
 
 def _rests_on(path: Path, gate: Gate | None) -> str:
-    """Give the digest of the gate that the rows of a part rest on; empty where they rest on none."""
-    return (gate or shipped()).digest if path.name.startswith(_OF_CIRCUITS) else ""
+    """Give the digests of the gates that the rows of a part rest on; empty where they rest on none."""
+    if not path.name.startswith(_OF_CIRCUITS):
+        return ""
+    return (gate or shipped()).digest + shipped(wide=True).digest
 
 
 def _lacking(source: str, what: Any, first: int, path: Path, any_gate: bool) -> bool:
@@ -307,6 +324,8 @@ def _lacking(source: str, what: Any, first: int, path: Path, any_gate: bool) -> 
         return True
     with _opened(path) as held:
         if not any_gate and (str(held["gate"]) if "gate" in held else "") != _rests_on(path, None):
+            return True
+        if _of_before(tuple(held["names"].tolist()), held["n_bits"], held["present"]):
             return True
         if source in ("records", "runs"):
             return "source" not in held or str(held["source"]) != _hash(what)

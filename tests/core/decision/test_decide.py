@@ -11,11 +11,15 @@ import qcluster as qc
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity
-from qcluster.core.decision.candidates import HEAVIEST, MIXTURE, NAMES, RAW, gather
-from qcluster.core.decision.decide import decide
+from qcluster.core.decision.candidates import FIXED, HEAVIEST, MIXTURE, NAMES, RAW, gather
+from qcluster.core.decision.decide import decide, deciding
 from qcluster.core.decision.features import features
 from qcluster.core.decision.gate import Gate, shipped
+from qcluster.core.lockstep import alone
+from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
+from qcluster.learn.decision.score import answers
+from qcluster.learn.decision.table import tabulate
 from tests.strategies import counts
 
 
@@ -191,16 +195,18 @@ def test_more_shots_never_turn_a_right_answer_into_a_wrong_one(name, rate, lost)
     assert (np.diff(right.astype(int)) >= 0).all(), gains
 
 
-def test_features_do_not_depend_on_names_or_order():
+@pytest.mark.parametrize("n", [5, 13, 70])
+def test_features_do_not_depend_on_names_or_order(n):
     rng = np.random.default_rng(3)
     seen = drawn(rng.dirichlet(np.full(32, 0.1)), 0.03, 4096, rng)
-    moved = seen.marginal([3, 1, 4, 0, 2])
+    seen = Distribution(np.hstack([seen.bits, rng.random((len(seen.bits), n - 5)) < 0.02]), seen.weights)
+    moved = seen.marginal(rng.permutation(n).tolist())
     np.testing.assert_allclose(features(seen, gather(seen)), features(moved, gather(moved)), atol=2e-3)
 
 
 def test_candidates_are_unit_vectors_or_absent():
     rng = np.random.default_rng(4)
-    for n, known in ((3, None), (6, np.full((6, 2), 0.02)), (14, None)):
+    for n, known in ((3, None), (6, np.full((6, 2), 0.02)), (14, None), (66, None)):
         seen = Distribution((rng.random((2000, n)) < 0.1) ^ (rng.random((2000, 1)) < 0.5), np.ones(2000))
         found = gather(seen, known)
         norms = np.sqrt((found.roots**2).sum(axis=1))
@@ -208,12 +214,32 @@ def test_candidates_are_unit_vectors_or_absent():
         assert found.present[-1] == (known is not None)
 
 
+@pytest.mark.parametrize("idle", [0.0, 0.02])
+def test_counts_in_which_no_bit_is_set_otherwise_count_as_counts(idle):
+    """Bits that always read alike are fixed, and nothing is changed by it: no part of the answer is mitigated."""
+    rng, shots = np.random.default_rng(6), 4000
+    bits = np.hstack([rng.random((shots, 4)) < 0.4, rng.random((shots, 12)) < idle])
+    seen, gate = Distribution(bits, np.ones(shots)), shipped(wide=True)
+    bias = np.full_like(gate.layers[5], -50)
+    bias[:, [FIXED, -1]] = 50  # which is sure of it
+    fixing = Gate(gate.mean, gate.scale, (*gate.layers[:4], 0 * gate.layers[4], bias), NAMES, "{}")
+    answer = alone(deciding(seen, None, None, None, fixing)).answer
+    assert answer.applied == (idle > 0)
+    assert answer.share == pytest.approx(float(idle > 0))
+    case = Case(seen, seen, "any", "any", None, False)
+    _, _, applied = answers(tabulate([case]), wide=fixing)
+    assert applied.tolist() == [answer.applied]
+    if answer.applied:
+        assert answer.reason == "the counts, with bits that hardly ever differ set to their usual value"
+        assert not answer.distribution.bits[:, 4:].any()
+
+
 def test_a_gate_that_believes_the_counts_leaves_them(monkeypatch):
     gate = shipped()
     bias = np.full_like(gate.layers[5], -50)
     bias[:, RAW] = 50
     stubborn = Gate(gate.mean, gate.scale, (*gate.layers[:4], 0 * gate.layers[4], bias), NAMES, "{}")
-    monkeypatch.setattr("qcluster.core.decision.decide.shipped", lambda: stubborn)
+    monkeypatch.setattr("qcluster.core.decision.decide.shipped", lambda **_: stubborn)
     found = decide(Distribution.of({"000": 430, "001": 20, "010": 18, "111": 450})).answer
     assert not found.applied
     assert found.distribution.to_counts() == {"000": 430, "001": 20, "010": 18, "111": 450}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qcluster.core.counts.bits import index_bits
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.prior import ASYMMETRY, LARGEST, LEVELS, SPREADS
-from qcluster.core.sparse.product import beyond_product, product_evidence, single_string
+from qcluster.core.sparse.product import beyond_product, fix_bits, product_evidence, single_string
 
 
 def spread(counts: np.ndarray, n: int) -> Distribution:
@@ -107,3 +107,43 @@ def test_the_odds_of_a_string_are_those_of_every_threshold_by_itself(n: int, sho
         assert string.tolist() == strings[int(np.argmax(logs))].tolist()
     else:
         assert odds == -np.inf
+
+
+@given(st.integers(2, 20), st.integers(0, 2**32 - 1))
+def test_fixed_bits_are_set_whatever_they_are_called_or_read_as(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    bits, weights = rng.random((50, n)) < rng.beta(0.5, 0.5, n), rng.integers(1, 9, 50).astype(float)
+    fixed, order, mask = fix_bits(bits, weights), rng.permutation(n), rng.random(n) < 0.5
+    np.testing.assert_array_equal(fix_bits(bits[:, order], weights), fixed[:, order])
+    np.testing.assert_array_equal(fix_bits(bits ^ mask, weights), fixed ^ mask)
+    touched = (fixed != bits).any(axis=0)
+    rarer = np.minimum(weights @ bits, weights @ ~bits)
+    assert not touched.any() or rarer[touched].max() < rarer[~touched & (rarer > 0)].min(initial=np.inf)
+
+
+def test_fixed_bits_lose_their_errors_and_free_ones_keep_what_was_read() -> None:
+    rng = np.random.default_rng(7)
+    n, free = 30, np.array([3, 11, 17])
+    sent = np.tile(rng.random(n) < 0.5, (4000, 1))
+    sent[:, free] = rng.random((4000, 3)) < 0.4
+    read = sent ^ (rng.random((4000, n)) < rng.uniform(0.01, 0.08, n))
+    fixed = fix_bits(read, np.ones(4000))
+    np.testing.assert_array_equal(fixed[:, free], read[:, free])
+    others = np.setdiff1d(np.arange(n), free)
+    np.testing.assert_array_equal(fixed[:, others], sent[:, others])
+
+
+@pytest.mark.parametrize(
+    "bits", [[[0, 0], [1, 1]], [[0, 1, 0]], [[0], [1]], [[0, 1], [1, 0]], [[0, 1] * 7, [1, 0] * 7]]
+)
+@pytest.mark.parametrize("weight", [7.0, 0.1, 1 / 3])
+def test_where_all_bits_are_alike_none_is_fixed(bits: list[list[int]], weight: float) -> None:
+    read = np.array(bits, dtype=bool)
+    for weights in (np.full(len(read), weight), weight * np.arange(1, len(read) + 1)):
+        np.testing.assert_array_equal(fix_bits(read, weights), read)
+
+
+def test_bits_that_are_alike_but_for_the_order_of_a_sum_are_alike() -> None:
+    weights = np.random.default_rng(0).random(100)
+    read = np.vstack([np.zeros((50, 14), dtype=bool), np.ones((50, 14), dtype=bool)]) ^ (np.arange(14) % 2 > 0)
+    np.testing.assert_array_equal(fix_bits(read, weights), read)

@@ -205,9 +205,9 @@ def test_an_interval_is_cheap_beside_the_mitigation():
     assert time.perf_counter() - middle < 10 * (middle - start) + 1
 
 
-def wide_interval() -> tuple[qc.Mitigation, float, qc.Interval]:
+def wide_interval(seed: int = 0) -> tuple[qc.Mitigation, float, qc.Interval]:
     """Mitigate 60 strings of 14 bits; the share of the heaviest, and its interval."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     sent, shares = rng.random((60, 14)) < 0.5, rng.dirichlet(np.ones(60))
     bits = sent[rng.choice(60, size=3000, p=shares)] ^ (rng.random((3000, 14)) < 0.04)
     fixed = qc.mitigate(qc.Distribution(bits, np.ones(3000)))
@@ -222,10 +222,11 @@ def test_outputs_too_wide_for_the_full_vector_are_deconvolved_again():
     assert 0.3 < found.standard_error / np.sqrt(share * (1 - share) / 3000) < 4
 
 
-@pytest.mark.xfail(strict=True, reason="wide outputs are deconvolved at 3 and 16 % of flips, which is too sharp at 4 %")
-def test_the_interval_of_such_an_output_holds_the_truth():
-    _, share, found = wide_interval()
-    assert found.low < share < found.high
+@pytest.mark.xfail(strict=True, reason="wide outputs are deconvolved at 3 to 28 % of flips, which is too sharp at 4 %")
+def test_the_intervals_of_such_outputs_hold_the_truth():
+    """In nine of twelve draws: if they did in 95 %, fewer would come once in four hundred times."""
+    found = [wide_interval(seed)[1:] for seed in range(12)]
+    assert sum(interval.low < share < interval.high for share, interval in found) >= 9
 
 
 @pytest.mark.parametrize(
