@@ -21,8 +21,7 @@ DEEP = (13, 40)
 TURNED = (13, 60)
 """Fewest and most bits of registers of turned qubits; of more, hardly a string is read twice."""
 _EVEN_ANGLES = 0.5
-"""How often qubits that are turned are turned by one angle: what looks most like one string whose bits noise has flipped.
-"""
+"""How often qubits that are turned are turned by one angle: what looks most like one string whose bits are flipped."""
 _SMOOTH = ("loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
 """Families of which most outputs of many bits have no few strings. A hot Ising magnet is not among them: its bits,
 alike and nearly independent, are what one string becomes at a quarter of flips, and for strings people do run circuits.
