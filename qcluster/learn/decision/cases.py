@@ -20,6 +20,8 @@ DEEP = (13, 40)
 """Fewest and most bits of registers of which few strings are read through strong noise."""
 TURNED = (13, 60)
 """Fewest and most bits of registers of turned qubits; of more, hardly a string is read twice."""
+_EVEN_ANGLES = 0.5
+"""How often qubits that are turned are turned by one angle: what looks most like one string whose bits are flipped."""
 _SMOOTH = ("loaded", "porter_thomas", "dirichlet", "pairs", "product", "qaoa", "tfim", "ansatz")
 """Families of which most outputs of many bits have no few strings. A hot Ising magnet is not among them: its bits,
 alike and nearly independent, are what one string becomes at a quarter of flips, and for strings people do run circuits.
@@ -163,7 +165,7 @@ def turned(seed: int) -> Case:
     rng = np.random.default_rng([2042, seed])
     n = draw_width(rng, *TURNED)
     shots = noise.shots_of_wide(rng)
-    mode, chance = small_angles(rng, n)
+    mode, chance = small_angles(rng, n, _EVEN_ANGLES)
     made = noise.draw(rng, n, str(rng.choice(["clean", "machine", "deep"], p=[0.3, 0.6, 0.1])))
     counts = of_shots(_through(rng, mode ^ (rng.random((shots, n)) < chance), made))
     known = draw_known(rng, made.known)
@@ -194,10 +196,16 @@ def _strings_read(
     return Case(counts, Distribution(sent, weights), "wide-" + kind, "wide", draw_known(rng, made.known), few)
 
 
-def small_angles(rng: np.random.Generator, n: int) -> tuple[NDArray[np.bool_], Floats]:
-    """Draw the likeliest string of a register of turned qubits, ``(n,)``, and how likely each bit differs from it."""
+def small_angles(rng: np.random.Generator, n: int, even: float = 0.15) -> tuple[NDArray[np.bool_], Floats]:
+    """Draw the likeliest string of a register of turned qubits, ``(n,)``, and how likely each bit differs from it.
+
+    Args:
+        rng: what draws.
+        n: qubits.
+        even: how often all turned ones are turned by one angle.
+    """
     most = float(rng.uniform(0.05, 0.8))
-    chance = np.sin(most * (np.ones(n) if rng.random() < 0.15 else rng.normal(0, 1, n))) ** 2
+    chance = np.sin(most * (np.ones(n) if rng.random() < even else rng.normal(0, 1, n))) ** 2
     return rng.random(n) < 0.5, chance * (rng.random(n) < rng.choice([0.3, 1.0]))
 
 

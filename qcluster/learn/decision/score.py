@@ -26,7 +26,7 @@ flat floor is taken for one string."""
 _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
-_WIDE_SMOOTH = 5.0
+_WIDE_SMOOTH = 2.0
 """The same for wide outputs that are no few strings, small angles and smooth ones: with less weight, even angles of 20
 qubits and more are taken for one string with flips."""
 _REDRAWN = 2.0
