@@ -155,15 +155,14 @@ def gathering(d: Distribution, known: Floats | None, settings: MixtureSettings |
 
 
 def _support(d: Distribution, fit: MixtureFit, string: NDArray[np.bool_]) -> Support:
-    wide = d.n_bits > WIDEST
-    sets = d.words, pack(fit.centroids), pack(string[None]), *([pack(fix_bits(d.bits, d.weights))] if wide else [])
-    if wide:
-        words, place = numbered(np.vstack(sets))
-        seen, centroids, one, fixed = np.split(place, np.cumsum([len(part) for part in sets])[:-1])
-    else:
+    sets = d.words, pack(fit.centroids), pack(string[None])
+    if d.n_bits <= WIDEST:
         words = np.arange(1 << d.n_bits, dtype=np.uint64)[:, None]
         seen, centroids, one = (part[:, 0].astype(np.intp) for part in sets)
         fixed = seen[:0]
+    else:
+        words, place = numbered(np.vstack([*sets, pack(fix_bits(d.bits, d.weights))]))
+        seen, centroids, one, fixed = np.split(place, np.cumsum([len(part) for part in sets]))
     return Support(words, seen, centroids, np.append(one, seen[heaviest(d.bits, d.weights)]), fixed)
 
 

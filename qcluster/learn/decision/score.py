@@ -27,8 +27,8 @@ _GHZ = 4.0
 """How many times more weight GHZ states have than they are drawn: on small machines they look like other states of two
 strings, and are what people run."""
 _WIDE_SMOOTH = 2.0
-"""The same for wide outputs that are no few strings, small angles and smooth ones: with less weight, even angles of 20
-qubits and more are taken for one string with flips."""
+"""The same for wide outputs that are no few strings, small angles and smooth ones: with half of it, the worst of these
+lose twice as much."""
 _REDRAWN = 2.0
 """The same for recorded circuits whose counts are drawn anew (`circuits.redrawn`): real circuits at many strengths of
 noise, which harm fewer unseen ones than drawn outputs do."""
@@ -84,12 +84,12 @@ def weighed(
     weights, confidence = np.zeros(table.present.shape), np.zeros(len(table))
     beyond = wide_counts(table)
     for rows, judge in (~beyond, gate or shipped(table.names)), (beyond, wide or shipped(wide=True)):
-        if given.shape[1] != len(judge.mean) and rows.any():
-            raise ValueError(
-                f"gate and table must have equally many features; got {len(judge.mean)} and {given.shape[1]}"
-            )
-        if rows.any():
-            weights[rows], confidence[rows] = judge.weigh(given[rows], table.present[rows], gram[rows, :-1, :-1])
+        if not rows.any():
+            continue
+        if given.shape[1] != len(judge.mean):
+            got = f"{len(judge.mean)} and {given.shape[1]}"
+            raise ValueError(f"gate and table must have equally many features; got {got}")
+        weights[rows], confidence[rows] = judge.weigh(given[rows], table.present[rows], gram[rows, :-1, :-1])
     return fidelity(weights, gram)[0], weights, confidence
 
 
