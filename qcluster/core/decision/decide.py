@@ -42,6 +42,9 @@ LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
+_MEASURED = 16.0
+"""Expected flips of a bit from which none at all, four standard deviations (Poisson) too few, tells that it was not
+measured."""
 _NAMED = 0.25
 """Weight from which the second candidate is named in the reason."""
 _FAINT = 1e-9
@@ -100,8 +103,9 @@ def deciding(
         why = "what looks like noise is as likely the ideal"
     elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
+    hint = _unmeasured(d, fit)
     if why is not None:
-        as_read = left(d, "mixture", why, fit.rates, confidence)
+        as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
     settings = settings or MixtureSettings()
     blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
@@ -112,7 +116,7 @@ def deciding(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept),
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept) + hint,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -168,6 +172,21 @@ def name_heaviest(
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
     two = first == counts or parts[second] > _NAMED
     return sentence(first) + (f", with {parts[second]:.0%} of {sentence(second)}" if two else "")
+
+
+def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
+    """Point at bits that never differ, where the mixture says that noise flips the others: they pass for bits without
+    noise, and what is noise for the ideal."""
+    ones = weight_of_ones(d.bits, d.weights)
+    steady = (ones == 0) | (ones == d.shots)
+    if steady.all() or not steady.any():
+        return ""
+    flips = (1 - fit.background) * float(fit.rates[~steady].mean()) + fit.background / 2
+    if flips * d.shots < _MEASURED:
+        return ""
+    number = int(steady.sum())
+    which = "1 bit never differs: leave it" if number == 1 else f"{number} bits never differ: leave them"
+    return f"; {which} out (Distribution.marginal) if not measured"
 
 
 def in_words(fit: MixtureFit) -> str:
