@@ -14,6 +14,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.audit import Place
 from qcluster.device.noise.faults import fault_masks, located_faults, run_faults
 from qcluster.device.prepare import Options, prepare
 
@@ -155,6 +156,13 @@ def test_the_report_names_the_pair_that_is_worse():
     assert report.flips.shape == (4, 2)
     assert abs(plain.reference.report().ratio - 1) < 0.25
     assert report.plot().axes
+
+
+def test_how_far_off_a_place_is_lies_within_its_own_range():
+    """Where the calibration was too bad, the range was that of the factor: "2.0 times too bad (0.4 to 0.6)"."""
+    good, bad = Place("qubit 3 waiting", 2.0, 1.6, 2.5, 30.0), Place("qubit 3 waiting", 0.5, 0.4, 0.625, 30.0)
+    assert str(good) == "the calibration is 2.0 times too good for qubit 3 waiting (1.6 to 2.5)"
+    assert str(bad) == "the calibration is 2.0 times too bad for qubit 3 waiting (1.6 to 2.5)"
 
 
 def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_measured():

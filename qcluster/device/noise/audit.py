@@ -33,8 +33,11 @@ class Place:
     """Faults seen there, by expectation."""
 
     def __str__(self) -> str:
-        way = f"{self.factor:.1f} times too good" if self.factor >= 1 else f"{1 / self.factor:.1f} times too bad"
-        return f"the calibration is {way} for {self.name} ({self.low:.1f} to {self.high:.1f})"
+        way, times = "good", (self.factor, self.low, self.high)
+        if self.factor < 1:
+            way, times = "bad", (1 / self.factor, 1 / self.high, 1 / self.low)
+        off, low, high = times
+        return f"the calibration is {off:.1f} times too {way} for {self.name} ({low:.1f} to {high:.1f})"
 
 
 @dataclass(frozen=True, eq=False)
