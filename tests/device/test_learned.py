@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit
+from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import Statevector
 
 import qcluster as qc
@@ -178,6 +178,29 @@ def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_me
     assert fixed.method == "measured"
     assert qc.metrics.hellinger_fidelity(run.counts, ideal_of(ghz(6))) < 0.9
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal_of(ghz(6))) > 0.99
+
+
+def test_where_no_errors_are_published_nothing_is_said_of_a_calibration():
+    """It was "8103.1 times too good for reading bit 0", and the reference saw 100% of the faults that matter."""
+    (run,) = qc.execute([_measured(ghz(3))], "fake_mumbai", shots=2000, reference=True, seed=4)
+    silent = dataclasses.replace(
+        run.calibration,
+        errors_1q=np.full_like(run.calibration.errors_1q, np.nan),
+        errors_2q=np.full_like(run.calibration.errors_2q, np.nan),
+        readout=np.zeros_like(run.calibration.readout),
+        t1=np.full_like(run.calibration.t1, np.nan),
+        t2=np.full_like(run.calibration.t2, np.nan),
+    )
+    reference = dataclasses.replace(run.reference, calibration=silent)
+    report, kept = reference.report(), reference.noise.survival
+    assert f"{kept:.1%} measured, nothing to compare it with: the machine publishes no errors" in str(report)
+    assert str(report).splitlines()[2:4] == ["bit   flipped", f"  0   {reference.noise.flips[0]:7.2%}"]
+    assert (report.places, report.published) == ((), False)
+    assert report.plot().axes[0].get_title() == "no errors are published"
+    isa = transpile(_measured(ghz(3)), find_machine("fake_mumbai").backend, seed_transpiler=1)
+    assert qc.reference_circuit(isa, silent).visible is None
+    assert qc.reference_circuit(isa, run.calibration).visible > 0.9
+    assert run.reference.report().published
 
 
 def test_a_reference_that_is_lost_in_noise_stops_nothing():

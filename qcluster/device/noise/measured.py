@@ -112,9 +112,10 @@ class MeasuredReference(Frozen):
         return {}
 
     def report(self) -> ReferenceReport:
-        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
+        """Compare it with what the calibration expects, if that publishes errors: a table when printed, and a figure by
+        its `plot`."""
         title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
-        return audit(title, self.noise, self.learned)
+        return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
         """Hours since it was asked for; below 0 where a clock was wrong. A time without an offset is local."""

@@ -64,7 +64,7 @@ class Reference:
     """How it differs from the circuit in more than the angles of virtual rotations, in words."""
     visible: float | None = None
     """Share of the faults that flip bits of the circuit, by the calibration, that flip bits here: at each place at most
-    as many as there. None without a calibration."""
+    as many as there. None without a calibration, or one that publishes no errors."""
 
 
 def skeleton(circuit: QuantumCircuit) -> str:
@@ -164,7 +164,7 @@ def reference_circuits(
     tries = min(_TRIES, 1 + _EFFORT // size)
     plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
-    target = None if calibration is None else _faults(circuit, calibration)
+    target = None if calibration is None or calibration.harmless else _faults(circuit, calibration)
     if calibration is None or target is None:
         return tuple(_made(circuit, best[i % len(best)]) for i in range(many))
     made = [_made(circuit, plan) for plan in best[: max(many, min(8, _EFFORT // (4 * size)))]]
