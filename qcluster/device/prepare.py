@@ -365,7 +365,8 @@ def _references(
     shared = replace(options, shots=reference_shots(options))
     result = []
     for name, numbers in served.items():
-        for made in reference_circuits(circuits[numbers[0]], int(options.reference), machine.calibration, seed=rng):
+        circuit, number = circuits[numbers[0]], int(options.reference)
+        for made in reference_circuits(circuit, number, machine.calibration, seed=rng, dt=machine.clock):
             dressed = _dress(made.circuit, machine, shared, rng)
             seen = () if made.visible is None else (f"sees {made.visible:.0%} of the faults that matter",)
             taken = served_shots(vars(shared)) or sum(dressed.shots)

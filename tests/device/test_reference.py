@@ -655,6 +655,23 @@ def test_several_references_differ_and_say_what_they_see():
     assert reference_circuit(circuit).visible is None
 
 
+@pytest.mark.parametrize(("length", "unit"), [(16000, "dt"), (3.5, "us")])
+def test_references_of_circuits_with_delays_are_chosen_by_the_calibration(length, unit):
+    """Compiled delays are counted in dt, of which the choice knew nothing: any reference was taken."""
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.delay(length, 1, unit=unit)
+    circuit.cx(1, 2)
+    circuit.measure_all()
+    (run,) = execute([circuit], "fake_mumbai", shots=100, reference=True, seed=1)
+    assert "sees 100% of the faults that matter" in run.reference.notes
+    backend = find_machine("fake_mumbai").backend
+    isa, calibration = transpile(circuit, backend, seed_transpiler=1), find_machine("fake_mumbai").calibration
+    assert reference_circuit(isa, calibration).visible is None
+    assert reference_circuit(isa, calibration, dt=backend.dt).visible > 0.9
+
+
 def test_several_references_run_together_and_travel_as_one():
     (run,) = execute([ghz(3)], "fake_manila", shots=400, twirls=4, reference=2, reference_share=0.5, seed=5)
     one, other = run.reference.parts
