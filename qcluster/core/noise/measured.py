@@ -17,7 +17,7 @@ from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
-from qcluster.core.words import many
+from qcluster.core.words import many, shown
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""
@@ -132,7 +132,7 @@ class MeasuredNoise(Frozen):
         if mine and most - mine <= 3 * np.sqrt(most + mine):
             return ""
         return (
-            f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
+            f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:.12g} of "
             f"{many(self.shots, 'shot')}, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
             "of this reference?"
         )
@@ -235,8 +235,8 @@ def _bits_of(expected: Any) -> Bits:
     if isinstance(expected, str):
         text = expected.replace(" ", "")
         if not text or set(text) - {"0", "1"}:
-            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {expected!r}")
+            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {shown(expected)}")
         return np.asarray(parse_bitstrings([text])[0])
     if isinstance(expected, np.ndarray) and expected.dtype == np.bool_ and expected.ndim == 1 and len(expected):
         return expected
-    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {expected!r}")
+    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {shown(expected)}")

@@ -127,3 +127,11 @@ def test_a_mitigated_reference_is_refused_or_doubted():
     assert noise.doubts == (said,)
     assert said in qc.mitigate({"00": 500, "11": 500}, noise).reason
     assert MeasuredNoise({"00": 0.7 * 90000, "01": 0.3 * 90000}, "00").doubts == (), "rounding"
+
+
+def test_messages_about_a_reference_are_short_and_have_all_digits():
+    with pytest.raises(TypeError, match="expected must be a string of 0 and 1") as swapped:
+        MeasuredNoise("0" * 20, {f"{i:020b}": 1 for i in range(1000)})
+    assert len(str(swapped.value)) < 300
+    said = MeasuredNoise({"01": 1234567, "10": 2345678}, "01").refusal
+    assert "'01' has 1234567 of 3580245 shots, '10' has 2345678" in said
