@@ -210,6 +210,9 @@ def test_a_sweep_pays_for_one_reference():
     assert len(request.prepared) == 101
     assert request.prepared[-1].serves == tuple(range(100))
     assert "reference of 100 circuits, 100 shots" in request.prepared[-1].notes
+    runs = execute(circuits[::33], "fake_manila", shots=100, reference=True, seed=1)
+    assert runs[0].notes == ("1 reference for 4 circuits: 100 shots (25% more), some 0.0 s on the machine",)
+    assert all(run.reference is runs[0].reference for run in runs)
 
 
 def test_a_run_says_what_its_reference_cost():
