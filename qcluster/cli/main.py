@@ -107,6 +107,8 @@ def mitigate_file(
         raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
     if reference is not None and noise is not None:
         raise ValueError("--noise and --reference both say what the noise is: give one of them")
+    if file == "-" and "-" in (noise, reference):
+        raise ValueError("standard input holds one thing: give the counts, or what is said of the noise, as a file")
     known = None if noise is None else read_rates(noise)
     if reference is not None:
         known = read_reference(reference, expected, pub)

@@ -110,13 +110,14 @@ def mitigating(
         fixed = replace(
             fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
         )
-    if noise is None and (method is None or kind_of(known) in KINDS) and fixed.method != "measured":
-        fixed = _doubted(fixed, brought(counts, "measured"))  # which that method says itself
-    return fixed
+    reference = noise if kind_of(noise) == "measured" else None
+    if noise is None and (method is None or kind_of(known) in KINDS):
+        reference = brought(counts, "measured")  # fault patterns have its rates
+    return fixed if fixed.method == "measured" else _doubted(fixed, reference)  # that method says itself
 
 
 def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:
-    """Say what speaks against the reference of a run, of which fault patterns have their rates."""
+    """Say what speaks against the reference on which an answer rests."""
     doubts = () if reference is None else (reference.refusal,) if reference.refusal else reference.doubts
     return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
 

@@ -82,6 +82,15 @@ def test_readout_errors_are_undone_exactly(kind, flips):
     assert (raw.standard_errors < 0.04).all()
 
 
+def test_runs_without_the_reference_that_was_asked_for_are_refused():
+    """A stand-in that knows nothing of references met an AttributeError of None."""
+    rng = np.random.default_rng(1)
+    ansatz, inputs = build("zx-xx", 3), inputs_of("basis", rng)
+    source = DeviceReadout("machine", mitigation="reference", execute=Laboratory())
+    with pytest.raises(ValueError, match="mitigation='reference' needs runs that hold what a reference measured"):
+        source.measure(ansatz, rng.normal(size=(4, ansatz.n_parameters)), inputs, shots=1000, rng=rng)
+
+
 def test_the_mean_is_not_clipped():
     value, error = corrected_mean(Distribution.of({"0": 1000}), 0.1, 0.05)
     assert value == pytest.approx((1 + 0.05) / 0.85)
