@@ -16,7 +16,7 @@ from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
-from qcluster.cli.jobs import jobs_app
+from qcluster.cli.jobs import jobs_app, show_run
 from qcluster.cli.options import Bits, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
@@ -120,7 +120,7 @@ def mitigate_file(
         typer.echo(format_mitigation(fixed, shown | averages))
     else:
         if isinstance(counts, Run):
-            typer.echo(repr(counts))
+            show_run(counts)
         _show(fixed, shown, level=level)
         _show_averages(fixed, averages, level)
         if json_out is not None:
