@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers, width_told
 from qcluster.core.words import many, shown
@@ -154,6 +154,14 @@ def _describe(source: Any) -> str:
     if callable(getattr(source, "result", None)):
         return f"a {kind}: give one of its results, such as job.result()[0]"
     return kind
+
+
+def weight_array(weights: Any) -> NDArray[np.float64]:
+    """Give weights as an array of their own; TypeError where they are no numbers, ValueError where one is too large."""
+    try:
+        return real_array("weights", weights)
+    except OverflowError:
+        raise ValueError(f"weights must be finite; got a whole number too large in {shown(weights)}") from None
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:

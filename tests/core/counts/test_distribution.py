@@ -1,4 +1,6 @@
 import json
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcluster.core.counts.distribution import Distribution, align, whole_shots
+from qcluster.core.counts.metrics import entropy
 from tests.strategies import counts
 
 
@@ -86,18 +89,66 @@ def test_wrong_arrays_are_refused(bits, weights, said):
 
 
 @pytest.mark.parametrize(
+    "weights",
+    [
+        ["1", "2"],
+        np.array(["1", "2"]),
+        [True, False],
+        np.array([1 + 2j, 2]),
+        np.array([1, 2], dtype="m8[s]"),
+        [None, 1],
+        {0: 1, 1: 2},
+        [1, [2]],
+    ],
+)
+def test_weights_are_numbers_however_a_distribution_is_made(weights):
+    """NumPy makes numbers of texts, dates and truth values, and drops imaginary parts."""
+    rows = np.array([[False], [True]])
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        Distribution(rows, weights)
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        Distribution.from_words(rows.astype(np.uint64), weights, 1)
+
+
+def test_weights_may_be_numbers_of_any_kind():
+    rows = np.array([[False], [True]])
+    assert Distribution(rows, [Fraction(1, 2), Decimal(2)]).weights.tolist() == [0.5, 2.0]
+    assert Distribution(rows, np.array([1, 2], dtype=np.int8)).weights.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="weights must be finite; got a whole number too large in"):
+        Distribution(rows, [10**400, 1])
+
+
+def test_a_string_whose_probability_vanishes_is_not_in_it():
+    """Weights may be 1e-323 beside 10; logarithms of the probability, which is 0, were -inf, and entropies 0."""
+    held = Distribution.of({"00": 5e-324, "01": 10, "10": 10})
+    assert held.to_probs() == {"01": 0.5, "10": 0.5}
+    assert entropy(held) == 1.0
+    assert Distribution.of({"0": 5e-324, "1": 1.0}).weights.tolist() == [5e-324, 1.0]
+
+
+@pytest.mark.parametrize(
     ("words", "weights", "n_bits", "said"),
     [
         ([[1], [0]], [1, 1, 5], 2, r"weights \(n_outcomes,\); got uint64 \(2, 1\) and \(3,\)"),
         ([[8], [0]], [1, 1], 2, "bits below 2; got 8"),
         ([[1, 2], [1, 0]], [1, 1], 65, "bits below 65; got 2"),
         ([[1]], [1], 65, r"\(n_outcomes, 2\) uint64 for 65 bits"),
+        ([[0]], [1], -1, "n_bits must be a whole number of at least 0; got -1"),
+        ([[1]], [1], 2.0, "n_bits must be a whole number of at least 0; got 2.0"),
+        ([[1]], [1], True, "n_bits must be a whole number of at least 0; got True"),
     ],
 )
 def test_packed_rows_that_do_not_fit_are_refused(words, weights, n_bits, said):
     """Weights without a string were dropped, and bits beyond the width made two rows of one string."""
     with pytest.raises(ValueError, match=said):
         Distribution.from_words(np.array(words, dtype=np.uint64), weights, n_bits)
+
+
+def test_a_width_of_numpy_is_written_as_any_other():
+    held = Distribution.from_words(np.array([[1]], dtype=np.uint64), [1], np.int64(2))
+    assert json.loads(held.to_json())["n_bits"] == 2
+    with pytest.raises(ValueError, match=r"uint64 for 2 bits .*; got int64 \(1, 1\)"):
+        Distribution.from_words([[1]], [1], 2)
 
 
 def test_pooling_adds_shots_and_needs_one_width():
@@ -113,6 +164,7 @@ def test_marginal_takes_bits_in_the_order_asked():
     held = Distribution.of({"001": 5, "100": 3, "110": 2})
     assert held.marginal([0]).to_counts() == {"0": 5, "1": 5}
     assert held.marginal([2, 1]).to_counts() == {"00": 5, "01": 3, "11": 2}
+    assert held.marginal([np.uint64(2), np.int64(1)]) == held.marginal([2, 1])
     assert held.marginal(np.array([2, 1])) == held.marginal(bit for bit in (2, 1)) == held.marginal([2, 1])
     for wrong, said in (([3], "got 3"), ([-1], "got -1"), ([0, 0], "named once")):
         with pytest.raises(ValueError, match=said):
