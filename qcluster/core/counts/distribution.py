@@ -301,7 +301,7 @@ class Distribution(Mapping[str, float]):
             True
         """
         counts = dict(zip(format_bitstrings(self.bits), self.weights.tolist(), strict=True))
-        content = {"format": intake.DOCUMENT, "version": 1, "n_bits": self.n_bits, "counts": counts}
+        content = {"format": intake.DOCUMENT, "version": intake.VERSION, "n_bits": self.n_bits, "counts": counts}
         return json.dumps(content)
 
     def __reduce__(self) -> tuple[Any, ...]:

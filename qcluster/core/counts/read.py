@@ -32,6 +32,8 @@ _NEGATIVE = (
 
 DOCUMENT = "qcluster-distribution"
 """Format of what `Distribution.to_json` writes."""
+VERSION = 1
+"""Its version: others may mean something else."""
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -49,8 +51,14 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         check_width(source.n_bits, num_bits)
         return source
     if isinstance(source, Mapping):
-        if source.get("format") == DOCUMENT and (width_told(source) == 0 or source.get("counts") == {}):
-            return _read_empty(source, num_bits)
+        if source.get("format") == DOCUMENT:
+            if source.get("version") != VERSION:
+                raise ValueError(
+                    f"a {DOCUMENT} must have the version {VERSION}, which this qcluster reads; "
+                    f"got {shown(source.get('version'))}"
+                )
+            if width_told(source) == 0 or source.get("counts") == {}:
+                return _read_empty(source, num_bits)
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
