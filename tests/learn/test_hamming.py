@@ -77,3 +77,5 @@ def test_wrong_width_and_weights_are_named():
         model.predict([[0, 1]])
     with pytest.raises(ValueError, match="positive weight"):
         model.fit([[0, 1]], sample_weight=[0])
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        model.fit([[0, 1]], sample_weight=["3"])
