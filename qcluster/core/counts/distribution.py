@@ -371,11 +371,11 @@ def histogram(d: Distribution) -> Floats:
     return np.bincount(d.words[:, 0].astype(np.intp), d.weights, 1 << d.n_bits).astype(np.float64, copy=False)
 
 
-def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:
+def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Floats]:
     """Put two distributions of one width on their joint support.
 
     Returns:
-        bits ``(n, n_bits)``, and the probabilities of each ``(n,)``, zero where a string is absent.
+        strings ``(n, n_words)``, packed, and the probabilities of each ``(n,)``, zero where a string is absent.
 
     Raises:
         ValueError: the widths differ.
@@ -386,7 +386,7 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     p, q = np.zeros(len(words)), np.zeros(len(words))
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
-    return unpack(words, left.n_bits), p, q
+    return words, p, q
 
 
 def _from_words(kind: type[Distribution], words: Words, weights: Floats, n_bits: int) -> Distribution:

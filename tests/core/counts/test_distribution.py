@@ -1,6 +1,7 @@
 import json
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -231,10 +232,11 @@ def test_align_keeps_both_supports(one, other):
         with pytest.raises(ValueError, match="one width"):
             align(left, right)
         return
-    bits, p, q = align(left, right)
-    assert Distribution(bits, p + q).n_outcomes == len(one.keys() | other.keys()) == len(bits)
-    assert Distribution(bits, p * left.shots).to_counts() == left.to_counts()
-    assert Distribution(bits, q * right.shots).to_counts() == right.to_counts()
+    words, p, q = align(left, right)
+    made = partial(Distribution.from_words, words, n_bits=left.n_bits)
+    assert made(p + q).n_outcomes == len(one.keys() | other.keys()) == len(words)
+    assert made(p * left.shots).to_counts() == left.to_counts()
+    assert made(q * right.shots).to_counts() == right.to_counts()
 
 
 def test_top_orders_by_weight_then_value():
