@@ -48,7 +48,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         1.0
     """
     if distance is not None:
-        check_whole("distance", distance, 0)
+        distance = check_whole("distance", distance, 0)
     observed = Distribution.of(counts)
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:

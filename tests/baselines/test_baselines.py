@@ -209,6 +209,13 @@ def test_fractions_are_rates_and_expected_errors():
     assert m3(counts, [tenth, tenth]) == m3(counts, [0.1, 0.1])
 
 
+def test_rounds_of_a_short_kind_of_number_do_not_overflow():
+    """One more than np.uint8(255) is 0: there were no rounds."""
+    counts = {"000": 70, "001": 10, "010": 10, "100": 10}
+    assert qbeep(counts, 0.5, rounds=np.uint8(255)) == qbeep(counts, 0.5, rounds=255)
+    assert m3(counts, [0.1] * 3, distance=np.uint8(2)) == m3(counts, [0.1] * 3, distance=2)
+
+
 def test_all_names_are_exported():
     assert set(baselines.__all__) == {*METHODS, "dem", "measure_readout"}  # dem has counts of a reference, too
 

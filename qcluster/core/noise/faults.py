@@ -50,7 +50,7 @@ class FaultMasks(Frozen):
     beside them. None where the circuit is unknown."""
 
     def __post_init__(self) -> None:
-        check_whole("n_bits", self.n_bits, 0)
+        object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))
         words, rates, kind = _words(self.masks), real_array("rates", self.rates), np.asarray(self.kind)
         n_words = max(1, (self.n_bits + 63) // 64)
         if words.ndim != 2 or words.shape[1] != n_words or rates.shape != words.shape[:1] or kind.shape != rates.shape:

@@ -117,6 +117,11 @@ def test_fault_masks_say_what_is_wrong(change, words):
         FaultMasks(**(good | change))
 
 
+def test_a_width_of_a_short_kind_of_number_does_not_overflow():
+    faults = FaultMasks(np.uint8(200), np.zeros((0, 4), np.uint64), np.zeros(0), np.zeros(0), np.zeros((200, 2)))
+    assert (faults.n_bits, type(faults.n_bits)) == (200, int)
+
+
 @pytest.mark.parametrize("wrong", [["0.1"], np.array([0.1 + 1j]), [True], [None]])
 @pytest.mark.parametrize("name", ["rates", "readout"])
 def test_rates_of_faults_are_numbers(name, wrong):
