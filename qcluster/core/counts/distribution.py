@@ -341,6 +341,16 @@ def of_width(source: Any, n_bits: int) -> Distribution:
         return Distribution.of(source)  # which tells what is wrong with them alone
 
 
+def are_probabilities(d: Distribution) -> bool:
+    """Tell weights of several strings that sum to 1, or less: as shots they would say nothing.
+
+    Example:
+        >>> are_probabilities(Distribution.of({"0": 0.9, "1": 0.1})), are_probabilities(Distribution.of({"0": 1}))
+        (True, False)
+    """
+    return d.shots <= 1 + 1e-6 and d.n_outcomes > 1
+
+
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
 

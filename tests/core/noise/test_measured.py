@@ -106,3 +106,10 @@ def test_numbers_for_strings_have_the_width_of_what_is_expected(keys, expected):
 def test_counts_of_a_width_of_their_own_keep_it(counts):
     with pytest.raises(ValueError, match=r"width of the reference's counts, \d bits; got 2"):
         MeasuredNoise(counts, "10")
+
+
+def test_probabilities_are_no_reference():
+    """They passed for one shot, beside whose noise no Walsh component counts: DEM undid nothing, without a word."""
+    with pytest.raises(ValueError, match="reference_counts must be counts of shots; got weights that sum to 1"):
+        MeasuredNoise({"01": 0.9, "00": 0.1}, "01")
+    assert MeasuredNoise({"01": 1}, "01").shots == 1
