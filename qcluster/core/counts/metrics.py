@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.checks import check_flag
 from qcluster.core.counts.distribution import Distribution, align
 
 
@@ -57,7 +58,7 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
         >>> entropy({"00": 1, "01": 1, "10": 1, "11": 1})
         2.0
     """
-    distribution = Distribution.of(p)
+    normalised, distribution = check_flag("normalised", normalised), Distribution.of(p)
     weights = distribution.probabilities
     bits = float(max(0.0, -(weights * np.log2(weights)).sum()))
     return bits / max(1, distribution.n_bits) if normalised else bits

@@ -8,7 +8,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, unpack, weight_of_ones
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, are_probabilities
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import (
     DENSE,
@@ -36,8 +36,6 @@ goes there once in some thousand counts, and of one to five bits, where chi-squa
 what is then looked for, the gate judges."""
 _FEWEST = 16.0
 """Shots below which no error can be told from the ideal."""
-_PROBABILITIES = 1.0 + 1e-6
-"""Sum of the weights up to which they are probabilities."""
 LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
@@ -150,7 +148,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     they differ from uniform noise, 0 where this was not looked at."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
-    if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
+    if are_probabilities(d):
         return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
     if d.shots < _FEWEST:
         return f"{many(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0

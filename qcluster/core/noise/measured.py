@@ -13,7 +13,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.distribution import Distribution, are_probabilities, of_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
@@ -52,7 +52,7 @@ class MeasuredNoise(Frozen):
     probability of the faults that make it up.
 
     Raises:
-        ValueError: the widths differ, or there are no shots.
+        ValueError: the widths differ, or there are no shots, or probabilities.
         TypeError: `expected` is no string of bits, or `reference_counts` are no counts, or a `Mitigation`: without its
             noise a reference tells nothing.
 
@@ -76,6 +76,11 @@ class MeasuredNoise(Frozen):
         counts = of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
+        if are_probabilities(counts):
+            raise ValueError(
+                "reference_counts must be counts of shots; got weights that sum to 1, as probabilities do: multiply "
+                "them by the shots they come from"
+            )
         if len(bits) != counts.n_bits:
             raise ValueError(
                 f"expected must have the width of the reference's counts, {many(counts.n_bits, 'bit')}; got {len(bits)}"

@@ -36,3 +36,5 @@ def test_known_values():
     assert metrics.entropy(Distribution.of({"00": 1, "11": 1}).marginal([]), normalised=True) == 0
     with pytest.raises(ValueError, match="one width"):
         metrics.hellinger_fidelity({"0": 1}, {"00": 1})
+    with pytest.raises(ValueError, match="normalised must be True or False; got 'no'"):
+        metrics.entropy({"0": 1}, normalised="no")

@@ -135,3 +135,10 @@ def test_messages_about_a_reference_are_short_and_have_all_digits():
     assert len(str(swapped.value)) < 300
     said = MeasuredNoise({"01": 1234567, "10": 2345678}, "01").refusal
     assert "'01' has 1234567 of 3580245 shots, '10' has 2345678" in said
+
+
+def test_probabilities_are_no_reference():
+    """They passed for one shot, beside whose noise no Walsh component counts: DEM undid nothing, without a word."""
+    with pytest.raises(ValueError, match="reference_counts must be counts of shots; got weights that sum to 1"):
+        MeasuredNoise({"01": 0.9, "00": 0.1}, "01")
+    assert MeasuredNoise({"01": 1}, "01").shots == 1
