@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +97,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
         validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
         n_iter_: Rounds of the best start.
-        n_circuits_: Circuits run on a backend during fit.
+        n_circuits_: Circuits run on a backend during fit, or during all calls of partial_fit.
         n_shots_: Shots of them.
         contraction_: Slope of the measured over the exact decision values at the end of training on a backend, NaN
             where those are all zero; 1.0 after exact training.
@@ -271,15 +270,17 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> QNNClassifier:
         """Go on by one pass over these rows, from where the last call (or fit) ended; "auto" means sgd here.
 
+        The first call fixes ``threshold_`` by its rows: give `threshold` where they are few and not bits.
+
         Args:
             X: (samples, n_features).
             y: (samples,) labels among `classes`.
             classes: (k,) all labels, needed in the first call if y lacks some of them.
-            sample_weight: (samples,) not negative.
+            sample_weight: (samples,) not negative; a row of weight 2 counts twice, whatever the others weigh.
 
         Raises:
-            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels that are not in
-                ``classes_``.
+            ValueError: The solver is lbfgs or cobyla, early_stopping is True or class_weight "balanced", which need
+                all rows at once; or y holds labels that are not in ``classes_``.
 
         Example:
             >>> model = QNNClassifier(random_state=0)
@@ -288,25 +289,26 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> model.n_iter_
             2
         """
-        name = "sgd" if self.solver == "auto" else self.solver
-        if name in ("lbfgs", "cobyla"):
-            raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
-        rng = samples.draw_rng(self)
         begun = hasattr(self, "theta_")
-        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
+        done, curve, spent = (
+            (self.n_iter_, self.loss_curve_, (self.n_circuits_, self.n_shots_)) if begun else (0, np.zeros(0), (0, 0))
+        )
+        rng = samples.draw_rng(self, done)
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, partial=True)
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         form, measured = self._forms(inputs.kind, rng)
-        problem = make_problem(self, form, inputs, rows, targets, weights)
+        # Weights are not taken over their mean, which differs from call to call and is all there is to a single row.
+        problem = make_problem(self, form, inputs, rows, targets, weights, unit=1.0)
         start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
-        done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
-        solver, settings = choose_solver(self, name)
-        training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
+        solver, settings = choose_solver(self, partial=True)
+        training = Training(problem, [start], solver, settings, rng, callback=self.callback)
         for _ in training:
             pass
         if training.outcome is not None:
             fitted.take(self, training.outcome, inputs, measured, rng)
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
+        self.n_circuits_, self.n_shots_ = self.n_circuits_ + spent[0], self.n_shots_ + spent[1]
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> Floats:

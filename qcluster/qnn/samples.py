@@ -92,7 +92,7 @@ def prepare(
     sample_weight: npt.ArrayLike | None,
     *,
     classes: npt.ArrayLike | None = None,
-    go_on: bool = False,
+    partial: bool = False,
 ) -> tuple[Inputs, Places, Places, Floats]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
@@ -102,15 +102,16 @@ def prepare(
         y: Their labels.
         sample_weight: Their weights; those of the classes come on top.
         classes: All labels, where y may lack some.
-        go_on: Whether the model keeps its classes, features and thresholds; for `partial_fit`.
+        partial: Whether this is `partial_fit`: a fitted model then keeps its classes, features and thresholds.
 
     Returns:
         The distinct inputs; the input, class (its place in classes_) and weight of each sample, rows of weight 0 left
         out.
     """
-    check_parameters(model)
+    check_parameters(model, partial=partial)
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    go_on = partial and hasattr(model, "theta_")
     rows, labels = _validate(model, X, y, reset=not go_on)
     check_classification_targets(labels)
     known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
@@ -140,9 +141,15 @@ def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
     return _to_inputs(model, _validate(model, X)[0])
 
 
-def draw_rng(model: Classifier) -> np.random.Generator:
-    """Make the generator of one call, from `random_state` by scikit-learn's rules."""
-    return np.random.default_rng(check_random_state(model.random_state).randint(2**31))
+def draw_rng(model: Classifier, done: int = 0) -> np.random.Generator:
+    """Make the generator of one call, from `random_state` by scikit-learn's rules.
+
+    Args:
+        model: The estimator.
+        done: Rounds that earlier calls of `partial_fit` have done. Each call draws anew: with one seed for all of them
+            spsa would step along a single direction, and shot noise would not average out.
+    """
+    return np.random.default_rng([check_random_state(model.random_state).randint(2**31), done])
 
 
 def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
@@ -158,15 +165,17 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
     return inputs.take(first), rows.reshape(-1)
 
 
-def chosen_solver(model: Classifier) -> str:
-    """Name the solver that trains: the one asked for, or what suits exact and measured training."""
+def chosen_solver(model: Classifier, *, partial: bool = False) -> str:
+    """Name the solver that trains: the one asked for, or what suits exact, measured and partial training."""
     if model.solver != "auto":
         return model.solver
+    if partial:
+        return "sgd"
     return "adam" if model.train_on == "backend" else "lbfgs"
 
 
-def check_parameters(model: Classifier) -> None:
-    """Refuse parameters that do not exist or do not go together."""
+def check_parameters(model: Classifier, *, partial: bool = False) -> None:
+    """Refuse parameters that do not exist or do not go together; `partial` for `partial_fit`."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(model, name), allowed)
     for name in ("n_init", "shots", "n_iter_no_change"):
@@ -188,7 +197,9 @@ def check_parameters(model: Classifier) -> None:
     for name in ("bias", "compress", "warm_start", "early_stopping"):
         check_flag(name, getattr(model, name))
     on_backend = model.train_on == "backend"
-    solver = chosen_solver(model)
+    solver = chosen_solver(model, partial=partial)
+    if partial:
+        _check_partial(model, solver)
     for name, without in (("learning_rate", ("lbfgs", "cobyla")), ("batch_size", ("lbfgs", "cobyla", "spsa"))):
         if getattr(model, name) is not None and solver in without:
             raise ValueError(f"{name} has no effect with the solver {solver}: leave it None, or choose another solver")
@@ -198,6 +209,19 @@ def check_parameters(model: Classifier) -> None:
         raise ValueError(f"gradient={model.gradient!r} does not go with train_on={model.train_on!r}")
     if on_backend and model.solver == "lbfgs":
         raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
+
+
+def _check_partial(model: Classifier, solver: str) -> None:
+    """Refuse what needs all rows at once, as scikit-learn's own classifiers do."""
+    if solver in ("lbfgs", "cobyla"):
+        raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {solver!r}")
+    if model.early_stopping:
+        raise ValueError("partial_fit goes over the rows once: early_stopping must be False; got True")
+    if isinstance(model.class_weight, str):
+        raise ValueError(
+            "partial_fit sees a part of the rows: class_weight must be {label: factor} or None; "
+            f"got {model.class_weight!r}"
+        )
 
 
 def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Floats:

@@ -121,8 +121,53 @@ def test_partial_fits_go_on():
         model.partial_fit(digits.X[:1], [5])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[3, 6\]; got \[3, 6, 8\]"):
         model.partial_fit(digits.X[:1], digits.y[:1], classes=[3, 6, 8])
-    with pytest.raises(ValueError, match="needs a solver of passes"):
-        model.set_params(solver="lbfgs").partial_fit(digits.X[:1], digits.y[:1])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"solver": "lbfgs"}, "needs a solver of passes .* got 'lbfgs'"),
+        ({"early_stopping": True}, "early_stopping must be False; got True"),
+        ({"class_weight": "balanced"}, "class_weight must be {label: factor} or None; got 'balanced'"),
+    ],
+)
+def test_what_needs_all_rows_at_once_is_refused_by_partial_fits(knobs, message):
+    """Early stopping did nothing, and classes were balanced by the rows of each call: a single row has no balance."""
+    with pytest.raises(ValueError, match=message):
+        QNNClassifier(**knobs).partial_fit(digits.X, digits.y)
+
+
+def test_partial_fits_take_the_rate_of_their_solver():
+    """It was refused as one of lbfgs, which "auto" means in fit alone."""
+    steps = [QNNClassifier(learning_rate=rate, batch_size=364, init_scale=0, random_state=0) for rate in (1e-3, 2e-3)]
+    short, long = (model.partial_fit(digits.X, digits.y).theta_ for model in steps)
+    assert long == pytest.approx(2 * short)
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": [5.0]}, {"class_weight": {"b": 5.0}}])
+def test_a_row_of_a_partial_fit_has_its_weight(weights):
+    """Over the mean of its call the weight of a single row was always 1."""
+
+    def step(sample_weight=None, **knobs):
+        model = QNNClassifier(learning_rate=1e-3, init_scale=0, **knobs)
+        return model.partial_fit([[0, 1]], ["b"], classes=["a", "b"], sample_weight=sample_weight).theta_
+
+    assert step(**weights) == pytest.approx(5 * step())
+
+
+def test_partial_fits_draw_anew_in_every_call():
+    """With one seed for all calls spsa went along one line for ever."""
+    model, ends = QNNClassifier(solver="spsa", random_state=0), []
+    for _ in range(12):
+        ends.append(model.partial_fit(digits.X, digits.y).theta_)
+    assert np.linalg.matrix_rank(np.diff(ends, axis=0)) == 11
+
+
+def test_partial_fits_add_up_what_they_spent():
+    model = QNNClassifier(backend=ContractedReadout(1.0), solver="adam", train_on="backend", shots=10, random_state=0)
+    for calls in (1, 2):
+        model.partial_fit([[0, 1], [1, 0]], [0, 1])
+        assert (model.n_iter_, model.n_circuits_, model.n_shots_) == (calls, calls * 6, calls * 60)
 
 
 @pytest.mark.parametrize(
