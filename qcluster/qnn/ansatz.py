@@ -105,6 +105,15 @@ class Ansatz:
         return self.is_standard and self.is_one_body and "1" not in self.letters
 
     @property
+    def spans_sine(self) -> bool:
+        """Tell whether the angles reach every sine perceptron: a Z gate on each data qubit, and a bias gate.
+
+        X and Y gates by themselves leave every phase at 0 or pi.
+        """
+        turned = {term.qubits for term in self.terms if term.data == "Z"}
+        return self.is_sine and len(turned) == self.n_data and "" in self.letters
+
+    @property
     def is_zx_with_bias(self) -> bool:
         """Tell whether this is one ZX gate per data qubit and bias gates: what `compress` returns."""
         touched = [term.qubits[0] for term in self.terms if term.qubits]

@@ -86,8 +86,11 @@ def check(model: Classifier) -> None:
 
 
 def training_form(model: Classifier, rng: np.random.Generator) -> MeasuredForm:
-    """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
-    if _compresses(model) and model.bias:
+    """Prepare training on the backend; an ansatz of all sine perceptrons is trained as the one ZX layer that it is.
+
+    One that reaches fewer, as without a bias gate, is trained as it stands: the ZX layer could learn what it cannot.
+    """
+    if _compresses(model) and model.ansatz_.spans_sine:
         begun = np.asarray(getattr(model, "theta_", ()))
         if begun.shape[-1] == model.ansatz_.n_parameters:  # partial_fit and warm starts go on from these angles
             model.theta_ = np.apply_along_axis(lambda own: compress(model.ansatz_, own)[1], -1, begun)

@@ -5,7 +5,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, Readouts, encoding, load_digits_4x4
-from qcluster.qnn.ansatz import Ansatz, Term, build, reed_muller
+from qcluster.qnn.ansatz import Ansatz, Term, build, layers, reed_muller
 from qcluster.qnn.measured import MeasuredForm, ReadoutSource
 from qcluster.qnn.simulation.exact import exact_form
 
@@ -143,6 +143,23 @@ def test_the_contraction_of_values_that_are_all_zero_is_not_known():
         backend=ContractedReadout(0.6), train_on="backend", bias=False, init_scale=0, max_iter=1, random_state=0
     )
     assert np.isnan(model.fit([[0, 1], [1, 0]], [0, 1]).contraction_)
+
+
+@pytest.mark.parametrize("ansatz", [layers(3, [("Z", "X")], bias=False), [("X", "X"), ("Y", "X")]])
+def test_a_model_that_is_less_than_a_sine_perceptron_is_trained_as_it_stands(ansatz):
+    """A ZX layer with a bias stood in for these too: on a machine they learned what they cannot say."""
+    X = np.array([[0, 0, 1], [0, 1, 0], [1, 1, 0], [1, 1, 1]])
+    knobs = {"solver": "adam", "n_init": 1, "max_iter": 3, "random_state": 0}
+    exact = QNNClassifier(ansatz, **knobs).fit(X, [0, 1, 1, 1])
+    measured = QNNClassifier(ansatz, backend=Noiseless(), train_on="backend", **knobs).fit(X, [0, 1, 1, 1])
+    assert measured.ansatz_ == exact.ansatz_
+    assert measured.theta_ == pytest.approx(exact.theta_, abs=1e-8)
+
+
+def test_the_gates_tell_whether_there_is_a_bias():
+    """Not the parameter, which an ansatz that is given whole does not use."""
+    whole = QNNClassifier(build("zx-xx", 2), bias=False, backend=Noiseless(), train_on="backend", max_iter=1)
+    assert whole.fit([[0, 1], [1, 0]], [0, 1]).ansatz_ == build("zx", 2)
 
 
 @pytest.mark.parametrize("labels", [2, 3])
