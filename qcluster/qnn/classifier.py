@@ -317,7 +317,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns:
             (samples,), positive for ``classes_[1]``; (samples, k) for more than two classes, the largest one wins.
         """
-        check_is_fitted(self, "theta_")
+        check_is_fitted(self)
         if self.backend is None:
             inputs = samples.encode(self, X)
             found = list(fitted.exact_values(self, inputs))
@@ -397,6 +397,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
         fitted.pass_on(self, short, *compress(self.ansatz_, self.theta_))
         return short
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are angles: a fit that failed may have left labels or a circuit."""
+        return hasattr(self, "theta_")
 
     def __sklearn_clone__(self) -> QNNClassifier:
         """Copy the parameters; the backend is shared, because a machine cannot be copied."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import (
@@ -128,8 +129,10 @@ def prepare(
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
     weights = weights * _class_weights(model.class_weight, known, labels)
-    if model.encoding == "basis" and not go_on:
-        model.threshold_ = _thresholds(model.threshold, rows, weights)
+    if not go_on:
+        model.__dict__.pop("threshold_", None)  # an earlier fit may have cut other features
+        if model.encoding == "basis":
+            model.threshold_ = _thresholds(model.threshold, rows, weights)
     inputs, places = distinct(_to_inputs(model, rows))
     model.classes_ = known  # last: rows that are refused leave the labels of an earlier fit to its angles
     return inputs, places, np.searchsorted(known, labels), weights
@@ -137,7 +140,7 @@ def prepare(
 
 def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
     """Turn rows into inputs of a fitted model."""
-    check_is_fitted(model, "theta_")
+    check_is_fitted(model)
     return _to_inputs(model, _validate(model, X)[0])
 
 
@@ -252,13 +255,16 @@ def _validate(
         if hasattr(model, "ansatz_") and model.n_features_in_ != model.ansatz_.n_data:
             return _of_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
         return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
+    if issparse(X):
+        raise TypeError("states must be dense; got a sparse matrix: use .toarray()")
     rows = np.asarray(X, dtype=np.complex128)
-    if rows.ndim != 2 or not np.isfinite(rows).all():
-        raise ValueError(f"states must be finite, shape (samples, 2**n); got shape {rows.shape}")
-    if fitting and reset:
-        model.n_features_in_ = rows.shape[1]
-    else:
+    if rows.ndim != 2 or not len(rows) or not np.isfinite(rows).all():
+        raise ValueError(f"states must be finite, shape (samples, 2**n), one or more; got shape {rows.shape}")
+    new = fitting and reset
+    if not new:
         _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
+    if new or model.n_features_in_ == rows.shape[1]:
+        validate_data(model, X, reset=new, skip_check_array=True)  # names and number of the columns
     labels = np.asarray(y) if fitting else np.zeros(0)
     assert_all_finite(labels)
     if fitting and labels.shape != rows.shape[:1]:

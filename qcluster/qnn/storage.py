@@ -52,7 +52,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         >>> bool((again.predict(bits) == model.predict(bits)).all())
         True
     """
-    check_is_fitted(model, "theta_")
+    check_is_fitted(model)
     if callable(model.ansatz):
         raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")
     if model.classes_.dtype.kind not in "iufbU":
