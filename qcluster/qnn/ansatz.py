@@ -36,6 +36,7 @@ class Term:
     """X, Y or Z on the readout qubit."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "qubits", tuple(self.qubits))  # lists have no hash, by which circuits are kept
         if len(self.data) != len(self.qubits) or len(set(self.qubits)) != len(self.qubits):
             raise ValueError(f"a term needs one letter per distinct qubit; got {self.data!r} on {shown(self.qubits)}")
         if not (set(self.data) <= set("XYZ") or set(self.data) == {"1"}):
@@ -69,6 +70,7 @@ class Ansatz:
     """Pauli operator measured on the readout; its mean is the decision value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", tuple(self.terms))
         if self.n_data < 1:
             raise ValueError(f"n_data must be at least 1; got {self.n_data}")
         outside = [term for term in self.terms if any(not 0 <= qubit < self.n_data for qubit in term.qubits)]
