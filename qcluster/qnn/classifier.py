@@ -73,7 +73,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
         execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
-            "readout", "reference" or "none"), ...
+            "readout", "reference" or "none"), ...; a `ReadoutSource` has options of its own.
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
@@ -114,6 +114,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     loss_curve_: Floats
     n_iter_: int
+    n_circuits_: int
+    n_shots_: int
 
     def __init__(
         self,
@@ -325,7 +327,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found = [self.measure(X).values]
         else:
             draws = check_random_state(self.random_state)
-            seeded = [self.readout(label).set_params(random_state=draws.randint(2**31)) for label in self.classes_]
+            # One source for all: the circuits differ in angles alone, and are compiled once, with one reference.
+            shared: dict[str, Any] = {"backend": on_backend.source(self), "execution": None}
+            seeded = [
+                self.readout(label).set_params(random_state=draws.randint(2**31), **shared) for label in self.classes_
+            ]
             found = [on_backend.measure_uncompressed(one, X) for one in seeded]
         return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
 
@@ -381,7 +387,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn import circuits
 
         fitted.check_one_readout(self)
-        inputs = samples.encode(self, np.asarray(x)[None])
+        row: Any = x.to_frame().T if hasattr(x, "to_frame") else np.asarray(x)[None]  # one of a DataFrame has names
+        inputs = samples.encode(self, row)
         ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
 

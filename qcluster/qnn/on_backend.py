@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
+from qcluster.core.words import shown
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
 from qcluster.qnn.encoding import Kind
@@ -62,13 +64,20 @@ def _compresses(model: Classifier) -> bool:
 
 def source(model: Classifier) -> ReadoutSource:
     """Return what measures: the backend itself, or a `DeviceReadout` of it with the options of `execution`."""
+    given = model.execution or {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"execution must be a mapping of options to values; got {shown(given)}")
     if isinstance(model.backend, ReadoutSource):
+        if given:
+            raise ValueError(
+                f"execution must be None where the backend has options of its own, as {type(model.backend).__name__} "
+                f"has; got {shown(given)}"
+            )
         return model.backend
     if model.backend is None:
         raise ValueError("measuring needs a backend; set_params(backend=...)")
     from qcluster.qnn.device import DeviceReadout
 
-    given = model.execution or {}
     known = [one.name for one in fields(DeviceReadout) if one.init and one.name != "backend"]
     if unknown := sorted(set(given) - set(known)):
         cure = "; for a reference circuit, mitigation='reference'" if "reference" in unknown else ""

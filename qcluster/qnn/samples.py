@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import inf
 from typing import Any, Protocol
@@ -133,6 +134,8 @@ def prepare(
         model.__dict__.pop("threshold_", None)  # an earlier fit may have cut other features
         if model.encoding == "basis":
             model.threshold_ = _thresholds(model.threshold, rows, weights)
+    if model.encoding == "angle":
+        _check_turns(rows)
     inputs, places = distinct(_to_inputs(model, rows))
     model.classes_ = known  # last: rows that are refused leave the labels of an earlier fit to its angles
     return inputs, places, np.searchsorted(known, labels), weights
@@ -285,6 +288,20 @@ def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Float
     if np.isin(rows, (0.0, 1.0)).all():
         return np.full(rows.shape[1], 0.5)
     return np.asarray(np.average(rows, axis=0, weights=weights))
+
+
+def _check_turns(rows: Floats) -> None:
+    """Warn of features that RX(pi x) cannot tell apart: x and x + 2 are one state."""
+    reach = np.ptp(rows, axis=0)
+    widest = int(reach.argmax())
+    if reach[widest] >= 2:
+        low, high = rows[:, widest].min(), rows[:, widest].max()
+        warnings.warn(
+            "angle encoding turns a qubit by pi times the feature, so x and x + 2 are one state: features should span "
+            f"less than 2, best [0, 1]; got {low:g} to {high:g} for feature {widest}: scale X first",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:

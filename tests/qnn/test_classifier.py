@@ -1,6 +1,7 @@
 """The estimator: scikit-learn's rules, and the bars of the issue on the digits."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -211,6 +212,11 @@ def test_progress_is_told():
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"train_on": "backend"}, "needs a backend"),
         ({"gradient": "shift"}, "does not go with"),
+        (
+            {"backend": ContractedReadout(1.0), "execution": {"twirls": 4}},
+            "execution must be None where .* got {'twirls'",
+        ),
+        ({"backend": "aer", "execution": 5}, "execution must be a mapping of options to values; got 5"),
         ({"train_on": "backend", "backend": ContractedReadout(1.0), "solver": "lbfgs"}, "lbfgs needs exact gradients"),
         ({"ansatz": lambda n: reed_muller(n + 1, 1)}, "must return an Ansatz on 16"),
         ({"ansatz": [("Z", "X", "Y")]}, r"ansatz must be a name, .* got \[\('Z', 'X', 'Y'\)\]"),
@@ -279,7 +285,8 @@ def test_states_that_are_no_rows_are_named(rows, error, message):
 
 
 @pytest.mark.parametrize(
-    "ask", [plot_loss, lambda model: model.readout(1), lambda model: model.compressed(), lambda model: model.circuit([0, 1])]
+    "ask",
+    [plot_loss, lambda model: model.readout(1), lambda model: model.compressed(), lambda model: model.circuit([0, 1])],
 )
 def test_a_fit_that_failed_is_no_fit(ask):
     """It had left labels behind, which passed for a fitted model's: AttributeError."""
@@ -288,3 +295,27 @@ def test_a_fit_that_failed_is_no_fit(ask):
         model.fit([[0, 1], [1, 0]], [0, 1])
     with pytest.raises(NotFittedError):
         ask(model)
+
+
+def test_features_that_turn_a_qubit_round_are_told():
+    """Pixels of 0 to 16 left only whether they were even: training ended at chance without a word."""
+    X = np.array([[0, 5], [2, 6], [1, 5], [1, 6]])
+    model = QNNClassifier(encoding="angle", n_init=1, random_state=0)
+    with pytest.warns(UserWarning, match="x and x \\+ 2 are one state.* got 0 to 2 for feature 0: scale X first"):
+        model.fit(X, [0, 1, 1, 0])
+    f = model.decision_function(X)
+    assert f[0] == pytest.approx(model.decision_function([[2, 5]])[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X / 2, [0, 1, 1, 0])
+
+
+def test_the_circuit_of_a_named_row():
+    """It warned of names that were there, and took columns in another order."""
+    X = pd.DataFrame([[0, 1], [1, 0]], columns=["a", "b"])
+    model = QNNClassifier(n_init=1, random_state=0).fit(X, [0, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.circuit(X.iloc[1]) == QNNClassifier.circuit(clone(model).fit(X.to_numpy(), [0, 1]), [1, 0])
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.circuit(X.iloc[1][["b", "a"]])
