@@ -85,7 +85,7 @@ def test_what_is_no_archive_is_named(tmp_path, content):
 
 def test_damaged_files_are_named(tmp_path):
     (tmp_path / "x-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\1" * 40)[:-9])
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match=r"x-images-idx3-ubyte\.gz must be gzipped whole; it is cut short"):
         load_idx(tmp_path / "x-images-idx3-ubyte.gz", tmp_path / "x-images-idx3-ubyte.gz")
     (tmp_path / "set" / "a").mkdir(parents=True)
     (tmp_path / "set" / "a" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 30)
@@ -94,6 +94,17 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "x.csv").write_text('a,label\n"' + "1" * 200_000 + '",2\n')
     with pytest.raises(StorageError, match=r"x\.csv: damaged, or of another kind"):
         load_csv(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_bytes("a,größe,label\n1,2,3".encode("latin-1"))
+    with pytest.raises(StorageError, match=r"x\.csv: damaged, or of another kind: UnicodeDecodeError"):
+        load_csv(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 0], [[0], [1]], 3])
+def test_an_archive_has_one_label_for_each_image(tmp_path, labels):
+    """NumPy's words on boolean indices came through."""
+    np.savez(tmp_path / "x.npz", images=np.zeros((2, 4, 4)), labels=labels)
+    with pytest.raises(ValueError, match=r"a label each; got \(2, 4, 4\) and \("):
+        load_images(tmp_path / "x.npz")
 
 
 def test_boolean_functions_of_subsets():
