@@ -295,6 +295,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         done, curve, spent = (
             (self.n_iter_, self.loss_curve_, (self.n_circuits_, self.n_shots_)) if begun else (0, np.zeros(0), (0, 0))
         )
+        if self.backend is not None and not begun:
+            on_backend.check(self)
         rng = samples.draw_rng(self, done)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, partial=True)
         if not begun:
@@ -387,6 +389,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn import circuits
 
         fitted.check_one_readout(self)
+        if np.ndim(x) != 1:
+            raise ValueError(f"x must be one row, of shape (n_features,); got shape {np.shape(x)}")
         row: Any = x.to_frame().T if hasattr(x, "to_frame") else np.asarray(x)[None]  # one of a DataFrame has names
         inputs = samples.encode(self, row)
         ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)

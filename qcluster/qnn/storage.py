@@ -30,7 +30,10 @@ _NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "
 
 
 def save_model(model: QNNClassifier, path: str | Path) -> None:
-    """Write a fitted classifier: its parameters, labels, cuts and angles. The backend is not stored.
+    """Write a fitted classifier: its parameters, labels, cuts and angles.
+
+    What belongs to the process is not stored: backend, execution, train_on, random_state, callback and class_weight.
+    `partial_fit` goes on where the model stood once they are set again.
 
     Args:
         model: fitted.

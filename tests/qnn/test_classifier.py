@@ -319,3 +319,6 @@ def test_the_circuit_of_a_named_row():
         assert model.circuit(X.iloc[1]) == QNNClassifier.circuit(clone(model).fit(X.to_numpy(), [0, 1]), [1, 0])
     with pytest.raises(ValueError, match="feature names should match"):
         model.circuit(X.iloc[1][["b", "a"]])
+    for rows in (X, 1):
+        with pytest.raises(ValueError, match=r"x must be one row, of shape \(n_features,\); got shape \("):
+            model.circuit(rows)

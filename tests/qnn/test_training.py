@@ -225,8 +225,9 @@ def test_partial_fits_add_up_what_they_spent():
 def test_backends_are_checked_before_training(knobs, message):
     rounds = []
     model = QNNClassifier(callback=rounds.append, **knobs)
-    with pytest.raises(Exception, match=message):
-        model.fit(digits.X, digits.y)
+    for train in (model.fit, model.partial_fit):
+        with pytest.raises(Exception, match=message):
+            train(digits.X, digits.y)
     assert not rounds
     assert not hasattr(model, "theta_")
 
