@@ -224,6 +224,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
     ) -> Iterator[Progress]:
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
+        before = dict(self.__dict__)
         rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if not self.warm_start:
@@ -246,6 +247,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             # Also where the caller breaks off or a job fails: what was trained until then is a model.
             if training.outcome is not None:
                 fitted.take(self, training.outcome, inputs, measured, rng)
+            elif self.warm_start:  # the angles that it was to go on from are worth no less than before
+                self.__dict__.clear()
+                self.__dict__.update(before)
         if training.outcome is not None and not training.outcome.converged and not training.stopped:
             warnings.warn(
                 f"the solver {samples.chosen_solver(self)} stopped at max_iter before it converged, after "
@@ -375,9 +379,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
 
         For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,
-        too, where the loss is "softmax".
+        too, where the loss is "softmax". It is the softmax that was trained, also of what compressed circuits measured.
         """
-        f = self.decision_function(X)
+        check_is_fitted(self)
+        trained = self.loss == "softmax" and self.backend is not None and len(self.classes_) == 2
+        f = on_backend.measure_uncompressed(self, X) if trained else self.decision_function(X)
         if f.ndim == 2 or self.loss == "softmax":
             logits = f if f.ndim == 2 else np.stack([-f, f], axis=1)
             return np.asarray(special.softmax(self.sharpness * logits, axis=1))

@@ -214,3 +214,12 @@ def test_shots_that_were_changed_after_fit_are_checked():
     model = QNNClassifier(random_state=0).fit([[0, 1], [1, 0]], [0, 1])
     with pytest.raises(ValueError, match="shots must be a whole number of at least 1; got 0"):
         model.set_params(backend=ContractedReadout(0.9), shots=0).measure([[0, 1]])
+
+
+def test_a_noiseless_machine_gives_the_softmax_that_was_trained():
+    """Of two classes it was that of f / R, which the short circuit measures: far surer than what was trained."""
+    X, ansatz = np.random.default_rng(1).integers(0, 2, (60, 5)), build("zx-xx", 5)
+    model = QNNClassifier.from_angles(ansatz, np.linspace(-0.4, 0.5, ansatz.n_parameters), loss="softmax")
+    assert model.amplitude_ < 0.9
+    exact = model.predict_proba(X)
+    assert model.set_params(backend=Noiseless()).predict_proba(X) == pytest.approx(exact)

@@ -63,6 +63,20 @@ def test_a_job_that_fails_leaves_what_was_trained():
     assert model.n_circuits_ == 5 * 3 * 66
 
 
+def test_a_warm_start_whose_first_job_fails_leaves_the_model_as_it_was():
+    """Its angles stayed, but with the labels and cuts of the fit that had failed."""
+    X = np.array([[0.1, 0.6], [0.9, 0.2], [0.3, 0.3]])
+    model = QNNClassifier("zx-xx", random_state=0, n_init=1, warm_start=True).fit(X, ["a", "b", "b"])
+    cuts, answers, angles = model.threshold_, model.predict(X), model.theta_
+    model.set_params(backend=Failing(1.0), train_on="backend")
+    Failing.left = 0
+    with pytest.raises(OSError, match="the line is dead"):
+        model.fit(X + 5, ["c", "d", "d"])
+    assert (model.theta_ == angles).all()
+    assert model.threshold_.tolist() == cuts.tolist()
+    assert model.set_params(backend=None).predict(X).tolist() == answers.tolist()
+
+
 def test_evaluations_of_cobyla_before_a_job_failed_are_not_lost():
     """scipy owns the loop: its exception took with it what all jobs before had found."""
     seen = []
