@@ -2,9 +2,11 @@
 
 import gzip
 import struct
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from qcluster.errors import StorageError
 from qcluster.qnn.data import images_to_bits, load_digits_4x4, subset_majority, subset_parity
@@ -277,3 +279,15 @@ def test_an_idx_file_of_two_bytes_is_named(tmp_path):
         (tmp_path / name).write_bytes(b"\0\0")
     with pytest.raises(ValueError, match="must be an idx file"):
         load_idx(tmp_path / "images")
+
+
+def test_images_that_are_all_the_same_after_the_cut_are_told(tmp_path):
+    """Pixels of 0 to 16 are taken for bytes: no bit was left of them, and training ended at chance without a word."""
+    images, labels = load_digits(return_X_y=True)
+    np.savez(tmp_path / "x.npz", images=images.reshape(-1, 8, 8), labels=labels)
+    with pytest.warns(UserWarning, match=r"differ in a bit; all are 0 .* from 0 to 0\.0627 are cut at 0\.5"):
+        load_images(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", images=images.reshape(-1, 8, 8) / 16, labels=labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_images(tmp_path / "x.npz")
