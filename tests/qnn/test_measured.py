@@ -223,3 +223,13 @@ def test_a_noiseless_machine_gives_the_softmax_that_was_trained():
     assert model.amplitude_ < 0.9
     exact = model.predict_proba(X)
     assert model.set_params(backend=Noiseless()).predict_proba(X) == pytest.approx(exact)
+
+
+def test_the_stand_in_takes_circuits_in_any_order():
+    ansatz, rng = build("zx", 2), np.random.default_rng(2)
+    thetas, bits = rng.normal(size=(2, 3))[[0, 1, 0, 0, 1]], encoding.basis(rng.integers(0, 2, (5, 2)))
+    noiseless = Noiseless().measure(ansatz, thetas, bits, shots=1, rng=rng).values
+    found = ContractedReadout(1.0).measure(ansatz, thetas, bits, shots=10**6, rng=rng)
+    assert abs(found.values - noiseless).max() < 6e-3
+    none = ContractedReadout(1.0).measure(ansatz, thetas[:0], bits.take(np.arange(0)), shots=10, rng=rng)
+    assert none.values.shape == (0,)
