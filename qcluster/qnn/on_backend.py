@@ -13,9 +13,9 @@ from qcluster.core.checks import check_whole
 from qcluster.core.words import shown
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
-from qcluster.qnn.encoding import Kind
+from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.rescale import drawn_rows, rescale
+from qcluster.qnn.rescale import drawn_rows, rescale, strength
 from qcluster.qnn.samples import Classifier
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import exact_form
@@ -31,15 +31,19 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     ansatz, theta = circuit_run(model, inputs.kind)
     rng = samples.draw_rng(model)
     machine = source(model)
-    rescaled = getattr(machine, "mitigation", None) == "rescale"
-    known = model.calibration_
-    if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
-        known = drawn_rows(ansatz, theta, inputs.kind, rng)
-    batch = known.concat(distinct) if rescaled else distinct
-    found = machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
-    if rescaled:
+
+    def run(batch: Inputs) -> Readouts:
+        return machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
+
+    if getattr(machine, "mitigation", None) == "rescale":
+        known = model.calibration_
+        if known.kind != inputs.kind:  # the encoding was changed after fit
+            known = drawn_rows(ansatz, theta, inputs.kind, rng)
         exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
-        found = rescale(found, exact, model.shots)
+        strength(exact)  # before shots are paid for
+        found = rescale(run(known.concat(distinct)), exact, model.shots)
+    else:
+        found = run(distinct)
     raw = None if found.raw is None else found.raw[rows]
     return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 

@@ -96,10 +96,10 @@ def load_model(path: str | Path) -> QNNClassifier:
     """
     try:
         content: dict[str, Any] = parse_json(read_whole(Path(path)))
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise StorageError(
-                f"{path} must be {FORMAT} version {VERSION}; got {content['format']} {content['version']}"
-            )
+        form, version = content["format"], content["version"]
+        if (form, version) != (FORMAT, VERSION):
+            cure = ": upgrade qcluster" if form == FORMAT and version > VERSION else ""
+            raise StorageError(f"{path} must be {FORMAT} version {VERSION}; got {form} {version}{cure}")
         return _restore(content)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error

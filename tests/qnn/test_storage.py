@@ -57,7 +57,9 @@ def test_damage_is_named(tmp_path):
     save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
     content = json.loads(path.read_text())
     for key, value, message in (
-        ("version", 99, "version 2; got"),
+        ("version", 99, "version 2; got qcluster-qnn 99: upgrade qcluster"),
+        ("version", 1, "version 2; got qcluster-qnn 1$"),
+        ("version", None, "not a stored classifier"),
         ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
     ):
