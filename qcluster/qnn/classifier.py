@@ -314,7 +314,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for _ in training:
             pass
         if training.outcome is not None:
-            fitted.take(self, training.outcome, inputs, measured, rng)
+            same_kind = begun and self.calibration_.kind == inputs.kind  # the encoding may be another since
+            seen = inputs.union(self.calibration_) if same_kind else inputs
+            fitted.take(self, training.outcome, seen, measured, rng)
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
         self.n_circuits_, self.n_shots_ = self.n_circuits_ + spent[0], self.n_shots_ + spent[1]
         return self
