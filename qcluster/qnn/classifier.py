@@ -44,8 +44,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
             or a function n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
-        reps: Repetitions of the layers; the degree for "reed-muller".
-        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates.
+        reps: Repetitions of the layers; the degree for "reed-muller". An `Ansatz` and a function have their own.
+        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates. "reed-muller" always has one, an
+            `Ansatz` and a function have what they have.
         encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
             complex amplitudes, superposed or entangled). It may be changed after fit: angles trained on superpositions
             classify strings.

@@ -118,7 +118,7 @@ class ContractedReadout:
 
 
 class MeasuredForm:
-    """Give f and gradients from measurements only, all circuits of a step in one batch; counts what it spends.
+    """Give f and gradients from measurements only, each step of a readout in one batch; counts what it spends.
 
     With one ZX layer and a bias b, every derivative is +- the one by the bias, so two shifted circuits per input are
     enough: df/dtheta_i = s_i (f(b + pi/4) - f(b - pi/4)). Otherwise two per parameter: f(theta_k +- pi/4).

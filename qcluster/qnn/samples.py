@@ -209,6 +209,8 @@ def check_parameters(model: Classifier, *, partial: bool = False) -> None:
     for name, without in (("learning_rate", ("lbfgs", "cobyla")), ("batch_size", ("lbfgs", "cobyla", "spsa"))):
         if getattr(model, name) is not None and solver in without:
             raise ValueError(f"{name} has no effect with the solver {solver}: leave it None, or choose another solver")
+    if model.gradient == "shift" and solver in ("cobyla", "spsa"):
+        raise ValueError(f"gradient='shift' has no effect with the solver {solver}, which takes values alone")
     if on_backend and model.backend is None:
         raise ValueError("train_on='backend' needs a backend; got None")
     if model.gradient != "auto" and (model.gradient == "shift") != on_backend:

@@ -213,6 +213,10 @@ def test_progress_is_told():
         ({"train_on": "backend"}, "needs a backend"),
         ({"gradient": "shift"}, "does not go with"),
         (
+            {"gradient": "shift", "solver": "spsa", "train_on": "backend", "backend": ContractedReadout(1.0)},
+            "has no effect with the solver spsa",
+        ),
+        (
             {"backend": ContractedReadout(1.0), "execution": {"twirls": 4}},
             "execution must be None where .* got {'twirls'",
         ),
