@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -223,7 +223,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def iter_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
         before = dict(self.__dict__)
         rng = samples.draw_rng(self)
