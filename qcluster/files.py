@@ -80,7 +80,7 @@ def reading(*paths: str | Path) -> Iterator[None]:
     try:
         yield
     except (
-        LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError,
+        LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError, UnicodeDecodeError,
         BadZipFile, zlib.error, struct.error, csv.Error,
     ) as error:  # fmt: skip
         names = ", ".join(map(str, paths))
