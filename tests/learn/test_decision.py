@@ -5,6 +5,7 @@ import json
 import os
 import re
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,13 @@ def test_settings_of_the_training_are_checked(setting, said):
     """An infinite harm gave a gate of nothing but NaN, which was written."""
     with pytest.raises(ValueError, match=said):
         Training(**setting)
+
+
+def test_settings_are_kept_as_python_writes_numbers():
+    """200 times some epochs overflowed as a byte, and the card of a gate, which is JSON, took no NumPy integers."""
+    settings = Training(epochs=np.uint8(200), batch=np.int16(64), harm=Fraction(7, 2))
+    assert (type(settings.epochs), type(settings.harm)) == (int, float)
+    assert json.loads(json.dumps(vars(settings)))["harm"] == 3.5
 
 
 def test_scores_by_width_are_in_order_of_width(table):

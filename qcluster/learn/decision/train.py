@@ -61,14 +61,16 @@ class Training:
     """Of everything, at least 0."""
 
     def __post_init__(self) -> None:
+        kept: dict[str, int | float] = {}
         for name, least in (("hidden", 1), ("members", 1), ("missed", 0), ("epochs", 1), ("batch", 1), ("seed", 0)):
-            check_whole(name, getattr(self, name), least)
+            kept[name] = check_whole(name, getattr(self, name), least)
         for name in ("harm", "decay", "blur"):
-            check_real(name, getattr(self, name), 0)
+            kept[name] = check_real(name, getattr(self, name), 0)
         for name in ("expectation", "mistaken"):
-            check_real(name, getattr(self, name), 0, 1)
-        check_real("rate", self.rate, 0, open_low=True)
-        check_real("dropout", self.dropout, 0, 1, open_high=True)
+            kept[name] = check_real(name, getattr(self, name), 0, 1)
+        kept["rate"] = check_real("rate", self.rate, 0, open_low=True)
+        kept["dropout"] = check_real("dropout", self.dropout, 0, 1, open_high=True)
+        vars(self).update(kept)  # as ints and floats: short integers of NumPy would overflow, and JSON takes none
 
 
 class _Net:
