@@ -82,6 +82,28 @@ def test_a_torn_header_starts_again(tmp_path):
     assert path.read_text() == "a,b\n1,2\n"
 
 
+@pytest.mark.parametrize(
+    "content", ["my own notes, without an end", "a,c\n1,2\n3,4", "x", "\n1", "a,b,c\n1", "a,bc", '"a\nb",c\n1']
+)
+def test_a_file_of_another_kind_is_not_cut(tmp_path, content):
+    """Its last line was dropped before its columns were looked at, and all of it where there was one line."""
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(StorageError, match=r"t\.csv has other columns than this version writes"):
+        Table(path, ("a", "b"))
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("start", ["a,b\n", "\ufeffa,b\n", "a,b\r\n", '"a","b"\r\n', "", "\ufeff"])
+@pytest.mark.parametrize("torn", ["a", "a,b"])
+def test_a_torn_line_behind_any_header_of_ours_is_dropped(tmp_path, start, torn):
+    path = tmp_path / "t.csv"
+    path.write_bytes((start + torn).encode())
+    table = Table(path, ("a", "b"))
+    table.append([{"a": 5, "b": 6}])
+    assert table.rows() == [{"a": "5", "b": "6"}]
+
+
 def test_other_columns_are_refused(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a,c\n1,2\n")
