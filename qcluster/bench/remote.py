@@ -126,8 +126,8 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
             request = prepare([find_case(task.case).circuit], machine, options, task.seed)
         except ValueError as failure:
             return str(failure)
-        if new:
-            store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    if new:  # also what was sent and is not listed, as after a power cut: `collect` would never ask for it
+        store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
     try:
         if request is None:
             jobs.collect(place, service=service)

@@ -12,7 +12,7 @@ from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_own, write_once
+from qcluster.folders import lock_folder, read_own, write_once, write_own
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -53,7 +53,7 @@ class Store:
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
     ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
     ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples and ideals from elsewhere.
-    Shots are written whole before their row: a row always has its shots.
+    Shots are written whole before their row: a row always has its shots, and its shots are never edited.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -151,7 +151,8 @@ class Store:
             identity, text = outcome.calibration
             write_once(self.folder / "calibrations" / f"{identity}.json", text)
         if outcome.task is not None and outcome.shots:
-            write_once(shots_path(self.folder, outcome.task.identity), outcome.shots)
+            # without a row the shots that may lie there are those of no score: a process was killed, or they came damaged
+            write_own(shots_path(self.folder, outcome.task.identity), outcome.shots)
             row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
             self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])
         if outcome.bars:

@@ -4,7 +4,7 @@ import pytest
 
 from qcluster.bench.campaign import run
 from qcluster.bench.remote import NOT_DONE, collect, submit
-from qcluster.bench.store import load_samples, read_scores
+from qcluster.bench.store import Store, load_samples, read_scores
 from qcluster.bench.tasks import cases_of_file, find_case, parse_campaign
 from qcluster.errors import JobError, StorageError
 
@@ -69,6 +69,19 @@ def test_nothing_is_sent_or_fetched_twice(service, tmp_path):
     clean(submit(plan, folder, service=service))
     assert len(service.jobs()) == 2
     assert len(read_scores(folder)) == 2
+
+
+def test_a_job_that_the_list_has_lost_is_listed_again(service, tmp_path):
+    """A power cut may take the last line of a table, and a hand a line; the job is paid for and was never collected."""
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    clean(submit(plan, folder, service=service))
+    for lost in ((folder / "jobs.csv").read_text().splitlines(keepends=True)[:2], []):
+        (folder / "jobs.csv").write_text("".join(lost))
+        clean(submit(plan, folder, service=service))
+        assert len(service.jobs()) == 2
+        with Store(folder) as store:
+            assert {task for task, _ in store.submitted()} == set(plan.tasks())
+    assert clean(collect(folder, service=service)).done == 2
 
 
 def test_what_is_queued_waits_and_what_failed_says_why(service, tmp_path):
