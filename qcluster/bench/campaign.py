@@ -63,9 +63,9 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     tasks = list(dict.fromkeys(campaign.tasks()))
     with Store(folder) as store:
         keep_about(store.folder, About(campaign.name, campaign.description))
-        done = set(store.done())
-        store.note_prints(check_ideals(store, tasks, store.scored()))
-        unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
+        done, scored = set(store.done()), store.scored()
+        store.note_prints(check_ideals(store, tasks, scored))
+        unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
         yield from _drive(store, jobs, len(tasks), workers, dask)

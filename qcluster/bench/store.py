@@ -229,7 +229,8 @@ def load_samples(folder: str | Path) -> Iterator[Sample]:
 def missing(tasks: Iterable[Task], methods: Iterable[str], scored: set[tuple[str, str]]) -> dict[Task, tuple[str, ...]]:
     """Find which methods each task lacks a score of; tasks that lack none are left out."""
     wanted = tuple(methods)
-    lacking = {task: tuple(m for m in wanted if (task.identity, m) not in scored) for task in tasks}
+    named = ((task, task.identity) for task in tasks)
+    lacking = {task: tuple(m for m in wanted if (identity, m) not in scored) for task, identity in named}
     return {task: names for task, names in lacking.items() if names}
 
 
