@@ -45,15 +45,15 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     Args:
         campaign: what to run.
         folder: where shots and scores go; made if it is not there.
-        workers: processes on this machine; 1 runs in this process.
+        workers: processes on this machine; -1 for one a core, 1 runs in this process.
         dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
 
     Yields:
         A Progress at the start and after each task.
 
     Raises:
-        ValueError: a method or case is unknown, or some samples would be the same shots; an unknown machine is the
-            failure of its tasks.
+        ValueError: a method or case is unknown, or some samples would be the same shots, or no number of workers; an
+            unknown machine is the failure of its tasks.
         StorageError: the folder cannot be written to, and everything before is saved; or a circuit of yours has scores
             here of another ideal.
         QClusterError: the worker processes died.
