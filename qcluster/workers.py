@@ -24,7 +24,7 @@ def check_workers(workers: Any) -> int:
         >>> check_workers(-1)
         -1
     """
-    if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
+    if not isinstance(workers, Integral) or isinstance(workers, bool) or (int(workers) < 1 and workers != -1):
         raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
     return int(workers)
 

@@ -82,12 +82,19 @@ def machine_name(name: str) -> str:
 
 
 def _toy(task: Task, case: Case) -> Sample:
+    from qcluster.device.prepare import MOST_SHOTS
+
     try:
         rate = float(task.machine.removeprefix(TOY))
     except ValueError:
         rate = 1.0
     if not 0 <= rate < 0.5:
         raise ValueError(f"machine flips:RATE needs a rate in [0, 0.5); got {task.machine!r}")
+    if task.shots > MOST_SHOTS:
+        raise ValueError(
+            f"shots must be at most {MOST_SHOTS:,} on machine {task.machine!r}, which keeps each of them; got "
+            f"{task.shots:,}"
+        )
     if case.ideal is None:
         raise ValueError(f"machine {task.machine!r} needs an ideal output, which {case.name} has not")
     rng = np.random.default_rng(task.seed)

@@ -18,6 +18,7 @@ from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.words import near
 from qcluster.errors import QClusterError
 
 Method = Callable[[Sample], Distribution | Mitigation]
@@ -128,7 +129,8 @@ def find(name: str) -> Method:
         method.name: partial(_registered, method.name) for method in every() if method.name not in METHODS
     }
     if name not in known:
-        raise ValueError(f"no method {name!r}; there are {', '.join(known)}, and MODULE:FUNCTION for one of yours")
+        there = f"{', '.join(known)}, and MODULE:FUNCTION for one of yours"
+        raise ValueError(f"no method {name!r}; there are {there}{near(name, known)}")
     return known[name]
 
 

@@ -151,7 +151,7 @@ class Store:
             identity, text = outcome.calibration
             write_once(self.folder / "calibrations" / f"{identity}.json", text)
         if outcome.task is not None and outcome.shots:
-            # without a row the shots that may lie there are those of no score: a process was killed, or they came damaged
+            # what lies there without a row was scored by nobody: a kill left it
             write_own(shots_path(self.folder, outcome.task.identity), outcome.shots)
             row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
             self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])

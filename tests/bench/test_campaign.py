@@ -133,6 +133,13 @@ def test_identity_is_the_content():
         ({"families": "ghz"}, r"families and widths go together; got families \['ghz'\] and widths \[\]"),
         ({"widths": 3}, "families and widths go together"),
         ({"exclude": "bv:99"}, "exclude must name cases of the campaign; 'bv:99' is none"),
+        ({"shot": 5}, r"unknown key 'shot' in the campaign; there are .*widths; did you mean shots\?"),
+        ({"suites": "Paper"}, r"no suite 'Paper'; there are .*broad; did you mean paper\?"),
+        ({"methods": ["hamer"]}, r"no method 'hamer'; there are .* one of yours; did you mean hammer or hammr_l"),
+        ({"name": 5}, "name must be text; got 5"),
+        ({"description": ["a"]}, r"description must be text; got \['a'\]"),
+        ({"dd": "xx"}, "dd must be one of XX, XpXm, XY4; got 'xx'"),
+        ({"shots": [100, 3 * 10**9]}, "shots must be at most 2,147,483,647; got 3,000,000,000"),
     ],
 )
 def test_mistakes_in_a_campaign_are_named(changes, message):
@@ -164,6 +171,19 @@ def test_a_decoupling_that_a_machine_does_not_know_is_refused(tmp_path, machines
     with pytest.raises(ValueError, match=r"machine 'flips:0\.1' knows no dd, so that 'XX' would have no effect"):
         list(run(plan(machines=machines, dd=True), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_family_that_is_nearly_one_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no family 'gzh'; there are adder.*; did you mean ghz\?"):
+        list(run(plan(cases=["gzh:3"]), tmp_path / "out"))
+    with pytest.raises(ValueError, match=r"no paper circuit 'qft_n5'; there are .*; did you mean qft_n4.*\?"):
+        list(run(plan(cases=["paper/qft_n5"]), tmp_path / "out"))
+
+
+def test_more_shots_than_memory_holds_are_refused(tmp_path):
+    """They ended in a MemoryError, or in a process that the system killed."""
+    (_, step) = run(plan(cases=["ghz:3"], seeds=0, shots=10**9), tmp_path)
+    assert "shots must be at most 100,000,000 on machine 'flips:0.05', which keeps each of them; got" in step.error
 
 
 def test_what_differs_is_taken(tmp_path):
