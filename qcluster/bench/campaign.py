@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcluster.bench.machines import TOY, check_distinct, run_task
+from qcluster.bench.machines import TOY, check_distinct, check_repeats, run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
@@ -61,9 +61,11 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     check_methods(campaign.methods)
     check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(tasks)
     with Store(folder) as store:
-        keep_about(store.folder, About(campaign.name, campaign.description))
         done, scored = set(store.done()), store.scored()
+        check_repeats(tasks, done)
+        keep_about(store.folder, About(campaign.name, campaign.description))
         store.note_prints(check_ideals(store, tasks, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]

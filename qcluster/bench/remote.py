@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qcluster.bench.campaign import Progress, check_ideals, outcome_of
-from qcluster.bench.machines import TOY, check_distinct, machine_name, sample_of_run
+from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
@@ -48,11 +48,13 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
     check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(tasks)
     machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
     with Store(folder) as store:
-        keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
         listed = {task for task, _ in store.submitted()}
+        check_repeats(tasks, done | listed)
+        keep_about(store.folder, About(campaign.name, campaign.description))
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
         for count, task in enumerate(tasks, 1):

@@ -23,7 +23,7 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
 from qcluster.bench.campaign import rescore, run, score_samples
 from qcluster.bench.circuits import make_case, read_cases
-from qcluster.bench.machines import check_distinct
+from qcluster.bench.machines import check_distinct, check_repeats
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
@@ -163,6 +163,35 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
     with pytest.raises(ValueError, match=said):
         list(run(plan(**changes), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("cases", [["ghz:3", "ghz:03"], ["bv:4", "bv:4:secret=1111"], ["ghz:4", "ghz:4:"]])
+def test_one_circuit_under_two_names_does_not_count_twice(tmp_path, cases):
+    assert len({find_case(name).fingerprint for name in cases}) == 1
+    with pytest.raises(ValueError, match=f"those of {cases[1]} on .* are the shots of {cases[0]} on .* leave one out"):
+        list(run(plan(cases=cases), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changes", [{"machines": "flips:5e-2"}, {"cases": ["w_state:03"]}, {"twirls": 3}])
+def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(tmp_path, changes):
+    """The folder kept both, and the report took them for two samples."""
+    go(plan(name="first"), tmp_path)
+    with pytest.raises(ValueError, match="in this folder, and would count twice: spell it as there, or take another f"):
+        list(run(plan(name="second", **changes), tmp_path))
+    assert json.loads((tmp_path / "about.json").read_text())["title"] == "first"
+    assert len(go(plan(), tmp_path)) == 1
+    check_repeats([replace(task, **{"twirls": 3}) for task in read_tasks(tmp_path)])
+
+
+def test_the_circuit_that_the_published_table_has_twice_counts_twice():
+    twice = parse_campaign(
+        {**SMALL, "cases": ["paper/wstate_n14", "paper/wstate_n8"], "machines": ["FakeTorino"], "seeds": 0}
+    )
+    tasks = list(twice.tasks())
+    assert len({task.circuit for task in tasks}) == 1
+    check_repeats(tasks)
+    check_repeats(tasks[1:], tasks[:1])
 
 
 @pytest.mark.parametrize("machines", ["flips:0.1", ["FakeManilaV2", "flips:0.1"]])
