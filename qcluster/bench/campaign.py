@@ -65,7 +65,7 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     with Store(folder) as store:
         done, scored = set(store.done()), store.scored()
         check_repeats(tasks, done)
-        keep_about(store.folder, About(campaign.name, campaign.description))
+        keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         store.note_prints(check_ideals(store, tasks, scored))
         unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]

@@ -54,7 +54,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         done = set(store.done())
         listed = {task for task, _ in store.submitted()}
         check_repeats(tasks, done | listed)
-        keep_about(store.folder, About(campaign.name, campaign.description))
+        keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
         for count, task in enumerate(tasks, 1):

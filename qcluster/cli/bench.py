@@ -42,6 +42,7 @@ def run(
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     plan = replace(plan, methods=_with_raw(plan.methods))
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
+    _tell_failures(folder, plan.methods)
     _finish(folder, failed, f"qcluster bench report {folder}")
 
 
@@ -60,12 +61,15 @@ def submit(
 
 @bench_app.command()
 def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitted from.")]) -> None:
-    """Fetch the results of submitted jobs that are there, and keep their shots."""
+    """Fetch the results of submitted jobs that are there, keep their shots, and score them as the campaign says."""
     from qcluster.bench.methods import METHODS
     from qcluster.bench.remote import collect as start
+    from qcluster.bench.reports.about import read_about
 
     _must_exist(folder)
-    failed = _follow(start(folder, tuple(METHODS)), "collect")
+    methods = _with_raw(read_about(folder).methods or tuple(METHODS))
+    failed = _follow(start(folder, methods), "collect")
+    _tell_failures(folder, methods)
     _finish(folder, failed, f"qcluster bench report {folder}")
 
 
@@ -191,7 +195,7 @@ def _tell_failures(folder: Path, methods: tuple[str, ...]) -> None:
         notes = [row["note"] for row in rows if row["method"] == method and row["status"] == "failed"]
         if notes:
             total = sum(row["method"] == method for row in rows)
-            text = f"{method} failed on {len(notes)} of {total}, to score again with --again: {notes[0]}"
+            text = f"{method} failed on {len(notes)} of {total}, to score again by bench score --again: {notes[0]}"
             open_console(stderr=True).print(text, style="red", markup=False, highlight=False)
 
 

@@ -181,7 +181,7 @@ def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(
         list(run(plan(name="second", **changes), tmp_path))
     assert json.loads((tmp_path / "about.json").read_text())["title"] == "first"
     assert len(go(plan(), tmp_path)) == 1
-    check_repeats([replace(task, **{"twirls": 3}) for task in read_tasks(tmp_path)])
+    check_repeats([replace(task, twirls=3) for task in read_tasks(tmp_path)])
 
 
 def test_the_circuit_that_the_published_table_has_twice_counts_twice():

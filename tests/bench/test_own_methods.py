@@ -126,6 +126,17 @@ def test_failures_are_told_at_the_end(module, tmp_path):
     assert "broken failed on 3 of 3" in " ".join(output.split())
 
 
+def test_a_run_tells_failures_as_well(module, tmp_path):
+    """It said that all was saved, though a method had given nothing."""
+    (tmp_path / "c.toml").write_text(
+        f'cases = ["ghz:3", "bv:3"]\nmachines = "flips:0.1"\ntwirls = 1\nmethods = "{module}:broken"\n'
+    )
+    for _ in range(2):
+        output = " ".join(call("run", "c.toml", "--out", "mine").split())
+        assert f"{module}:broken failed on 2 of 2, to score again by bench score --again: ZeroDivisionError" in output
+        assert "identity failed" not in output
+
+
 @pytest.fixture(scope="module")
 def held():
     return run_task(Task("ghz:4", find_case("ghz:4").fingerprint, "FakeManila", shots=2000, twirls=2, dd="", seed=1))

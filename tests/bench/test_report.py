@@ -15,6 +15,7 @@ import pytest
 from qcluster.bench.campaign import run, score_samples
 from qcluster.bench.records import read_records
 from qcluster.bench.reports import figures
+from qcluster.bench.reports.about import read_about
 from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
@@ -335,10 +336,12 @@ def test_the_heading_is_the_campaigns_own(tmp_path):
     assert (tmp_path / "report.md").read_text().startswith("# Two coins\n\nNothing to win.\n")
     write_report(tmp_path, title="Mine", figures=False)
     assert (tmp_path / "report.md").read_text().startswith("# Mine\n\nNothing to win.\n")
-    for damaged in ("{", "[]", '"text"'):
+    assert read_about(tmp_path).methods == ("identity",)
+    for damaged in ("{", "[]", '"text"', '{"methods": "identity"}'):
         (tmp_path / "about.json").write_text(damaged)
         write_report(tmp_path, figures=False)
         assert (tmp_path / "report.md").read_text().startswith(f"# {plain(tmp_path.name)}\n")
+        assert read_about(tmp_path).methods == ()
 
 
 def test_failures_that_are_not_told_are_counted(tmp_path):
