@@ -95,7 +95,7 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
         answer = find(method)(sample)
     except NotApplicable as missing:
         return row | {"status": "skipped", "note": str(missing)}, None
-    except Exception as error:  # a method under test may fail in any way; the row says how
+    except (Exception, SystemExit) as error:  # a method under test may fail in any way; the row says how
         return row | {"status": "failed", "note": f"{type(error).__name__}: {error}".replace("\n", " ")}, None
     row |= {"status": "ok", "seconds": time.process_time() - start}
     if isinstance(answer, Distribution):
