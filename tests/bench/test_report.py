@@ -72,6 +72,16 @@ def test_a_summary_by_hand():
     assert damaged.gain == pytest.approx(0.4 - 0.9)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.88), (0.5, 0.48), (0.3, 0.28), (1.0, 0.98), (0.7, 0.68)])
+def test_a_loss_of_two_hundredths_is_no_harm_and_a_change_of_five_thousandths_a_tie(before, after):
+    """Harm is to lose more than .02, a tie a change within .005; of decimals the difference is not exact."""
+    rows = [row(task, "identity", before) for task in "012"]
+    changed = (after, before - 0.005, after - 1e-6)
+    rows += [row(task, "ours", round(value, 6)) for task, value in zip("012", changed, strict=True)]
+    (one,) = (one for one in summarise(rows, "all") if one.method == "ours")
+    assert (one.harm, one.wins, one.ties, one.losses) == (pytest.approx(1 / 3), 0, 1, 2)
+
+
 def ran(case, method, fidelity, machine="m"):
     return row(f"{case} {machine}", method, fidelity, case=case, machine=machine)
 
