@@ -118,6 +118,8 @@ def score_samples(
 ) -> Iterator[Progress]:
     """Score samples that come from elsewhere, such as recorded hardware counts, skipping what is scored.
 
+    A method that lacked what it needs is asked again: a calibration may have come since.
+
     Args:
         samples: see `qcluster.bench.records`.
         folder: where the scores go.
@@ -133,15 +135,17 @@ def score_samples(
     """
     check_methods(methods)
     with Store(folder) as store:
-        scored, jobs, prints = store.scored(), list[Job](), dict[str, str]()
-        known = {identity for identity, _ in scored}
+        statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
+        known = {identity for identity, _ in statuses}
         for sample in samples:
             if sample.identity in prints:
                 raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
             prints[sample.identity] = fingerprint(sample)
-            names = tuple(name for name in methods if again or (sample.identity, name) not in scored)
+            before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
+            names = tuple(name for name, status in before.items() if status in ("", "skipped"))
+            lacking = tuple(name for name in names if before[name])
             if names:
-                jobs.append((_judge, (sample, names, drawn)))
+                jobs.append((_judge, (sample, names, drawn, lacking)))
         store.check_prints(
             prints,
             known,
@@ -260,6 +264,8 @@ def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
     return _judge(load_sample(Path(folder), task.identity), methods)
 
 
-def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True) -> Outcome:
+def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True, lacking: tuple[str, ...] = ()) -> Outcome:
+    """Score a sample; of methods that lacked what they need there is no other row while they do."""
     rows, bars = judge(sample, methods, drawn=drawn)
-    return Outcome(str(sample), scores=rows, bars=bars)
+    new = tuple(row for row in rows if row["status"] != "skipped" or row["method"] not in lacking)
+    return Outcome(str(sample), scores=new, bars=bars)

@@ -101,7 +101,11 @@ class Store:
 
     def scored(self) -> set[tuple[str, str]]:
         """Give the pairs of task and method that have a score."""
-        return {(row["task"], row["method"]) for row in self.scores.rows()}
+        return set(self.statuses())
+
+    def statuses(self) -> dict[tuple[str, str], str]:
+        """Give the status of each pair of task and method that has a score: ok, skipped or failed."""
+        return {(row["task"], row["method"]): row["status"] for row in self.scores.rows()}
 
     def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
         """Refuse what is another now than when it was scored, of what no task tells: samples from elsewhere, and ideals

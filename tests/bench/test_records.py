@@ -8,6 +8,7 @@ import pytest
 
 from qcluster.bench.campaign import score_samples
 from qcluster.bench.records import read_records
+from qcluster.bench.reports.report import latest
 from qcluster.bench.store import read_scores
 from qcluster.device.machines.calibration import Calibration
 from qcluster.errors import StorageError
@@ -230,6 +231,21 @@ def test_records_are_scored_once(tmp_path):
     rows = read_scores(tmp_path / "out")
     assert [row["method"] for row in rows] == ["identity", "hammer", "m3", "qbeep"] * 2
     assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_a_method_that_lacked_a_calibration_scores_when_there_is_one(tmp_path):
+    """--snapshots on a folder that was scored without had no effect, and said nothing."""
+    bare = {key: FULL[key] for key in ("id", "counts", "ideal")} | {"machine": "ibm_torino"}
+    path, out, methods = write(tmp_path / "r.jsonl", [bare]), tmp_path / "out", ("identity", "m3", "dem")
+
+    def status(**options):
+        list(score_samples(read_records(path, **options), out, methods))
+        return {row["method"]: row["status"] for row in latest(read_scores(out))}, len(read_scores(out))
+
+    assert status() == ({"identity": "ok", "m3": "skipped", "dem": "skipped"}, 3)
+    assert status() == ({"identity": "ok", "m3": "skipped", "dem": "skipped"}, 3)
+    assert status(snapshots=True) == ({"identity": "ok", "m3": "ok", "dem": "skipped"}, 4)
+    assert status() == ({"identity": "ok", "m3": "ok", "dem": "skipped"}, 4)
 
 
 def test_the_recorded_hardware_counts_load():
