@@ -109,9 +109,11 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
 def compare(result: Distribution, sample: Sample) -> dict[str, object]:
     """Compute the metrics of a result; without a known ideal only those that need none."""
     row: dict[str, object] = {}
+    if not result.n_outcomes:
+        return row
     if sample.edges:
         row["approximation_ratio"] = approximation_ratio(result, sample.edges)
-    if sample.ideal is None or not result.n_outcomes:
+    if sample.ideal is None:
         return row
     _, found, wanted = align(result, sample.ideal)
     likeliest = wanted >= wanted.max() * (1 - 1e-9)
