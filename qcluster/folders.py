@@ -145,6 +145,6 @@ def write_once(path: Path, content: bytes | str) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what a process left that was killed while it wrote; to be called under the folder's lock."""
     for path in folder.iterdir():
-        if _BESIDE.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
-            with contextlib.suppress(OSError):  # it does no harm, and takes no name that is needed
+        with contextlib.suppress(OSError):  # it does no harm, and takes no name that is needed; or it is gone already
+            if _BESIDE.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
                 path.unlink()

@@ -52,7 +52,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
     with Store(folder) as store:
         done = set(store.done())
-        listed = {task for task, _ in store.submitted()}
+        listed = set(store.submitted())
         check_repeats(tasks, done | listed)
         keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         start = time.monotonic()
@@ -86,7 +86,7 @@ def collect(
     from qcluster.device import jobs
 
     with Store(folder) as store:
-        submitted, done = [task for task, _ in store.submitted()], set(store.done())
+        submitted, done = store.submitted(), set(store.done())
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
         store.note_prints(check_ideals(store, submitted, store.scored()))
@@ -129,7 +129,7 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
         except ValueError as failure:
             return str(failure)
     if new:  # also what was sent and is not listed, as after a power cut: `collect` would never ask for it
-        store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        store.note_submission(task)
     try:
         if request is None:
             jobs.collect(place, service=service)

@@ -1,5 +1,6 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
@@ -91,12 +92,13 @@ class Store:
         """Give the tasks whose shots are here, oldest first."""
         return [_task(row, self.runs.path) for row in self.runs.rows()]
 
-    def submitted(self) -> list[tuple[Task, str]]:
-        """Give the tasks that were sent to real machines, and when, oldest first."""
-        return [(_task(row, self.jobs.path), row["submitted"]) for row in self.jobs.rows()]
+    def submitted(self) -> list[Task]:
+        """Give the tasks that were sent to real machines, oldest first."""
+        return [_task(row, self.jobs.path) for row in self.jobs.rows()]
 
-    def note_submission(self, task: Task, when: str) -> None:
-        """Write down that a task is about to be sent."""
+    def note_submission(self, task: Task) -> None:
+        """Write down that a task is about to be sent, and when."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.jobs.append([{"task": task.identity, **asdict(task), "submitted": when}])
 
     def scored(self) -> set[tuple[str, str]]:
