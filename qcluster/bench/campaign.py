@@ -127,7 +127,7 @@ def score_samples(
         workers, dask: as in `run`, as is what it yields and raises.
         again: as in `rescore`.
         drawn: whether the likeliest strings are kept for the report's drawings; they are part of the counts, which a
-            licence may forbid to pass on.
+            licence may forbid to pass on. Those that were kept before go then.
 
     Raises:
         ValueError: two samples have one identity, or a method is unknown.
@@ -157,6 +157,8 @@ def score_samples(
         if again:
             store.forget_scores(methods, prints)
         store.note_prints(prints)
+        if not drawn:
+            store.bars.keep(lambda row: row["task"] not in prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 

@@ -85,6 +85,9 @@ class Campaign:
     """A sentence or two below the title."""
 
     def __post_init__(self) -> None:
+        for name in ("name", "description"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be text; got {shown(getattr(self, name))}")
         for name, kind in (("cases", str), *_LISTS.items()):
             values = getattr(self, name)
             if not isinstance(values, tuple) or not all(type(value) is kind for value in values):
@@ -165,21 +168,14 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
         raise ValueError(
             f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(known)}{near(unknown[0], known)}"
         )
-    name, description = _text(content, "name", title), _text(content, "description", "")
     lists = {key: _list(content, key, kind) for key, kind in _LISTS.items() if key in content}
     if not lists.get("machines"):
         raise ValueError('a campaign needs machines, such as machines = ["FakeTorino"]')
     cases = _cases(content, folder)
     if not cases:
         raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")
+    name, description = content.get("name", title), content.get("description", "")
     return Campaign(name=name, cases=tuple(cases), description=description, **lists)
-
-
-def _text(content: Mapping[str, Any], key: str, usual: str) -> str:
-    value = content.get(key, usual)
-    if not isinstance(value, str):
-        raise ValueError(f"{key} must be text; got {shown(value)}")
-    return value
 
 
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
