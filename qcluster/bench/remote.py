@@ -41,6 +41,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
+    from qcluster.device import jobs
     from qcluster.device.machines.machine import find_machine
 
     toys = [name for name in campaign.machines if name.startswith(TOY)]
@@ -50,6 +51,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
     tasks = list(dict.fromkeys(campaign.tasks()))
     check_repeats(tasks)
     machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
+    services = {name: jobs.open_jobs(service, machine) for name, machine in machines.items()}  # once for all tasks
     with Store(folder) as store:
         done = set(store.done())
         listed = set(store.submitted())
@@ -60,7 +62,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         for count, task in enumerate(tasks, 1):
             error = ""
             if task not in done:
-                error = _submit(task, store, task not in listed, machines[task.machine], service)
+                error = _submit(task, store, task not in listed, machines[task.machine], services[task.machine])
             left = (time.monotonic() - start) / count * (len(tasks) - count)
             yield Progress(count, len(tasks), str(task), left, error)
 
@@ -85,6 +87,7 @@ def collect(
     """
     from qcluster.device import jobs
 
+    service = jobs.open_jobs(service)
     with Store(folder) as store:
         submitted, done = store.submitted(), set(store.done())
         if not submitted:
@@ -111,7 +114,7 @@ def collect(
             yield Progress(count, len(submitted), str(task), float("nan"), error)
 
 
-def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service | None") -> str:
+def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
     """Send one task, or what a killed process left unsent of it; give why not, or nothing.
 
     What is new is written down when it is known to fit its machine: what was never sent is never waited for.

@@ -87,6 +87,17 @@ def test_what_is_collected_is_scored_by_the_methods_of_the_campaign(service, tmp
     }  # fmt: skip
 
 
+def test_the_account_is_opened_once_for_all_tasks(service, tmp_path, monkeypatch):
+    """It was opened again to look at, send and fetch each of them, which takes seconds."""
+    opened = []
+    monkeypatch.setattr("qcluster.device.jobs.RuntimeService", lambda *_, **__: opened.append(1) or service)
+    clean(submit(parse_campaign(PLAN), tmp_path / "c"))
+    clean(submit(parse_campaign(PLAN), tmp_path / "c"))
+    assert len(opened) == 2
+    assert clean(collect(tmp_path / "c")).done == 2
+    assert len(opened) == 3
+
+
 def test_a_job_that_the_list_has_lost_is_listed_again(service, tmp_path):
     """A power cut may take the last line of a table, and a hand a line; the job is paid for and was never collected."""
     plan, folder = parse_campaign(PLAN), tmp_path / "c"
