@@ -383,8 +383,10 @@ def test_two_processes_do_not_write_at_once(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot write"):
-        list(run(plan(), tmp_path / "file"))
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name, said in (("file", "it is no folder"), ("link", "it is a link that leads nowhere")):
+        with pytest.raises(StorageError, match=f"cannot write .*{name}: {said}"):
+            list(run(plan(), tmp_path / name))
 
 
 def test_a_full_disk_loses_nothing(small_disk):
