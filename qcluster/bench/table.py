@@ -100,7 +100,7 @@ class Table:
         if header:
             writer.writeheader()
         writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
-        return text.getvalue().encode()
+        return text.getvalue().encode("utf-8", "backslashreplace")  # half a character, as an error may quote it
 
     def keep(
         self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None, key: Sequence[str] = ()

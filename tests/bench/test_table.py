@@ -61,6 +61,13 @@ def test_a_cell_of_any_length_is_read_back(tmp_path):
     assert csv.field_size_limit() == limit
 
 
+def test_a_character_that_is_none_costs_no_campaign(tmp_path):
+    """Python reads a name of a file that is no UTF-8 so; an error of a method that quoted it ended the campaign."""
+    table = Table(tmp_path / "t.csv", ("task", "note"))
+    table.append([{"task": "a", "note": "cannot read '\udcff.dat'"}, {"task": "b", "note": "é \N{GRINNING FACE}"}])
+    assert [row["note"] for row in table.rows()] == ["cannot read '\\udcff.dat'", "é \N{GRINNING FACE}"]
+
+
 def test_a_torn_line_is_dropped_and_said(tmp_path, caplog):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3,")
