@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcluster.bench.campaign import Progress, check_ideals, outcome_of
+from qcluster.bench.campaign import Progress, check_ideals, follow, outcome_of
 from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
@@ -94,24 +94,25 @@ def collect(
             raise StorageError(f"nothing was submitted from {store.folder}")
         store.note_prints(check_ideals(store, submitted, store.scored()))
         open_ = [task for task in submitted if task not in done]
-        count = len(submitted) - len(open_)
-        yield Progress(count, len(submitted), "", float("nan"))
-        for task in open_:
-            error = ""
-            try:
-                (run,) = jobs.collect(_place(store.folder, task), service=service)
-                case = find_as_run(task.case, task.circuit, task.identity)
-            except JobError as failure:
-                states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
-                waiting = not states <= {"DONE", *jobs.FAILED}
-                error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
-            except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
-                error = str(failure)
-            else:
-                sample = sample_of_run(task, case, run)
-                store.add(outcome_of(task, sample, methods))
-                count += 1
-            yield Progress(count, len(submitted), str(task), float("nan"), error)
+        fetched = ((str(task), _fetch(task, store, methods, service)) for task in open_)
+        yield from follow(fetched, len(open_), len(submitted))
+
+
+def _fetch(task: Task, store: Store, methods: tuple[str, ...], service: "Service") -> str:
+    """Bring in one task and score it; give why it is not there, or nothing."""
+    from qcluster.device import jobs
+
+    try:
+        (run,) = jobs.collect(_place(store.folder, task), service=service)
+        case = find_as_run(task.case, task.circuit, task.identity)
+    except JobError as failure:
+        states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
+        waiting = not states <= {"DONE", *jobs.FAILED}
+        return f"{NOT_DONE}: {failure}" if waiting else str(failure)
+    except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
+        return str(failure)
+    store.add(outcome_of(task, sample_of_run(task, case, run), methods))
+    return ""
 
 
 def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
