@@ -219,6 +219,11 @@ def read_scores(folder: str | Path) -> list[dict[str, str]]:
             if (row[name] or needed) and not (row[name].isdecimal() if name == "n_bits" else _is_finite(row[name])):
                 kind = "a whole number" if name == "n_bits" else "a number"
                 raise StorageError(f"row {number} of {path} must have {kind} as {name}; got {row[name]!r:.60}")
+        fidelity = row["hellinger_fidelity"]
+        if fidelity and not 0 <= float(fidelity) <= 1:
+            raise StorageError(
+                f"row {number} of {path} must have a number from 0 to 1 as hellinger_fidelity; got {fidelity!r:.60}"
+            )
     return rows
 
 

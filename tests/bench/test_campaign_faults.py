@@ -181,6 +181,7 @@ def test_damaged_cells_and_shots_are_named_with_their_file(tmp_path):
         ("n_bits", "3.0", "a whole number as n_bits; got '3.0'"),
         ("seconds", "", "a number as seconds; got ''"),
         ("shots", "nan", "a number as shots; got 'nan'"),
+        ("hellinger_fidelity", "1.5", "a number from 0 to 1 as hellinger_fidelity; got '1.5'"),
         ("ideal_entropy", "inf", "a number as ideal_entropy; got 'inf'"),
     ],
 )
