@@ -10,7 +10,7 @@ from qcluster.core.methods.registry import Method, find, register
 from qcluster.core.mitigate import mitigate, mitigate_together
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.sparse.model import WHOLE
-from qcluster.workers import parallel
+from qcluster.workers import check_workers, parallel
 
 _TOGETHER = 512
 """Sets of counts that are mitigated at once, at most: more save little, and the first answers would come later."""
@@ -44,9 +44,7 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
         >>> [fixed.distribution.shots for fixed in mitigate_many([{"00": 60, "11": 40}, {"01": 9, "10": 8}], workers=1)]
         [100.0, 17.0]
     """
-    if not isinstance(workers, Integral) or isinstance(workers, bool) or not (workers > 0 or workers == -1):
-        raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
-    sets = _sets_of(many)
+    workers, sets = check_workers(workers), _sets_of(many)
     if not isinstance(noise, (list, tuple)):
         noise = [noise] * len(sets)
     elif len(noise) != len(sets):
@@ -54,7 +52,7 @@ def mitigate_many(many: Iterable[Any], noise: Any = None, *, workers: int = -1, 
             f"noise must have one entry for each of the {len(sets)} sets of counts; got {len(noise)}: "
             "rates by bit that all sets share go as an array"
         )
-    return _mitigated(sets, noise, int(workers), options)
+    return _mitigated(sets, noise, workers, options)
 
 
 def _sets_of(many: Any) -> list[Any]:

@@ -88,6 +88,9 @@ def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
         linked = [path / name for name in inner if (path / name).is_symlink()]
         if linked:
             raise OSError(0, _LINK, str(linked[0]))
+    except FileExistsError as error:
+        what = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else "it is no folder"
+        raise StorageError(f"cannot write {path}: {what}") from error
     except OSError as error:
         raise StorageError(f"cannot write {error.filename or path}: {error.strerror}") from error
     file = lock_file(path / ".lock", refusal)
@@ -145,6 +148,6 @@ def write_once(path: Path, content: bytes | str) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what a process left that was killed while it wrote; to be called under the folder's lock."""
     for path in folder.iterdir():
-        if _BESIDE.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
-            with contextlib.suppress(OSError):  # it does no harm, and takes no name that is needed
+        with contextlib.suppress(OSError):  # it does no harm, and takes no name that is needed; or it is gone already
+            if _BESIDE.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
                 path.unlink()

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from numbers import Integral
 from typing import Any, TypeVar
 
 from qcluster.errors import QClusterError, of_extra
@@ -14,6 +15,18 @@ DASK_SECONDS = 20
 """How long a Dask scheduler may take to answer."""
 _LOOK = 0.5
 """Seconds between looks at the parent."""
+
+
+def check_workers(workers: Any) -> int:
+    """Give a number of worker processes; ValueError for what is none, which would work in one without a word.
+
+    Example:
+        >>> check_workers(-1)
+        -1
+    """
+    if not isinstance(workers, Integral) or isinstance(workers, bool) or (int(workers) < 1 and workers != -1):
+        raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
+    return int(workers)
 
 
 def parallel(workers: int, **options: Any) -> Any:
@@ -49,17 +62,18 @@ def spread(
     Args:
         work: what is done.
         items: with what.
-        workers: processes on this machine; 1 works in this process.
+        workers: processes on this machine; -1 for one a core, 1 works in this process.
         dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
         lost: what is yielded for an item whose Dask worker died again and again, of it and why; by default that is an
             error.
 
     Raises:
+        ValueError: no number of workers.
         QClusterError: a process of this machine died, or no scheduler answers.
     """
     if dask is not None:
         yield from _on_dask(work, items, dask, lost)
-    elif workers > 1 and len(items) > 1:
+    elif check_workers(workers) != 1 and len(items) > 1:
         yield from _in_processes(work, items, workers)
     else:
         yield from map(work, items)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from qiskit import QuantumCircuit
@@ -74,6 +75,21 @@ def test_a_campaign_opens_no_link(tmp_path, precious, name, kind):
     by_link(tmp_path / "campaign", name, precious, kind)
     with pytest.raises(StorageError, match=r"it is a link|another file too"):
         list(run(CAMPAIGN, tmp_path / "campaign"))
+
+
+def test_a_file_that_goes_while_a_folder_is_opened_is_no_error(tmp_path, monkeypatch):
+    """A report may be written meanwhile, for which no lock is taken."""
+    (tmp_path / f".report.md.{'0' * 12}").write_text("half")
+    kept = Path.lstat
+
+    def gone(path):
+        if path.name.startswith(".report"):
+            path.unlink()
+        return kept(path)
+
+    monkeypatch.setattr(Path, "lstat", gone)
+    list(run(CAMPAIGN, tmp_path))
+    assert len(read_scores(tmp_path)) == 1
 
 
 def test_the_shots_of_a_campaign_go_where_it_is(tmp_path):

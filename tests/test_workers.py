@@ -9,7 +9,7 @@ import time
 import pytest
 from joblib import delayed
 
-from qcluster.workers import parallel
+from qcluster.workers import parallel, spread
 
 MANY = """
 import time, qcluster as qc
@@ -63,3 +63,21 @@ def test_workers_that_are_still_there_work_in_the_folder_of_the_call(tmp_path, m
         monkeypatch.chdir(folder)
         found = parallel(2)(delayed(os.getcwd)() for _ in range(4))
         assert set(found) == {str(folder)}
+
+
+@pytest.mark.parametrize("workers", [0, -2, 2.5, True, "2", None])
+def test_no_number_of_workers_is_refused(workers):
+    """All but text worked in one process without a word."""
+    with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for one a core; got"):
+        list(spread(abs, [1, 2], workers=workers))
+
+
+def test_all_cores_may_work():
+    """For -1, as `mitigate_many` takes it, this process alone worked."""
+    found = list(spread(_work, [1, 2, 3], workers=-1))
+    assert sorted(one for one, _ in found) == [1, 2, 3]
+    assert os.getpid() not in {process for _, process in found} or os.cpu_count() == 1
+
+
+def _work(item):
+    return item, os.getpid()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qcluster.bench.machines import TOY, check_distinct, run_task
+from qcluster.bench.machines import TOY, check_distinct, check_repeats, run_task
 from qcluster.bench.methods import check_methods
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.sample import Sample, fingerprint, hash_outputs, pack_sample
@@ -45,15 +45,15 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     Args:
         campaign: what to run.
         folder: where shots and scores go; made if it is not there.
-        workers: processes on this machine; 1 runs in this process.
+        workers: processes on this machine; -1 for one a core, 1 runs in this process.
         dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
 
     Yields:
         A Progress at the start and after each task.
 
     Raises:
-        ValueError: a method or case is unknown, or some samples would be the same shots; an unknown machine is the
-            failure of its tasks.
+        ValueError: a method or case is unknown, or some samples would be the same shots, or no number of workers; an
+            unknown machine is the failure of its tasks.
         StorageError: the folder cannot be written to, and everything before is saved; or a circuit of yours has scores
             here of another ideal.
         QClusterError: the worker processes died.
@@ -61,11 +61,13 @@ def run(campaign: Campaign, folder: str | Path, *, workers: int = 1, dask: str |
     check_methods(campaign.methods)
     check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(tasks)
     with Store(folder) as store:
-        keep_about(store.folder, About(campaign.name, campaign.description))
-        done = set(store.done())
-        store.note_prints(check_ideals(store, tasks, store.scored()))
-        unscored = missing((task for task in tasks if task in done), campaign.methods, store.scored())
+        done, scored = set(store.done()), store.scored()
+        check_repeats(tasks, done)
+        keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
+        store.note_prints(check_ideals(store, tasks, scored))
+        unscored = missing((task for task in tasks if task in done), campaign.methods, scored)
         jobs: list[Job] = [(_rescore, (task, str(store.folder), names)) for task, names in unscored.items()]
         jobs += [(_work, (task, campaign.methods)) for task in tasks if task not in done]
         yield from _drive(store, jobs, len(tasks), workers, dask)
@@ -116,6 +118,8 @@ def score_samples(
 ) -> Iterator[Progress]:
     """Score samples that come from elsewhere, such as recorded hardware counts, skipping what is scored.
 
+    A method that lacked what it needs is asked again: a calibration may have come since.
+
     Args:
         samples: see `qcluster.bench.records`.
         folder: where the scores go.
@@ -123,7 +127,7 @@ def score_samples(
         workers, dask: as in `run`, as is what it yields and raises.
         again: as in `rescore`.
         drawn: whether the likeliest strings are kept for the report's drawings; they are part of the counts, which a
-            licence may forbid to pass on.
+            licence may forbid to pass on. Those that were kept before go then.
 
     Raises:
         ValueError: two samples have one identity, or a method is unknown.
@@ -131,15 +135,17 @@ def score_samples(
     """
     check_methods(methods)
     with Store(folder) as store:
-        scored, jobs, prints = store.scored(), list[Job](), dict[str, str]()
-        known = {identity for identity, _ in scored}
+        statuses, jobs, prints = store.statuses(), list[Job](), dict[str, str]()
+        known = {identity for identity, _ in statuses}
         for sample in samples:
             if sample.identity in prints:
                 raise ValueError(f"each record must have an id of its own; {sample.identity!r} came twice")
             prints[sample.identity] = fingerprint(sample)
-            names = tuple(name for name in methods if again or (sample.identity, name) not in scored)
+            before = {name: "" if again else statuses.get((sample.identity, name), "") for name in methods}
+            names = tuple(name for name, status in before.items() if status in ("", "skipped"))
+            lacking = tuple(name for name in names if before[name])
             if names:
-                jobs.append((_judge, (sample, names, drawn)))
+                jobs.append((_judge, (sample, names, drawn, lacking)))
         store.check_prints(
             prints,
             known,
@@ -151,6 +157,8 @@ def score_samples(
         if again:
             store.forget_scores(methods, prints)
         store.note_prints(prints)
+        if not drawn:
+            store.bars.keep(lambda row: row["task"] not in prints)
         yield from _drive(store, jobs, len(prints), workers, dask)
 
 
@@ -258,6 +266,8 @@ def _rescore(task: Task, folder: str, methods: tuple[str, ...]) -> Outcome:
     return _judge(load_sample(Path(folder), task.identity), methods)
 
 
-def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True) -> Outcome:
+def _judge(sample: Sample, methods: tuple[str, ...], drawn: bool = True, lacking: tuple[str, ...] = ()) -> Outcome:
+    """Score a sample; of methods that lacked what they need there is no other row while they do."""
     rows, bars = judge(sample, methods, drawn=drawn)
-    return Outcome(str(sample), scores=rows, bars=bars)
+    new = tuple(row for row in rows if row["status"] != "skipped" or row["method"] not in lacking)
+    return Outcome(str(sample), scores=new, bars=bars)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,6 @@ def check_distinct(campaign: Campaign) -> None:
         ValueError: a machine that only flips bits has several twirls, or a decoupling, of which it knows nothing; or a
             machine stands there in two spellings.
     """
-    from qcluster.device.machines.names import canonical
-
     toys = [name for name in campaign.machines if name.startswith(TOY)]
     ways = len(set(campaign.twirls)) * len(set(campaign.dd))
     if toys and ways > 1:
@@ -63,11 +62,50 @@ def check_distinct(campaign: Campaign) -> None:
         )
     spelled: dict[tuple[str, bool], str] = {}
     for name in campaign.machines:
-        rate = name.removeprefix(TOY)
-        known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else canonical(machine_name(name))
-        first = spelled.setdefault((known, name.endswith(REFERENCE)), name)
+        first = spelled.setdefault(_known_machine(name), name)
         if first != name:
             raise ValueError(f"machines must differ; {first!r} and {name!r} are one, whose samples would count twice")
+
+
+def check_repeats(tasks: Iterable[Task], done: Collection[Task] = ()) -> None:
+    """Refuse tasks whose shots would be those of another task under another name, and count twice.
+
+    The published table has one circuit twice; tasks of that stay.
+
+    Args:
+        tasks: to be run.
+        done: whose shots are in the folder already.
+
+    Raises:
+        ValueError: a case or a machine is spelled in two ways, or two cases are one circuit.
+    """
+    there = {_shots_of(task): task for task in done}
+    finished = set(done)
+    for task in tasks:
+        first = there.setdefault(_shots_of(task), task)
+        published = all(one.case.startswith("paper/") for one in (first, task))
+        if first != task and task not in finished and not published:
+            place, cure = (" in this folder", "take another folder") if first in finished else ("", "leave one out")
+            raise ValueError(
+                f"samples must be of shots of their own; those of {task} ({task.identity}) are the shots of {first} "
+                f"({first.identity}){place}, and would count twice: spell it as there, or {cure}"
+            )
+
+
+def _shots_of(task: Task) -> tuple[object, ...]:
+    """Give what the shots of a task follow from, whatever its circuit and machine are called."""
+    toy = task.machine.startswith(TOY)
+    way = ("", 1) if toy else (task.dd, task.twirls)
+    return task.circuit, *_known_machine(task.machine), task.shots, task.seed, *way
+
+
+def _known_machine(name: str) -> tuple[str, bool]:
+    """Give one name to all spellings of a machine, and whether a reference runs on it."""
+    from qcluster.device.machines.names import canonical
+
+    rate = name.removeprefix(TOY)
+    known = f"{TOY}{float(rate)}" if name.startswith(TOY) and is_number(rate) else canonical(machine_name(name))
+    return known, name.endswith(REFERENCE)
 
 
 def machine_name(name: str) -> str:
@@ -82,12 +120,19 @@ def machine_name(name: str) -> str:
 
 
 def _toy(task: Task, case: Case) -> Sample:
+    from qcluster.device.prepare import MOST_SHOTS
+
     try:
         rate = float(task.machine.removeprefix(TOY))
     except ValueError:
         rate = 1.0
     if not 0 <= rate < 0.5:
         raise ValueError(f"machine flips:RATE needs a rate in [0, 0.5); got {task.machine!r}")
+    if task.shots > MOST_SHOTS:
+        raise ValueError(
+            f"shots must be at most {MOST_SHOTS:,} on machine {task.machine!r}, which keeps each of them; got "
+            f"{task.shots:,}"
+        )
     if case.ideal is None:
         raise ValueError(f"machine {task.machine!r} needs an ideal output, which {case.name} has not")
     rng = np.random.default_rng(task.seed)

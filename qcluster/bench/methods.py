@@ -18,6 +18,7 @@ from qcluster.core.methods.registry import every
 from qcluster.core.methods.registry import find as find_registered
 from qcluster.core.mitigate import mitigate
 from qcluster.core.mitigation import Mitigation
+from qcluster.core.words import near
 from qcluster.errors import QClusterError
 
 Method = Callable[[Sample], Distribution | Mitigation]
@@ -128,7 +129,8 @@ def find(name: str) -> Method:
         method.name: partial(_registered, method.name) for method in every() if method.name not in METHODS
     }
     if name not in known:
-        raise ValueError(f"no method {name!r}; there are {', '.join(known)}, and MODULE:FUNCTION for one of yours")
+        there = f"{', '.join(known)}, and MODULE:FUNCTION for one of yours"
+        raise ValueError(f"no method {name!r}; there are {there}{near(name, known)}")
     return known[name]
 
 
@@ -147,12 +149,14 @@ def _imported(name: str) -> Method:
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # an installed command does not look there by itself
     try:
-        found = getattr(import_module(module), attribute)
-    except AttributeError as error:
-        raise ValueError(f"method {name!r} must name a function of module {module}: {error}") from error
-    except Exception as error:  # a module may fail in any way while it is imported
+        imported = import_module(module)
+    except (Exception, SystemExit) as error:  # a module may fail in any way while it is imported, and a script may exit
         why = f"{type(error).__name__}: {error}"
         raise ValueError(f"method {name!r} must be in the working directory or installed, and import: {why}") from error
+    try:
+        found = getattr(imported, attribute)
+    except AttributeError as error:
+        raise ValueError(f"method {name!r} must name a function of module {module}: {error}") from error
     if isinstance(found, Registered):
         return partial(_registered, found.name)
     if not callable(found):

@@ -71,9 +71,11 @@ def read_records(
 
     Raises:
         StorageError: a file cannot be read, or holds no record, or a line is none; the message names the line.
-        ValueError: in the end, where ideals were given and no record takes its ideal from there.
+        ValueError: no limit of 1 or more; or in the end, where ideals were given and no record takes its ideal from
+            there.
     """
     path, by_file = Path(path), list[bool]()
+    most = None if limit is None else check_whole("limit", limit, 1)
     known = read_ideals(path, None if ideals is None else Path(ideals))
 
     def made(_: int, line: Any) -> Sample:
@@ -85,7 +87,7 @@ def read_records(
     first = next(found, None)
     if first is None:
         raise StorageError(f"{path} must hold records, one on a line; found none")
-    yield from islice(chain([first], found), limit)
+    yield from islice(chain([first], found), most)
     if ideals is not None and not any(by_file):
         raise ValueError(f"ideals would have no effect: no record names one of {ideals} by its ideal_id alone")
 
@@ -95,8 +97,8 @@ def _sample(
 ) -> Sample:
     if not isinstance(record, dict):
         raise TypeError(f"a record must be an object of 'id', 'counts' and more; got {record!r:.60}")
-    if record.get("id", "") is None:
-        raise ValueError("id must name the record; got null")
+    if "id" in record and record["id"] in (None, ""):
+        raise ValueError(f"id must name the record; got {'null' if record['id'] is None else 'an empty text'}")
     line = {key: value for key, value in record.items() if value is not None}
     counts, ideal = read_pair(line, known)
     machine = str(line.get("machine", "unknown"))
@@ -116,7 +118,7 @@ def _sample(
         machine=machine,
         counts=counts,
         ideal=ideal,
-        edges=tuple(_edge(edge, counts.n_bits) for edge in line.get("edges", ())),
+        edges=_edges(line.get("edges", []), counts.n_bits),
         facts={key: line[key] for key in ("p", "n", "date") if key in line},
         run=told.get("run"),
         **given,
@@ -136,6 +138,12 @@ def _given(line: Mapping[str, Any], n_bits: int) -> dict[str, Any]:
     if not ((pairs >= 0) & (pairs <= 1)).all():
         raise ValueError(f"readout must hold probabilities; got {readout}")
     return {"readout": pairs, **known}
+
+
+def _edges(edges: Any, n_bits: int) -> tuple[tuple[int, int, float], ...]:
+    if not isinstance(edges, list):
+        raise ValueError(f"edges must be a list of [i, j, weight]; got {edges!r:.60}")
+    return tuple(_edge(edge, n_bits) for edge in edges)
 
 
 def _edge(edge: Any, n_bits: int) -> tuple[int, int, float]:
@@ -220,7 +228,7 @@ def _two_qubit_gates(line: Mapping[str, Any], n_bits: int) -> int | None:
     if "two_qubit_gates" in line:
         return check_whole("two_qubit_gates", line["two_qubit_gates"], 0)
     edges = {"1D": n_bits - 1, "FC": n_bits * (n_bits - 1) // 2}.get(str(line.get("family")))
-    return None if edges is None or "p" not in line else 2 * edges * int(line["p"])
+    return None if edges is None or "p" not in line else 2 * edges * check_whole("p", line["p"], 0)
 
 
 @lru_cache(maxsize=8)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qcluster.bench.campaign import Progress, check_ideals, outcome_of
-from qcluster.bench.machines import TOY, check_distinct, machine_name, sample_of_run
+from qcluster.bench.campaign import Progress, check_ideals, follow, outcome_of
+from qcluster.bench.machines import TOY, check_distinct, check_repeats, machine_name, sample_of_run
 from qcluster.bench.reports.about import About, keep_about
 from qcluster.bench.store import Store, find_as_run
 from qcluster.bench.tasks import Campaign, Task, find_case
@@ -41,6 +41,7 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         AccountError: there is no account, or no such machine.
         StorageError: the folder cannot be written to.
     """
+    from qcluster.device import jobs
     from qcluster.device.machines.machine import find_machine
 
     toys = [name for name in campaign.machines if name.startswith(TOY)]
@@ -48,17 +49,20 @@ def submit(campaign: Campaign, folder: str | Path, *, service: "Service | None" 
         raise ValueError(f"{toys[0]} is no machine to submit to: run the campaign instead")
     check_distinct(campaign)
     tasks = list(dict.fromkeys(campaign.tasks()))
+    check_repeats(tasks)
     machines = {name: find_machine(machine_name(name)) for name in campaign.machines}
+    services = {name: jobs.open_jobs(service, machine) for name, machine in machines.items()}  # once for all tasks
     with Store(folder) as store:
-        keep_about(store.folder, About(campaign.name, campaign.description))
         done = set(store.done())
-        listed = {task for task, _ in store.submitted()}
+        listed = set(store.submitted())
+        check_repeats(tasks, done | listed)
+        keep_about(store.folder, About(campaign.name, campaign.description, campaign.methods))
         start = time.monotonic()
         yield Progress(0, len(tasks), "", float("nan"))
         for count, task in enumerate(tasks, 1):
             error = ""
             if task not in done:
-                error = _submit(task, store, task not in listed, machines[task.machine], service)
+                error = _submit(task, store, task not in listed, machines[task.machine], services[task.machine])
             left = (time.monotonic() - start) / count * (len(tasks) - count)
             yield Progress(count, len(tasks), str(task), left, error)
 
@@ -83,33 +87,35 @@ def collect(
     """
     from qcluster.device import jobs
 
+    service = jobs.open_jobs(service)
     with Store(folder) as store:
-        submitted, done = [task for task, _ in store.submitted()], set(store.done())
+        submitted, done = store.submitted(), set(store.done())
         if not submitted:
             raise StorageError(f"nothing was submitted from {store.folder}")
         store.note_prints(check_ideals(store, submitted, store.scored()))
         open_ = [task for task in submitted if task not in done]
-        count = len(submitted) - len(open_)
-        yield Progress(count, len(submitted), "", float("nan"))
-        for task in open_:
-            error = ""
-            try:
-                (run,) = jobs.collect(_place(store.folder, task), service=service)
-                case = find_as_run(task.case, task.circuit, task.identity)
-            except JobError as failure:
-                states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
-                waiting = not states <= {"DONE", *jobs.FAILED}
-                error = f"{NOT_DONE}: {failure}" if waiting else str(failure)
-            except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
-                error = str(failure)
-            else:
-                sample = sample_of_run(task, case, run)
-                store.add(outcome_of(task, sample, methods))
-                count += 1
-            yield Progress(count, len(submitted), str(task), float("nan"), error)
+        fetched = ((str(task), _fetch(task, store, methods, service)) for task in open_)
+        yield from follow(fetched, len(open_), len(submitted))
 
 
-def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service | None") -> str:
+def _fetch(task: Task, store: Store, methods: tuple[str, ...], service: "Service") -> str:
+    """Bring in one task and score it; give why it is not there, or nothing."""
+    from qcluster.device import jobs
+
+    try:
+        (run,) = jobs.collect(_place(store.folder, task), service=service)
+        case = find_as_run(task.case, task.circuit, task.identity)
+    except JobError as failure:
+        states = {part.status for part in jobs.status(_place(store.folder, task), service=service)}
+        waiting = not states <= {"DONE", *jobs.FAILED}
+        return f"{NOT_DONE}: {failure}" if waiting else str(failure)
+    except (StorageError, ValueError) as failure:  # of this task's directory or case, and of no other's
+        return str(failure)
+    store.add(outcome_of(task, sample_of_run(task, case, run), methods))
+    return ""
+
+
+def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "Service") -> str:
     """Send one task, or what a killed process left unsent of it; give why not, or nothing.
 
     What is new is written down when it is known to fit its machine: what was never sent is never waited for.
@@ -126,8 +132,8 @@ def _submit(task: Task, store: Store, new: bool, machine: "Machine", service: "S
             request = prepare([find_case(task.case).circuit], machine, options, task.seed)
         except ValueError as failure:
             return str(failure)
-        if new:
-            store.note_submission(task, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+    if new:  # also what was sent and is not listed, as after a power cut: `collect` would never ask for it
+        store.note_submission(task)
     try:
         if request is None:
             jobs.collect(place, service=service)

@@ -96,7 +96,7 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
         answer = find(method)(sample)
     except NotApplicable as missing:
         return row | {"status": "skipped", "note": str(missing)}, None
-    except Exception as error:  # a method under test may fail in any way; the row says how
+    except (Exception, SystemExit) as error:  # a method under test may fail in any way; the row says how
         return row | {"status": "failed", "note": f"{type(error).__name__}: {error}".replace("\n", " ")}, None
     row |= {"status": "ok", "seconds": time.process_time() - start}
     if isinstance(answer, Distribution):
@@ -110,9 +110,11 @@ def score(sample: Sample, method: str) -> tuple[dict[str, object], Distribution 
 def compare(result: Distribution, sample: Sample) -> dict[str, object]:
     """Compute the metrics of a result; without a known ideal only those that need none."""
     row: dict[str, object] = {}
+    if not result.n_outcomes:
+        return row
     if sample.edges:
         row["approximation_ratio"] = approximation_ratio(result, sample.edges)
-    if sample.ideal is None or not result.n_outcomes:
+    if sample.ideal is None:
         return row
     _, found, wanted = align(result, sample.ideal)
     likeliest = wanted >= wanted.max() * (1 - 1e-9)

@@ -1,5 +1,6 @@
 """The folder of a campaign: shots stored once and never edited, and two append-only tables."""
 
+import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from math import isfinite
@@ -12,7 +13,7 @@ from qcluster.bench.table import Table, read_rows
 from qcluster.bench.tasks import Task, find_case
 from qcluster.errors import StorageError
 from qcluster.files import is_number
-from qcluster.folders import lock_folder, read_own, write_once
+from qcluster.folders import lock_folder, read_own, write_once, write_own
 
 RUN_COLUMNS = (
     *("task", "case", "circuit", "machine", "shots", "twirls", "dd", "seed", "n_bits", "n_outcomes", "seconds"),
@@ -53,7 +54,7 @@ class Store:
     ``shots/ID.json.gz`` holds the shots of a task, ``calibrations/ID.json`` a day's figures of a machine,
     ``runs.csv`` one row a task, ``scores.csv`` one row a task and method, ``bars.csv`` the likeliest strings of each,
     ``jobs.csv`` what was sent to real machines, ``records.csv`` the fingerprints of samples and ideals from elsewhere.
-    Shots are written whole before their row: a row always has its shots.
+    Shots are written whole before their row: a row always has its shots, and its shots are never edited.
 
     Raises:
         StorageError: the folder cannot be written to, or another process is writing to it.
@@ -91,17 +92,22 @@ class Store:
         """Give the tasks whose shots are here, oldest first."""
         return [_task(row, self.runs.path) for row in self.runs.rows()]
 
-    def submitted(self) -> list[tuple[Task, str]]:
-        """Give the tasks that were sent to real machines, and when, oldest first."""
-        return [(_task(row, self.jobs.path), row["submitted"]) for row in self.jobs.rows()]
+    def submitted(self) -> list[Task]:
+        """Give the tasks that were sent to real machines, oldest first."""
+        return [_task(row, self.jobs.path) for row in self.jobs.rows()]
 
-    def note_submission(self, task: Task, when: str) -> None:
-        """Write down that a task is about to be sent."""
+    def note_submission(self, task: Task) -> None:
+        """Write down that a task is about to be sent, and when."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.jobs.append([{"task": task.identity, **asdict(task), "submitted": when}])
 
     def scored(self) -> set[tuple[str, str]]:
         """Give the pairs of task and method that have a score."""
-        return {(row["task"], row["method"]) for row in self.scores.rows()}
+        return set(self.statuses())
+
+    def statuses(self) -> dict[tuple[str, str], str]:
+        """Give the status of each pair of task and method that has a score: ok, skipped or failed."""
+        return {(row["task"], row["method"]): row["status"] for row in self.scores.rows()}
 
     def check_prints(self, prints: Mapping[str, str], scored: Container[str], refusal: Callable[[str], str]) -> None:
         """Refuse what is another now than when it was scored, of what no task tells: samples from elsewhere, and ideals
@@ -151,7 +157,8 @@ class Store:
             identity, text = outcome.calibration
             write_once(self.folder / "calibrations" / f"{identity}.json", text)
         if outcome.task is not None and outcome.shots:
-            write_once(shots_path(self.folder, outcome.task.identity), outcome.shots)
+            # what lies there without a row was scored by nobody: a kill left it
+            write_own(shots_path(self.folder, outcome.task.identity), outcome.shots)
             row = {"task": outcome.task.identity, **asdict(outcome.task), "n_bits": outcome.n_bits}
             self.runs.append([row | {"n_outcomes": outcome.n_outcomes, "seconds": outcome.seconds}])
         if outcome.bars:
@@ -212,6 +219,11 @@ def read_scores(folder: str | Path) -> list[dict[str, str]]:
             if (row[name] or needed) and not (row[name].isdecimal() if name == "n_bits" else _is_finite(row[name])):
                 kind = "a whole number" if name == "n_bits" else "a number"
                 raise StorageError(f"row {number} of {path} must have {kind} as {name}; got {row[name]!r:.60}")
+        fidelity = row["hellinger_fidelity"]
+        if fidelity and not 0 <= float(fidelity) <= 1:
+            raise StorageError(
+                f"row {number} of {path} must have a number from 0 to 1 as hellinger_fidelity; got {fidelity!r:.60}"
+            )
     return rows
 
 
@@ -228,7 +240,8 @@ def load_samples(folder: str | Path) -> Iterator[Sample]:
 def missing(tasks: Iterable[Task], methods: Iterable[str], scored: set[tuple[str, str]]) -> dict[Task, tuple[str, ...]]:
     """Find which methods each task lacks a score of; tasks that lack none are left out."""
     wanted = tuple(methods)
-    lacking = {task: tuple(m for m in wanted if (task.identity, m) not in scored) for task in tasks}
+    named = ((task, task.identity) for task in tasks)
+    lacking = {task: tuple(m for m in wanted if (identity, m) not in scored) for task, identity in named}
     return {task: names for task, names in lacking.items() if names}
 
 

@@ -16,6 +16,8 @@ from qcluster.folders import lock_file, open_own, read_own
 
 logger = logging.getLogger(__name__)
 
+_OTHER = "{} has other columns than this version writes; start a new file or directory"
+
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
@@ -32,14 +34,15 @@ class Table:
     """Append rows to a CSV file, each flushed before `append` returns.
 
     A row is there whole or not at all: a last line without its newline is what a killed process or a full disk
-    leaves behind; it is dropped, with a warning in the log, when the file is opened again.
+    leaves behind; it is dropped, with a warning in the log, when the file is opened again. A file that does not begin
+    with the header is no table of this package, and stays as it is.
 
     Args:
         path: the file; made with its header at the first row.
         columns: names of the columns, in order.
 
     Raises:
-        StorageError: the file cannot be read, or has other columns.
+        StorageError: the file cannot be read, or ends in an unfinished line and has other columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -57,8 +60,16 @@ class Table:
             content = stream.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
+                self._refuse_foreign(content)
                 logger.warning("%s: dropped an unfinished last line of %d bytes", self.path, len(content) - whole)
                 stream.truncate(whole)
+
+    def _refuse_foreign(self, content: bytes) -> None:
+        """Refuse what begins with neither the header nor a part of it, before anything is cut off."""
+        first, end, _ = content.decode("utf-8-sig", "replace").partition("\n")
+        names = next(csv.reader([first]), [])
+        if not (tuple(names) == self.columns if end else ",".join(self.columns).startswith(first)):
+            raise StorageError(_OTHER.format(self.path))
 
     def rows(self) -> list[dict[str, str]]:
         """Read all rows, oldest first; values are text, as written.
@@ -89,7 +100,7 @@ class Table:
         if header:
             writer.writeheader()
         writer.writerows({key: cell(value) for key, value in row.items()} for row in rows)
-        return text.getvalue().encode()
+        return text.getvalue().encode("utf-8", "backslashreplace")  # half a character, as an error may quote it
 
     def keep(
         self, wanted: Callable[[Mapping[str, str]], bool], *, old: Path | None = None, key: Sequence[str] = ()
@@ -189,7 +200,7 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> list[dict[str
     except csv.Error as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     if columns is not None and whole and tuple(reader.fieldnames or ()) != tuple(columns):
-        raise StorageError(f"{path} has other columns than this version writes; start a new file or directory")
+        raise StorageError(_OTHER.format(path))
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise StorageError(f"row {number} of {path} must have {len(reader.fieldnames or ())} values: it is damaged")

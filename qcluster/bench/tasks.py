@@ -4,16 +4,18 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from qcluster.bench.circuits import SUITES, Case, make_case, read_cases
+from qcluster.bench.circuits import Case, make_case, names_of_suite, read_cases
 from qcluster.bench.methods import check_methods
 from qcluster.core.checks import check_choice, check_twirls
+from qcluster.core.words import near, shown
 from qcluster.device.circuits.schedule import DECOUPLING
+from qcluster.device.request import MOST
 from qcluster.errors import StorageError
 
 REFERENCE = "+reference"
@@ -52,7 +54,7 @@ class Task:
     @property
     def identity(self) -> str:
         """Hash of the content (16 hexadecimal digits): equal tasks are one task, in any campaign."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class Campaign:
     """A sentence or two below the title."""
 
     def __post_init__(self) -> None:
+        for name in ("name", "description"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be text; got {shown(getattr(self, name))}")
         for name, kind in (("cases", str), *_LISTS.items()):
             values = getattr(self, name)
             if not isinstance(values, tuple) or not all(type(value) is kind for value in values):
@@ -93,9 +98,11 @@ class Campaign:
             low = [value for value in getattr(self, name) if value < least]
             if low:
                 raise ValueError(f"{name} must be {least} or more; got {low[0]}")
+        if max(self.shots) > MOST:
+            raise ValueError(f"shots must be at most {MOST:,}; got {max(self.shots):,}")
         check_twirls(max(self.twirls), min(self.shots))
-        for sequence in self.dd:
-            check_choice("dd", sequence, ("", *DECOUPLING))
+        for sequence in filter(None, self.dd):
+            check_choice("dd", sequence, DECOUPLING)
         check_methods(self.methods)
 
     def tasks(self) -> Iterator[Task]:
@@ -157,23 +164,24 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
     """Check a campaign's keys and values; see `read_campaign`."""
     unknown = sorted(content.keys() - _KEYS)
     if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(sorted(_KEYS))}")
+        known = sorted(_KEYS)
+        raise ValueError(
+            f"unknown key {unknown[0]!r} in the campaign; there are {', '.join(known)}{near(unknown[0], known)}"
+        )
     lists = {key: _list(content, key, kind) for key, kind in _LISTS.items() if key in content}
     if not lists.get("machines"):
         raise ValueError('a campaign needs machines, such as machines = ["FakeTorino"]')
     cases = _cases(content, folder)
     if not cases:
         raise ValueError("a campaign needs suites, cases, families with widths, or files; got none that is left")
-    name, description = str(content.get("name", title)), str(content.get("description", ""))
+    name, description = content.get("name", title), content.get("description", "")
     return Campaign(name=name, cases=tuple(cases), description=description, **lists)
 
 
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
     names: list[str] = []
     for suite in _list(content, "suites", str):
-        if suite not in SUITES:
-            raise ValueError(f"no suite {suite!r}; there are {', '.join(SUITES)}")
-        names += SUITES[suite]
+        names += names_of_suite(suite)
     names += _list(content, "cases", str)
     families, widths = _list(content, "families", str), _list(content, "widths", int)
     if bool(families) != bool(widths):

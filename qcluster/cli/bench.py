@@ -14,6 +14,7 @@ from qcluster.errors import StorageError
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
+    from qcluster.bench.tasks import Campaign
 
 bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
 
@@ -42,6 +43,8 @@ def run(
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     plan = replace(plan, methods=_with_raw(plan.methods))
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
+    _tell_failures(folder, plan.methods)
+    _tell_others(folder, plan)
     _finish(folder, failed, f"qcluster bench report {folder}")
 
 
@@ -60,12 +63,15 @@ def submit(
 
 @bench_app.command()
 def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitted from.")]) -> None:
-    """Fetch the results of submitted jobs that are there, and keep their shots."""
+    """Fetch the results of submitted jobs that are there, keep their shots, and score them as the campaign says."""
     from qcluster.bench.methods import METHODS
     from qcluster.bench.remote import collect as start
+    from qcluster.bench.reports.about import read_about
 
     _must_exist(folder)
-    failed = _follow(start(folder, tuple(METHODS)), "collect")
+    methods = _with_raw(read_about(folder).methods or tuple(METHODS))
+    failed = _follow(start(folder, methods), "collect")
+    _tell_failures(folder, methods)
     _finish(folder, failed, f"qcluster bench report {folder}")
 
 
@@ -95,7 +101,7 @@ def score(
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
-        place = out or Path(records.name.split(".")[0])
+        place = out or Path(Path(records.name.removesuffix(".gz")).stem)
         samples = read_records(records, ideals, snapshots=snapshots, limit=limit)
         steps = score_samples(samples, place, names, workers=workers, dask=dask, again=again, drawn=bars)
     else:
@@ -191,8 +197,21 @@ def _tell_failures(folder: Path, methods: tuple[str, ...]) -> None:
         notes = [row["note"] for row in rows if row["method"] == method and row["status"] == "failed"]
         if notes:
             total = sum(row["method"] == method for row in rows)
-            text = f"{method} failed on {len(notes)} of {total}, to score again with --again: {notes[0]}"
+            text = f"{method} failed on {len(notes)} of {total}, to score again by bench score --again: {notes[0]}"
             open_console(stderr=True).print(text, style="red", markup=False, highlight=False)
+
+
+def _tell_others(folder: Path, plan: "Campaign") -> None:
+    """Say how many samples of a folder the campaign does not ask for: its file, or that of a circuit, has changed."""
+    from qcluster.bench.store import read_tasks
+    from qcluster.core.words import many
+
+    others = len(set(read_tasks(folder)).difference(plan.tasks()))
+    if others:
+        text = (
+            f"{folder} also holds {many(others, 'sample', ',')} that this campaign does not ask for; a report has them"
+        )
+        open_console(stderr=True).print(text)
 
 
 def _finish(folder: Path, failed: int, following: str) -> None:

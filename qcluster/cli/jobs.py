@@ -11,7 +11,7 @@ from rich.table import Table
 from qcluster.cli.console import open_console
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import write_whole
+from qcluster.files import parse_json, write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
@@ -88,8 +88,8 @@ def _runtime_options(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        given = json.loads(text)
-    except json.JSONDecodeError as error:
+        given = parse_json(text, strict=True)
+    except ValueError as error:
         raise ValueError(f"--runtime must be JSON; got {text!r:.60}: {error}") from error
     if not isinstance(given, dict):
         raise ValueError(f"--runtime must be a JSON object of options; got {text!r:.60}")

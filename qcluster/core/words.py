@@ -1,5 +1,7 @@
 """What messages and texts have in common: numbers of things, and values as they came."""
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,18 @@ def many(number: float, noun: str, form: str = ".12g") -> str:
         ('1 shot', '0.5 shots', '1,234,567 shots')
     """
     return f"{number:{form}} {noun}{'' if number == 1 else 's'}"
+
+
+def near(name: str, known: Iterable[str], most: int = 3) -> str:
+    """Ask whether one of the names known is meant that are spelled nearly as `name`, to be put behind a message;
+    nothing where none is.
+
+    Example:
+        >>> near("hamer", ["hammer", "m3"]), near("nothing", ["hammer", "m3"])
+        ('; did you mean hammer?', '')
+    """
+    found = difflib.get_close_matches(name, list(known), n=most)
+    return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
 def shown(value: Any) -> str:

@@ -23,7 +23,7 @@ from qcluster.bench import campaign as engine
 from qcluster.bench import store, tasks
 from qcluster.bench.campaign import rescore, run, score_samples
 from qcluster.bench.circuits import make_case, read_cases
-from qcluster.bench.machines import check_distinct
+from qcluster.bench.machines import check_distinct, check_repeats
 from qcluster.bench.methods import METHODS, check_methods
 from qcluster.bench.sample import Sample
 from qcluster.bench.store import Store, load_sample, load_samples, read_scores, read_tasks, shots_path
@@ -133,6 +133,13 @@ def test_identity_is_the_content():
         ({"families": "ghz"}, r"families and widths go together; got families \['ghz'\] and widths \[\]"),
         ({"widths": 3}, "families and widths go together"),
         ({"exclude": "bv:99"}, "exclude must name cases of the campaign; 'bv:99' is none"),
+        ({"shot": 5}, r"unknown key 'shot' in the campaign; there are .*widths; did you mean shots\?"),
+        ({"suites": "Paper"}, r"no suite 'Paper'; there are .*broad; did you mean paper\?"),
+        ({"methods": ["hamer"]}, r"no method 'hamer'; there are .* one of yours; did you mean hammer or hammr_l"),
+        ({"name": 5}, "name must be text; got 5"),
+        ({"description": ["a"]}, r"description must be text; got \['a'\]"),
+        ({"dd": "xx"}, "dd must be one of XX, XpXm, XY4; got 'xx'"),
+        ({"shots": [100, 3 * 10**9]}, "shots must be at most 2,147,483,647; got 3,000,000,000"),
     ],
 )
 def test_mistakes_in_a_campaign_are_named(changes, message):
@@ -158,12 +165,54 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("cases", [["ghz:3", "ghz:03"], ["bv:4", "bv:4:secret=1111"], ["ghz:4", "ghz:4:"]])
+def test_one_circuit_under_two_names_does_not_count_twice(tmp_path, cases):
+    assert len({find_case(name).fingerprint for name in cases}) == 1
+    with pytest.raises(ValueError, match=f"those of {cases[1]} on .* are the shots of {cases[0]} on .* leave one out"):
+        list(run(plan(cases=cases), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("changes", [{"machines": "flips:5e-2"}, {"cases": ["w_state:03"]}, {"twirls": 3}])
+def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(tmp_path, changes):
+    """The folder kept both, and the report took them for two samples."""
+    go(plan(name="first"), tmp_path)
+    with pytest.raises(ValueError, match="in this folder, and would count twice: spell it as there, or take another f"):
+        list(run(plan(name="second", **changes), tmp_path))
+    assert json.loads((tmp_path / "about.json").read_text())["title"] == "first"
+    assert len(go(plan(), tmp_path)) == 1
+    check_repeats([replace(task, twirls=3) for task in read_tasks(tmp_path)])
+
+
+def test_the_circuit_that_the_published_table_has_twice_counts_twice():
+    twice = parse_campaign(
+        {**SMALL, "cases": ["paper/wstate_n14", "paper/wstate_n8"], "machines": ["FakeTorino"], "seeds": 0}
+    )
+    tasks = list(twice.tasks())
+    assert len({task.circuit for task in tasks}) == 1
+    check_repeats(tasks)
+    check_repeats(tasks[1:], tasks[:1])
+
+
 @pytest.mark.parametrize("machines", ["flips:0.1", ["FakeManilaV2", "flips:0.1"]])
 def test_a_decoupling_that_a_machine_does_not_know_is_refused(tmp_path, machines):
     """The samples said that they had run with it."""
     with pytest.raises(ValueError, match=r"machine 'flips:0\.1' knows no dd, so that 'XX' would have no effect"):
         list(run(plan(machines=machines, dd=True), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_family_that_is_nearly_one_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"no family 'gzh'; there are adder.*; did you mean ghz\?"):
+        list(run(plan(cases=["gzh:3"]), tmp_path / "out"))
+    with pytest.raises(ValueError, match=r"no paper circuit 'qft_n5'; there are .*; did you mean qft_n4.*\?"):
+        list(run(plan(cases=["paper/qft_n5"]), tmp_path / "out"))
+
+
+def test_more_shots_than_memory_holds_are_refused(tmp_path):
+    """They ended in a MemoryError, or in a process that the system killed."""
+    (_, step) = run(plan(cases=["ghz:3"], seeds=0, shots=10**9), tmp_path)
+    assert "shots must be at most 100,000,000 on machine 'flips:0.05', which keeps each of them; got" in step.error
 
 
 def test_what_differs_is_taken(tmp_path):
@@ -334,8 +383,10 @@ def test_two_processes_do_not_write_at_once(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="cannot write"):
-        list(run(plan(), tmp_path / "file"))
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name, said in (("file", "it is no folder"), ("link", "it is a link that leads nowhere")):
+        with pytest.raises(StorageError, match=f"cannot write .*{name}: {said}"):
+            list(run(plan(), tmp_path / name))
 
 
 def test_a_full_disk_loses_nothing(small_disk):

@@ -60,6 +60,23 @@ def interrupted(last, place):
     go(plan(**SMALL), place)
 
 
+def test_shots_without_a_row_are_not_taken_for_those_that_are_scored(tmp_path):
+    """A kill left them, and a newer version of a simulator draws others; or they are no shots at all."""
+    (task,) = plan(**SMALL | {"cases": ["ghz:3"]}).tasks()
+    go(plan(**SMALL | {"cases": ["bv:3"]}), tmp_path)
+    (other,) = read_tasks(tmp_path)
+    for left in (b"", shots_path(tmp_path, other.identity).read_bytes()):
+        place = tmp_path / f"left_{len(left)}"
+        (place / "shots").mkdir(parents=True)
+        shots_path(place, task.identity).write_bytes(left)
+        go(plan(**SMALL | {"cases": ["ghz:3"]}), place)
+        (sample,) = load_samples(place)
+        assert (sample.identity, sample.case) == (task.identity, "ghz:3")
+        before = in_order(read_scores(place))
+        list(engine.rescore(place, ("identity",), again=True))
+        assert in_order(read_scores(place)) == before
+
+
 def test_drawings_of_scores_that_were_forgotten_go_with_them(tmp_path, monkeypatch):
     """Killed between the two tables, those of the method as it was stayed beside those of the method as it is."""
     go(plan(**SMALL), tmp_path)
@@ -164,6 +181,7 @@ def test_damaged_cells_and_shots_are_named_with_their_file(tmp_path):
         ("n_bits", "3.0", "a whole number as n_bits; got '3.0'"),
         ("seconds", "", "a number as seconds; got ''"),
         ("shots", "nan", "a number as shots; got 'nan'"),
+        ("hellinger_fidelity", "1.5", "a number from 0 to 1 as hellinger_fidelity; got '1.5'"),
         ("ideal_entropy", "inf", "a number as ideal_entropy; got 'inf'"),
     ],
 )

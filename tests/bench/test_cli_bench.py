@@ -1,5 +1,6 @@
 """The commands, as a user types them."""
 
+import gzip
 import json
 
 import pytest
@@ -68,6 +69,26 @@ def test_records_from_the_command_line(tmp_path):
     (tmp_path / "mine.jsonl").write_text(json.dumps(record) + "\n")
     call("score", "--records", tmp_path / "mine.jsonl", "--out", tmp_path / "out")
     assert "hammer" in call("report", tmp_path / "out", "--no-figures")
+
+
+def test_records_of_two_files_go_to_two_folders(tmp_path, monkeypatch):
+    """Of mine.v1 and mine.v2 both went to mine."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine.v1.jsonl", "mine.v2.jsonl.gz", "mine.json"):
+        content = json.dumps({"id": name, "counts": {"00": 5, "01": 1}, "ideal": {"00": 1}}).encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+        call("score", "--records", name, "--methods", "identity")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["mine", "mine.v1", "mine.v2"]
+
+
+def test_samples_that_a_campaign_no_longer_asks_for_are_told(tmp_path):
+    """A report has them, with those that the changed file asks for."""
+    (tmp_path / "c.toml").write_text(PLAN)
+    assert "does not ask for" not in call("run", tmp_path / "c.toml", "--out", tmp_path / "out")
+    (tmp_path / "c.toml").write_text(PLAN.replace("200", "300"))
+    for _ in range(2):
+        output = call("run", tmp_path / "c.toml", "--out", tmp_path / "out")
+        assert "also holds 2 samples that this campaign does not ask for; a report has them" in output
 
 
 def test_score_wants_one_source(tmp_path):

@@ -33,6 +33,7 @@ def peek(sample): return sample.ideal.to_probs()
 def text(sample): return "0101"
 def narrow(sample): return {"0": 1}
 def broken(sample): return 1 / 0
+def leaves(sample): raise SystemExit("usage: none")
 def picky(sample): raise NotApplicable("needs good weather")
 """
 
@@ -43,6 +44,8 @@ def module(tmp_path, monkeypatch):
     name = f"own_{re.sub('[^a-z0-9]', '_', tmp_path.name.lower())}"
     (tmp_path / f"{name}.py").write_text(MODULE)
     (tmp_path / f"{name}_spoilt.py").write_text("import nothing_of_this_name")
+    (tmp_path / f"{name}_script.py").write_text("import sys\nsys.exit(2)")
+    (tmp_path / f"{name}_other.py").write_text("def f(sample): ...\n(7).real_part")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(registry, "_known", dict(registry._known))
@@ -91,6 +94,8 @@ def test_a_campaign_takes_a_method_of_the_users(module):
     [
         ("no_such_module:f", "must be in the working directory or installed, and import: ModuleNotFoundError: No mod"),
         ("{}_spoilt:f", "and import: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("{}_script:f", "must be in the working directory or installed, and import: SystemExit: 2"),
+        ("{}_other:f", "and import: AttributeError: 'int' object has no attribute 'real_part'"),
         ("{}:absent", "must name a function of module .* has no attribute 'absent'"),
         ("{}:number", "must be a function of a Sample, or a registered Method; got 7"),
         (":f", "must be in the working directory or installed"),
@@ -111,6 +116,7 @@ def test_wrong_names_are_told_before_anything_is_scored(module, name, message):
         ("text", "failed", "must return a Distribution, a Mitigation, or counts such as {'01': 12}; got str"),
         ("narrow", "failed", "must return strings of 2 bits, as the counts have; got 1"),
         ("broken", "failed", "ZeroDivisionError: division by zero"),
+        ("leaves", "failed", "SystemExit: usage: none"),
         ("picky", "skipped", "needs good weather"),
     ],
 )
@@ -124,6 +130,17 @@ def test_failures_are_told_at_the_end(module, tmp_path):
     (tmp_path / "mine.jsonl").write_text(blocks("json")[0])
     output = call("score", "--records", "mine.jsonl", "--out", "mine", "--method", f"{module}:broken")
     assert "broken failed on 3 of 3" in " ".join(output.split())
+
+
+def test_a_run_tells_failures_as_well(module, tmp_path):
+    """It said that all was saved, though a method had given nothing."""
+    (tmp_path / "c.toml").write_text(
+        f'cases = ["ghz:3", "bv:3"]\nmachines = "flips:0.1"\ntwirls = 1\nmethods = "{module}:broken"\n'
+    )
+    for _ in range(2):
+        output = " ".join(call("run", "c.toml", "--out", "mine").split())
+        assert f"{module}:broken failed on 2 of 2, to score again by bench score --again: ZeroDivisionError" in output
+        assert "identity failed" not in output
 
 
 @pytest.fixture(scope="module")

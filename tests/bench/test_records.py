@@ -8,7 +8,9 @@ import pytest
 
 from qcluster.bench.campaign import score_samples
 from qcluster.bench.records import read_records
+from qcluster.bench.reports.report import latest
 from qcluster.bench.store import read_scores
+from qcluster.bench.table import read_rows
 from qcluster.device.machines.calibration import Calibration
 from qcluster.errors import StorageError
 from tests.conftest import DATA
@@ -99,6 +101,8 @@ def test_a_record_may_lack_almost_everything(tmp_path):
         ({"id": "a", "counts": {"00": 1}, "readout": [[0, 0]]}, "2 pairs"),
         (["nonsense"], "line 1"),
         ({"id": None, "counts": {"0": 1}}, "id must name the record; got null"),
+        ({"id": "", "counts": {"0": 1}}, "id must name the record; got an empty text"),
+        ({"id": "a", "counts": {"00": 1}, "edges": 5}, r"edges must be a list of \[i, j, weight\]; got 5"),
         ({"id": "a", "counts": {"00": 1}, "ideal": {"000": 1}}, "strings of 2 bits, as the counts; got 3"),
         ({"id": "a", "counts": {"0": 1}, "readout": [[1.1, 0]]}, "readout must hold probabilities"),
         ({"id": "a", "counts": {"0": 1}, "readout": [[None, 0]]}, "readout must hold probabilities"),
@@ -227,9 +231,28 @@ def test_records_are_scored_once(tmp_path):
     assert (tmp_path / "out" / "bars.csv").exists()
     list(score_samples(read_records(path), tmp_path / "bare", ("identity",), drawn=False))
     assert not (tmp_path / "bare" / "bars.csv").exists()
+    list(score_samples(read_records(path, limit=1), tmp_path / "out", ("identity",), drawn=False))
+    assert {row["task"] for row in read_rows(tmp_path / "out" / "bars.csv")} == {"mine/bell_2"}
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1; got 0"):
+        next(read_records(path, limit=0))
     rows = read_scores(tmp_path / "out")
     assert [row["method"] for row in rows] == ["identity", "hammer", "m3", "qbeep"] * 2
     assert {row["status"] for row in rows} == {"ok"}
+
+
+def test_a_method_that_lacked_a_calibration_scores_when_there_is_one(tmp_path):
+    """--snapshots on a folder that was scored without had no effect, and said nothing."""
+    bare = {key: FULL[key] for key in ("id", "counts", "ideal")} | {"machine": "ibm_torino"}
+    path, out, methods = write(tmp_path / "r.jsonl", [bare]), tmp_path / "out", ("identity", "m3", "dem")
+
+    def status(**options):
+        list(score_samples(read_records(path, **options), out, methods))
+        return {row["method"]: row["status"] for row in latest(read_scores(out))}, len(read_scores(out))
+
+    assert status() == ({"identity": "ok", "m3": "skipped", "dem": "skipped"}, 3)
+    assert status() == ({"identity": "ok", "m3": "skipped", "dem": "skipped"}, 3)
+    assert status(snapshots=True) == ({"identity": "ok", "m3": "ok", "dem": "skipped"}, 4)
+    assert status() == ({"identity": "ok", "m3": "ok", "dem": "skipped"}, 4)
 
 
 def test_the_recorded_hardware_counts_load():

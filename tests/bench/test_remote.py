@@ -4,9 +4,10 @@ import pytest
 
 from qcluster.bench.campaign import run
 from qcluster.bench.remote import NOT_DONE, collect, submit
-from qcluster.bench.store import load_samples, read_scores
+from qcluster.bench.store import Store, load_samples, read_scores
 from qcluster.bench.tasks import cases_of_file, find_case, parse_campaign
 from qcluster.errors import JobError, StorageError
+from tests.bench.test_cli_bench import call
 
 PLAN = {"cases": ["ghz:3", "bv:3"], "machines": ["ibm_manila"], "shots": 60, "twirls": 2, "methods": ["identity"]}
 
@@ -25,6 +26,7 @@ def machine():
 @pytest.fixture
 def service(machine, monkeypatch, tmp_path):
     """Outcomes are simulated without noise when a request arrives, which a real service does not see."""
+    import qcluster.device.execute  # noqa: F401  else it may take the function below for good, for all later tests
     from tests.device.recorded import RecordedService, record
 
     monkeypatch.setattr("qcluster.device.machines.machine.find_machine", lambda name: machine)
@@ -69,6 +71,44 @@ def test_nothing_is_sent_or_fetched_twice(service, tmp_path):
     clean(submit(plan, folder, service=service))
     assert len(service.jobs()) == 2
     assert len(read_scores(folder)) == 2
+
+
+def test_what_is_collected_is_scored_by_the_methods_of_the_campaign(service, tmp_path, monkeypatch):
+    """The file's list had no effect, and a method of one's own none at all."""
+    monkeypatch.setattr("qcluster.device.jobs.open_jobs", lambda given=None, machine=None: given or service)
+    (tmp_path / "c.toml").write_text(
+        'cases = "ghz:3"\nmachines = "ibm_manila"\nshots = 60\ntwirls = 2\nmethods = ["plurality", "math:floor"]\n'
+    )
+    output = call("submit", tmp_path / "c.toml", "--out", tmp_path / "c")
+    assert "bench collect" in output
+    assert "math:floor failed on 1 of 1" in " ".join(call("collect", tmp_path / "c").split())
+    assert {row["method"]: row["status"] for row in read_scores(tmp_path / "c")} == {
+        "identity": "ok", "plurality": "ok", "math:floor": "failed",
+    }  # fmt: skip
+
+
+def test_the_account_is_opened_once_for_all_tasks(service, tmp_path, monkeypatch):
+    """It was opened again to look at, send and fetch each of them, which takes seconds."""
+    opened = []
+    monkeypatch.setattr("qcluster.device.jobs.RuntimeService", lambda *_, **__: opened.append(1) or service)
+    clean(submit(parse_campaign(PLAN), tmp_path / "c"))
+    clean(submit(parse_campaign(PLAN), tmp_path / "c"))
+    assert len(opened) == 2
+    assert clean(collect(tmp_path / "c")).done == 2
+    assert len(opened) == 3
+
+
+def test_a_job_that_the_list_has_lost_is_listed_again(service, tmp_path):
+    """A power cut may take the last line of a table, and a hand a line; the job is paid for and was never collected."""
+    plan, folder = parse_campaign(PLAN), tmp_path / "c"
+    clean(submit(plan, folder, service=service))
+    for lost in ((folder / "jobs.csv").read_text().splitlines(keepends=True)[:2], []):
+        (folder / "jobs.csv").write_text("".join(lost))
+        clean(submit(plan, folder, service=service))
+        assert len(service.jobs()) == 2
+        with Store(folder) as store:
+            assert set(store.submitted()) == set(plan.tasks())
+    assert clean(collect(folder, service=service)).done == 2
 
 
 def test_what_is_queued_waits_and_what_failed_says_why(service, tmp_path):

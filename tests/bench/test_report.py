@@ -15,6 +15,7 @@ import pytest
 from qcluster.bench.campaign import run, score_samples
 from qcluster.bench.records import read_records
 from qcluster.bench.reports import figures
+from qcluster.bench.reports.about import read_about
 from qcluster.bench.reports.figures import draw_figures
 from qcluster.bench.reports.intervals import mean_intervals, raw_interval
 from qcluster.bench.reports.report import compare_pairs, latest, pair_table, plain, table, write_report
@@ -69,6 +70,16 @@ def test_a_summary_by_hand():
     assert (damaged.n, damaged.skipped, damaged.failed) == (1, 1, 2)
     assert np.isnan([other.mean, other.gain_low, other.seconds]).all()
     assert damaged.gain == pytest.approx(0.4 - 0.9)
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.9, 0.88), (0.5, 0.48), (0.3, 0.28), (1.0, 0.98), (0.7, 0.68)])
+def test_a_loss_of_two_hundredths_is_no_harm_and_a_change_of_five_thousandths_a_tie(before, after):
+    """Harm is to lose more than .02, a tie a change within .005; of decimals the difference is not exact."""
+    rows = [row(task, "identity", before) for task in "012"]
+    changed = (after, before - 0.005, after - 1e-6)
+    rows += [row(task, "ours", round(value, 6)) for task, value in zip("012", changed, strict=True)]
+    (one,) = (one for one in summarise(rows, "all") if one.method == "ours")
+    assert (one.harm, one.wins, one.ties, one.losses) == (pytest.approx(1 / 3), 0, 1, 2)
 
 
 def ran(case, method, fidelity, machine="m"):
@@ -335,10 +346,12 @@ def test_the_heading_is_the_campaigns_own(tmp_path):
     assert (tmp_path / "report.md").read_text().startswith("# Two coins\n\nNothing to win.\n")
     write_report(tmp_path, title="Mine", figures=False)
     assert (tmp_path / "report.md").read_text().startswith("# Mine\n\nNothing to win.\n")
-    for damaged in ("{", "[]", '"text"'):
+    assert read_about(tmp_path).methods == ("identity",)
+    for damaged in ("{", "[]", '"text"', '{"methods": "identity"}'):
         (tmp_path / "about.json").write_text(damaged)
         write_report(tmp_path, figures=False)
         assert (tmp_path / "report.md").read_text().startswith(f"# {plain(tmp_path.name)}\n")
+        assert read_about(tmp_path).methods == ()
 
 
 def test_failures_that_are_not_told_are_counted(tmp_path):

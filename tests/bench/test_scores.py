@@ -35,6 +35,14 @@ def test_metrics_by_hand():
     assert set(row) <= set(SCORE_COLUMNS)
 
 
+def test_an_answer_of_no_strings_has_no_figures():
+    """Its cost was taken for 0, and .5 for its approximation ratio."""
+    nothing = Sample("id", "qaoa:2", "qaoa", "machine", Distribution(np.zeros((0, 2), bool), np.zeros(0)))
+    row, _ = score(replace(nothing, edges=((0, 1, 1.0),), ideal=Distribution.of({"01": 1})), "identity")
+    assert row["status"] == "ok"
+    assert not row.keys() & {"approximation_ratio", "hellinger_fidelity"}
+
+
 def test_rank_counts_the_strings_above():
     row, _ = score(sample({"00": 50, "01": 30, "11": 20}, {"11": 1.0}), "identity")
     assert (row["rank"], row["correct"]) == (3, 0)

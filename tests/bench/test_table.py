@@ -61,6 +61,13 @@ def test_a_cell_of_any_length_is_read_back(tmp_path):
     assert csv.field_size_limit() == limit
 
 
+def test_a_character_that_is_none_costs_no_campaign(tmp_path):
+    """Python reads a name of a file that is no UTF-8 so; an error of a method that quoted it ended the campaign."""
+    table = Table(tmp_path / "t.csv", ("task", "note"))
+    table.append([{"task": "a", "note": "cannot read '\udcff.dat'"}, {"task": "b", "note": "é \N{GRINNING FACE}"}])
+    assert [row["note"] for row in table.rows()] == ["cannot read '\\udcff.dat'", "é \N{GRINNING FACE}"]
+
+
 def test_a_torn_line_is_dropped_and_said(tmp_path, caplog):
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1,2\n3,")
@@ -80,6 +87,28 @@ def test_a_torn_header_starts_again(tmp_path):
     table = Table(path, ("a", "b"))
     table.append([{"a": 1, "b": 2}])
     assert path.read_text() == "a,b\n1,2\n"
+
+
+@pytest.mark.parametrize(
+    "content", ["my own notes, without an end", "a,c\n1,2\n3,4", "x", "\n1", "a,b,c\n1", "a,bc", '"a\nb",c\n1']
+)
+def test_a_file_of_another_kind_is_not_cut(tmp_path, content):
+    """Its last line was dropped before its columns were looked at, and all of it where there was one line."""
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(StorageError, match=r"t\.csv has other columns than this version writes"):
+        Table(path, ("a", "b"))
+    assert path.read_text() == content
+
+
+@pytest.mark.parametrize("start", ["a,b\n", "\ufeffa,b\n", "a,b\r\n", '"a","b"\r\n', "", "\ufeff"])
+@pytest.mark.parametrize("torn", ["a", "a,b"])
+def test_a_torn_line_behind_any_header_of_ours_is_dropped(tmp_path, start, torn):
+    path = tmp_path / "t.csv"
+    path.write_bytes((start + torn).encode())
+    table = Table(path, ("a", "b"))
+    table.append([{"a": 5, "b": 6}])
+    assert table.rows() == [{"a": "5", "b": "6"}]
 
 
 def test_other_columns_are_refused(tmp_path):

@@ -9,6 +9,7 @@ from qiskit.exceptions import QiskitError
 
 from qcluster.bench.circuits import arithmetic, dynamics, oracles, physics, programs, scrambled, states
 from qcluster.bench.circuits.case import SIMULATED_QUBITS, Case
+from qcluster.core.words import near
 
 _MAKERS: tuple[Callable[..., Case], ...] = (
     *(states.cat, states.coin, states.dicke, states.ghz, states.w_state),
@@ -148,11 +149,11 @@ def make_case(spec: str) -> Case:
     if spec.startswith("paper/"):
         name = spec.removeprefix("paper/")
         if name not in PAPER:
-            raise ValueError(f"no paper circuit {name!r}; there are {', '.join(PAPER)}")
+            raise ValueError(f"no paper circuit {name!r}; there are {', '.join(PAPER)}{near(name, PAPER)}")
         return replace(make_case(PAPER[name]), name=spec)
     family, _, rest = spec.partition(":")
     if family not in FAMILIES:
-        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
+        raise ValueError(f"no family {family!r}; there are {', '.join(FAMILIES)}{near(family, FAMILIES)}")
     width, _, options = rest.partition(":")
     try:
         positional = [_whole(width, "the width")] if width else []
@@ -201,12 +202,17 @@ def _check_work(family: str, width: int, options: dict[str, Any]) -> None:
             raise ValueError(f"{name} of {family} at width {width} must lie in 0..{most}; got {options[name]}")
 
 
-def suite(name: str) -> list[Case]:
-    """Build the cases of a named list.
+def names_of_suite(name: str) -> tuple[str, ...]:
+    """Give the names of the cases of a named list.
 
     Raises:
         ValueError: no such suite.
     """
     if name not in SUITES:
-        raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}")
-    return [make_case(spec) for spec in SUITES[name]]
+        raise ValueError(f"no suite {name!r}; there are {', '.join(SUITES)}{near(name, SUITES)}")
+    return SUITES[name]
+
+
+def suite(name: str) -> list[Case]:
+    """Build the cases of a named list; ValueError where there is none."""
+    return [make_case(spec) for spec in names_of_suite(name)]

@@ -1,4 +1,4 @@
-"""What a campaign is called and about: kept beside its shots, so that a report need not be told again."""
+"""What a campaign is called, about and scored by: kept beside its shots, for reports and for what comes in later."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,12 +12,14 @@ FILE = "about.json"
 
 @dataclass(frozen=True)
 class About:
-    """Title and description of a campaign."""
+    """Title and description of a campaign, and what scores it."""
 
     title: str = ""
     """Heading of the report; empty where none is known."""
     description: str = ""
     """A sentence or two below it."""
+    methods: tuple[str, ...] = ()
+    """Methods that its file names; empty where none are known."""
 
 
 def keep_about(folder: Path, about: About) -> None:
@@ -37,4 +39,7 @@ def read_about(folder: Path) -> About:
         return About()
     if not isinstance(content, dict):
         return About()
-    return About(*(str(content.get(key, "")) for key in ("title", "description")))
+    methods = content.get("methods")
+    named = [name for name in methods if isinstance(name, str)] if isinstance(methods, list) else []
+    title, description = (str(content.get(key, "")) for key in ("title", "description"))
+    return About(title, description, tuple(named))

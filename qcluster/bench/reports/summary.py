@@ -17,6 +17,8 @@ HARM = 0.02
 LOW_ENTROPY = 0.6
 """Normalised ideal entropy up to which an output counts as low in entropy (the cut of arXiv:2504.10801)."""
 
+_DIGITS = 12
+"""Decimals of a difference of scores, which have seven digits; what lies beyond is the rounding of binary numbers."""
 _FLOOR = 1e-6
 """Fidelities are raised to this before factors are formed, so that none is infinite."""
 
@@ -117,7 +119,8 @@ def _summary(
         return _unscored(group, base, method, skipped, failed)
     fidelity = np.array([float(row["hellinger_fidelity"]) for row in scored])
     before = np.array([raw[row["task"]] for row in scored])
-    gain, harmed = fidelity - before, fidelity - before < -HARM
+    gain = np.round(fidelity - before, _DIGITS)  # .88 less .9 is a loss of .02, and not of 2e-17 more
+    harmed = gain < -HARM
     factors = np.maximum(fidelity, _FLOOR) / np.maximum(before, _FLOOR)
     circuits = [row["case"] for row in scored]
     ends = mean_intervals(np.stack([fidelity, gain, np.log(factors)], axis=1), circuits)

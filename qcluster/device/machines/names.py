@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
+from qcluster.core.words import near
 from qcluster.device.machines.account import open_backend
 
 _NOISELESS = ("aer", "aer_simulator")
@@ -55,12 +55,11 @@ def open_named(name: str, instance: str | None = None) -> Any:
         return open_backend(name, instance=instance)
     names = [f"fake_{other.removeprefix('fake')}" for other in known]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
-        near = ["aer"]
+        hint = "; did you mean aer?"
     elif f"fake_{plain}" in names:
-        near = [f"fake_{plain}", f"ibm_{plain}"]
+        hint = f"; did you mean fake_{plain} or ibm_{plain}?"
     else:
-        near = difflib.get_close_matches(name if plain.startswith("fake") else f"fake_{plain}", names, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        hint = near(name if plain.startswith("fake") else f"fake_{plain}", names)
     raise ValueError(
         "backend must name a simulator ('aer'), a recorded machine such as 'fake_torino', or a real one such as "
         f"'ibm_torino' or 'least_busy'; got {name!r}{hint}"
