@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -179,9 +179,8 @@ def parse_campaign(content: Mapping[str, Any], folder: Path = Path(), title: str
 
 
 def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
-    names: list[str] = []
-    for suite in _list(content, "suites", str):
-        names += names_of_suite(suite)
+    suites = [names_of_suite(suite) for suite in _list(content, "suites", str)]
+    names = [name for suite in suites for name in suite]
     names += _list(content, "cases", str)
     families, widths = _list(content, "families", str), _list(content, "widths", int)
     if bool(families) != bool(widths):
@@ -196,7 +195,21 @@ def _cases(content: Mapping[str, Any], folder: Path) -> list[str]:
     absent = sorted(excluded - set(names))
     if absent:
         raise ValueError(f"exclude must name cases of the campaign; {absent[0]!r} is none")
-    return [name for name in dict.fromkeys(names) if name not in excluded]
+    repeated = _repeated([[name for name in suite if name not in excluded] for suite in suites])
+    return [name for name in dict.fromkeys(names) if name not in excluded | repeated]
+
+
+def _repeated(suites: Sequence[Sequence[str]]) -> set[str]:
+    """Find circuits of a suite that an earlier one has under another name: suites that overlap have these once."""
+    found: set[str] = set()
+    if len(suites) < 2:
+        return found
+    before: dict[str, str] = {}
+    for suite in suites:
+        mine = {name: find_case(name).fingerprint for name in suite}
+        found |= {name for name, circuit in mine.items() if before.get(circuit, name) != name}
+        before = {circuit: name for name, circuit in mine.items()} | before
+    return found
 
 
 def _list(content: Mapping[str, Any], key: str, kind: type) -> tuple[Any, ...]:

@@ -173,6 +173,20 @@ def test_one_circuit_under_two_names_does_not_count_twice(tmp_path, cases):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("suites", [["guard", "paper"], ["paper", "guard"]])
+def test_suites_that_overlap_have_what_both_have_once(tmp_path, suites):
+    both = {"guard": "coin:4", "paper": "paper/qrng_n4"}
+    assert len({find_case(name).fingerprint for name in both.values()}) == 1
+    first, second = (both[suite] for suite in suites)
+    cases = plan(suites=suites, cases=[]).cases
+    assert first in cases
+    assert second not in cases
+    alone = [plan(suites=suite, cases=[]).cases for suite in suites]
+    assert set(cases) == {*alone[0], *alone[1]} - {second}
+    assert second in plan(suites=suites, cases=[], exclude=first).cases, "which leaves the other its place"
+    check_repeats(plan(suites=suites, cases=[]).tasks())
+
+
 @pytest.mark.parametrize("changes", [{"machines": "flips:5e-2"}, {"cases": ["w_state:03"]}, {"twirls": 3}])
 def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(tmp_path, changes):
     """The folder kept both, and the report took them for two samples."""
