@@ -20,7 +20,8 @@ def read_given(
 ) -> Distribution | Run:
     """Read counts from a file or standard input, or a run from its folder, with its circuit and calibration.
 
-    A reference that the file holds beside the counts is not read: a note on standard error says so.
+    A reference that the file holds beside the counts is not read, and shots of several parameter sets are pooled: notes
+    on standard error say so.
 
     Args:
         context: of the command, which has an option ``--bits``.
@@ -34,6 +35,7 @@ def read_given(
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and none was chosen.
     """
     from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.counts.read import sets_pooled
     from qcluster.core.words import many
     from qcluster.files import choose_one, holds_reference, read_set
 
@@ -43,7 +45,13 @@ def read_given(
         if holds_reference(found) and not told:
             where = "a file by --reference" if place == "-" else f"--reference {place}"
             typer.echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {where}", err=True)
-        return Distribution.of(found, num_bits=bits)
+        counts = Distribution.of(found, num_bits=bits)
+        if (sets := sets_pooled(found)) > 1:
+            typer.echo(
+                f"note: the shots of {sets} parameter sets in {place} are pooled; in Python take them one by one",
+                err=True,
+            )
+        return counts
     refuse(context, ["bits"], f"{place} is a saved run, which knows how many there are")
     from qcluster.device import jobs
 

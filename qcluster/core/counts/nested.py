@@ -106,7 +106,9 @@ def _order_of(source: Mapping[str, Any]) -> tuple[str, ...]:
 def _only(results: Any, width: int | None, order: Sequence[str]) -> Inner:
     if not isinstance(results, (list, tuple)) or not all(isinstance(one, Mapping) for one in results):
         raise TypeError(f"'results' must be a list of objects; got {type(results).__name__}")
-    if len(results) != 1:
+    if not results:
+        raise ValueError("a result must hold at least one circuit; got none")
+    if len(results) > 1:
         raise ValueError(f"a result of {len(results)} circuits holds several sets of counts: pass one, ['results'][0]")
     (one,) = results
     if one.get("success") is False:

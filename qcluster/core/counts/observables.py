@@ -37,8 +37,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
             a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
             binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``), with its sign, or ``SparsePauliOp`` (it has
-            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical
-            bit j.
+            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0, and there may be spaces
+            between registers, as in the keys of counts; qubit j is classical bit j.
         n_bits: number of classical bits.
 
     Raises:
@@ -53,6 +53,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
     if hasattr(observable, "to_label"):
         return _of_pauli(observable.to_label(), n_bits)
     if isinstance(observable, str):
+        observable = observable.replace(" ", "")
         if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
             one = pack(parse_bitstrings([observable]))
             return Diagonal(lambda words: (words == one).all(axis=1).astype(np.float64), 0.0, 1.0)
@@ -64,7 +65,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         if strange:
             raise TypeError(f"terms of an observable must be strings of I and Z; got {strange[0]!r}")
         terms = list(observable)
-        return _pauli_sum(_masks(terms, n_bits), _real(list(observable.values()), lambda term: repr(terms[term])))
+        masks = _masks([term.replace(" ", "") for term in terms], n_bits)
+        return _pauli_sum(masks, _real(list(observable.values()), lambda term: repr(terms[term])))
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
         return _of_operator(observable, n_bits)
     if isinstance(observable, (np.ndarray, list, tuple)):
