@@ -251,6 +251,11 @@ def _reach(found: list[Interval], heights: Any) -> Any:
 
 
 def _pool(distributions: Sequence[Distribution]) -> Distribution:
+    widths = {distribution.n_bits for distribution in distributions}
+    if len(widths) > 1:
+        raise ValueError(
+            f"what is drawn must have strings of equal widths; got {' and '.join(map(str, sorted(widths)))} bits"
+        )
     pooled = Distribution(distributions[0].bits, distributions[0].probabilities)
     for distribution in distributions[1:]:
         pooled = pooled + Distribution(distribution.bits, distribution.probabilities)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers, width_told
+from qcluster.core.counts.nested import is_wrapped, of_format, unwrap, width_of_registers, width_told
 from qcluster.core.words import many, shown
 
 _RUN_FIRST = "run it first, such as (run,) = execute([circuit], backend)"
@@ -54,7 +54,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
-            raise TypeError(f"counts must be shots by bitstring; got a document of the format {source['format']}")
+            raise TypeError(f"counts must be shots by bitstring; got a document {of_format(source)}")
         return _read_mapping(source, num_bits)
     shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
