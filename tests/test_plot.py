@@ -112,7 +112,9 @@ def test_the_title_is_a_sentence_and_tells_the_fidelity_where_the_ideal_is_known
     fixed = qc.mitigate(COUNTS, 0.05, method="paper")
     ideal = {"00": 0.5, "11": 0.5}
     raw, mitigated = (qc.metrics.hellinger_fidelity(one, ideal) for one in (fixed.raw, fixed.distribution))
-    assert f"raw {raw:.3f}, mitigated {mitigated:.3f}" in said(fixed.plot(ideal=ideal))
+    for same in (ideal, {0: 0.5, 3: 0.5}):
+        assert f"raw {raw:.3f}, mitigated {mitigated:.3f}" in said(fixed.plot(ideal=same))
+    assert "fidelity to the ideal" in said(fixed.plot(ideal={0: 1}))
 
 
 def test_long_strings_are_short_below_the_axis():

@@ -186,8 +186,8 @@ def _describe(source: Any) -> str:
             f"a {type(source).__name__} of {f'{type(source[0]).__name__}{_cure(source[0])}' if source else 'nothing'}"
         )
     if isinstance(source, str) or hasattr(source, "__fspath__"):
-        kind = type(source).__name__
-        return f"a {kind}: of a file take qcluster.files.read_counts(path), of text that is JSON json.loads(text)"
+        cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
+        return f"a {type(source).__name__}: {cure}"
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
     kind = type(source).__name__
