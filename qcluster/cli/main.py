@@ -17,7 +17,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app
-from qcluster.cli.options import Bits, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -101,6 +101,7 @@ def mitigate_file(
     from qcluster.device.run import Run
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
 
+    keep_apart({"--json": json_out, "--plot": plot}, {"the counts": file, "--noise": noise, "--reference": reference})
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
     if reference is None and expected is not None:
