@@ -13,6 +13,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, pack, parse_bitstrings
+from qcluster.core.words import many
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +55,11 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         return _of_pauli(observable.to_label(), n_bits)
     if isinstance(observable, str):
         observable = observable.replace(" ", "")
-        if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
+        if observable and not set(observable) - {"0", "1"}:
+            if len(observable) != n_bits:
+                raise ValueError(
+                    f"observable must be {many(n_bits, 'bit')}, or {n_bits} letters I or Z; got {observable!r}"
+                )
             one = pack(parse_bitstrings([observable]))
             return Diagonal(lambda words: (words == one).all(axis=1).astype(np.float64), 0.0, 1.0)
         return _pauli_sum(_masks([observable], n_bits), np.ones(1))
