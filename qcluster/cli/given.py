@@ -20,8 +20,8 @@ def read_given(
 ) -> Distribution | Run:
     """Read counts from a file or standard input, or a run from its folder, with its circuit and calibration.
 
-    A reference that the file holds beside the counts is not read, and shots of several parameter sets are pooled: notes
-    on standard error say so.
+    Notes on standard error say where the file holds a reference beside the counts, which is not read, and what does not
+    show in the counts.
 
     Args:
         context: of the command, which has an option ``--bits``.
@@ -35,7 +35,7 @@ def read_given(
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and none was chosen.
     """
     from qcluster.core.counts.distribution import Distribution
-    from qcluster.core.counts.read import sets_pooled
+    from qcluster.core.counts.read import notes_on
     from qcluster.core.words import many
     from qcluster.files import choose_one, holds_reference, read_set
 
@@ -46,11 +46,8 @@ def read_given(
             where = "a file by --reference" if place == "-" else f"--reference {place}"
             typer.echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {where}", err=True)
         counts = Distribution.of(found, num_bits=bits)
-        if (sets := sets_pooled(found)) > 1:
-            typer.echo(
-                f"note: the shots of {sets} parameter sets in {place} are pooled; in Python take them one by one",
-                err=True,
-            )
+        for note in notes_on(found):
+            typer.echo(f"note: {note} ({place})", err=True)
         return counts
     refuse(context, ["bits"], f"{place} is a saved run, which knows how many there are")
     from qcluster.device import jobs

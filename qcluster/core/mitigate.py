@@ -10,7 +10,7 @@ import numpy as np
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.counts.read import sets_pooled
+from qcluster.core.counts.read import notes_on
 from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
@@ -113,9 +113,9 @@ def mitigating(
         )
     if noise is None and (method is None or kind_of(known) in KINDS) and fixed.method != "measured":
         fixed = _doubted(fixed, brought(counts, "measured"))  # which that method says itself
-    sets = sets_pooled(counts)
-    if sets > 1:
-        fixed = replace(fixed, reason=f"{fixed.reason}; the shots of {sets} parameter sets are pooled")
+    notes = notes_on(counts)
+    if notes:
+        fixed = replace(fixed, reason="; ".join([fixed.reason, *notes]))
     return fixed
 
 

@@ -97,13 +97,31 @@ def _refused(source: Any) -> TypeError:
 
 def sets_pooled(source: Any) -> int:
     """Count the parameter sets of what `read` takes, whose shots it pools; 1 where there is no such thing."""
-    if isinstance(source, Mapping):
-        return 1
-    registers = _registers_of(source)
-    if registers is None:
-        return sets_pooled(source[0]) if _holds_pubs(source) else 1
-    array = getattr(next(iter(registers.values())), "array", None)
+    registers = None if isinstance(source, Mapping) else _registers_of(_only_pub(source))
+    array = getattr(next(iter(registers.values())), "array", None) if registers else None
     return math.prod(array.shape[:-2]) if isinstance(array, np.ndarray) else 1
+
+
+def notes_on(source: Any) -> list[str]:
+    """Say of what `read` takes what must be known of it, and does not show in the counts.
+
+    Example:
+        >>> from qiskit.primitives import BitArray
+        >>> notes_on(BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2))
+        ['the shots of 2 parameter sets are pooled']
+    """
+    sets = sets_pooled(source)
+    notes = [f"the shots of {sets} parameter sets are pooled"] if sets > 1 else []
+    metadata = None if isinstance(source, Mapping) else getattr(_only_pub(source), "metadata", None)
+    if isinstance(metadata, Mapping) and "mitigations" in metadata:
+        notes.append("the shots came out of a MitigatedSampler, whose metadata has the raw counts")
+    return notes
+
+
+def _only_pub(source: Any) -> Any:
+    """Give the one PUB of a PrimitiveResult; whatever else there is as it is."""
+    alone = _registers_of(source) is None and _holds_pubs(source) and len(source) == 1
+    return source[0] if alone else source
 
 
 def _registers_of(source: Any) -> dict[str, Any] | None:

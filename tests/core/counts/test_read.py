@@ -18,7 +18,7 @@ from qiskit.result import Counts, ProbDistribution, QuasiDistribution, Result
 
 from qcluster import mitigate, mitigate_many
 from qcluster.core.counts.distribution import Distribution
-from qcluster.core.counts.read import sets_pooled
+from qcluster.core.counts.read import notes_on, sets_pooled
 from tests.strategies import counts
 
 WANTED = {"00110": 1, "10000": 3}
@@ -317,6 +317,18 @@ def test_a_result_of_several_circuits_says_how_one_is_taken():
     ):
         Distribution.of(result)
     assert Distribution.of(result.get_counts(0)).to_counts() == {"01": 5}
+
+
+def test_shots_that_were_mitigated_before_are_told():
+    """Results of a MitigatedSampler were mitigated once more without a word."""
+    data = DataBin(meas=BitArray.from_counts({"00": 5}))
+    said = "the shots came out of a MitigatedSampler, whose metadata has the raw counts"
+    pub = SamplerPubResult(data, {"mitigations": []})
+    for source in (pub, PrimitiveResult([pub], {"version": 2})):
+        assert notes_on(source) == [said]
+        assert mitigate(source).reason.endswith(f"; {said}")
+    for plain in (data, DataBin(metadata=data.meas), SamplerPubResult(data, {"shots": 5}), {"00": 5}):
+        assert notes_on(plain) == []
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 2)])
