@@ -52,6 +52,7 @@ def place(tmp_path, monkeypatch):
         (("rates", "counts.json", "--backend", "nonsense"), "nonsense"),
         (("rates", "c.qasm", "--pub", "0"), "--pub would have no effect: c.qasm holds a circuit"),
         (("rates", "c.qasm", "--bits", "1"), "--bits would have no effect: c.qasm holds a circuit"),
+        (("mitigate", ""), "counts must come from a file, a folder or '-'; got an empty name"),
         (("mitigate", ".", "--bits", "1"), "--bits would have no effect: . is a saved run"),
         (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
         (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),

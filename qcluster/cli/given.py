@@ -39,6 +39,10 @@ def read_given(
     from qcluster.core.words import many
     from qcluster.files import choose_one, holds_reference, read_set
 
+    if not place:
+        raise ValueError(
+            "counts must come from a file, a folder or '-'; got an empty name, as of a variable that is not set"
+        )
     folder = Path(place)
     if not folder.is_dir():
         found = read_set(place, pub)

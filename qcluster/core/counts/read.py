@@ -339,15 +339,21 @@ def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
     try:
         bits = parse_bitstrings(texts)
     except ValueError as error:
-        if all(text.isdecimal() for text in texts) and any(set(text) - {"0", "1"} for text in texts):
-            raise ValueError(
-                f"{error}: integers, which JSON writes as text, are read as {{int(key): shots for key, shots in "
-                "counts.items()}, with num_bits"
-            ) from error
-        raise
+        raise ValueError(f"{error}{_lost(texts)}") from error
     if width is not None and bits.shape[1] != width:
         raise ValueError(f"keys must have {many(width, 'bit')}; got {texts[0]!r} with {bits.shape[1]}")
     return bits
+
+
+def _lost(texts: Sequence[str]) -> str:
+    """Tell what keys that are no bitstrings have lost, where they were numbers on the way."""
+    if not all(text.isdecimal() for text in texts):
+        return ""
+    if any(set(text) - {"0", "1"} for text in texts):
+        cure = "are read as {int(key): shots for key, shots in counts.items()}, with num_bits"
+        return f": integers, which JSON writes as text, {cure}"
+    shortened = all(text == "0" or text.startswith("1") for text in texts)
+    return ": leading zeros belong to them: a column of a table is to be read as text" if shortened else ""
 
 
 def _read_number(key: str, text: str, prefix: str) -> int:

@@ -211,6 +211,8 @@ def test_a_register_without_bits_is_no_obstacle():
             r"got '3': integers, which JSON writes as text, are read as \{int\(key\): shots",
         ),
         ({"0": 4, "10": 5, "2": 1}, ValueError, r"'10' has 2: integers, which JSON writes as text"),
+        ({"0": 4, "10": 5, "111": 1}, ValueError, "'10' has 2: leading zeros belong to them: a column of a table is"),
+        ({"00": 4, "111": 1}, ValueError, "'111' has 3$"),
         ({"0": 4, "a": 5}, ValueError, "consist of 0 and 1; got 'a'$"),
         (PrimitiveResult([]), ValueError, "at least one PUB; got none"),
         ({"results": []}, ValueError, "at least one circuit; got none"),
