@@ -222,7 +222,9 @@ def _describe(source: Any) -> str:
 
 def _cure(first: Any) -> str:
     """Tell what to do with a list that begins with something else than a bitstring."""
-    if isinstance(first, (list, tuple)) and all(isinstance(bit, Integral) for bit in first):
+    if isinstance(first, (list, tuple)) and not all(isinstance(shot, str) for shot in first):
+        if not all(isinstance(bit, Integral) for bit in first):
+            return ""
         return ": of rows of bits, column j classical bit j, make Distribution(np.array(rows, dtype=bool), np.ones(n))"
     if isinstance(first, Integral):
         return ": write the numbers that were read as bitstrings, such as f'{shot:05b}' of 5 bits"

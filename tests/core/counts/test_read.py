@@ -1,5 +1,6 @@
 """Every way in, each with a string that shows the order of its bits."""
 
+import json
 from decimal import Decimal
 from fractions import Fraction
 from io import StringIO
@@ -200,6 +201,8 @@ def test_a_register_without_bits_is_no_obstacle():
         ([1, 0], TypeError, "list of int: write the numbers that were read as bitstrings"),
         ([[1, 0], [1, 1]], TypeError, r"list of list: of rows of bits, .* make Distribution\(np.array\(rows"),
         ([("00", 1), ("11", 2)], TypeError, "a list of tuple$"),
+        ([["00", "01"], ["11"]], TypeError, "a list of list: pass one of them; mitigate_many takes them all"),
+        (json.loads("[" * 900 + "]" * 900), TypeError, "a list of list$"),
         (
             {"a": {"00": 1}, "b": {"11": 1}},
             TypeError,
