@@ -152,7 +152,10 @@ def _is_table(source: Any) -> bool:
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     """Read counts that are wrapped, of the width that the wrapping says."""
-    counts, width = unwrap(source)
+    try:
+        counts, width = unwrap(source)
+    except RecursionError as error:
+        raise ValueError("counts must lie a few levels within others; these are nested too deeply") from error
     if width is not None:
         width = check_whole("the number of bits", width, 1)
         check_width(width, num_bits)

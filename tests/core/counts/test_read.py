@@ -25,6 +25,13 @@ from tests.strategies import counts
 WANTED = {"00110": 1, "10000": 3}
 
 
+def deep(levels):
+    source = {"00": 3}
+    for _ in range(levels):
+        source = {"data": source}
+    return source
+
+
 @pytest.mark.parametrize(
     ("source", "num_bits"),
     [
@@ -202,6 +209,7 @@ def test_a_register_without_bits_is_no_obstacle():
         ([[1, 0], [1, 1]], TypeError, r"list of list: of rows of bits, .* make Distribution\(np.array\(rows"),
         ([("00", 1), ("11", 2)], TypeError, "a list of tuple$"),
         ([["00", "01"], ["11"]], TypeError, "a list of list: pass one of them; mitigate_many takes them all"),
+        (deep(2000), ValueError, "nested too deeply"),
         (json.loads("[" * 900 + "]" * 900), TypeError, "a list of list$"),
         (
             {"a": {"00": 1}, "b": {"11": 1}},
