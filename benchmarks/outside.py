@@ -3,6 +3,7 @@
 Run from the repository: python -m benchmarks.outside run      simulates benchmarks.outside_circuits, resumable
                          python -m benchmarks.outside score    writes benchmarks/results/outside.csv, prints its table
                          python -m benchmarks.outside table    prints the table again
+                         python -m benchmarks.outside records  writes counts and ideals, for `qcluster decision build`
 
 All methods get the same shots, of circuits compiled at level 3, twirled (8 dresses) and scheduled. Those that use a
 calibration get it as it is and as it is not: every fault and readout rate 3 times too large, 3 times too small, each
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 import qcluster as qc
+from benchmarks.compiled_records import write_records
 from benchmarks.data import read_rows, write_rows
 from benchmarks.outside_circuits import cases
 from qcluster.bench.circuits import Case
@@ -156,6 +158,12 @@ def score(saved: Saved) -> Iterator[dict[str, object]]:
         yield row(condition, "m3", qc.baselines.m3(counts, told.readout))
 
 
+def record(saved: Saved) -> dict[str, object]:
+    """Give the counts of a run with their ideal, as `qcluster decision build` takes them."""
+    name, _, machine, run, ideal = saved
+    return {"id": f"{name} {machine}", "machine": machine, "counts": run.counts.to_counts(), "ideal": ideal}
+
+
 def table(rows: list[dict[str, str]], by: str) -> str:
     """Write mean fidelity, share of harmed runs and worst change, over all runs and by machine or family."""
     raw = {(row["circuit"], row["machine"]): float(row["fidelity"]) for row in rows if row["method"] == "raw"}
@@ -177,16 +185,20 @@ def table(rows: list[dict[str, str]], by: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("what", choices=("run", "score", "table"))
+    parser.add_argument("what", choices=("run", "score", "table", "records"))
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the runs (default: %(default)s)")
     parser.add_argument("--machines", nargs="+", default=list(MACHINES), help="recorded machines to run on")
     parser.add_argument("--shots", type=int, default=SHOTS, help="of each run, all twirls together")
     parser.add_argument("--file", default=FILE, help="table of the scores, in benchmarks/results or where a path says")
+    parser.add_argument("--records", type=Path, default=Path("outside.jsonl.gz"), help="where records go")
     parser.add_argument("--by", choices=("machine", "family"), default="machine", help="columns of the table")
     given = parser.parse_args()
     if given.what == "run":
         for run in simulate(given.cache, given.machines, given.shots):
             print(run, flush=True)
+        return
+    if given.what == "records":
+        write_records(given.records, map(record, load(given.cache)))
         return
     if given.what == "score":
         write_rows(given.file, (row for saved in load(given.cache) for row in score(saved)))

@@ -80,7 +80,7 @@ def reading(*paths: str | Path) -> Iterator[None]:
     try:
         yield
     except (
-        LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError,
+        LookupError, AttributeError, TypeError, EOFError, RecursionError, SyntaxError, UnicodeDecodeError,
         BadZipFile, zlib.error, struct.error, csv.Error,
     ) as error:  # fmt: skip
         names = ", ".join(map(str, paths))
@@ -365,19 +365,20 @@ def holds_reference(chosen: Any) -> bool:
 
 def _tells_reference(content: Any) -> bool:
     """Tell whether what was read is a reference with what it expects, or holds one as a saved run does."""
-    alone = isinstance(content, dict) and isinstance(content.get("counts"), dict) and "expected" in content
+    alone = isinstance(content, dict) and "expected" in content and ("counts" in content or not is_wrapped(content))
     return alone or holds_reference(content)
 
 
 def _all_counts(reference: Mapping[str, Any]) -> Distribution:
     """Add up the counts of a reference and of those that ran beside it, their flips on top of its expected string."""
-    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # of the width expected
     beside = reference.get("more", [])
-    if not isinstance(beside, list) or not all(isinstance(part, dict) for part in beside):
+    if not isinstance(beside, list):
         raise ValueError(f"more must be a list of references; got {beside!r:.60}")
-    for part in beside:
-        if not isinstance(part.get("expected"), str) or not isinstance(part.get("counts"), dict):
+    for part in (reference, *beside):
+        if not isinstance(part, dict) or "counts" not in part or not isinstance(part.get("expected"), str):
             raise ValueError(f"a reference must have counts, and expected, a bitstring; got {part!r:.60}")
+    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # of the width expected
+    for part in beside:
         read = Distribution.of(part["counts"], num_bits=counts.n_bits)
         counts += as_expecting(read, part["expected"], reference["expected"])
     return counts

@@ -118,12 +118,26 @@ def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
         (("--reference", reference, "--expected", "0"), "width of the reference's counts"),
         (("--reference", reference, "--noise", "0.1"), "give one of them"),
         (("--reference", tmp_path / "none.json"), "none.json"),
+        (("--reference", "-", "--expected", "01"), "standard input holds one thing"),
+        (("--noise", "-"), "standard input holds one thing"),
     ):
         wrong = run("mitigate", "-", *words, text=text)
         assert (wrong.returncode, said in wrong.stderr) == (2, True), wrong.stderr
-    reference.write_text(json.dumps({"01": 820}))
-    wrong = run("mitigate", "-", "--reference", reference, text=text)
-    assert (wrong.returncode, "give it by --expected" in wrong.stderr) == (2, True)
+    shots = {"counts": ["01"] * 82 + ["11"] * 8, "expected": "01"}
+    for content in (shots, {"reference": shots}):
+        reference.write_text(json.dumps(content))
+        done = run("mitigate", "-", "--reference", reference, text=text)
+        assert (done.returncode, "the reference kept 91% of its" in " ".join(done.stdout.split())) == (0, True), content
+    for content, said in (
+        ({"01": 820}, "give it by --expected"),
+        ({"data": {"01": 820}, "expected": "01"}, "give it by --expected"),
+        ({"expected": "01"}, "a reference must have counts, and expected, a bitstring; got {'expected': '01'}"),
+        ({"reference": {"expected": "01"}}, "a reference must have counts, and expected"),
+        ({"counts": {"01": 820}, "expected": 1}, "a reference must have counts, and expected, a bitstring"),
+    ):
+        reference.write_text(json.dumps(content))
+        wrong = run("mitigate", "-", "--reference", reference, text=text)
+        assert (wrong.returncode, said in wrong.stderr) == (2, True), wrong.stderr
 
 
 def test_a_saved_runtime_result_is_read(tmp_path):

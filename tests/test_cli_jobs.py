@@ -132,6 +132,18 @@ def test_a_saved_run_is_mitigated_with_all_it_has(bell, tmp_path):
     assert written["mitigated"] == wanted.distribution.to_probs()
 
 
+def test_what_a_run_notes_is_printed(bell, tmp_path):
+    folder = tmp_path / "run"
+    asked = ("--backend", "fake_manila", "--shots", 100, "--twirls", 2, "--reference")
+    run("submit", bell, "-d", folder, *asked)
+    printed = run("collect", folder)
+    (saved,) = jobs.read(folder)
+    assert saved.notes
+    for note in saved.notes:
+        assert f"  note: {note}" in printed.splitlines()
+        assert f"  note: {note}" in mitigated(folder).output.splitlines()
+
+
 def test_what_is_no_finished_run_is_told(bell, tmp_path):
     folder = tmp_path / "run"
     run("submit", bell, "-d", folder, "--backend", "fake_manila", "--shots", 100, "--twirls", 4, "--seed", 7)

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.door import enter
-from qcluster.baselines.radial import walsh
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.checks import check_real
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise.measured import MeasuredNoise
-from qcluster.core.stats.walsh import LinearIndex
+from qcluster.core.stats.walsh import LinearIndex, walsh
 
 _WIDEST = 20
 """Bits up to which the transform runs over all strings; wider strings are hashed to so many."""
@@ -25,7 +24,8 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
     scaled to sum 1.
 
     Source: Gonzales, "Quantum distribution error mitigation via the circulant structure of Pauli noise",
-    arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, that is divided by.
+    arXiv:2501.01953, which gives the inversion. Where ``|e^(k)|`` is below its own shot noise, that is divided by,
+    with the sign of ``e^(k)``, or positive where this is 0.
     Above 20 bits strings are hashed linearly, so that the convolution stays one, and only observed strings are kept;
     where that leaves none of them anything, the counts come back unchanged.
 
@@ -53,10 +53,12 @@ def dem(counts: Any, reference_counts: Any, expected: Any, *, truncation: float 
             f"counts and reference must have one width; got {observed.n_bits} and {noise.n_bits} bits"
         )  # fmt: skip
     index = LinearIndex(observed.n_bits, _WIDEST)
-    noisy, flipped = (walsh(index.vector(part.words, part.probabilities)) for part in (observed, noise.patterns))
+    noisy = walsh(index.vector(observed.words, observed.probabilities), np.float64)
+    flipped = walsh(index.vector(noise.patterns.words, noise.patterns.weights), np.float64) / noise.shots
     least = 1 / np.sqrt(noise.shots)
-    flipped = np.where(np.abs(flipped) < least, np.copysign(least, flipped), flipped)
-    ideal = walsh(noisy / flipped) / index.size
+    # Of whole shots the sums are exact: what is 0 has no sign by rounding, by which the answer would change.
+    flipped = np.where(np.abs(flipped) < least, np.where(flipped < 0, -least, least), flipped)
+    ideal = walsh(noisy / flipped, np.float64) / index.size
     if index.exact:
         strings = np.arange(index.size, dtype=np.uint64)[:, None]
         kept = ideal

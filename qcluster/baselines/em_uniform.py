@@ -45,7 +45,7 @@ def em_uniform(counts: Any, rate: float | None = None, *, rounds: int = 200) -> 
         >>> {text: round(p, 2) for text, p in fixed.to_probs().items()}
         {'0000': 0.99, '0010': 0.01}
     """
-    check_whole("rounds", rounds, 1)
+    rounds = check_whole("rounds", rounds, 1)
     observed = Distribution.of(counts)
     learn, p = rate is None, _START_RATE if rate is None else rate
     kernel = flip_kernel(p, observed.n_bits)

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 
 from qcluster.baselines.door import enter
-from qcluster.baselines.radial import WALSH_BITS, distance_blocks, walsh
+from qcluster.baselines.radial import WALSH_BITS, distance_blocks
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.stats.walsh import walsh
 
 _ROWS = 512
 """Strings that meet each other and all later ones at once."""
@@ -86,7 +87,7 @@ def _pairs(words: Words, n_bits: int, width: int) -> Floats:
     if n_bits <= WALSH_BITS and n_bits << (n_bits + 1) < len(words) ** 2:
         held = np.zeros(1 << n_bits)
         held[words[:, 0].astype(np.intp)] = 1
-        together = np.rint(walsh(walsh(held) ** 2) / len(held))
+        together = np.rint(walsh(walsh(held, np.float64) ** 2, np.float64) / len(held))
         return np.bincount(np.bitwise_count(np.arange(len(held))), together, width).astype(np.float64)
     found = np.zeros(width)
     for start in range(0, len(words), _ROWS):

@@ -44,7 +44,7 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
         >>> round(fixed.to_probs()["00"], 3)
         0.987
     """
-    check_whole("rounds", rounds, 0)
+    rounds = check_whole("rounds", rounds, 0)
     observed = Distribution.of(counts)
     kernel = flip_kernel(rate, observed.n_bits)
     if not observed.n_outcomes or not rate:

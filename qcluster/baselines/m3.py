@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from qcluster.baselines.door import enter
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.words import shown
 from qcluster.errors import of_extra
 
 _SINGULAR = 1e-6
@@ -38,6 +39,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     Raises:
         ValueError: readout has another shape, a value outside [0, 1], or errors that cannot be inverted; or a distance
             is negative.
+        TypeError: readout is no numbers.
         MissingExtra: mthree is not installed (it comes with the extra ``bench``).
 
     Example:
@@ -46,7 +48,7 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
         1.0
     """
     if distance is not None:
-        check_whole("distance", distance, 0)
+        distance = check_whole("distance", distance, 0)
     observed = Distribution.of(counts)
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
@@ -109,7 +111,10 @@ def measure_readout(backend: Any, qubits: Sequence[int], *, shots: int = 10_000)
 
 
 def _both_ways(readout: ArrayLike, n_bits: int) -> Floats:
-    rates = np.asarray(readout, dtype=np.float64)
+    try:
+        rates = real_array("readout errors", readout)
+    except OverflowError:
+        raise ValueError(f"readout errors must lie in [0, 1]; got {shown(readout)}") from None
     if rates.shape == (n_bits,):
         rates = np.repeat(rates[:, None], 2, axis=1)
     if rates.shape != (n_bits, 2):

@@ -42,9 +42,9 @@ def qbeep(counts: Any, expected_errors: float, *, rounds: int = 20, floor: float
         >>> round(fixed.to_probs()["000"], 2)
         0.98
     """
-    check_real("expected_errors", expected_errors, 0)
-    check_whole("rounds", rounds, 0)
-    check_real("floor", floor, 0)
+    expected_errors = check_real("expected_errors", expected_errors, 0)
+    rounds = check_whole("rounds", rounds, 0)
+    floor = check_real("floor", floor, 0)
     observed = Distribution.of(counts)
     kernel = poisson(expected_errors, observed.n_bits)
     kernel[0] = 0.0

@@ -5,12 +5,14 @@ blocks of them are made and used up, so that 100,000 strings need some tens of m
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words
+from qcluster.core.stats.walsh import walsh
 
 Product = Callable[[Floats], Floats]
 
@@ -23,8 +25,6 @@ _TRIED = 16
 that costs once, the transform costs at every product."""
 WALSH_BITS = 24
 """Widest register whose full vector is held (128 MB a vector)."""
-_WALSH_STEP = 6
-"""Bits transformed by one matrix product."""
 
 
 def distance_blocks(left: Words, right: Words) -> Iterator[tuple[slice, NDArray[np.unsignedinteger]]]:
@@ -121,41 +121,13 @@ def _stored_operator(words: Words, kernel: Floats) -> Product | None:
 
 def _walsh_operator(words: Words, n_bits: int, kernel: Floats) -> Product:
     """Convolve on the whole register; exact up to rounding, about 1e-16 of the largest value."""
-    spectrum = walsh(kernel[np.bitwise_count(np.arange(1 << n_bits, dtype=np.uint32))]) / (1 << n_bits)
+    transform = partial(walsh, dtype=np.float64)
+    spectrum = transform(kernel[np.bitwise_count(np.arange(1 << n_bits, dtype=np.uint32))]) / (1 << n_bits)
     slots = words[:, 0].astype(np.intp)
 
     def product(values: Floats) -> Floats:
         full = np.zeros(1 << n_bits)
         full[slots] = values
-        return walsh(walsh(full) * spectrum)[slots]
+        return transform(transform(full) * spectrum)[slots]
 
     return product
-
-
-def walsh(vector: Floats) -> Floats:
-    """Transform ``f`` to ``sum_y (-1)^popcount(k & y) f(y)``; applied twice it multiplies by the length.
-
-    Args:
-        vector: ``(2**n,) float64``.
-
-    Example:
-        >>> walsh(np.array([1.0, 2.0, 3.0, 4.0]))
-        array([10., -2., -4.,  0.])
-    """
-    if len(vector) == 1:
-        return vector.copy()
-    digits = len(vector).bit_length() - 1
-    result, done = vector, 0
-    while done < digits:  # several bits at a time, so that BLAS does the sums
-        step = min(_WALSH_STEP, digits - done)
-        if done:
-            result = _hadamard(step) @ result.reshape(-1, 1 << step, 1 << done)
-        else:
-            result = result.reshape(-1, 1 << step) @ _hadamard(step)
-        done += step
-    return result.reshape(-1)
-
-
-def _hadamard(n_bits: int) -> Floats:
-    rows = np.arange(1 << n_bits)
-    return np.asarray(1.0 - 2.0 * (np.bitwise_count(rows[:, None] & rows) % 2), dtype=np.float64)

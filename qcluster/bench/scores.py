@@ -7,7 +7,7 @@ import numpy as np
 
 from qcluster.bench.methods import NotApplicable, find
 from qcluster.bench.sample import Sample
-from qcluster.core.counts.bits import format_bitstrings, index_bits, parse_bitstrings
+from qcluster.core.counts.bits import format_bitstrings, index_bits, parse_bitstrings, unpack
 from qcluster.core.counts.distribution import Distribution, align
 from qcluster.core.counts.metrics import entropy, hellinger_fidelity, success_probability, total_variation
 
@@ -65,8 +65,9 @@ def _lookup(distribution: Distribution | None, texts: list[str]) -> list[float]:
         shares = distribution.to_probs()
         return [shares.get(text, 0.0) for text in texts]
     wanted = Distribution(parse_bitstrings(texts), np.ones(len(texts)))
-    bits, p, asked = align(distribution, wanted)
-    found = dict(zip(format_bitstrings(bits[asked > 0]), p[asked > 0].tolist(), strict=True))
+    words, p, asked = align(distribution, wanted)
+    bits = unpack(words[asked > 0], distribution.n_bits)
+    found = dict(zip(format_bitstrings(bits), p[asked > 0].tolist(), strict=True))
     return [found[text] for text in texts]
 
 

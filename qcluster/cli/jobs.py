@@ -116,7 +116,7 @@ def collect(
 
     runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
     for run in runs:
-        typer.echo(repr(run))
+        show_run(run)
         _top(run.counts)
         if run.reference is not None:
             typer.echo(f"  {run.reference!r}")
@@ -174,6 +174,13 @@ def _show(parts: list[Any]) -> None:
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
     open_console().print(table)
+
+
+def show_run(run: Any) -> None:
+    """Print what a run is, and what it notes: options that were not used, the age of a reference, and the like."""
+    typer.echo(repr(run))
+    for note in run.notes:
+        typer.echo(f"  note: {note}")
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

@@ -17,7 +17,7 @@ from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
-from qcluster.cli.jobs import jobs_app
+from qcluster.cli.jobs import jobs_app, show_run
 from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
@@ -109,6 +109,8 @@ def mitigate_file(
         raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
     if reference is not None and noise is not None:
         raise ValueError("--noise and --reference both say what the noise is: give one of them")
+    if file == "-" and "-" in (noise, reference):
+        raise ValueError("standard input holds one thing: give the counts, or what is said of the noise, as a file")
     known = None if noise is None else read_rates(noise)
     if reference is not None:
         known = read_reference(reference, expected, pub)
@@ -120,7 +122,7 @@ def mitigate_file(
         typer.echo(format_mitigation(fixed, shown | averages))
     else:
         if isinstance(counts, Run):
-            typer.echo(repr(counts))
+            show_run(counts)
         _show(fixed, shown, level=level)
         _show_averages(fixed, averages, level)
         if json_out is not None:

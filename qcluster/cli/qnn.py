@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,8 +76,6 @@ def train(
     ] = None,
 ) -> None:
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
-    from sklearn.exceptions import ConvergenceWarning
-
     from qcluster.qnn import QNNClassifier, plot_loss, save_model
 
     keep_apart({"--out": out, "--plot": plot}, {"--data": data})
@@ -89,13 +88,14 @@ def train(
         execution=_execution(twirls, dd, mitigation), random_state=seed,
     )  # fmt: skip
     console = open_console()
-    with open_bar(console, MofNCompleteColumn(), TimeElapsedColumn()) as bar:
-        task = bar.add_task("training", total=None)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", ConvergenceWarning)
-            for told in model.iter_fit(taken.X[rows], taken.y[rows]):
-                total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
-                bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+    try:
+        caught = _train(model, taken.X[rows], taken.y[rows], console)
+    except BaseException:
+        # A job that failed, or Ctrl-C: what was paid for is kept.
+        if getattr(model, "n_circuits_", 0):
+            save_model(model, out)
+            console.print(f"note: training broke off after {many(model.n_iter_, 'round')}; so far: {out}", markup=False)
+        raise
     for warning in caught:
         console.print(f"note: {warning.message}", markup=False)
     save_model(model, out)
@@ -195,6 +195,23 @@ def evaluate(
     console.print(f"{many(len(held), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
+
+
+def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warnings.WarningMessage]:
+    """Train with a bar, and give the warnings; where it breaks off, the model is what was trained until then."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with (
+        open_bar(console, MofNCompleteColumn(), TimeElapsedColumn()) as bar,
+        warnings.catch_warnings(record=True) as caught,
+        closing(model.iter_fit(X, y)) as rounds,
+    ):
+        task = bar.add_task("training", total=None)
+        warnings.simplefilter("always", ConvergenceWarning)
+        for told in rounds:
+            total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
+            bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+    return caught
 
 
 def _measured(model: QNNClassifier, X: Any, name: str, console: Console) -> Readouts:

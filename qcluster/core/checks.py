@@ -1,12 +1,13 @@
 """Ranges of settings, checked where they are made: a message names the setting, what must hold, and what came."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from math import inf, isfinite
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from typing import Any
 
 import numpy as np
 
+from qcluster.core.arrays import Floats
 from qcluster.core.words import shown
 
 EXPECT = ("sparse", "dense")
@@ -63,6 +64,33 @@ def check_real(
         ends = f"{start} {low:g}" if high == inf else f"in {left}{low:g}, {high:g}{right}"
         raise ValueError(f"{name} must be {kind} {ends}; got {shown(value)}")
     return float(value)
+
+
+def real_array(name: str, values: Any) -> Floats:
+    """Give numbers as a new array of floats; TypeError for what NumPy would make some of: text, True, dates, 1j.
+
+    Raises:
+        OverflowError: a whole number is beyond what a float holds.
+
+    Example:
+        >>> real_array("rates", [1, 2.5])
+        array([1. , 2.5])
+        >>> real_array("rates", ["1", "2.5"])
+        Traceback (most recent call last):
+        TypeError: rates must be numbers; got ['1', '2.5']
+    """
+    try:
+        given = np.asarray(None if isinstance(values, Mapping) else values)  # NumPy may take the keys of one
+        if given.dtype.kind in "iuf" or (given.dtype == object and all(map(_is_real, given.flat))):
+            return given.astype(np.float64)
+    except (TypeError, ValueError):  # lists of unequal lengths, or what makes no array at all
+        pass
+    raise TypeError(f"{name} must be numbers; got {shown(values)}")
+
+
+def _is_real(value: Any) -> bool:
+    """Tell numbers of any kind, fractions and decimals too, from complex ones and True."""
+    return isinstance(value, Number) and not isinstance(value, (bool, complex, np.complexfloating))
 
 
 def check_twirls(twirls: int, shots: int) -> None:

@@ -111,16 +111,17 @@ def mitigating(
         fixed = replace(
             fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
         )
-    if noise is None and (method is None or kind_of(known) in KINDS) and fixed.method != "measured":
-        fixed = _doubted(fixed, brought(counts, "measured"))  # which that method says itself
+    reference = noise if kind_of(noise) == "measured" else None
+    if noise is None and (method is None or kind_of(known) in KINDS):
+        reference = brought(counts, "measured")  # fault patterns have its rates
+    if fixed.method != "measured":  # that method says itself
+        fixed = _doubted(fixed, reference)
     notes = notes_on(counts)
-    if notes:
-        fixed = replace(fixed, reason="; ".join([fixed.reason, *notes]))
-    return fixed
+    return replace(fixed, reason="; ".join([fixed.reason, *notes])) if notes else fixed
 
 
 def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:
-    """Say what speaks against the reference of a run, of which fault patterns have their rates."""
+    """Say what speaks against the reference on which an answer rests."""
     doubts = () if reference is None else (reference.refusal,) if reference.refusal else reference.doubts
     return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
 

@@ -73,8 +73,9 @@ def execute(
             under way is waited for, and nothing is sent twice.
         max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
         reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
-            circuits: once for all circuits that differ in angles only, such as the points of a sweep. `Run.reference`
-            holds what it measured, and `qcluster.mitigate` uses it. A number runs so many, which see different faults.
+            circuits: once for all circuits that differ in angles only once they are compiled, such as the points of a
+            sweep that was compiled before its parameters were bound. `Run.reference` holds what it measured, and
+            `qcluster.mitigate` uses it. A number runs so many, which see different faults.
             Or the `Run.reference` of an earlier run on the same places, which costs nothing. `Run.notes` says what
             references cost in shots and seconds, or the age of one measured earlier.
         reference_share: shots of each reference, as a multiple of those of one circuit; refused where none is run. On

@@ -28,6 +28,7 @@ from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
 from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, what_is_asked
+from qcluster.device.runtime_options import served_shots
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:
@@ -365,10 +366,12 @@ def _references(
     shared = replace(options, shots=reference_shots(options))
     result = []
     for name, numbers in served.items():
-        for made in reference_circuits(circuits[numbers[0]], int(options.reference), machine.calibration, seed=rng):
+        circuit, number = circuits[numbers[0]], int(options.reference)
+        for made in reference_circuits(circuit, number, machine.calibration, seed=rng, dt=machine.clock):
             dressed = _dress(made.circuit, machine, shared, rng)
             seen = () if made.visible is None else (f"sees {made.visible:.0%} of the faults that matter",)
-            paid = f"reference of {many(len(numbers), 'circuit')}, {many(sum(dressed.shots), 'shot')}"
+            taken = served_shots(vars(shared)) or sum(dressed.shots)
+            paid = f"reference of {many(len(numbers), 'circuit')}, {many(taken, 'shot')}"
             notes = (paid, *seen, *made.changes, *dressed.notes)
             result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
     return result

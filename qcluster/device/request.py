@@ -31,6 +31,7 @@ from qcluster.device.noise.simulate import METHODS
 from qcluster.device.runtime_options import SERVED_GROUPS, check_runtime, check_together, served_shots
 from qcluster.device.storage import (
     check_format,
+    check_time,
     reading,
     write_document,
 )
@@ -289,6 +290,7 @@ def _check_facts(fields: dict[str, Any]) -> None:
     for name in ("id", "created", "backend", "asked"):
         if not isinstance(fields[name], str) or not (fields[name] or name == "asked"):
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
+    check_time("created", fields["created"])
     if fields["kind"] not in _KINDS:
         raise ValueError(f"kind must be one of {', '.join(_KINDS)}; got {fields['kind']!r:.60}")
     check_whole("seed", fields["seed"], 0)
@@ -382,15 +384,16 @@ def estimate_usage(request: Request) -> float:
     Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
     runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
     """
-    served = served_shots(request.options)
-    amounts = [sum(p.shots) if served is None else served for p in request.prepared]
-    return float(2 * len(divide(request))) + _running(request, request.prepared, amounts)
-
-
-def _running(request: Request, prepared: Sequence[Prepared], amounts: Sequence[int]) -> float:
-    """Seconds that so many shots of each take, with the delays between them."""
     delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
-    return float(sum(amount * (p.profile.duration + delay) for p, amount in zip(prepared, amounts, strict=True)))
+    amounts = _taken(request, request.prepared)
+    running = sum(n * (p.profile.duration + delay) for p, n in zip(request.prepared, amounts, strict=True))
+    return float(2 * len(divide(request)) + running)
+
+
+def _taken(request: Request, prepared: Sequence[Prepared]) -> list[int]:
+    """Shots that each takes; the runtime's own twirling rounds them up."""
+    served = served_shots(request.options)
+    return [sum(p.shots) if served is None else served for p in prepared]
 
 
 def describe_usage(request: Request) -> str:
@@ -401,15 +404,16 @@ def describe_usage(request: Request) -> str:
 def reference_cost(request: Request) -> str:
     """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
 
-    A shot takes as long as its circuit and the delay between shots, see `estimate_usage`. No time is said where the
-    length of a circuit is unknown, as on a simulator without calibration.
+    The time is by how much `estimate_usage` is more than without them: that of their shots, and of the jobs that they
+    need beside those of the circuits. None is said where the length of a circuit is unknown, as on a simulator without
+    calibration.
     """
     own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
     if not extra:
         return "no reference runs: one that was measured earlier costs nothing"
-    amounts = [sum(p.shots) for p in extra]
-    shots, timed = sum(amounts), all(p.profile.duration for p in extra)
-    time = f", some {_running(request, extra, amounts):.1f} s on the machine" if timed else ""
-    share = shots / sum(sum(p.shots) for p in own)
+    shots, timed = sum(_taken(request, extra)), all(p.profile.duration for p in extra)
+    seconds = estimate_usage(request) - estimate_usage(dataclasses.replace(request, prepared=tuple(own)))
+    time = f", some {seconds:.1f} s on the machine" if timed else ""
+    share = shots / sum(_taken(request, own))
     references, circuits = many(len(extra), "reference"), many(len(own), "circuit")
     return f"{references} for {circuits}: {many(shots, 'shot')} ({share:.0%} more){time}"

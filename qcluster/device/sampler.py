@@ -28,7 +28,7 @@ from qcluster.device.circuits.identity import identify_circuits
 from qcluster.device.circuits.schedule import is_free, settle_delays
 from qcluster.device.execute import send
 from qcluster.device.machines.machine import Machine, find_machine
-from qcluster.device.noise.measured import OLD, MeasuredReference, may_serve
+from qcluster.device.noise.measured import MeasuredReference, may_serve
 from qcluster.device.prepare import (
     Options,
     check_program,
@@ -227,7 +227,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
             key = reference.skeleton, _alike(options)
             known = self._measured.get(key, reference)
-            if known.age() > OLD or reference.counts.shots >= known.counts.shots:
+            if not may_serve(known, 0) or reference.counts.shots >= known.counts.shots:
                 self._measured[key] = reference
         for oldest in list(self._measured)[:-_REMEMBERED]:
             self._measured.pop(oldest, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import dataclasses
+import datetime
 import json
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -77,6 +78,16 @@ def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
     if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")
     return content
+
+
+def check_time(name: str, text: str) -> None:
+    """Check that a text is a time that others can be compared with; ValueError where not."""
+    try:
+        placed = datetime.datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        placed = False
+    if not placed:
+        raise ValueError(f"{name} must be a time with its offset from UTC, ISO 8601; got {text!r:.60}")
 
 
 @contextlib.contextmanager

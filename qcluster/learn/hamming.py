@@ -58,17 +58,17 @@ class HammingKMajority(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             ValueError: other values than 0 and 1, weights that do not fit, or an n_clusters, radius or max_iter out of
                 range.
+            TypeError: weights that are no numbers.
         """
         rows = _as_bits(X)
-        check_whole("n_clusters", self.n_clusters, 1)
-        check_whole("max_iter", self.max_iter, 1)
-        weights = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        counts = Distribution(rows, weights)
+        n_clusters = check_whole("n_clusters", self.n_clusters, 1)
+        max_iter = check_whole("max_iter", self.max_iter, 1)
+        counts = Distribution(rows, np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight))
         if not counts.n_outcomes:
             raise ValueError("X must hold at least one row of positive weight; got none")
-        starts = counts.bits[most_frequent(counts.bits, counts.weights, self.n_clusters)]
+        starts = counts.bits[most_frequent(counts.bits, counts.weights, n_clusters)]
         metric = self._metric(rows.shape[1])
-        self.cluster_centers_, _, self.n_iter_ = cluster(counts.bits, counts.weights, starts, metric, self.max_iter)
+        self.cluster_centers_, _, self.n_iter_ = cluster(counts.bits, counts.weights, starts, metric, max_iter)
         self.n_features_in_ = rows.shape[1]
         self.labels_ = self.predict(rows)
         return self

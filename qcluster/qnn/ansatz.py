@@ -36,6 +36,7 @@ class Term:
     """X, Y or Z on the readout qubit."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "qubits", tuple(self.qubits))  # lists have no hash, by which circuits are kept
         if len(self.data) != len(self.qubits) or len(set(self.qubits)) != len(self.qubits):
             raise ValueError(f"a term needs one letter per distinct qubit; got {self.data!r} on {shown(self.qubits)}")
         if not (set(self.data) <= set("XYZ") or set(self.data) == {"1"}):
@@ -69,6 +70,7 @@ class Ansatz:
     """Pauli operator measured on the readout; its mean is the decision value."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", tuple(self.terms))
         if self.n_data < 1:
             raise ValueError(f"n_data must be at least 1; got {self.n_data}")
         outside = [term for term in self.terms if any(not 0 <= qubit < self.n_data for qubit in term.qubits)]
@@ -103,6 +105,15 @@ class Ansatz:
     def is_sine(self) -> bool:
         """Tell whether the model is a sine perceptron on bit strings: one-body Pauli gates in the standard frame."""
         return self.is_standard and self.is_one_body and "1" not in self.letters
+
+    @property
+    def spans_sine(self) -> bool:
+        """Tell whether the angles reach every sine perceptron: a Z gate on each data qubit, and a bias gate.
+
+        X and Y gates by themselves leave every phase at 0 or pi.
+        """
+        turned = {term.qubits for term in self.terms if term.data == "Z"}
+        return self.is_sine and len(turned) == self.n_data and "" in self.letters
 
     @property
     def is_zx_with_bias(self) -> bool:

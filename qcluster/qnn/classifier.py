@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +44,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Args:
         ansatz: "zx", "zx-xx", "tfq", "reed-muller", a list of (data Pauli, readout Pauli) layers, an `Ansatz`,
             or a function n_data -> `Ansatz`; see `qcluster.qnn.ansatz.build`.
-        reps: Repetitions of the layers; the degree for "reed-muller".
-        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates.
+        reps: Repetitions of the layers; the degree for "reed-muller". An `Ansatz` and a function have their own.
+        bias: Whether to append a bias gate. Without it f(NOT z) = -f(z) for ZX gates. "reed-muller" always has one, an
+            `Ansatz` and a function have what they have.
         encoding: "basis" (bits), "angle" (RX(pi x) of each feature) or "state" (rows are state vectors of 2**n
             complex amplitudes, superposed or entangled). It may be changed after fit: angles trained on superpositions
             classify strings.
@@ -74,7 +74,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         train_on: "exact" or "backend".
         shots: Shots per circuit on a backend.
         execution: Options of `qcluster.qnn.device.DeviceReadout`: twirls, measure_twirl, dd, mitigation ("rescale",
-            "readout", "reference" or "none"), ...
+            "readout", "reference" or "none"), ...; a `ReadoutSource` has options of its own.
         compress: Whether a backend gets the equivalent single ZX layer (same predictions, shortest circuit) where
             there is one; False runs the literal circuit.
         random_state: Seed of starts, sampling and shots.
@@ -98,7 +98,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss_curve_: (rounds,) losses of the best start: one per iteration or pass (cobyla: per evaluation).
         validation_curve_: (rounds,) losses on the rows that early stopping set aside; empty without it.
         n_iter_: Rounds of the best start.
-        n_circuits_: Circuits run on a backend during fit.
+        n_circuits_: Circuits run on a backend during fit, or during all calls of partial_fit.
         n_shots_: Shots of them.
         contraction_: Slope of the measured over the exact decision values at the end of training on a backend, NaN
             where those are all zero; 1.0 after exact training.
@@ -115,6 +115,8 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     loss_curve_: Floats
     n_iter_: int
+    n_circuits_: int
+    n_shots_: int
 
     def __init__(
         self,
@@ -221,8 +223,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def iter_fit(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
-    ) -> Iterator[Progress]:
+    ) -> Generator[Progress, None, None]:
         """Train as `fit` does, and report after every round; the model is fitted when the iterator ends or is left."""
+        before = dict(self.__dict__)
         rng = samples.draw_rng(self)
         inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight)
         if not self.warm_start:
@@ -245,6 +248,9 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             # Also where the caller breaks off or a job fails: what was trained until then is a model.
             if training.outcome is not None:
                 fitted.take(self, training.outcome, inputs, measured, rng)
+            elif self.warm_start:  # the angles that it was to go on from are worth no less than before
+                self.__dict__.clear()
+                self.__dict__.update(before)
         if training.outcome is not None and not training.outcome.converged and not training.stopped:
             warnings.warn(
                 f"the solver {samples.chosen_solver(self)} stopped at max_iter before it converged, after "
@@ -271,15 +277,17 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> QNNClassifier:
         """Go on by one pass over these rows, from where the last call (or fit) ended; "auto" means sgd here.
 
+        The first call fixes ``threshold_`` by its rows: give `threshold` where they are few and not bits.
+
         Args:
             X: (samples, n_features).
             y: (samples,) labels among `classes`.
             classes: (k,) all labels, needed in the first call if y lacks some of them.
-            sample_weight: (samples,) not negative.
+            sample_weight: (samples,) not negative; a row of weight 2 counts twice, whatever the others weigh.
 
         Raises:
-            ValueError: The solver is lbfgs or cobyla, which need all rows at once, or y holds labels that are not in
-                ``classes_``.
+            ValueError: The solver is lbfgs or cobyla, early_stopping is True or class_weight "balanced", which need
+                all rows at once; or y holds labels that are not in ``classes_``.
 
         Example:
             >>> model = QNNClassifier(random_state=0)
@@ -288,25 +296,30 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             >>> model.n_iter_
             2
         """
-        name = "sgd" if self.solver == "auto" else self.solver
-        if name in ("lbfgs", "cobyla"):
-            raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {name!r}")
-        rng = samples.draw_rng(self)
         begun = hasattr(self, "theta_")
-        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, go_on=begun)
+        done, curve, spent = (
+            (self.n_iter_, self.loss_curve_, (self.n_circuits_, self.n_shots_)) if begun else (0, np.zeros(0), (0, 0))
+        )
+        if self.backend is not None and not begun:
+            on_backend.check(self)
+        rng = samples.draw_rng(self, done)
+        inputs, rows, targets, weights = samples.prepare(self, X, y, sample_weight, classes=classes, partial=True)
         if not begun:
             self.ansatz_ = build(self.ansatz, inputs.n_data, reps=self.reps, bias=self.bias)
         form, measured = self._forms(inputs.kind, rng)
-        problem = make_problem(self, form, inputs, rows, targets, weights)
+        # Weights are not taken over their mean, which differs from call to call and is all there is to a single row.
+        problem = make_problem(self, form, inputs, rows, targets, weights, unit=1.0)
         start = self.theta_.ravel() if begun else rng.normal(0, self.init_scale, count_angles(self))
-        done, curve = (self.n_iter_, self.loss_curve_) if begun else (0, np.zeros(0))
-        solver, settings = choose_solver(self, name)
-        training = Training(problem, [start], solver, replace(settings, max_iter=1), rng, callback=self.callback)
+        solver, settings = choose_solver(self, partial=True)
+        training = Training(problem, [start], solver, settings, rng, callback=self.callback)
         for _ in training:
             pass
         if training.outcome is not None:
-            fitted.take(self, training.outcome, inputs, measured, rng)
+            same_kind = begun and self.calibration_.kind == inputs.kind  # the encoding may be another since
+            seen = inputs.union(self.calibration_) if same_kind else inputs
+            fitted.take(self, training.outcome, seen, measured, rng)
         self.n_iter_, self.loss_curve_ = self.n_iter_ + done, np.append(curve, self.loss_curve_)
+        self.n_circuits_, self.n_shots_ = self.n_circuits_ + spent[0], self.n_shots_ + spent[1]
         return self
 
     def decision_function(self, X: npt.ArrayLike) -> Floats:
@@ -315,7 +328,7 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns:
             (samples,), positive for ``classes_[1]``; (samples, k) for more than two classes, the largest one wins.
         """
-        check_is_fitted(self, "theta_")
+        check_is_fitted(self)
         if self.backend is None:
             inputs = samples.encode(self, X)
             found = list(fitted.exact_values(self, inputs))
@@ -323,7 +336,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             found = [self.measure(X).values]
         else:
             draws = check_random_state(self.random_state)
-            seeded = [self.readout(label).set_params(random_state=draws.randint(2**31)) for label in self.classes_]
+            # One source for all: the circuits differ in angles alone, and are compiled once, with one reference.
+            shared: dict[str, Any] = {"backend": on_backend.source(self), "execution": None}
+            seeded = [
+                self.readout(label).set_params(random_state=draws.randint(2**31), **shared) for label in self.classes_
+            ]
             found = [on_backend.measure_uncompressed(one, X) for one in seeded]
         return found[0] if len(self.classes_) == 2 else np.stack(found, axis=1)
 
@@ -365,9 +382,11 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return [(1 - f) / 2, (1 + f) / 2], (samples, 2): the chances of the readout's two outcomes.
 
         For more than two classes, (samples, k): the softmax of the decision values times `sharpness`; of two classes,
-        too, where the loss is "softmax".
+        too, where the loss is "softmax". It is the softmax that was trained, also of what compressed circuits measured.
         """
-        f = self.decision_function(X)
+        check_is_fitted(self)
+        trained = self.loss == "softmax" and self.backend is not None and len(self.classes_) == 2
+        f = on_backend.measure_uncompressed(self, X) if trained else self.decision_function(X)
         if f.ndim == 2 or self.loss == "softmax":
             logits = f if f.ndim == 2 else np.stack([-f, f], axis=1)
             return np.asarray(special.softmax(self.sharpness * logits, axis=1))
@@ -379,7 +398,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from qcluster.qnn import circuits
 
         fitted.check_one_readout(self)
-        inputs = samples.encode(self, np.asarray(x)[None])
+        if np.ndim(x) != 1:
+            raise ValueError(f"x must be one row, of shape (n_features,); got shape {np.shape(x)}")
+        row: Any = x.to_frame().T if hasattr(x, "to_frame") else np.asarray(x)[None]  # one of a DataFrame has names
+        inputs = samples.encode(self, row)
         ansatz, theta = (self.ansatz_, self.theta_) if literal else on_backend.circuit_run(self, inputs.kind)
         return circuits.circuit(ansatz, theta, circuits.prepare(inputs, 0))
 
@@ -395,6 +417,10 @@ class QNNClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         short: QNNClassifier = clone(self).set_params(ansatz="zx", reps=1, bias=True)
         fitted.pass_on(self, short, *compress(self.ansatz_, self.theta_))
         return short
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Tell whether there are angles: a fit that failed may have left labels or a circuit."""
+        return hasattr(self, "theta_")
 
     def __sklearn_clone__(self) -> QNNClassifier:
         """Copy the parameters; the backend is shared, because a machine cannot be copied."""

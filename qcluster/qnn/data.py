@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from math import inf
 from typing import Literal
@@ -105,7 +106,14 @@ def images_to_bits(
         pixels = np.stack([pixels.take(block, axis).mean(axis) for block in blocks], axis)
     X = pixels.reshape(len(pixels), size**2)
     if threshold is not None:
-        X = (threshold < X).astype(np.float64)
+        means, X = X, (threshold < X).astype(np.float64)
+        if len(X) > 1 and X.min() == X.max():
+            warnings.warn(
+                f"images should differ in a bit; all are {X.max():.0f} where block means from {means.min():.3g} to "
+                f"{means.max():.3g} are cut at {threshold:g}: give another threshold, or scale the images to [0, 1]",
+                UserWarning,
+                stacklevel=2,
+            )
     data = LabelledBits(X, y)
     if duplicates == "keep":
         return data

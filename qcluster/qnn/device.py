@@ -93,6 +93,8 @@ class DeviceReadout:
         """Run one circuit per row as one batch; see `qcluster.qnn.measured.ReadoutSource`."""
         seed = int(rng.integers(2**31))
         runs, earlier = self._run(ansatz, thetas, inputs, shots, seed)
+        if self.mitigation == "reference" and any(getattr(run, "reference", None) is None for run in runs):
+            raise ValueError("mitigation='reference' needs runs that hold what a reference measured; some hold none")
         found = np.array([self._mean(run) for run in runs]).reshape(-1, 2)
         taken = sum(run.counts.shots for run in runs)
         if self.mitigation != "reference":

@@ -42,6 +42,12 @@ class Inputs:
             )
         return Inputs(self.kind, np.concatenate([self.array, others.array]))
 
+    def union(self, others: Inputs) -> Inputs:
+        """Join these with the inputs of another batch that are not among them."""
+        rows = np.asarray(self.array).reshape(len(self), -1)
+        new = [k for k, row in enumerate(np.asarray(others.array)) if not (rows == row.ravel()).all(axis=1).any()]
+        return self.concat(others.take(np.array(new, dtype=np.int64)))
+
     def vectors(self) -> npt.NDArray[np.complex128]:
         """Write every input as a state vector, (batch, 2**n) complex, bit j of the index = qubit j."""
         if self.kind == "state":

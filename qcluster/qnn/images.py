@@ -84,10 +84,6 @@ def load_idx(
     if labels is None and beside == source:
         raise ValueError(f"labels must be given where the images are not named ...images...; got {source.name}")
     pixels, y = _read_idx(source), _read_idx(beside if labels is None else Path(labels))
-    if pixels.ndim != 3 or y.ndim != 1 or len(pixels) != len(y):
-        raise ValueError(
-            f"idx files must hold (samples, height, width) images and a label each; got {pixels.shape} and {y.shape}"
-        )
     return _reduce(pixels, y, classes, size, threshold, duplicates)
 
 
@@ -124,16 +120,18 @@ def load_csv(path: str | Path, *, classes: Collection[Any] | None = None) -> Lab
         features, lines = features[1:], lines[1:]
     if not lines:
         raise ValueError(f"{Path(path).name} must hold rows; got only the names of the columns")
-    wrong = next((cell for row in features for cell in row if not is_number(cell)), None)
-    if wrong is not None:
-        raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}")
+    try:
+        X = np.array(features, dtype=np.float64)
+    except ValueError as error:
+        wrong = next(cell for row in features for cell in row if not is_number(cell))
+        raise ValueError(f"features of {Path(path).name} must be numbers; got {wrong!r}") from error
     labels = [line[place].strip() for line in lines]
     try:
         y = np.array(labels, dtype=np.int64)
     except (ValueError, OverflowError):  # no whole numbers, or beyond what is one here
         y = np.array(labels)
     kept = _chosen(y, classes)
-    return LabelledBits(np.array(features, dtype=np.float64)[kept], y[kept])
+    return LabelledBits(X[kept], y[kept])
 
 
 def _reduce(
@@ -144,6 +142,10 @@ def _reduce(
     threshold: float | None,
     duplicates: Duplicates,
 ) -> LabelledBits:
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"files must hold (samples, height, width) images and a label each; got {images.shape} and {labels.shape}"
+        )
     kept = _chosen(labels, classes)
     if (images > 1).any():  # by the values, since 0..255 comes as floats too, and zeros and ones as bytes
         images = images / 255
@@ -185,7 +187,10 @@ def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 def _read_idx(file: Path) -> npt.NDArray[Any]:
     content = file.read_bytes()
     if content[:2] == b"\x1f\x8b":
-        content = unpack(content)
+        try:
+            content = unpack(content)
+        except ValueError as error:
+            raise ValueError(f"{file.name} must be gzipped whole; {error}") from error
     rank = content[3] if len(content) > 3 else 0
     if len(content) < 4 + 4 * rank or content[:2] != b"\0\0" or content[2] not in _IDX_TYPES:
         raise ValueError(f"{file.name} must be an idx file, 0 0 type rank; it begins with {content[:4]!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,11 +10,12 @@ import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_whole
+from qcluster.core.words import shown
 from qcluster.qnn import samples
 from qcluster.qnn.ansatz import Ansatz, build
-from qcluster.qnn.encoding import Kind
+from qcluster.qnn.encoding import Inputs, Kind
 from qcluster.qnn.measured import MeasuredForm, Readouts, ReadoutSource
-from qcluster.qnn.rescale import drawn_rows, rescale
+from qcluster.qnn.rescale import drawn_rows, rescale, strength
 from qcluster.qnn.samples import Classifier
 from qcluster.qnn.simulation.compress import compress, phases
 from qcluster.qnn.simulation.exact import exact_form
@@ -29,15 +31,19 @@ def measure(model: Classifier, X: npt.ArrayLike) -> Readouts:
     ansatz, theta = circuit_run(model, inputs.kind)
     rng = samples.draw_rng(model)
     machine = source(model)
-    rescaled = getattr(machine, "mitigation", None) == "rescale"
-    known = model.calibration_
-    if rescaled and known.kind != inputs.kind:  # the encoding was changed after fit
-        known = drawn_rows(ansatz, theta, inputs.kind, rng)
-    batch = known.concat(distinct) if rescaled else distinct
-    found = machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
-    if rescaled:
+
+    def run(batch: Inputs) -> Readouts:
+        return machine.measure(ansatz, np.tile(theta, (len(batch), 1)), batch, shots=model.shots, rng=rng)
+
+    if getattr(machine, "mitigation", None) == "rescale":
+        known = model.calibration_
+        if known.kind != inputs.kind:  # the encoding was changed after fit
+            known = drawn_rows(ansatz, theta, inputs.kind, rng)
         exact = exact_form(ansatz, inputs.kind).forward(theta, known, gradient=False)[0]
-        found = rescale(found, exact, model.shots)
+        strength(exact)  # before shots are paid for
+        found = rescale(run(known.concat(distinct)), exact, model.shots)
+    else:
+        found = run(distinct)
     raw = None if found.raw is None else found.raw[rows]
     return replace(found, values=found.values[rows], standard_errors=found.standard_errors[rows], raw=raw)
 
@@ -62,13 +68,20 @@ def _compresses(model: Classifier) -> bool:
 
 def source(model: Classifier) -> ReadoutSource:
     """Return what measures: the backend itself, or a `DeviceReadout` of it with the options of `execution`."""
+    given = model.execution or {}
+    if not isinstance(given, Mapping):
+        raise ValueError(f"execution must be a mapping of options to values; got {shown(given)}")
     if isinstance(model.backend, ReadoutSource):
+        if given:
+            raise ValueError(
+                f"execution must be None where the backend has options of its own, as {type(model.backend).__name__} "
+                f"has; got {shown(given)}"
+            )
         return model.backend
     if model.backend is None:
         raise ValueError("measuring needs a backend; set_params(backend=...)")
     from qcluster.qnn.device import DeviceReadout
 
-    given = model.execution or {}
     known = [one.name for one in fields(DeviceReadout) if one.init and one.name != "backend"]
     if unknown := sorted(set(given) - set(known)):
         cure = "; for a reference circuit, mitigation='reference'" if "reference" in unknown else ""
@@ -86,8 +99,11 @@ def check(model: Classifier) -> None:
 
 
 def training_form(model: Classifier, rng: np.random.Generator) -> MeasuredForm:
-    """Prepare training on the backend; a sine perceptron is trained as the one ZX layer that it amounts to."""
-    if _compresses(model) and model.bias:
+    """Prepare training on the backend; an ansatz of all sine perceptrons is trained as the one ZX layer that it is.
+
+    One that reaches fewer, as without a bias gate, is trained as it stands: the ZX layer could learn what it cannot.
+    """
+    if _compresses(model) and model.ansatz_.spans_sine:
         begun = np.asarray(getattr(model, "theta_", ()))
         if begun.shape[-1] == model.ansatz_.n_parameters:  # partial_fit and warm starts go on from these angles
             model.theta_ = np.apply_along_axis(lambda own: compress(model.ansatz_, own)[1], -1, begun)

@@ -55,6 +55,20 @@ def drawn_rows(ansatz: Ansatz, theta: Floats, kind: Kind, rng: np.random.Generat
     return calibration_rows(strings, exact, rng)
 
 
+def strength(exact: Floats) -> float:
+    """Add up the squares that a slope rests on.
+
+    Raises:
+        ValueError: There are no rows, or all exact values are zero.
+    """
+    power = float(exact @ exact)
+    if not power:
+        raise ValueError(
+            "the slope needs rows whose exact decision value is not zero; got none: take mitigation='readout'"
+        )
+    return power
+
+
 def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Slope:
     """Fit measured = slope * exact through the origin by least squares.
 
@@ -79,9 +93,7 @@ def fit_slope(exact: Floats, measured: Floats, errors: Floats, shots: int) -> Sl
     from scipy.stats import chi2 as chi2_law
     from scipy.stats import t as student
 
-    power = float(exact @ exact)
-    if not power:
-        raise ValueError("the slope needs rows whose exact decision value is not zero; got none")
+    power = strength(exact)
     value = float(exact @ measured) / power
     # Near f = +-1 a row may read +-1 throughout, with no spread at all: the line knows better what its shots do.
     expected = np.sqrt(np.maximum(0, 1 - (value * exact) ** 2) / shots)

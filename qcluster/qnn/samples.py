@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from math import inf
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import (
@@ -92,7 +94,7 @@ def prepare(
     sample_weight: npt.ArrayLike | None,
     *,
     classes: npt.ArrayLike | None = None,
-    go_on: bool = False,
+    partial: bool = False,
 ) -> tuple[Inputs, Places, Places, Floats]:
     """Check everything that fit takes, set classes_, n_features_in_ and threshold_, and reduce to distinct inputs.
 
@@ -102,15 +104,16 @@ def prepare(
         y: Their labels.
         sample_weight: Their weights; those of the classes come on top.
         classes: All labels, where y may lack some.
-        go_on: Whether the model keeps its classes, features and thresholds; for `partial_fit`.
+        partial: Whether this is `partial_fit`: a fitted model then keeps its classes, features and thresholds.
 
     Returns:
         The distinct inputs; the input, class (its place in classes_) and weight of each sample, rows of weight 0 left
         out.
     """
-    check_parameters(model)
+    check_parameters(model, partial=partial)
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    go_on = partial and hasattr(model, "theta_")
     rows, labels = _validate(model, X, y, reset=not go_on)
     check_classification_targets(labels)
     known = model.classes_ if go_on else unique_labels(labels) if classes is None else unique_labels(classes)
@@ -127,8 +130,12 @@ def prepare(
         raise ValueError("sample_weight must hold at least one non-zero weight; got zeros only")
     rows, labels, weights = rows[weights > 0], labels[weights > 0], weights[weights > 0]
     weights = weights * _class_weights(model.class_weight, known, labels)
-    if model.encoding == "basis" and not go_on:
-        model.threshold_ = _thresholds(model.threshold, rows, weights)
+    if not go_on:
+        model.__dict__.pop("threshold_", None)  # an earlier fit may have cut other features
+        if model.encoding == "basis":
+            model.threshold_ = _thresholds(model.threshold, rows, weights)
+    if model.encoding == "angle":
+        _check_turns(rows)
     inputs, places = distinct(_to_inputs(model, rows))
     model.classes_ = known  # last: rows that are refused leave the labels of an earlier fit to its angles
     return inputs, places, np.searchsorted(known, labels), weights
@@ -136,13 +143,19 @@ def prepare(
 
 def encode(model: Classifier, X: npt.ArrayLike) -> Inputs:
     """Turn rows into inputs of a fitted model."""
-    check_is_fitted(model, "theta_")
+    check_is_fitted(model)
     return _to_inputs(model, _validate(model, X)[0])
 
 
-def draw_rng(model: Classifier) -> np.random.Generator:
-    """Make the generator of one call, from `random_state` by scikit-learn's rules."""
-    return np.random.default_rng(check_random_state(model.random_state).randint(2**31))
+def draw_rng(model: Classifier, done: int = 0) -> np.random.Generator:
+    """Make the generator of one call, from `random_state` by scikit-learn's rules.
+
+    Args:
+        model: The estimator.
+        done: Rounds that earlier calls of `partial_fit` have done. Each call draws anew: with one seed for all of them
+            spsa would step along a single direction, and shot noise would not average out.
+    """
+    return np.random.default_rng([check_random_state(model.random_state).randint(2**31), done])
 
 
 def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
@@ -158,15 +171,17 @@ def distinct(inputs: Inputs) -> tuple[Inputs, Places]:
     return inputs.take(first), rows.reshape(-1)
 
 
-def chosen_solver(model: Classifier) -> str:
-    """Name the solver that trains: the one asked for, or what suits exact and measured training."""
+def chosen_solver(model: Classifier, *, partial: bool = False) -> str:
+    """Name the solver that trains: the one asked for, or what suits exact, measured and partial training."""
     if model.solver != "auto":
         return model.solver
+    if partial:
+        return "sgd"
     return "adam" if model.train_on == "backend" else "lbfgs"
 
 
-def check_parameters(model: Classifier) -> None:
-    """Refuse parameters that do not exist or do not go together."""
+def check_parameters(model: Classifier, *, partial: bool = False) -> None:
+    """Refuse parameters that do not exist or do not go together; `partial` for `partial_fit`."""
     for name, allowed in _CHOICES.items():
         check_choice(name, getattr(model, name), allowed)
     for name in ("n_init", "shots", "n_iter_no_change"):
@@ -188,16 +203,33 @@ def check_parameters(model: Classifier) -> None:
     for name in ("bias", "compress", "warm_start", "early_stopping"):
         check_flag(name, getattr(model, name))
     on_backend = model.train_on == "backend"
-    solver = chosen_solver(model)
+    solver = chosen_solver(model, partial=partial)
+    if partial:
+        _check_partial(model, solver)
     for name, without in (("learning_rate", ("lbfgs", "cobyla")), ("batch_size", ("lbfgs", "cobyla", "spsa"))):
         if getattr(model, name) is not None and solver in without:
             raise ValueError(f"{name} has no effect with the solver {solver}: leave it None, or choose another solver")
+    if model.gradient == "shift" and solver in ("cobyla", "spsa"):
+        raise ValueError(f"gradient='shift' has no effect with the solver {solver}, which takes values alone")
     if on_backend and model.backend is None:
         raise ValueError("train_on='backend' needs a backend; got None")
     if model.gradient != "auto" and (model.gradient == "shift") != on_backend:
         raise ValueError(f"gradient={model.gradient!r} does not go with train_on={model.train_on!r}")
     if on_backend and model.solver == "lbfgs":
         raise ValueError("lbfgs needs exact gradients; on a backend use adam, sgd, spsa or cobyla")
+
+
+def _check_partial(model: Classifier, solver: str) -> None:
+    """Refuse what needs all rows at once, as scikit-learn's own classifiers do."""
+    if solver in ("lbfgs", "cobyla"):
+        raise ValueError(f"partial_fit needs a solver of passes (sgd, paper, adam or spsa); got {solver!r}")
+    if model.early_stopping:
+        raise ValueError("partial_fit goes over the rows once: early_stopping must be False; got True")
+    if isinstance(model.class_weight, str):
+        raise ValueError(
+            "partial_fit sees a part of the rows: class_weight must be {label: factor} or None; "
+            f"got {model.class_weight!r}"
+        )
 
 
 def _class_weights(class_weight: Any, known: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Floats:
@@ -228,13 +260,16 @@ def _validate(
         if hasattr(model, "ansatz_") and model.n_features_in_ != model.ansatz_.n_data:
             return _of_width(check_array(X, dtype=np.float64), model.ansatz_.n_data, "features"), np.zeros(0)
         return validate_data(model, X, dtype=np.float64, reset=False), np.zeros(0)
+    if issparse(X):
+        raise TypeError("states must be dense; got a sparse matrix: use .toarray()")
     rows = np.asarray(X, dtype=np.complex128)
-    if rows.ndim != 2 or not np.isfinite(rows).all():
-        raise ValueError(f"states must be finite, shape (samples, 2**n); got shape {rows.shape}")
-    if fitting and reset:
-        model.n_features_in_ = rows.shape[1]
-    else:
+    if rows.ndim != 2 or not len(rows) or not np.isfinite(rows).all():
+        raise ValueError(f"states must be finite, shape (samples, 2**n), one or more; got shape {rows.shape}")
+    new = fitting and reset
+    if not new:
         _of_width(rows, 1 << model.ansatz_.n_data, "amplitudes")
+    if new or model.n_features_in_ == rows.shape[1]:
+        validate_data(model, X, reset=new, skip_check_array=True)  # names and number of the columns
     labels = np.asarray(y) if fitting else np.zeros(0)
     assert_all_finite(labels)
     if fitting and labels.shape != rows.shape[:1]:
@@ -255,6 +290,20 @@ def _thresholds(threshold: float | None, rows: Floats, weights: Floats) -> Float
     if np.isin(rows, (0.0, 1.0)).all():
         return np.full(rows.shape[1], 0.5)
     return np.asarray(np.average(rows, axis=0, weights=weights))
+
+
+def _check_turns(rows: Floats) -> None:
+    """Warn of features that RX(pi x) cannot tell apart: x and x + 2 are one state."""
+    reach = np.ptp(rows, axis=0)
+    widest = int(reach.argmax())
+    if reach[widest] >= 2:
+        low, high = rows[:, widest].min(), rows[:, widest].max()
+        warnings.warn(
+            "angle encoding turns a qubit by pi times the feature, so x and x + 2 are one state: features should span "
+            f"less than 2, best [0, 1]; got {low:g} to {high:g} for feature {widest}: scale X first",
+            UserWarning,
+            stacklevel=5,
+        )
 
 
 def _to_inputs(model: Classifier, rows: npt.NDArray[Any]) -> Inputs:

@@ -30,7 +30,10 @@ _NOT_STORED = ("backend", "execution", "train_on", "random_state", "callback", "
 
 
 def save_model(model: QNNClassifier, path: str | Path) -> None:
-    """Write a fitted classifier: its parameters, labels, cuts and angles. The backend is not stored.
+    """Write a fitted classifier: its parameters, labels, cuts and angles.
+
+    What belongs to the process is not stored: backend, execution, train_on, random_state, callback and class_weight.
+    `partial_fit` goes on where the model stood once they are set again.
 
     Args:
         model: fitted.
@@ -52,7 +55,7 @@ def save_model(model: QNNClassifier, path: str | Path) -> None:
         >>> bool((again.predict(bits) == model.predict(bits)).all())
         True
     """
-    check_is_fitted(model, "theta_")
+    check_is_fitted(model)
     if callable(model.ansatz):
         raise ValueError("an ansatz given as a function cannot be stored; give its name, its layers or an Ansatz")
     if model.classes_.dtype.kind not in "iufbU":
@@ -93,10 +96,10 @@ def load_model(path: str | Path) -> QNNClassifier:
     """
     try:
         content: dict[str, Any] = parse_json(read_whole(Path(path)))
-        if (content["format"], content["version"]) != (FORMAT, VERSION):
-            raise StorageError(
-                f"{path} must be {FORMAT} version {VERSION}; got {content['format']} {content['version']}"
-            )
+        form, version = content["format"], content["version"]
+        if (form, version) != (FORMAT, VERSION):
+            cure = ": upgrade qcluster" if form == FORMAT and version > VERSION else ""
+            raise StorageError(f"{path} must be {FORMAT} version {VERSION}; got {form} {version}{cure}")
         return _restore(content)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error

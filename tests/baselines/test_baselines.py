@@ -1,6 +1,7 @@
 """Every baseline against a slow, independent version of itself, and the laws they share."""
 
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -181,6 +182,7 @@ def test_plurality_takes_the_lowest_of_equals():
         (lambda: dem({"0": 1}, {"0": 9}, "0", truncation=1), r"truncation must be a number in \[0, 1\); got 1"),
         (lambda: m3({"00": 1}, [0.1]), "shape"),
         (lambda: m3({"00": 1}, [0.1, 1.2]), r"\[0, 1\]"),
+        (lambda: m3({"0": 1}, [10**400]), r"readout errors must lie in \[0, 1\]; got \[1000"),
         (lambda: m3({"001": 13, "010": 10, "100": 45, "101": 1, "110": 25, "111": 37}, [0.49995] * 3), "far from 1/2"),
         (lambda: hammr_l({"0" * 897: 1}, 0.1), "at most 896 bits; got 897"),
         (lambda: em_uniform({"0" * 2000: 1}), "at most 896 bits; got 2000"),
@@ -190,6 +192,28 @@ def test_plurality_takes_the_lowest_of_equals():
 def test_callers_mistakes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "readout", [["0.1"], [None], np.array([0.1 + 1j]), np.array([False]), {"0": 0.1}, [0.1, [0.2, 0.3]], "0.1"]
+)
+def test_readout_errors_are_numbers(readout):
+    with pytest.raises(TypeError, match="readout errors must be numbers; got "):
+        m3({"0": 90, "1": 10}, readout)
+
+
+def test_fractions_are_rates_and_expected_errors():
+    counts, tenth = {"00": 81, "01": 9, "10": 9, "11": 1}, Fraction(1, 10)
+    for method in (qbeep, hammr_l, em_uniform):
+        assert method(counts, tenth) == method(counts, 0.1)
+    assert m3(counts, [tenth, tenth]) == m3(counts, [0.1, 0.1])
+
+
+def test_rounds_of_a_short_kind_of_number_do_not_overflow():
+    """One more than np.uint8(255) is 0: there were no rounds."""
+    counts = {"000": 70, "001": 10, "010": 10, "100": 10}
+    assert qbeep(counts, 0.5, rounds=np.uint8(255)) == qbeep(counts, 0.5, rounds=255)
+    assert m3(counts, [0.1] * 3, distance=np.uint8(2)) == m3(counts, [0.1] * 3, distance=2)
 
 
 def test_all_names_are_exported():

@@ -60,12 +60,3 @@ def test_a_short_kernel_is_a_sparse_matrix_and_a_long_one_a_transform(monkeypatc
 def test_a_kernel_of_zeros_gives_zeros():
     words = random_words(40, 20, 6)
     assert not radial.radial_operator(words, 40, np.zeros(41))(np.ones(20)).any()
-
-
-@pytest.mark.parametrize("n_bits", [0, 1, 6, 7, 12])
-def test_walsh_is_its_own_inverse_up_to_length(n_bits):
-    vector = np.random.default_rng(7).random(1 << n_bits)
-    rows = np.arange(1 << n_bits)
-    matrix = 1.0 - 2.0 * (np.bitwise_count(rows[:, None] & rows) % 2)
-    assert radial.walsh(vector) == pytest.approx(matrix @ vector)
-    assert radial.walsh(radial.walsh(vector)) == pytest.approx(vector * (1 << n_bits))

@@ -9,12 +9,14 @@ from qiskit import transpile
 from qiskit_aer import AerSimulator
 
 from benchmarks import outside, outside_circuits
+from benchmarks.compiled_records import write_records
 from benchmarks.outside_circuits import FAMILIES, cases
 from qcluster.bench import circuits as suites
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.counts.metrics import hellinger_fidelity, total_variation
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.kernel import Kernel
+from qcluster.learn.decision.table import recorded
 
 CASES = {case.name: case for case in cases()}
 
@@ -144,6 +146,16 @@ def test_every_method_is_scored_under_every_condition_that_it_can_feel(cache, ru
         assert len(found) == len(rows) == 4 + 3 * len(outside.CONDITIONS)
         assert found["raw", "any"] == round(hellinger_fidelity(saved[3].counts, saved[4]), 4)
         assert rows == list(outside.score(saved))
+
+
+def test_runs_are_records_that_a_table_can_hold(cache, runs, tmp_path):
+    saved = list(outside.load(cache))
+    write_records(tmp_path / "outside.jsonl.gz", map(outside.record, saved))
+    read = list(recorded(tmp_path / "outside.jsonl.gz"))
+    assert len(read) == len(saved) > 0
+    for case, (_, _, machine, run, ideal) in zip(read, saved, strict=True):
+        assert (case.family, case.kind, case.counts) == ("outside", machine, run.counts)
+        assert hellinger_fidelity(case.ideal, ideal) == pytest.approx(1)
 
 
 def test_wrong_calibrations_are_wrong_in_gates_and_readout():

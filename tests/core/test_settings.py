@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, fields, replace
+from fractions import Fraction
 from math import inf, nan
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_a_method_runs_at_the_ends_of_its_ranges(kind, name, which):
     noise, method = (0.05, "paper") if paper else (None, "mixture")
     fixed = qc.mitigate(counts, noise, method=method, guard=paper, settings=settings)
     assert fixed.distribution.shots == pytest.approx(counts.shots)
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=named)
+def test_any_kind_of_number_is_kept_as_an_ordinary_one(kind, name):
+    """Fractions are real numbers, and passed; arrays of them then ended in NumPy's own errors."""
+    value = kind.__dataclass_fields__[name].default
+    settings = kind(**{name: np.int64(value) if name in WHOLE else Fraction(value)})
+    assert settings == kind()
+    assert type(getattr(settings, name)) is type(value)
 
 
 @pytest.mark.parametrize("kind", CLASSES)

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit
+from qiskit import QuantumCircuit, transpile
 from qiskit.quantum_info import Statevector
 
 import qcluster as qc
@@ -14,6 +14,7 @@ from qcluster.core.counts.bits import index_bits
 from qcluster.core.noise.kernel import Kernel
 from qcluster.device.execute import run_request
 from qcluster.device.machines.machine import find_machine
+from qcluster.device.noise.audit import Place
 from qcluster.device.noise.faults import fault_masks, located_faults, run_faults
 from qcluster.device.prepare import Options, prepare
 
@@ -157,6 +158,13 @@ def test_the_report_names_the_pair_that_is_worse():
     assert report.plot().axes
 
 
+def test_how_far_off_a_place_is_lies_within_its_own_range():
+    """Where the calibration was too bad, the range was that of the factor: "2.0 times too bad (0.4 to 0.6)"."""
+    good, bad = Place("qubit 3 waiting", 2.0, 1.6, 2.5, 30.0), Place("qubit 3 waiting", 0.5, 0.4, 0.625, 30.0)
+    assert str(good) == "the calibration is 2.0 times too good for qubit 3 waiting (1.6 to 2.5)"
+    assert str(bad) == "the calibration is 2.0 times too bad for qubit 3 waiting (1.6 to 2.5)"
+
+
 def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_measured():
     """Nothing is published there, so that only the measured patterns are known."""
     from qiskit_aer import AerSimulator
@@ -170,6 +178,29 @@ def test_a_simulator_with_noise_of_its_own_is_mitigated_by_what_the_reference_me
     assert fixed.method == "measured"
     assert qc.metrics.hellinger_fidelity(run.counts, ideal_of(ghz(6))) < 0.9
     assert qc.metrics.hellinger_fidelity(fixed.distribution, ideal_of(ghz(6))) > 0.99
+
+
+def test_where_no_errors_are_published_nothing_is_said_of_a_calibration():
+    """It was "8103.1 times too good for reading bit 0", and the reference saw 100% of the faults that matter."""
+    (run,) = qc.execute([_measured(ghz(3))], "fake_mumbai", shots=2000, reference=True, seed=4)
+    silent = dataclasses.replace(
+        run.calibration,
+        errors_1q=np.full_like(run.calibration.errors_1q, np.nan),
+        errors_2q=np.full_like(run.calibration.errors_2q, np.nan),
+        readout=np.zeros_like(run.calibration.readout),
+        t1=np.full_like(run.calibration.t1, np.nan),
+        t2=np.full_like(run.calibration.t2, np.nan),
+    )
+    reference = dataclasses.replace(run.reference, calibration=silent)
+    report, kept = reference.report(), reference.noise.survival
+    assert f"{kept:.1%} measured, nothing to compare it with: the machine publishes no errors" in str(report)
+    assert str(report).splitlines()[2:4] == ["bit   flipped", f"  0   {reference.noise.flips[0]:7.2%}"]
+    assert (report.places, report.published) == ((), False)
+    assert report.plot().axes[0].get_title() == "no errors are published"
+    isa = transpile(_measured(ghz(3)), find_machine("fake_mumbai").backend, seed_transpiler=1)
+    assert qc.reference_circuit(isa, silent).visible is None
+    assert qc.reference_circuit(isa, run.calibration).visible > 0.9
+    assert run.reference.report().published
 
 
 def test_a_reference_that_is_lost_in_noise_stops_nothing():

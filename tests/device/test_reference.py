@@ -3,6 +3,7 @@
 import json
 import pickle
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ import qcluster as qc
 from qcluster.device.execute import execute
 from qcluster.device.jobs import collect, submit
 from qcluster.device.machines.machine import find_machine
-from qcluster.device.noise.measured import MeasuredReference
+from qcluster.device.noise.measured import MeasuredReference, may_serve
 from qcluster.device.noise.reference import reference_circuit, reference_circuits, skeleton
 from qcluster.device.prepare import Options, prepare
 from qcluster.device.request import Request, reference_cost
@@ -209,6 +210,9 @@ def test_a_sweep_pays_for_one_reference():
     assert len(request.prepared) == 101
     assert request.prepared[-1].serves == tuple(range(100))
     assert "reference of 100 circuits, 100 shots" in request.prepared[-1].notes
+    runs = execute(circuits[::33], "fake_manila", shots=100, reference=True, seed=1)
+    assert runs[0].notes == ("1 reference for 4 circuits: 100 shots (25% more), some 0.0 s on the machine",)
+    assert all(run.reference is runs[0].reference for run in runs)
 
 
 def test_a_run_says_what_its_reference_cost():
@@ -339,6 +343,43 @@ def test_a_measured_reference_is_written_and_read():
     assert again.to_json() == run.reference.to_json()
     with pytest.raises(ValueError, match="qcluster-reference JSON document"):
         MeasuredReference.from_json("{}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"expected": "01"}, "expected must have the width of the reference's counts, 3 bits; got 2"),
+        ({"expected": "0a1"}, "expected must be a string of 0 and 1"),
+        ({"created": "2026-11-29T10:00:00"}, "created must be a time with its offset from UTC, ISO 8601; got '2026-11"),
+        ({"created": "yesterday"}, "created must be a time with its offset from UTC, ISO 8601; got 'yesterday'"),
+    ],
+)
+def test_a_file_of_a_reference_that_cannot_be_used_is_refused_when_it_is_read(changed, said):
+    """It was read, and failed where it was used, by errors of NumPy and datetime."""
+    (run,) = execute([ghz(3)], "fake_manila", shots=100, reference=2, seed=5)
+    content = json.loads(run.reference.to_json())
+    with pytest.raises(ValueError, match=said):
+        MeasuredReference.from_json(json.dumps(content | changed))
+    (narrow,) = execute([ghz(2)], "fake_manila", shots=100, reference=True, seed=5)
+    content["more"] = [json.loads(narrow.reference.to_json())]
+    with pytest.raises(ValueError, match=r"references that ran together must have one width; got \[2, 3\] bits"):
+        MeasuredReference.from_json(json.dumps(content))
+    content["more"][0]["expected"] = "010"
+    with pytest.raises(ValueError, match="expected must have the width of the reference's counts, 2 bits; got 3"):
+        MeasuredReference.from_json(json.dumps(content))
+
+
+def test_the_age_of_a_reference_is_that_of_any_clock():
+    (run,) = execute([ghz(3)], "fake_manila", shots=100, reference=True, seed=5)
+    now = datetime.now(UTC) + timedelta(hours=5)
+    here = now.astimezone().replace(tzinfo=None)  # local, as datetime.now() gives it
+    assert run.reference.age(here) == run.reference.age(now) == pytest.approx(5, abs=0.1)
+    ahead = replace(run.reference, created=now.isoformat())
+    (later,) = execute([ghz(3)], "fake_manila", shots=100, reference=ahead, seed=5)
+    assert later.notes == ("reference of a time 5.0 hours ahead: a clock was wrong, and its age is unknown",)
+    assert may_serve(run.reference, 100)
+    assert not may_serve(run.reference, 101)
+    assert not may_serve(ahead, 100), "it would stay young for as long as it is ahead"
 
 
 def test_the_cure_is_told_where_a_holder_of_noise_is_given_for_it():
@@ -615,6 +656,23 @@ def test_several_references_differ_and_say_what_they_see():
         assert skeleton(each.circuit) == skeleton(circuit)
         assert 0.4 < each.visible <= 1
     assert reference_circuit(circuit).visible is None
+
+
+@pytest.mark.parametrize(("length", "unit"), [(16000, "dt"), (3.5, "us")])
+def test_references_of_circuits_with_delays_are_chosen_by_the_calibration(length, unit):
+    """Compiled delays are counted in dt, of which the choice knew nothing: any reference was taken."""
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.delay(length, 1, unit=unit)
+    circuit.cx(1, 2)
+    circuit.measure_all()
+    (run,) = execute([circuit], "fake_mumbai", shots=100, reference=True, seed=1)
+    assert "sees 100% of the faults that matter" in run.reference.notes
+    backend = find_machine("fake_mumbai").backend
+    isa, calibration = transpile(circuit, backend, seed_transpiler=1), find_machine("fake_mumbai").calibration
+    assert reference_circuit(isa, calibration).visible is None
+    assert reference_circuit(isa, calibration, dt=backend.dt).visible > 0.9
 
 
 def test_several_references_run_together_and_travel_as_one():

@@ -307,6 +307,11 @@ def test_the_use_of_a_machine_is_estimated_before_anything_is_sent(cloud, backen
     assert "estimated use of ibm_manila: 4.5 s" in describe_usage(plain)
     slow = Options(shots=1000, reference=True, runtime={"execution": {"rep_delay": 1e-3}})
     assert "1000 shots (100% more), some 1.0 s" in reference_cost(prepare([bell()], machine, slow, seed=1))
+    apart = Options(shots=1000, reference=True, reference_share=0.5)
+    assert "500 shots (50% more), some 2.1 s" in reference_cost(prepare([bell()], machine, apart, seed=1)), "a job more"
+    served = prepare([bell()], machine, Options(shots=1000, twirls=32, twirling="server", reference=True), seed=1)
+    assert "1024 shots (100% more), some 0.3 s" in reference_cost(served), "32 times 32, as the runtime rounds up"
+    assert "reference of 1 circuit, 1024 shots" in served.prepared[-1].notes
     assert cloud.spent == 0
 
 

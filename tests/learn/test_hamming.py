@@ -71,9 +71,18 @@ def test_wrong_input_is_named(model, rows, said):
         model.fit(rows)
 
 
+def test_a_short_kind_of_number_does_not_overflow():
+    """300 is out of bounds for np.uint8, of which three clusters may be a number."""
+    rows = np.random.default_rng(0).permutation(2**9)[:300, None] >> np.arange(9) & 1
+    found, wanted = (qc.HammingKMajority(kind(3)).fit(rows).cluster_centers_ for kind in (np.uint8, int))
+    assert np.array_equal(found, wanted)
+
+
 def test_wrong_width_and_weights_are_named():
     model = qc.HammingKMajority(1).fit([[0, 1, 1]])
     with pytest.raises(ValueError, match="3 columns; got 2"):
         model.predict([[0, 1]])
     with pytest.raises(ValueError, match="positive weight"):
         model.fit([[0, 1]], sample_weight=[0])
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        model.fit([[0, 1]], sample_weight=["3"])

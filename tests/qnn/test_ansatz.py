@@ -49,3 +49,10 @@ def test_properties():
 def test_mistakes_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_lists_of_gates_are_kept_as_tuples():
+    """Circuits are kept by the ansatz that they belong to; one of lists had no hash, and failed after training."""
+    listed = Ansatz(2, [Term([0], "Z", "X"), Term([1], "Z", "X"), Term([], "", "X")])
+    assert listed == build("zx", 2)
+    assert hash(listed) == hash(build("zx", 2))

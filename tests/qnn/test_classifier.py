@@ -1,11 +1,15 @@
 """The estimator: scikit-learn's rules, and the bars of the issue on the digits."""
 
 import pickle
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupShuffleSplit, StratifiedShuffleSplit, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
@@ -13,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import check_estimator
 
-from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, subset_majority, subset_parity
+from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, plot_loss, subset_majority, subset_parity
 from qcluster.qnn.ansatz import reed_muller
 
 digits = load_digits_4x4(3, 6)
@@ -208,6 +212,15 @@ def test_progress_is_told():
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1"),
         ({"train_on": "backend"}, "needs a backend"),
         ({"gradient": "shift"}, "does not go with"),
+        (
+            {"gradient": "shift", "solver": "spsa", "train_on": "backend", "backend": ContractedReadout(1.0)},
+            "has no effect with the solver spsa",
+        ),
+        (
+            {"backend": ContractedReadout(1.0), "execution": {"twirls": 4}},
+            "execution must be None where .* got {'twirls'",
+        ),
+        ({"backend": "aer", "execution": 5}, "execution must be a mapping of options to values; got 5"),
         ({"train_on": "backend", "backend": ContractedReadout(1.0), "solver": "lbfgs"}, "lbfgs needs exact gradients"),
         ({"ansatz": lambda n: reed_muller(n + 1, 1)}, "must return an Ansatz on 16"),
         ({"ansatz": [("Z", "X", "Y")]}, r"ansatz must be a name, .* got \[\('Z', 'X', 'Y'\)\]"),
@@ -237,3 +250,79 @@ def test_scores_on_a_machine_follow_the_seed():
     assert model.score(digits.X, digits.y) > 0.97
     assert abs(found.values - 0.7 * clone(model).set_params(backend=None).fit(digits.X, digits.y).decision_function(
         digits.X)).max() < 6 / np.sqrt(200)  # fmt: skip
+
+
+def test_a_fit_on_states_keeps_nothing_of_one_on_bits():
+    """Its cuts were taken for strings of another width, and its names of columns made a file that cannot be read."""
+    columns = pd.DataFrame([[0.1, 0.2, 0.4], [0.7, 0.9, 0.1], [0.3, 0.1, 0.2]], columns=["a", "b", "c"])
+    model = QNNClassifier(n_init=1, random_state=0).fit(columns, [0, 1, 0])
+    model.set_params(encoding="state").fit(np.eye(4), [0, 1, 0, 1])
+    assert not hasattr(model, "threshold_")
+    assert not hasattr(model, "feature_names_in_")
+    assert model.set_params(encoding="basis").predict([[0, 0], [1, 0]]).tolist() == [0, 1]
+
+
+def test_states_have_names_of_columns_too():
+    states = pd.DataFrame(np.eye(4), columns=list("abcd"))
+    model = QNNClassifier(encoding="state", n_init=1, random_state=0).fit(states, [0, 1, 0, 1])
+    assert model.feature_names_in_.tolist() == list("abcd")
+    assert model.predict(states).tolist() == [0, 1, 0, 1]
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(states[list("bacd")])
+    assert model.set_params(encoding="basis").predict([[0, 0], [1, 0]]).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "message"),
+    [
+        (np.zeros((0, 4)), ValueError, r"one or more; got shape \(0, 4\)"),
+        (csr_array(np.eye(4)), TypeError, "must be dense; got a sparse matrix"),
+    ],
+)
+def test_states_that_are_no_rows_are_named(rows, error, message):
+    """NumPy's own words came through, or those for weights."""
+    model = QNNClassifier(encoding="state", n_init=1, random_state=0).fit(np.eye(4), [0, 1, 0, 1])
+    with pytest.raises(error, match=message):
+        model.predict(rows)
+    with pytest.raises(error, match=message):
+        model.fit(rows, [0, 1, 0, 1][: rows.shape[0]])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [plot_loss, lambda model: model.readout(1), lambda model: model.compressed(), lambda model: model.circuit([0, 1])],
+)
+def test_a_fit_that_failed_is_no_fit(ask):
+    """It had left labels behind, which passed for a fitted model's: AttributeError."""
+    model = QNNClassifier("nothing")
+    with pytest.raises(ValueError, match="ansatz must be one of"):
+        model.fit([[0, 1], [1, 0]], [0, 1])
+    with pytest.raises(NotFittedError):
+        ask(model)
+
+
+def test_features_that_turn_a_qubit_round_are_told():
+    """Pixels of 0 to 16 left only whether they were even: training ended at chance without a word."""
+    X = np.array([[0, 5], [2, 6], [1, 5], [1, 6]])
+    model = QNNClassifier(encoding="angle", n_init=1, random_state=0)
+    with pytest.warns(UserWarning, match="x and x \\+ 2 are one state.* got 0 to 2 for feature 0: scale X first"):
+        model.fit(X, [0, 1, 1, 0])
+    f = model.decision_function(X)
+    assert f[0] == pytest.approx(model.decision_function([[2, 5]])[0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(X / 2, [0, 1, 1, 0])
+
+
+def test_the_circuit_of_a_named_row():
+    """It warned of names that were there, and took columns in another order."""
+    X = pd.DataFrame([[0, 1], [1, 0]], columns=["a", "b"])
+    model = QNNClassifier(n_init=1, random_state=0).fit(X, [0, 1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert model.circuit(X.iloc[1]) == QNNClassifier.circuit(clone(model).fit(X.to_numpy(), [0, 1]), [1, 0])
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.circuit(X.iloc[1][["b", "a"]])
+    for rows in (X, 1):
+        with pytest.raises(ValueError, match=r"x must be one row, of shape \(n_features,\); got shape \("):
+            model.circuit(rows)

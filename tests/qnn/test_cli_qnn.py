@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from qcluster.cli.qnn import qnn_app
+from qcluster.cli.qnn import qnn_app, train
+from qcluster.qnn import ContractedReadout, load_digits_4x4, load_model
 
 
 def run(*arguments):
@@ -117,3 +119,32 @@ def test_options_of_other_data_are_refused(tmp_path):
         run("train", "--classes", "3,6")
     with pytest.raises(ValueError, match="--size would have no effect"):
         run("train", "--data", tmp_path / "rows.csv", "--size", 3)
+
+
+@pytest.mark.parametrize("error", [OSError("the line is dead"), KeyboardInterrupt()])
+def test_a_training_that_breaks_off_keeps_what_was_paid_for(tmp_path, monkeypatch, capsys, error):
+    """The model was lost, with the shots of all rounds before."""
+    batches = []
+
+    def measure(self, *given, **options):
+        batches.append(given)
+        if len(batches) > 4:
+            raise error
+        return ContractedReadout(0.9).measure(*given, **options)
+
+    monkeypatch.setattr("qcluster.qnn.device.DeviceReadout.measure", measure)
+    with pytest.raises(type(error)):
+        train(typer.Context(typer.main.get_command(qnn_app)), tmp_path / "m.json", backend="aer", shots=100)
+    assert "training broke off after 4 rounds" in capsys.readouterr().out
+    model = load_model(tmp_path / "m.json")
+    assert (model.n_iter_, len(model.loss_curve_)) == (4, 4)
+    first = model.loss_curve_[0]
+    model.set_params(warm_start=True, backend=ContractedReadout(0.9), train_on="backend", max_iter=2)
+    digits = load_digits_4x4(3, 6)
+    assert model.fit(digits.X, digits.y).loss_curve_[0] < first
+
+
+def test_a_training_that_never_began_writes_nothing(tmp_path):
+    with pytest.raises(ValueError, match="solver must be one of"):
+        run("train", "--solver", "newton", "--out", tmp_path / "m.json")
+    assert not (tmp_path / "m.json").exists()

@@ -2,9 +2,11 @@
 
 import gzip
 import struct
+import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from qcluster.errors import StorageError
 from qcluster.qnn.data import images_to_bits, load_digits_4x4, subset_majority, subset_parity
@@ -85,7 +87,7 @@ def test_what_is_no_archive_is_named(tmp_path, content):
 
 def test_damaged_files_are_named(tmp_path):
     (tmp_path / "x-images-idx3-ubyte.gz").write_bytes(gzip.compress(b"\0\0\x08\x03" + b"\1" * 40)[:-9])
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(ValueError, match=r"x-images-idx3-ubyte\.gz must be gzipped whole; it is cut short"):
         load_idx(tmp_path / "x-images-idx3-ubyte.gz", tmp_path / "x-images-idx3-ubyte.gz")
     (tmp_path / "set" / "a").mkdir(parents=True)
     (tmp_path / "set" / "a" / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 30)
@@ -94,6 +96,17 @@ def test_damaged_files_are_named(tmp_path):
     (tmp_path / "x.csv").write_text('a,label\n"' + "1" * 200_000 + '",2\n')
     with pytest.raises(StorageError, match=r"x\.csv: damaged, or of another kind"):
         load_csv(tmp_path / "x.csv")
+    (tmp_path / "x.csv").write_bytes("a,größe,label\n1,2,3".encode("latin-1"))
+    with pytest.raises(StorageError, match=r"x\.csv: damaged, or of another kind: UnicodeDecodeError"):
+        load_csv(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 0], [[0], [1]], 3])
+def test_an_archive_has_one_label_for_each_image(tmp_path, labels):
+    """NumPy's words on boolean indices came through."""
+    np.savez(tmp_path / "x.npz", images=np.zeros((2, 4, 4)), labels=labels)
+    with pytest.raises(ValueError, match=r"a label each; got \(2, 4, 4\) and \("):
+        load_images(tmp_path / "x.npz")
 
 
 def test_boolean_functions_of_subsets():
@@ -266,3 +279,15 @@ def test_an_idx_file_of_two_bytes_is_named(tmp_path):
         (tmp_path / name).write_bytes(b"\0\0")
     with pytest.raises(ValueError, match="must be an idx file"):
         load_idx(tmp_path / "images")
+
+
+def test_images_that_are_all_the_same_after_the_cut_are_told(tmp_path):
+    """Pixels of 0 to 16 are taken for bytes: no bit was left of them, and training ended at chance without a word."""
+    images, labels = load_digits(return_X_y=True)
+    np.savez(tmp_path / "x.npz", images=images.reshape(-1, 8, 8), labels=labels)
+    with pytest.warns(UserWarning, match=r"differ in a bit; all are 0 .* from 0 to 0\.0627 are cut at 0\.5"):
+        load_images(tmp_path / "x.npz")
+    np.savez(tmp_path / "x.npz", images=images.reshape(-1, 8, 8) / 16, labels=labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_images(tmp_path / "x.npz")

@@ -1,6 +1,7 @@
 """The classifier on backends: what is sent, what is made of the counts, and the real execution layer."""
 
 import dataclasses
+import importlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_readout_errors_are_undone_exactly(kind, flips):
     )
     assert raw.values == pytest.approx((1 - UP - DOWN) * np.array(f) + DOWN - UP, abs=1e-12)
     assert (raw.standard_errors < 0.04).all()
+
+
+def test_runs_without_the_reference_that_was_asked_for_are_refused():
+    """A stand-in that knows nothing of references met an AttributeError of None."""
+    rng = np.random.default_rng(1)
+    ansatz, inputs = build("zx-xx", 3), inputs_of("basis", rng)
+    source = DeviceReadout("machine", mitigation="reference", execute=Laboratory())
+    with pytest.raises(ValueError, match="mitigation='reference' needs runs that hold what a reference measured"):
+        source.measure(ansatz, rng.normal(size=(4, ansatz.n_parameters)), inputs, shots=1000, rng=rng)
 
 
 def test_the_mean_is_not_clipped():
@@ -305,3 +315,24 @@ def test_angles_of_rows_are_those_that_fractional_gates_take():
     angles = [item.params[0] for circuit in bound for item in circuit.data if item.name == "rzz"]
     assert angles
     assert all(0 <= angle <= np.pi / 2 for angle in angles)
+
+
+def test_readouts_of_many_classes_share_what_is_compiled_and_measured(monkeypatch):
+    """Each class had its own machine: the same circuit was compiled, and its reference measured, once for each."""
+    import qcluster.qnn.device as device
+
+    compiled, real = [], device.compile_template
+    monkeypatch.setattr(device, "compile_template", lambda *given: compiled.append(given) or real(*given))
+    runs, execute = [], importlib.import_module("qcluster.device.execute")
+    real_execute = execute.execute
+    monkeypatch.setattr(
+        execute,
+        "execute",
+        lambda *given, **options: runs.append(options["reference"]) or real_execute(*given, **options),
+    )
+    X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 2, 2]
+    model = QNNClassifier(n_init=1, random_state=0).fit(X, y)
+    model.set_params(backend="fake_manila", shots=200, execution={"mitigation": "reference", "layouts": 2})
+    assert model.decision_function(X).shape == (4, 3)
+    assert len(compiled) == 1
+    assert [reference is True for reference in runs] == [True, False, False]

@@ -149,6 +149,8 @@ def test_routes():
     assert choose_route(reed_muller(5, 2), "product") == "adjoint"
     with pytest.raises(ValueError, match="no exact route"):
         choose_route(reed_muller(MAX_DENSE + 1, 2), "product")
+    with pytest.raises(ValueError, match="dense route must have at most 18 data qubits; got 19"):
+        exact_form(build("zx", MAX_DENSE + 1), "basis", "adjoint")  # asked for by name: it ran out of memory
     with pytest.raises(ValueError, match="route must be"):
         exact_form(build("zx", 2), "basis", "fast")
     with pytest.raises(ValueError, match="one Pauli letter per data qubit"):

@@ -58,6 +58,8 @@ def test_wrong_angles_are_named():
     ansatz, theta = parity_angles([1, 1])
     with pytest.raises(ValueError, match=r"theta must be finite, shape \(3,\)"):
         QNNClassifier.from_angles(ansatz, theta[:2])
+    with pytest.raises(ValueError, match=r"ansatz must be an Ansatz, .* got 'zx'"):
+        QNNClassifier.from_angles("zx", theta)
     with pytest.raises(ValueError, match="two labels in ascending order"):
         QNNClassifier.from_angles(ansatz, theta, classes=[1, 0])
     with pytest.raises(ValueError, match="at least one 1"):

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, encoding, load_digits_4x4, load_model, save_model
+from qcluster.qnn.ansatz import build
 from qcluster.qnn.measured import Readouts
 from qcluster.qnn.rescale import calibration_rows, fit_slope, rescale
 
@@ -98,3 +99,34 @@ def test_every_encoding_keeps_its_rows_on_disk(kind, tmp_path):
 def test_batches_of_different_kinds_do_not_mix():
     with pytest.raises(ValueError, match="must be alike"):
         encoding.basis([[0, 1]]).concat(encoding.angles([[0.1, 0.2]]))
+
+
+def test_a_slope_that_cannot_be_had_costs_no_shots():
+    """All circuits ran, and were lost by the error."""
+
+    class Counted(ContractedReadout):
+        calls = 0
+
+        def measure(self, *given, **options):
+            Counted.calls += 1
+            return super().measure(*given, **options)
+
+    model = QNNClassifier.from_angles(build("zx", 2), np.zeros(3), backend=Counted(0.5, mitigation="rescale"))
+    with pytest.raises(ValueError, match="decision value is not zero; got none: take mitigation='readout'"):
+        model.measure([[0, 1]])
+    assert not Counted.calls
+
+
+@pytest.mark.parametrize("kind", ["basis", "angle", "state"])
+def test_partial_fits_keep_rows_of_earlier_calls_for_the_slope(kind):
+    """Those of the last call were all: a single row, where rows come one by one."""
+    X = np.eye(8) if kind == "state" else digits.X[:40]
+    y = np.arange(8) % 2 if kind == "state" else digits.y[:40]
+    model = QNNClassifier(encoding=kind, random_state=0)
+    for _ in range(2):
+        for row, label in zip(X, y, strict=True):
+            model.partial_fit([row], [label], classes=np.unique(y))
+    kept = model.calibration_.array.reshape(len(model.calibration_), -1)
+    assert len(kept) == len(np.unique(kept, axis=0)) == 6
+    model.set_params(backend=ContractedReadout(0.5, mitigation="rescale"))
+    assert model.measure(X).slope.n_circuits == 6

@@ -60,7 +60,9 @@ def test_damage_is_named(tmp_path):
     save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
     content = json.loads(path.read_text())
     for key, value, message in (
-        ("version", 99, "version 2; got"),
+        ("version", 99, "version 2; got qcluster-qnn 99: upgrade qcluster"),
+        ("version", 1, "version 2; got qcluster-qnn 1$"),
+        ("version", None, "not a stored classifier"),
         ("theta", [0.0], r"17 angles for each readout; got 2 classes and angles of shape \(1,\)"),
         ("parameters", {"nothing": 1}, "not a stored classifier"),
     ):
@@ -132,3 +134,23 @@ def test_what_would_predict_nonsense_is_refused(tmp_path, key, value, message):
     path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
     with pytest.raises(StorageError, match=message):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    "knobs", [{}, {"solver": "adam", "backend": ContractedReadout(0.8), "train_on": "backend", "shots": 100}]
+)
+def test_training_goes_on_from_a_file_as_without_the_break(tmp_path, knobs):
+    """Each pass draws by its number, which is stored with what was spent."""
+    through, broken = (QNNClassifier("zx-xx", random_state=3, **knobs) for _ in range(2))
+    for _ in range(4):
+        through.partial_fit(digits.X, digits.y)
+    for _ in range(2):
+        broken.partial_fit(digits.X, digits.y)
+    save_model(broken, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json").set_params(random_state=3, **knobs)
+    for _ in range(2):
+        again.partial_fit(digits.X, digits.y)
+    assert (again.theta_ == through.theta_).all()
+    assert again.loss_curve_.tolist() == through.loss_curve_.tolist()
+    assert (again.n_iter_, again.n_circuits_, again.n_shots_) == (4, through.n_circuits_, through.n_shots_)
+    assert (through.n_circuits_ > 0) == bool(knobs)

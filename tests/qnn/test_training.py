@@ -7,6 +7,7 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from qcluster.qnn import ContractedReadout, QNNClassifier, load_digits_4x4, parity_angles, plot_loss
+from qcluster.qnn.training.losses import LOSSES, squared
 
 digits = load_digits_4x4(3, 6)
 
@@ -41,21 +42,74 @@ def test_leaving_the_iterator_leaves_a_model():
     assert model.score(digits.X, digits.y) > 0.9
 
 
+class Failing(ContractedReadout):
+    """A machine whose jobs fail after some."""
+
+    left = 0
+
+    def measure(self, *args, **options):
+        Failing.left -= 1
+        if Failing.left < 0:
+            raise OSError("the line is dead")
+        return super().measure(*args, **options)
+
+
 def test_a_job_that_fails_leaves_what_was_trained():
-    class Failing(ContractedReadout):
-        calls = 0
-
-        def measure(self, *args, **options):
-            Failing.calls += 1
-            if Failing.calls > 5:
-                raise OSError("the line is dead")
-            return super().measure(*args, **options)
-
     model = QNNClassifier(backend=Failing(1.0), train_on="backend", random_state=0)
+    Failing.left = 5
     with pytest.raises(OSError, match="the line is dead"):
         model.fit(digits.X, digits.y)
     assert model.n_iter_ == 5
     assert model.n_circuits_ == 5 * 3 * 66
+
+
+def test_a_warm_start_whose_first_job_fails_leaves_the_model_as_it_was():
+    """Its angles stayed, but with the labels and cuts of the fit that had failed."""
+    X = np.array([[0.1, 0.6], [0.9, 0.2], [0.3, 0.3]])
+    model = QNNClassifier("zx-xx", random_state=0, n_init=1, warm_start=True).fit(X, ["a", "b", "b"])
+    cuts, answers, angles = model.threshold_, model.predict(X), model.theta_
+    model.set_params(backend=Failing(1.0), train_on="backend")
+    Failing.left = 0
+    with pytest.raises(OSError, match="the line is dead"):
+        model.fit(X + 5, ["c", "d", "d"])
+    assert (model.theta_ == angles).all()
+    assert model.threshold_.tolist() == cuts.tolist()
+    assert model.set_params(backend=None).predict(X).tolist() == answers.tolist()
+
+
+def test_evaluations_of_cobyla_before_a_job_failed_are_not_lost():
+    """scipy owns the loop: its exception took with it what all jobs before had found."""
+    seen = []
+    model = QNNClassifier(backend=Failing(1.0), train_on="backend", solver="cobyla", random_state=0,
+                          callback=seen.append)  # fmt: skip
+    Failing.left = 40
+    with pytest.raises(OSError, match="the line is dead"):
+        model.fit(digits.X, digits.y)
+    assert (model.n_iter_, model.n_circuits_) == (40, 40 * 66)
+    assert model.loss_curve_[-1] == model.loss_curve_.min()
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    assert (model.theta_ == seen[-1].step.theta).all()
+    Failing.left = 0
+    with pytest.raises(OSError, match="the line is dead"):
+        model.fit(digits.X, digits.y)
+    assert not hasattr(model, "theta_"), "nothing was measured"
+
+
+def test_iterations_before_an_interrupt_are_not_lost(monkeypatch):
+    calls = []
+
+    def interrupted(margin):
+        calls.append(margin)
+        if len(calls) > 8:
+            raise KeyboardInterrupt
+        return squared(margin)
+
+    monkeypatch.setitem(LOSSES, "squared", interrupted)
+    model = QNNClassifier(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(digits.X, digits.y)
+    assert model.n_iter_ >= 2
+    assert (np.diff(model.loss_curve_) < 0).all()
 
 
 def test_a_callback_sees_every_round_and_may_stop():
@@ -121,8 +175,53 @@ def test_partial_fits_go_on():
         model.partial_fit(digits.X[:1], [5])
     with pytest.raises(ValueError, match=r"classes must be those of the first call, \[3, 6\]; got \[3, 6, 8\]"):
         model.partial_fit(digits.X[:1], digits.y[:1], classes=[3, 6, 8])
-    with pytest.raises(ValueError, match="needs a solver of passes"):
-        model.set_params(solver="lbfgs").partial_fit(digits.X[:1], digits.y[:1])
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"solver": "lbfgs"}, "needs a solver of passes .* got 'lbfgs'"),
+        ({"early_stopping": True}, "early_stopping must be False; got True"),
+        ({"class_weight": "balanced"}, "class_weight must be {label: factor} or None; got 'balanced'"),
+    ],
+)
+def test_what_needs_all_rows_at_once_is_refused_by_partial_fits(knobs, message):
+    """Early stopping did nothing, and classes were balanced by the rows of each call: a single row has no balance."""
+    with pytest.raises(ValueError, match=message):
+        QNNClassifier(**knobs).partial_fit(digits.X, digits.y)
+
+
+def test_partial_fits_take_the_rate_of_their_solver():
+    """It was refused as one of lbfgs, which "auto" means in fit alone."""
+    steps = [QNNClassifier(learning_rate=rate, batch_size=364, init_scale=0, random_state=0) for rate in (1e-3, 2e-3)]
+    short, long = (model.partial_fit(digits.X, digits.y).theta_ for model in steps)
+    assert long == pytest.approx(2 * short)
+
+
+@pytest.mark.parametrize("weights", [{"sample_weight": [5.0]}, {"class_weight": {"b": 5.0}}])
+def test_a_row_of_a_partial_fit_has_its_weight(weights):
+    """Over the mean of its call the weight of a single row was always 1."""
+
+    def step(sample_weight=None, **knobs):
+        model = QNNClassifier(learning_rate=1e-3, init_scale=0, **knobs)
+        return model.partial_fit([[0, 1]], ["b"], classes=["a", "b"], sample_weight=sample_weight).theta_
+
+    assert step(**weights) == pytest.approx(5 * step())
+
+
+def test_partial_fits_draw_anew_in_every_call():
+    """With one seed for all calls spsa went along one line for ever."""
+    model, ends = QNNClassifier(solver="spsa", random_state=0), []
+    for _ in range(12):
+        ends.append(model.partial_fit(digits.X, digits.y).theta_)
+    assert np.linalg.matrix_rank(np.diff(ends, axis=0)) == 11
+
+
+def test_partial_fits_add_up_what_they_spent():
+    model = QNNClassifier(backend=ContractedReadout(1.0), solver="adam", train_on="backend", shots=10, random_state=0)
+    for calls in (1, 2):
+        model.partial_fit([[0, 1], [1, 0]], [0, 1])
+        assert (model.n_iter_, model.n_circuits_, model.n_shots_) == (calls, calls * 6, calls * 60)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +239,9 @@ def test_partial_fits_go_on():
 def test_backends_are_checked_before_training(knobs, message):
     rounds = []
     model = QNNClassifier(callback=rounds.append, **knobs)
-    with pytest.raises(Exception, match=message):
-        model.fit(digits.X, digits.y)
+    for train in (model.fit, model.partial_fit):
+        with pytest.raises(Exception, match=message):
+            train(digits.X, digits.y)
     assert not rounds
     assert not hasattr(model, "theta_")
 

@@ -34,14 +34,15 @@ class Distribution(Mapping[str, float]):
     """Hold distinct bitstrings and the weight of each, in shots.
 
     Measured counts and mitigated results are both of this type: weights need not be whole numbers, and a
-    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows of weight zero
-    are dropped, and both arrays are read-only; an empty distribution keeps its width.
+    mitigated result keeps the shots of its input. Rows are distinct and sorted by value, rows whose probability is
+    zero are dropped, and both arrays are read-only; an empty distribution keeps its width.
 
     It is a mapping as well, from bitstrings as Qiskit prints them to probabilities: ``d["011"]``, ``"011" in d``,
     ``dict(d)``, ``pandas.Series(d)`` and Qiskit's ``plot_histogram(d)`` work. A string without a shot is not in it.
 
     Raises:
         ValueError: shapes do not fit, or a weight is negative, NaN, or out of proportion.
+        TypeError: weights are no real numbers.
 
     Example:
         >>> d = Distribution.of({"00": 600, "11": 400})
@@ -63,7 +64,7 @@ class Distribution(Mapping[str, float]):
     @own_errstate
     def __post_init__(self) -> None:
         bits = np.asarray(self.bits)
-        weights = np.array(self.weights, dtype=np.float64)
+        weights = intake.weight_array(self.weights)
         if bits.ndim != 2 or bits.dtype != np.bool_ or weights.shape != bits.shape[:1]:
             raise ValueError(
                 "bits must be (n_outcomes, n_bits) bool and weights (n_outcomes,); "
@@ -72,12 +73,13 @@ class Distribution(Mapping[str, float]):
         self._settle(pack(bits), weights, bits.shape[1])
 
     def _settle(self, words: Words, weights: Floats, n_bits: int) -> None:
-        """Check weights, merge equal rows, sort, drop empty ones, and hold the result read-only."""
+        """Check weights, merge equal rows, sort, drop those without probability, and hold the result read-only."""
         intake.check_weights(weights, lambda row: f"row {row}")
         order, starts = distinct_rows(words)
         words, weights = words[order[starts]], np.add.reduceat(weights[order], starts) if len(starts) else weights
-        if not weights.all():
-            words, weights = words[weights > 0], weights[weights > 0]
+        shares = weights / (weights.sum() or 1.0)
+        if not shares.all():
+            words, weights = words[shares > 0], weights[shares > 0]
         self.__dict__.update(weights=read_only(weights), words=read_only(words), n_bits=n_bits)
         self.__dict__.pop("bits", None)
 
@@ -95,12 +97,15 @@ class Distribution(Mapping[str, float]):
 
         Raises:
             ValueError: shapes do not fit, a string has more bits than `n_bits`, or as for weights above.
+            TypeError: weights are no real numbers.
 
         Example:
             >>> Distribution.from_words(np.array([[2], [1], [2]], dtype=np.uint64), [1, 1, 1], 2).to_counts()
             {'01': 1, '10': 2}
         """
-        made, weights, n_words = cls.__new__(cls), np.array(weights, dtype=np.float64), max(1, -(-n_bits // 64))
+        made, words, weights = cls.__new__(cls), np.asarray(words), intake.weight_array(weights)
+        n_bits = check_whole("n_bits", n_bits, 0)
+        n_words = max(1, -(-n_bits // 64))
         if words.dtype != np.uint64 or words.shape[1:] != (n_words,) or weights.shape != words.shape[:1]:
             raise ValueError(
                 f"words must be (n_outcomes, {n_words}) uint64 for {many(n_bits, 'bit')} and weights (n_outcomes,); "
@@ -238,10 +243,11 @@ class Distribution(Mapping[str, float]):
         """
         if not isinstance(bits, Iterable):
             raise TypeError(f"bits must be a list of numbers of bits; got {bits!r}")
-        columns = list(bits)
-        wrong = [bit for bit in columns if not isinstance(bit, Integral) or isinstance(bit, bool)]
+        given = list(bits)
+        wrong = [bit for bit in given if not isinstance(bit, Integral) or isinstance(bit, bool)]
         if wrong:
             raise TypeError(f"bits must be whole numbers, one for each bit that is kept; got {wrong[0]!r}")
+        columns = [int(bit) for bit in given]  # NumPy's of several kinds would make floats together
         outside = [bit for bit in columns if not 0 <= bit < self.n_bits]
         if outside:
             raise ValueError(f"bits must lie in 0..{self.n_bits - 1}; got {outside[0]}")
@@ -298,7 +304,7 @@ class Distribution(Mapping[str, float]):
             True
         """
         counts = dict(zip(format_bitstrings(self.bits), self.weights.tolist(), strict=True))
-        content = {"format": intake.DOCUMENT, "version": 1, "n_bits": self.n_bits, "counts": counts}
+        content = {"format": intake.DOCUMENT, "version": intake.VERSION, "n_bits": self.n_bits, "counts": counts}
         return json.dumps(content)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -338,6 +344,16 @@ def of_width(source: Any, n_bits: int) -> Distribution:
         return Distribution.of(source)  # which tells what is wrong with them alone
 
 
+def are_probabilities(d: Distribution) -> bool:
+    """Tell weights of several strings that sum to 1, or less: as shots they would say nothing.
+
+    Example:
+        >>> are_probabilities(Distribution.of({"0": 0.9, "1": 0.1})), are_probabilities(Distribution.of({"0": 1}))
+        (True, False)
+    """
+    return d.shots <= 1 + 1e-6 and d.n_outcomes > 1
+
+
 def whole_shots(weights: ArrayLike, total: int) -> NDArray[np.int64]:
     """Round weights to whole numbers that sum to `total`, by the rule of largest remainders.
 
@@ -368,11 +384,11 @@ def histogram(d: Distribution) -> Floats:
     return np.bincount(d.words[:, 0].astype(np.intp), d.weights, 1 << d.n_bits).astype(np.float64, copy=False)
 
 
-def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats]:
+def align(left: Distribution, right: Distribution) -> tuple[Words, Floats, Floats]:
     """Put two distributions of one width on their joint support.
 
     Returns:
-        bits ``(n, n_bits)``, and the probabilities of each ``(n,)``, zero where a string is absent.
+        strings ``(n, n_words)``, packed, and the probabilities of each ``(n,)``, zero where a string is absent.
 
     Raises:
         ValueError: the widths differ.
@@ -383,7 +399,7 @@ def align(left: Distribution, right: Distribution) -> tuple[Bits, Floats, Floats
     p, q = np.zeros(len(words)), np.zeros(len(words))
     p[slot[: left.n_outcomes]] = left.probabilities
     q[slot[left.n_outcomes :]] = right.probabilities
-    return unpack(words, left.n_bits), p, q
+    return words, p, q
 
 
 def _from_words(kind: type[Distribution], words: Words, weights: Floats, n_bits: int) -> Distribution:

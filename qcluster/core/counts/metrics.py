@@ -10,7 +10,8 @@ import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.counts.bits import Bits
+from qcluster.core.checks import check_flag
+from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution, align, of_width
 
 
@@ -60,13 +61,13 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
         >>> entropy({"00": 1, "01": 1, "10": 1, "11": 1})
         2.0
     """
-    distribution = Distribution.of(p)
+    normalised, distribution = check_flag("normalised", normalised), Distribution.of(p)
     weights = distribution.probabilities
     bits = float(max(0.0, -(weights * np.log2(weights)).sum()))
     return bits / max(1, distribution.n_bits) if normalised else bits
 
 
-def _aligned(p: Any, q: Any) -> tuple[Bits, Floats, Floats]:
+def _aligned(p: Any, q: Any) -> tuple[Words, Floats, Floats]:
     """Put two distributions on their joint support, see `align`."""
     left = Distribution.of(p)
     right = of_width(q, left.n_bits)

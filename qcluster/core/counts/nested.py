@@ -59,13 +59,15 @@ def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[
         >>> unwrap({"results": [{"data": {"c": {"samples": ["0x3", "0x0"], "num_bits": 2}}}]})
         (['0x3', '0x0'], 2)
     """
+    order = _order_of(source) or order
+    if sum(isinstance(inner, Mapping) and "samples" in inner for inner in source.values()) > 1:
+        return _joined(source, order)  # registers, one of which may be called "data" or "counts"
     if "quasi_dists" in source or "quasi_dist" in source:
         raise ValueError(_QUASI)
     header = source.get("header")
     if isinstance(header, Mapping):
         slots = header.get("memory_slots", width_of_registers(header.get("creg_sizes")))
         width = width if slots is None else slots
-    order = _order_of(source) or order
     width = width_told(source, width)
     for name in ("counts", "samples", "memory"):
         if name in source:
@@ -118,7 +120,7 @@ def _only(results: Any, width: int | None, order: Sequence[str]) -> Inner:
     if not isinstance(results, (list, tuple)) or not all(isinstance(one, Mapping) for one in results):
         raise TypeError(f"'results' must be a list of objects; got {type(results).__name__}")
     if not results:
-        raise ValueError("a result must hold at least one circuit; got none")
+        raise ValueError("a result must hold the counts of one circuit; got none")
     if len(results) > 1:
         raise ValueError(f"a result of {len(results)} circuits holds several sets of counts: pass one, ['results'][0]")
     (one,) = results
@@ -132,14 +134,12 @@ def _register(data: Any, width: int | None, order: Sequence[str]) -> Inner:
         return list(data), width
     if not isinstance(data, Mapping):
         raise TypeError(f"'data' must hold counts or registers; got {type(data).__name__}")
+    registers = [inner for inner in data.values() if isinstance(inner, Mapping) and is_wrapped(inner)]
+    if len(data) == len(registers) == 1:
+        return unwrap(registers[0], width, order)
     if is_wrapped(data):
         return unwrap(data, width, order)
-    registers = [name for name, inner in data.items() if isinstance(inner, Mapping) and is_wrapped(inner)]
-    if not registers:
-        return data, width
-    if len(data) > 1:
-        return _joined(data, order)
-    return unwrap(data[registers[0]], width, order)
+    return _joined(data, order) if registers else (data, width)
 
 
 def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
@@ -158,7 +158,7 @@ def _joined(data: Mapping[str, Any], order: Sequence[str]) -> Inner:
         if name not in wide:
             continue
         width, samples = _width(wide[name]), wide[name].get("samples")
-        if not isinstance(width, int) or not isinstance(samples, (list, tuple)):
+        if not isinstance(width, int) or isinstance(width, bool) or width < 0 or not isinstance(samples, (list, tuple)):
             raise TypeError(f"register {name!r} must hold 'samples', a list, and 'num_bits', a whole number")
         columns.insert(0, [f"{_number(name, sample, width):0{width}b}" for sample in samples])
         if len(columns[0]) != len(columns[-1]):

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arrays import Floats
+from qcluster.core.checks import real_array
 from qcluster.core.counts.bits import Words, pack, parse_bitstrings
-from qcluster.core.words import many
+from qcluster.core.words import many, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +71,10 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         if strange:
             raise TypeError(f"terms of an observable must be strings of I and Z; got {strange[0]!r}")
         terms = list(observable)
-        masks = _masks([term.replace(" ", "") for term in terms], n_bits)
-        return _pauli_sum(masks, _real(list(observable.values()), lambda term: repr(terms[term])))
+        coefficients = _real(list(observable.values()), lambda term: repr(terms[term]))
+        if coefficients.ndim > 1:
+            raise TypeError(f"each term of an observable must have one number; got {shown(observable[terms[0]])}")
+        return _pauli_sum(_masks([term.replace(" ", "") for term in terms], n_bits), coefficients)
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
         return _of_operator(observable, n_bits)
     if isinstance(observable, (np.ndarray, list, tuple)):
@@ -161,11 +164,9 @@ def _of_operator(operator: Any, n_bits: int) -> Diagonal:
 def _real(values: Any, name: Any) -> Floats:
     try:
         given = np.asarray(values)
-        numbers = given.astype(np.complex128 if np.iscomplexobj(given) else np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+        numbers = given if given.dtype.kind == "c" else real_array("values of an observable", values)
+    except (ValueError, OverflowError) as error:
         raise TypeError(f"values of an observable must be numbers; {error}") from error
-    if given.dtype == bool or given.dtype.kind in "USO":
-        raise TypeError(f"values of an observable must be numbers; got {given.dtype}")
     wrong = ~np.isfinite(numbers) | (np.abs(numbers.imag) > 1e-12 * np.abs(numbers))
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])

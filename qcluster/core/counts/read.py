@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
 from qcluster.core.counts.nested import is_wrapped, of_format, unwrap, width_of_registers, width_told
 from qcluster.core.words import many, shown
@@ -32,6 +32,8 @@ _NEGATIVE = (
 
 DOCUMENT = "qcluster-distribution"
 """Format of what `Distribution.to_json` writes."""
+VERSION = 1
+"""Its version: others may mean something else."""
 
 Rows = tuple[Words, NDArray[np.float64], int]
 
@@ -49,8 +51,14 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         check_width(source.n_bits, num_bits)
         return source
     if isinstance(source, Mapping):
-        if source.get("format") == DOCUMENT and (width_told(source) == 0 or source.get("counts") == {}):
-            return _read_empty(source, num_bits)
+        if source.get("format") == DOCUMENT:
+            if source.get("version") != VERSION:
+                raise ValueError(
+                    f"a {DOCUMENT} must have the version {VERSION}, which this qcluster reads; "
+                    f"got {shown(source.get('version'))}"
+                )
+            if width_told(source) == 0 or source.get("counts") == {}:
+                return _read_empty(source, num_bits)
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
@@ -236,6 +244,14 @@ def _cure(first: Any) -> str:
     except (TypeError, ValueError):
         return ""
     return ": pass one of them; mitigate_many takes them all"
+
+
+def weight_array(weights: Any) -> NDArray[np.float64]:
+    """Give weights as an array of their own; TypeError where they are no numbers, ValueError where one is too large."""
+    try:
+        return real_array("weights", weights)
+    except OverflowError:
+        raise ValueError(f"weights must be finite; got a whole number too large in {shown(weights)}") from None
 
 
 def check_weights(weights: NDArray[np.float64], name: Callable[[int], str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from qcluster.core.arrays import Floats
 from qcluster.core.counts.bits import Words, unpack, weight_of_ones
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, are_probabilities
 from qcluster.core.decision.blend import Blend
 from qcluster.core.decision.candidates import (
     DENSE,
@@ -36,12 +36,13 @@ goes there once in some thousand counts, and of one to five bits, where chi-squa
 what is then looked for, the gate judges."""
 _FEWEST = 16.0
 """Shots below which no error can be told from the ideal."""
-_PROBABILITIES = 1.0 + 1e-6
-"""Sum of the weights up to which they are probabilities."""
 LEAST_SHARE = 0.1
 """Part of the answer that must be mitigated; with less, the counts are left as they came."""
 LEAST_CONFIDENCE = 0.5
 """Probability of improvement below which the counts are left as they came."""
+_MEASURED = 16.0
+"""Expected flips of a bit from which none at all, four standard deviations (Poisson) too few, tells that it was not
+measured."""
 _NAMED = 0.25
 """Weight from which the second candidate is named in the reason."""
 _FAINT = 1e-9
@@ -100,8 +101,9 @@ def deciding(
         why = "what looks like noise is as likely the ideal"
     elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
+    hint = _unmeasured(d, fit)
     if why is not None:
-        as_read = left(d, "mixture", why, fit.rates, confidence)
+        as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
     settings = settings or MixtureSettings()
     blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
@@ -112,7 +114,7 @@ def deciding(
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept),
+        reason=name_heaviest(weights, DENSE, lambda place: _sentence(d, found, weights, place), found.kept) + hint,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -146,7 +148,7 @@ def screened(d: Distribution) -> tuple[str | None, float]:
     they differ from uniform noise, 0 where this was not looked at."""
     if not d.n_outcomes or not d.n_bits:
         return "there are no shots to mitigate", 0.0
-    if d.shots <= _PROBABILITIES and d.n_outcomes > 1:
+    if are_probabilities(d):
         return "weights that sum to 1 are probabilities; what can be mitigated are counts of shots", 0.0
     if d.shots < _FEWEST:
         return f"{many(d.shots, 'shot')} {'is' if d.shots == 1 else 'are'} too few to tell errors from the ideal", 0.0
@@ -168,6 +170,21 @@ def name_heaviest(
     first, second = np.argsort(-parts, kind="stable")[:2].tolist()
     two = first == counts or parts[second] > _NAMED
     return sentence(first) + (f", with {parts[second]:.0%} of {sentence(second)}" if two else "")
+
+
+def _unmeasured(d: Distribution, fit: MixtureFit) -> str:
+    """Point at bits that never differ, where the mixture says that noise flips the others: they pass for bits without
+    noise, and what is noise for the ideal."""
+    ones = weight_of_ones(d.bits, d.weights)
+    steady = (ones == 0) | (ones == d.shots)
+    if steady.all() or not steady.any():
+        return ""
+    flips = (1 - fit.background) * float(fit.rates[~steady].mean()) + fit.background / 2
+    if flips * d.shots < _MEASURED:
+        return ""
+    number = int(steady.sum())
+    which = "1 bit never differs: leave it" if number == 1 else f"{number} bits never differ: leave them"
+    return f"; {which} out (Distribution.marginal) if not measured"
 
 
 def in_words(fit: MixtureFit) -> str:

@@ -27,9 +27,11 @@ class PaperSettings:
     """Most clusters tried; at least 1."""
 
     def __post_init__(self) -> None:
-        check_real("mul", self.mul, 0, open_low=True)
-        check_real("tol", self.tol, 0, 1, open_low=True)
-        check_whole("max_clusters", self.max_clusters, 1)
+        vars(self).update(
+            mul=check_real("mul", self.mul, 0, open_low=True),
+            tol=check_real("tol", self.tol, 0, 1, open_low=True),
+            max_clusters=check_whole("max_clusters", self.max_clusters, 1),
+        )
 
 
 @dataclass(frozen=True, eq=False)

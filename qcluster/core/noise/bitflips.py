@@ -1,12 +1,12 @@
 """Bit-flip channels: each bit is read wrongly with a rate of its own, which may differ for 0 and 1."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
+from qcluster.core.checks import real_array
 from qcluster.core.counts.bits import Bits, hamming, pack
 
 _FLOOR = np.finfo(np.float64).tiny
@@ -27,7 +27,7 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         ``(n_bits, 2) float64``, read-only.
 
     Raises:
-        TypeError: not numbers, such as text, which NumPy would read.
+        TypeError: not real numbers, such as text, which NumPy would read.
         ValueError: another shape; a symmetric rate outside [0, 0.5]; two rates of a bit that are negative or
             sum to 1 or more (reading such a bit would say nothing, or the opposite, about it).
 
@@ -36,12 +36,8 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         array([[0.1, 0.1],
                [0.1, 0.1]])
     """
-    if is_text(rates) or isinstance(rates, Mapping):  # of which NumPy may take the keys
-        raise TypeError(f"rates must be numbers; got {rates!r:.60}")
     try:
-        given = np.asarray(rates, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"rates must be numbers; got {rates!r}") from error
+        given = real_array("rates", rates)
     except OverflowError as error:
         raise ValueError(f"rates must lie in [0, 0.5]; got {rates!r:.60}") from error
     if given.shape not in {(), (n_bits,), (n_bits, 2)}:
@@ -58,22 +54,6 @@ def as_rates(rates: Any, n_bits: int) -> Floats:
         came = pairs[bit, 0] if given.ndim < 2 else tuple(pairs[bit].tolist())
         raise ValueError(f"{rule}; got {came} for bit {bit}")
     return read_only(np.array(pairs))
-
-
-def is_text(rates: Any) -> bool:
-    """Tell whether something is text, or a list or an array with text in it.
-
-    Example:
-        >>> is_text("0.1"), is_text([0.1, "0.2"]), is_text([0.1, 0.2])
-        (True, True, False)
-    """
-    try:
-        given = np.asarray(None if isinstance(rates, Mapping) else rates)
-    except (TypeError, ValueError):
-        return False  # no array at all
-    return given.dtype.kind in "UST" or (
-        given.dtype == object and any(isinstance(one, (str, bytes)) for one in given.flat)
-    )
 
 
 def log_likelihood(rows: Bits, sent: Bits, rates: Floats) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
-from qcluster.core.checks import check_whole
+from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
@@ -50,8 +50,8 @@ class FaultMasks(Frozen):
     beside them. None where the circuit is unknown."""
 
     def __post_init__(self) -> None:
-        check_whole("n_bits", self.n_bits, 0)
-        words, rates, kind = _words(self.masks), np.array(self.rates, dtype=np.float64), np.asarray(self.kind)
+        object.__setattr__(self, "n_bits", check_whole("n_bits", self.n_bits, 0))
+        words, rates, kind = _words(self.masks), real_array("rates", self.rates), np.asarray(self.kind)
         n_words = max(1, (self.n_bits + 63) // 64)
         if words.ndim != 2 or words.shape[1] != n_words or rates.shape != words.shape[:1] or kind.shape != rates.shape:
             raise ValueError(
@@ -68,7 +68,7 @@ class FaultMasks(Frozen):
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
-        readout = np.array(as_rates(np.asarray(self.readout, dtype=np.float64).reshape(self.n_bits, 2), self.n_bits))
+        readout = np.array(as_rates(real_array("readout", self.readout).reshape(self.n_bits, 2), self.n_bits))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 

@@ -4,11 +4,12 @@ A noise model joins here: its class in `KINDS`, its words in `WORDS`, and in `BR
 holds it. Which method is the default for it stands in `qcluster.core.mitigate.DEFAULTS`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from qcluster.core.noise.bitflips import as_rates, is_text
+from qcluster.core.noise.bitflips import as_rates
 from qcluster.core.noise.faults import FaultMasks
 from qcluster.core.noise.measured import MeasuredNoise
 from qcluster.core.words import many
@@ -74,12 +75,21 @@ def read_noise(noise: Any, n_bits: int) -> Any:
 
 def _cure(noise: Any) -> str:
     """Say what to give in place of what is no noise but holds some, or is text."""
-    if is_text(noise):
+    if _is_text(noise):
         return ": rates are no text"
     if isinstance(getattr(noise, "noise", None), tuple(KINDS.values())):
         return ": give its noise, such as noise=run.reference.noise"
     parts = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
     return f": give its {parts[0]}, such as noise=run.{parts[0]}" if parts else ""
+
+
+def _is_text(noise: Any) -> bool:
+    """Tell whether something is text, or a list or an array with text in it."""
+    try:
+        given = np.asarray(None if isinstance(noise, Mapping) else noise)
+    except (TypeError, ValueError):
+        return False  # no array at all
+    return given.dtype.kind in "UST" or any(isinstance(one, (str, bytes)) for one in given.flat)
 
 
 def brought(counts: Any, kind: str) -> Any:

@@ -13,11 +13,11 @@ import numpy as np
 
 from qcluster.core.arrays import Floats, read_only
 from qcluster.core.counts.bits import Bits, format_bitstrings, pack, parse_bitstrings, weight_of_ones
-from qcluster.core.counts.distribution import Distribution, of_width
+from qcluster.core.counts.distribution import Distribution, are_probabilities, of_width
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.kernel import Kernel, learn_rates
 from qcluster.core.stats.walsh import LinearIndex, rounding, walsh
-from qcluster.core.words import many
+from qcluster.core.words import many, shown
 
 _EVIDENT = 5.0
 """Shots from which a pattern may be a fault of its own, not only several faults at once."""
@@ -34,6 +34,8 @@ _CLEAR = 1.5
 """How many times as often as any other string the expected one is read by a reference that can be relied on."""
 _FEW = 500.0
 """Shots below which a reference says little."""
+_WIDEST = 20
+"""Bits up to which patterns have numbers of their own unless asked for: 2^n numbers are held."""
 _CONCENTRATIONS = np.geomspace(1.0, 1e7, 57)
 """Weights of the model that are tried, in shots."""
 
@@ -50,8 +52,9 @@ class MeasuredNoise(Frozen):
     probability of the faults that make it up.
 
     Raises:
-        ValueError: the widths differ, or there are no shots.
-        TypeError: `expected` is no string of bits.
+        ValueError: the widths differ, or there are no shots, or probabilities.
+        TypeError: `expected` is no string of bits, or `reference_counts` are no counts, or a `Mitigation`: without its
+            noise a reference tells nothing.
 
     Example:
         >>> noise = MeasuredNoise({"01": 900, "00": 60, "11": 38, "10": 2}, "01")
@@ -67,9 +70,17 @@ class MeasuredNoise(Frozen):
 
     def __post_init__(self) -> None:
         bits = _bits_of(self.expected)
+        if hasattr(self.reference_counts, "distribution") and hasattr(self.reference_counts, "raw"):
+            kind = type(self.reference_counts).__name__
+            raise TypeError(f"reference_counts must be as they were read; got a {kind}: give its raw")
         counts = of_width(self.reference_counts, len(bits))
         if not counts.n_outcomes or not counts.shots:
             raise ValueError("reference_counts must hold at least one shot; got none")
+        if are_probabilities(counts):
+            raise ValueError(
+                "reference_counts must be counts of shots; got weights that sum to 1, as probabilities do: multiply "
+                "them by the shots they come from"
+            )
         if len(bits) != counts.n_bits:
             raise ValueError(
                 f"expected must have the width of the reference's counts, {many(counts.n_bits, 'bit')}; got {len(bits)}"
@@ -126,7 +137,7 @@ class MeasuredNoise(Frozen):
         if mine and most - mine <= 3 * np.sqrt(most + mine):
             return ""
         return (
-            f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:g} of "
+            f"the expected string must be the reference's most frequent; {self.expected!r} has {mine:.12g} of "
             f"{many(self.shots, 'shot')}, {text!r} has {most:.12g}: is it written with classical bit 0 rightmost, and "
             "of this reference?"
         )
@@ -148,9 +159,12 @@ class MeasuredNoise(Frozen):
             )
         if self.shots < _FEW:
             found.append(f"{many(self.shots, 'shot')} of the reference {'is' if self.shots == 1 else 'are'} few")
+        weights = self.reference_counts.weights
+        if not np.allclose(weights, np.round(weights), rtol=1e-9, atol=1e-9):
+            found.append("the reference's counts are no whole numbers: are they as they were read, not mitigated?")
         return tuple(found)
 
-    def kernel(self, n_index: int | None = None) -> Kernel:
+    def kernel(self, n_index: int = _WIDEST) -> Kernel:
         """Give the smoothed E as a kernel, under which `qcluster.core.dense.richardson_lucy` and few strings work.
 
         It is written as a compound Poisson law of all patterns, whose rates are the inverse Walsh transform of
@@ -226,8 +240,8 @@ def _bits_of(expected: Any) -> Bits:
     if isinstance(expected, str):
         text = expected.replace(" ", "")
         if not text or set(text) - {"0", "1"}:
-            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {expected!r}")
+            raise ValueError(f"expected must be a string of 0 and 1, such as '0110'; got {shown(expected)}")
         return np.asarray(parse_bitstrings([text])[0])
     if isinstance(expected, np.ndarray) and expected.dtype == np.bool_ and expected.ndim == 1 and len(expected):
         return expected
-    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {expected!r}")
+    raise TypeError(f"expected must be a string of 0 and 1, or (n_bits,) bool; got {shown(expected)}")

@@ -49,9 +49,11 @@ class MixtureSettings:
     """Most EM rounds of a final fit; at least 1."""
 
     def __post_init__(self) -> None:
-        check_whole("max_clusters", self.max_clusters, 1, 4096)
-        check_real("prior_shots", self.prior_shots, 1e-6, 1e9)
-        check_whole("rounds", self.rounds, 1)
+        vars(self).update(  # as ints and floats: arrays of other numbers, such as fractions, are slow or fail
+            max_clusters=check_whole("max_clusters", self.max_clusters, 1, 4096),
+            prior_shots=check_real("prior_shots", self.prior_shots, 1e-6, 1e9),
+            rounds=check_whole("rounds", self.rounds, 1),
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,8 +33,11 @@ class Place:
     """Faults seen there, by expectation."""
 
     def __str__(self) -> str:
-        way = f"{self.factor:.1f} times too good" if self.factor >= 1 else f"{1 / self.factor:.1f} times too bad"
-        return f"the calibration is {way} for {self.name} ({self.low:.1f} to {self.high:.1f})"
+        way, times = "good", (self.factor, self.low, self.high)
+        if self.factor < 1:
+            way, times = "bad", (1 / self.factor, 1 / self.high, 1 / self.low)
+        off, low, high = times
+        return f"the calibration is {off:.1f} times too {way} for {self.name} ({low:.1f} to {high:.1f})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,27 +49,37 @@ class ReferenceReport:
     survival: float
     """Share of the shots that read the expected string."""
     expected_survival: float
-    """The same by the calibration."""
+    """The same by the calibration; nan where the machine publishes no errors, so that there is nothing to compare."""
     flips: Floats
-    """(n_bits, 2) how often each bit was flipped, and how often the calibration expects it."""
+    """(n_bits, 2) how often each bit was flipped, and how often the calibration expects it, or nan."""
     places: tuple[Place, ...]
-    """Where the calibration is off beyond doubt, worst first."""
+    """Where the calibration is off beyond doubt, worst first; none where there is nothing to compare."""
     crosstalk: tuple[tuple[int, int, float], ...]
     """Pairs of classical bits that flip together without a known cause, and how often in a shot."""
 
     @property
     def ratio(self) -> float:
-        """How many times as many faults as calibrated: the ratio of the logarithms of the survivals."""
-        expected = min(max(self.expected_survival, 1e-9), 1 - 1e-9)
+        """How many times as many faults as calibrated: the ratio of the logarithms of the survivals; or nan."""
+        expected = float(np.clip(self.expected_survival, 1e-9, 1 - 1e-9))
         return abs(float(np.log(max(self.survival, 1e-9)) / np.log(expected)))  # of none at all, 0, not -0
 
+    @property
+    def published(self) -> bool:
+        """Whether the machine publishes errors, with which the reference is compared."""
+        return not np.isnan(self.expected_survival)
+
     def __str__(self) -> str:
+        beside = "nothing to compare it with: the machine publishes no errors"
+        if self.published:
+            beside = f"{self.expected_survival:.1%} by the calibration ({self.ratio:.1f} times the faults)"
         lines = [
             self.title,
-            f"expected string: {self.survival:.1%} measured, {self.expected_survival:.1%} by the calibration "
-            f"({self.ratio:.1f} times the faults)",
-            "bit   flipped   calibrated",
-            *(f"{bit:3d}   {one:7.2%}   {other:10.2%}" for bit, (one, other) in enumerate(self.flips)),
+            f"expected string: {self.survival:.1%} measured, {beside}",
+            "bit   flipped" + "   calibrated" * self.published,
+            *(
+                f"{bit:3d}   {one:7.2%}" + f"   {other:10.2%}" * self.published
+                for bit, (one, other) in enumerate(self.flips)
+            ),
             *map(str, self.places),
             *(f"bits {i} and {j} flip together in {rate:.2%} of the shots" for i, j, rate in self.crosstalk),
         ]
@@ -79,22 +92,22 @@ class ReferenceReport:
         return plot_reference(self)
 
 
-def audit(title: str, noise: MeasuredNoise, learned: Learned) -> ReferenceReport:
-    """Make the report of a reference of what it measured and what was learned from that."""
+def audit(title: str, noise: MeasuredNoise, learned: Learned, *, published: bool) -> ReferenceReport:
+    """Make the report of a reference of what it measured and what was learned from that, and of what is published."""
     places, crosstalk = [], []
     for place, factor, faults in zip(learned.places, learned.factors.tolist(), learned.faults.tolist(), strict=True):
         spread = 1 / np.sqrt(faults + 1)
         if place[0] == "crosstalk":
             if faults > _FOUND**2:
                 crosstalk.append((int(place[1]), int(place[2]), faults / noise.shots))
-        elif abs(np.log(max(factor, 1e-9))) > _SURE * spread:
+        elif published and abs(np.log(max(factor, 1e-9))) > _SURE * spread:
             low, high = factor * np.exp(-spread), factor * np.exp(spread)
             places.append((abs(np.log(factor)) / spread, Place(_name(place), factor, float(low), float(high), faults)))
     return ReferenceReport(
         title=title,
         survival=noise.survival,
-        expected_survival=learned.survival,
-        flips=np.column_stack([noise.flips, learned.flips]),
+        expected_survival=learned.survival if published else np.nan,
+        flips=np.column_stack([noise.flips, learned.flips if published else np.full(noise.n_bits, np.nan)]),
         places=tuple(place for _, place in sorted(places, key=lambda found: -found[0])),
         crosstalk=tuple(sorted(crosstalk, key=lambda found: -found[2])),
     )

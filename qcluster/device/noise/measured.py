@@ -24,7 +24,7 @@ from qcluster.device.machines.calibration import Calibration
 from qcluster.device.noise.audit import ReferenceReport, audit
 from qcluster.device.noise.faults import RunLike
 from qcluster.device.noise.learned import Learned, learn, learned_faults
-from qcluster.device.storage import check_format, reading, write_document
+from qcluster.device.storage import check_format, check_time, reading, write_document
 
 FORMAT = "qcluster-reference"
 VERSION = 1
@@ -112,13 +112,14 @@ class MeasuredReference(Frozen):
         return {}
 
     def report(self) -> ReferenceReport:
-        """Compare it with what the calibration expects: a table when printed, and a figure by its `plot`."""
+        """Compare it with what the calibration expects, if that publishes errors: a table when printed, and a figure by
+        its `plot`."""
         title = f"reference on {self.backend}, {self.created}, {many(self.noise.shots, 'shot')}"
-        return audit(title, self.noise, self.learned)
+        return audit(title, self.noise, self.learned, published=not self.calibration.harmless)
 
     def age(self, now: datetime.datetime | None = None) -> float:
-        """Hours since it was asked for."""
-        now = now or datetime.datetime.now(datetime.UTC)
+        """Hours since it was asked for; below 0 where a clock was wrong. A time without an offset is local."""
+        now = (now or datetime.datetime.now(datetime.UTC)).astimezone()
         return (now - datetime.datetime.fromisoformat(self.created)).total_seconds() / 3600
 
     def to_json(self) -> str:
@@ -139,6 +140,7 @@ class MeasuredReference(Frozen):
         fields["profile"] = Profile.from_json(json.dumps(content["profile"]))
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
         fields["counts"] = Distribution.of(content["counts"], num_bits=fields["profile"].n_bits)
+        fields["expected"] = MeasuredNoise(fields["counts"], fields["expected"]).expected
         fields["flipped"] = np.array(content["flipped"], dtype=np.float64)
         n_bits = fields["profile"].n_bits
         if fields["flipped"].shape != (n_bits,) or not ((fields["flipped"] >= 0) & (fields["flipped"] <= 1)).all():
@@ -146,7 +148,10 @@ class MeasuredReference(Frozen):
         fields["notes"] = tuple(content["notes"])
         fields["conditions"] = dict(content["conditions"])
         fields["more"] = tuple(cls.from_json(json.dumps(part)) for part in content["more"])
-        datetime.datetime.fromisoformat(fields["created"])
+        widths = {n_bits, *(part.profile.n_bits for part in fields["more"])}
+        if len(widths) > 1:
+            raise ValueError(f"references that ran together must have one width; got {sorted(widths)} bits")
+        check_time("created", fields["created"])
         return cls(**fields)
 
     def __repr__(self) -> str:
@@ -167,7 +172,7 @@ def conditions_of(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def may_serve(reference: MeasuredReference, shots: float) -> bool:
     """Tell whether an earlier reference spares a new one of so many shots, where it has the gates and places."""
-    return reference.counts.shots >= shots and reference.age() <= OLD
+    return reference.counts.shots >= shots and 0 <= reference.age() <= OLD
 
 
 def check_reusable(
@@ -189,10 +194,13 @@ def check_reusable(
         )
     age = reference.age()
     old = ", which is long: machines drift" if age > OLD else ""
+    told = f"reference of {age:.1f} hours ago{old}"
+    if age < 0:
+        told = f"reference of a time {-age:.1f} hours ahead: a clock was wrong, and its age is unknown"
     here = conditions_of(options)
     other = [
         f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: its noise may be another's"
         for kind, there in reference.conditions.items()
         if kind in here and here[kind] != there
     ]
-    return (f"reference of {age:.1f} hours ago{old}", *other)
+    return (told, *other)

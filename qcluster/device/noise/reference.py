@@ -64,7 +64,7 @@ class Reference:
     """How it differs from the circuit in more than the angles of virtual rotations, in words."""
     visible: float | None = None
     """Share of the faults that flip bits of the circuit, by the calibration, that flip bits here: at each place at most
-    as many as there. None without a calibration."""
+    as many as there. None without a calibration, or one that publishes no errors."""
 
 
 def skeleton(circuit: QuantumCircuit) -> str:
@@ -95,6 +95,7 @@ def reference_circuit(
     calibration: Calibration | None = None,
     *,
     seed: int | np.random.Generator | None = 0,
+    dt: float | None = None,
 ) -> Reference:
     """Make the reference of a compiled circuit: same gates at the same places and times, one known output.
 
@@ -112,6 +113,8 @@ def reference_circuit(
         calibration: of the machine. With it, the choice is taken whose expected flips are the likest to the
             circuit's, and it is said what share of the circuit's faults the reference sees.
         seed: of the choices.
+        dt: seconds per unit of a delay given in "dt", as `backend.dt` has it; without it, a circuit with such delays
+            has its reference chosen as if there were no calibration.
 
     Returns:
         Reference. Cost: some 30 microseconds a gate and try, up to 24 tries; with a calibration a millisecond.
@@ -128,7 +131,7 @@ def reference_circuit(
         >>> reference.circuit.count_ops()["cz"], len(reference.expected), reference.changes
         (1, 2, ('1 sx became x',))
     """
-    return reference_circuits(circuit, 1, calibration, seed=seed)[0]
+    return reference_circuits(circuit, 1, calibration, seed=seed, dt=dt)[0]
 
 
 def reference_circuits(
@@ -137,6 +140,7 @@ def reference_circuits(
     calibration: Calibration | None = None,
     *,
     seed: int | np.random.Generator | None = 0,
+    dt: float | None = None,
 ) -> tuple[Reference, ...]:
     """Make several references of a compiled circuit, which differ in what they see.
 
@@ -144,7 +148,7 @@ def reference_circuits(
     reference is the one that brings the mean of their expected flips nearest to the circuit's.
 
     Args:
-        circuit, calibration, seed: as in `reference_circuit`, as are cost and errors.
+        circuit, calibration, seed, dt: as in `reference_circuit`, as are cost and errors.
         many: how many, at least 1. A circuit with few gates may have fewer that differ; then one is taken again.
 
     Example:
@@ -164,11 +168,11 @@ def reference_circuits(
     tries = min(_TRIES, 1 + _EFFORT // size)
     plans = sorted((_Plan(circuit, rng) for _ in range(tries)), key=lambda plan: (plan.inserted, plan.halved))
     best = [plan for plan in plans if plan.inserted == plans[0].inserted]
-    target = None if calibration is None else _faults(circuit, calibration)
+    target = None if calibration is None or calibration.harmless else _faults(circuit, calibration, dt)
     if calibration is None or target is None:
         return tuple(_made(circuit, best[i % len(best)]) for i in range(many))
     made = [_made(circuit, plan) for plan in best[: max(many, min(8, _EFFORT // (4 * size)))]]
-    found = [_faults(each.circuit, calibration) for each in made]
+    found = [_faults(each.circuit, calibration, dt) for each in made]
     goal, parities = _parities(target), [None if faults is None else _parities(faults) for faults in found]
     chosen: list[int] = []
     for _ in range(many):
@@ -432,10 +436,10 @@ def _flat(circuit: QuantumCircuit) -> QuantumCircuit:
     return flat
 
 
-def _faults(circuit: QuantumCircuit, calibration: Calibration) -> Located | None:
+def _faults(circuit: QuantumCircuit, calibration: Calibration, dt: float | None) -> Located | None:
     """Expected faults by place; None where the calibration does not say."""
     try:
-        return located_faults(circuit, calibration)
+        return located_faults(circuit, calibration, dt=dt)
     except (ValueError, QClusterError):
         return None
 

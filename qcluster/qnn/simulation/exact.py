@@ -127,6 +127,8 @@ def exact_form(ansatz: Ansatz, kind: Kind, route: Route = "auto") -> Form:
     if chosen == "one-axis":
         return OneAxis(ansatz)
     if chosen == "adjoint":
+        if ansatz.n_data > MAX_DENSE:
+            raise ValueError(f"the dense route must have at most {MAX_DENSE} data qubits; got {ansatz.n_data}")
         return Adjoint(ansatz)
     if chosen in ("product", "path-sum"):
         paths = PathSum(ansatz)

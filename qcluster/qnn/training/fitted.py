@@ -56,6 +56,8 @@ def set_angles(
     Raises:
         ValueError: The angles are not finite or not as many as the ansatz has, or the labels are not two in order.
     """
+    if not isinstance(ansatz, Ansatz):
+        raise ValueError(f"ansatz must be an Ansatz, as qcluster.qnn.ansatz.build makes it; got {shown(ansatz)}")
     angles, labels = np.asarray(theta, dtype=np.float64), np.asarray(classes)
     if angles.shape != (ansatz.n_parameters,) or not np.isfinite(angles).all():
         raise ValueError(f"theta must be finite, shape ({ansatz.n_parameters},); got {angles.tolist()}")

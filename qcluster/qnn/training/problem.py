@@ -34,16 +34,19 @@ class Problem:
     """k, also where a part of the samples lacks some class."""
     loss: Loss
     """Mean loss of the decision values of all readouts."""
+    unit: float | None = None
+    """Weight of a sample that counts once; None takes the mean of the weights."""
     totals: Floats = field(init=False)
-    """(k, unique): the share of the weight on each input with each label."""
+    """(k, unique): the weight on each input with each label, over the number of samples times the unit."""
     relative: Floats = field(init=False)
-    """(samples,) the weights over their mean."""
+    """(samples,) the weights over the unit."""
 
     def __post_init__(self) -> None:
         totals = np.zeros((self.n_classes, len(self.inputs)))
-        np.add.at(totals, (self.targets, self.rows), self.weights / self.weights.sum())
+        whole = self.weights.sum() if self.unit is None else self.unit * len(self.weights)
+        np.add.at(totals, (self.targets, self.rows), self.weights / whole)
         object.__setattr__(self, "totals", totals)
-        object.__setattr__(self, "relative", self.weights / self.weights.mean())
+        object.__setattr__(self, "relative", self.weights / (self.unit or self.weights.mean()))
 
     def only(self, chosen: npt.NDArray[np.bool_]) -> Problem:
         """Keep some samples, and the inputs that they need."""

@@ -29,15 +29,17 @@ def make_problem(
     rows: samples.Places,
     targets: samples.Places,
     weights: Floats,
+    *,
+    unit: float | None = None,
 ) -> Problem:
-    """Bind the loss to the data: one readout for two classes, one each for more."""
+    """Bind the loss to the data: one readout for two classes, one each for more; `unit` as in `Problem`."""
     count = len(model.classes_)
     name = model.loss if model.loss != "auto" else "squared" if count == 2 else "softmax"
     if name == "softmax" and count > 2:
         loss = cross_entropy(model.sharpness)
     else:
         loss = one_vs_rest(softmax(model.sharpness) if name == "softmax" else LOSSES[name])
-    return Problem(form, inputs, rows, targets, weights, count, loss)
+    return Problem(form, inputs, rows, targets, weights, count, loss, unit)
 
 
 def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Generator) -> tuple[Problem, Patience | None]:
@@ -58,10 +60,12 @@ def set_aside(model: samples.Classifier, problem: Problem, rng: np.random.Genera
     return problem.only(~held), patience
 
 
-def choose_solver(model: samples.Classifier, name: str = "") -> tuple[Solver, Settings]:
-    """Return the solver of a name, or the one that the parameters ask for, with its settings."""
-    name = name or samples.chosen_solver(model)
+def choose_solver(model: samples.Classifier, *, partial: bool = False) -> tuple[Solver, Settings]:
+    """Return the solver that the parameters ask for, with its settings; `partial_fit` makes one pass."""
+    name = samples.chosen_solver(model, partial=partial)
     chosen = {key: getattr(model, key) for key in ("max_iter", "learning_rate", "batch_size")}
+    if partial:
+        chosen["max_iter"] = 1
     solver, usual = SOLVERS[name]
     if name == "lbfgs" and len(model.classes_) > 2:
         usual = replace(usual, max_iter=2000)  # ten digits take about 1000

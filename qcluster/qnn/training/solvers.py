@@ -59,10 +59,15 @@ def lbfgs(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Ge
         seen.append((intermediate_result.x.copy(), float(intermediate_result.fun)))
 
     options = {"maxiter": settings.max_iter}
-    found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=note, options=options)
-    seen = seen or [(found.x, float(found.fun))]
-    # Status 1 is the limit of iterations; an abnormal line search (2) is as good as it gets.
-    yield from _replay(seen, settings.max_iter, converged=found.status != 1)
+
+    def run() -> bool:
+        found = minimize(problem.gradient, theta, jac=True, method="L-BFGS-B", callback=note, options=options)
+        if not seen:
+            seen.append((found.x, float(found.fun)))
+        # Status 1 is the limit of iterations; an abnormal line search (2) is as good as it gets.
+        return bool(found.status != 1)
+
+    yield from _replay(run, seen, settings.max_iter)
 
 
 def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:
@@ -83,14 +88,34 @@ def cobyla(problem: Problem, theta: Floats, settings: Settings, rng: np.random.G
 
     # Angles repeat after pi: scipy's first step of 1 radian would leave the valley.
     options = {"maxiter": settings.max_iter, "rhobeg": 0.2}
-    found = minimize(value, theta, method="COBYLA", options=options)
-    seen[-1] = found.x, float(found.fun)
-    yield from _replay(seen, settings.max_iter, converged=bool(found.success))
+
+    def run() -> bool:
+        found = minimize(value, theta, method="COBYLA", options=options)
+        seen[-1] = found.x, float(found.fun)
+        return bool(found.success)
+
+    yield from _replay(run, seen, settings.max_iter)
 
 
-def _replay(seen: list[tuple[Floats, float]], total: int, converged: bool) -> Iterator[Step]:
-    for done, (theta, loss) in enumerate(seen, 1):
-        yield Step(theta, loss, done, total, converged and done == len(seen))
+def _replay(run: Callable[[], bool], seen: list[tuple[Floats, float]], total: int) -> Iterator[Step]:
+    """Yield what a loop of scipy's has seen, once it has ended, by converging or not.
+
+    One that breaks off, since a job failed or the user interrupted it, has its rounds too: they were paid for. The last
+    of them is the best.
+    """
+
+    def steps(converged: bool) -> Iterator[Step]:
+        for done, (theta, loss) in enumerate(seen, 1):
+            yield Step(theta, loss, done, total, converged and done == len(seen))
+
+    try:
+        converged = run()
+    except BaseException:
+        if seen:
+            seen[-1] = min(seen, key=lambda one: one[1])
+            yield from steps(False)
+        raise
+    yield from steps(converged)
 
 
 def sgd(problem: Problem, theta: Floats, settings: Settings, rng: np.random.Generator) -> Iterator[Step]:

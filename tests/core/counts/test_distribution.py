@@ -1,4 +1,7 @@
 import json
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -6,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qcluster.core.counts.distribution import Distribution, align, whole_shots
+from qcluster.core.counts.metrics import entropy
 from tests.strategies import counts
 
 
@@ -58,6 +62,8 @@ def test_what_is_written_is_read_without_shots_or_bits_too(shots, n_bits):
         ({"counts": 3, "n_bits": 0}, "counts of 0 bits must be shots of the key ''; got 3"),
         ({"counts": {"": -1}, "n_bits": 0}, "weights must be finite and not negative; got -1"),
         ({"counts": {}}, "n_bits must be a whole number of at least 0; got None"),
+        ({"counts": {"0": 3}, "n_bits": 1, "version": 2}, "must have the version 1, which this qcluster reads; got 2"),
+        ({"counts": {"0": 3}, "n_bits": 1, "version": None}, "must have the version 1, .* got None"),
     ],
 )
 def test_what_is_no_written_distribution_is_refused(more, said):
@@ -86,18 +92,66 @@ def test_wrong_arrays_are_refused(bits, weights, said):
 
 
 @pytest.mark.parametrize(
+    "weights",
+    [
+        ["1", "2"],
+        np.array(["1", "2"]),
+        [True, False],
+        np.array([1 + 2j, 2]),
+        np.array([1, 2], dtype="m8[s]"),
+        [None, 1],
+        {0: 1, 1: 2},
+        [1, [2]],
+    ],
+)
+def test_weights_are_numbers_however_a_distribution_is_made(weights):
+    """NumPy makes numbers of texts, dates and truth values, and drops imaginary parts."""
+    rows = np.array([[False], [True]])
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        Distribution(rows, weights)
+    with pytest.raises(TypeError, match="weights must be numbers; got"):
+        Distribution.from_words(rows.astype(np.uint64), weights, 1)
+
+
+def test_weights_may_be_numbers_of_any_kind():
+    rows = np.array([[False], [True]])
+    assert Distribution(rows, [Fraction(1, 2), Decimal(2)]).weights.tolist() == [0.5, 2.0]
+    assert Distribution(rows, np.array([1, 2], dtype=np.int8)).weights.tolist() == [1.0, 2.0]
+    with pytest.raises(ValueError, match="weights must be finite; got a whole number too large in"):
+        Distribution(rows, [10**400, 1])
+
+
+def test_a_string_whose_probability_vanishes_is_not_in_it():
+    """Weights may be 1e-323 beside 10; logarithms of the probability, which is 0, were -inf, and entropies 0."""
+    held = Distribution.of({"00": 5e-324, "01": 10, "10": 10})
+    assert held.to_probs() == {"01": 0.5, "10": 0.5}
+    assert entropy(held) == 1.0
+    assert Distribution.of({"0": 5e-324, "1": 1.0}).weights.tolist() == [5e-324, 1.0]
+
+
+@pytest.mark.parametrize(
     ("words", "weights", "n_bits", "said"),
     [
         ([[1], [0]], [1, 1, 5], 2, r"weights \(n_outcomes,\); got uint64 \(2, 1\) and \(3,\)"),
         ([[8], [0]], [1, 1], 2, "bits below 2; got 8"),
         ([[1, 2], [1, 0]], [1, 1], 65, "bits below 65; got 2"),
         ([[1]], [1], 65, r"\(n_outcomes, 2\) uint64 for 65 bits"),
+        ([[0]], [1], -1, "n_bits must be a whole number of at least 0; got -1"),
+        ([[1]], [1], 2.0, "n_bits must be a whole number of at least 0; got 2.0"),
+        ([[1]], [1], True, "n_bits must be a whole number of at least 0; got True"),
     ],
 )
 def test_packed_rows_that_do_not_fit_are_refused(words, weights, n_bits, said):
     """Weights without a string were dropped, and bits beyond the width made two rows of one string."""
     with pytest.raises(ValueError, match=said):
         Distribution.from_words(np.array(words, dtype=np.uint64), weights, n_bits)
+
+
+def test_a_width_of_numpy_is_written_as_any_other():
+    held = Distribution.from_words(np.array([[1]], dtype=np.uint64), [1], np.int64(2))
+    assert json.loads(held.to_json())["n_bits"] == 2
+    with pytest.raises(ValueError, match=r"uint64 for 2 bits .*; got int64 \(1, 1\)"):
+        Distribution.from_words([[1]], [1], 2)
 
 
 def test_pooling_adds_shots_and_needs_one_width():
@@ -113,6 +167,7 @@ def test_marginal_takes_bits_in_the_order_asked():
     held = Distribution.of({"001": 5, "100": 3, "110": 2})
     assert held.marginal([0]).to_counts() == {"0": 5, "1": 5}
     assert held.marginal([2, 1]).to_counts() == {"00": 5, "01": 3, "11": 2}
+    assert held.marginal([np.uint64(2), np.int64(1)]) == held.marginal([2, 1])
     assert held.marginal(np.array([2, 1])) == held.marginal(bit for bit in (2, 1)) == held.marginal([2, 1])
     for wrong, said in (([3], "got 3"), ([-1], "got -1"), ([0, 0], "named once")):
         with pytest.raises(ValueError, match=said):
@@ -177,10 +232,11 @@ def test_align_keeps_both_supports(one, other):
         with pytest.raises(ValueError, match="one width"):
             align(left, right)
         return
-    bits, p, q = align(left, right)
-    assert Distribution(bits, p + q).n_outcomes == len(one.keys() | other.keys()) == len(bits)
-    assert Distribution(bits, p * left.shots).to_counts() == left.to_counts()
-    assert Distribution(bits, q * right.shots).to_counts() == right.to_counts()
+    words, p, q = align(left, right)
+    made = partial(Distribution.from_words, words, n_bits=left.n_bits)
+    assert made(p + q).n_outcomes == len(one.keys() | other.keys()) == len(words)
+    assert made(p * left.shots).to_counts() == left.to_counts()
+    assert made(q * right.shots).to_counts() == right.to_counts()
 
 
 def test_top_orders_by_weight_then_value():

@@ -36,6 +36,8 @@ def test_known_values():
     assert metrics.entropy(Distribution.of({"00": 1, "11": 1}).marginal([]), normalised=True) == 0
     with pytest.raises(ValueError, match="one width"):
         metrics.hellinger_fidelity({"0": 1}, {"00": 1})
+    with pytest.raises(ValueError, match="normalised must be True or False; got 'no'"):
+        metrics.entropy({"0": 1}, normalised="no")
 
 
 @pytest.mark.parametrize("ideal", [{0: 0.5, 3: 0.5}, {"0x0": 0.5, "0x3": 0.5}, {"000": 0.5, "011": 0.5}])

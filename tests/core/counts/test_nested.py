@@ -107,6 +107,7 @@ class OldSamplerResult:
         ({"quasi_dists": [{"0": 1.1, "1": -0.1}]}, ValueError, "quasi-distributions have no shots.*make them counts"),
         (OldSamplerResult(), ValueError, "quasi-distributions have no shots.*make them counts"),
         ({"results": [{"data": {"quasi_dists": []}}]}, ValueError, "quasi-distributions"),
+        ({"results": []}, ValueError, "a result must hold the counts of one circuit; got none"),
         ({"results": 3}, TypeError, "'results' must be a list of objects; got int"),
         ({"data": 3}, TypeError, "'data' must hold counts or registers; got int"),
         ({"counts": 3}, TypeError, "'counts' must hold counts or shots; got int"),
@@ -156,6 +157,18 @@ def test_registers_in_a_told_order_are_joined(wrapped):
     assert Distribution.of(turned).to_counts() == {"11001": 1, "00110": 1}
 
 
+@pytest.mark.parametrize("name", ["data", "counts", "samples", "memory", "results", "quasi_dists"])
+def test_a_register_may_be_called_as_a_wrapping_is(name):
+    """Beside one that is called "data", the other register was dropped without a word."""
+    data = {name if key == "a" else key: register for key, register in pub_of_two()["data"].items()}
+    wrapped = {"results": [{"data": data, "header": {"creg_sizes": [[name, 3], ["b", 2]]}}]}
+    assert Distribution.of(wrapped).to_counts() == {"01110": 1, "10001": 1}
+    with pytest.raises(ValueError, match=f"registers b, {name} have no order in JSON"):
+        Distribution.of({"data": data})
+    del data["b"]
+    assert Distribution.of({"data": data}).to_counts() == {"110": 1, "001": 1}
+
+
 def test_registers_without_bits_do_not_matter():
     c = {"samples": ["0x3", "0x0", "0x3"], "num_bits": 2}
     data = {"none": {"samples": ["0x0"] * 3, "num_bits": 0}, "c": c}
@@ -187,6 +200,8 @@ def test_registers_in_no_order_are_refused(change, error, message):
             for wrong in ("-1", "+1", "1_0", "0x0_1", " 1", "1\n", "\u0661", "", "0x", None)
         ),
         ({"samples": 5, "num_bits": 2}, TypeError, "'b' must hold 'samples', a list"),
+        ({"samples": ["0x1", "0x1"], "num_bits": -2}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
+        ({"samples": ["0x1", "0x1"], "num_bits": True}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
         ({"samples": ["0x1", "0x1"]}, TypeError, "'b' must hold 'samples', a list, and 'num_bits'"),
     ],
 )

@@ -1,5 +1,8 @@
 """Diagonal observables of every kind, against sums over strings written out."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -78,6 +81,14 @@ def test_phases_and_terms_of_weight_zero():
     assert Distribution.of({"00": 1}).expectation(faded).value == 2
 
 
+def test_values_may_be_numbers_of_any_kind():
+    """Whole numbers beyond 64 bits, fractions and decimals made arrays of objects, and were said to be no numbers."""
+    held = Distribution.of({"0": 3, "1": 1})
+    for value in (Fraction(1, 2), Decimal("0.5"), 2**70):
+        assert held.expectation({"Z": value}) == held.expectation({"Z": float(value)})
+        assert held.expectation([value, 0]) == held.expectation([float(value), 0])
+
+
 def test_a_bitstring_is_its_probability():
     held = Distribution.of({"001": 3, "110": 1})
     assert held.expectation("001") == pytest.approx((0.75, np.sqrt(0.75 * 0.25 / 4)))
@@ -105,7 +116,9 @@ def test_wide_registers():
         ({"ZZI": 1, 3: 2}, TypeError, "got 3"),
         ({"ZZI": "2"}, TypeError, "must be numbers"),
         ({"ZZI": None}, TypeError, "must be numbers"),
-        ({"ZZI": True}, TypeError, "must be numbers; got bool"),
+        ({"ZZI": True}, TypeError, r"must be numbers; got \[True\]"),
+        ({"ZZI": [1.0], "IIZ": [2.0]}, TypeError, r"each term of an observable must have one number; got \[1.0\]"),
+        (np.ones(8, dtype="m8[s]"), TypeError, "must be numbers; got array"),
         ({"ZZI": float("nan")}, ValueError, "real and finite; got nan for 'ZZI'"),
         ({"ZZI": 10**400}, TypeError, "must be numbers"),
         ({"ZZI": 1 + 2j}, ValueError, "real and finite"),

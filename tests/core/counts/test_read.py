@@ -226,7 +226,7 @@ def test_a_register_without_bits_is_no_obstacle():
         ({"00": 4, "111": 1}, ValueError, "'111' has 3$"),
         ({"0": 4, "a": 5}, ValueError, "consist of 0 and 1; got 'a'$"),
         (PrimitiveResult([]), ValueError, "at least one PUB; got none"),
-        ({"results": []}, ValueError, "at least one circuit; got none"),
+        ({"results": []}, ValueError, "the counts of one circuit; got none"),
         ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them; mitigate_many takes them all"),
         (np.array([1, 0]), TypeError, "an array"),
         (QuantumCircuit(1, 1), TypeError, r"a QuantumCircuit: run it first, such as \(run,\) = execute\(\[circuit\]"),

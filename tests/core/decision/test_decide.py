@@ -234,6 +234,25 @@ def test_counts_in_which_no_bit_is_set_otherwise_count_as_counts(idle):
         assert not answer.distribution.bits[:, 4:].any()
 
 
+@pytest.mark.parametrize("n", [12, 16])
+def test_bits_that_nothing_wrote_are_pointed_at(n):
+    """Bits without one flip pass for bits without noise: only the user knows whether they were measured."""
+    rng, shots, few = np.random.default_rng(2), 4000, 6
+    sent = (rng.random((3, few)) < 0.5)[rng.integers(3, size=shots)]
+    bits = np.zeros((shots, n), dtype=bool)
+    bits[:, :few] = sent ^ (rng.random(sent.shape) < 0.05)
+    hint = f"; {n - few} bits never differ: leave them out (Distribution.marginal) if not measured"
+    seen = Distribution(bits, np.ones(shots))
+    assert qc.mitigate(seen).reason.endswith(hint)
+    assert "never differ" not in qc.mitigate(seen.marginal(range(few))).reason
+    measured = Distribution(bits ^ (rng.random(bits.shape) < 0.01), np.ones(shots))
+    assert "never differ" not in qc.mitigate(measured).reason
+    noiseless = Distribution(np.tile(bits[:2], (shots // 2, 1)), np.ones(shots))
+    assert "never differ" not in qc.mitigate(noiseless).reason, "where no bit is flipped none tells anything"
+    rare = Distribution(bits[:20], np.ones(20))
+    assert "never differ" not in qc.mitigate(rare).reason, "few shots show no flip of a good bit either"
+
+
 def test_a_gate_that_believes_the_counts_leaves_them(monkeypatch):
     gate = shipped()
     bias = np.full_like(gate.layers[5], -50)

@@ -223,6 +223,17 @@ def test_doubtful_references_are_told():
     assert (fixed.applied, "drowned in noise" in fixed.reason) == (False, True)
 
 
+def test_doubts_about_a_reference_that_is_given_are_told_by_every_method():
+    """DEM undid flips that no reference had measured, without a word."""
+    counts = {"00": 600, "01": 100, "11": 300}
+    wrong = qc.mitigate(counts, noise=qc.MeasuredNoise({"00": 100, "11": 900}, "00"), method="dem")
+    assert "the expected string must be the reference's most frequent; '00' has 100 of 1000" in wrong.reason
+    few = qc.mitigate(counts, noise=qc.MeasuredNoise({"00": 20}, "00"), method="dem")
+    assert few.reason.endswith("; 20 shots of the reference are few")
+    good = qc.mitigate(counts, noise=qc.MeasuredNoise({"00": 900, "01": 100}, "00"), method="dem")
+    assert good.reason == "all shots reweighed by dem, which has no guard"
+
+
 def test_counts_sharper_than_the_reference_allows_are_doubted():
     rng = np.random.default_rng(0)
     noisy = qc.Distribution(rng.random((8000, 6)) < 0.15, np.ones(8000))

@@ -117,6 +117,20 @@ def test_fault_masks_say_what_is_wrong(change, words):
         FaultMasks(**(good | change))
 
 
+def test_a_width_of_a_short_kind_of_number_does_not_overflow():
+    faults = FaultMasks(np.uint8(200), np.zeros((0, 4), np.uint64), np.zeros(0), np.zeros(0), np.zeros((200, 2)))
+    assert (faults.n_bits, type(faults.n_bits)) == (200, int)
+
+
+@pytest.mark.parametrize("wrong", [["0.1"], np.array([0.1 + 1j]), [True], [None]])
+@pytest.mark.parametrize("name", ["rates", "readout"])
+def test_rates_of_faults_are_numbers(name, wrong):
+    good = {"n_bits": 1, "masks": np.ones((1, 1), dtype=np.uint64), "rates": np.array([0.1])}
+    good |= {"kind": np.zeros(1, dtype=np.uint8), "readout": np.zeros((1, 2))}
+    with pytest.raises(TypeError, match=f"{name} must be numbers; got "):
+        FaultMasks(**(good | {name: np.repeat([wrong], 2, axis=1) if name == "readout" else wrong}))
+
+
 def test_shots_that_single_precision_calls_impossible_teach_no_nonsense():
     """Few strings, little noise, and shots where nothing should be: some probabilities come out below zero."""
     rng = np.random.default_rng(0)

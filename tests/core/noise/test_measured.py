@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import qcluster as qc
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.noise import measured
 from qcluster.core.noise.measured import MeasuredNoise
@@ -106,3 +107,38 @@ def test_numbers_for_strings_have_the_width_of_what_is_expected(keys, expected):
 def test_counts_of_a_width_of_their_own_keep_it(counts):
     with pytest.raises(ValueError, match=r"width of the reference's counts, \d bits; got 2"):
         MeasuredNoise(counts, "10")
+
+
+@pytest.mark.parametrize("n", [21, 64, 65])
+def test_a_kernel_of_wide_patterns_is_hashed_unless_asked_otherwise(n):
+    """It wanted 2^n numbers: 16 GB for 30 bits, and an OverflowError for 64."""
+    kernel = MeasuredNoise({"0" * n: 900, "1" * n: 100}, "0" * n).kernel()
+    assert kernel.index.n_index == 20
+
+
+def test_a_mitigated_reference_is_refused_or_doubted():
+    """The error said to give its distribution, which has lost the noise."""
+    fixed = qc.mitigate({"00": 900, "01": 60, "10": 40})
+    with pytest.raises(TypeError, match="reference_counts must be as they were read; got a Mitigation: give its raw"):
+        MeasuredNoise(fixed, "00")
+    assert MeasuredNoise(fixed.raw, "00").doubts == ()
+    said = "the reference's counts are no whole numbers: are they as they were read, not mitigated?"
+    noise = MeasuredNoise({"00": 950.5, "01": 49.5}, "00")
+    assert noise.doubts == (said,)
+    assert said in qc.mitigate({"00": 500, "11": 500}, noise).reason
+    assert MeasuredNoise({"00": 0.7 * 90000, "01": 0.3 * 90000}, "00").doubts == (), "rounding"
+
+
+def test_messages_about_a_reference_are_short_and_have_all_digits():
+    with pytest.raises(TypeError, match="expected must be a string of 0 and 1") as swapped:
+        MeasuredNoise("0" * 20, {f"{i:020b}": 1 for i in range(1000)})
+    assert len(str(swapped.value)) < 300
+    said = MeasuredNoise({"01": 1234567, "10": 2345678}, "01").refusal
+    assert "'01' has 1234567 of 3580245 shots, '10' has 2345678" in said
+
+
+def test_probabilities_are_no_reference():
+    """They passed for one shot, beside whose noise no Walsh component counts: DEM undid nothing, without a word."""
+    with pytest.raises(ValueError, match="reference_counts must be counts of shots; got weights that sum to 1"):
+        MeasuredNoise({"01": 0.9, "00": 0.1}, "01")
+    assert MeasuredNoise({"01": 1}, "01").shots == 1
