@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.read import sets_pooled
 from qcluster.core.methods.registry import Method, find, register
 from qcluster.core.mitigate import mitigate, mitigate_together
 from qcluster.core.mitigation import Mitigation
@@ -71,10 +72,15 @@ def _described(many: Any) -> str:
         return f"{kind}: run it first, by execute([circuit], backend), which gives a list of runs"
     if callable(getattr(many, "result", None)):
         return f"{kind}: give what it results in, job.result()"
+    if isinstance(many, Mapping) and many and all(isinstance(counts, Mapping) for counts in many.values()):
+        return f"{kind} of them: give list(many.values())"
     try:
         Distribution.of(many)
     except (ValueError, TypeError):
-        return kind
+        return f"{kind}: give its get_counts()" if callable(getattr(many, "get_counts", None)) else kind
+    sets = sets_pooled(many)
+    if sets > 1:
+        return f"{kind} of {sets} parameter sets: give [bits[i] for i in np.ndindex(bits.shape)], of its BitArray"
     return f"{kind}, which is one set: mitigate takes it as it is, and mitigate_many a list of such"
 
 
@@ -133,9 +139,10 @@ def _jobs(many: Iterable[Any], noise: Iterable[Any], most: int) -> Iterator[list
 
 
 def _is_small_array(counts: Any) -> bool:
-    """Tell whether counts are a BitArray of few bits; a register of a ``DataBin`` may have the name of its width."""
+    """Tell whether counts are a BitArray of few bits, and of one parameter set, since `mitigate` says where shots of
+    several are pooled; a register of a ``DataBin`` may have the name of its width."""
     width = getattr(counts, "num_bits", None)
-    return isinstance(width, Integral) and width <= WHOLE
+    return isinstance(width, Integral) and width <= WHOLE and sets_pooled(counts) == 1
 
 
 def _mitigate(job: list[tuple[int, Any, Any]], method: Method | None, options: dict[str, Any]) -> list[Mitigation]:

@@ -29,7 +29,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from qcluster.core.counts.distribution import Distribution, of_width
-from qcluster.core.counts.nested import is_wrapped, width_told
+from qcluster.core.counts.nested import is_wrapped, of_format, width_told
 from qcluster.core.mitigation import Mitigation
 from qcluster.core.noise.measured import MeasuredNoise, as_expecting
 from qcluster.core.uncertainty.interval import Interval
@@ -285,7 +285,7 @@ def _sets_of(content: Any, path: str) -> list[Any]:
     """Give the sets of counts in what was read of a file: the PUBs of a result, the entries of a list, or it alone."""
     _refuse_part(content, path)
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
-        raise ValueError(f"{path} must hold counts; got a file of the format {content['format']}")
+        raise ValueError(f"{path} must hold counts; got a file {of_format(content)}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
         content = [_told(one, width_told(content)) for one in content["results"]]
     several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
@@ -390,7 +390,7 @@ def read_saved(path: str) -> Any:
     Raises:
         StorageError: the file cannot be read, is not JSON, or holds types that no Sampler result consists of.
     """
-    return decode_saved(_read_text(path), path)
+    return decode_saved(_read_text(path), path, such='{"00": 480, "11": 520}')
 
 
 def is_number(text: str) -> bool:
@@ -580,15 +580,22 @@ def _read_text(path: str) -> str:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
-def decode_saved(text: str, path: str) -> Any:
-    """Decode what `read_saved` has read; `path` is what to call it where that fails, by StorageError."""
+def decode_saved(text: str, path: str, *, such: str = "") -> Any:
+    """Decode what `read_saved` has read.
+
+    Args:
+        text: what the file holds.
+        path: what to call it where that fails, by StorageError.
+        such: what it might hold, for that error.
+    """
     try:
         content = parse_json(text, _unique)
         types = _types(content)
     except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
-        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON; {error}") from error
+        example = f", such as {such}" if such else ""
+        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON{example}; {error}") from error
     if not types:
         return content
     strange = sorted(types - _RESULT_TYPES)

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from qcluster.core.checks import check_whole
 from qcluster.core.counts.bits import Words, format_bitstrings, hamming
-from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.counts.labels import WHOLE, short_labels
 from qcluster.core.counts.metrics import hellinger_fidelity
 from qcluster.core.mitigation import Mitigation
@@ -194,10 +194,10 @@ def _title(ax: Any, text: str) -> None:
 
 def plot_mitigation(fixed: Mitigation, ideal: Any = None, *, top: int | None = None, ax: Any = None) -> Figure:
     """Draw raw beside mitigated, and the ideal where it is known, under the verdict; `Mitigation.plot` calls it."""
-    figure = plot(fixed, *([] if ideal is None else [ideal]), top=top, ax=ax)
+    known = None if ideal is None else of_width(ideal, fixed.raw.n_bits)
+    figure = plot(fixed, *([] if known is None else [known]), top=top, ax=ax)
     text = f"Mitigated: {fixed.reason}" if fixed.applied else fixed.reason[:1].upper() + fixed.reason[1:]
-    if ideal is not None:
-        known = Distribution.of(ideal)
+    if known is not None:
         before, after = (hellinger_fidelity(one, known) for one in (fixed.raw, fixed.distribution))
         text += f". Hellinger fidelity to the ideal: raw {before:.3f}, mitigated {after:.3f}"
     _title(figure.axes[0] if ax is None else ax, text)
@@ -251,6 +251,11 @@ def _reach(found: list[Interval], heights: Any) -> Any:
 
 
 def _pool(distributions: Sequence[Distribution]) -> Distribution:
+    widths = {distribution.n_bits for distribution in distributions}
+    if len(widths) > 1:
+        raise ValueError(
+            f"what is drawn must have strings of equal widths; got {' and '.join(map(str, sorted(widths)))} bits"
+        )
     pooled = Distribution(distributions[0].bits, distributions[0].probabilities)
     for distribution in distributions[1:]:
         pooled = pooled + Distribution(distribution.bits, distribution.probabilities)

@@ -5,7 +5,7 @@ import numpy as np
 import pandas
 import pytest
 from qiskit import QuantumCircuit
-from qiskit.primitives import StatevectorSampler
+from qiskit.primitives import BitArray, DataBin, SamplerPubResult, StatevectorSampler
 
 import qcluster as qc
 from benchmarks.speed.many import drawn
@@ -122,6 +122,12 @@ def one_set(kind: str) -> object:
         "register": pub.data.meas,
         "shots": ["01", "01"],
         "array of shots": np.array(["01", "01"]),
+        "parameter sets": BitArray.from_samples(["01", "10", "11"]).reshape(3, 1),
+        "PUB of parameter sets": SamplerPubResult(
+            DataBin(meas=BitArray.from_samples(["01", "10", "11"]).reshape(3, 1), shape=(3,))
+        ),
+        "dict of counts": {"a": {"01": 3}, "b": {"10": 1}},
+        "result": SimpleNamespace(get_counts=lambda: [{"01": 3}, {"10": 1}]),
         "series": pandas.Series({"01": 3, "10": 1}),
     }[kind]
 
@@ -137,12 +143,24 @@ def one_set(kind: str) -> object:
         ("shots", "a list, which is one set"),
         ("array of shots", "a ndarray, which is one set"),
         ("series", "a Series, which is one set"),
+        ("parameter sets", r"a BitArray of 3 parameter sets: give \[bits\[i\] for i in np.ndindex\(bits.shape\)\]"),
+        ("PUB of parameter sets", r"a SamplerPubResult of 3 parameter sets: give \[bits\[i\] for i in"),
+        ("dict of counts", r"a dict of them: give list\(many.values\(\)\)"),
+        ("result", r"a SimpleNamespace: give its get_counts\(\)"),
     ],
 )
 def test_what_is_not_many_says_what_to_pass(kind, said):
     """The names of registers were taken for counts, which must be "a dict, a list of bitstrings ...; got str"."""
     with pytest.raises(TypeError, match=rf"a list of sets of counts, such as \[counts\]; got {said}"):
         qc.mitigate_many(one_set(kind))
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_pooled_parameter_sets_are_named_among_others_too(others):
+    swept = BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2)
+    fixed, *_ = qc.mitigate_many([swept] + [{"00": 3, "11": 4}] * others, workers=1)
+    assert fixed.reason.endswith("; the shots of 2 parameter sets are pooled")
+    assert fixed.reason == qc.mitigate(swept).reason
 
 
 def test_a_result_of_several_pubs_is_many():

@@ -151,6 +151,15 @@ def test_a_saved_runtime_result_is_read(tmp_path):
     assert (beyond.returncode, "0 to 1; got 2" in beyond.stderr) == (2, True)
 
 
+def test_parameter_sets_of_a_saved_result_are_pooled_with_a_note(tmp_path):
+    source = tmp_path / "result.json"
+    swept = DataBin(meas=BitArray.from_counts({"00": 20, "11": 20}).reshape(2, 20), shape=(2,))
+    source.write_text(json.dumps(PrimitiveResult([SamplerPubResult(swept)]), cls=RuntimeEncoder))
+    done = run("mitigate", source)
+    assert (done.returncode, "2 bits, 40 shots" in done.stdout) == (0, True)
+    assert done.stderr == f"note: the shots of 2 parameter sets are pooled ({source})\n"
+
+
 def test_a_list_of_counts_is_read_one_at_a_time(tmp_path):
     """Such as `qcluster jobs collect --json` writes of several circuits."""
     text = json.dumps([{"counts": COUNTS}, {"00": 9, "11": 8}])

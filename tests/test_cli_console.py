@@ -63,6 +63,14 @@ def test_an_option_that_is_none_is_told_on_one_line():
     assert any(name in line for line in done.stderr.splitlines())
 
 
+def test_what_a_pipe_cannot_hold_is_written_as_ascii(monkeypatch):
+    """Commands that had done their work failed at the µ of their table, or at the name of a file."""
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    shown = piped("calibration", "show", "fake_manila")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert r"T1 (\xb5s)" in shown.stdout
+
+
 def test_a_terminal_has_its_own_width(tmp_path):
     leader, follower = pty.openpty()
     os.set_blocking(leader, False)

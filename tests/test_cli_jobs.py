@@ -83,6 +83,10 @@ def test_circuits_from_files(bell, tmp_path):
             read_circuits(tmp_path / name)
     with pytest.raises(StorageError, match=r"cannot read circuits from .*missing.qasm: No such file"):
         read_circuits(tmp_path / "missing.qasm")
+    for name in ("empty.qasm", "empty.qpy"):
+        (tmp_path / name).touch()
+        with pytest.raises(StorageError, match=f"cannot read circuits from .*{name}: it is empty"):
+            read_circuits(tmp_path / name)
 
 
 @pytest.mark.slow

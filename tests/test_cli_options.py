@@ -52,6 +52,7 @@ def place(tmp_path, monkeypatch):
         (("rates", "counts.json", "--backend", "nonsense"), "nonsense"),
         (("rates", "c.qasm", "--pub", "0"), "--pub would have no effect: c.qasm holds a circuit"),
         (("rates", "c.qasm", "--bits", "1"), "--bits would have no effect: c.qasm holds a circuit"),
+        (("mitigate", ""), "counts must come from a file, a folder or '-'; got an empty name"),
         (("mitigate", ".", "--bits", "1"), "--bits would have no effect: . is a saved run"),
         (("rates", "two.qpy"), "must hold one circuit, that of the counts; it holds 2"),
         (("rates", "counts.json", "--circuit", "two.qpy"), "must hold one circuit"),
@@ -145,3 +146,32 @@ def test_a_result_may_go_to_what_is_no_file_and_into_folders_to_be_made(place):
     assert CliRunner().invoke(app, ["mitigate", "counts.json", "--json", "/dev/null"]).exit_code == 0
     assert CliRunner().invoke(app, ["mitigate", "counts.json", "--json", "new/folder/out.json"]).exit_code == 0
     assert (place / "new/folder/out.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("mitigate", "counts.json", "--json", "counts.json"),
+            "--json .* got counts.json, which is that of the counts",
+        ),
+        (("mitigate", "counts.json", "--json", "./new/../counts.json"), "which is that of the counts"),
+        (("mitigate", "-", "--reference", "r.json", "--json", "r.json"), "which is that of --reference"),
+        (("mitigate", "-", "--noise", "n.json", "--json", "n.json"), "which is that of --noise"),
+        (("mitigate", "counts.json", "--json", "a.png", "--plot", "a.png"), "--plot .* which is that of --json"),
+        (("qnn", "train", "--out", "a.png", "--plot", "a.png"), "--plot .* which is that of --out"),
+        (("qnn", "train", "--data", "my.csv", "--out", "my.csv"), "--out .* which is that of --data"),
+        (("qnn", "evaluate", "m.json", "--json", "m.json"), "--json .* which is that of the model"),
+    ],
+)
+def test_nothing_is_written_over_what_is_read_or_another_result(place, words, said):
+    """Counts were replaced by their answer."""
+    before = {path: path.read_bytes() for path in place.iterdir()}
+    with pytest.raises(ValueError, match=said):
+        CliRunner().invoke(app, list(words), input='{"0": 60, "1": 40}', catch_exceptions=False)
+    assert {path: path.read_bytes() for path in place.iterdir()} == before
+
+
+def test_what_keeps_nothing_may_be_named_twice(place):
+    words = ["mitigate", "counts.json", "--json", "/dev/null", "--reference", "counts.json", "--expected", "0"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

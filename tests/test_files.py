@@ -152,9 +152,19 @@ def test_an_answer_is_not_taken_for_counts(tmp_path):
     answer.write_text(qc.mitigate(counts).to_json())
     with pytest.raises(ValueError, match=r"fixed\.json must hold counts; got a file of the format qcluster-mitigation"):
         read_counts(str(answer))
+    answer.write_text('{"format": "qcluster-run", "version": 1}')
+    with pytest.raises(ValueError, match=r"format qcluster-run: mitigate takes qcluster\.Run\.from_json\(text\)$"):
+        read_counts(str(answer))
     plain = tmp_path / "counts.json"
     plain.write_text(qc.Distribution.of(counts).to_json())
     assert read_counts(str(plain)).to_counts() == counts
+
+
+def test_a_table_or_shots_as_text_are_told_what_counts_look_like(tmp_path):
+    for text in ("bitstring,shots\n00,5\n", "00\n11\n", "{'00': 5}", ""):
+        (tmp_path / "counts.csv").write_text(text)
+        with pytest.raises(StorageError, match=r'counts.csv must be JSON, such as {"00": 480, "11": 520}; E'):
+            read_counts(str(tmp_path / "counts.csv"))
 
 
 def test_a_dash_is_no_name_of_a_file(tmp_path, monkeypatch):

@@ -41,7 +41,7 @@ def test_any_counts_are_drawn_side_by_side():
         ([{"0": 1}], {"top": 0}, ValueError, "top must be a whole number of at least 1; got 0"),
         ([{"0": 1}], {"top": 2.5}, ValueError, "top must be a whole number of at least 1; got 2.5"),
         ([{"0": 1}], {"top": "3"}, ValueError, "top must be a whole number of at least 1; got '3'"),
-        ([{"0": 1}, {"00": 1}], {}, ValueError, "equal widths"),
+        ([{"0": 1}, {"00": 1}], {}, ValueError, "drawn must have strings of equal widths; got 1 and 2 bits"),
         ([3], {}, TypeError, "counts must be"),
         ([[{"0": 1}, {"0": 2}]], {}, TypeError, r"arguments of their own.*got a list of 2: put a star before it"),
         ([({"0": 1},)], {}, TypeError, "arguments of their own"),
@@ -112,7 +112,9 @@ def test_the_title_is_a_sentence_and_tells_the_fidelity_where_the_ideal_is_known
     fixed = qc.mitigate(COUNTS, 0.05, method="paper")
     ideal = {"00": 0.5, "11": 0.5}
     raw, mitigated = (qc.metrics.hellinger_fidelity(one, ideal) for one in (fixed.raw, fixed.distribution))
-    assert f"raw {raw:.3f}, mitigated {mitigated:.3f}" in said(fixed.plot(ideal=ideal))
+    for same in (ideal, {0: 0.5, 3: 0.5}):
+        assert f"raw {raw:.3f}, mitigated {mitigated:.3f}" in said(fixed.plot(ideal=same))
+    assert "fidelity to the ideal" in said(fixed.plot(ideal={0: 1}))
 
 
 def test_long_strings_are_short_below_the_axis():

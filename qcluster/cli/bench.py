@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
 
-Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores; when left out, of the name of the file.")]
 Methods = Annotated[
     str | None,
     typer.Option(

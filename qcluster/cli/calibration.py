@@ -111,7 +111,9 @@ def _read(source: str) -> Any:
     from qcluster.device.machines.calibration import Calibration
     from qcluster.device.machines.machine import find_machine
 
-    return Calibration.load(source) if Path(source).is_file() else find_machine(source).calibration
+    path = Path(source)
+    is_file = path.is_file() or path.name != source or path.suffix  # no machine's name has a dot or a slash
+    return Calibration.load(source) if is_file else find_machine(source).calibration
 
 
 def _figures(one: Any) -> list[tuple[str, Any, list[Any]]]:

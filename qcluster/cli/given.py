@@ -20,7 +20,8 @@ def read_given(
 ) -> Distribution | Run:
     """Read counts from a file or standard input, or a run from its folder, with its circuit and calibration.
 
-    A reference that the file holds beside the counts is not read: a note on standard error says so.
+    Notes on standard error say where the file holds a reference beside the counts, which is not read, and what does not
+    show in the counts.
 
     Args:
         context: of the command, which has an option ``--bits``.
@@ -34,16 +35,24 @@ def read_given(
         ValueError, TypeError: as `read_counts` does; or the directory holds several runs and none was chosen.
     """
     from qcluster.core.counts.distribution import Distribution
+    from qcluster.core.counts.read import notes_on
     from qcluster.core.words import many
     from qcluster.files import choose_one, holds_reference, read_set
 
+    if not place:
+        raise ValueError(
+            "counts must come from a file, a folder or '-'; got an empty name, as of a variable that is not set"
+        )
     folder = Path(place)
     if not folder.is_dir():
         found = read_set(place, pub)
         if holds_reference(found) and not told:
             where = "a file by --reference" if place == "-" else f"--reference {place}"
             typer.echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {where}", err=True)
-        return Distribution.of(found, num_bits=bits)
+        counts = Distribution.of(found, num_bits=bits)
+        for note in notes_on(found):
+            typer.echo(f"note: {note} ({place})", err=True)
+        return counts
     refuse(context, ["bits"], f"{place} is a saved run, which knows how many there are")
     from qcluster.device import jobs
 

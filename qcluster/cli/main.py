@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -17,7 +18,7 @@ from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
 from qcluster.cli.jobs import jobs_app, show_run
-from qcluster.cli.options import Bits, refuse, to_draw, to_write_or_print
+from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app
 from qcluster.core.counts.distribution import Distribution
@@ -101,6 +102,7 @@ def mitigate_file(
     from qcluster.device.run import Run
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
 
+    keep_apart({"--json": json_out, "--plot": plot}, {"the counts": file, "--noise": noise, "--reference": reference})
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
     if reference is None and expected is not None:
@@ -209,6 +211,8 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us, as some daemons do
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open as long as we run)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it: a µ in a pipe that is ASCII
     if not sys.stderr.isatty():
         app.rich_markup_mode = None  # no boxes around errors: they break lines after 80 characters
     try:

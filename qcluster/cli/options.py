@@ -1,6 +1,6 @@
 """Options of several commands. Those that were given and would have no effect are errors, not ignored."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +32,23 @@ def to_draw(path: Path | None) -> Path | None:
 
         check_figure(path)
     return path
+
+
+def keep_apart(written: Mapping[str, Path | None], read: Mapping[str, str | Path | None]) -> None:
+    """Refuse to write over a file that is read, such as counts that no machine gives again, or one result over another.
+
+    Args:
+        written: what is written where, by the option that names it.
+        read: what is read from where.
+    """
+    taken = {Path(place).resolve(): name for name, place in read.items() if place is not None}
+    for name, path in written.items():
+        if path is None or path == Path("-"):
+            continue
+        place = path.resolve()
+        if place in taken and (place.is_file() or not place.exists()):  # of a pipe nothing is lost
+            raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {taken[place]}")
+        taken[place] = name
 
 
 def one_place(context: typer.Context, dask: str | None) -> None:

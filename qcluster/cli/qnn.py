@@ -13,7 +13,7 @@ from rich.progress import MofNCompleteColumn, TimeElapsedColumn
 from rich.table import Table
 
 from qcluster.cli.console import open_bar, open_console
-from qcluster.cli.options import refuse, to_draw, to_write
+from qcluster.cli.options import keep_apart, refuse, to_draw, to_write
 from qcluster.core.words import many
 from qcluster.files import write_whole
 
@@ -78,6 +78,7 @@ def train(
     """Train on a share of the samples, save the model as JSON, and score it on the rest."""
     from qcluster.qnn import QNNClassifier, plot_loss, save_model
 
+    keep_apart({"--out": out, "--plot": plot}, {"--data": data})
     _check_used(context, data, backend)
     taken = _data(data, classes, a, b, size, encoding)
     rows, held = _split(taken, test_share, seed)
@@ -147,6 +148,7 @@ def evaluate(
 
     from qcluster.qnn import load_model
 
+    keep_apart({"--json": json_out}, {"the model": model_file, "--data": data})
     _check_used(context, data, backend)
     if mitigation == "reference":
         refuse(context, ["reference"], "--mitigation reference measures beside a reference already")

@@ -10,6 +10,7 @@ import numpy as np
 from qcluster.core import methods  # noqa: F401  (registers the methods of the core)
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.read import notes_on
 from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.methods.registry import Method, find
 from qcluster.core.mitigation import Mitigation, left
@@ -113,7 +114,10 @@ def mitigating(
     reference = noise if kind_of(noise) == "measured" else None
     if noise is None and (method is None or kind_of(known) in KINDS):
         reference = brought(counts, "measured")  # fault patterns have its rates
-    return fixed if fixed.method == "measured" else _doubted(fixed, reference)  # that method says itself
+    if fixed.method != "measured":  # that method says itself
+        fixed = _doubted(fixed, reference)
+    notes = notes_on(counts)
+    return replace(fixed, reason="; ".join([fixed.reason, *notes])) if notes else fixed
 
 
 def _doubted(fixed: Mitigation, reference: Any) -> Mitigation:

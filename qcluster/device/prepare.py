@@ -137,7 +137,8 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
     for circuit in asked:
         name = getattr(circuit, "name", None)
         if not hasattr(circuit, "num_clbits"):
-            raise TypeError(f"circuits must be QuantumCircuits; got {type(circuit).__name__}")
+            cure = ": give circuit.assign_parameters(values)" if isinstance(circuit, tuple) else ""
+            raise TypeError(f"circuits must be QuantumCircuits; got {type(circuit).__name__}{cure}")
         if circuit.parameters:
             raise ValueError(
                 f"all parameters must be bound; {name!r} has {sorted(p.name for p in circuit.parameters)}: use "

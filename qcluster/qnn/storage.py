@@ -104,7 +104,8 @@ def load_model(path: str | Path) -> QNNClassifier:
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise StorageError(f"{path} is not a stored classifier: {error}") from error
+        what = f"lacks {error}" if isinstance(error, KeyError) else error
+        raise StorageError(f"{path} is not a stored classifier: {what}") from error
 
 
 def _plain(value: Any) -> Any:

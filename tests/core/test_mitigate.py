@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from qiskit.primitives import BitArray
 
 import qcluster as qc
 from qcluster.core.methods.registry import every, find
@@ -29,6 +30,15 @@ def test_the_outcome_tells_what_was_done():
     assert "8.0% flips per bit" in fixed.reason
     assert "paper" in repr(fixed)
     assert sorted(fixed.weights.tolist(), reverse=True) == fixed.weights.tolist()
+
+
+def test_parameter_sets_are_pooled_and_the_verdict_says_so():
+    """A sweep was answered as one circuit, with no word."""
+    samples = ["000"] * 400 + ["111"] * 400
+    swept = BitArray.from_samples(samples).reshape(2, 400)
+    assert qc.mitigate(swept).reason.endswith("; the shots of 2 parameter sets are pooled")
+    assert "pooled" not in qc.mitigate(BitArray.from_samples(samples)).reason
+    assert "pooled" not in qc.mitigate(swept[0]).reason
 
 
 def test_asymmetric_rates_are_kept():

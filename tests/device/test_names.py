@@ -199,6 +199,14 @@ def test_calibrations_are_fetched_shown_and_compared(tmp_path, monkeypatch):
     assert f"(0, 1): {one.error('cx', (0, 1)):.3g} to 0.25" in line
 
 
+@pytest.mark.parametrize("name", ["none.json", "ibm_torino_calibrations_2026.csv", "folder/none"])
+def test_a_file_that_is_not_there_is_no_machine(name, tmp_path, monkeypatch):
+    """For one whose name begins as a real machine's, an account was asked for."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match=f"cannot read {name}: No such file"):
+        CliRunner().invoke(app, ["calibration", "show", name], catch_exceptions=False)
+
+
 def test_machines_of_other_sizes_are_not_compared():
     with pytest.raises(ValueError, match="both must be of one machine; fake_manila has 5 qubits, fake_mumbai 27"):
         CliRunner().invoke(app, ["calibration", "diff", "fake_manila", "fake_mumbai"], catch_exceptions=False)

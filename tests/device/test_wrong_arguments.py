@@ -113,6 +113,8 @@ def test_circuits_from_a_generator_are_run():
     assert [run.counts.shots for run in runs] == [10, 10]
     with pytest.raises(TypeError, match="circuits must be a sequence of circuits; got NoneType"):
         qc.execute(None, "aer")
+    with pytest.raises(TypeError, match=r"QuantumCircuits; got tuple: give circuit.assign_parameters\(values\)"):
+        qc.execute([(bell(), [0.5])], "aer")  # as a Sampler takes it
 
 
 def test_options_that_change_nothing_are_noted():

@@ -54,6 +54,9 @@ def test_damage_is_named(tmp_path):
     path.write_text("{")
     with pytest.raises(StorageError, match="not a stored classifier"):
         load_model(path)
+    path.write_text('{"00": 480}')
+    with pytest.raises(StorageError, match="not a stored classifier: lacks 'format'"):
+        load_model(path)
     save_model(QNNClassifier(n_init=1).fit(digits.X, digits.y), path)
     content = json.loads(path.read_text())
     for key, value, message in (

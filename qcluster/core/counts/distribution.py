@@ -170,8 +170,11 @@ class Distribution(Mapping[str, float]):
         return self.to_probs()
 
     def __getitem__(self, bitstring: str) -> float:
-        """Give the probability of a bitstring; KeyError where it has no shot: ``d.get(bitstring, 0.0)`` gives 0."""
-        return self._table[bitstring]
+        """Give the probability of a bitstring; KeyError where it has no shot: ``d.get(bitstring, 0.0)`` gives 0.
+
+        It may have spaces between registers, as the keys of counts.
+        """
+        return self._table[bitstring.replace(" ", "") if isinstance(bitstring, str) else bitstring]
 
     def __iter__(self) -> Iterator[str]:
         """Go through the bitstrings, lowest first."""

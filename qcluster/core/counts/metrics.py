@@ -1,6 +1,7 @@
 """How near a distribution is to the ideal one.
 
-Every function takes anything that `Distribution.of` takes. Cost: one sort of the joint support.
+Every function takes anything that `Distribution.of` takes; keys that are numbers have as many bits as the other
+distribution. Cost: one sort of the joint support.
 """
 
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from qcluster.core.arithmetic import own_errstate
+from qcluster.core.arrays import Floats
 from qcluster.core.checks import check_flag
-from qcluster.core.counts.distribution import Distribution, align
+from qcluster.core.counts.bits import Words
+from qcluster.core.counts.distribution import Distribution, align, of_width
 
 
 @own_errstate
@@ -22,7 +25,7 @@ def hellinger_fidelity(p: Any, q: Any) -> float:
         >>> round(hellinger_fidelity({"00": 50, "11": 50}, {"00": 100}), 6)
         0.5
     """
-    _, left, right = align(Distribution.of(p), Distribution.of(q))
+    _, left, right = _aligned(p, q)
     return float(min(1.0, np.sqrt(left * right).sum() ** 2))
 
 
@@ -34,7 +37,7 @@ def total_variation(p: Any, q: Any) -> float:
         >>> total_variation({"00": 50, "11": 50}, {"00": 100})
         0.5
     """
-    _, left, right = align(Distribution.of(p), Distribution.of(q))
+    _, left, right = _aligned(p, q)
     return float(min(1.0, np.abs(left - right).sum() / 2))
 
 
@@ -46,7 +49,7 @@ def success_probability(p: Any, ideal: Any) -> float:
         >>> success_probability({"00": 45, "11": 45, "01": 10}, {"00": 1, "11": 1})
         0.9
     """
-    _, left, right = align(Distribution.of(p), Distribution.of(ideal))
+    _, left, right = _aligned(p, ideal)
     return float(min(1.0, left[right > 0].sum()))
 
 
@@ -62,3 +65,10 @@ def entropy(p: Any, *, normalised: bool = False) -> float:
     weights = distribution.probabilities
     bits = float(max(0.0, -(weights * np.log2(weights)).sum()))
     return bits / max(1, distribution.n_bits) if normalised else bits
+
+
+def _aligned(p: Any, q: Any) -> tuple[Words, Floats, Floats]:
+    """Put two distributions on their joint support, see `align`."""
+    left = Distribution.of(p)
+    right = of_width(q, left.n_bits)
+    return align(left if left.n_bits == right.n_bits else of_width(p, right.n_bits), right)

@@ -26,6 +26,17 @@ def is_wrapped(source: Any) -> bool:
     return any(name in source for name in _WRAPPERS)
 
 
+def of_format(document: Mapping[str, Any]) -> str:
+    """Name the format of a document of this package that is read as no counts, and the way for what holds some.
+
+    Example:
+        >>> of_format({"format": "qcluster-run", "version": 1})
+        'of the format qcluster-run: mitigate takes qcluster.Run.from_json(text)'
+    """
+    cure = ": mitigate takes qcluster.Run.from_json(text)" if document["format"] == "qcluster-run" else ""
+    return f"of the format {document['format']}{cure}"
+
+
 def unwrap(source: Mapping[str, Any], width: int | None = None, order: Sequence[str] = ()) -> Inner:
     """Find the counts in a mapping.
 

@@ -14,7 +14,7 @@ import numpy as np
 from qcluster.core.arrays import Floats
 from qcluster.core.checks import real_array
 from qcluster.core.counts.bits import Words, pack, parse_bitstrings
-from qcluster.core.words import shown
+from qcluster.core.words import many, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         observable: ``"ZZI"``, a Pauli string; ``"011"``, a bitstring, for its probability; ``{"ZZI": 0.5, "IIZ": -1}``,
             a weighted sum; ``(2**n_bits,)`` numbers, the diagonal itself, entry y for the string whose bits are the
             binary digits of y; or a Qiskit ``Pauli`` (it has ``to_label``), with its sign, or ``SparsePauliOp`` (it has
-            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0; qubit j is classical
-            bit j.
+            ``paulis`` and ``coeffs``). In text the rightmost letter belongs to classical bit 0, and there may be spaces
+            between registers, as in the keys of counts; qubit j is classical bit j.
         n_bits: number of classical bits.
 
     Raises:
@@ -55,7 +55,12 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
     if hasattr(observable, "to_label"):
         return _of_pauli(observable.to_label(), n_bits)
     if isinstance(observable, str):
-        if observable and not set(observable) - {"0", "1"} and len(observable) == n_bits:
+        observable = observable.replace(" ", "")
+        if observable and not set(observable) - {"0", "1"}:
+            if len(observable) != n_bits:
+                raise ValueError(
+                    f"observable must be {many(n_bits, 'bit')}, or {n_bits} letters I or Z; got {observable!r}"
+                )
             one = pack(parse_bitstrings([observable]))
             return Diagonal(lambda words: (words == one).all(axis=1).astype(np.float64), 0.0, 1.0)
         return _pauli_sum(_masks([observable], n_bits), np.ones(1))
@@ -69,7 +74,7 @@ def diagonal(observable: Any, n_bits: int) -> Diagonal:
         coefficients = _real(list(observable.values()), lambda term: repr(terms[term]))
         if coefficients.ndim > 1:
             raise TypeError(f"each term of an observable must have one number; got {shown(observable[terms[0]])}")
-        return _pauli_sum(_masks(terms, n_bits), coefficients)
+        return _pauli_sum(_masks([term.replace(" ", "") for term in terms], n_bits), coefficients)
     if hasattr(observable, "paulis") and hasattr(observable, "coeffs"):
         return _of_operator(observable, n_bits)
     if isinstance(observable, (np.ndarray, list, tuple)):

@@ -6,7 +6,7 @@ bit of an integer, and bit 0 of the first register of a result with several.
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from qcluster.core.checks import check_whole, real_array
 from qcluster.core.counts.bits import Bits, Words, big_endian_to_words, integers_to_bits, pack, parse_bitstrings, unpack
-from qcluster.core.counts.nested import is_wrapped, unwrap, width_of_registers, width_told
+from qcluster.core.counts.nested import is_wrapped, of_format, unwrap, width_of_registers, width_told
 from qcluster.core.words import many, shown
 
 _RUN_FIRST = "run it first, such as (run,) = execute([circuit], backend)"
@@ -62,7 +62,7 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         if is_wrapped(source):
             return _read_inner(source, num_bits)
         if str(source.get("format", "")).startswith("qcluster-"):
-            raise TypeError(f"counts must be shots by bitstring; got a document of the format {source['format']}")
+            raise TypeError(f"counts must be shots by bitstring; got a document {of_format(source)}")
         return _read_mapping(source, num_bits)
     shots = source.tolist() if isinstance(source, np.ndarray) and source.ndim == 1 else source
     if isinstance(shots, (list, tuple)) and shots and all(isinstance(shot, str) for shot in shots):
@@ -72,22 +72,26 @@ def read(source: Any, num_bits: int | None = None) -> Any:
         return _read_series(source, num_bits)
     if _is_table(source):  # its columns are no registers, whatever they are called
         raise _refused(source)
-    if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
-        return _read_registers(dict(source.items()), num_bits)
-    if hasattr(source, "array") and hasattr(source, "num_bits"):
-        return _read_registers({"data": source}, num_bits)
-    if hasattr(getattr(source, "data", None), "items"):
-        return _read_registers(dict(source.data.items()), num_bits)
+    registers = _registers_of(source)
+    if registers is not None:
+        return _read_registers(registers, num_bits)
     if hasattr(source, "quasi_dists"):
         return _read_inner({"quasi_dists": source.quasi_dists}, num_bits)
     if hasattr(source, "results") and callable(getattr(source, "to_dict", None)):
+        several = isinstance(source.results, (list, tuple)) and len(source.results) > 1
+        if several and callable(getattr(source, "get_counts", None)):
+            raise ValueError(
+                f"a result of {len(source.results)} circuits holds several sets of counts: pass one, such as "
+                "result.get_counts(0); mitigate_many takes result.get_counts(), which are all"
+            )
         return _read_inner(source.to_dict(), num_bits)
     if hasattr(source, "counts") and not callable(source.counts):
         return read(source.counts, num_bits)
-    pubs = all(hasattr(source, name) for name in ("__getitem__", "__len__", "metadata"))
-    if pubs and not _is_circuit(source):
+    if _holds_pubs(source):
         if len(source) == 1:
             return read(source[0], num_bits)
+        if not len(source):
+            raise ValueError("a result must hold at least one PUB; got none")
         raise TypeError(f"a result of {len(source)} PUBs holds several sets of counts; pass one, such as result[0]")
     raise _refused(source)
 
@@ -97,6 +101,51 @@ def _refused(source: Any) -> TypeError:
         "counts must be a dict, a list of bitstrings, Counts, BitArray, DataBin, PubResult, Result or Distribution; "
         f"got {_describe(source)}"
     )
+
+
+def sets_pooled(source: Any) -> int:
+    """Count the parameter sets of what `read` takes, whose shots it pools; 1 where there is no such thing."""
+    registers = None if isinstance(source, Mapping) else _registers_of(_only_pub(source))
+    array = getattr(next(iter(registers.values())), "array", None) if registers else None
+    return math.prod(array.shape[:-2]) if isinstance(array, np.ndarray) else 1
+
+
+def notes_on(source: Any) -> list[str]:
+    """Say of what `read` takes what must be known of it, and does not show in the counts.
+
+    Example:
+        >>> from qiskit.primitives import BitArray
+        >>> notes_on(BitArray.from_samples(["00", "01", "11", "11"]).reshape(2, 2))
+        ['the shots of 2 parameter sets are pooled']
+    """
+    sets = sets_pooled(source)
+    notes = [f"the shots of {sets} parameter sets are pooled"] if sets > 1 else []
+    metadata = None if isinstance(source, Mapping) else getattr(_only_pub(source), "metadata", None)
+    if isinstance(metadata, Mapping) and "mitigations" in metadata:
+        notes.append("the shots came out of a MitigatedSampler, whose metadata has the raw counts")
+    return notes
+
+
+def _only_pub(source: Any) -> Any:
+    """Give the one PUB of a PrimitiveResult; whatever else there is as it is."""
+    alone = _registers_of(source) is None and _holds_pubs(source) and len(source) == 1
+    return source[0] if alone else source
+
+
+def _registers_of(source: Any) -> dict[str, Any] | None:
+    """Give the registers of a BitArray, a DataBin or a result of one PUB; None of what is something else."""
+    if hasattr(source, "items") and hasattr(source, "keys"):  # before all others: registers may be named like these
+        return dict(source.items())
+    if hasattr(source, "array") and hasattr(source, "num_bits"):
+        return {"data": source}
+    if hasattr(getattr(source, "data", None), "items"):
+        return dict(source.data.items())
+    return None
+
+
+def _holds_pubs(source: Any) -> bool:
+    """Tell a PrimitiveResult."""
+    return all(hasattr(source, name) for name in ("__getitem__", "__len__", "metadata")) and not _is_circuit(source)
 
 
 def _is_circuit(source: Any) -> bool:
@@ -111,7 +160,10 @@ def _is_table(source: Any) -> bool:
 
 def _read_inner(source: Mapping[str, Any], num_bits: int | None) -> Any:
     """Read counts that are wrapped, of the width that the wrapping says."""
-    counts, width = unwrap(source)
+    try:
+        counts, width = unwrap(source)
+    except RecursionError as error:
+        raise ValueError("counts must lie a few levels within others; these are nested too deeply") from error
     if width is not None:
         width = check_whole("the number of bits", width, 1)
         check_width(width, num_bits)
@@ -134,6 +186,11 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     counts = source.to_dict()
     if len(counts) < len(source):
         raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of one string")
+    if num_bits is None and counts and _may_be_text(counts):
+        raise TypeError(
+            f"a Series over numbers that could be bitstrings, such as {shown(max(counts))}, must have num_bits, where "
+            "these numbers are what was read; a column of bitstrings is text: read_csv(..., dtype={'bitstring': str})"
+        )
     rows = _read_mapping(counts, num_bits)
     if type(source.index).__name__ == "RangeIndex" and num_bits is None:  # so is a column, whose bitstrings are another
         raise TypeError(
@@ -143,13 +200,23 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     return rows
 
 
+def _may_be_text(keys: Collection[Any]) -> bool:
+    """Tell whether numbers may be bitstrings that a reader of tables took for decimal numbers: 000, 1, 10, 111."""
+    numbers = [int(key) for key in keys if isinstance(key, Integral)]
+    return len(numbers) == len(keys) and max(numbers) > 1 and all(set(str(number)) <= {"0", "1"} for number in numbers)
+
+
 def _describe(source: Any) -> str:
     """Name what cannot be read, and the way for what nearly can."""
     if isinstance(source, (list, tuple)):
         if source and _is_circuit(source[0]):
             return f"a list of circuits: {_RUN_FIRST}"
-        cure = "pass one of them; mitigate_many takes them all"
-        return f"a {type(source).__name__} of {f'{type(source[0]).__name__}: {cure}' if source else 'nothing'}"
+        return (
+            f"a {type(source).__name__} of {f'{type(source[0]).__name__}{_cure(source[0])}' if source else 'nothing'}"
+        )
+    if isinstance(source, str) or hasattr(source, "__fspath__"):
+        cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
+        return f"a {type(source).__name__}: {cure}"
     if isinstance(source, np.ndarray):
         return "an array: of shots (n, n_bits), column j classical bit j, make Distribution(bits, np.ones(n))"
     kind = type(source).__name__
@@ -162,6 +229,21 @@ def _describe(source: Any) -> str:
     if callable(getattr(source, "result", None)):
         return f"a {kind}: give one of its results, such as job.result()[0]"
     return kind
+
+
+def _cure(first: Any) -> str:
+    """Tell what to do with a list that begins with something else than a bitstring."""
+    if isinstance(first, (list, tuple)) and not all(isinstance(shot, str) for shot in first):
+        if not all(isinstance(bit, Integral) for bit in first):
+            return ""
+        return ": of rows of bits, column j classical bit j, make Distribution(np.array(rows, dtype=bool), np.ones(n))"
+    if isinstance(first, Integral):
+        return ": write the numbers that were read as bitstrings, such as f'{shot:05b}' of 5 bits"
+    try:
+        read(first)
+    except (TypeError, ValueError):
+        return ""
+    return ": pass one of them; mitigate_many takes them all"
 
 
 def weight_array(weights: Any) -> NDArray[np.float64]:
@@ -240,7 +322,9 @@ def _read_weights(keys: Sequence[Any], values: Sequence[Any]) -> NDArray[np.floa
     weights = []
     for key, value in zip(keys, values, strict=True):
         if not isinstance(value, Real) or isinstance(value, bool):
-            raise TypeError(f"weights must be real numbers; got {shown(value)} for key {shown(key)}")
+            several = f": of several sets of counts pass one, such as counts[{shown(key)}]"
+            cure = several if isinstance(value, Mapping) else ""
+            raise TypeError(f"weights must be real numbers; got {shown(value)} for key {shown(key)}{cure}")
         try:
             weights.append(float(value))
         except OverflowError:
@@ -273,10 +357,24 @@ def _read_keys(keys: Sequence[Any], width: int | None) -> Bits:
 def _read_texts(texts: Sequence[str], width: int | None) -> Bits:
     if not texts[0]:
         raise ValueError("keys must hold at least one bit; got ''")
-    bits = parse_bitstrings(texts)
+    try:
+        bits = parse_bitstrings(texts)
+    except ValueError as error:
+        raise ValueError(f"{error}{_lost(texts)}") from error
     if width is not None and bits.shape[1] != width:
         raise ValueError(f"keys must have {many(width, 'bit')}; got {texts[0]!r} with {bits.shape[1]}")
     return bits
+
+
+def _lost(texts: Sequence[str]) -> str:
+    """Tell what keys that are no bitstrings have lost, where they were numbers on the way."""
+    if not all(text.isdecimal() for text in texts):
+        return ""
+    if any(set(text) - {"0", "1"} for text in texts):
+        cure = "are read as {int(key): shots for key, shots in counts.items()}, with num_bits"
+        return f": integers, which JSON writes as text, {cure}"
+    shortened = all(text == "0" or text.startswith("1") for text in texts)
+    return ": leading zeros belong to them: a column of a table is to be read as text" if shortened else ""
 
 
 def _read_number(key: str, text: str, prefix: str) -> int:

@@ -46,6 +46,8 @@ def read_circuits(path: Path) -> list[QuantumCircuit]:
         if path.suffix not in SUFFIXES:
             raise ValueError(f"the name must end in {', '.join(sorted(SUFFIXES))}")
         content = read_whole(path)
+        if not content.strip():
+            raise ValueError("it is empty")
         circuits = load_circuits(content) if path.suffix == ".qpy" else [parse_qasm(content.decode("utf-8-sig"))]
     except (OSError, ValueError) as error:  # not there, no text, no circuit
         said = getattr(error, "strerror", None) or error

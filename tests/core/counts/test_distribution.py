@@ -254,3 +254,14 @@ def test_equality_and_text():
     assert repr(Distribution.of({"00": 1_000_000, "11": 234_567})) == "Distribution(2 strings of 2 bits, 1234567 shots)"
     with pytest.raises(TypeError):
         hash(held)
+
+
+def test_bitstrings_are_looked_up_with_spaces_between_registers_too():
+    """As they stand in the counts: `get` found no shot of them."""
+    d = Distribution.of({"1 01": 3, "0 10": 1})
+    assert d["1 01"] == d["101"] == d.get("1 01", 0.0) == 0.75
+    assert "0 10" in d
+    assert "0 11" not in d
+    assert 5 not in d
+    assert d.expectation("1 01").value == 0.75
+    assert d.expectation("Z II").value == d.expectation({"Z II": 1.0}).value == -0.5

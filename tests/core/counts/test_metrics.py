@@ -38,3 +38,14 @@ def test_known_values():
         metrics.hellinger_fidelity({"0": 1}, {"00": 1})
     with pytest.raises(ValueError, match="normalised must be True or False; got 'no'"):
         metrics.entropy({"0": 1}, normalised="no")
+
+
+@pytest.mark.parametrize("ideal", [{0: 0.5, 3: 0.5}, {"0x0": 0.5, "0x3": 0.5}, {"000": 0.5, "011": 0.5}])
+def test_keys_that_are_numbers_have_the_width_of_the_other(ideal):
+    counted = {"000": 60, "011": 30, "111": 10}
+    for metric in (metrics.hellinger_fidelity, metrics.total_variation):
+        assert metric(counted, ideal) == metric(ideal, counted) == metric(counted, {"000": 0.5, "011": 0.5})
+    assert metrics.success_probability(counted, ideal) == pytest.approx(0.9)
+    assert metrics.total_variation({0: 1}, {4: 1}) == 1
+    with pytest.raises(ValueError, match="one width compare; got 3 and 4 bits"):
+        metrics.hellinger_fidelity(counted, {8: 1})

@@ -108,7 +108,7 @@ def test_wide_registers():
         ("XII", ValueError, "diagonal in the measured basis; got 'XII'"),
         ("ZYI", ValueError, "got 'ZYI'"),
         ("ZZ", ValueError, "3 letters I or Z; got 'ZZ'"),
-        ("01", ValueError, "3 letters I or Z; got '01'"),
+        ("01", ValueError, "must be 3 bits, or 3 letters I or Z; got '01'"),
         ("0Z1", ValueError, "3 letters I or Z"),
         ("", ValueError, "3 letters I or Z"),
         ({}, ValueError, "at least one term"),

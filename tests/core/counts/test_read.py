@@ -1,7 +1,11 @@
 """Every way in, each with a string that shows the order of its bits."""
 
+import json
 from decimal import Decimal
 from fractions import Fraction
+from io import StringIO
+from math import prod
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +15,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qiskit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
-from qiskit.result import Counts, ProbDistribution, QuasiDistribution
+from qiskit.result import Counts, ProbDistribution, QuasiDistribution, Result
 
 from qcluster import mitigate, mitigate_many
 from qcluster.core.counts.distribution import Distribution
+from qcluster.core.counts.read import notes_on, sets_pooled
 from tests.strategies import counts
 
 WANTED = {"00110": 1, "10000": 3}
+
+
+def deep(levels):
+    source = {"00": 3}
+    for _ in range(levels):
+        source = {"data": source}
+    return source
 
 
 @pytest.mark.parametrize(
@@ -186,9 +198,35 @@ def test_a_register_without_bits_is_no_obstacle():
         (Counts({"0x1f": 1}, memory_slots=4), ValueError, "got '11111'|4 bits"),
         (None, TypeError, "NoneType"),
         (3, TypeError, "int"),
-        ("0101", TypeError, "str"),
+        (
+            "0101",
+            TypeError,
+            r"got a str: a bitstring goes in a list, a file by qcluster.files.read_counts\(path\), JSON by",
+        ),
+        (Path("counts.json"), TypeError, r"got a \w+Path: .* a file by qcluster.files.read_counts"),
         ([], TypeError, "list of nothing"),
-        ([1, 0], TypeError, "list of int"),
+        ([1, 0], TypeError, "list of int: write the numbers that were read as bitstrings"),
+        ([[1, 0], [1, 1]], TypeError, r"list of list: of rows of bits, .* make Distribution\(np.array\(rows"),
+        ([("00", 1), ("11", 2)], TypeError, "a list of tuple$"),
+        ([["00", "01"], ["11"]], TypeError, "a list of list: pass one of them; mitigate_many takes them all"),
+        (deep(2000), ValueError, "nested too deeply"),
+        (json.loads("[" * 900 + "]" * 900), TypeError, "a list of list$"),
+        (
+            {"a": {"00": 1}, "b": {"11": 1}},
+            TypeError,
+            r"key 'a': of several sets of counts pass one, such as counts\['a'",
+        ),
+        (
+            {"0": 4, "3": 5},
+            ValueError,
+            r"got '3': integers, which JSON writes as text, are read as \{int\(key\): shots",
+        ),
+        ({"0": 4, "10": 5, "2": 1}, ValueError, r"'10' has 2: integers, which JSON writes as text"),
+        ({"0": 4, "10": 5, "111": 1}, ValueError, "'10' has 2: leading zeros belong to them: a column of a table is"),
+        ({"00": 4, "111": 1}, ValueError, "'111' has 3$"),
+        ({"0": 4, "a": 5}, ValueError, "consist of 0 and 1; got 'a'$"),
+        (PrimitiveResult([]), ValueError, "at least one PUB; got none"),
+        ({"results": []}, ValueError, "the counts of one circuit; got none"),
         ([{"00": 1}, {"11": 1}], TypeError, "a list of dict: pass one of them; mitigate_many takes them all"),
         (np.array([1, 0]), TypeError, "an array"),
         (QuantumCircuit(1, 1), TypeError, r"a QuantumCircuit: run it first, such as \(run,\) = execute\(\[circuit\]"),
@@ -266,6 +304,55 @@ def test_columns_of_a_table_are_shots_only_over_its_bitstrings():
     assert Distribution.of(table.set_index("bitstring")["counts"]).to_counts() == {"00": 5, "01": 1, "11": 4}
     for meant in (Distribution.of(table["counts"].to_dict()), Distribution.of(table["counts"], num_bits=2)):
         assert meant.to_counts() == {"00": 5, "01": 4, "10": 1}
+
+
+def test_bitstrings_that_a_reader_of_tables_took_for_numbers_are_refused():
+    """``read_csv`` makes 1 of 001 and 111 of 111, which as a number has 7 bits."""
+    text = "bitstring,shots\n000,5\n001,1\n111,4\n"
+    spoilt = pandas.read_csv(StringIO(text)).set_index("bitstring")["shots"]
+    with pytest.raises(
+        TypeError, match=r"such as 111, must have num_bits, .*; a column of bitstrings is text: read_csv"
+    ):
+        Distribution.of(spoilt)
+    assert Distribution.of(spoilt, num_bits=7).to_counts() == {"0000000": 5, "0000001": 1, "1101111": 4}
+    whole = pandas.read_csv(StringIO(text), dtype={"bitstring": str}).set_index("bitstring")["shots"]
+    assert Distribution.of(whole).to_counts() == {"000": 5, "001": 1, "111": 4}
+    assert Distribution.of(pandas.Series([5, 4], index=[0, 1])).to_counts() == {"0": 5, "1": 4}  # either way the same
+
+
+def test_a_result_of_several_circuits_says_how_one_is_taken():
+    """A `Result` has no ['results'], which it was told to be asked for."""
+    data = {"data": {"counts": {"0x1": 5}}, "shots": 5, "success": True, "header": {"name": "a", "memory_slots": 2}}
+    several = {"backend_name": "x", "backend_version": "1", "job_id": "j", "success": True, "results": [data, data]}
+    result = Result.from_dict(several)
+    with pytest.raises(
+        ValueError, match=r"of 2 circuits .* result.get_counts\(0\); mitigate_many takes result.get_counts"
+    ):
+        Distribution.of(result)
+    assert Distribution.of(result.get_counts(0)).to_counts() == {"01": 5}
+
+
+def test_shots_that_were_mitigated_before_are_told():
+    """Results of a MitigatedSampler were mitigated once more without a word."""
+    data = DataBin(meas=BitArray.from_counts({"00": 5}))
+    said = "the shots came out of a MitigatedSampler, whose metadata has the raw counts"
+    pub = SamplerPubResult(data, {"mitigations": []})
+    for source in (pub, PrimitiveResult([pub], {"version": 2})):
+        assert notes_on(source) == [said]
+        assert mitigate(source).reason.endswith(f"; {said}")
+    for plain in (data, DataBin(metadata=data.meas), SamplerPubResult(data, {"shots": 5}), {"00": 5}):
+        assert notes_on(plain) == []
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (2, 2)])
+def test_parameter_sets_that_are_pooled_are_counted(shape):
+    array = BitArray.from_samples(["00", "01", "11", "11"])
+    array = array.reshape(*shape, 4 // prod(shape))
+    data = DataBin(meas=array, other=array, shape=shape)
+    pub = SamplerPubResult(data)
+    for source in (array, data, pub, PrimitiveResult([pub])):
+        assert sets_pooled(source) == prod(shape)
+    assert sets_pooled({"00": 1}) == sets_pooled(["00"]) == sets_pooled(pandas.Series({"00": 1})) == 1
 
 
 @pytest.mark.parametrize(
