@@ -218,6 +218,21 @@ def test_a_condition_that_is_misread_takes_what_it_triggers_along():
     assert faults.rates[faults.kind == READOUT] == pytest.approx(-0.5 * np.log1p(-2 * 0.04))
 
 
+def test_a_bit_that_is_read_again_after_what_it_triggered_is_misread_twice():
+    """Reset by hand and read again into the same bit: misread at first, x runs in vain, and the bit ends flipped."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    ideal = dataclasses.replace(everywhere(2, np.random.default_rng(1)), errors_1q=np.zeros((3, 2)))
+    faults = fault_masks(circuit, dataclasses.replace(ideal, readout=np.full((2, 2), 0.1)))
+    assert Kernel.of(faults).forward(np.array([1.0, 0.0])) == pytest.approx([0.82, 0.18])
+    uneven = fault_masks(circuit, dataclasses.replace(ideal, readout=np.array([[0.1, 0.2], [0, 0]])))
+    np.testing.assert_allclose(uneven.readout, [[0.1, 0.2]])
+    assert uneven.masks[uneven.kind == READOUT].tolist() == [[1]]
+
+
 def test_counts_say_how_often_a_condition_holds():
     """The syndrome of a code is nearly always the same: a body that never runs has no faults, a misread zero does."""
     circuit, calibration, counts, *_ = measured("syndrome")
