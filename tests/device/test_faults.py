@@ -235,6 +235,12 @@ def test_mistakes_are_named():
     free.rz(Parameter("a"), 0)
     with pytest.raises(ValueError, match="parameters bound"):
         fault_masks(free, calibration)
+    unsaid = QuantumCircuit(1)
+    unsaid.delay(Parameter("a"), 0, "ns")
+    with pytest.raises(ValueError, match="must have all its parameters bound; a delay lasts a"):
+        fault_masks(unsaid, calibration)
+    with pytest.raises(ValueError, match="idle must be True or False; got 'no'"):
+        fault_masks(QuantumCircuit(1), calibration, idle="no")
     with pytest.raises(ValueError, match="must fit the calibration's 3 qubits"):
         fault_masks(QuantumCircuit(4), calibration)
 

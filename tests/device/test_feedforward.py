@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import Parameter
 from qiskit.circuit.classical import expr, types
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer import AerSimulator
@@ -17,7 +18,9 @@ from qcluster.device import Calibration, fault_masks
 from qcluster.device.circuits.conditions import MOST_READ, Memory
 from qcluster.device.circuits.timeline import measurements
 from qcluster.device.noise.aer import noise_model
+from qcluster.device.noise.events import Branch
 from qcluster.device.noise.feedforward import Body, change
+from qcluster.device.noise.walk import walk
 from tests.device.oracle_dynamic import _value, dynamic_distribution, joined, random_program
 from tests.device.test_faults import line
 
@@ -216,6 +219,70 @@ def test_a_condition_that_is_misread_takes_what_it_triggers_along():
     (mask,) = faults.masks[faults.kind == READOUT]
     assert mask.tolist() == [0b110]
     assert faults.rates[faults.kind == READOUT] == pytest.approx(-0.5 * np.log1p(-2 * 0.04))
+
+
+def test_a_bit_that_is_read_again_after_what_it_triggered_is_misread_twice():
+    """Reset by hand and read again into the same bit: misread at first, x runs in vain, and the bit ends flipped."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.clbits[0], 1)):
+        circuit.x(0)
+    circuit.measure(0, 0)
+    faults = fault_masks(circuit, silent(0.1))
+    assert Kernel.of(faults).forward(np.array([1.0, 0.0])) == pytest.approx([0.82, 0.18])
+    uneven = fault_masks(circuit, dataclasses.replace(silent(0), readout=np.array([[0.1, 0.2], [0, 0]])))
+    np.testing.assert_allclose(uneven.readout, [[0.1, 0.2]])
+    assert uneven.masks[uneven.kind == READOUT].tolist() == [[1]]
+
+
+def silent(readout: float) -> Calibration:
+    """Two qubits whose gates are perfect, and whose readings are not."""
+    quiet = dataclasses.replace(everywhere(2, np.random.default_rng(1)), errors_1q=np.zeros((3, 2)))
+    return dataclasses.replace(quiet, errors_2q=np.zeros((1, 2)), readout=np.full((2, 2), readout))
+
+
+def test_a_bit_that_nothing_has_written_is_known_to_be_zero():
+    """A register of two bits is 1 whenever its first reads 1: the second is written only after it was asked for."""
+    circuit = QuantumCircuit(2, 2)
+    circuit.measure(0, 0)
+    with circuit.if_test((circuit.cregs[0], 1)):
+        circuit.x(1)
+    circuit.measure(1, 1)
+    machine = dataclasses.replace(silent(0), readout=np.array([[0.1, 0.1], [0, 0]]))
+    faults = fault_masks(circuit, machine)
+    assert Kernel.of(faults).forward(np.eye(4)[0]) == pytest.approx([0.9, 0, 0, 0.1])
+
+
+def test_a_bit_that_a_loop_writes_is_asked_for_in_its_next_pass():
+    circuit = QuantumCircuit(2, 2)
+    circuit.x(0)
+    circuit.measure(0, 0)
+    with circuit.while_loop((circuit.cregs[0], 1)):
+        circuit.x(1)
+        circuit.measure(1, 1)
+    assert fault_masks(circuit, silent(0.1)).masks.shape[1] == 1
+    memory = Memory.of(circuit)
+    table = memory.table((circuit.cregs[0], 1))
+    assert table.where_zero({1}).bits == (0,)
+    assert table.where_zero({1}).values.tolist() == [0, 1]
+    assert table.where_zero({0}).values.tolist() == [0, 0]
+    assert table.where_zero({0, 1}).values.tolist() == [0]
+    loop = next(event for event in walk(circuit, silent(0.1), idle=False, dt=None) if isinstance(event, Branch))
+    assert loop.table.bits == (0, 1)
+
+
+def test_a_loop_need_not_use_its_parameter():
+    """A compiler may cancel what it was for; Qiskit refuses to give a value to a parameter that is not there."""
+    circuit, body = QuantumCircuit(1, 1), QuantumCircuit(1)
+    body.x(0)
+    circuit.for_loop(range(3), Parameter("k"), body, [0], [])
+    circuit.measure(0, 0)
+    plain = QuantumCircuit(1, 1)
+    for _ in range(3):
+        plain.x(0)
+    plain.measure(0, 0)
+    machine = everywhere(2, np.random.default_rng(1))
+    assert fault_masks(circuit, machine).expected_faults == pytest.approx(fault_masks(plain, machine).expected_faults)
 
 
 def test_counts_say_how_often_a_condition_holds():

@@ -94,6 +94,18 @@ def test_properties_as_json_are_the_machine(kind, tmp_path):
     assert Calibration.load(again).identity == mine.identity
 
 
+def test_a_length_in_an_unknown_unit_is_unknown_and_not_in_seconds(tmp_path):
+    content = properties(FakeManilaV2())
+    for gate in content["gates"]:
+        for one in gate["parameters"]:
+            one["unit"] = "dt" if one["name"] == "gate_length" else one["unit"]
+    path = tmp_path / "props.json"
+    path.write_text(json.dumps(content))
+    mine = Calibration.load(path)
+    assert np.isnan(mine.durations_2q).all()
+    assert mine.error("cx", (0, 1)) == read_calibration(FakeManilaV2()).error("cx", (0, 1))
+
+
 def as_csv(path, one, *, named_pairs=True, columns=None):
     """Write a calibration of cx and sx gates as IBM's page does."""
     columns = columns or [
@@ -129,7 +141,8 @@ def test_the_csv_of_the_page_is_the_machine(tmp_path, named_pairs):
     assert (mine.backend, mine.date) == ("ibm_manila", "2026-01-02T03:04:05Z")
     for name in ("t1", "t2", "readout", "readout_duration"):
         np.testing.assert_allclose(getattr(mine, name), getattr(wanted, name), rtol=1e-12)
-    assert (mine.gates_1q, mine.gates_2q) == (("sx",), ("cx",))
+    assert (mine.gates_1q, mine.gates_2q) == (("rz", "sx"), ("cx",))
+    assert (mine.error("rz", (3,)), mine.duration("rz", (3,))) == (0, 0), "no pulse, and not in older files"
     for pair in wanted.couplings.tolist():
         assert mine.error("cx", tuple(pair)) == wanted.error("cx", tuple(pair))
         assert mine.duration("cx", tuple(pair)) == pytest.approx(wanted.duration("cx", tuple(pair)))
@@ -151,6 +164,7 @@ def test_a_csv_with_one_readout_figure_has_it_for_both(tmp_path):
     ("text", "said"),
     [
         ("Qubit,T1 (us)\n0,long\n", "'t1 .us.' of qubit 0 must be a number; got 'long'"),
+        ("Qubit,T1 (usec)\n0,3\n", r"the unit of 't1 \(usec\)' must be one of s, ms, us, .*; got 'usec'"),
         ("Qubit,T1 (us)\n1,3\n", "a line for each qubit, numbered from 0"),
         ("Qubit,T1 (us)\n", "a line for each qubit"),
         ("Qubit,T1 (us)\n0,-3\n", "t1 of a calibration must be of at least 0"),

@@ -390,6 +390,7 @@ def test_the_cure_is_told_where_a_holder_of_noise_is_given_for_it():
         (run.reference, "got a MeasuredReference: give its noise, such as noise=run.reference.noise"),
         (run, "got a Run: give its reference.noise, such as noise=run.reference.noise"),
         (bare, "got a Run: give its faults, such as noise=run.faults"),
+        (run.calibration, r"got a Calibration: of a calibration, give qcluster.device.fault_masks\(compiled_circuit, "),
     ):
         with pytest.raises(TypeError, match=said):
             qc.mitigate(run.counts, noise=wrong)

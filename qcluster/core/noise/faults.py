@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qcluster.core.arrays import Floats, read_only
-from qcluster.core.checks import check_whole, real_array
+from qcluster.core.checks import check_real, check_whole, real_array
 from qcluster.core.counts.bits import Words, numbered, pack
 from qcluster.core.frozen import Frozen
 from qcluster.core.noise.bitflips import as_rates
@@ -68,7 +68,10 @@ class FaultMasks(Frozen):
             raise ValueError(f"rates must be finite and not negative; got {rates.min()}")
         if self.rotations is not None and not 0 <= self.rotations < np.inf:
             raise ValueError(f"rotations must be a finite number and not negative, or None; got {self.rotations}")
-        readout = np.array(as_rates(real_array("readout", self.readout).reshape(self.n_bits, 2), self.n_bits))
+        readout = real_array("readout", self.readout)
+        if readout.shape != (self.n_bits, 2) and (self.n_bits or readout.size):
+            raise ValueError(f"readout must be (n_bits, 2), here ({self.n_bits}, 2); got {readout.shape}")
+        readout = np.array(as_rates(readout.reshape(self.n_bits, 2), self.n_bits))
         for name, array in (("masks", words), ("rates", rates), ("kind", kind.astype(np.uint8)), ("readout", readout)):
             object.__setattr__(self, name, read_only(array))
 
@@ -79,6 +82,7 @@ class FaultMasks(Frozen):
 
     def scaled(self, factor: float) -> "FaultMasks":
         """Multiply all rates, readout included (kept to what a readout can be, see `scaled_readout`)."""
+        factor = check_real("factor", factor, 0)
         return replace(self, rates=self.rates * factor, readout=scaled_readout(self.readout, factor))
 
     def symmetrised(self) -> "FaultMasks":

@@ -79,6 +79,8 @@ def _cure(noise: Any) -> str:
         return ": rates are no text"
     if isinstance(getattr(noise, "noise", None), tuple(KINDS.values())):
         return ": give its noise, such as noise=run.reference.noise"
+    if hasattr(noise, "readout_of"):
+        return ": of a calibration, give qcluster.device.fault_masks(compiled_circuit, calibration)"
     parts = [BRINGS[kind] for kind in KINDS if brought(noise, kind) is not None]
     return f": give its {parts[0]}, such as noise=run.{parts[0]}" if parts else ""
 

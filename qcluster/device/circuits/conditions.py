@@ -5,7 +5,7 @@ A variable is so many more bits, behind those of the circuit, so that a program 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,13 @@ class Table:
         """One bit of the value."""
         return Table(self.bits, self.values >> place & 1)
 
+    def where_zero(self, bits: Container[int]) -> Table:
+        """Give the same where some bits are 0: of those that are left."""
+        known = [i for i, bit in enumerate(self.bits) if bit in bits]
+        rows = np.arange(len(self.values))
+        kept = (rows & sum(1 << i for i in known)) == 0
+        return Table(tuple(bit for bit in self.bits if bit not in bits), self.values[kept])
+
 
 @dataclass
 class Memory:
@@ -60,6 +67,8 @@ class Memory:
     """Numbers of each classical bit and variable, the lowest first."""
     taken: list[int]
     """(1,) how many numbers are in use, shared by all scopes."""
+    blank: set[int]
+    """Numbers of the classical bits that nothing has written so far, which are 0; shared by all scopes."""
     shared: dict[Any, tuple[int, ...]] = field(default_factory=dict)
     """Numbers of variables, shared by all scopes."""
     counters: dict[Any, int] = field(default_factory=dict)
@@ -68,12 +77,13 @@ class Memory:
     @classmethod
     def of(cls, circuit: QuantumCircuit) -> Memory:
         """Number the bits of a circuit from 0."""
-        return cls({bit: (i,) for i, bit in enumerate(circuit.clbits)}, [circuit.num_clbits])
+        n = circuit.num_clbits
+        return cls({bit: (i,) for i, bit in enumerate(circuit.clbits)}, [n], set(range(n)))
 
     def inside(self, block: QuantumCircuit, clbits: Any) -> Memory:
         """Give the numbers in a block, of which `clbits` are the outer bits."""
         inner = {bit: self.places[outer] for bit, outer in zip(block.clbits, clbits, strict=True)}
-        return Memory(inner, self.taken, self.shared, self.counters)
+        return Memory(inner, self.taken, self.blank, self.shared, self.counters)
 
     def counting(self, variable: Any, value: int) -> Memory:
         """Give the numbers in a pass of a loop that counts with a variable."""

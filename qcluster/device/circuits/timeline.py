@@ -177,7 +177,9 @@ def lengths(
 
 
 def delay_seconds(operation: Any, dt: float | None) -> float:
-    """Read the length of a delay; ValueError where it is in "dt" and dt is not given."""
+    """Read the length of a delay; ValueError where it is in "dt" and dt is not given, or is still a parameter."""
+    if getattr(operation.duration, "parameters", None):
+        raise ValueError(f"the circuit must have all its parameters bound; a delay lasts {operation.duration}")
     units = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12, "dt": dt}
     unit = units.get(operation.unit)
     if unit is None:

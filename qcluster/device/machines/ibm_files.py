@@ -58,6 +58,8 @@ def from_csv(text: str, name: str) -> dict[str, Any]:
     for title, gate in _SINGLE.items():
         if title in header:
             errors[gate] = {(q,): _number(row[title], title, q) for q, row in enumerate(rows)}
+    if "sx" in errors and "rz" not in errors:  # older files: rz is no pulse, but turns the frame of those that follow
+        errors["rz"] = lengths["rz"] = {(q,): 0.0 for q in range(len(rows))}
     time = next((title for title in header if title.startswith(("gate time", "gate length"))), None)
     for title, gate in _COUPLED.items():
         if title in header:
@@ -91,7 +93,7 @@ def from_properties(content: Mapping[str, Any]) -> dict[str, Any]:
     lengths: Numbers = {}
     for gate in content["gates"]:
         place = tuple(int(q) for q in gate["qubits"])
-        told = {one["name"]: one["value"] * _UNITS.get(one["unit"], 1.0) for one in gate["parameters"]}
+        told = {one["name"]: one["value"] * _UNITS[one["unit"]] for one in gate["parameters"] if one["unit"] in _UNITS}
         if len(place) > 2 or "gate_error" not in told or gate["gate"].startswith(("measure", "reset")):
             continue
         errors.setdefault(gate["gate"], {})[place] = float(told["gate_error"])
@@ -158,8 +160,11 @@ def _column(rows: list[dict[str, str]], begins: str) -> Floats:
 
 
 def _unit(title: str) -> float:
-    found = re.search(r"\((s|ms|us|µs|μs|ns)\)", title)
-    return _UNITS[found.group(1)] if found else 1.0
+    found = re.search(r"\((.*?)\)", title)
+    unit = found.group(1) if found else ""
+    if unit not in _UNITS:
+        raise ValueError(f"the unit of {title!r} must be one of {', '.join(filter(None, _UNITS))}; got {unit!r}")
+    return _UNITS[unit]
 
 
 def _number(cell: str, title: str, qubit: int) -> float:

@@ -127,7 +127,8 @@ class Backward:
     def measure(self, event: Measure) -> None:
         """X and Y before a measurement flip what it writes, and Z does nothing; misreading flips the same.
 
-        Readout that flips the bit and nothing else is kept apart: it may tell 0 from 1.
+        Readout that flips the bit and nothing else is kept apart: it may tell 0 from 1. An earlier reading into a bit
+        that is written again flips it only by what the program does, and adds to the later one.
         """
         bit, pattern = event.bit, self.value(event.bit)
         flips = self.of(event.qubit).copy()
@@ -135,7 +136,8 @@ class Backward:
         flips[1] = flips[0]
         flips[2] = 0
         del self.values[bit]
-        alone = self.weight == 1.0 and bit < self.n_bits and bool((pattern == self.value(bit)).all())
+        kept = self.weight == 1.0 and bit < self.n_bits and bit not in self.rewritten
+        alone = kept and bool((pattern == self.value(bit)).all())
         if alone:
             self.readout[bit] = event.errors
         elif event.errors.any():

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from qcluster.core.arithmetic import own_errstate
 from qcluster.core.arrays import Floats
-from qcluster.core.checks import check_real, check_whole, make_rng
+from qcluster.core.checks import check_flag, check_real, check_whole, make_rng
 from qcluster.core.counts.bits import Words
 from qcluster.core.counts.distribution import Distribution, of_width
 from qcluster.core.noise.faults import CROSSTALK, FaultMasks, merge_masks
@@ -165,7 +165,7 @@ def _go_back(
     rng = make_rng(seed)
     check_circuit(circuit)
     check_calibration(calibration)
-    draws = check_whole("draws", draws, 1)
+    draws, idle = check_whole("draws", draws, 1), check_flag("idle", idle)
     dt = None if dt is None else check_real("dt", dt, 0)
     if counts is not None:
         counts = of_width(counts, circuit.num_clbits)

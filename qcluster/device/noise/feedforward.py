@@ -52,7 +52,7 @@ def change(one: Body | None, other: Body | None, signs: Mapping[int, int]) -> Ch
         matrices = [_matrix(side, qubits) for side in items]
         empty = any(not list(_on(side, qubits)) for side in items)
         groups.append(_paulis(matrices[1] @ matrices[0].conj().T, qubits, signs if empty else {}))
-    written = [*_written(one), *_written(other)]
+    written = [*written_bits(one), *written_bits(other)]
     return Change(tuple(group for group in groups if group.paulis.any()), tuple(dict.fromkeys(written)))
 
 
@@ -64,7 +64,7 @@ def _items(body: Body) -> Iterator[tuple[Any, tuple[int, ...]]]:
             yield item, tuple(index[q] for q in item.qubits)
 
 
-def _written(body: Body | None) -> Iterator[int]:
+def written_bits(body: Body | None) -> Iterator[int]:
     """Numbers of the bits that a body may write."""
     if body is None:
         return
@@ -75,7 +75,7 @@ def _written(body: Body | None) -> Iterator[int]:
             yield from body.memory.locate(item.operation.lvalue)
         elif has_blocks(item):
             for block in item.operation.blocks:
-                yield from _written(Body(block, (), body.memory.inside(block, item.clbits)))
+                yield from written_bits(Body(block, (), body.memory.inside(block, item.clbits)))
 
 
 def _joined(places: list[tuple[int, ...]]) -> list[tuple[int, ...]]:

@@ -20,7 +20,7 @@ from qcluster.device.circuits import pauli, timeline
 from qcluster.device.circuits.blocks import Block, find_blocks, pass_on
 from qcluster.device.circuits.conditions import Memory, Table
 from qcluster.device.noise.events import Branch, Change, Coupling, Event, Fault, Measure, PairFault, Reset, Store, Turn
-from qcluster.device.noise.feedforward import Body, change
+from qcluster.device.noise.feedforward import Body, change, written_bits
 from qcluster.errors import CalibrationError
 
 if TYPE_CHECKING:
@@ -99,10 +99,14 @@ class Walk:
             if timeline.has_blocks(item):
                 self._control(item, places, memory)
             elif name == "store":
-                self.events.append(Store(memory.locate(item.operation.lvalue), memory.table(item.operation.rvalue)))
+                written = memory.locate(item.operation.lvalue)
+                self.events.append(Store(written, _tabulate(item.operation.rvalue, memory)))
+                memory.blank.difference_update(written)
                 memory.counters.pop(item.operation.lvalue, None)
             elif timeline.is_measurement(name):
-                self.measure(places[0], memory.places[item.clbits[0]][0], last=i in last)
+                (bit,) = memory.places[item.clbits[0]]
+                self.measure(places[0], bit, last=i in last)
+                memory.blank.discard(bit)
             elif name == "reset":
                 self.reset(places[0])
             elif name not in timeline.SILENT and places:  # a loop that may be left early is taken to run to its end
@@ -143,16 +147,17 @@ class Walk:
                 if getattr(parameter, "standalone", False):  # a variable of the body, that its program may read
                     inside = inside.counting(parameter, int(value))
                 elif parameter is not None:
-                    circuit = circuit.assign_parameters({parameter: value})
+                    circuit = circuit.assign_parameters({parameter: value}, strict=False)  # or the body has none of it
                 self.read(circuit, where, inside)
         elif item.name == "if_else":
-            self._branch(memory.table(operation.condition), [bodies[1] if bodies[1:] else None, bodies[0]])
+            self._branch(_tabulate(operation.condition, memory), [bodies[1] if bodies[1:] else None, bodies[0]])
         elif item.name == "while_loop":
-            table = memory.table(operation.condition)
+            memory.blank.difference_update(written_bits(bodies[0]))  # of which a later pass may read
+            table = _tabulate(operation.condition, memory)
             self._branch(table, [None, bodies[0]], again=_PASSES - 1)
             self.events.append(_left(table))
         elif item.name == "switch_case":
-            self._branch(_cases(operation, memory.table(operation.target)), [*bodies, None])
+            self._branch(_cases(operation, _tabulate(operation.target, memory)), [*bodies, None])
         else:
             raise ValueError(f"control flow must be if, switch, a loop or a box; got {item.name!r}")
 
@@ -329,6 +334,11 @@ def _check(item: Any) -> None:
         raise ValueError(f"the circuit must hold gates on one or two qubits; got {item.name!r}")
     if item.is_parameterized():
         raise ValueError(f"the circuit must have all its parameters bound; gate {item.name!r} has free ones")
+
+
+def _tabulate(node: Any, memory: Memory) -> Table:
+    """Tabulate what the program computes over the bits that something may have written."""
+    return memory.table(node).where_zero(memory.blank)
 
 
 def _cases(operation: Any, target: Table) -> Table:

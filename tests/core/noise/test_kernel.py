@@ -106,6 +106,8 @@ def test_equal_masks_of_a_kind_are_merged():
         ({"masks": [[1.5]]}, r"masks must be whole numbers .*; got \[\[1.5\]\]"),
         ({"n_bits": 1.0}, "n_bits must be a whole number of at least 0; got 1.0"),
         ({"readout": np.array([[0.7, 0.4]])}, "sum to less than 1"),
+        ({"readout": np.array([[0.1], [0.2]])}, r"readout must be \(n_bits, 2\), here \(1, 2\); got \(2, 1\)"),
+        ({"readout": np.array([0.1])}, r"readout must be \(n_bits, 2\), here \(1, 2\); got \(1,\)"),
         ({"rotations": -0.1}, "rotations must be a finite number and not negative"),
         ({"rotations": float("nan")}, "rotations must be a finite number and not negative"),
     ],
@@ -115,6 +117,13 @@ def test_fault_masks_say_what_is_wrong(change, words):
     good |= {"kind": np.zeros(1, dtype=np.uint8), "readout": np.zeros((1, 2))}
     with pytest.raises(ValueError, match=words):
         FaultMasks(**(good | change))
+
+
+@pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "2", None, True])
+def test_what_is_no_factor_of_noise_is_named(wrong):
+    faults = FaultMasks(1, np.ones((1, 1), dtype=np.uint64), np.array([0.1]), np.zeros(1), np.zeros((1, 2)))
+    with pytest.raises(ValueError, match="factor must be a finite number of at least 0; got"):
+        faults.scaled(wrong)
 
 
 def test_a_width_of_a_short_kind_of_number_does_not_overflow():
