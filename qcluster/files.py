@@ -88,6 +88,32 @@ def reading(*paths: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
+    """Open an ``.npz`` file, whose arrays are read as they are asked for.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError, RuntimeError: one of its arrays is larger than `MOST_BYTES` when unpacked, or has objects of
+            Python's; or it is encrypted, or packed oddly.
+        StorageError: it is damaged, or of another kind, also where that shows as an array is read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "one.npz")
+        ...     write_whole(file, pack_arrays({"places": [1, 2]}))
+        ...     with open_arrays(file) as held:
+        ...         held["places"]
+        array([1, 2])
+    """
+    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+        for one in held.zip.infolist():
+            if one.file_size > MOST_BYTES:
+                raise ValueError(f"its arrays must have {MOST_BYTES:,} bytes or fewer; {one.filename} unpacks to more")
+        yield held
+
+
+@contextmanager
 def long_cells() -> Iterator[None]:
     """Read tables with cells of any length: Python writes those beyond 131,072 characters, but refuses to read them."""
     before = csv.field_size_limit(MOST_BYTES)
