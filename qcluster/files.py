@@ -13,8 +13,10 @@ import json
 import os
 import re
 import secrets
+import shlex
 import stat
 import struct
+import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -111,6 +113,16 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
             if one.file_size > MOST_BYTES:
                 raise ValueError(f"its arrays must have {MOST_BYTES:,} bytes or fewer; {one.filename} unpacks to more")
         yield held
+
+
+def typed(path: str | Path) -> str:
+    """Write a path as it is typed into a shell, for commands that are proposed: whole, and nothing in it is run.
+
+    Example:
+        >>> typed("runs/today"), typed("my runs; ls")
+        ('runs/today', "'my runs; ls'")
+    """
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 @contextmanager
@@ -345,7 +357,7 @@ def _refuse_part(content: Any, path: str) -> None:
     folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
     inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
     if inside or "qcluster" in getattr(content, "metadata", ()):
-        run = folder if inside else "RUN, the directory of the run"
+        run = typed(folder) if folder is not None and inside else "RUN, the directory of the run"
         raise ValueError(
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
             f"qcluster rates {run}, or qcluster.device.jobs.read"

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
@@ -42,7 +43,7 @@ def test_paths_stay_whole_in_a_pipe(deep, columns):
     out = deep / "out"
     done = piped("bench", "run", deep / "plan.toml", "--out", out, columns=columns)
     assert done.returncode == 0, done.stderr
-    assert f"saved in {out}; next: qcluster bench report {out}" in done.stdout.splitlines()
+    assert f"saved in {out}; next: qcluster bench report {shlex.quote(str(out))}" in done.stdout.splitlines()
     done = piped("bench", "report", out, "--no-figures", columns=columns)
     assert {str(out / name) for name in ("report.md", "summary.csv", "report.html")} <= set(done.stdout.splitlines())
     done = piped("bench", "report", deep / "none", columns=columns)

@@ -11,7 +11,7 @@ from rich.table import Table
 from qcluster.cli.console import echo, open_console
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import parse_json, write_whole
+from qcluster.files import parse_json, typed, write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
@@ -81,7 +81,7 @@ def submit(
         echo(f"{directory} holds this request already: going on with it")
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
-    echo(f"next: qcluster jobs collect {directory}")
+    echo(f"next: qcluster jobs collect {typed(directory)}")
 
 
 def _runtime_options(text: str | None) -> dict[str, Any]:
