@@ -13,8 +13,10 @@ import json
 import os
 import re
 import secrets
+import shlex
 import stat
 import struct
+import subprocess
 import sys
 import zlib
 from collections import Counter
@@ -85,6 +87,42 @@ def reading(*paths: str | Path) -> Iterator[None]:
     ) as error:  # fmt: skip
         names = ", ".join(map(str, paths))
         raise StorageError(f"{names}: damaged, or of another kind: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
+    """Open an ``.npz`` file, whose arrays are read as they are asked for.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError, RuntimeError: one of its arrays is larger than `MOST_BYTES` when unpacked, or has objects of
+            Python's; or it is encrypted, or packed oddly.
+        StorageError: it is damaged, or of another kind, also where that shows as an array is read.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     file = Path(folder, "one.npz")
+        ...     write_whole(file, pack_arrays({"places": [1, 2]}))
+        ...     with open_arrays(file) as held:
+        ...         held["places"]
+        array([1, 2])
+    """
+    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+        for one in held.zip.infolist():
+            if one.file_size > MOST_BYTES:
+                raise ValueError(f"its arrays must have {MOST_BYTES:,} bytes or fewer; {one.filename} unpacks to more")
+        yield held
+
+
+def typed(path: str | Path) -> str:
+    """Write a path as it is typed into a shell, for commands that are proposed: whole, and nothing in it is run.
+
+    Example:
+        >>> typed("runs/today"), typed("my runs; ls")
+        ('runs/today', "'my runs; ls'")
+    """
+    return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
 
 
 @contextmanager
@@ -319,7 +357,7 @@ def _refuse_part(content: Any, path: str) -> None:
     folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
     inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
     if inside or "qcluster" in getattr(content, "metadata", ()):
-        run = folder if inside else "RUN, the directory of the run"
+        run = typed(folder) if folder is not None and inside else "RUN, the directory of the run"
         raise ValueError(
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
             f"qcluster rates {run}, or qcluster.device.jobs.read"

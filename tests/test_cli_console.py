@@ -3,13 +3,16 @@
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
 import pytest
+from qiskit import QuantumCircuit, qpy
+from rich.table import Table
 from typer.testing import CliRunner
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import echo, open_bar, open_console
 from qcluster.cli.jobs import jobs_app
 from qcluster.device import jobs
 
@@ -40,7 +43,7 @@ def test_paths_stay_whole_in_a_pipe(deep, columns):
     out = deep / "out"
     done = piped("bench", "run", deep / "plan.toml", "--out", out, columns=columns)
     assert done.returncode == 0, done.stderr
-    assert f"saved in {out}; next: qcluster bench report {out}" in done.stdout.splitlines()
+    assert f"saved in {out}; next: qcluster bench report {shlex.quote(str(out))}" in done.stdout.splitlines()
     done = piped("bench", "report", out, "--no-figures", columns=columns)
     assert {str(out / name) for name in ("report.md", "summary.csv", "report.html")} <= set(done.stdout.splitlines())
     done = piped("bench", "report", deep / "none", columns=columns)
@@ -111,3 +114,40 @@ def test_a_closed_stream_is_no_traceback(tmp_path, closed, code, said):
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert (tmp_path / "fixed.json").exists() == (code == 0)
+
+
+STEERING = "a\x1b]0;title\x07\r\x1b[2Jb\x7f\x9b1m\u202ec"
+WRITTEN = r"a\x1b]0;title\x07\r\x1b[2Jb\x7f\x9b1m\u202ec"
+
+
+def test_what_would_steer_a_terminal_is_written_out(capsys):
+    table = Table(title=STEERING)
+    table.add_column(STEERING)
+    table.add_row(STEERING)
+    console = open_console()
+    console.print(STEERING, style="red")
+    console.print(table)
+    echo(STEERING)
+    echo(STEERING, err=True)
+    with open_bar(console) as bar:
+        bar.add_task(STEERING, total=1)
+    shown = capsys.readouterr()
+    assert shown.out.count(WRITTEN) == 6
+    assert shown.err == WRITTEN + "\n"
+    assert not set(shown.out) & set("\x1b\x07\r\x7f\x9b\u202e")
+
+
+def test_names_of_files_and_circuits_steer_no_terminal(tmp_path):
+    (tmp_path / "a\x1b[2Jb.json").write_text("[1]")
+    done = piped("mitigate", tmp_path / "a\x1b[2Jb.json")
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+    circuit = QuantumCircuit(1, 1, name="ghz\x1b]0;title\x07")
+    circuit.measure(0, 0)
+    with (tmp_path / "one.qpy").open("wb") as file:
+        qpy.dump(circuit, file)
+    done = piped("jobs", "submit", tmp_path / "one.qpy", "-d", tmp_path / "run", "--backend", "aer", "--shots", 9)
+    assert done.returncode == 0, done.stderr
+    done = piped("jobs", "collect", tmp_path / "run")
+    assert r"ghz\x1b]0;title\x07" in done.stdout
+    assert "\x1b" not in done.stdout + done.stderr

@@ -1,11 +1,13 @@
 """What a release must hold: one version everywhere, complete metadata, and distributions that install and work."""
 
+import ast
 import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,23 @@ def test_every_dependency_has_a_lower_bound():
         assert ">=" in line or line.startswith("qcluster["), line
 
 
+def test_every_library_that_is_imported_is_declared():
+    """Three came with others, which may go without them in their next version."""
+    brings = packages_distributions()
+    lines = [*PROJECT["dependencies"], *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
+    declared = {name for line in lines for name in re.findall(r"[\w-]+(?=[\[\]>])", line)}
+    imported = set()
+    for path in (ROOT / "qcluster").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {one.name.partition(".")[0] for one in node.names}
+            if isinstance(node, ast.ImportFrom):
+                imported.add((node.module or "").partition(".")[0])
+    assert {"numpy", "typer", "requests", "PIL", "pydantic"} <= imported
+    for name in sorted(imported - sys.stdlib_module_names - {"qcluster"}):
+        assert declared & {one.lower() for one in brings.get(name, [name])}, name
+
+
 @pytest.mark.slow
 def test_distributions_hold_what_they_should_and_work(tmp_path):
     pytest.importorskip("build", reason="pip install build twine")
@@ -55,9 +74,10 @@ def test_distributions_hold_what_they_should_and_work(tmp_path):
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", wheel, source], check=True)
 
     held = zipfile.ZipFile(wheel).namelist()
-    gates = {f"qcluster/core/decision/{name}.npz" for name in ("gate", "wide_gate", "circuit_gate")}
-    assert {"qcluster/py.typed", "qcluster/learn/rates.csv", *gates} <= set(held)
-    assert {name.split("/")[0] for name in held} == {"qcluster", f"qcluster-{qc.__version__}.dist-info"}
+    about = f"qcluster-{qc.__version__}.dist-info/"
+    files = [path for path in (ROOT / "qcluster").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    assert {name for name in held if not name.startswith(about)} == {str(path.relative_to(ROOT)) for path in files}
+    assert {"qcluster/py.typed", "qcluster/bench/reports/page.html.j2", f"{about}licenses/LICENSE"} <= set(held)
     assert not [name for name in held if "test" in name or name.endswith((".pyc", ".pkl"))]
     with tarfile.open(source) as packed:
         names = {name.partition("/")[2] for name in packed.getnames()}

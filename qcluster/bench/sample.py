@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from qcluster.core.counts.bits import format_bitstrings
 from qcluster.core.counts.distribution import Distribution
 from qcluster.errors import StorageError
 from qcluster.files import parse_json, unpack
+from qcluster.folders import read_own
 
 if TYPE_CHECKING:
     from qcluster.device.circuits.profile import Profile
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 FORMAT = "qcluster-shots"
 VERSION = 1
+_IDENTITY = re.compile("[0-9a-f]{16}")
+"""Of a calibration, see `Calibration.identity`."""
 _KNOWN = ("readout", "expected_errors", "rate")
 _KINDS = {"identity": str, "case": str, "family": str, "machine": str, "n_bits": int, "counts": dict, "facts": dict}
 
@@ -223,12 +227,26 @@ def _unpack_reference(content: dict[str, Any], calibration: "Calibration") -> "M
     return MeasuredReference.from_json(json.dumps(content))
 
 
+def _read_calibration(folder: Path, identity: str) -> "Calibration":
+    """Read a calibration of a campaign's folder: no other file, whatever a sample names and wherever a link leads."""
+    from qcluster.device.machines.calibration import Calibration
+
+    if not _IDENTITY.fullmatch(identity):
+        raise ValueError(f"its calibration must be named by 16 hexadecimal digits; got {identity!r:.60}")
+    path = folder / f"{identity}.json"
+    try:
+        return Calibration.from_json(read_own(path).decode("utf-8"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _unpack_run(content: dict[str, Any], counts: Distribution, folder: Path) -> "Run":
     from qcluster.device.circuits.profile import Profile
-    from qcluster.device.machines.calibration import Calibration
     from qcluster.device.run import Run
 
-    calibration = Calibration.load(folder / f"{content['calibration']}.json")
+    calibration = _read_calibration(folder, content["calibration"])
     reference = content.get("reference")  # older samples have none
     flips = np.array([[mark == "1" for mark in row] for row in content["flips"]], dtype=bool)
     known = {

@@ -17,6 +17,7 @@ from qcluster.core.words import near, shown
 from qcluster.device.circuits.schedule import DECOUPLING
 from qcluster.device.request import MOST
 from qcluster.errors import StorageError
+from qcluster.files import read_whole
 
 REFERENCE = "+reference"
 """Behind the name of a machine: each circuit runs with its reference circuit."""
@@ -154,8 +155,8 @@ def read_campaign(path: str | Path) -> Campaign:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin files with a mark
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(read_whole(path).decode("utf-8-sig"))  # some editors begin files with a mark
+    except (OSError, ValueError) as error:
         raise StorageError(f"cannot read the campaign {path}: {getattr(error, 'strerror', None) or error}") from error
     return parse_campaign(content, path.parent, path.stem)
 

@@ -11,6 +11,7 @@ import typer
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import Dask, Workers, one_place, refuse
 from qcluster.errors import StorageError
+from qcluster.files import typed
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -45,7 +46,7 @@ def run(
     failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
     _tell_failures(folder, plan.methods)
     _tell_others(folder, plan)
-    _finish(folder, failed, f"qcluster bench report {folder}")
+    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
 
 
 @bench_app.command()
@@ -58,7 +59,7 @@ def submit(
 
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     failed = _follow(start(plan, folder), plan.name)
-    _finish(folder, failed, f"qcluster bench collect {folder}")
+    _finish(folder, failed, f"qcluster bench collect {typed(folder)}")
 
 
 @bench_app.command()
@@ -72,7 +73,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitt
     methods = _with_raw(read_about(folder).methods or tuple(METHODS))
     failed = _follow(start(folder, methods), "collect")
     _tell_failures(folder, methods)
-    _finish(folder, failed, f"qcluster bench report {folder}")
+    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
 
 
 @bench_app.command()
@@ -113,7 +114,7 @@ def score(
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
     left = _follow(steps, "score")
     _tell_failures(place, names)
-    _finish(place, left, f"qcluster bench report {place}")
+    _finish(place, left, f"qcluster bench report {typed(place)}")
 
 
 @bench_app.command()

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import echo, open_console
 from qcluster.cli.options import to_write
 
 calibration_app = typer.Typer(
@@ -67,7 +67,7 @@ def fetch(
 
     one = find_machine(backend).calibration
     one.save(output)
-    typer.echo(f"{one.backend}, {one.date or 'no date'}: {output}")
+    echo(f"{one.backend}, {one.date or 'no date'}: {output}")
 
 
 @calibration_app.command("diff")
@@ -104,7 +104,7 @@ def diff(
         ("came back", old.dead_qubits & ~new.dead_qubits),
     ):
         if gone.any():
-            typer.echo(f"{word}: {', '.join(f'qubit {q}' for q in np.flatnonzero(gone))}")
+            echo(f"{word}: {', '.join(f'qubit {q}' for q in np.flatnonzero(gone))}")
 
 
 def _read(source: str) -> Any:

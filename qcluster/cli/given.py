@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from qcluster.cli.console import echo
 from qcluster.cli.options import refuse
 from qcluster.errors import StorageError
 
@@ -48,10 +49,10 @@ def read_given(
         found = read_set(place, pub)
         if holds_reference(found) and not told:
             where = "a file by --reference" if place == "-" else f"--reference {place}"
-            typer.echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {where}", err=True)
+            echo(f"note: {place} holds a reference as well, which is not used; mitigate takes {where}", err=True)
         counts = Distribution.of(found, num_bits=bits)
         for note in notes_on(found):
-            typer.echo(f"note: {note} ({place})", err=True)
+            echo(f"note: {note} ({place})", err=True)
         return counts
     refuse(context, ["bits"], f"{place} is a saved run, which knows how many there are")
     from qcluster.device import jobs

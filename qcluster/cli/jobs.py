@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import open_console
+from qcluster.cli.console import echo, open_console
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import parse_json, write_whole
+from qcluster.files import parse_json, typed, write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
@@ -74,14 +74,14 @@ def submit(
     if request is None:
         request = prepare(circuits, machine, options, seed)
         if reference:
-            typer.echo(reference_cost(request))
+            echo(reference_cost(request))
         if machine.kind == "hardware":
-            typer.echo(describe_usage(request))
+            echo(describe_usage(request))
     else:
-        typer.echo(f"{directory} holds this request already: going on with it")
+        echo(f"{directory} holds this request already: going on with it")
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
-    typer.echo(f"next: qcluster jobs collect {directory}")
+    echo(f"next: qcluster jobs collect {typed(directory)}")
 
 
 def _runtime_options(text: str | None) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def collect(
         show_run(run)
         _top(run.counts)
         if run.reference is not None:
-            typer.echo(f"  {run.reference!r}")
+            echo(f"  {run.reference!r}")
     if json_out is not None:
         _write(json_out, [run.counts for run in runs], [run.reference for run in runs])
 
@@ -130,7 +130,7 @@ def cancel(directory: Folder) -> None:
     from qcluster.device import jobs
 
     ids = jobs.cancel(directory)
-    typer.echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job waits or runs")
+    echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job waits or runs")
 
 
 @jobs_app.command("usage")
@@ -140,11 +140,11 @@ def usage(directory: Folder) -> None:
     from qcluster.device.jobs.folder import RunFolder
     from qcluster.device.request import describe_usage
 
-    typer.echo(describe_usage(RunFolder(directory).request))
+    echo(describe_usage(RunFolder(directory).request))
     charged = jobs.usage(directory)
     for job_id, seconds in charged.items():
-        typer.echo(f"  {job_id}  {seconds:g} s")
-    typer.echo(f"charged so far: {sum(charged.values()):g} s")
+        echo(f"  {job_id}  {seconds:g} s")
+    echo(f"charged so far: {sum(charged.values()):g} s")
 
 
 @jobs_app.command("fetch")
@@ -178,14 +178,14 @@ def _show(parts: list[Any]) -> None:
 
 def show_run(run: Any) -> None:
     """Print what a run is, and what it notes: options that were not used, the age of a reference, and the like."""
-    typer.echo(repr(run))
+    echo(repr(run))
     for note in run.notes:
-        typer.echo(f"  note: {note}")
+        echo(f"  note: {note}")
 
 
 def _top(counts: Distribution, k: int = 4) -> None:
     for string, share in counts.top(k).items():
-        typer.echo(f"  {string}  {share:.4f}")
+        echo(f"  {string}  {share:.4f}")
 
 
 def _write(path: Path, counts: list[Distribution], references: Sequence[Any] = ()) -> None:

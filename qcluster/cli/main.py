@@ -12,7 +12,7 @@ from rich.table import Table
 from qcluster import __version__
 from qcluster.cli.bench import bench_app
 from qcluster.cli.calibration import calibration_app
-from qcluster.cli.console import open_console
+from qcluster.cli.console import echo, open_console
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
@@ -53,7 +53,7 @@ def _method_names(incomplete: str) -> list[str]:
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"qcluster {__version__}")
+        echo(f"qcluster {__version__}")
         raise typer.Exit
 
 
@@ -224,5 +224,5 @@ def main() -> None:
 
 
 def _fail(said: str) -> NoReturn:
-    typer.echo(f"error: {said}", err=True)
+    echo(f"error: {said}", err=True)
     sys.exit(2)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from qcluster.cli.console import open_bar, open_console
+from qcluster.cli.console import echo, open_bar, open_console
 from qcluster.cli.given import read_given
 from qcluster.cli.options import Bits, Dask, Workers, one_place, refuse
 from qcluster.core.words import many
@@ -60,7 +60,7 @@ def estimate(
         given = read_given(context, file, pub, bits)
     if isinstance(given, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
-        typer.echo(repr(given))
+        echo(repr(given))
         known, counts = given, None
     else:
         known, counts = _circuit(circuit, given), given
@@ -105,11 +105,9 @@ def build(
             if step.error:
                 failed += 1
                 bar.console.print(f"{step.label}: {step.error}")
-    typer.echo(f"table: {out / 'rates.csv'}")
+    echo(f"table: {out / 'rates.csv'}")
     if failed:
-        typer.echo(
-            f"{many(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True
-        )
+        echo(f"{many(failed, 'circuit')} failed; run again to try {'it' if failed == 1 else 'them'} again", err=True)
         raise typer.Exit(1)
 
 
@@ -122,14 +120,12 @@ def add(
     from qcluster.bench.rate_table import add_runs
 
     added, partly, skipped = add_runs(rundir, table)
-    typer.echo(
+    echo(
         f"{many(added, 'row')} added to {table}; {many(skipped, 'run')} left out (there already, or their ideal is not "
         "known)"
     )
     if partly:
-        typer.echo(
-            f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known"
-        )
+        echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known")
 
 
 def _model(path: Path | None) -> tuple[Any, str]:

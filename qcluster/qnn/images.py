@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Collection
 from math import prod
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qcluster.core.arrays import Floats
-from qcluster.files import is_number, reading, unpack
+from qcluster.files import MOST_BYTES, is_number, open_arrays, reading, unpack
 from qcluster.qnn.data import LabelledBits, images_to_bits
 
 Duplicates = Literal["keep", "drop_contradictory"]
@@ -176,9 +177,9 @@ def _folder(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
 
 
 def _archive(source: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    with reading(source), source.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-        names = ("x_train", "y_train") if "x_train" in archive.files else ("images", "labels")
-        missing = set(names) - set(archive.files)
+    with open_arrays(source) as archive:
+        names = ("x_train", "y_train") if "x_train" in archive else ("images", "labels")
+        missing = set(names) - set(archive)
         if missing:
             raise ValueError(f"{source.name} must hold the arrays images and labels; lacks {sorted(missing)}")
         return archive[names[0]], archive[names[1]]
@@ -201,10 +202,29 @@ def _read_idx(file: Path) -> npt.NDArray[Any]:
     return np.frombuffer(content, kind, offset=4 + 4 * rank).reshape(shape).astype(kind.newbyteorder("="))
 
 
+def _check_size(file: Path) -> None:
+    """Refuse a picture that would unpack to more than memory is meant to hold: Pillow has a limit, which matplotlib
+    goes past for PNG files."""
+    from PIL import Image, UnidentifiedImageError
+
+    most = MOST_BYTES // 4  # a byte for each colour, and one for transparency
+    with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+        try:
+            with Image.open(file) as picture:
+                large = prod(picture.size) > most
+        except Image.DecompressionBombError:
+            large = True
+        except UnidentifiedImageError:
+            return  # its reader says what is wrong
+    if large:
+        raise ValueError(f"pictures must have {most:,} pixels or fewer; {file} has more")
+
+
 def _grey(file: Path) -> Floats:
     from matplotlib.image import imread
 
     with reading(file):
+        _check_size(file)
         image = np.asarray(imread(file))
     # PNG comes in [0, 1], JPEG in bytes.
     values = image / 255 if np.issubdtype(image.dtype, np.integer) else image.astype(np.float64)

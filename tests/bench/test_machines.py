@@ -61,6 +61,22 @@ def test_a_run_survives_the_file(tmp_path):
     assert np.array_equal(there.rates, here.rates)
 
 
+def test_a_sample_reads_no_calibration_outside_its_folder(tmp_path):
+    """Its name went into the path as it was, and links were followed."""
+    sample = run_task(task())
+    text, identity = sample.run.calibration.to_json(), sample.run.calibration.identity
+    folder, outside = tmp_path / "calibrations", tmp_path / "elsewhere.json"
+    folder.mkdir()
+    outside.write_text(text)
+    packed = pack_sample(sample)
+    named = gzip.compress(gzip.decompress(packed).replace(f'"{identity}"'.encode(), b'"../elsewhere"'))
+    with pytest.raises(StorageError, match=r"named by 16 hexadecimal digits; got '\.\./elsewhere'"):
+        unpack_sample(named, folder, sample.ideal)
+    (folder / f"{identity}.json").symlink_to(outside)
+    with pytest.raises(StorageError, match=f"{identity}.json: it is a link"):
+        unpack_sample(packed, folder, sample.ideal)
+
+
 def test_a_campaign_on_a_machine_survives_the_files(tmp_path):
     content = {"cases": ["ghz:3", "bv:3"], "machines": ["FakeTorino"], "shots": 400, "twirls": 2}
     methods = ["identity", "m3", "hammer", "qbeep", "hammr_l", "paper"]

@@ -185,6 +185,12 @@ def test_figures_draw_the_intervals_that_are_there(tmp_path, monkeypatch):
     assert kept["gain.png"].get_supxlabel().startswith("Means of fewer")
 
 
+def test_names_of_methods_are_no_formulas_in_figures(tmp_path):
+    """matplotlib reads what stands between two dollars as a formula, and ended the report where it was none."""
+    rows = [ran(case, method, 0.5) for case in "ab" for method in ("identity", r"$\frac$")]
+    assert all(path.exists() for path in draw_figures(tmp_path, rows, summarise(rows, "all")))
+
+
 @pytest.mark.parametrize("length", [60, 300])
 def test_long_names_of_methods_stay_beside_and_above_what_they_name(tmp_path, monkeypatch, length):
     """Users' methods are called by module and function: titles ran into each other, and axes shrank to nothing."""

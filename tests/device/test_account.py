@@ -7,10 +7,11 @@ import qiskit_ibm_runtime
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError, InvalidAccountError
 from qiskit_ibm_runtime.exceptions import IBMRuntimeError, RuntimeJobNotFound
+from requests.exceptions import InvalidHeader
 
 from qcluster.device import jobs
 from qcluster.device.execute import execute
-from qcluster.device.jobs.runtime import RuntimeService
+from qcluster.device.jobs.runtime import RuntimeService, _asking
 from qcluster.device.machines.account import open_backend
 from qcluster.errors import AccountError, JobError
 
@@ -73,3 +74,18 @@ def test_an_unknown_job_and_a_service_out_of_order(service):
         jobs.fetch("abc")
     with pytest.raises(JobError, match="did not list its jobs"):
         RuntimeService().find("tag")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidHeader(f"Invalid return character(s) in header value: 'Bearer {TOKEN}\\n'"),
+        InvalidHeader(f"Invalid return character(s) in header value: 'apikey {TOKEN}'"),
+        OSError(f"cannot connect to proxy http://me:{TOKEN}@proxy:80"),
+    ],
+)
+def test_credentials_that_an_error_quotes_are_left_out(error):
+    with pytest.raises(JobError) as caught, _asking("refused"):
+        raise error
+    assert TOKEN not in str(caught.value)
+    assert "***" in str(caught.value)

@@ -372,3 +372,28 @@ def test_names_that_qpy_draws_are_no_part_of_a_program(monkeypatch):
         circuit.append(named_part(angle, "mine"), [0])
         identities.append(identify_circuits([circuit]))
     assert identities[0] == identities[1] != identities[2]
+
+
+def test_what_symengine_wrote_is_not_unpickled(monkeypatch):
+    """Qiskit 1.2 and older left expressions to it; all else in such a file is read."""
+
+    def unpickle(payload):
+        raise AssertionError("it was unpickled")
+
+    monkeypatch.setattr("qiskit.qpy.common.load_symengine_payload", unpickle)
+    circuit = QuantumCircuit(1, 1)
+    circuit.rx(0.5, 0)
+    circuit.measure(0, 0)
+    assert load_circuits(as_of_symengine(circuit)) == [circuit]
+    circuit.rx(2 * Parameter("a") + 1, 0)
+    with pytest.raises(ValueError, match="QPY without expressions by symengine, which can run code"):
+        load_circuits(as_of_symengine(circuit))
+
+
+def as_of_symengine(circuit):
+    """Format 12 differs from 13 in expressions alone."""
+    buffer = BytesIO()
+    qpy.dump(circuit, buffer, version=13)
+    data = bytearray(buffer.getvalue())
+    data[6], data[18] = 12, ord("e")
+    return bytes(data)

@@ -3,6 +3,7 @@
 import gzip
 import struct
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -291,3 +292,24 @@ def test_images_that_are_all_the_same_after_the_cut_are_told(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         load_images(tmp_path / "x.npz")
+
+
+def test_pictures_and_arrays_that_unpack_beyond_the_limit_are_refused(tmp_path, monkeypatch):
+    """matplotlib goes past the limit of Pillow for PNG; a row of zeros packs a thousandfold."""
+    np.savez_compressed(tmp_path / "x.npz", images=np.zeros((64, 64, 64)), labels=np.zeros(64))
+    monkeypatch.setattr("qcluster.files.MOST_BYTES", 1 << 20)
+    with pytest.raises(ValueError, match=r"1,048,576 bytes or fewer; images\.npy unpacks to more"):
+        load_images(tmp_path / "x.npz")
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    picture = tmp_path / "set" / "a" / "x.png"
+    for wide, high in ((20_000, 10_000), (12_000, 12_000)):  # beyond Pillow's limit, and below it
+        head = struct.pack(">2I5B", wide, high, 8, 0, 0, 0, 0)
+        chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"")), (b"IEND", b""))
+        packed = (struct.pack(">I", len(data)) + kind + data + crc(kind + data) for kind, data in chunks)
+        picture.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
+        with pytest.raises(ValueError, match=r"134,217,728 pixels or fewer; .*x\.png has more"):
+            load_images(tmp_path / "set")
+
+
+def crc(data):
+    return struct.pack(">I", zlib.crc32(data))

@@ -10,7 +10,7 @@ from qcluster.core.counts.distribution import of_width
 from qcluster.core.words import many
 from qcluster.device.circuits.files import read_circuits
 from qcluster.errors import StorageError
-from qcluster.files import parse_json
+from qcluster.files import parse_json, read_whole
 
 
 def read_cases(path: str | Path) -> list[Case]:
@@ -40,7 +40,7 @@ def _case(circuit: QuantumCircuit, name: str, stem: Path) -> Case:
     beside = Path(f"{stem}.ideal.json")
     if beside.exists():
         try:
-            given = of_width(parse_json(beside.read_bytes(), strict=True), circuit.num_clbits)
+            given = of_width(parse_json(read_whole(beside), strict=True), circuit.num_clbits)
             if given.n_bits != circuit.num_clbits:
                 wanted = many(circuit.num_clbits, "bit")
                 raise ValueError(f"its strings must have the {wanted} of {name}; got {given.n_bits}")

@@ -53,7 +53,7 @@ def _gains(path: Path, shown: Sequence[Summary]) -> Path:
     right.barh(places, [one.harm for one in shown], color="#b03030")
     _whiskers(left, [(one.gain, one.gain_low, one.gain_high) for one in shown])
     _whiskers(right, [(one.harm, one.harm_low, one.harm_high) for one in shown])
-    left.set_yticks(places, names)
+    left.set_yticks(places, names, parse_math=False)
     left.invert_yaxis()
     left.axvline(0, color="#222222", linewidth=0.8)
     left.set_xlabel("mean gain in Hellinger fidelity over raw")
@@ -97,7 +97,7 @@ def _scatter(path: Path, rows: Sequence[Mapping[str, str]], shown: Sequence[Summ
         ]
         axes.plot([0, 1], [0, 1], color="#888888", linewidth=0.8)
         axes.scatter(*np.array(pairs).T, s=9, alpha=0.6, color="#0f62fe")
-        axes.set_title(fill(one.method, _ABOVE), fontsize=10)
+        axes.set_title(fill(one.method, _ABOVE), fontsize=10, parse_math=False)
     for axes in grid.ravel()[len(shown) :]:
         axes.set_visible(False)
     figure.supxlabel("raw HF")

@@ -23,6 +23,10 @@ _UNITS = "qcluster_delay_units"
 _VERSION = 7
 """Where QPY has the version of Qiskit that wrote it, three bytes behind the number of its format, by which alone it is
 read."""
+_WITH_ENCODING = range(10, 13)
+"""Formats of QPY that leave expressions of parameters to a library."""
+_ENCODING = 18
+"""Where they name it: p for sympy, e for symengine."""
 _RELEASE = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{1,2})")
 
 
@@ -48,10 +52,19 @@ def dump_circuits(circuits: Sequence[QuantumCircuit], qiskit: str = "") -> bytes
 
 
 def load_circuits(data: bytes) -> list[QuantumCircuit]:
-    """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY, or hold a delay whose unit is lost."""
+    """Read what `dump_circuits` wrote; ValueError where the bytes are no QPY, or hold a delay whose unit is lost.
+
+    Qiskit 1.2 and older could write expressions of parameters by symengine, which unpickles what it reads, and so runs
+    what a stranger wrote. They are not read: the parser is told that they are sympy's, whose text it reads itself. All
+    else in such a file is as in others.
+    """
     from qiskit import qpy
 
-    with parsing("QPY"):
+    name = "QPY"
+    if data[:6] == b"QISKIT" and data[6] in _WITH_ENCODING and data[_ENCODING : _ENCODING + 1] == b"e":
+        data = data[:_ENCODING] + b"p" + data[_ENCODING + 1 :]
+        name = "QPY without expressions by symengine, which can run code as they are read"
+    with parsing(name):
         circuits = list(qpy.load(io.BytesIO(data)))
     for circuit in circuits:
         units = circuit.metadata.pop(_UNITS, []) if isinstance(circuit.metadata, dict) else []

@@ -50,6 +50,7 @@ from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, what_is_asked
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
+from qcluster.files import typed
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -210,7 +211,8 @@ def read(directory: str | Path) -> list[Run]:
     missing = [part for part in range(len(parts)) if not folder.result_path(part).exists()]
     if missing:
         raise JobError(
-            f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect {folder.path}"
+            f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
+            f"{typed(folder.path)}"
         )
     ids = {part: str(known.get("job_id", "")) for part, known in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]

@@ -18,7 +18,7 @@ from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
 from qcluster.device.request import divide
 from qcluster.errors import JobError, StorageError
-from qcluster.files import decode_saved
+from qcluster.files import decode_saved, typed
 
 if TYPE_CHECKING:
     from qcluster.device.machines.machine import Machine
@@ -200,7 +200,7 @@ def complain(folder: RunFolder, parts: Sequence[Part]) -> None:
         raise JobError(
             f"{len(lost)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that came are kept. To send only "
-            f"these again: qcluster jobs collect {folder.path} --resubmit"
+            f"these again: qcluster jobs collect {typed(folder.path)} --resubmit"
         )
     silent = [part for part in parts if part.status == "UNKNOWN"]
     if silent:

@@ -247,9 +247,13 @@ _ADVICE = (
 """What to do about failures, by what the service says of them; the first that fits."""
 
 
+_CREDENTIALS = re.compile(r"(?i)(?<=bearer )[^\s'\"]+|(?<=apikey )[^\s'\"]+|(?<=://)[^\s/@]+(?=@)")
+"""What requests quotes of a header that it refuses, or of the address of a proxy."""
+
+
 def _words(error: Exception, otherwise: str = "") -> str:
-    """First line of an error, which never holds the credentials, since no request is quoted there; and what to do."""
-    text = str(getattr(error, "message", "") or error).strip().strip("'\"")
+    """First line of an error, without the credentials that may be quoted in it; and what to do."""
+    text = _CREDENTIALS.sub("***", str(getattr(error, "message", "") or error).strip().strip("'\""))
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
     advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), otherwise)

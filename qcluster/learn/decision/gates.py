@@ -1,14 +1,11 @@
 """Gates in files that were handed over: what is none, or does not fit, is refused in words."""
 
-from io import BytesIO
 from pathlib import Path
-
-import numpy as np
 
 from qcluster.core.decision import candidates, circuit_candidates
 from qcluster.core.decision.gate import Gate
 from qcluster.errors import StorageError
-from qcluster.files import read_whole, reading
+from qcluster.files import open_arrays
 
 _LEARNED = candidates.NAMES.index("learned rates") - len(candidates.NAMES)
 """Place among the features, whose last ones tell which candidates there are, of one that only counts of up to 12 bits
@@ -37,7 +34,7 @@ def read_gate(path: Path, names: tuple[str, ...] = candidates.NAMES, *, wide: bo
         True
     """
     try:
-        with reading(path), np.load(BytesIO(read_whole(path)), allow_pickle=False) as held:
+        with open_arrays(path) as held:
             gate = Gate.of(held, names)
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path} must hold a gate for {_kind(names)}: {error}") from error

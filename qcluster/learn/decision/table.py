@@ -21,7 +21,7 @@ from qcluster.core.decision.gate import Gate, shipped
 from qcluster.core.lockstep import Stepwise, alone, together
 from qcluster.core.sparse.model import WHOLE
 from qcluster.errors import StorageError
-from qcluster.files import ideals_beside, pack_arrays, read_ideals, read_lines, read_pair, reading, replace_whole
+from qcluster.files import ideals_beside, open_arrays, pack_arrays, read_ideals, read_lines, read_pair, replace_whole
 from qcluster.learn.decision import cases, circuits
 from qcluster.learn.decision.cases import Case
 from qcluster.learn.decision.ideals import FAMILIES
@@ -348,7 +348,7 @@ def _hash(records: Path) -> str:
 def _opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
     """Open a part of a table; whatever goes wrong as its arrays are read is a StorageError that names it."""
     try:
-        with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
+        with open_arrays(path) as held:
             yield held
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: an archive that is encrypted, or packed oddly
         raise StorageError(f"{path}: damaged, or of another kind: {error}") from error
