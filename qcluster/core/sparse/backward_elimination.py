@@ -23,11 +23,11 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     return _reweighed(rows, model, share, float(background), total)
 
 
-def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total: Reals) -> Model:
-    """Give a mixture the weights, ``(k,)`` of any sum, and the P(y) that `fit_weights` found for it."""
+def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total: Reals, **kept: Any) -> Model:
+    """Give a mixture the weights, ``(k,)`` of any sum, and the P(y) that `fit_weights` found for it, or for a part."""
     weights, level = share.astype(np.float64), log_likelihood(total, rows.weights, rows.shots, rows.unit)
     return replace(
-        model, weights=weights / weights.sum(), background=background, log_likelihood=float(level), total=total
+        model, weights=weights / weights.sum(), background=background, log_likelihood=float(level), total=total, **kept
     )
 
 
@@ -68,8 +68,8 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
         share = (weights / weights.sum(axis=1, keepdims=True) * (1 - background)).astype(columns.dtype)[:, None]
         share, uniform, total = (part[:, 0] for part in fit_weights(columns, shares, share, background, 2))
         for m, (path, k) in enumerate(zip(unfinished, sizes.tolist(), strict=True)):
-            thinned = replace(models[m], centroids=models[m].centroids[order[m, :k]], likelihoods=columns[m, :k])
-            path.append(_reweighed(rows, thinned, share[m, :k], float(uniform[m]), total[m]))
+            kept = {"centroids": models[m].centroids[order[m, :k]], "likelihoods": columns[m, :k]}
+            path.append(_reweighed(rows, models[m], share[m, :k], float(uniform[m]), total[m], **kept))
 
 
 def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:
