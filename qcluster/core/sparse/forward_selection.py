@@ -168,14 +168,14 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
     total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
-    read = shares[owner]
+    read, channels = shares[owner], [np.full((n, 2), flips) for flips in odds.tolist()]
 
     def model(m: int) -> Model:
         sent = share[m].astype(np.float64)
         return Model(
             source.bits[chosen[m]],
             sent / sent.sum(),
-            np.full((n, 2), odds[rate[m]]),
+            channels[rate[m]],
             REGIMES,
             float(background[m]),
             float(log_likelihoods[m]),
@@ -203,13 +203,13 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
             best, column, new_share, net = best[active], column[active], new_share[active], net[active]
             background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = column
-        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.dtype)
+        share = np.concatenate([share * (1 - new_share)[:, None], new_share[:, None]], axis=1, dtype=rows.dtype)
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
         log_likelihoods = log_likelihood(total, weights[owner], shots[owner], rows.unit)
         nearest = np.minimum(nearest, source.distances(best))
-        chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
+        chosen, gains = np.concatenate([chosen, best[:, None]], axis=1), np.concatenate([gains, net[:, None]], axis=1)
         if k < _PATIENCE:
             for m, place in enumerate(owner.tolist()):
                 prefixes[place].append(model(m))

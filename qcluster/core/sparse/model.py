@@ -68,7 +68,7 @@ class Rows:
         found = self.bits[self.seen[: max(_FEWEST, min(_MOST, _PAIRS // len(self.weights)))]]
         return found, table_indices(self, found)
 
-    @property
+    @cached_property
     def dtype(self) -> type[np.floating[Any]]:
         """Precision of likelihoods."""
         return np.float64 if self.whole else np.float32
@@ -78,7 +78,7 @@ class Rows:
         """Number of shots."""
         return float(self.weights.sum())
 
-    @property
+    @cached_property
     def n_bits(self) -> int:
         """Number of bits."""
         return int(self.bits.shape[1])
@@ -88,7 +88,7 @@ class Rows:
         """The same for sets of counts on the same strings, which are worked out together: whole registers."""
         return -self.n_bits if self.whole else id(self)
 
-    @property
+    @cached_property
     def unit(self) -> float:
         """Logarithm of what probabilities are multiplied by, 1 being uniform noise, to stay in single precision.
 
