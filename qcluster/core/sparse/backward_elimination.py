@@ -56,7 +56,7 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
         models, each = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
         weights, columns = _padded(models, rows.dtype)
         background = np.array([model.background for model in models])[:, None]
-        total = np.stack([model.total for model in models])
+        total = np.array([model.total for model in models])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
         stay = np.zeros(losses.shape, dtype=bool)
         for staying, losing, model in zip(stay, losses, models, strict=True):

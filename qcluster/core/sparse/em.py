@@ -93,8 +93,8 @@ class Data:
     """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
-    hold_weights: NDArray[np.bool_]
-    """``(m,)`` True where weights stay."""
+    hold_weights: NDArray[np.bool_] | None
+    """``(m,)`` True where weights stay; None where none do."""
     rounds: Indices
     """``(m,)`` most EM rounds."""
 
@@ -103,6 +103,7 @@ class Data:
         """Put under one another, for each mixture, the problem that it belongs to."""
         if own[0] is own[-1]:  # they are in order, so that all are the same
             own = own[:1]
+        held = np.array([one.prior.hold_weights for one in own])
         numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
         return cls(
             rows=own[0].rows,
@@ -112,7 +113,7 @@ class Data:
             strength=numbers[:, 1:2] / numbers[:, :1],
             rates=None if own[0].prior.rates is None else np.array([_ordered(one.prior) for one in own]),
             largest=numbers[:, 2:],
-            hold_weights=np.array([one.prior.hold_weights for one in own]),
+            hold_weights=held if held.any() else None,
             rounds=np.array([one.rounds for one in own]),
         )
 
@@ -296,7 +297,7 @@ def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) 
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
         layout = Layout.of(data.rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     weights = expected.mass / layout.of_component(mass)
-    if data.hold_weights.any():
+    if data.hold_weights is not None:
         stay = np.broadcast_to(data.hold_weights, len(layout.sizes))[layout.owner]
         weights = np.where(stay, theta.weights, weights)
     return layout, Parameters(

@@ -5,15 +5,16 @@ Gains are in nats of log-likelihood; a string must gain more than it adds to the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, read_only
 from qcluster.core.counts.bits import hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.model import Model, Rows, log_likelihood, register, values
+from qcluster.core.sparse.model import WHOLE, Model, Rows, log_likelihood, register, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -44,7 +45,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way, at every rate."""
+    """The mixtures of a few strings on the way; where rates led to the same strings, that of the likeliest."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -106,8 +107,9 @@ def _select_together(alike: Sequence[tuple[Rows, int]]) -> list[Selection]:
 class _Listed:
     """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for the rates that go on."""
 
-    def __init__(self, rows: Rows, levels: Reals) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.bits, lookup = rows.candidates
+        levels = _likelihood_by_distance(rows.n_bits, rows.unit).astype(rows.dtype)
         self.packed, self.allowed = pack(self.bits), np.ones((1, len(self.bits)), dtype=bool)
         self.rate = np.arange(len(levels))
         self.columns = levels[:, lookup - np.arange(len(lookup))[:, None] * (rows.n_bits + 1)]
@@ -130,10 +132,9 @@ class _Listed:
 class _Register:
     """All strings of a register as candidates: P(y|c) depends on y xor c, so that sums over y are Walsh transforms."""
 
-    def __init__(self, every: Sequence[Rows], levels: Reals) -> None:
+    def __init__(self, every: Sequence[Rows]) -> None:
         self.bits, _, self.apart = register(every[0].n_bits)
-        self.levels = levels
-        self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
+        self.levels, self.spectra = _spectra(every[0].n_bits, every[0].unit)
         self.allowed = np.zeros((len(every), len(self.bits)), dtype=bool)
         for able, rows in zip(self.allowed, every, strict=True):
             able[values(rows.candidates[0])] = True
@@ -153,13 +154,11 @@ class _Register:
 
 def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     """Select for sets of counts on the same strings; the first axis of arrays is every rate of every set."""
-    rows, odds = every[0], np.array(_RATES) / (1 - np.array(_RATES))
-    n, levels = rows.n_bits, _likelihood_by_distance(rows, odds)
-    source = _Register(every, levels) if rows.whole else _Listed(rows, levels)
-    owner, rate = np.repeat(np.arange(len(every)), len(odds)), np.tile(np.arange(len(odds)), len(every))
-    shares, weights = np.stack([one.shares for one in every]), np.stack([one.weights for one in every])
+    rows, n, source = every[0], every[0].n_bits, _Register(every) if every[0].whole else _Listed(every[0])
+    owner, rate = np.repeat(np.arange(len(every)), len(_RATES)), np.tile(np.arange(len(_RATES)), len(every))
+    shares, weights = np.array([one.shares for one in every]), np.array([one.weights for one in every])
     shots = np.array([one.shots for one in every])
-    costs = np.stack([joining_costs(n, float(number)) for number in shots])
+    costs = np.array([joining_costs(n, one.shots) for one in every])
     filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in every])
     prefixes: list[list[Model]] = [[] for _ in every]
     finished: list[list[tuple[Model, Floats]]] = [[] for _ in every]
@@ -168,7 +167,7 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
     total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
-    read, channels = shares[owner], [np.full((n, 2), flips) for flips in odds.tolist()]
+    read, channels = shares[owner], [np.full((n, 2), flips / (1 - flips)) for flips in _RATES]
 
     def model(m: int) -> Model:
         sent = share[m].astype(np.float64)
@@ -211,8 +210,11 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.concatenate([chosen, best[:, None]], axis=1), np.concatenate([gains, net[:, None]], axis=1)
         if k < _PATIENCE:
-            for m, place in enumerate(owner.tolist()):
-                prefixes[place].append(model(m))
+            likeliest: dict[tuple[int, bytes], int] = {}
+            for m in np.argsort(-log_likelihoods, kind="stable").tolist():
+                likeliest.setdefault((int(owner[m]), chosen[m].tobytes()), m)
+            for m in sorted(likeliest.values()):
+                prefixes[owner[m]].append(model(m))
     return [_selected(one, finished[s], prefixes[s], bool(filled[s])) for s, one in enumerate(every)]
 
 
@@ -300,12 +302,19 @@ def _best_candidates(
     return short[each, best], columns[each, best], new_share[each, best], net[each, best]
 
 
-def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
-    """Give P(y|c) by distance where all bits have one rate, ``(g, n + 1)`` for g rates."""
-    tilted, n = odds[:, None] * TILTS, rows.n_bits
+def _likelihood_by_distance(n: int, unit: float) -> Floats:
+    """Give P(y|c) by distance where all bits have one of the rates, ``(g, n + 1)``."""
+    tilted = (np.array(_RATES) / (1 - np.array(_RATES)))[:, None] * TILTS
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
-    level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
-    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.dtype)
+    level = np.log(np.maximum(REGIMES @ table, 1e-280)) + unit
+    return np.asarray(np.exp(np.maximum(level, -42.0)))
+
+
+@lru_cache(maxsize=WHOLE)
+def _spectra(n: int, unit: float) -> tuple[Floats, Floats]:
+    """Give the same for a small register, and its Walsh transforms, ``(g, 2^n)``; kept, and read-only."""
+    levels, apart = _likelihood_by_distance(n, unit), register(n)[2][0]
+    return read_only(levels), read_only(walsh(levels[:, apart]) / len(apart))
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:

@@ -291,12 +291,12 @@ class Parameters:
 
 def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
     """Put parameters of mixtures under one another; `common`: with one rate for all bits, the mean of the logits."""
-    odds = np.stack([model.odds.T.ravel() for model in models])
+    odds = np.array([model.odds.T.ravel() for model in models])
     return Parameters(
         weights=np.concatenate([model.weights for model in models]),
         background=np.array([model.background for model in models]),
         odds=np.exp(np.log(odds).mean(axis=1, keepdims=True)) if common else odds,
-        regimes=np.stack([model.regimes for model in models]),
+        regimes=np.array([model.regimes for model in models]),
     )
 
 
