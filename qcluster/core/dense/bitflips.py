@@ -180,7 +180,8 @@ class Ascent:
         self.prior = concentration[:, None].astype(self.dtype)
         shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.beta = 1 + 0.3 * shots
+        self.beta, self.largest_beta = 1 + 0.3 * shots, self.total - 1.0
+        self.largest_shape = self.prior + self.total.astype(self.dtype)
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
         self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
@@ -225,7 +226,7 @@ class Ascent:
         if fit_bias:
             bias = (ones + _BIAS_SHOTS) / (stray_shots + 2 * _BIAS_SHOTS)
             self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
-        return shares, np.minimum(1 + stray_shots, self.total - 1)  # sums in single precision may exceed the shots
+        return shares, np.minimum(1 + stray_shots, self.largest_beta)  # sums in single precision may exceed the shots
 
     def shared(
         self, block: Block, background: NDArray[Any], sent: Floats, unsent: Floats, count_ones: bool
@@ -262,9 +263,9 @@ class Ascent:
         start += change
         np.minimum(np.maximum(start, -80, out=start), 80, out=start)
         odds = np.exp(start, out=start)
-        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.total.astype(self.dtype))
+        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.largest_shape)
         odds = odds[:, -1:].astype(np.float64)
-        self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.total - 1.0)
+        self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.largest_beta)
 
     def logs(self, shape: Floats, beta: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""

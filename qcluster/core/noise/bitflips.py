@@ -132,7 +132,7 @@ class IndependentFlips:
 
     def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
         spread: Floats = left @ (vectors.reshape(self.shape) @ right)
-        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
+        return spread.reshape(len(spread), -1)
 
 
 class ObservedFlips:

@@ -55,7 +55,7 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
     while unfinished := [path for path in paths if len(path[-1].weights) > 1]:
         models, each = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
         weights, columns = _padded(models, rows.dtype)
-        background = np.array([model.background for model in models])[:, None]
+        background = np.array([[model.background] for model in models])
         total = np.array([model.total for model in models])
         losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
         stay = np.zeros(losses.shape, dtype=bool)

@@ -291,8 +291,8 @@ def _best_candidates(
     slope[nearest == 0] = 0
     short, rest = np.empty((len(each), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
     for place in range(short.shape[1]):
-        short[:, place] = rest.argmax(axis=1)
-        rest[each, short[:, place]] = -np.inf
+        short[:, place] = largest = rest.argmax(axis=1)
+        rest[each, largest] = -np.inf
     at = each[:, None], short
     columns = source.likelihoods(rate, short)
     new_share, gain = best_share(columns, total, read, 0.02 if k else 0.3)
