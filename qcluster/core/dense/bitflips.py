@@ -216,8 +216,8 @@ class Ascent:
             means, sent = every[:, :3], every[:, 3:]
         else:
             means, sent = exp_digamma(np.concatenate(parts, axis=1)), exp_digamma(shape)
-        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
-        unsent = means[:, 2:].astype(sent.dtype)
+        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype, copy=False)
+        unsent = means[:, 2:].astype(sent.dtype, copy=False)
         blocks = zip(self.blocks, self.backgrounds, strict=True)
         each = (self.shared(*block, sent, unsent, fit_bias) for block in blocks)
         shares, stray_shots, ones = reduce(lambda one, other: tuple(map(np.add, one, other)), each)
@@ -287,8 +287,8 @@ class Ascent:
         unset = np.log1p(-self.bias)
         slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
-            exponent = slopes.astype(self.dtype) @ self.numbers(block.bits).T
-            exponent += level.astype(exponent.dtype)
+            exponent = slopes.astype(self.dtype, copy=False) @ self.numbers(block.bits).T
+            exponent += level.astype(exponent.dtype, copy=False)
             np.exp(exponent, out=background)
 
     def evidence(self) -> Floats:

@@ -80,7 +80,7 @@ def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds
         share = share.astype(lift.dtype, copy=False)
     np.multiply(lift, share[:, :, None], out=below)
     gain = (np.log1p(below, out=below) @ each)[:, :, 0]
-    return share.astype(np.float64), gain.astype(np.float64)
+    return share.astype(np.float64, copy=False), gain.astype(np.float64, copy=False)
 
 
 def forward_selection(rows: Rows, most: int) -> Stepwise[Selection]:
@@ -141,7 +141,7 @@ class _Register:
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """See `_Listed`. In single precision, so that what is equal stays equal whatever else is transformed."""
-        return walsh(walsh(ratio.astype(np.float64)) * self.spectra[rate]).astype(np.float32)
+        return walsh(walsh(ratio.astype(np.float64, copy=False)) * self.spectra[rate]).astype(np.float32)
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
         """See `_Listed`."""
@@ -156,9 +156,11 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     """Select for sets of counts on the same strings; the first axis of arrays is every rate of every set."""
     rows, n, source = every[0], every[0].n_bits, _Register(every) if every[0].whole else _Listed(every[0])
     owner, rate = np.repeat(np.arange(len(every)), len(_RATES)), np.tile(np.arange(len(_RATES)), len(every))
-    shares, weights = np.array([one.shares for one in every]), np.array([one.weights for one in every])
-    shots = np.array([one.shots for one in every])
-    costs = np.array([joining_costs(n, one.shots) for one in every])
+    read, weights = np.array([one.shares for one in every])[owner], np.array([one.weights for one in every])[owner]
+    shots, costs = (
+        np.array([one.shots for one in every])[owner],
+        np.array([joining_costs(n, one.shots) for one in every])[owner],
+    )
     filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in every])
     prefixes: list[list[Model]] = [[] for _ in every]
     finished: list[list[tuple[Model, Floats]]] = [[] for _ in every]
@@ -167,10 +169,10 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
     total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
-    read, channels = shares[owner], [np.full((n, 2), flips / (1 - flips)) for flips in _RATES]
+    channels = [np.full((n, 2), flips / (1 - flips)) for flips in _RATES]
 
     def model(m: int) -> Model:
-        sent = share[m].astype(np.float64)
+        sent = share[m].astype(np.float64, copy=False)
         return Model(
             source.bits[chosen[m]],
             sent / sent.sum(),
@@ -183,8 +185,7 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
         )
 
     for k in range(most + 1):
-        choice = source, rate, total, read, nearest, costs[owner], shots[owner], k
-        best, column, new_share, net = _best_candidates(*choice)
+        best, column, new_share, net = _best_candidates(source, rate, total, read, nearest, costs, shots, k)
         active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
         if k >= _PATIENCE and filled.any():
             steady = filled[owner] & (gaps(gains)[0].max(axis=-1) < _STEP)
@@ -199,6 +200,7 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
             kept = np.empty((int(active.sum()), most, u), rows.dtype)
             kept[:, :k], likelihoods = likelihoods[active, :k], kept
             owner, rate, read, share = owner[active], rate[active], read[active], share[active]
+            weights, shots, costs = weights[active], shots[active], costs[active]
             best, column, new_share, net = best[active], column[active], new_share[active], net[active]
             background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = column
@@ -206,7 +208,7 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
-        log_likelihoods = log_likelihood(total, weights[owner], shots[owner], rows.unit)
+        log_likelihoods = log_likelihood(total, weights, shots, rows.unit)
         nearest = np.minimum(nearest, source.distances(best))
         chosen, gains = np.concatenate([chosen, best[:, None]], axis=1), np.concatenate([gains, net[:, None]], axis=1)
         if k < _PATIENCE:

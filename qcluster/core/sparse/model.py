@@ -319,7 +319,7 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
         table += rows.unit
-        level = np.exp(table, out=table).astype(rows.dtype)
+        level = np.exp(table, out=table).astype(rows.dtype, copy=False)
         level += _FAINT
         return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
@@ -370,7 +370,7 @@ def component_shares(layout: Layout, theta: Parameters) -> Floats:
 def marginal(layout: Layout, theta: Parameters, columns: Reals) -> Reals:
     """Give P(y) of every mixture, ``(m, u)``, from what `likelihoods` gives."""
     total = layout.summed(columns, component_shares(layout, theta))
-    total += theta.background.astype(columns.dtype)[:, None]
+    total += theta.background.astype(columns.dtype, copy=False)[:, None]
     return total
 
 

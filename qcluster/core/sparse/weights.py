@@ -44,7 +44,7 @@ def fit_weights(
     """
     background, transposed = background[..., None], columns.swapaxes(-1, -2)
     least = np.where(background > 0, FAINT, 0.0)
-    total = weights @ columns + background.astype(columns.dtype)
+    total = weights @ columns + background.astype(columns.dtype, copy=False)
     for _ in range(rounds):
         ratio = shares / total
         weights = weights * np.matmul(ratio, transposed)
