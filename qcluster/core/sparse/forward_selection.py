@@ -157,10 +157,8 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     rows, n, source = every[0], every[0].n_bits, _Register(every) if every[0].whole else _Listed(every[0])
     owner, rate = np.repeat(np.arange(len(every)), len(_RATES)), np.tile(np.arange(len(_RATES)), len(every))
     read, weights = np.array([one.shares for one in every])[owner], np.array([one.weights for one in every])[owner]
-    shots, costs = (
-        np.array([one.shots for one in every])[owner],
-        np.array([joining_costs(n, one.shots) for one in every])[owner],
-    )
+    shots = np.array([one.shots for one in every])[owner]
+    costs = np.array([joining_costs(n, one.shots) for one in every])[owner]
     filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in every])
     prefixes: list[list[Model]] = [[] for _ in every]
     finished: list[list[tuple[Model, Floats]]] = [[] for _ in every]
