@@ -193,7 +193,7 @@ def _sorted(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     order, slots = np.arange(len(words)), np.arange(len(words))
     group, groups, new = np.zeros(1, dtype=np.uint64), 1, np.zeros(len(words), dtype=bool)
     new[0] = True
-    while left > 0 and len(slots):
+    while left and len(slots):
         width = min(left, 64 - low - (groups - 1).bit_length())
         left -= width
         rows = order[slots]
@@ -204,6 +204,8 @@ def _sorted(words: Words) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
         key >>= np.uint64(low)
         begins = np.r_[True, key[1:] != key[:-1]]
         new[slots] |= begins
+        if not left:
+            break
         tied = ~(begins & np.r_[begins[1:], True])
         slots, begins = slots[tied], begins[tied]
         group = (np.cumsum(begins) - 1).astype(np.uint64)

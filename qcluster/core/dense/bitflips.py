@@ -180,7 +180,8 @@ class Ascent:
         self.prior = concentration[:, None].astype(self.dtype)
         shots = reduce(np.add, (b.counts.sum(axis=1, keepdims=True, dtype=np.float64) for b in self.blocks))
         self.total = shots + 2.0
-        self.beta = 1 + 0.3 * shots
+        self.beta, self.largest_beta = 1 + 0.3 * shots, self.total - 1.0
+        self.largest_shape = self.prior + self.total.astype(self.dtype)
         sent = reduce(np.add, (block.noise.adjoint(block.counts) for block in self.blocks))
         self.shape = self.prior + self.dtype.type(0.5) * ((shots / sent.shape[1]).astype(self.dtype) + sent)
         self.bias = np.full((n_hypotheses, n_bits), 0.5)
@@ -209,34 +210,35 @@ class Ascent:
 
         With `fit_bias`, fit the bias of the background's bits as well: a product as large as that with the noise.
         """
-        whole = shape.sum(axis=1, keepdims=True, dtype=np.float64)
-        parts = np.concatenate([self.total - beta, whole, beta], axis=1)
-        if shape.dtype == parts.dtype:  # one call for all: short vectors take no longer than three numbers
-            every = exp_digamma(np.concatenate([parts, shape], axis=1))
+        parts = [self.total - beta, shape.sum(axis=1, keepdims=True, dtype=np.float64), beta]
+        if shape.dtype == np.float64:  # one call for all: short vectors take no longer than three numbers
+            every = exp_digamma(np.concatenate([*parts, shape], axis=1))
             means, sent = every[:, :3], every[:, 3:]
         else:
-            means, sent = exp_digamma(parts), exp_digamma(shape)
-        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype)
-        unsent = means[:, 2:].astype(sent.dtype)
-        shares: Any = 0
-        stray_shots: Any = 0
-        ones: Any = 0
-        for block, background in zip(self.blocks, self.backgrounds, strict=True):
-            stray = unsent * background
-            expected = block.noise.forward(sent)
-            expected += stray
-            ratio = np.divide(block.counts, np.maximum(expected, self.tiny, out=expected), out=expected)
-            shares = shares + block.noise.adjoint(ratio)
-            stray *= ratio
-            stray_shots = stray_shots + stray.sum(axis=1, keepdims=True, dtype=np.float64)
-            if fit_bias:
-                ones = ones + stray @ self.numbers(block.bits)
+            means, sent = exp_digamma(np.concatenate(parts, axis=1)), exp_digamma(shape)
+        sent *= (means[:, :1] / means[:, 1:2]).astype(sent.dtype, copy=False)
+        unsent = means[:, 2:].astype(sent.dtype, copy=False)
+        blocks = zip(self.blocks, self.backgrounds, strict=True)
+        each = (self.shared(*block, sent, unsent, fit_bias) for block in blocks)
+        shares, stray_shots, ones = reduce(lambda one, other: tuple(map(np.add, one, other)), each)
         shares *= sent
         shares += self.prior
         if fit_bias:
             bias = (ones + _BIAS_SHOTS) / (stray_shots + 2 * _BIAS_SHOTS)
             self.bias = np.minimum(np.maximum(bias, 0.5 - _BIAS), 0.5 + _BIAS)
-        return shares, np.minimum(1 + stray_shots, self.total - 1)  # sums in single precision may exceed the shots
+        return shares, np.minimum(1 + stray_shots, self.largest_beta)  # sums in single precision may exceed the shots
+
+    def shared(
+        self, block: Block, background: NDArray[Any], sent: Floats, unsent: Floats, count_ones: bool
+    ) -> tuple[Any, ...]:
+        """Share the counts of a block out: to strings, to the background, and, where asked, to the ones of its bits."""
+        stray = unsent * background
+        expected = block.noise.forward(sent)
+        expected += stray
+        ratio = np.divide(block.counts, np.maximum(expected, self.tiny, out=expected), out=expected)
+        stray *= ratio
+        ones = stray @ self.numbers(block.bits) if count_ones else 0
+        return block.noise.adjoint(ratio), stray.sum(axis=1, keepdims=True, dtype=np.float64), ones
 
     def extrapolate(self, first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> None:
         """Follow the direction of two steps further, in logarithms (SQUAREM, Varadhan & Roland, 2008).
@@ -250,7 +252,7 @@ class Ascent:
         change = self.logs(*second)
         change -= start
         change -= 2 * speed
-        weight = np.hstack([self.shape, np.ones_like(self.beta, self.shape.dtype)])
+        weight = np.concatenate([self.shape, np.ones_like(self.beta, self.shape.dtype)], axis=1)
         length = np.einsum("ij,ij,ij->i", weight, speed, speed)
         length /= np.maximum(np.einsum("ij,ij,ij->i", weight, change, change), 1e-30)
         stride = np.minimum(np.maximum(np.sqrt(length), 1.0), _STRIDE)[:, None]
@@ -261,9 +263,9 @@ class Ascent:
         start += change
         np.minimum(np.maximum(start, -80, out=start), 80, out=start)
         odds = np.exp(start, out=start)
-        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.prior + self.total.astype(self.dtype))
+        self.shape = np.minimum(np.maximum(odds[:, :-1], self.prior), self.largest_shape)
         odds = odds[:, -1:].astype(np.float64)
-        self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.total - 1.0)
+        self.beta = np.minimum(np.maximum(self.total * odds / (1 + odds), 1.0), self.largest_beta)
 
     def logs(self, shape: Floats, beta: Floats) -> Floats:
         """Give the logarithms of the state, in which steps are nearly straight."""
@@ -285,8 +287,8 @@ class Ascent:
         unset = np.log1p(-self.bias)
         slopes, level = np.log(self.bias) - unset, unset.sum(axis=1, keepdims=True)
         for block, background in zip(self.blocks, self.backgrounds, strict=True):
-            exponent = slopes.astype(self.dtype) @ self.numbers(block.bits).T
-            exponent += level.astype(exponent.dtype)
+            exponent = slopes.astype(self.dtype, copy=False) @ self.numbers(block.bits).T
+            exponent += level.astype(exponent.dtype, copy=False)
             np.exp(exponent, out=background)
 
     def evidence(self) -> Floats:

@@ -23,7 +23,7 @@ def mitigate(
     if not guard:
         return _bare(raw, rates, settings)
     found = yield from deciding(raw, rates, expect, settings)
-    if found.blend is None or found.blend.weights[MIXTURE] <= _MATTERS:
+    if found.blend is None or found.blend.weights[MIXTURE] <= _MATTERS or found.blend.fit.converged:
         return found.answer
     return replace(found.answer, reason=found.answer.reason + _unconverged(found.blend.fit))
 

@@ -98,7 +98,7 @@ def channel_matrices(rates: Floats) -> Floats:
     """
     matrices = np.ones((len(rates), 1, 1))
     up, down = rates[..., 0], rates[..., 1]
-    bits = np.stack([np.stack([1 - up, down], axis=-1), np.stack([up, 1 - down], axis=-1)], axis=-2)
+    bits = np.stack([1 - up, down, up, 1 - down], axis=-1).reshape(*up.shape, 2, 2)
     for bit in range(rates.shape[1]):
         size = 2 << bit
         matrices = np.einsum("hij,hkl->hikjl", bits[:, bit], matrices).reshape(len(rates), size, size)
@@ -132,7 +132,7 @@ class IndependentFlips:
 
     def _apply(self, left: NDArray[Any], vectors: Floats, right: NDArray[Any]) -> Floats:
         spread: Floats = left @ (vectors.reshape(self.shape) @ right)
-        return spread.reshape(len(spread), self.shape[1] * self.shape[2])
+        return spread.reshape(len(spread), -1)
 
 
 class ObservedFlips:

@@ -23,11 +23,11 @@ def reweigh(rows: Rows, model: Model, rounds: int) -> Model:
     return _reweighed(rows, model, share, float(background), total)
 
 
-def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total: Reals) -> Model:
-    """Give a mixture the weights, ``(k,)`` of any sum, and the P(y) that `fit_weights` found for it."""
-    weights, level = share.astype(np.float64), log_likelihood(total, rows.weights, rows.shots, rows.unit)
+def _reweighed(rows: Rows, model: Model, share: Reals, background: float, total: Reals, **kept: Any) -> Model:
+    """Give a mixture the weights, ``(k,)`` of any sum, and the P(y) that `fit_weights` found for it, or for a part."""
+    weights, level = share.astype(np.float64, copy=False), log_likelihood(total, rows.weights, rows.shots, rows.unit)
     return replace(
-        model, weights=weights / weights.sum(), background=background, log_likelihood=float(level), total=total
+        model, weights=weights / weights.sum(), background=background, log_likelihood=float(level), total=total, **kept
     )
 
 
@@ -55,9 +55,9 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
     while unfinished := [path for path in paths if len(path[-1].weights) > 1]:
         models, each = [path[-1] for path in unfinished], np.arange(len(unfinished))[:, None]
         weights, columns = _padded(models, rows.dtype)
-        background = np.array([model.background for model in models])[:, None]
-        total = np.stack([model.total for model in models])
-        losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype), total, shares)
+        background = np.array([[model.background] for model in models])
+        total = np.array([model.total for model in models])
+        losses = deletion_losses(columns, (weights * (1 - background)).astype(columns.dtype, copy=False), total, shares)
         stay = np.zeros(losses.shape, dtype=bool)
         for staying, losing, model in zip(stay, losses, models, strict=True):
             k = len(model.weights)
@@ -65,11 +65,12 @@ def _eliminate(rows: Rows, paths: Sequence[list[Model]]) -> None:
         sizes = stay.sum(axis=1)
         order = np.argsort(~stay, axis=1, kind="stable")[:, : int(sizes.max())]
         columns, weights = columns[each, order], np.where(stay, weights, 0.0)[each, order]
-        share = (weights / weights.sum(axis=1, keepdims=True) * (1 - background)).astype(columns.dtype)[:, None]
+        share = weights / weights.sum(axis=1, keepdims=True) * (1 - background)
+        share = share.astype(columns.dtype, copy=False)[:, None]
         share, uniform, total = (part[:, 0] for part in fit_weights(columns, shares, share, background, 2))
         for m, (path, k) in enumerate(zip(unfinished, sizes.tolist(), strict=True)):
-            thinned = replace(models[m], centroids=models[m].centroids[order[m, :k]], likelihoods=columns[m, :k])
-            path.append(_reweighed(rows, thinned, share[m, :k], float(uniform[m]), total[m]))
+            kept = {"centroids": models[m].centroids[order[m, :k]], "likelihoods": columns[m, :k]}
+            path.append(_reweighed(rows, models[m], share[m, :k], float(uniform[m]), total[m], **kept))
 
 
 def _padded(models: Sequence[Model], dtype: Any) -> tuple[Floats, Reals]:

@@ -93,8 +93,8 @@ class Data:
     """``(m, 2n)`` its rates, ordered as odds are; None: the mean over the bits, learned on the way."""
     largest: Floats
     """``(m, 1)`` largest odds of a flip."""
-    hold_weights: NDArray[np.bool_]
-    """``(m,)`` True where weights stay."""
+    hold_weights: NDArray[np.bool_] | None
+    """``(m,)`` True where weights stay; None where none do."""
     rounds: Indices
     """``(m,)`` most EM rounds."""
 
@@ -103,6 +103,7 @@ class Data:
         """Put under one another, for each mixture, the problem that it belongs to."""
         if own[0] is own[-1]:  # they are in order, so that all are the same
             own = own[:1]
+        held = np.array([one.prior.hold_weights for one in own])
         numbers = np.array([[one.rows.shots, one.prior.shots, one.prior.largest_odds] for one in own])
         return cls(
             rows=own[0].rows,
@@ -112,7 +113,7 @@ class Data:
             strength=numbers[:, 1:2] / numbers[:, :1],
             rates=None if own[0].prior.rates is None else np.array([_ordered(one.prior) for one in own]),
             largest=numbers[:, 2:],
-            hold_weights=np.array([one.prior.hold_weights for one in own]),
+            hold_weights=held if held.any() else None,
             rounds=np.array([one.rounds for one in own]),
         )
 
@@ -214,9 +215,7 @@ def _fit_batch(own: Sequence[Problem], models: Sequence[Model]) -> list[Model]:
             theta = Parameters(theta.weights[stay], theta.background[left], theta.odds[left], theta.regimes[left])
         previous = levels
         expected = e_step(rows, data.shares, layout, theta, columns, total, regime_shares, scratch)
-        inverted, theta = m_step(data, layout, theta, expected)
-        if inverted.any():
-            layout = Layout.of(rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
+        layout, theta = m_step(data, layout, theta, expected)
     return fitted
 
 
@@ -226,7 +225,7 @@ def _model(layout: Layout, theta: Parameters, m: int, level: float, columns: Rea
     return Model(
         layout.sent[own],
         theta.weights[own],
-        np.broadcast_to(theta.odds[m], 2 * n).reshape(2, n).T,
+        theta.odds[m].repeat(2 * n // theta.odds.shape[1]).reshape(2, n).T,
         theta.regimes[m],
         float(theta.background[m]),
         level,
@@ -275,18 +274,18 @@ def _ones(joint: Reals, columns: Reals) -> Reals:
     return np.asarray(read)
 
 
-def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) -> tuple[NDArray[np.bool_], Parameters]:
-    """Take the M step, in closed form but for the odds; also tell, ``(m, n)``, which bits read inverted."""
+def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) -> tuple[Layout, Parameters]:
+    """Take the M step, in closed form but for the odds; where bits read inverted, centroids change."""
     n = data.rows.n_bits
     of_mass = expected.mass[:, None]
     if theta.odds.shape[1] == 1:  # the mean over the 2n odds, of which each is met by half of the shots
-        every = layout.summed(np.hstack([of_mass, expected.regimes, expected.flips[:, None]]))
+        every = layout.summed(np.concatenate([of_mass, expected.regimes, expected.flips[:, None]], axis=1))
         mass, in_regime, flips = every[:, 0], every[:, 1:-1], every[:, -1:] / (2 * n)
         sent = in_regime[:, :, None] / 2
     else:
-        read = np.hstack([expected.ones, of_mass - expected.ones]) * layout.design
+        read = np.concatenate([expected.ones, of_mass - expected.ones], axis=1) * layout.design
         by_regime = (expected.regimes[:, :, None] * layout.design[:, None]).reshape(len(read), -1)
-        every = layout.summed(np.hstack([of_mass, expected.regimes, read, by_regime]))
+        every = layout.summed(np.concatenate([of_mass, expected.regimes, read, by_regime], axis=1))
         counted = 1 + len(TILTS)
         mass, in_regime, flips = every[:, 0], every[:, 1:counted], np.maximum(every[:, counted : counted + 2 * n], 0)
         sent = every[:, counted + 2 * n :].reshape(len(every), len(TILTS), -1)
@@ -296,11 +295,12 @@ def m_step(data: Data, layout: Layout, theta: Parameters, expected: Statistics) 
     if inverted.any():
         swapped = np.hstack([odds[:, -half:], odds[:, :half]])[:, : odds.shape[1]]
         odds = np.where(np.hstack([inverted, inverted])[:, : odds.shape[1]], 1 / swapped, odds)
+        layout = Layout.of(data.rows, layout.sent ^ layout.of_component(inverted), layout.sizes)
     weights = expected.mass / layout.of_component(mass)
-    if data.hold_weights.any():
+    if data.hold_weights is not None:
         stay = np.broadcast_to(data.hold_weights, len(layout.sizes))[layout.owner]
         weights = np.where(stay, theta.weights, weights)
-    return inverted, Parameters(
+    return layout, Parameters(
         weights=weights,
         background=np.maximum(expected.background / (expected.background + mass), FAINT),
         odds=np.maximum(odds, _LEAST_ODDS),

@@ -5,15 +5,16 @@ Gains are in nats of log-likelihood; a string must gain more than it adds to the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from qcluster.core.arrays import Floats, Indices, Reals
+from qcluster.core.arrays import Floats, Indices, Reals, read_only
 from qcluster.core.counts.bits import hamming, pack
 from qcluster.core.lockstep import Request, Stepwise
 from qcluster.core.noise.prior import REGIMES, TILTS
 from qcluster.core.sparse.description_length import joining_costs
-from qcluster.core.sparse.model import Model, Rows, log_likelihood, register, values
+from qcluster.core.sparse.model import WHOLE, Model, Rows, log_likelihood, register, values
 from qcluster.core.sparse.weights import fit_weights
 from qcluster.core.stats.goodness import shot_noise
 from qcluster.core.stats.walsh import walsh
@@ -44,7 +45,7 @@ class Selection:
     models: list[Model]
     """The one or two largest mixtures, that of least description length first."""
     prefixes: list[Model]
-    """The mixtures of a few strings on the way, at every rate."""
+    """The mixtures of a few strings on the way; where rates led to the same strings, that of the likeliest."""
     gap: float
     """The largest drop in gain behind some number of strings, as a factor, in the first of the models."""
     dense: bool
@@ -79,7 +80,7 @@ def best_share(columns: Reals, total: Reals, shares: Reals, start: float, rounds
         share = share.astype(lift.dtype, copy=False)
     np.multiply(lift, share[:, :, None], out=below)
     gain = (np.log1p(below, out=below) @ each)[:, :, 0]
-    return share.astype(np.float64), gain.astype(np.float64)
+    return share.astype(np.float64, copy=False), gain.astype(np.float64, copy=False)
 
 
 def forward_selection(rows: Rows, most: int) -> Stepwise[Selection]:
@@ -106,8 +107,9 @@ def _select_together(alike: Sequence[tuple[Rows, int]]) -> list[Selection]:
 class _Listed:
     """Candidates of one set of counts, P(y|c) of which is kept: ``(r, m, u)`` for the rates that go on."""
 
-    def __init__(self, rows: Rows, levels: Reals) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.bits, lookup = rows.candidates
+        levels = _likelihood_by_distance(rows.n_bits, rows.unit).astype(rows.dtype)
         self.packed, self.allowed = pack(self.bits), np.ones((1, len(self.bits)), dtype=bool)
         self.rate = np.arange(len(levels))
         self.columns = levels[:, lookup - np.arange(len(lookup))[:, None] * (rows.n_bits + 1)]
@@ -130,17 +132,16 @@ class _Listed:
 class _Register:
     """All strings of a register as candidates: P(y|c) depends on y xor c, so that sums over y are Walsh transforms."""
 
-    def __init__(self, every: Sequence[Rows], levels: Reals) -> None:
+    def __init__(self, every: Sequence[Rows]) -> None:
         self.bits, _, self.apart = register(every[0].n_bits)
-        self.levels = levels
-        self.spectra = walsh(levels[:, self.apart[0]].astype(np.float64)) / len(self.bits)
+        self.levels, self.spectra = _spectra(every[0].n_bits, every[0].unit)
         self.allowed = np.zeros((len(every), len(self.bits)), dtype=bool)
         for able, rows in zip(self.allowed, every, strict=True):
             able[values(rows.candidates[0])] = True
 
     def slopes(self, rate: Indices, ratio: Reals) -> Reals:
         """See `_Listed`. In single precision, so that what is equal stays equal whatever else is transformed."""
-        return walsh(walsh(ratio.astype(np.float64)) * self.spectra[rate]).astype(np.float32)
+        return walsh(walsh(ratio.astype(np.float64, copy=False)) * self.spectra[rate]).astype(np.float32)
 
     def likelihoods(self, rate: Indices, which: Indices) -> Reals:
         """See `_Listed`."""
@@ -153,13 +154,11 @@ class _Register:
 
 def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     """Select for sets of counts on the same strings; the first axis of arrays is every rate of every set."""
-    rows, odds = every[0], np.array(_RATES) / (1 - np.array(_RATES))
-    n, levels = rows.n_bits, _likelihood_by_distance(rows, odds)
-    source = _Register(every, levels) if rows.whole else _Listed(rows, levels)
-    owner, rate = np.repeat(np.arange(len(every)), len(odds)), np.tile(np.arange(len(odds)), len(every))
-    shares, weights = np.stack([one.shares for one in every]), np.stack([one.weights for one in every])
-    shots = np.array([one.shots for one in every])
-    costs = np.stack([joining_costs(n, float(number)) for number in shots])
+    rows, n, source = every[0], every[0].n_bits, _Register(every) if every[0].whole else _Listed(every[0])
+    owner, rate = np.repeat(np.arange(len(every)), len(_RATES)), np.tile(np.arange(len(_RATES)), len(every))
+    read, weights = np.array([one.shares for one in every])[owner], np.array([one.weights for one in every])[owner]
+    shots = np.array([one.shots for one in every])[owner]
+    costs = np.array([joining_costs(n, one.shots) for one in every])[owner]
     filled = np.array([len(one.seen) * 4 >= 1 << min(n, 60) for one in every])
     prefixes: list[list[Model]] = [[] for _ in every]
     finished: list[list[tuple[Model, Floats]]] = [[] for _ in every]
@@ -168,14 +167,14 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
     share, background = np.zeros((g, 0), rows.dtype), np.ones(g)
     total, nearest = np.ones((g, u), rows.dtype), np.where(source.allowed, n, 0)[owner]
     chosen, gains, log_likelihoods = np.zeros((g, 0), np.intp), np.zeros((g, 0)), np.zeros(g)
-    read = shares[owner]
+    channels = [np.full((n, 2), flips / (1 - flips)) for flips in _RATES]
 
     def model(m: int) -> Model:
-        sent = share[m].astype(np.float64)
+        sent = share[m].astype(np.float64, copy=False)
         return Model(
             source.bits[chosen[m]],
             sent / sent.sum(),
-            np.full((n, 2), odds[rate[m]]),
+            channels[rate[m]],
             REGIMES,
             float(background[m]),
             float(log_likelihoods[m]),
@@ -184,8 +183,7 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
         )
 
     for k in range(most + 1):
-        choice = source, rate, total, read, nearest, costs[owner], shots[owner], k
-        best, column, new_share, net = _best_candidates(*choice)
+        best, column, new_share, net = _best_candidates(source, rate, total, read, nearest, costs, shots, k)
         active = net > 0 if k < most else np.zeros(len(owner), dtype=bool)
         if k >= _PATIENCE and filled.any():
             steady = filled[owner] & (gaps(gains)[0].max(axis=-1) < _STEP)
@@ -200,19 +198,23 @@ def _select(every: Sequence[Rows], most: int) -> list[Selection]:
             kept = np.empty((int(active.sum()), most, u), rows.dtype)
             kept[:, :k], likelihoods = likelihoods[active, :k], kept
             owner, rate, read, share = owner[active], rate[active], read[active], share[active]
+            weights, shots, costs = weights[active], shots[active], costs[active]
             best, column, new_share, net = best[active], column[active], new_share[active], net[active]
             background, nearest, chosen, gains = background[active], nearest[active], chosen[active], gains[active]
         likelihoods[:, k] = column
-        share = np.hstack([share * (1 - new_share)[:, None], new_share[:, None]]).astype(rows.dtype)
+        share = np.concatenate([share * (1 - new_share)[:, None], new_share[:, None]], axis=1, dtype=rows.dtype)
         left = (background * (1 - new_share))[:, None]
         fitted = fit_weights(likelihoods[:, : k + 1], read[:, None], share[:, None], left, 3)
         share, background, total = fitted[0][:, 0], fitted[1][:, 0], fitted[2][:, 0]
-        log_likelihoods = log_likelihood(total, weights[owner], shots[owner], rows.unit)
+        log_likelihoods = log_likelihood(total, weights, shots, rows.unit)
         nearest = np.minimum(nearest, source.distances(best))
-        chosen, gains = np.hstack([chosen, best[:, None]]), np.hstack([gains, net[:, None]])
+        chosen, gains = np.concatenate([chosen, best[:, None]], axis=1), np.concatenate([gains, net[:, None]], axis=1)
         if k < _PATIENCE:
-            for m, place in enumerate(owner.tolist()):
-                prefixes[place].append(model(m))
+            likeliest: dict[tuple[int, bytes], int] = {}
+            for m in np.argsort(-log_likelihoods, kind="stable").tolist():
+                likeliest.setdefault((int(owner[m]), chosen[m].tobytes()), m)
+            for m in sorted(likeliest.values()):
+                prefixes[owner[m]].append(model(m))
     return [_selected(one, finished[s], prefixes[s], bool(filled[s])) for s, one in enumerate(every)]
 
 
@@ -289,8 +291,8 @@ def _best_candidates(
     slope[nearest == 0] = 0
     short, rest = np.empty((len(each), min(SHORTLIST, slope.shape[1])), np.intp), slope.copy()
     for place in range(short.shape[1]):
-        short[:, place] = rest.argmax(axis=1)
-        rest[each, short[:, place]] = -np.inf
+        short[:, place] = largest = rest.argmax(axis=1)
+        rest[each, largest] = -np.inf
     at = each[:, None], short
     columns = source.likelihoods(rate, short)
     new_share, gain = best_share(columns, total, read, 0.02 if k else 0.3)
@@ -300,12 +302,19 @@ def _best_candidates(
     return short[each, best], columns[each, best], new_share[each, best], net[each, best]
 
 
-def _likelihood_by_distance(rows: Rows, odds: Floats) -> Reals:
-    """Give P(y|c) by distance where all bits have one rate, ``(g, n + 1)`` for g rates."""
-    tilted, n = odds[:, None] * TILTS, rows.n_bits
+def _likelihood_by_distance(n: int, unit: float) -> Floats:
+    """Give P(y|c) by distance where all bits have one of the rates, ``(g, n + 1)``."""
+    tilted = (np.array(_RATES) / (1 - np.array(_RATES)))[:, None] * TILTS
     table = np.exp(np.log(tilted)[:, :, None] * np.arange(n + 1) - n * np.log1p(tilted)[:, :, None])
-    level = np.log(np.maximum(REGIMES @ table, 1e-280)) + rows.unit
-    return np.asarray(np.exp(np.maximum(level, -42.0)), dtype=rows.dtype)
+    level = np.log(np.maximum(REGIMES @ table, 1e-280)) + unit
+    return np.asarray(np.exp(np.maximum(level, -42.0)))
+
+
+@lru_cache(maxsize=WHOLE)
+def _spectra(n: int, unit: float) -> tuple[Floats, Floats]:
+    """Give the same for a small register, and its Walsh transforms, ``(g, 2^n)``; kept, and read-only."""
+    levels, apart = _likelihood_by_distance(n, unit), register(n)[2][0]
+    return read_only(levels), read_only(walsh(levels[:, apart]) / len(apart))
 
 
 def joining_gains(rows: Rows, model: Model, rounds: int = 6) -> Floats:

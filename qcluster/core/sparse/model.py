@@ -68,7 +68,7 @@ class Rows:
         found = self.bits[self.seen[: max(_FEWEST, min(_MOST, _PAIRS // len(self.weights)))]]
         return found, table_indices(self, found)
 
-    @property
+    @cached_property
     def dtype(self) -> type[np.floating[Any]]:
         """Precision of likelihoods."""
         return np.float64 if self.whole else np.float32
@@ -78,7 +78,7 @@ class Rows:
         """Number of shots."""
         return float(self.weights.sum())
 
-    @property
+    @cached_property
     def n_bits(self) -> int:
         """Number of bits."""
         return int(self.bits.shape[1])
@@ -88,7 +88,7 @@ class Rows:
         """The same for sets of counts on the same strings, which are worked out together: whole registers."""
         return -self.n_bits if self.whole else id(self)
 
-    @property
+    @cached_property
     def unit(self) -> float:
         """Logarithm of what probabilities are multiplied by, 1 being uniform noise, to stay in single precision.
 
@@ -291,12 +291,12 @@ class Parameters:
 
 def parameters(models: Sequence[Model], common: bool = False) -> Parameters:
     """Put parameters of mixtures under one another; `common`: with one rate for all bits, the mean of the logits."""
-    odds = np.stack([model.odds.T.ravel() for model in models])
+    odds = np.array([model.odds.T.ravel() for model in models])
     return Parameters(
         weights=np.concatenate([model.weights for model in models]),
         background=np.array([model.background for model in models]),
         odds=np.exp(np.log(odds).mean(axis=1, keepdims=True)) if common else odds,
-        regimes=np.stack([model.regimes for model in models]),
+        regimes=np.array([model.regimes for model in models]),
     )
 
 
@@ -319,7 +319,7 @@ def likelihoods(rows: Rows, layout: Layout, theta: Parameters, out: Reals | None
         table, regime_shares = _sum_regimes(n * towards[:, :, 0], regimes, n)
         table += logs * distance_tables(n)[0]
         table += rows.unit
-        level = np.exp(table, out=table).astype(rows.dtype)
+        level = np.exp(table, out=table).astype(rows.dtype, copy=False)
         level += _FAINT
         return level[layout.owner].take(layout.lookup, out=out, mode="clip"), layout.of_component(regime_shares)
     if len(odds) == 1:
@@ -370,7 +370,7 @@ def component_shares(layout: Layout, theta: Parameters) -> Floats:
 def marginal(layout: Layout, theta: Parameters, columns: Reals) -> Reals:
     """Give P(y) of every mixture, ``(m, u)``, from what `likelihoods` gives."""
     total = layout.summed(columns, component_shares(layout, theta))
-    total += theta.background.astype(columns.dtype)[:, None]
+    total += theta.background.astype(columns.dtype, copy=False)[:, None]
     return total
 
 

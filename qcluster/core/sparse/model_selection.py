@@ -120,12 +120,12 @@ def is_heavy(rows: Rows, model: Model) -> bool:
 
 def _independent(models: list[Model]) -> list[Model]:
     """Start from independent flips at the mean rate."""
-    of_regime = rates_by_regime(np.stack([model.odds.ravel() for model in models])).mean(axis=2)
-    means = (of_regime * np.stack([model.regimes for model in models])).sum(axis=1)
-    rates = np.minimum(np.maximum(means, 1e-3), 0.45).tolist()
+    of_regime = rates_by_regime(np.array([model.odds.ravel() for model in models])).mean(axis=2)
+    means = (of_regime * np.array([model.regimes for model in models])).sum(axis=1)
+    rates = np.minimum(np.maximum(means, 1e-3), 0.45)
     return [
-        replace(model, odds=np.full_like(model.odds, rate / (1 - rate)), regimes=INDEPENDENT)
-        for model, rate in zip(models, rates, strict=True)
+        Model(model.centroids, model.weights, np.full(model.odds.shape, odds), INDEPENDENT, model.background)
+        for model, odds in zip(models, (rates / (1 - rates)).tolist(), strict=True)
     ]
 
 

@@ -42,18 +42,15 @@ def fit_weights(
         >>> weights.round(2).tolist(), uniform.round(2).tolist()
         ([[0.64, 0.3]], [0.06])
     """
+    background, transposed = background[..., None], columns.swapaxes(-1, -2)
     least = np.where(background > 0, FAINT, 0.0)
-    total = _mixed(columns, weights, background)
+    total = weights @ columns + background.astype(columns.dtype, copy=False)
     for _ in range(rounds):
         ratio = shares / total
-        weights = weights * np.matmul(ratio, columns.swapaxes(-1, -2))
-        background = background * ratio.sum(axis=-1, dtype=np.float64)
-        whole = weights.sum(axis=-1) + background
-        weights = (weights / whole[..., None]).astype(columns.dtype)
+        weights = weights * np.matmul(ratio, transposed)
+        background = background * ratio.sum(axis=-1, keepdims=True, dtype=np.float64)
+        whole = weights.sum(axis=-1, keepdims=True) + background
+        weights = (weights / whole).astype(columns.dtype, copy=False)
         background = np.maximum(background / whole, least)
-        total = _mixed(columns, weights, background)
-    return weights, background, total
-
-
-def _mixed(columns: NDArray[Real], weights: NDArray[Real], background: Floats) -> NDArray[Real]:
-    return np.asarray(np.matmul(weights, columns) + background.astype(columns.dtype)[..., None])
+        total = weights @ columns + background.astype(columns.dtype, copy=False)
+    return weights, background[..., 0], total
