@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import CASE_DEFAULT, Clbit, Measure
-from qiskit.circuit.classical import expr
+from qiskit.circuit.classical import expr, types
+from qiskit.circuit.exceptions import CircuitError
 
 _BINARY = {
     "BIT_AND": lambda a, b: a & b,
@@ -17,6 +18,17 @@ _BINARY = {
     "EQUAL": lambda a, b: a == b,
     "NOT_EQUAL": lambda a, b: a != b,
 }
+
+
+def loops_count_with_variables() -> bool:
+    """Tell whether this version of Qiskit has loops that count with a variable, not by a parameter alone."""
+    try:
+        with QuantumCircuit(1).for_loop(range(1), expr.Var.new("i", types.Uint(1))):
+            pass
+    except CircuitError:
+        return False
+    return True
+
 
 Branch = tuple[float, np.ndarray, dict]
 """Probability, state (2,) * n_qubits with axis q for qubit q, and the values of bits and variables."""

@@ -16,6 +16,7 @@ from qcluster.device.execute import execute
 from qcluster.device.jobs.folder import RunFolder
 from qcluster.device.sampler import MitigatedSampler
 from qcluster.errors import StorageError
+from tests.device.oracle_dynamic import loops_count_with_variables
 
 
 def _unnamed():
@@ -73,7 +74,8 @@ def variables(number, circuit):
         value = circuit.add_var("number", expr.lift(number, types.Uint(4)))
         with circuit.if_test(expr.equal(value, 1)):
             circuit.x(0)
-    with circuit.for_loop(range(number), expr.Var.new("i", types.Uint(4))):
+    counter = expr.Var.new("i", types.Uint(4)) if loops_count_with_variables() else None
+    with circuit.for_loop(range(number), counter):
         circuit.x(0)
 
 
@@ -206,10 +208,20 @@ def test_the_unit_of_a_delay_is_part_of_a_program_and_of_what_is_read_back(where
     assert all(program.metadata == {"mine": 1} for program in read)
 
 
+def lengths_keep_their_type():
+    circuit, buffer = QuantumCircuit(1), BytesIO()
+    circuit.delay(1.0, 0, "us")
+    qpy.dump(circuit, buffer)
+    buffer.seek(0)
+    return isinstance(qpy.load(buffer)[0].data[0].params[0], float)
+
+
 @pytest.mark.parametrize("where", ["alone", "blocks", "part", "free"])
 def test_a_delay_whose_unit_is_lost_is_refused(where):
     buffer = BytesIO()
     qpy.dump(waiting("us", where, 100.0), buffer)
+    if where != "free" and not lengths_keep_their_type():
+        pytest.skip("this version of Qiskit writes 100.0 us as the whole number 100, which tells nothing")
     with pytest.raises(ValueError, match=r"delays in a QPY file must be whole numbers of dt.*OpenQASM 3"):
         load_circuits(buffer.getvalue())
 
@@ -275,6 +287,7 @@ def test_a_program_on_unnamed_registers_goes_on_with_its_request(tmp_path):
     assert set(counts()) == {"101"}
 
 
+@pytest.mark.filterwarnings("ignore:The qiskit version used to generate:UserWarning")  # some warn, as they may
 @pytest.mark.parametrize(("version", "header"), [("1.2.3", (1, 2, 3)), ("2.99.0rc1", (2, 99, 0))])
 @pytest.mark.parametrize("repeats", [0, 1, 2])
 def test_the_folder_of_another_qiskit_goes_on_where_it_writes_the_same(tmp_path, monkeypatch, version, header, repeats):
