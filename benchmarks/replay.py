@@ -168,7 +168,7 @@ def hammer_of_all(output: Output) -> Distribution:
     share, reach = counts.probabilities, counts.n_bits // 2
     support, strength = np.zeros((len(share), reach)), np.zeros(reach)
     for row, word in enumerate(words):
-        distance = np.bitwise_count(words ^ word).sum(axis=1)
+        distance = np.bitwise_count(words ^ word).sum(axis=1, dtype=np.intp)
         support[row] = np.bincount(distance, share, max(reach, int(distance.max()) + 1))[:reach]
         strength += support[row]
     score = support @ np.divide(1, strength, out=np.zeros(reach), where=strength > 0)
