@@ -95,12 +95,16 @@ def test_a_saved_run_is_estimated_with_all_it_has(tmp_path):
     (tmp_path / "ghz.qasm").write_text(CIRCUIT)
     folder = tmp_path / "run.qpy"  # a folder, whatever its name looks like
     words = ["submit", tmp_path / "ghz.qasm", tmp_path / "ghz.qasm", "-d", folder, "--backend", "fake_manila"]
-    done = CliRunner().invoke(jobs_app, [*map(str, words), "--shots", "300", "--twirls", "4", "--seed", "7"])
+    done = CliRunner().invoke(
+        jobs_app, [*map(str, words), "--shots", "300", "--twirls", "4", "--seed", "7", "--reference"]
+    )
     assert done.exit_code == 0, done.output
     with pytest.raises(ValueError, match=r"holds the runs of 2 circuits: choose one by --pub, 0 to 1"):
         call(folder)
     shown, wanted = " ".join(call(folder, "--pub", 1).output.split()), estimate_rates(jobs.read(folder)[1])
     assert "Run('ghz' on fake_manila, 300 shots, 4 twirls" in shown
+    assert all(f"note: {note}" in shown for note in jobs.read(folder)[1].notes)
+    assert "note: " in shown
     assert f"effective flip rate {wanted.value:.4f}, 80% interval {wanted.low:.4f} to {wanted.high:.4f}" in shown
     assert shown.split("by bit, 0 first: ")[1].split()[:3] == [f"{rate:.4f}" for rate in wanted.per_bit]
     with pytest.raises(ValueError, match=r"--backend and --circuit would have no effect: .* is a saved run"):

@@ -30,6 +30,13 @@ def echo(text: str, *, err: bool = False) -> None:
     typer.echo(visible(text), err=err)
 
 
+def show_run(run: Any) -> None:
+    """Print what a run is, and what it notes: options that were not used, the age of a reference, and the like."""
+    echo(repr(run))
+    for note in run.notes:
+        echo(f"  note: {note}")
+
+
 class _Console(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(visible(text), **options)

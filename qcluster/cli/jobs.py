@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from qcluster.cli.console import echo, open_console
+from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
 from qcluster.files import parse_json, typed, write_whole
@@ -174,13 +174,6 @@ def _show(parts: list[Any]) -> None:
             str(part.number), str(part.circuits), part.job_id or "-", str(part.attempt), part.status, part.reason
         )
     open_console().print(table)
-
-
-def show_run(run: Any) -> None:
-    """Print what a run is, and what it notes: options that were not used, the age of a reference, and the like."""
-    echo(repr(run))
-    for note in run.notes:
-        echo(f"  note: {note}")
 
 
 def _top(counts: Distribution, k: int = 4) -> None:

@@ -12,12 +12,12 @@ from rich.table import Table
 from qcluster import __version__
 from qcluster.cli.bench import bench_app
 from qcluster.cli.calibration import calibration_app
-from qcluster.cli.console import echo, open_console
+from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
 from qcluster.cli.given import read_given
-from qcluster.cli.jobs import jobs_app, show_run
+from qcluster.cli.jobs import jobs_app
 from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
 from qcluster.cli.rates import rates_app

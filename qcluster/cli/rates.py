@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from qcluster.cli.console import echo, open_bar, open_console
+from qcluster.cli.console import echo, open_bar, open_console, show_run
 from qcluster.cli.given import read_given
 from qcluster.cli.options import Bits, Dask, Workers, one_place, refuse
 from qcluster.core.words import many
@@ -60,7 +60,7 @@ def estimate(
         given = read_given(context, file, pub, bits)
     if isinstance(given, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
-        echo(repr(given))
+        show_run(given)
         known, counts = given, None
     else:
         known, counts = _circuit(circuit, given), given

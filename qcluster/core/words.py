@@ -1,6 +1,5 @@
 """What messages and texts have in common: numbers of things, and values as they came."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,6 +27,8 @@ def near(name: str, known: Iterable[str], most: int = 3) -> str:
         >>> near("hamer", ["hammer", "m3"]), near("nothing", ["hammer", "m3"])
         ('; did you mean hammer?', '')
     """
+    import difflib  # for messages alone: not when the package is imported
+
     found = difflib.get_close_matches(name, list(known), n=most)
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
