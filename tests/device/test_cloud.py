@@ -243,7 +243,7 @@ def test_a_result_that_is_not_what_was_asked_for_is_refused_and_kept(cloud, back
     cloud.jobs["c001"]["results"] = cloud.jobs["c004"]["results"]
     for _ in range(2):
         with pytest.raises(
-            JobError, match=rf"1 of 3 jobs .* c001 gave a result that is not of these circuits: .*{said}"
+            JobError, match=rf"1 of 3 jobs .* c001 gave a result that does not belong to these circuits: .*{said}"
         ):
             jobs.collect(folder, service=service)
     assert sorted(path.name for path in (folder / "results").iterdir()) == [

@@ -128,9 +128,9 @@ def test_another_process_is_kept_out_until_it_dies(request_, service, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("log.jsonl", b"[]\n", "must tell an event and its part"),
-        ("log.jsonl", b'{"event": "submitting", "part": 0}\n', "must tell its attempt"),
-        ("log.jsonl", b'{"event": "submitted", "part": 0, "job_id": 7}\n', "must tell its job_id"),
+        ("log.jsonl", b"[]\n", "must hold an event and its part"),
+        ("log.jsonl", b'{"event": "submitting", "part": 0}\n', "must hold its attempt"),
+        ("log.jsonl", b'{"event": "submitted", "part": 0, "job_id": 7}\n', "must hold its job_id"),
         ("log.jsonl", b"\xff\n", "cannot be read"),
         ("log.jsonl", b"[" * 100_000 + b"\n", "nested too deeply"),
         ("request.json", b"{}", "expected a qcluster-request"),
