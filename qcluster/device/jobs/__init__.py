@@ -242,8 +242,8 @@ def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
         The `PrimitiveResult`.
 
     Raises:
-        AccountError, JobError: there is no account or no such job, or the job is not done, or it belongs to a saved run,
-            whose directory alone knows the flips; the message says what to do.
+        AccountError, JobError: there is no account or no such job, the job is not done, or it belongs to a saved run,
+            whose directory alone records the flips; the message says what to do.
     """
     service = open_jobs(service)
     state = service.state(job_id)
