@@ -66,7 +66,7 @@ def read_whole(path: Path) -> bytes:
         ValueError: the file is larger than `MOST_BYTES`, or endless.
     """
     with path.open("rb") as stream:
-        return bounded(stream.read, MOST_BYTES)
+        return read_bounded(stream.read, MOST_BYTES)
 
 
 @contextmanager
@@ -114,11 +114,11 @@ def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
         yield arrays
 
 
-def typed(path: str | Path) -> str:
+def quote_for_shell(path: str | Path) -> str:
     """Quote a path for a shell, so that a suggested command can be pasted safely.
 
     Example:
-        >>> typed("runs/today"), typed("my runs; ls")
+        >>> quote_for_shell("runs/today"), quote_for_shell("my runs; ls")
         ('runs/today', "'my runs; ls'")
     """
     return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
@@ -134,7 +134,7 @@ def long_cells() -> Iterator[None]:
         csv.field_size_limit(limit)
 
 
-def bounded(read: Callable[[int], bytes], most: int) -> bytes:
+def read_bounded(read: Callable[[int], bytes], most: int) -> bytes:
     """Read all bytes by a function such as ``stream.read``; ValueError if there are more than `most`."""
     data = read(most + 1)
     if len(data) > most:
@@ -333,10 +333,9 @@ def _sets_of(content: Any, path: str) -> list[Any]:
         raise ValueError(f"{path} must hold counts; got a file {of_format(content)}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
         content = [_with_width(counts, width_told(content)) for counts in content["results"]]
-    several = hasattr(content, "metadata") and hasattr(content, "__len__")  # a result of PUBs, not the data of one
-    if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
-        several = True
-    return list(content) if several else [content]
+    is_result = hasattr(content, "metadata") and hasattr(content, "__len__")  # a result of PUBs, not the data of one
+    is_list = isinstance(content, list) and any(not isinstance(shot, str) for shot in content)
+    return list(content) if is_result or is_list else [content]
 
 
 def _with_width(counts: Any, width: Any) -> Any:
@@ -373,7 +372,7 @@ def _refuse_part(content: Any, path: str) -> None:
     folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
     inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
     if inside or "qcluster" in getattr(content, "metadata", ()):
-        run = typed(folder) if folder is not None and inside else "RUN, the directory of the run"
+        run = quote_for_shell(folder) if folder is not None and inside else "RUN, the directory of the run"
         raise ValueError(
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
             f"qcluster rates {run}, or qcluster.device.jobs.read"
@@ -445,7 +444,7 @@ def read_saved(path: str) -> Any:
     Raises:
         StorageError: the file cannot be read, is not JSON, or holds types that are not part of a Sampler result.
     """
-    return decode_saved(_read_text(path), path, such='{"00": 480, "11": 520}')
+    return decode_saved(_read_text(path), path, example='{"00": 480, "11": 520}')
 
 
 def is_number(text: str) -> bool:
@@ -596,16 +595,16 @@ def replace_whole(path: Path, data: bytes) -> None:
         OSError: the file cannot be written; its previous content is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             _keep_mode(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
@@ -630,7 +629,7 @@ def sync_folder(folder: Path) -> None:
 
 def _read_text(path: str) -> str:
     try:
-        data = bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
+        data = read_bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
         return data.decode("utf-8-sig")  # some editors begin files with a byte order mark
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
@@ -640,13 +639,13 @@ def _read_text(path: str) -> str:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
-def decode_saved(text: str, path: str, *, such: str = "") -> Any:
+def decode_saved(text: str, path: str, *, example: str = "") -> Any:
     """Parse JSON text, and decode it if it is a result saved by ``RuntimeEncoder``.
 
     Args:
         text: the content of a file.
         path: name of the file, for error messages.
-        such: an example of valid content, for error messages.
+        example: an example of valid content, for error messages.
 
     Raises:
         StorageError: the text is not JSON, or holds types that are not part of a Sampler result.
@@ -658,8 +657,8 @@ def decode_saved(text: str, path: str, *, such: str = "") -> Any:
     except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
-        example = f", such as {such}" if such else ""
-        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON{example}; {error}") from error
+        hint = f", such as {example}" if example else ""
+        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON{hint}; {error}") from error
     if not types:
         return content
     unknown = sorted(types - _RESULT_TYPES)

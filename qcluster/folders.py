@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from qcluster.errors import StorageError
-from qcluster.files import MOST_BYTES, bounded, replace_whole
+from qcluster.files import MOST_BYTES, read_bounded, replace_whole
 
 _LINK = "it is a link, and links are not followed here"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
@@ -66,7 +66,7 @@ def read_own(path: Path) -> bytes:
         ValueError: the file is larger than `MOST_BYTES`.
     """
     with open_own(path, "rb") as file:
-        return bounded(file.read, MOST_BYTES)
+        return read_bounded(file.read, MOST_BYTES)
 
 
 def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:

@@ -80,8 +80,8 @@ def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Seq
         bars = "".join(_bar(value / top, _COLOURS[name]) for name, value in values.items())
         name = f'<td style="{_CELL};text-align:left" title="{string}"><code>{label}</code></td>'
         lines.append(f'<tr>{name}{cells}<td style="{_CELL};width:12em">{bars}</td></tr>')
-    left = max(one.n_outcomes for one in shown.values()) - len(strings)
-    if left > 0:
+    n_others = max(one.n_outcomes for one in shown.values()) - len(strings)
+    if n_others > 0:
         others = [max(0.0, 1 - sum(column.values())) for column in columns.values()]
         cells = "".join(f'<td style="{_NUMBER}">{value:.4f}</td>' for value in others)
         name = f'<td style="{_CELL};text-align:left">all others</td>'

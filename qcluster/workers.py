@@ -47,7 +47,8 @@ def parallel(workers: int, **options: Any) -> Any:
 
     backend, _ = get_active_backend()
     if type(backend).__name__ == "LokyBackend":
-        options |= {"initializer": begin, "initargs": (os.getpid(), os.getcwd())}  # a change here starts new workers
+        # Joblib reuses workers as long as these arguments stay the same, so a change of folder starts new ones.
+        options |= {"initializer": _begin_worker, "initargs": (os.getpid(), os.getcwd())}
     return Parallel(n_jobs=workers, **options)
 
 
@@ -112,13 +113,13 @@ def _on_dask(
             future.release()
 
 
-def begin(parent: int, folder: str) -> None:
+def _begin_worker(parent: int, folder: str) -> None:
     """Initialise a worker process: change to a folder, where the user's modules are found, and end with the parent."""
     os.chdir(folder)
-    end_with(parent)
+    _end_with(parent)
 
 
-def end_with(parent: int) -> None:
+def _end_with(parent: int) -> None:
     """End this process as soon as `parent` has died, which is when this process has another parent."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 

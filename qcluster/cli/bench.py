@@ -11,7 +11,7 @@ import typer
 from qcluster.cli.console import open_bar, open_console
 from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.errors import StorageError
-from qcluster.files import typed
+from qcluster.files import quote_for_shell
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -46,7 +46,7 @@ def run(
     failed = _show_progress(start(plan, folder, workers=workers, dask=dask), plan.name)
     _report_failures(folder, plan.methods)
     _report_other_samples(folder, plan)
-    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
+    _finish(folder, failed, f"qcluster bench report {quote_for_shell(folder)}")
 
 
 @bench_app.command()
@@ -59,7 +59,7 @@ def submit(
 
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     failed = _show_progress(start(plan, folder), plan.name)
-    _finish(folder, failed, f"qcluster bench collect {typed(folder)}")
+    _finish(folder, failed, f"qcluster bench collect {quote_for_shell(folder)}")
 
 
 @bench_app.command()
@@ -73,7 +73,7 @@ def collect(folder: Annotated[Path, typer.Argument(help="Folder of a submitted c
     methods = _with_raw(read_about(folder).methods or tuple(METHODS))
     failed = _show_progress(start(folder, methods), "collect")
     _report_failures(folder, methods)
-    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
+    _finish(folder, failed, f"qcluster bench report {quote_for_shell(folder)}")
 
 
 @bench_app.command()
@@ -118,7 +118,7 @@ def score(
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
     failed = _show_progress(steps, "score")
     _report_failures(place, names)
-    _finish(place, failed, f"qcluster bench report {typed(place)}")
+    _finish(place, failed, f"qcluster bench report {quote_for_shell(place)}")
 
 
 @bench_app.command()

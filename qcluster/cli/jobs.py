@@ -11,7 +11,7 @@ from rich.table import Table
 from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import parse_json, typed, write_whole
+from qcluster.files import parse_json, quote_for_shell, write_whole
 
 jobs_app = typer.Typer(
     name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
@@ -63,11 +63,11 @@ def submit(
     from qcluster.device.request import describe_usage, reference_cost
 
     circuits = [circuit for file in files for circuit in read_circuits(file)]
-    given = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
-    given |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
+    fields = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
+    fields |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
-    options = Options(**given)
+    options = Options(**fields)
     machine = find_machine(backend, instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
@@ -85,19 +85,20 @@ def submit(
         echo(f"{directory} holds this request already: continuing it")
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
-    echo(f"next: qcluster jobs collect {typed(directory)}")
+    echo(f"next: qcluster jobs collect {quote_for_shell(directory)}")
 
 
 def _runtime_options(text: str | None) -> dict[str, Any]:
+    """Parse the option ``--runtime``."""
     if text is None:
         return {}
     try:
-        given = parse_json(text, strict=True)
+        options = parse_json(text, strict=True)
     except ValueError as error:
         raise ValueError(f"--runtime must be JSON; got {text!r:.60}: {error}") from error
-    if not isinstance(given, dict):
+    if not isinstance(options, dict):
         raise ValueError(f"--runtime must be a JSON object of options; got {text!r:.60}")
-    return given
+    return options
 
 
 @jobs_app.command("status")

@@ -41,14 +41,14 @@ def keep_apart(written: Mapping[str, Path | None], read: Mapping[str, str | Path
         written: the files to write, by the option that names them.
         read: the inputs, by what they are.
     """
-    taken = {Path(place).resolve(): name for name, place in read.items() if place is not None}
+    users = {Path(place).resolve(): name for name, place in read.items() if place is not None}
     for name, path in written.items():
         if path is None or path == Path("-"):
             continue
         place = path.resolve()
-        if place in taken and (place.is_file() or not place.exists()):  # a pipe cannot be overwritten
-            raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {taken[place]}")
-        taken[place] = name
+        if place in users and (place.is_file() or not place.exists()):  # a pipe cannot be overwritten
+            raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {users[place]}")
+        users[place] = name
 
 
 def refuse_workers_with_dask(context: typer.Context, dask: str | None) -> None:

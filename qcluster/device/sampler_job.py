@@ -46,14 +46,14 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
 
     def status(self) -> Any:
         """The state of the whole job, with the service's state for jobs that wait or run there."""
-        own = super().status()
-        if own in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
-            return own
+        local = super().status()
+        if local in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
+            return local
         parts = [part for place, service in self._places for part in jobs.status(place, service=service)]
-        if own == JobStatus.ERROR:
-            return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else own
+        if local == JobStatus.ERROR:
+            return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else local
         states = [_STATES[part.status] for part in parts if part.status in _STATES]
-        return max(states, key=list(_STATES.values()).index, default=own)
+        return max(states, key=list(_STATES.values()).index, default=local)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

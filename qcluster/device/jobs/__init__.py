@@ -37,10 +37,10 @@ from qcluster.device.jobs.parts import FAILED as FAILED
 from qcluster.device.jobs.parts import (
     OWN_TAG,
     advance,
-    bring_in,
+    fetch_results,
     find_announced,
     last_attempts,
-    look,
+    part_states,
     raise_unless_done,
     read_part,
 )
@@ -50,7 +50,7 @@ from qcluster.device.machines.machine import check_machine
 from qcluster.device.request import Options, Request, divide, request_digest
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
-from qcluster.files import typed
+from qcluster.files import quote_for_shell
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -175,16 +175,16 @@ def collect(
     folder = RunFolder(Path(directory))
     service = open_jobs(service)
     with folder.lock(existing=True):
-        failed = [part.number for part in bring_in(folder, service) if part.status in FAILED] if resubmit else []
+        failed = [part.number for part in fetch_results(folder, service) if part.status in FAILED] if resubmit else []
         refusal: QClusterError | None = None
         try:
             advance(folder, None, service, failed)
         except (JobError, AccountError) as error:  # raised below, once the jobs that were accepted have been fetched
             refusal = error
-        parts = bring_in(folder, service)
+        parts = fetch_results(folder, service)
         while wait and any(part.status not in {"DONE", "UNKNOWN", "NOT SUBMITTED", *FAILED} for part in parts):
             time.sleep(poll)
-            parts = bring_in(folder, service)
+            parts = fetch_results(folder, service)
     if refusal is not None:
         raise refusal
     raise_unless_done(folder, parts)
@@ -193,7 +193,7 @@ def collect(
 
 def status(directory: str | Path, *, service: Any = None) -> list[Part]:
     """Return the state of each job of a directory, and change nothing there. Arguments and errors as in `collect`."""
-    return list(look(RunFolder(Path(directory)), open_jobs(service)))
+    return list(part_states(RunFolder(Path(directory)), open_jobs(service)))
 
 
 def read(directory: str | Path) -> list[Run]:
@@ -213,7 +213,7 @@ def read(directory: str | Path) -> list[Run]:
     if missing:
         raise JobError(
             f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
-            f"{typed(folder.path)}"
+            f"{quote_for_shell(folder.path)}"
         )
     ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
@@ -283,7 +283,7 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
     """
     service = open_jobs(service)
     folder = RunFolder(Path(directory))
-    running = [part for part in look(folder, service) if part.status not in {"DONE", *FAILED}]
+    running = [part for part in part_states(folder, service) if part.status not in {"DONE", *FAILED}]
     candidates = [part.job_id or find_announced(folder.request, part, service) for part in running]
     ids = [job_id for job_id in candidates if job_id]
     for job_id in ids:

@@ -18,7 +18,7 @@ from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
 from qcluster.device.request import divide
 from qcluster.errors import JobError, StorageError
-from qcluster.files import decode_saved, typed
+from qcluster.files import decode_saved, quote_for_shell
 
 if TYPE_CHECKING:
     from qcluster.device.machines.machine import Machine
@@ -130,7 +130,7 @@ def _simulate(folder: RunFolder, part: int, machine: Machine | None) -> None:
     folder.note_done(part, attempt=1)
 
 
-def look(folder: RunFolder, service: Service) -> Iterator[Part]:
+def part_states(folder: RunFolder, service: Service) -> Iterator[Part]:
     """Yield the state of each part, from the folder if recorded there, else from the service; changes nothing."""
     last = last_attempts(folder)
     for number, places in enumerate(divide(folder.request)):
@@ -155,11 +155,11 @@ def _status_of(error: JobError) -> str:
     return "LOST" if isinstance(error, LostJobError) else "UNKNOWN"
 
 
-def bring_in(folder: RunFolder, service: Service) -> list[Part]:
+def fetch_results(folder: RunFolder, service: Service) -> list[Part]:
     """Look at all parts, store results that have arrived, and log failures."""
     last = last_attempts(folder)
     parts = []
-    for part in look(folder, service):
+    for part in part_states(folder, service):
         if part.status == "DONE":
             part = _store_result(folder, service, part)
         if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in last.get(part.number, {}):
@@ -207,7 +207,7 @@ def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
         raise JobError(
             f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
             f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "
-            f"these again: qcluster jobs collect {typed(folder.path)} --resubmit"
+            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit"
         )
     unknown = [part for part in parts if part.status == "UNKNOWN"]
     if unknown:

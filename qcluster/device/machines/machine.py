@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from qcluster.device.circuits.dead import living_target
 from qcluster.device.machines.calibration import Calibration, read_calibration
-from qcluster.device.machines.names import check_backend, is_real, open_named
+from qcluster.device.machines.names import check_backend, may_be_real, open_named
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -111,7 +111,7 @@ def find_machine(backend: Any, *, instance: str | None = None) -> Machine:
         >>> machine.kind, machine.calibration.readout.shape
         ('model', (5, 2))
     """
-    if instance is not None and not (isinstance(backend, str) and is_real(backend)):
+    if instance is not None and not (isinstance(backend, str) and may_be_real(backend)):
         raise ValueError(f"instance goes with the name of a real machine; got {instance!r} for {backend!r:.60}")
     if isinstance(backend, str):
         backend = open_named(backend, instance)

@@ -108,9 +108,9 @@ def _table(names: tuple[str, ...], places: list[tuple[int, ...]], errors: list[_
     table = np.zeros((len(names), len(places)))
     column = {place: i for i, place in enumerate(places)}
     for error in errors:
-        there = places if error.places is None else [place for place in error.places if place in column]
-        if error.name in names and there:
-            table[names.index(error.name), [column[place] for place in there]] = _infidelity(error)
+        affected = places if error.places is None else [place for place in error.places if place in column]
+        if error.name in names and affected:
+            table[names.index(error.name), [column[place] for place in affected]] = _infidelity(error)
     return table
 
 

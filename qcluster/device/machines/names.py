@@ -11,7 +11,7 @@ _NOISELESS = ("aer", "aer_simulator")
 """Names of the noiseless simulator."""
 
 
-def is_real(name: str) -> bool:
+def may_be_real(name: str) -> bool:
     """True if a name may be that of a real machine, for which an account is needed."""
     return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
 
@@ -52,7 +52,7 @@ def open_named(name: str, instance: str | None = None) -> Any:
         cls = recorded.get(canonical(name))
         if cls is not None:
             return getattr(fake_provider, cls)()
-    elif is_real(name):
+    elif may_be_real(name):
         return open_backend(name, instance=instance)
     names = [f"fake_{other.removeprefix('fake')}" for other in recorded]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
