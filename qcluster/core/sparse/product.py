@@ -135,7 +135,7 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
     flips = np.minimum(zeros, ones)
     order, surest = np.argsort(-ones, kind="stable"), np.argsort(flips, kind="stable")
     falls, rises, fixed = _prefix_sums(np.stack([zeros[order], ones[order[::-1]], flips[surest]]), shots)
-    rises = rises[..., ::-1]  # sums over the last n - k bits
+    rises = rises[..., ::-1]  # sums over the last n - k
     log_falls, log_rises, log_all, log_fixed = _log_density(np.stack([falls, rises, falls + rises, fixed]))
     logs = _one_string(zeros[order], ones[order], log_falls, log_rises, log_all)
     best = int(np.argmax(logs))

@@ -71,7 +71,7 @@ def test_the_number_of_strings_is_found_under_even_flips(k):
 
 
 def test_rates_that_differ_are_not_simple():
-    """Rates of their own describe the shots in less: then evidence at one rate must not decide."""
+    """If separate rates shorten the description, the evidence at one rate must not decide."""
     simple = []
     for down in (0.08, 0.4):
         read = flipped(np.ones((1, 7), dtype=bool), np.ones(1), 8192, 0.08, np.linspace(0.08, down, 7), 2)

@@ -1,4 +1,4 @@
-"""Every step of the search is needed: outputs that are found with it, and lost where it does nothing."""
+"""Every step of the search is needed: some outputs are found with it and lost without it."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def halving(seed: int) -> Drawn:
 
 
 def unmoved(rows: Rows, model: Model, prior: Prior, rounds: int) -> Stepwise[Model]:
-    """A step that asks for nothing and does nothing."""
+    """A step that does nothing."""
     yield from ()
     return model
 
