@@ -112,7 +112,7 @@ def fit_mixture(
         bits: ``(u, n) bool`` distinct observed strings.
         weights: ``(u,)`` their shots.
         rates: ``(n, 2)`` expected P(read 1|0) and P(read 0|1), which the counts may overrule. None: learned.
-        settings: None: the defaults.
+        settings: of the fit; None takes the defaults.
 
     Returns:
         The fit, which is deterministic. Cost: some hundred products of ``(k, n)`` and ``(n, u)`` matrices; beyond

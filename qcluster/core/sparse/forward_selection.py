@@ -22,7 +22,7 @@ from qcluster.core.stats.walsh import walsh
 _FLIP_RATES = (0.02, 0.06, 0.15, 0.28, 0.4)
 """Flips per bit at which strings are selected, from a good device to one that is hardly usable."""
 _MAX_PROBABILITIES = 1 << 16
-"""Values of P(y) up to which selections share arrays: one for each set of counts, flip rate and string."""
+"""Values of P(y), one for each set of counts, flip rate and string, up to which sets are selected for at once."""
 CHANCE_GAIN = 5.0
 """Gain in log-likelihood, in nats, that the best of many superfluous strings reaches by chance."""
 _STRUCTURED, _CLEAR, _EXPLAINED = 4.0, 3.0, (0.7, 0.9)
@@ -252,8 +252,8 @@ def _unexplained(rows: Rows, model: Model, gap: float) -> bool:
 def gaps(gains: Floats) -> tuple[Floats, Floats]:
     """Measure how sharply gains drop behind each number of strings: the smallest so far over the largest behind.
 
-    From gains ``(..., k)``, those below `CHANCE_GAIN` raised to it, to ``(..., k - 1)`` ratios and the largest gains
-    behind, likewise.
+    Gains ``(..., k)`` below `CHANCE_GAIN` are raised to it. Returns ``(..., k - 1)`` ratios, and the largest gains
+    behind, of the same shape.
 
     Example:
         >>> gaps(np.array([90.0, 100.0, 10.0]))[0].tolist()

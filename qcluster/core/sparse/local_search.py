@@ -25,7 +25,7 @@ _MAX_MOVES = 3
 _SCREENING = 4
 """EM rounds after which moves are compared."""
 _PRUNED = 40.0
-"""Nats of log-likelihood that a move may lose before any refit; a move that loses more is pruned."""
+"""Nats of log-likelihood that an exchange may lose before any refit; one that loses more is pruned."""
 _NEAR = 10.0
 """Nats of description length that the best move may lose after screening and still be refitted."""
 _LIGHTEST = 6

@@ -69,9 +69,9 @@ def by_marginal_likelihood(rows: Rows, models: list[Model], prior: Prior, most: 
     """Weigh mixtures of any size by their evidence, if independent flips at one rate explain the counts.
 
     Nothing then suggests correlated errors, and every string that raises the evidence is real. The noise is simple if
-    the best mixture meets two conditions: Pearson's statistic on well filled strings lies within `_MAX_MISFIT` standard
-    deviations of its mean, and separate rates for the bits do not shorten the description. Under heavy noise the best
-    mixture first goes through local search, and what backward elimination makes of it is compared as well.
+    the best mixture meets two conditions: Pearson's statistic on well filled strings is at most `_MAX_MISFIT` standard
+    deviations above its mean, and separate rates for the bits do not shorten the description. Under heavy noise the
+    best mixture first goes through local search, and what backward elimination makes of it is compared as well.
 
     Args:
         rows: the observed strings.
