@@ -100,7 +100,7 @@ def togetherness(bits: Bits, weights: Floats, string: NDArray[np.bool_]) -> tupl
 
 
 def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float]:
-    """Find the likeliest single string, and the log odds that the counts are one string with flips.
+    """Find the likeliest single string, and the log odds that the counts are a single string with flips.
 
     Independent flips of one string give a product of biased bits, and so do other ideals: only the biases can decide.
 
@@ -110,9 +110,8 @@ def single_string(bits: Bits, weights: Floats) -> tuple[NDArray[np.bool_], float
       superposition (P(1) near 1/2) or with any bias. If every P(1) is below 1/2, decay of decohered output explains it
       as well as the string of zeros does, and the odds are lowered for that.
 
-    That some bits are hardly ever flipped is evidence for neither.
-    A string sets the bits whose P(1) lies above a threshold to 1; every threshold is tried. The free bits are those
-    read least reliably; every number of them is tried.
+    That some bits hardly ever flip is evidence for neither. A string sets the bits whose P(1) lies above a threshold to
+    1; every threshold is tried. The free bits are those read least reliably; every number of them is tried.
 
     Args:
         bits: ``(n_outcomes, n_bits) bool``.
