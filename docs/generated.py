@@ -331,7 +331,7 @@ def write(_: Any = None) -> None:
 
 
 def keep_first_line(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep napoleon, which parses the first line, from taking "(n_bits,): rates" below a field for a type and a text."""
+    """Keep napoleon, which parses the first line, from taking "(n_bits,): rates" below a field for a type and text."""
     if what in {"attribute", "property", "data"}:
         lines[:0] = ["..", ""]  # an empty comment
 
