@@ -663,7 +663,9 @@ def decode_saved(text: str, path: str, *, example: str = "") -> Any:
         return content
     unknown = sorted(types - _RESULT_TYPES)
     if unknown:
-        raise StorageError(f"{path} must hold a saved Sampler result; it holds {unknown[0]!r}, which is not read")
+        raise StorageError(
+            f"{path} must hold a saved Sampler result; it holds {unknown[0]!r}, which is not part of one"
+        )
     from qiskit_ibm_runtime import RuntimeDecoder
 
     decoder = RuntimeDecoder()

@@ -27,7 +27,7 @@ def check_workers(workers: Any) -> int:
         -1
     """
     if not isinstance(workers, Integral) or isinstance(workers, bool) or (int(workers) < 1 and workers != -1):
-        raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
+        raise ValueError(f"workers must be 1 or more, or -1 for one per core; got {workers!r}")
     return int(workers)
 
 

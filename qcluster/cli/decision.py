@@ -97,9 +97,11 @@ def train(
     rows = cases.take(wide_counts(cases) == wide)
     if not len(rows):
         why = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
-        raise ValueError(f"the table must hold cases that the gate is for; {table} holds {why}")
+        raise ValueError(f"the table must hold cases for this gate; {table} holds {why}")
     if out.resolve().parent == table.resolve():
-        raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
+        raise ValueError(
+            f"the gate must not go into the folder of the table, where it would be read as a part; got {out}"
+        )
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)
@@ -128,9 +130,11 @@ def score(
     cases = read_all(table)
     is_wide = wide_counts(cases)
     if gate and is_wide.all():
-        raise ValueError(f"--gate must have cases to weigh; {table} holds more than 12 bits alone: see --wide-gate")
+        raise ValueError(
+            f"--gate must have cases to score; {table} holds only those of more than 12 bits: see --wide-gate"
+        )
     if wide_gate and not is_wide.any():
-        raise ValueError(f"--wide-gate must have cases to weigh; {table} holds no counts alone of more than 12 bits")
+        raise ValueError(f"--wide-gate must have cases to score; {table} holds no counts alone of more than 12 bits")
     narrow = None if gate is None else read_gate(gate, cases.names)
     rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
     grid = Grid(*rows[0]._fields, box=None)

@@ -41,7 +41,7 @@ def read_counts_or_run(
 
     if not place:
         raise ValueError(
-            "counts must come from a file, a folder or '-'; got an empty name, as of a variable that is not set"
+            "counts must come from a file, a folder or '-'; got an empty name, perhaps of a variable that is not set"
         )
     folder = Path(place)
     if not folder.is_dir():
@@ -53,7 +53,7 @@ def read_counts_or_run(
         for note in notes_on(content):
             echo(f"note: {note} ({place})", err=True)
         return counts
-    refuse(context, ["bits"], f"{place} is a saved run, which knows how many there are")
+    refuse(context, ["bits"], f"{place} is a saved run, whose number of bits is known")
     from qcluster.device import jobs
 
     if not (folder / "request.json").exists():

@@ -170,7 +170,7 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
         which = "a real machine" if machine.kind == "hardware" else "run as it is"
         raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")
     if machine.session is not None and options.mode != "job":
-        raise ValueError(f"mode={options.mode!r} opens a {options.mode} of its own; one that is open is given already")
+        raise ValueError(f"mode={options.mode!r} would open a new {options.mode}; an open one was given as backend")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
     return checked
@@ -195,17 +195,18 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
             continue
         if is_measurement(item.name) and item.name != "measure":
             raise ValueError(
-                f"a simulation knows plain measurements only; {circuit.name!r} holds {item.name!r}: use circuit.measure"
+                f"a simulation supports plain measurements only; {circuit.name!r} holds {item.name!r}: use "
+                "circuit.measure"
             )
         if item.name == "store" and inside and not machine.noiseless:
             # Aer 0.18 mixes up the bits there: it fails with an obscure error, or silently gives wrong counts.
             raise ValueError(
-                f"a simulation with noise knows no store within control flow; {circuit.name!r} holds one: store "
+                f"a simulation with noise supports no store within control flow; {circuit.name!r} holds one: store "
                 "outside of it, or run on a simulator without noise"
             )
         if any(scope.num_vars for scope in (circuit, *(item.operation.blocks if has_blocks(item) else ()))):
             raise ValueError(
-                f"a simulation knows classical bits and registers only; {circuit.name!r} declares variables: keep "
+                f"a simulation supports classical bits and registers only; {circuit.name!r} declares variables: keep "
                 "their values in bits"
             )
 

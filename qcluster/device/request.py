@@ -307,7 +307,7 @@ def _check_fields(fields: dict[str, Any]) -> None:
         raise ValueError(f"dt must be seconds from 0 to below 1, or null; got {dt!r:.60}")
     versions = fields["versions"]
     if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
-        raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
+        raise ValueError(f"versions must be strings by name; got {versions!r:.60}")
     names, wrong = set(Options.__dataclass_fields__), fields["options"]
     if isinstance(wrong, dict):
         fields["options"] = {
@@ -320,7 +320,7 @@ def _check_fields(fields: dict[str, Any]) -> None:
         }  # older requests lack these, or have "balanced" in place of "group"
         wrong = sorted(set(fields["options"]) ^ names)
     if not isinstance(fields["options"], dict) or wrong:
-        raise ValueError(f"options must hold {', '.join(sorted(names))}, each once; wrong is {wrong!r:.60}")
+        raise ValueError(f"options must hold {', '.join(sorted(names))}, each once; missing or unknown: {wrong!r:.60}")
     try:
         Options(**fields["options"])
     except TypeError as error:

@@ -83,7 +83,9 @@ def check_format(text: str, name: str, version: int) -> Mapping[str, Any]:
     if not isinstance(content, dict) or content.get("format") != name:
         raise ValueError(f"expected a {name} JSON document; got {text[:40]!r}")
     if not isinstance(content.get("version"), int) or isinstance(content["version"], bool) or content["version"] < 1:
-        raise ValueError(f"a {name} needs a version, a whole number; got {content.get('version')!r}")
+        raise ValueError(
+            f"the version of a {name} must be a whole number of at least 1; got {content.get('version')!r}"
+        )
     if content["version"] > version:
         raise ValueError(f"{name} version {content['version']} is newer than this qcluster reads ({version}): upgrade")
     return content
@@ -105,7 +107,7 @@ def reading(name: str) -> Iterator[None]:
     try:
         yield
     except KeyError as err:
-        raise ValueError(f"a {name} must have {err}; it is not there") from err
+        raise ValueError(f"a {name} must have {err}, which is missing") from err
     except (TypeError, AttributeError, IndexError, OverflowError) as err:
         raise ValueError(f"a part of the {name} is not what it should be: {err}") from err
 

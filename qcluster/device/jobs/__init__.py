@@ -132,8 +132,8 @@ def saved_request(
     differences = [f"{name} {saved.get(name)!r:.40}" for name, value in wanted.items() if saved.get(name) != value]
     differences += ["another noise of the simulation"] if other_noise else []
     if not differences:
-        known = qiskit_version not in ("", version("qiskit"))
-        same = f", or the same as Qiskit {qiskit_version} writes them" if known else ""
+        other_qiskit = qiskit_version not in ("", version("qiskit"))
+        same = f", or the same circuits, written differently by Qiskit {qiskit_version}" if other_qiskit else ""
         differences = [f"other circuits or another seed{same}"]
     raise StorageError(
         f"{directory} holds another request already, with {', '.join(differences)}: repeat the same call to continue "

@@ -55,6 +55,6 @@ def open_backend(name: str, service: Any = None, *, instance: str | None = None)
     except (QiskitError, OSError) as error:
         inside = "" if instance is None else f" in the instance {instance!r}"
         raise AccountError(
-            f"this account reaches no machine {name!r}{inside}: QiskitRuntimeService().backends() lists those it does; "
+            f"this account can use no machine {name!r}{inside}: QiskitRuntimeService().backends() lists its machines; "
             f"local ones are 'aer' and names such as 'fake_torino' ({type(error).__name__})"
         ) from error
