@@ -1,5 +1,6 @@
 """M3, matrix-free measurement mitigation: the mthree library itself (readout errors only)."""
 
+import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from typing import Any
@@ -53,7 +54,8 @@ def m3(counts: Any, readout: ArrayLike, *, distance: int | None = None) -> Distr
     rates = _both_ways(readout, observed.n_bits)
     if not observed.n_outcomes or not observed.n_bits:
         return observed
-    nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # a singular matrix is refused below
+        nearest = quasi_probabilities(observed, rates, distance).nearest_probability_distribution()
     shares = np.maximum(0.0, [float(nearest.get(text, 0.0)) for text in format_bitstrings(observed.bits)])
     if not 0 < shares.sum() < np.inf:
         bit = int(np.argmin(np.abs(1 - rates.sum(axis=1))))
