@@ -96,8 +96,8 @@ def _answer(counts: Distribution, rates: Any) -> Distribution:
 
 enter(
     "em_uniform",
-    "Bit flips and a uniform background by expectation maximisation (arXiv:2506.00683); learns its flip rate, or uses "
-    "the mean of given rates.",
+    "Bit flips and a uniform background by expectation maximisation (arXiv:2506.00683); learns its flip rate, or takes "
+    "the mean of the rates given.",
     _answer,
     uses=("rates",),
 )

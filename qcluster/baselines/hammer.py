@@ -60,8 +60,7 @@ def _neighbourhoods(words: Words, share: Floats, n_bits: int) -> tuple[Floats, F
     equal shares a histogram of their distances suffices.
 
     Returns:
-        ``(n_outcomes, n_bits // 2)``, the total share of the strings with a strictly smaller share; ``(n_bits // 2,)``,
-        CHS.
+        ``(n_outcomes, n_bits // 2)``, the total share of strings with strictly smaller shares; ``(n_bits // 2,)``, CHS.
     """
     n_rows, reach, width = len(words), n_bits // 2, 64 * words.shape[1] + 1
     support = np.zeros((n_rows, reach))

@@ -36,8 +36,7 @@ def hammr_l(counts: Any, rate: float, *, rounds: int = 20) -> Distribution:
         A distribution with the same number of shots, on the same strings.
 
     Raises:
-        ValueError: rate is outside [0, 0.5), rounds is not a whole number of at least 0, or the strings have more than
-            896 bits.
+        ValueError: rate is outside [0, 0.5), rounds is not a whole number >= 0, or strings have more than 896 bits.
 
     Example:
         >>> fixed = hammr_l({"00": 81, "01": 9, "10": 9, "11": 1}, 0.1)

@@ -1,8 +1,7 @@
 """Diagonal observables, which have a value for every bitstring and so can be averaged over counts.
 
-They are given as a Pauli string of I and Z, a dict of such strings with coefficients, an array of ``2^n`` diagonal
-values, an object with ``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or a bitstring, whose
-observable is its probability.
+They are Pauli strings of I and Z, dicts of such strings with coefficients, arrays of ``2^n`` diagonal values, objects
+with ``paulis`` and ``coeffs`` (a ``SparsePauliOp``, by duck typing), or bitstrings, which mean their probability.
 """
 
 from collections.abc import Callable, Mapping

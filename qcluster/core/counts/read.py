@@ -184,9 +184,7 @@ def _read_series(source: Any, num_bits: int | None) -> Rows:
     """Read a pandas Series of shots indexed by bitstrings."""
     counts = source.to_dict()
     if len(counts) < len(source):
-        raise ValueError(
-            f"keys must be distinct; got {len(counts)} among {len(source)}: add up the shots of equal strings"
-        )
+        raise ValueError(f"keys must be distinct; got {len(counts)} among {len(source)}: add up those of equal strings")
     if num_bits is None and counts and _may_be_text(counts):
         raise TypeError(
             f"a Series over numbers that could be bitstrings, such as {shown(max(counts))}, must have num_bits if they "
@@ -212,9 +210,8 @@ def _describe(source: Any) -> str:
     if isinstance(source, (list, tuple)):
         if source and _is_circuit(source[0]):
             return f"a list of circuits: {_RUN_FIRST}"
-        return (
-            f"a {type(source).__name__} of {f'{type(source[0]).__name__}{_cure(source[0])}' if source else 'nothing'}"
-        )
+        first = f"{type(source[0]).__name__}{_cure(source[0])}" if source else "nothing"
+        return f"a {type(source).__name__} of {first}"
     if isinstance(source, str) or hasattr(source, "__fspath__"):
         cure = "a bitstring goes in a list, a file by qcluster.files.read_counts(path), JSON by json.loads(text)"
         return f"a {type(source).__name__}: {cure}"

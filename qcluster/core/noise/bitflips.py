@@ -12,8 +12,7 @@ from qcluster.core.counts.bits import Bits, hamming, pack
 _FLOOR = np.finfo(np.float64).tiny
 """Replaces zero probabilities before taking a logarithm."""
 _SINGLE_UP_TO, _NEGLIGIBLE = 96, 1e-27
-"""Number of bits up to which single precision is used, and the probability, relative to uniform noise, that is rounded
-to zero."""
+"""Number of bits up to which single precision is used; probabilities below this times the uniform one become zero."""
 
 
 def as_rates(rates: Any, n_bits: int) -> Floats:

@@ -104,10 +104,8 @@ def _as_words(masks: Any) -> Words:
 
 
 def scaled_readout(readout: Floats, factor: float | Floats) -> Floats:
-    """Multiply readout errors by a factor, within bounds.
-
-    Each error stays below one half (or does not grow, if it is larger already), and the two errors of a bit sum to less
-    than 1.
+    """Multiply readout errors by a factor. Each stays below one half, or at its value if that is larger, and the two
+    errors of a bit sum to less than 1.
 
     Args:
         readout: ``(n_bits, 2)``, as in `FaultMasks`.

@@ -120,10 +120,8 @@ class Kernel:
         """Return ``P(y | c)`` for strings y that are read and strings c that are sent, ``(n_rows, n_sent)``.
 
         Args:
-            sent: ``(n_sent,)``, indices of the strings c.
+            sent: ``(n_sent,)``, indices of the strings c. Cost: look-ups; if bits decay, a vector of 2^m for each.
             rows: ``(n_rows,)``, indices of the strings y.
-
-        Cost: look-ups; if bits decay, a vector of 2^m for each sent string.
         """
         patterns = self.patterns
         if not self.decays.any():
@@ -133,11 +131,8 @@ class Kernel:
     def scaled(self, factor: float) -> "Kernel":
         """Return a copy with all rates multiplied by a factor, and decays by at most 1.5."""
         largest = np.maximum(np.abs(self.decays), _LARGEST_DECAY)
-        return replace(
-            self,
-            rates=self.rates * factor,
-            decays=np.clip(self.decays * min(factor, _LARGEST_READOUT_FACTOR), -largest, largest),
-        )
+        decays = np.clip(self.decays * min(factor, _LARGEST_READOUT_FACTOR), -largest, largest)
+        return replace(self, rates=self.rates * factor, decays=decays)
 
 
 def learn_rates(

@@ -230,9 +230,7 @@ def _weight(seen: Floats, model: Floats) -> float:
     read = seen > 0
     shots, counts, expected = float(seen.sum()), seen[read], model[read]
     others = np.maximum(counts - 1, 0.0)
-    scores = [
-        float(counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9))) for a in _CONCENTRATIONS
-    ]  # fmt: skip
+    scores = [counts @ np.log((others + a * expected) / max(shots - 1 + a, 1e-9)) for a in _CONCENTRATIONS]
     return float(_CONCENTRATIONS[int(np.argmax(scores))])
 
 

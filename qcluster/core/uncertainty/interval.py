@@ -63,8 +63,7 @@ def intervals(
         answer: the mitigated distribution.
         response: how the answer changes with the counts; None if it is the counts themselves, whose standard error
             is ``sqrt(variance / shots)`` without resampling.
-        observables, level, samples, seed: see `qcluster.Mitigation.interval`. With 200 samples the spread is known to
-            5%.
+        observables, level, samples, seed: see `qcluster.Mitigation.interval`; 200 samples give the spread within 5%.
 
     Raises:
         ValueError, TypeError: the level, the number of samples or an observable is invalid.
@@ -118,11 +117,8 @@ def _resample(raw: Distribution, response: Response, values: Any, samples: int, 
 def _ends(
     mean: float, variance: float, low: float, high: float, shots: float, z: float, margin: float
 ) -> tuple[float, float]:
-    """Return the ends of the union of ``mean +- margin`` and Wilson's interval.
-
-    The latter is that of a bit with the same mean, scaled to ``[low, high]``. Where the values vary less than such a
-    bit, it is given more shots, in proportion.
-    """
+    """Return the ends of the union of ``mean +- margin`` and Wilson's interval for a bit that is scaled to
+    ``[low, high]``; values that vary less than this bit count as more shots, in proportion."""
     span = high - low
     if span <= 0:
         return mean, mean

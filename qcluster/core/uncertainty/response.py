@@ -149,8 +149,7 @@ def under_columns(words: Words, shares: Floats, counts: Floats, columns: Floats)
         words: ``(k, n_words)``, the strings, packed.
         shares: ``(k + 1,)``, sum 1, the uniform one last.
         counts: ``(n_outcomes,)``, shots.
-        columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, and under uniform
-            noise.
+        columns: ``(n_outcomes, k + 1)``, probability of each observed string given each string, then uniform noise.
     """
     return Strings(words, shares, counts, partial(_column_scores, shares, columns), np.zeros(len(shares)))
 
