@@ -117,7 +117,7 @@ def _resample(raw: Distribution, response: Response, values: Any, samples: int, 
 def _ends(
     mean: float, variance: float, low: float, high: float, shots: float, z: float, margin: float
 ) -> tuple[float, float]:
-    """Return the ends of the union of ``mean +- margin`` and Wilson's interval for a bit that is scaled to
+    """Return the ends of the union of ``mean +- margin`` and Wilson's interval for a bit of the same mean, scaled to
     ``[low, high]``; values that vary less than this bit count as more shots, in proportion."""
     span = high - low
     if span <= 0:
