@@ -62,7 +62,7 @@ def test_an_open_session_is_used_and_stays_open(cloud, backend, kind):
         assert cloud.sessions == ["opened"]
     assert cloud.sessions == ["opened", "closed"]
     assert [job["session"] for job in cloud.jobs.values()] == ["session"] * 3
-    with kind(backend=backend) as mode, pytest.raises(ValueError, match="one that is open is given already"):
+    with kind(backend=backend) as mode, pytest.raises(ValueError, match="an open one was given as backend"):
         execute([bell()], mode, shots=20, mode="batch")
 
 
