@@ -212,7 +212,7 @@ class Walk:
         matrix = np.asarray(operation.to_matrix(), dtype=complex)
         block = self.blocks.get(qubits[0])
         if block is not None:
-            block.gate(matrix, qubits)
+            block.add_gate(matrix, qubits)
             if block.last == position:
                 self.close_block(block)
                 block = None
@@ -234,7 +234,7 @@ class Walk:
             if block is None:
                 self.events.append(PairFault(qubits[0], qubits[1], all_paulis))
             else:
-                block.fault(all_paulis)
+                block.add_pair_fault(all_paulis)
         for q in qubits:
             self.decohere(q, seconds, GATE)
 
@@ -277,7 +277,7 @@ class Walk:
         if block is None:
             self.events.append(Fault(qubit, (pauli.rotation(self.frames[qubit]) ** 2).T @ rates, kind))
         else:
-            block.fault_of(qubit, rates)
+            block.add_fault(qubit, rates)
 
     def decohere(self, qubit: int, seconds: float, kind: int) -> None:
         """Let a touched qubit wait; its frame turns the faults."""
