@@ -16,7 +16,9 @@ import numpy.typing as npt
 from qcluster.core.checks import check_choice, check_flag, check_whole, make_rng
 from qcluster.core.counts.distribution import Distribution
 from qcluster.core.frozen import Frozen, freeze_arrays
-from qcluster.device.circuits.dresses import (
+from qcluster.device.circuits.layers import STRATEGIES
+from qcluster.device.circuits.timeline import SILENT, check_circuit, classical_bits, has_blocks, steps
+from qcluster.device.circuits.twirl_gates import (
     TWIRLED,
     bare_layers,
     draw_twirls,
@@ -24,8 +26,6 @@ from qcluster.device.circuits.dresses import (
     is_twirled,
     twirl_quarter_turns,
 )
-from qcluster.device.circuits.layers import STRATEGIES
-from qcluster.device.circuits.timeline import SILENT, check_circuit, classical_bits, has_blocks, steps
 from qcluster.device.storage import dressing
 
 if TYPE_CHECKING:

@@ -220,7 +220,7 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         (2, 2)
     """
     if not hasattr(run, "profile"):
-        raise TypeError(f"run must be a Run; got {type(run).__name__}: of a circuit and its calibration, fault_masks")
+        raise TypeError(f"run must be a Run; got {type(run).__name__}: for a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
     return as_twirled(fault_masks(**facts_of(run, dt, draws)), run)

@@ -210,17 +210,17 @@ def check_reusable(
         )
     if name != reference.skeleton:
         raise ValueError(
-            f"the reference must have the gates of {circuit!r}, but for their angles, at the same places; it "
-            "has not: measure another with reference=True"
+            f"the reference must have the gates of {circuit!r}, up to angles, at the same places; it does not: measure "
+            "another with reference=True"
         )
     age = reference.age()
     old = ", which is long: machines drift" if age > OLD else ""
-    note = f"reference of {age:.1f} hours ago{old}"
+    note = f"reference measured {age:.1f} hours ago{old}"
     if age < 0:
-        note = f"reference of a time {-age:.1f} hours ahead: a clock was wrong, and its age is unknown"
+        note = f"reference dated {-age:.1f} hours in the future: a clock was wrong, and its age is unknown"
     here = conditions_of(options)
     differences = [
-        f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: its noise may be another's"
+        f"the reference ran with {there} {kind}, this circuit with {here[kind]} {kind}: their noise may differ"
         for kind, there in reference.conditions.items()
         if kind in here and here[kind] != there
     ]

@@ -88,7 +88,7 @@ def estimate_rates(
         if known is not None and hasattr(known, "measured") and hasattr(known, "gates"):
             profile = known
         elif known is not None and counts is not None:
-            raise ValueError(f"counts were given twice, or {type(known).__name__} is no circuit, profile or run")
+            raise ValueError(f"counts were given twice, or {type(known).__name__} is not a circuit, profile or run")
         elif known is not None:
             counts = known
     if profile is None and counts is None:
