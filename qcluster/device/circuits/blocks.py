@@ -111,7 +111,7 @@ class Block:
 def pass_on(
     angles: tuple[float, float, float], before: dict[str, pauli.Matrix], after: dict[str, pauli.Matrix]
 ) -> tuple[dict[str, pauli.Matrix], dict[str, pauli.Matrix]]:
-    """Move rotations from before an iSWAP-like or SWAP-like interaction to the other qubit behind it.
+    """Move rotations from before an iSWAP-like or SWAP-like interaction to the other qubit after it.
 
     Args:
         angles: (a, b, c) of the interaction ``exp(i (a XX + b YY + c ZZ))``.

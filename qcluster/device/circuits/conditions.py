@@ -1,7 +1,7 @@
 """Truth tables of a circuit's classical program: of its conditions and stores, over the bits that they read.
 
-Variables are treated as additional bits, numbered after the circuit's own. So tables over bits describe a program of
-any types.
+Variables are treated as additional bits, numbered after those of the circuit. Tables over bits therefore describe a
+program whatever the types of its variables.
 """
 
 from __future__ import annotations

@@ -32,15 +32,15 @@ def dead_parts(profile: Profile, calibration: Calibration) -> tuple[str, ...]:
         ('readout of qubit 1',)
     """
     faulty = {q for q in profile.active.tolist() if q < calibration.n_qubits and calibration.is_faulty(q)}
-    found: set[tuple[tuple[int, ...], str]] = {((q,), f"qubit {q}") for q in faulty}
+    parts: set[tuple[tuple[int, ...], str]] = {((q,), f"qubit {q}") for q in faulty}
     for gate, qubits in profile.gates:
         if not faulty.intersection(qubits) and calibration.is_dead(gate, qubits):
             place = f"({', '.join(map(str, qubits))})" if len(qubits) > 1 else f"qubit {qubits[0]}"
-            found.add((qubits, f"{gate} on {place}"))
+            parts.add((qubits, f"{gate} on {place}"))
     for qubit in profile.measured[profile.measured >= 0].tolist():
         if qubit not in faulty and calibration.is_dead("measure", (qubit,)):
-            found.add(((qubit,), f"readout of qubit {qubit}"))
-    return tuple(name for _, name in sorted(found))
+            parts.add(((qubit,), f"readout of qubit {qubit}"))
+    return tuple(name for _, name in sorted(parts))
 
 
 def living_target(target: Target, calibration: Calibration) -> Any:

@@ -88,7 +88,7 @@ def with_blocks(operation: Any, blocks: Sequence[QuantumCircuit]) -> Any:
 
 
 def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target", "lvalue", "rvalue")) -> set[Any]:
-    """Find the classical bits and registers' bits in an operation's condition, switch target or stored expressions.
+    """Find the classical bits, those of registers included, in an operation's condition, target or expressions.
 
     A `store` needs this, since its instruction does not list its bits.
 
@@ -99,7 +99,7 @@ def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target"
     from qiskit.circuit import Clbit
     from qiskit.circuit.classical import expr
 
-    found: set[Any] = set()
+    bits: set[Any] = set()
     for part in parts:
         node = getattr(operation, part, None)
         if isinstance(node, expr.Expr):
@@ -107,8 +107,8 @@ def classical_bits(operation: Any, parts: Sequence[str] = ("condition", "target"
         else:
             operands = [node[0] if isinstance(node, tuple) else node]
         for operand in operands:
-            found.update([operand] if isinstance(operand, Clbit) else operand if hasattr(operand, "prefix") else ())
-    return found
+            bits.update([operand] if isinstance(operand, Clbit) else operand if hasattr(operand, "prefix") else ())
+    return bits
 
 
 def measurements(circuit: QuantumCircuit) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

@@ -94,7 +94,7 @@ class Branch(NamedTuple):
     changes: dict[tuple[int, int], Change]
     """Effect of exchanging two bodies, by pair of body numbers, the lower one first."""
     repeats: bool
-    """True for a pass of a loop; the final values of its bits tell nothing about how often it ran."""
+    """True for a pass of a `while` loop; the final values of its bits do not show how often it ran."""
 
 
 Event = Union[Turn, Coupling, Fault, PairFault, Measure, Reset, Store, Branch]  # noqa: UP007  (refers to itself)
