@@ -133,7 +133,10 @@ class Walk:
                 self.decohere(qubits[q], gap, IDLE)
 
     def _lengths(self, circuit: QuantumCircuit, qubits: Sequence[int]) -> list[float]:
-        """Return the duration of each operation in seconds; control flow takes as long as its longest body."""
+        """Return the duration of each operation in seconds.
+
+        Control flow takes as long as its longest body, and a `for` loop as long as all its passes.
+        """
         seconds = timeline.lengths(circuit, self.calibration, self.dt, qubits)
         index = dict(zip(circuit.qubits, qubits, strict=True))
         for i, item in enumerate(circuit.data):
@@ -177,9 +180,9 @@ class Walk:
             raise ValueError(f"control flow must be if, switch, a loop or a box; got {item.name!r}")
 
     def _branch(self, table: Table, bodies: list[Body | None], again: int = -1) -> None:
-        """Add a branch between bodies, of which the program runs number ``table``.
+        """Add a branch: the program runs the body whose number `table` gives.
 
-        The bodies of a `while` loop's pass run up to `again` times more; otherwise `again` is negative.
+        For a `while` loop, `again` is the number of further passes to unroll; for other control flow it is -1.
         """
         qubits = sorted({q for body in bodies if body is not None for q in body.qubits})
         signs = {q: sign for q in qubits if (sign := self._sign(q))}
