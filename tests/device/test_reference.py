@@ -87,6 +87,18 @@ def test_circuits_on_recorded_machines_have_references(name):
         check(transpile(circuit, target=machine.backend.target, seed_transpiler=seed), seed)
 
 
+def test_an_rx_by_a_half_turn_is_not_named_as_an_sx_that_became_x():
+    circuit = QuantumCircuit(2)
+    circuit.rx(0.3, 0)
+    circuit.sx(1)
+    circuit.cz(0, 1)
+    circuit.sx(1)
+    circuit.measure_all()
+    reference = reference_circuit(circuit)
+    assert [round(item.params[0], 6) for item in reference.circuit.data if item.name == "rx"] == [round(np.pi, 6)]
+    assert reference.changes == ()
+
+
 def test_a_reference_keeps_places_times_and_mid_circuit_measurements():
     circuit = QuantumCircuit(3, 3)
     circuit.sx(0)

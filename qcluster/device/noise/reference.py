@@ -61,7 +61,7 @@ class Reference:
     expected: str
     """Noiseless output, classical bit 0 rightmost."""
     changes: tuple[str, ...] = ()
-    """Differences from the original other than the angles of virtual rotations."""
+    """Differences from the original other than the angles of its rotations."""
     visible: float | None = None
     """Share of the original's faults (those that flip its bits, by the calibration) that flip bits of the reference;
     each place counts at most with its rate in the original. None without a calibration, or with one that publishes no
@@ -233,7 +233,7 @@ class _Plan:
         self.pending: list[list[int]] = [[] for _ in range(circuit.num_qubits)]
         """Positions of each qubit's pulses whose angles are not chosen yet."""
         self.halved = 0
-        """Number of sx that became x."""
+        """Number of adjustable pulses that rotate by a half turn."""
         self.inserted = 0
         """Number of additional pulses."""
         self.pulses: dict[int, tuple[int, bool]] = {}
@@ -409,7 +409,8 @@ def _build(circuit: QuantumCircuit, plan: _Plan) -> Reference:
             gate = _gate(op.name, 1 if op.name == "rzz" else op.quarters)
             item = CircuitInstruction(gate, [reference.qubits[q] for q in op.qubits])
         reference._append(item)
-    changes = {"sx became x": plan.halved, "sx were inserted": plan.inserted}
+    swapped = sum(half and plan.items[place][0] == "sx" for place, (_, half) in plan.pulses.items())
+    changes = {"sx became x": swapped, "sx were inserted": plan.inserted}
     notes = tuple(f"{count} {change}" for change, count in changes.items() if count)
     return Reference(reference, output(reference), notes)
 
