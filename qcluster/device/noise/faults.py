@@ -223,10 +223,10 @@ def run_faults(run: RunLike, *, dt: float | None = None, draws: int = 64) -> Fau
         raise TypeError(f"run must be a Run; got {type(run).__name__}: for a circuit and its calibration, fault_masks")
     if run.reference is not None:
         return run.reference.faults_of(run, dt=dt, draws=draws)
-    return as_twirled(fault_masks(**facts_of(run, dt, draws)), run)
+    return as_twirled(fault_masks(**fault_arguments(run, dt, draws)), run)
 
 
-def facts_of(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
+def fault_arguments(run: RunLike, dt: float | None, draws: int) -> dict[str, Any]:
     """Return the arguments of `fault_masks` or `located_faults` for a run."""
     return {
         "circuit": run.profile.circuit,

@@ -19,7 +19,7 @@ from qcluster.core.counts.bits import pack, parse_bitstrings, unpack
 from qcluster.core.noise.faults import CROSSTALK, GATE, IDLE, READOUT, FaultMasks, merge_masks, scaled_readout
 from qcluster.core.noise.kernel import Kernel
 from qcluster.core.stats.walsh import LinearIndex, convolve
-from qcluster.device.noise.faults import Located, RunLike, as_twirled, facts_of, located_faults
+from qcluster.device.noise.faults import Located, RunLike, as_twirled, fault_arguments, located_faults
 
 if TYPE_CHECKING:
     from qcluster.core.counts.distribution import Distribution
@@ -191,7 +191,7 @@ def learned_faults(run: RunLike, learned: Learned, *, dt: float | None = None, d
     Arguments and errors are as in `qcluster.device.noise.faults.run_faults`.
     """
     factor = dict(zip(learned.places, learned.factors.tolist(), strict=True))
-    located = located_faults(**facts_of(run, dt, draws))
+    located = located_faults(**fault_arguments(run, dt, draws))
     scale = np.array([factor.get(place, 1.0) for place in located.places])[located.place]
     kinds = [{"crosstalk": CROSSTALK, "idle": IDLE, "readout": READOUT}.get(name, GATE) for name, *_ in located.places]
     kind = np.array(kinds, dtype=np.uint8)[located.place]
