@@ -168,7 +168,7 @@ def test_the_same_shots_do_not_count_as_several_samples(tmp_path, changes, said)
 @pytest.mark.parametrize("cases", [["ghz:3", "ghz:03"], ["bv:4", "bv:4:secret=1111"], ["ghz:4", "ghz:4:"]])
 def test_one_circuit_under_two_names_does_not_count_twice(tmp_path, cases):
     assert len({find_case(name).fingerprint for name in cases}) == 1
-    with pytest.raises(ValueError, match=f"those of {cases[1]} on .* are the shots of {cases[0]} on .* leave one out"):
+    with pytest.raises(ValueError, match=f"{cases[1]} on .* has the shots of {cases[0]} on .* leave one out"):
         list(run(plan(cases=cases), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
@@ -191,7 +191,9 @@ def test_suites_that_overlap_have_what_both_have_once(tmp_path, suites):
 def test_what_is_spelled_otherwise_when_a_campaign_goes_on_does_not_count_twice(tmp_path, changes):
     """The folder kept both, and the report took them for two samples."""
     go(plan(name="first"), tmp_path)
-    with pytest.raises(ValueError, match="in this folder, and would count twice: spell it as there, or take another f"):
+    with pytest.raises(
+        ValueError, match="in this folder, which would count twice: spell it as there, or take another f"
+    ):
         list(run(plan(name="second", **changes), tmp_path))
     assert json.loads((tmp_path / "about.json").read_text())["title"] == "first"
     assert len(go(plan(), tmp_path)) == 1
@@ -512,7 +514,7 @@ def test_an_edited_gate_of_a_file_is_another_circuit(tmp_path, version):
         go(campaign, tmp_path / "out")
         (task,) = campaign.tasks()
         assert load_sample(tmp_path / "out", task.identity).counts.to_counts() == {read: 50}
-    with pytest.raises(StorageError, match="is another circuit now"):
+    with pytest.raises(StorageError, match="is a different circuit now"):
         list(load_samples(tmp_path / "out"))
 
 
