@@ -377,7 +377,7 @@ def test_shots_that_do_not_tell_their_circuit_are_not_judged(tmp_path, facts):
     path = shots_path(tmp_path, read_tasks(tmp_path)[0].identity)
     content = json.loads(gzip.decompress(path.read_bytes()))
     path.write_bytes(gzip.compress(json.dumps(content | {"facts": facts}).encode()))
-    with pytest.raises(StorageError, match="another circuit now"):
+    with pytest.raises(StorageError, match="a different circuit now"):
         list(load_samples(tmp_path))
 
 
@@ -386,7 +386,7 @@ def test_a_case_that_has_changed_is_not_judged_by_the_wrong_ideal(tmp_path, monk
     changed = replace(make_case("bv:4:secret=0001"), name="bv:4")
     monkeypatch.setattr(store, "find_case", lambda name: changed)
     steps = list(rescore(tmp_path, ("plurality",)))
-    assert "another circuit now" in steps[-1].error
+    assert "a different circuit now" in steps[-1].error
     assert len(read_scores(tmp_path)) == 2
 
 
