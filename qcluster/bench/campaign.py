@@ -191,8 +191,8 @@ def check_ideals(store: Store, tasks: Iterable[Task], scored: Iterable[tuple[str
         prints,
         kept,
         lambda identity: (
-            f"the ideal of task {identity} ({cases[identity]}) is another than {store.folder} has scores of: put it "
-            "back, score all methods anew by --again, or, where the machine is flips:RATE, take another folder"
+            f"the ideal of task {identity} ({cases[identity]}) is not the one that {store.folder} has scores of: "
+            "put it back, score all methods again with --again, or, if the machine is flips:RATE, use another folder"
         ),
     )
     return prints

@@ -636,7 +636,7 @@ def test_scores_of_another_ideal_are_not_kept_for_this_one(tmp_path, monkeypatch
         beside.write_text('{"00": 1}')
         for methods in (["hammer"], ["hammer", "plurality"]):
             with pytest.raises(
-                StorageError, match=r"the ideal of task .* \(mine\.qasm\) is another than .* has scores"
+                StorageError, match=r"the ideal of task .* \(mine\.qasm\) is not the one that .* has scores"
             ):
                 run(machine, methods=methods)
         with pytest.raises(StorageError, match="has scores of"):

@@ -418,8 +418,8 @@ def recorded(path: Path) -> Iterator[Case]:
         if ideal is None:
             return []
         sparse = cases.few_strings(ideal.probabilities, counts.n_bits)
-        mine = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
-        return [mine, *circuits.redrawn(name, number, ideal, record.get("faults"))]
+        case = Case(counts, ideal, name, str(record.get("machine")), None, sparse)
+        return [case, *circuits.redrawn(name, number, ideal, record.get("faults"))]
 
     for cases_of_line in read_lines(path, cases_of_record):
         yield from cases_of_line

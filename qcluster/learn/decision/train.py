@@ -38,8 +38,8 @@ class Training:
     members: int = 8
     """Networks whose answers are averaged, at least 1."""
     missed: int = 2
-    """How many networks never see a given family of ideals, so that they show how the gate judges unseen ones. At least
-    one network sees each family."""
+    """How many networks never see a given family of ideals: where networks disagree, an output is unlike those in
+    training. At least one network sees each family."""
     epochs: int = 45
     """Passes over the table, at least 1."""
     batch: int = 512
