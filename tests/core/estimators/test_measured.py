@@ -251,7 +251,7 @@ def test_counts_sharper_than_the_reference_allows_are_doubted():
         ({"method": "mixture"}, ValueError, r"takes flip rates as its noise; got the noise of a reference circuit"),
         ({"method": "paper"}, ValueError, r"takes flip rates as its noise; got the noise of a reference circuit"),
         ({"guard": False}, ValueError, "method='measured' has no guard"),
-        ({"expect": "sparse"}, ValueError, "method='measured' decides nothing by what is expected"),
+        ({"expect": "sparse"}, ValueError, "method='measured' makes no use of expect"),
         ({"settings": qc.MixtureSettings()}, TypeError, "method='measured' must be None; got MixtureSettings"),
     ],
 )
