@@ -34,17 +34,17 @@ def mitigate(
 
     Args:
         counts: anything that `Distribution.of` accepts, or a `Run`. A Run also brings the fault patterns of its circuit
-            and, if it ran with a reference circuit, the noise which that measured.
-        noise: what is known about the noise. Flip rates: one number, ``(n_bits,)``, ``(n_bits, 2)`` = P(read 1|0),
-            P(read 0|1), or the result of `qcluster.estimate_rates`. ``"paper"`` uses the field `clustering` of that
-            result, other methods its rates per bit. ``"mixture"`` takes rates as a prior and also works without.
-            Or `MeasuredNoise`, measured with a reference circuit. Or `FaultMasks`, the fault patterns of the compiled
-            circuit, from `qcluster.device.fault_masks`.
+            and, if it has a reference circuit, the noise measured with it.
+        noise: what is known about the noise. It can be flip rates, as one number, ``(n_bits,)``, ``(n_bits, 2)`` =
+            P(read 1|0), P(read 0|1), or the result of `qcluster.estimate_rates`: ``"paper"`` uses its field
+            `clustering`, other methods its rates per bit. ``"mixture"`` takes rates as a prior, and needs none. It can
+            also be `MeasuredNoise`, measured with a reference circuit, or `FaultMasks`, the fault patterns of the
+            compiled circuit, from `qcluster.device.fault_masks`.
         method: name of a method. ``"mixture"``: a few strings or deconvolution, weighed by a trained decision.
             ``"measured"``: under the noise of a reference. ``"circuit"``: under fault patterns. ``"paper"``: Q-Cluster
-            as published (arXiv:2504.10801). Or a baseline such as ``"hammer"``, or a method of your own. Default:
-            ``"measured"`` for MeasuredNoise, and for a Run with a reference if a few strings explain its counts;
-            else ``"circuit"`` for fault patterns, at measured rates if a Run has them; else ``"mixture"``.
+            as published (arXiv:2504.10801). Or a baseline such as ``"hammer"``, or a method of your own. By default
+            ``"measured"`` for MeasuredNoise, and for a Run with a reference if a few strings explain its counts; else
+            ``"circuit"`` for fault patterns, which have measured rates if the Run has a reference; else ``"mixture"``.
         guard: False skips the decision: ``"mixture"`` returns its few strings, and ``"circuit"`` its deconvolution,
             whatever the evidence for them. Other methods accept only True.
         expect: what you know about the ideal, for ``"mixture"`` and ``"circuit"``: ``"sparse"`` for a few strings and
@@ -108,22 +108,15 @@ def mitigating(
     fixed = yield from _finished(chosen.name, answer)
     missing = getattr(counts, "faults_missing", "") if method is noise is known is None else ""
     if missing and isinstance(missing, str):  # a register of a DataBin may have this name
-        fixed = replace(
-            fixed, reason=f"no fault patterns of the circuit ({missing}); by the counts alone: {fixed.reason}"
-        )
+        prefix = f"no fault patterns of the circuit ({missing}); by the counts alone: "
+        fixed = replace(fixed, reason=prefix + fixed.reason)
     reference = noise if kind_of(noise) == "measured" else None
     if noise is None and (method is None or kind_of(known) in KINDS):
         reference = brought(counts, "measured")  # its rates are in the fault patterns
-    if fixed.method != "measured":  # that method reports the doubts itself
-        fixed = _with_doubts(fixed, reference)
-    notes = notes_on(counts)
-    return replace(fixed, reason="; ".join([fixed.reason, *notes])) if notes else fixed
-
-
-def _with_doubts(fixed: Mitigation, reference: Any) -> Mitigation:
-    """Add to the reason of an answer any doubts about the reference that it relies on."""
-    doubts = () if reference is None else (reference.refusal,) if reference.refusal else reference.doubts
-    return replace(fixed, reason="; ".join([fixed.reason, *doubts])) if doubts else fixed
+    remarks = notes_on(counts)
+    if reference is not None and fixed.method != "measured":  # that method reports doubts itself
+        remarks = [*((reference.refusal,) if reference.refusal else reference.doubts), *remarks]
+    return replace(fixed, reason="; ".join([fixed.reason, *remarks])) if remarks else fixed
 
 
 def _finished(name: str, answer: Mitigation | Stepwise[Mitigation]) -> Stepwise[Mitigation]:

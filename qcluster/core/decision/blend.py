@@ -90,8 +90,8 @@ class Blend:
             return deconvolve(counts, rates[sampled], concentration[sampled], steps=STEPS).roots
         roots = np.zeros_like(counts)
         for index in np.unique(sampled):
-            mine = np.flatnonzero(sampled == index)
+            members = np.flatnonzero(sampled == index)
             rate, mass = float(rates[index, 0, 0]), float(concentration[index])  # the rate is the same for all bits
-            again = redeconvolve(self.raw.bits, draws[mine], rows, rate, mass, STEPS_OBSERVED)
-            roots[np.ix_(mine, self.support.seen[rows])] = again
+            again = redeconvolve(self.raw.bits, draws[members], rows, rate, mass, STEPS_OBSERVED)
+            roots[np.ix_(members, self.support.seen[rows])] = again
         return roots

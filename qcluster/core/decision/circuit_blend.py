@@ -31,8 +31,7 @@ from qcluster.core.sparse.under_kernel import Few
 from qcluster.core.uncertainty.response import Observables, sampled_hypotheses
 
 _MOVING = 0.02
-"""Least weight of a model of the whole output that is fitted again to redrawn shots; the effect of a lighter one is
-smaller than that of the shots."""
+"""Least weight of a model of the whole output that is fitted again to redrawn shots; lighter ones hardly matter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +71,9 @@ class CircuitBlend:
     """``(s,)`` number of rounds after which each ended."""
 
     @classmethod
-    def of(cls, raw: Distribution, found: Candidates, weights: Floats) -> CircuitBlend:
+    def of(cls, raw: Distribution, candidates: Candidates, weights: Floats) -> CircuitBlend:
         """Make the response of candidates blended by ``(c,)`` weights."""
-        deep, models, moving = found.deconvolved, found.models, weights > _MOVING
+        deep, models, moving = candidates.deconvolved, candidates.models, weights > _MOVING
         log_linear: tuple[tuple[float, float, LogLinear], ...] = ()
         bayesian: tuple[tuple[float, Floats], ...] = ()
         if models is not None:
@@ -82,9 +81,9 @@ class CircuitBlend:
             log_linear = tuple((float(weights[at]), scale, model) for at, scale, model in linear if moving[at])
             bayesian = tuple((float(weights[at]), models.probability(at)) for at in (BAYESIAN, WARY) if moving[at])
         still = [at for at in range(LOG_LINEAR, SCALED) if not moving[at]]
-        answers = found.kernel, found.support, found.alone.blend, found.few, found.strings
-        parts = log_linear, bayesian, weights[still] @ found.roots[still]
-        return cls(raw, weights, *answers, *parts, found.slots, deep.kernels.scales, deep.rounds)
+        answers = candidates.kernel, candidates.support, candidates.alone.blend, candidates.few, candidates.strings
+        parts = log_linear, bayesian, weights[still] @ candidates.roots[still]
+        return cls(raw, weights, *answers, *parts, candidates.slots, deep.kernels.scales, deep.rounds)
 
     @property
     def width(self) -> int:

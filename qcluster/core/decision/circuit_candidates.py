@@ -178,11 +178,11 @@ def gather(d: Distribution, faults: FaultMasks, alone: Decided | None = None) ->
         present[[LOG_LINEAR, LOG_LINEAR_SCALED, BAYESIAN, WARY]] = True
     roots[RAW, support.places(d.words)] = np.sqrt(d.weights / d.shots)
     roots[ALONE, support.places(alone.answer.distribution.words)] = np.sqrt(alone.answer.distribution.probabilities)
-    made = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
-    roots[STRINGS, made.strings] = np.sqrt(few.weights)
-    roots[made.slots] = support.spread(deconvolved.ideals)
-    present[[RAW, ALONE, STRINGS, *made.slots]] = True
-    return made
+    result = Candidates(kernel, support, roots, present, counts, deconvolved, scales, alone, models, few, scales[fits])
+    roots[STRINGS, result.strings] = np.sqrt(few.weights)
+    roots[result.slots] = support.spread(deconvolved.ideals)
+    present[[RAW, ALONE, STRINGS, *result.slots]] = True
+    return result
 
 
 def _models(kernel: Kernel, kernels: ScaledKernels, counts: Floats) -> Models:

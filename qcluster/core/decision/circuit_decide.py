@@ -64,8 +64,7 @@ def decide_circuit(
 ) -> Mitigation:
     """Estimate the ideal distribution from counts and the fault patterns of the compiled circuit, or leave the counts.
 
-    Up to 16 bits every string may be part of the answer; beyond, observed strings and those of the answer from counts
-    alone.
+    Up to 16 bits every string may be part of the answer, beyond that observed ones and those of the counts-only answer.
 
     Args:
         d: the counts, twirls undone.

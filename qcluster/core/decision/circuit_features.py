@@ -22,13 +22,13 @@ _TYPICAL = 0.5
 """Rotations assumed for a circuit of which none are known."""
 
 
-def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
+def features(d: Distribution, faults: FaultMasks, candidates: Candidates) -> Floats:
     """Describe counts, calibration and candidates to the gate.
 
     Args:
         d: the counts.
         faults: fault patterns of the circuit.
-        found: candidates for the counts.
+        candidates: candidate answers to the counts.
 
     Returns:
         ``(f,)``, every entry within [-20, 20]. In the order of the code: size of the register and of the data; noise
@@ -41,8 +41,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
     n, shots = d.n_bits, d.shots
     uniform = n * np.log(2)
     p = np.sort(d.probabilities)[::-1]
-    kernel, deconvolved = found.kernel, found.deconvolved
-    used = np.array(found.scales)
+    kernel, deconvolved = candidates.kernel, candidates.deconvolved
+    used = np.array(candidates.scales)
     nearest = np.abs(used[None] - np.arange(len(SCALES))[:, None]).argmin(axis=1)  # replaces scales that were skipped
     every = np.append(nearest, len(used))
     flips = float(-0.5 * np.expm1(-2 * kernel.rates[-n:]).mean())
@@ -58,10 +58,10 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         float(np.abs(kernel.decays).mean()) * 10,
         np.log(len(faults.rates) + 1),
         np.log(flips + _FAINT),
-        found.fits / 4,
+        candidates.fits / 4,
     ]
     excess = (deconvolved.deviance - deconvolved.usual) / shots
-    overlap = found.roots[found.slots] @ found.roots[0]
+    overlap = candidates.roots[candidates.slots] @ candidates.roots[0]
     breadth = perplexity(deconvolved.ideals)
     scales = [
         *np.arcsinh(deconvolved.surprise / 3)[every],
@@ -72,8 +72,8 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         *np.log(breadth)[nearest],
         *deconvolved.ideals.max(axis=1)[every],
     ]
-    strings = _few(found.few, found, shots, uniform)
-    alone, fit = found.alone.answer, found.alone.fit
+    strings = _few(candidates.few, candidates, shots, uniform)
+    alone, fit = candidates.alone.answer, candidates.alone.fit
     by_counts = [
         float(alone.applied),
         alone.share,
@@ -85,14 +85,14 @@ def features(d: Distribution, faults: FaultMasks, found: Candidates) -> Floats:
         0.0 if fit is None else np.log(fit.perplexity) / uniform,
         0.0 if fit is None else np.log(len(fit.weights)),
     ]
-    sizes, total = np.abs(walsh(found.counts)) / found.counts.sum(), found.counts.sum()
-    hidden = [part for each in (kernel, found.few.kernel) for part in _visibility(each, faults, sizes, total)]
+    sizes, total = np.abs(walsh(candidates.counts)) / candidates.counts.sum(), candidates.counts.sum()
+    hidden = [part for each in (kernel, candidates.few.kernel) for part in _visibility(each, faults, sizes, total)]
     turned = _TYPICAL if faults.rotations is None else faults.rotations
-    answers = alone.distribution.probabilities, found.few.weights, p
+    answers = alone.distribution.probabilities, candidates.few.weights, p
     uneven = np.append(unevenness(deconvolved.ideals)[every], [unevenness(answer) for answer in answers])
     turns = [np.log(turned + _EVEN), 2 * np.exp(-turned), float(faults.rotations is None), *np.log(uneven + _EVEN)]
-    models = _models(found, uniform)
-    overlaps = found.gram[_UPPER] ** 2
+    models = _models(candidates, uniform)
+    overlaps = candidates.gram[_UPPER] ** 2
     return bounded(np.concatenate([general, scales, strings, by_counts, hidden, turns, models, overlaps]))
 
 
@@ -117,9 +117,9 @@ def _visibility(kernel: Kernel, faults: FaultMasks, sizes: Floats, shots: float)
     ]
 
 
-def _models(found: Candidates, uniform: float) -> list[float]:
+def _models(candidates: Candidates, uniform: float) -> list[float]:
     """Describe the models of the whole output: the noise that each estimates, the fits, and the evidence of scales."""
-    models = found.models
+    models = candidates.models
     if models is None:
         return [0.0] * (len(SCALES) + 14)
     bayesian, described = models.bayesian, list[float]()
@@ -129,8 +129,9 @@ def _models(found: Candidates, uniform: float) -> list[float]:
         broad = float(probability[bayesian.prior[:, 0] == bayesian.prior.max()].sum())
         described += [mean, float(np.sqrt(probability @ (logs - mean) ** 2)), broad]
     of_scales = bayesian.of_scales()
-    for model, kernel in ((models.calibrated, found.kernel), (models.scaled, found.kernel.scaled(models.scale))):
-        described += _log_linear(model, kernel, found.counts, uniform)
+    calibrated, scaled = candidates.kernel, candidates.kernel.scaled(models.scale)
+    for model, kernel in ((models.calibrated, calibrated), (models.scaled, scaled)):
+        described += _log_linear(model, kernel, candidates.counts, uniform)
     return [*np.arcsinh((of_scales - of_scales[SCALES.index(1.0)]) / 3), *described]
 
 
@@ -145,14 +146,14 @@ def _log_linear(model: LogLinear, kernel: Kernel, counts: Floats, uniform: float
     ]
 
 
-def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[float]:
+def _few(few: Few, candidates: Candidates, shots: float, uniform: float) -> list[float]:
     """Describe the few strings: how many there are, their noise, and how well they explain the counts."""
     kernel = few.kernel
-    beyond, spread = misfit(found.counts, kernel.forward(few.ideal))
-    read = found.kernel.forward(few.pure), kernel.forward(few.pure), found.counts  # calibrated, learned, observed
-    raw = [np.sqrt(few.fidelity(vector)) for vector in read]
+    beyond, spread = misfit(candidates.counts, kernel.forward(few.ideal))
+    read = candidates.kernel.forward(few.pure), kernel.forward(few.pure), candidates.counts
+    raw = [np.sqrt(few.fidelity(vector)) for vector in read]  # calibrated, learned, observed
     noise = [np.log(max(-np.log(min(max(x, 1e-6), 0.999)), 1e-3)) for x in raw]
-    rates = np.log((kernel.rates + 1e-5) / (found.kernel.rates + 1e-5))
+    rates = np.log((kernel.rates + 1e-5) / (candidates.kernel.rates + 1e-5))
     return [
         np.log(len(few.weights)),
         np.log(perplexity(few.weights)) / uniform,
@@ -165,6 +166,6 @@ def _few(few: Few, found: Candidates, shots: float, uniform: float) -> list[floa
         noise[2] - noise[0],
         noise[2] - noise[1],
         noise[2],
-        float(rates @ found.kernel.rates / max(found.kernel.rates.sum(), 1e-9)),
+        float(rates @ candidates.kernel.rates / max(candidates.kernel.rates.sum(), 1e-9)),
         float(rates.std()),
     ]

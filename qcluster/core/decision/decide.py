@@ -91,30 +91,31 @@ def deciding(
     why, structure = screened(d)
     if why is not None:
         return Decided(left(d, "mixture", why, known), None, None)
-    found = yield from gathering(d, known, settings)
-    described = np.concatenate([expectation(expect), features(d, found, known, structure)])
-    weights, confidence = (gate or shipped(wide=found.counts is None))(described, found.present, found.gram)
-    share = float(1 - weights[[*found.kept]].sum())
-    fit = found.fit
-    root = weights @ found.roots
+    candidates = yield from gathering(d, known, settings)
+    described = np.concatenate([expectation(expect), features(d, candidates, known, structure)])
+    gate = gate or shipped(wide=candidates.counts is None)
+    weights, confidence = gate(described, candidates.present, candidates.gram)
+    share = float(1 - weights[[*candidates.kept]].sum())
+    fit = candidates.fit
+    root = weights @ candidates.roots
     if share < LEAST_SHARE or confidence < LEAST_CONFIDENCE:
         why = "what looks like noise is as likely the ideal"
-    elif unchanged(float(root @ found.roots[RAW]) / math.sqrt(root @ root), d.shots):
+    elif unchanged(float(root @ candidates.roots[RAW]) / math.sqrt(root @ root), d.shots):
         why = "undoing what looks like noise changes nothing"
     hint = _unmeasured(d, fit)
     if why is not None:
         as_read = left(d, "mixture", why + hint, fit.rates, confidence)
         return Decided(replace(as_read, centroids=fit.centroids, weights=fit.weights), fit, None)
-    settings = settings or MixtureSettings()
-    blend = Blend(d, found.support, fit, found.hypotheses, weights, settings.prior_shots)
+    prior_shots = (settings or MixtureSettings()).prior_shots
+    blend = Blend(d, candidates.support, fit, candidates.hypotheses, weights, prior_shots)
     answer = Mitigation(
-        distribution=distributed(d, found.support.words, root * root),
+        distribution=distributed(d, candidates.support.words, root * root),
         raw=d,
         method="mixture",
         applied=True,
         share=share,
         confidence=confidence,
-        reason=name_heaviest(weights, DENSE, lambda index: _phrase(d, found, weights, index), found.kept) + hint,
+        reason=name_heaviest(weights, DENSE, lambda i: _phrase(d, candidates, weights, i), candidates.kept) + hint,
         centroids=fit.centroids,
         weights=fit.weights,
         rates=fit.rates,
@@ -202,24 +203,24 @@ def strings_explain(n_strings: int, through: str = "") -> str:
     return f"{n_strings} strings{through} explain" if n_strings > 1 else f"{n_strings} string{through} explains"
 
 
-def _phrase(d: Distribution, found: Candidates, weights: Floats, index: int) -> str:
+def _phrase(d: Distribution, candidates: Candidates, weights: Floats, index: int) -> str:
     """Describe one candidate for the reason; deconvolutions, from `DENSE` on, are described together."""
-    wide = found.counts is None
-    if index == RAW or (wide and index in found.kept):
+    wide = candidates.counts is None
+    if index == RAW or (wide and index in candidates.kept):
         return "the counts as they came"
     if wide and index == FIXED:
         return "the counts, with bits that hardly ever differ set to their usual value"
     if index == SMOOTH:
         return "the counts, their sampling noise smoothed"
     if index == MIXTURE:
-        return in_words(found.fit)
+        return in_words(candidates.fit)
     if index in (STRING, HEAVIEST):
-        string = unpack(found.support.words[found.support.singles[[index - STRING]]], d.n_bits)[0]
+        string = unpack(candidates.support.words[candidates.support.singles[[index - STRING]]], d.n_bits)[0]
         ones = weight_of_ones(d.bits, d.weights) / d.shots
         flips = np.where(string, 1 - ones, ones)
         return f"one string, its bits flipped in {flips.min():.1%} to {flips.max():.1%} of the shots"
-    dense = weights[found.hypotheses.slots]
+    dense = weights[candidates.hypotheses.slots]
     dense = dense / dense.sum()
-    undone = float(dense @ found.hypotheses.rates.mean(axis=(1, 2)))
-    uniform = float(dense @ found.posterior.background)
+    undone = float(dense @ candidates.hypotheses.rates.mean(axis=(1, 2)))
+    uniform = float(dense @ candidates.posterior.background)
     return f"deconvolution of {undone:.1%} flips per bit, {uniform:.0%} of the shots uniform"

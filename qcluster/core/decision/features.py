@@ -16,12 +16,14 @@ _UPPER = np.triu_indices(len(NAMES), 1)
 _QUARTILES = np.linspace(0, 1, 5)
 
 
-def features(d: Distribution, found: Candidates, known: Floats | None = None, structure: float | None = None) -> Floats:
+def features(
+    d: Distribution, candidates: Candidates, known: Floats | None = None, structure: float | None = None
+) -> Floats:
     """Describe counts and candidates to the gate.
 
     Args:
         d: the counts.
-        found: candidates for the counts.
+        candidates: candidate answers to the counts.
         known: ``(n, 2)`` flip rates known beforehand, or None.
         structure: `beyond_uniform` of the counts, if it was computed already.
 
@@ -31,7 +33,7 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         single string; the sparse mixture; known rates; for each deconvolution its evidence relative to the best, its
         background and number of strings; squared overlaps of all pairs of candidates; which candidates are present.
     """
-    n, shots, fit = d.n_bits, d.shots, found.fit
+    n, shots, fit = d.n_bits, d.shots, candidates.fit
     uniform = n * np.log(2)
     structure = beyond_uniform(d.bits, d.weights) if structure is None else structure
     p = np.sort(d.probabilities)[::-1]
@@ -45,13 +47,13 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         np.log(d.n_outcomes),
         *of_counts(d),
         np.arcsinh(structure),
-        -1.0 if found.counts is None else np.arcsinh(beyond_product(found.counts)),
+        -1.0 if candidates.counts is None else np.arcsinh(beyond_product(candidates.counts)),
         *p[:6],
         *[0.0] * (6 - len(p)),
         *np.interp(_QUARTILES * (n - 1), np.arange(n), bias),
-        found.odds / 10,
-        *togetherness(d.bits, d.weights, found.string),
-        float(np.where(found.string, 1 - ones, ones).max()),
+        candidates.odds / 10,
+        *togetherness(d.bits, d.weights, candidates.string),
+        float(np.where(candidates.string, 1 - ones, ones).max()),
         (fit.log_likelihood - likelihood_of_product) / shots,
         np.arcsinh((fit.log_likelihood - evidence_of_product) / 10),
         fit.log_likelihood / shots + uniform,
@@ -75,14 +77,14 @@ def features(d: Distribution, found: Candidates, known: Floats | None = None, st
         float(np.mean(known)) * 10 if known is not None else 0.0,
         float(np.log(np.clip(known, 0.001, 1.0)).std()) if known is not None else 0.0,
     ]
-    posterior, computed = found.posterior, found.hypotheses.slots - DENSE
+    posterior, computed = candidates.posterior, candidates.hypotheses.slots - DENSE
     evidence, background, strings = np.zeros((3, len(NAMES) - DENSE))
     relative = posterior.evidence - posterior.evidence.max()
     evidence[computed] = np.log1p(-relative) + 0.0
     background[computed] = posterior.background
     strings[computed] = np.log(posterior.strings()) / uniform
-    overlaps = found.gram[_UPPER] ** 2
-    return bounded(np.concatenate([scalars, evidence, background, strings, overlaps, found.present.astype(np.float64)]))
+    overlaps, present = candidates.gram[_UPPER] ** 2, candidates.present.astype(np.float64)
+    return bounded(np.concatenate([scalars, evidence, background, strings, overlaps, present]))
 
 
 def of_counts(d: Distribution) -> list[float]:

@@ -3,8 +3,7 @@
 Standardised features go through two hidden layers (rectified) to one logit for each candidate and one for the
 probability of improvement. Each of several such networks, except in the gate for more than 12 bits, was trained without
 some families of outputs. On counts unlike those of their training the networks disagree, and the more they do, the more
-weight goes to the unchanged counts. The weights ship as arrays in ``gate.npz``, ``wide_gate.npz`` and
-``circuit_gate.npz``, which `qcluster.learn.decision.train` writes.
+weight goes to the unchanged counts. ``gate.npz`` and its like hold their arrays (`qcluster.learn.decision.train`).
 """
 
 import hashlib

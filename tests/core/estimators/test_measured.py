@@ -239,7 +239,7 @@ def test_counts_sharper_than_the_reference_allows_are_doubted():
     noisy = qc.Distribution(rng.random((8000, 6)) < 0.15, np.ones(8000))
     counts = qc.Distribution(rng.random((8000, 6)) < 0.01, np.ones(8000))
     fixed = qc.mitigate(counts, noise=qc.MeasuredNoise(noisy, "000000"))
-    assert "has it the two-qubit gates of this circuit?" in fixed.reason
+    assert "does it have the two-qubit gates of this circuit?" in fixed.reason
 
 
 @pytest.mark.parametrize(
