@@ -194,17 +194,17 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ),
     wide_circuits_of_the_paper: (
         "results.md",
-        """three quarters of the answer are the counts as they came ... DEM alone gains (.03 to # and #), ... what the
-        reference alone says (`measured`) has # and # (raw # and #)""",
+        """three quarters of the answer are the counts as they came ... Only DEM gains (.03 to # and #), ... The
+        reference alone (`measured`) has # and # (raw # and #)""",
     ),
     others_on_low_entropy: (
         "results.md",
-        """HAMMER is ahead of `reference` in no run and behind in # of 32, DEM ahead in one (`grover:3`) and behind in
-        #, and `circuit` ahead in one""",
+        """HAMMER is ahead of `reference` in no run and behind in # of 32, DEM is ahead in one (`grover:3`) and behind
+        in #, and `circuit` is ahead in one""",
     ),
     rotations_that_undo_each_other: (
         "limits.md",
-        "an adder rises from # to #, 93 steps of Trotter's from # to #; with a reference to # and #:",
+        "an adder rises from # to #, a circuit of 93 Trotter steps from # to #; with a reference they rise to # and #:",
     ),
     wrong_calibrations: (
         "guides/reference.md",
