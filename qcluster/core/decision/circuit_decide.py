@@ -44,7 +44,7 @@ from qcluster.core.sparse.under_kernel import noise_ratio
 
 _TRUST = 1.0
 """Weight added to deconvolution at measured rates, where the gate's weights sum to 1: the gate was trained on
-calibrations that are wrong by any factor, and trusts measured rates too little."""
+calibrations that are wrong by any factor, and does not know that rates were measured."""
 _FAULTLESS = 0.25
 """Share of shots without a fault below which that weight falls in proportion: errors of the rates then matter more than
 shot noise. Both were chosen with the harness of `benchmarks/reference.py`, on other circuits and machines than the

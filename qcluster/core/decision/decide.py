@@ -31,9 +31,9 @@ from qcluster.core.stats.special import perplexity
 from qcluster.core.words import many
 
 _STRUCTURE = 4.0
-"""Standard deviations from uniform noise at which counts count as structured. Shot noise alone reaches them in one of
-some thousand counts, or of some hundred with one to five bits, where chi-square is far from normal; the gate still
-judges those."""
+"""Standard deviations from uniform noise at which candidates are computed. Shot noise alone gets there in about one set
+of counts in a thousand, or with one to five bits, where chi-square is far from normal, in a hundred; the gate then
+judges the candidates."""
 _FEWEST = 16.0
 """Shots below which errors cannot be told from the ideal."""
 LEAST_SHARE = 0.1
