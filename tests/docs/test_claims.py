@@ -167,9 +167,9 @@ def test_a_stale_figure_is_seen():
 @pytest.mark.parametrize(
     ("said", "chosen"),
     [
-        (r"Some (\d+) ms a twirl of 200 two-qubit gates \(`", {"strategy": "active", "group": "pauli"}),
-        (r"Some (\d+) ms a twirl of 200 two-qubit gates\.\n", {"strategy": "active", "group": "balanced_pauli"}),
-        (r"Some (\d+) ms a twirl of 200 two-qubit gates in 40\n", {"strategy": "active-accum", "group": "pauli"}),
+        (r"Some (\d+) ms per twirl of 200 two-qubit gates \(`", {"strategy": "active", "group": "pauli"}),
+        (r"Some (\d+) ms per twirl of 200 two-qubit gates\.\n", {"strategy": "active", "group": "balanced_pauli"}),
+        (r"Some (\d+) ms per twirl of 200 two-qubit\s+gates in 40", {"strategy": "active-accum", "group": "pauli"}),
         (r"on a machine of 133, some (\d+) ms", {"strategy": "all", "group": "pauli", "qubits": "133"}),
     ],
 )

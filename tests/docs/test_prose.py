@@ -218,24 +218,24 @@ SENTENCES: dict[Callable[[], Iterator[str]], tuple[str, str]] = {
     ahead_of_a_reference: (
         "guides/reference.md",
         """another method is ahead by more than .005 in # of the 54. Three are ... (1.000; the answer has # to #) ... In
-        two of the others the reference keeps less than a tenth ... in two the counts alone are ahead, in three the
+        two of the others, the reference keeps less than a tenth ... in two the counts alone are ahead, in three the
         measured patterns, and in one the run without a reference.""",
     ),
     circuits_outside: (
         "circuit.md",
-        """Where it is right it has #, as Richardson-Lucy does, with none harmed and none worse by more than .005, where
-        Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad # % of the
-        runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
+        """Under the right one it has #, as Richardson-Lucy does, with no run harmed and none worse by more than .005,
+        while Richardson-Lucy harms # %. ... the mean is # under the right calibration and # to # under ... too bad, # %
+        of the runs are harmed (worst: -#), under another machine's none, and # % ... (worst: -#)""",
     ),
     todays_harm: ("circuit.md", "with today's the gate that ships harms #, #, # and # %."),
     records_of_brussels: (
         "circuit.md",
-        "The noise of all but `#` is far from the circuit's faults, and the answer is what the counts say alone.",
+        "For all but `#`, the noise is far from the circuit's faults, and the answer is that of the counts alone.",
     ),
     sixty_qubits: (
         "circuit.md",
-        """On 60 qubits of brisbane ... still found under the circuit's faults (#); of ... the answer is mostly what the
-        counts say alone (#).""",
+        """On 60 qubits of brisbane, ... still found under the circuit's faults (#); for ... the answer is mostly that
+        of the counts alone (#).""",
     ),
 }
 """The page and a sentence for what tells its figures, which are # there; dots are words that do not matter."""
