@@ -1,6 +1,6 @@
-"""Quantum error mitigation of Sampler counts: gate and readout errors, no calibration circuits, and a guard.
+"""Quantum error mitigation of Sampler counts: gate and readout errors, without calibration circuits, with a guard.
 
-The core is imported at once and needs NumPy only; everything else is imported on first use (PEP 562).
+The core needs only NumPy and is imported at once; everything else is imported on first use (PEP 562).
 """
 
 from functools import partial
@@ -51,7 +51,7 @@ _LAZY = {
     "reference_circuit": "qcluster.device.noise.reference",
     "twirl": "qcluster.device.circuits.twirl",
 }
-"""Public names that cost more than numpy, and where they live."""
+"""Public names whose import needs more than NumPy, and their modules."""
 
 _MODULES = ("baselines", "plot")
 """Public names that are modules; `qcluster.plot` can be called."""
@@ -103,14 +103,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_MODULES})
 
 
-def _late(module: str, function: str, *given: Any, **options: Any) -> Any:
-    return getattr(import_module(f"qcluster.{module}"), function)(*given, **options)
+def _call(module: str, function: str, *args: Any, **options: Any) -> Any:
+    """Call a function of a module of this package, which is imported only now."""
+    return getattr(import_module(f"qcluster.{module}"), function)(*args, **options)
 
 
-# What the core must not know, it is told here.
-tell("plot", partial(_late, "plot", "plot_mitigation"))
+# The core must not import these modules, so its methods call them through the functions registered here.
+tell("plot", partial(_call, "plot", "plot_mitigation"))
 for name in ("show_distribution", "show_mitigation"):
-    tell(name, partial(_late, "notebook", name))
+    tell(name, partial(_call, "notebook", name))
 for name in ("to_bit_array", "to_quasi"):
-    tell(name, partial(_late, "handover", name))
+    tell(name, partial(_call, "handover", name))
 register_later(partial(import_module, "qcluster.baselines"))

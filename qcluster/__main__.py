@@ -1,4 +1,4 @@
-"""``python -m qcluster`` is the command ``qcluster``."""
+"""``python -m qcluster`` runs the command ``qcluster``."""
 
 from qcluster.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The demonstration: a GHZ circuit compiled for a fake IBM machine, run with that machine's noise, and mitigated."""
+"""The demonstration: a GHZ circuit compiled for a recorded IBM machine, simulated with its noise, and mitigated."""
 
 from dataclasses import dataclass
 
@@ -10,16 +10,16 @@ from qcluster.core.mitigation import Mitigation
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration measured."""
+    """The result of the demonstration."""
 
     fixed: Mitigation
-    """The counts of the noisy machine, mitigated."""
+    """The mitigated counts of the noisy circuit."""
     ideal: Distribution
     """The noiseless distribution."""
 
     @property
     def fidelities(self) -> tuple[float, float]:
-        """Hellinger fidelity to the ideal, raw and mitigated."""
+        """Hellinger fidelities to the ideal: of the raw counts and of the mitigated distribution."""
         return (
             hellinger_fidelity(self.fixed.raw, self.ideal),
             hellinger_fidelity(self.fixed.distribution, self.ideal),
@@ -30,9 +30,9 @@ def run_demo(n_qubits: int = 8, shots: int = 8192, seed: int = 7) -> Demo:
     """Run a GHZ circuit on Aer with the noise of FakeTorino and mitigate the counts.
 
     Args:
-        n_qubits: width, 2 to 12 (a density matrix is simulated).
+        n_qubits: number of qubits, 2 to 12 (a density matrix is simulated).
         shots: number of shots.
-        seed: of compilation and simulation.
+        seed: seed of the compilation and the simulation.
     """
     from qcluster.bench.circuits import make_case
     from qcluster.device.execute import execute

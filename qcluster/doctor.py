@@ -1,4 +1,4 @@
-"""Examine an installation: what is there, what is too old, and whether a circuit comes through to the end."""
+"""Examine an installation: installed and outdated packages, the account, and a small circuit run from end to end."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from packaging.requirements import Requirement
 from qcluster.errors import QClusterError
 
 SHOWN = ("numpy", "scipy", "scikit-learn", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "mthree", "dask")
-"""Packages whose versions are told even where nothing is wrong with them."""
+"""Packages whose versions are always reported."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look at the installation has shown."""
+    """The result of one check of the installation."""
 
     name: str
-    """What was looked at."""
+    """What was checked."""
     ok: bool
-    """False where qcluster does not work as it should."""
+    """False if something is wrong."""
     text: str
-    """What was found and, where it is wrong, the cure."""
+    """The result and, if something is wrong, how to fix it."""
 
 
 def examine(*, online: bool = False, shots: int = 2048) -> Iterator[Finding]:
-    """Look at an installation, one thing after the other; nothing that is found raises.
+    """Check an installation step by step; problems are reported as findings and raise no errors.
 
-    The account is looked for and never shown: not its name, its instance, its address or a part of its key.
+    Nothing about the account is shown: not its name, instance or address, nor any part of its key.
 
     Args:
-        online: whether to open the IBM Quantum service too and count the machines that the account reaches.
-        shots: of the self-test, a 4-qubit GHZ circuit with the simulated noise of FakeTorino.
+        online: whether to open the IBM Quantum service too, and count the machines that the account can use.
+        shots: shots of the self-test, a 4-qubit GHZ circuit with the simulated noise of FakeTorino.
 
     Yields:
-        A Finding for Python, each package, the account, the recorded machines and the self-test. Some 5 seconds.
+        A Finding each for Python, the packages, the account, the recorded machines and the self-test. It takes some
+        5 seconds.
 
     Example:
         >>> next(examine()).ok
@@ -46,18 +47,20 @@ def examine(*, online: bool = False, shots: int = 2048) -> Iterator[Finding]:
     """
     yield Finding("python", True, platform.python_version())
     yield from packages()
-    yield _look("account", _account)
+    yield _run_check("account", _account)
     if online:
-        yield _look("service", _service)
-    yield _look("recorded machines", _recorded)
-    yield _look("self-test", lambda: _self_test(shots))
+        yield _run_check("service", _service)
+    yield _run_check("recorded machines", _recorded)
+    yield _run_check("self-test", lambda: _self_test(shots))
 
 
 def packages(distribution: str = "qcluster") -> Iterator[Finding]:
-    """Compare installed versions with what a distribution asks for; optional ones may be absent, but not too old.
+    """Compare installed versions with the requirements of a distribution.
+
+    Optional packages may be missing, but not too old.
 
     Args:
-        distribution: whose requirements.
+        distribution: name of the distribution.
     """
     try:
         yield Finding(distribution, True, metadata.version(distribution))
@@ -69,28 +72,28 @@ def packages(distribution: str = "qcluster") -> Iterator[Finding]:
         needs = [need for need in wanted if need.name == name]
         optional = all(need.marker is not None and "extra" in str(need.marker) for need in needs)
         try:
-            found = metadata.version(name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             if not optional:
                 yield Finding(name, False, f"not installed: pip install '{name}{needs[0].specifier}'")
             elif name in SHOWN:
                 yield Finding(name, True, "not installed; optional")
             continue
-        short = [need for need in needs if not need.specifier.contains(found, prereleases=True)]
-        if short:
-            yield Finding(name, False, f"{found}, but {short[0].specifier} is needed: pip install '{short[0]}'")
+        unmet = [need for need in needs if not need.specifier.contains(installed, prereleases=True)]
+        if unmet:
+            yield Finding(name, False, f"{installed}, but {unmet[0].specifier} is needed: pip install '{unmet[0]}'")
         elif name in SHOWN:
-            yield Finding(name, True, found)
+            yield Finding(name, True, installed)
 
 
-def _look(name: str, look: Callable[[], str]) -> Finding:
-    """Run one check; whatever goes wrong in it is what it has found."""
+def _run_check(name: str, check: Callable[[], str]) -> Finding:
+    """Run one check; an error in it becomes its finding."""
     try:
-        return Finding(name, True, look())
+        return Finding(name, True, check())
     except QClusterError as error:
         return Finding(name, False, str(error))
     except Exception as error:
-        # The text of a foreign error may hold anything, a key too.
+        # The message of any other error is not shown, since it may contain a key.
         return Finding(name, False, f"failed with {type(error).__name__}")
 
 

@@ -1,13 +1,13 @@
-"""The errors of the world; the caller's own mistakes are ``ValueError`` and ``TypeError``.
+"""Errors that are not the caller's mistake; invalid arguments raise ``ValueError`` or ``TypeError``.
 
 ::
 
-    QClusterError            anything that went wrong outside the caller's hands
-    ├── CalibrationError     a calibration lacks what was asked of it (a dead or unknown qubit)
-    ├── JobError             a job failed, was cancelled, or its result is not there
-    ├── AccountError         no IBM Quantum account, or one that the service refuses
-    ├── StorageError         a file cannot be written or read, or is not what it should be
-    └── MissingExtra         a library that only an extra brings is not installed; an ImportError as well
+    QClusterError            base class: a failure outside the caller's control
+    ├── CalibrationError     a calibration lacks a requested figure (dead or unknown qubit), or cannot be obtained
+    ├── JobError             a job failed or was cancelled, or its result is not available
+    ├── AccountError         there is no IBM Quantum account, or the service refuses it
+    ├── StorageError         a file cannot be read or written, or has the wrong content
+    └── MissingExtra         a library of an optional extra is not installed; also an ImportError
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ from contextlib import contextmanager
 
 
 class QClusterError(Exception):
-    """Base of all errors that this package raises for failures outside the caller's hands."""
+    """Base class of all errors that this package raises for failures outside the caller's control."""
 
 
 class CalibrationError(QClusterError):
-    """A calibration lacks what was asked of it, such as a dead or unknown qubit."""
+    """A calibration lacks a requested figure, as for a dead or unknown qubit, or cannot be obtained."""
 
 
 class JobError(QClusterError):
-    """A job failed, was cancelled, or its result cannot be had."""
+    """A job failed or was cancelled, or its result is not available."""
 
 
 class AccountError(QClusterError):
@@ -31,16 +31,16 @@ class AccountError(QClusterError):
 
 
 class StorageError(QClusterError):
-    """A file cannot be written or read, or does not hold what it should."""
+    """A file cannot be read or written, or has the wrong content."""
 
 
 class MissingExtra(QClusterError, ImportError):
-    """A library that only an extra of this package brings is not installed."""
+    """A library of an optional extra of this package is not installed."""
 
 
 @contextmanager
 def of_extra(extra: str) -> Iterator[None]:
-    """Import what only an extra brings; MissingExtra says how to get it where it is not there.
+    """Turn a failed import of a library of an extra into MissingExtra, which says how to install it.
 
     Example:
         >>> with of_extra("bench"):

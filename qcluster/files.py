@@ -1,8 +1,8 @@
-"""Files that users hand over: counts and rates in, results out.
+"""Users' files: reading counts, flip rates and references, and writing results.
 
-Counts come as JSON: a dict of counts, an object with a ``counts`` dict, what IBM's REST interface or
-``Result.to_dict()`` give, or a result saved with the IBM runtime's ``RuntimeEncoder``. Results are written whole or
-not at all.
+Counts are read from JSON: a dict of counts, an object with a ``counts`` dict, the output of IBM's REST interface or of
+``Result.to_dict()``, or a result saved with the IBM runtime's ``RuntimeEncoder``. Results are written completely or not
+at all.
 """
 
 import base64
@@ -46,38 +46,35 @@ _RESULT_TYPES = {
     "ExecutionSpans", "ExecutionSpanCollection", "ExecutionSpan", "SliceSpan", "DoubleSliceSpan",
     "TwirledSliceSpan", "TwirledSliceSpanV2", "to_json",
 }  # fmt: skip
-"""What a saved Sampler result consists of. Others are refused unread: a decoder that builds any object on request
-is no place for files of unknown origin."""
+"""Types that a saved Sampler result consists of. Files with other types are refused before they are decoded, since the
+decoder would build any object that a file of unknown origin asks for."""
 
 
 MOST_BYTES = 1 << 29
-"""Most that is read of one file, and of one array or text packed in it: half a gigabyte, many times any real result."""
+"""Largest file to read, and largest array or text to unpack from one: half a gigabyte, many times any real result."""
 
 
 _MOST_LINKS = 40
-"""Links in a row that are followed, as many as Linux follows."""
+"""Most links in a row to follow, the same as in Linux."""
 
 
 def read_whole(path: Path) -> bytes:
-    """Read a file, but no more of it than memory is meant to hold.
+    """Read a file of limited size.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is larger than `MOST_BYTES`, or never ends.
+        OSError: the file cannot be read.
+        ValueError: the file is larger than `MOST_BYTES`, or endless.
     """
     with path.open("rb") as stream:
-        return bounded(stream.read, MOST_BYTES)
+        return read_bounded(stream.read, MOST_BYTES)
 
 
 @contextmanager
 def reading(*paths: str | Path) -> Iterator[None]:
-    """Name the files on which a reader fails that promises no errors of its own.
+    """Turn the errors that damaged files cause in readers into StorageError, with the names of the files.
 
-    Readers of arrays, pictures and tables raise whatever goes wrong first in a file that is damaged or of another
-    kind. An EOFError would even end the command line as if the user had interrupted it.
-
-    Raises:
-        StorageError: in place of such an error.
+    Readers of arrays, images and tables have no errors of their own for a file that is damaged or of another kind, but
+    raise whatever goes wrong first. An EOFError would even end the command line as if the user had interrupted it.
     """
     try:
         yield
@@ -91,35 +88,37 @@ def reading(*paths: str | Path) -> Iterator[None]:
 
 @contextmanager
 def open_arrays(path: Path) -> Iterator[Mapping[str, np.ndarray[Any, Any]]]:
-    """Open an ``.npz`` file, whose arrays are read as they are asked for.
+    """Open an ``.npz`` file; its arrays are read when they are accessed.
 
     Raises:
-        OSError: it cannot be opened.
-        ValueError, RuntimeError: one of its arrays is larger than `MOST_BYTES` when unpacked, or has objects of
-            Python's; or it is encrypted, or packed oddly.
-        StorageError: it is damaged, or of another kind, also where that shows as an array is read.
+        OSError: the file cannot be opened.
+        ValueError, RuntimeError: an array is larger than `MOST_BYTES` when unpacked, or holds Python objects; or the
+            file is encrypted, or packed in an unsupported way.
+        StorageError: the file is damaged or of another kind, even if that is noticed only when an array is read.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     file = Path(folder, "one.npz")
         ...     write_whole(file, pack_arrays({"places": [1, 2]}))
-        ...     with open_arrays(file) as held:
-        ...         held["places"]
+        ...     with open_arrays(file) as arrays:
+        ...         arrays["places"]
         array([1, 2])
     """
-    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as held:
-        for one in held.zip.infolist():
-            if one.file_size > MOST_BYTES:
-                raise ValueError(f"its arrays must have {MOST_BYTES:,} bytes or fewer; {one.filename} unpacks to more")
-        yield held
+    with reading(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        for member in arrays.zip.infolist():
+            if member.file_size > MOST_BYTES:
+                raise ValueError(
+                    f"its arrays must have {MOST_BYTES:,} bytes or fewer; {member.filename} unpacks to more"
+                )
+        yield arrays
 
 
-def typed(path: str | Path) -> str:
-    """Write a path as it is typed into a shell, for commands that are proposed: whole, and nothing in it is run.
+def quote_for_shell(path: str | Path) -> str:
+    """Quote a path for a shell, so that a suggested command can be pasted safely.
 
     Example:
-        >>> typed("runs/today"), typed("my runs; ls")
+        >>> quote_for_shell("runs/today"), quote_for_shell("my runs; ls")
         ('runs/today', "'my runs; ls'")
     """
     return subprocess.list2cmdline([str(path)]) if os.name == "nt" else shlex.quote(str(path))
@@ -127,16 +126,16 @@ def typed(path: str | Path) -> str:
 
 @contextmanager
 def long_cells() -> Iterator[None]:
-    """Read tables with cells of any length: Python writes those beyond 131,072 characters, but refuses to read them."""
-    before = csv.field_size_limit(MOST_BYTES)
+    """Let the csv module read cells of any length; by default it refuses those above 131,072 characters."""
+    limit = csv.field_size_limit(MOST_BYTES)
     try:
         yield
     finally:
-        csv.field_size_limit(before)
+        csv.field_size_limit(limit)
 
 
-def bounded(read: Callable[[int], bytes], most: int) -> bytes:
-    """Call a function that reads, but for no more than `most` bytes; ValueError where there are more."""
+def read_bounded(read: Callable[[int], bytes], most: int) -> bytes:
+    """Read all bytes by a function such as ``stream.read``; ValueError if there are more than `most`."""
     data = read(most + 1)
     if len(data) > most:
         raise ValueError(f"it is larger than the {most:,} bytes that are read of one file")
@@ -146,84 +145,91 @@ def bounded(read: Callable[[int], bytes], most: int) -> bytes:
 def parse_json(
     text: str | bytes, hook: Callable[[list[tuple[str, Any]]], Any] | None = None, *, strict: bool = False
 ) -> Any:
-    """Parse JSON; ValueError for whatever is wrong with it, brackets nested without end included.
+    """Parse JSON; ValueError if it is invalid or nested too deeply.
 
     Args:
         text: the document.
-        hook: makes an object of its pairs.
-        strict: whether to refuse keys that come twice, and NaN and infinities, which Python reads and JSON has not.
+        hook: function that makes an object of its (key, value) pairs.
+        strict: whether to refuse repeated keys, and NaN and infinities, which Python accepts but JSON does not have.
     """
     try:
         if strict:
-            return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+            return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
         return json.loads(text, object_pairs_hook=hook)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
 def read_lines(path: Path, make: Callable[[int, Any], T]) -> Iterator[T]:
-    """Read a file of JSON lines, gzipped where its name ends in ``.gz``; lines without text are passed over.
+    """Read a file of JSON lines, gzipped if its name ends in ``.gz``; blank lines are skipped.
 
     Args:
-        path: of the file.
-        make: the number of a line, from 1, and what it holds, to what is yielded.
+        path: path of the file.
+        make: function of the number of a line, from 1, and its parsed content; its results are yielded.
 
     Raises:
-        StorageError: the file cannot be read, or `make` finds a line wrong; the message names file and line.
+        StorageError: the file cannot be read, or `make` raises an error for a line; the message names file and line.
 
     Example:
         >>> import tempfile
         >>> with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         ...     _ = file.write('{"00": 6}\\n\\n{"11": 4}'), file.flush()
-        ...     list(read_lines(Path(file.name), lambda number, held: (number, list(held))))
+        ...     list(read_lines(Path(file.name), lambda number, content: (number, list(content))))
         [(1, ['00']), (3, ['11'])]
     """
-    for number, held in _numbered_lines(path):
+    for number, content in _numbered_lines(path):
         try:
-            made = make(number, held)
+            result = make(number, content)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise StorageError(f"{path}, line {number}: {what}") from error
-        yield made
+            why = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+            raise StorageError(f"{path}, line {number}: {why}") from error
+        yield result
 
 
 def read_ideals(path: Path, ideals: Path | None = None) -> dict[str, Any]:
-    """Read the ideals that records name by their ``ideal_id``: from the file given, or ``NAME_ideals`` beside them.
+    """Read the ideal distributions that records refer to by their ``ideal_id``.
+
+    Args:
+        path: file of the records.
+        ideals: file of the ideals; by default the file ``NAME_ideals`` beside the records, if it exists.
 
     Returns:
-        What stands under ``ideal``, by ``ideal_id``; empty where there is no such file.
+        The value of ``ideal`` for each ``ideal_id``; empty if there is no file of ideals.
 
     Raises:
-        StorageError: the file cannot be read, or a line is no ideal.
+        StorageError: the file cannot be read, or a line is not an ideal.
     """
     source = ideals or ideals_beside(path)
-    found: dict[str, Any] = {}
-    for identity, ideal in read_lines(source, _ideal) if source is not None else ():
-        if found.setdefault(identity, ideal) != ideal:
+    by_id: dict[str, Any] = {}
+    for identity, ideal in read_lines(source, _parse_ideal) if source is not None else ():
+        if by_id.setdefault(identity, ideal) != ideal:
             raise StorageError(f"{source} must hold one ideal of each ideal_id; {identity!r} has two")
-    return found
+    return by_id
 
 
 def ideals_beside(path: Path) -> Path | None:
-    """Name the file ``NAME_ideals`` beside records, with their ending; None where there is none."""
+    """Path of the file ``NAME_ideals`` beside a file of records, with the same ending; None if there is none."""
     beside = path.with_name(re.sub(r"(\.jsonl(\.gz)?)$", r"_ideals\1", path.name))
     return beside if beside != path and beside.exists() else None
 
 
 def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Distribution | None]:
-    """Read the counts of a record and its ideal: ``ideal``, else what its ``ideal_id`` names, of the width that
-    ``n_bits`` (or ``num_bits``) tells, if any, or the counts; null is as if the key were not there.
+    """Read the counts and the ideal distribution of a record.
+
+    The ideal is the value of ``ideal``, or else the one that ``ideal_id`` refers to. The number of bits is that of
+    ``n_bits`` or ``num_bits`` if given, else that of the counts. A key with the value null counts as missing.
 
     Args:
-        record: one line of a file of records.
+        record: one parsed line of a file of records.
         known: ideals by ``ideal_id``, see `read_ideals`.
 
     Returns:
-        The counts and the ideal, of one width; None in its place where the record has none.
+        The counts, and the ideal with the same number of bits, or None if the record has no ideal.
 
     Raises:
         KeyError: there are no counts.
-        ValueError, TypeError: counts or ideal are none, or of several widths, or no such ideal is known.
+        ValueError, TypeError: the counts or the ideal are invalid, their numbers of bits differ, or the ``ideal_id`` is
+            unknown.
 
     Example:
         >>> counts, ideal = read_pair({"counts": {"00": 9, "01": 1}, "ideal_id": 7}, {"7": {"00": 1}})
@@ -237,21 +243,21 @@ def read_pair(record: Any, known: Mapping[str, Any]) -> tuple[Distribution, Dist
     if record.get("counts") is None:
         raise KeyError("counts")
     counts = Distribution.of(record["counts"], num_bits=width_told(record))
-    meant, identity = record.get("ideal"), record.get("ideal_id")
-    if meant is None and identity is None:
+    content, identity = record.get("ideal"), record.get("ideal_id")
+    if content is None and identity is None:
         return counts, None
-    if meant is None and str(identity) not in known:
-        raise ValueError(f"lacks {str(identity)!r}: no ideal of this ideal_id stands in the file of ideals")
+    if content is None and str(identity) not in known:
+        raise ValueError(f"lacks {str(identity)!r}: the file of ideals has no ideal with this ideal_id")
     try:
-        ideal = of_width(known[str(identity)] if meant is None else meant, counts.n_bits)
+        ideal = of_width(known[str(identity)] if content is None else content, counts.n_bits)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"the ideal is none: {error}") from error
+        raise ValueError(f"the ideal is not a distribution: {error}") from error
     if ideal.n_bits != counts.n_bits:
         raise ValueError(f"the ideal must have strings of {counts.n_bits} bits, as the counts; got {ideal.n_bits}")
     return counts, ideal
 
 
-def _ideal(_: int, line: Any) -> tuple[str, Any]:
+def _parse_ideal(_: int, line: Any) -> tuple[str, Any]:
     if not isinstance(line, dict) or not {"ideal_id", "ideal"} <= line.keys():
         raise ValueError("an ideal must be an object of 'ideal_id' and 'ideal'")
     return str(line["ideal_id"]), line["ideal"]
@@ -259,8 +265,9 @@ def _ideal(_: int, line: Any) -> tuple[str, Any]:
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
     try:
-        code = "utf-8-sig"  # some editors begin files with a mark
-        with gzip.open(path, "rt", encoding=code) if path.suffix == ".gz" else path.open(encoding=code) as lines:
+        encoding = "utf-8-sig"  # some editors begin files with a byte order mark
+        is_gzip = path.suffix == ".gz"
+        with gzip.open(path, "rt", encoding=encoding) if is_gzip else path.open(encoding=encoding) as lines:
             for number, line in enumerate(iter(lambda: lines.readline(MOST_BYTES + 1), ""), 1):
                 if len(line) > MOST_BYTES:
                     raise ValueError(f"line {number} is longer than the {MOST_BYTES:,} characters that are read of one")
@@ -273,12 +280,12 @@ def _numbered_lines(path: Path) -> Iterator[tuple[int, Any]]:
 def _parse_line(number: int, line: str) -> Any:
     try:
         return parse_json(line.strip(), _unique)
-    except ValueError as error:  # counts the lines of this one
+    except ValueError as error:  # its own message would give the number of a line within this line
         raise ValueError(f"line {number}: {getattr(error, 'msg', error)}") from error
 
 
 def unpack(packed: bytes, most: int = MOST_BYTES) -> bytes:
-    """Undo gzip or zlib, but write out no more than memory is meant to hold; ValueError where that fails."""
+    """Decompress gzip or zlib data; ValueError if they are damaged, or unpack to more than `most` bytes."""
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         data = stream.decompress(packed, most)
@@ -296,12 +303,12 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
     Args:
         path: a file, or ``-`` for standard input.
-        pub: which of several: a PUB of a saved result, or an entry of a list of counts, from 0.
+        pub: index of the PUB of a saved result, or of the entry of a list of counts, from 0; required for several.
 
     Raises:
         StorageError: the file cannot be read or is not JSON.
-        ValueError, TypeError: it holds no counts, or wrong ones, or several where none was chosen; or it is a part of a
-            saved run, which `qcluster.device.jobs.read` reads.
+        ValueError, TypeError: the file holds no valid counts, or several sets and `pub` is not given; or it is a part
+            of a saved run, which `qcluster.device.jobs.read` reads.
 
     Example:
         >>> import tempfile
@@ -314,37 +321,45 @@ def read_counts(path: str, pub: int | None = None) -> Distribution:
 
 
 def read_set(path: str, pub: int | None = None) -> Any:
-    """Read what `read_counts` makes counts of, as the file has it."""
+    """Read a set of counts as `read_counts` does, but return it in the form that the file has."""
     sets = _sets_of(read_saved(path), path)
-    return choose_one(sets, pub, _holder(path, sets))
+    return choose_one(sets, pub, _count_sets(path, sets))
 
 
 def _sets_of(content: Any, path: str) -> list[Any]:
-    """Give the sets of counts in what was read of a file: the PUBs of a result, the entries of a list, or it alone."""
+    """List the sets of counts in the content of a file: the PUBs of a result, the entries of a list, or one set."""
     _refuse_part(content, path)
     if isinstance(content, dict) and not is_wrapped(content) and str(content.get("format", "")).startswith("qcluster-"):
         raise ValueError(f"{path} must hold counts; got a file {of_format(content)}")
     if isinstance(content, dict) and isinstance(content.get("results"), list):
-        content = [_told(one, width_told(content)) for one in content["results"]]
-    several = hasattr(content, "metadata") and hasattr(content, "__len__")  # PUBs, and not the data of one
-    if isinstance(content, list) and any(not isinstance(shot, str) for shot in content):
-        several = True
-    return list(content) if several else [content]
+        content = [_with_width(counts, width_told(content)) for counts in content["results"]]
+    is_result = hasattr(content, "metadata") and hasattr(content, "__len__")  # a result of PUBs, not the data of one
+    is_list = isinstance(content, list) and any(not isinstance(shot, str) for shot in content)
+    return list(content) if is_result or is_list else [content]
 
 
-def _told(counts: Any, width: Any) -> Any:
-    """Put the width that is told of all sets of counts beside one of them."""
+def _with_width(counts: Any, width: Any) -> Any:
+    """Add the number of bits that a file gives for all its sets of counts to one of them."""
     if width is None or not isinstance(counts, dict):
         return counts
     return {"num_bits": width, **(counts if is_wrapped(counts) else {"counts": counts})}
 
 
-def _holder(path: str, sets: Sequence[Any]) -> str:
+def _count_sets(path: str, sets: Sequence[Any]) -> str:
     return f"{path} holds the counts of {many(len(sets), 'PUB')}"
 
 
 def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
-    """Give one of several sets of counts, or the only one; ValueError where that is not said, after `holder`."""
+    """Return one of several sets of counts, or the only one.
+
+    Args:
+        sets: the sets.
+        number: index of the set; may be None if there is only one.
+        holder: beginning of the error message, such as "FILE holds the counts of 2 PUBs".
+
+    Raises:
+        ValueError: there is no such set, or `number` is None and there are several.
+    """
     if (number is None and len(sets) > 1) or not 0 <= (number or 0) < len(sets):
         choice = f"one by --pub, 0 to {len(sets) - 1}" if len(sets) > 1 else "it by --pub 0" if sets else "another file"
         raise ValueError(f"{holder}: choose {choice}; got {number}")
@@ -352,12 +367,12 @@ def choose_one(sets: Sequence[S], number: int | None, holder: str) -> S:
 
 
 def _refuse_part(content: Any, path: str) -> None:
-    """Refuse a part of a saved run: how its bits were flipped is known to the run alone."""
+    """Refuse a file of a saved run, since only the run as a whole records which bits were flipped; ValueError."""
     place = Path(path).absolute()
     folder = next((near for near in place.parents[:2] if (near / "request.json").is_file()), None)
     inside = folder is not None and place.relative_to(folder).parts[0] in {"results", "request.json"}
     if inside or "qcluster" in getattr(content, "metadata", ()):
-        run = typed(folder) if folder is not None and inside else "RUN, the directory of the run"
+        run = quote_for_shell(folder) if folder is not None and inside else "RUN, the directory of the run"
         raise ValueError(
             f"{path} is a part of a saved run, with the flips of its twirls not undone: use qcluster mitigate {run}, "
             f"qcluster rates {run}, or qcluster.device.jobs.read"
@@ -365,16 +380,17 @@ def _refuse_part(content: Any, path: str) -> None:
 
 
 def read_reference(path: str, expected: str | None = None, pub: int | None = None) -> MeasuredNoise:
-    """Read what a reference circuit measured from a JSON file.
+    """Read the measurement of a reference circuit from a JSON file.
 
     Args:
-        path: counts of any kind that `read_counts` takes; or what `qcluster jobs collect --json` wrote of circuits that
-            ran with a reference, or `MeasuredReference.to_json`, which hold the expected string as well.
-        expected: what the reference reads without noise.
-        pub: which of several, as in `read_counts`; a file of one reference has it for all PUBs.
+        path: a file with counts of any kind that `read_counts` takes. Files written by ``qcluster jobs collect --json``
+            for circuits that ran with a reference, or by `MeasuredReference.to_json`, hold the expected bitstring too.
+        expected: the noiseless output of the reference, if the file does not hold it.
+        pub: index of the set of counts, as in `read_counts`; ignored if the file holds one reference for all PUBs.
 
     Raises:
-        StorageError, ValueError, TypeError: as `read_counts` and `MeasuredNoise` do; or nothing is expected.
+        StorageError, ValueError, TypeError: as `read_counts` and `MeasuredNoise` do; or the expected bitstring is
+            missing.
 
     Example:
         >>> import tempfile
@@ -384,55 +400,55 @@ def read_reference(path: str, expected: str | None = None, pub: int | None = Non
         0.9
     """
     content = read_saved(path)
-    sets = [content] if _tells_reference(content) else _sets_of(content, path)
-    chosen = choose_one(sets, pub if len(sets) > 1 else None, _holder(path, sets))  # one serves all PUBs
+    sets = [content] if _has_expected(content) else _sets_of(content, path)
+    chosen = choose_one(sets, pub if len(sets) > 1 else None, _count_sets(path, sets))  # one serves all PUBs
     if holds_reference(chosen):
         chosen = chosen["reference"]
-    if _tells_reference(chosen):
+    if _has_expected(chosen):
         expected = chosen["expected"] if expected is None else expected
-        chosen = _all_counts(chosen)
+        chosen = _pool_references(chosen)
     if expected is None:
         raise ValueError(f"{path} does not say what the reference reads without noise: give it by --expected")
     return MeasuredNoise(chosen, expected)
 
 
 def holds_reference(chosen: Any) -> bool:
-    """Tell whether a set of counts, as a file has it, has what a reference measured beside it."""
+    """True if a set of counts, in the form that a file has, comes with the measurement of a reference."""
     return isinstance(chosen, dict) and isinstance(chosen.get("reference"), dict)
 
 
-def _tells_reference(content: Any) -> bool:
-    """Tell whether what was read is a reference with what it expects, or holds one as a saved run does."""
+def _has_expected(content: Any) -> bool:
+    """True if the content of a file is a reference with its expected bitstring, or contains one as saved runs do."""
     alone = isinstance(content, dict) and "expected" in content and ("counts" in content or not is_wrapped(content))
     return alone or holds_reference(content)
 
 
-def _all_counts(reference: Mapping[str, Any]) -> Distribution:
-    """Add up the counts of a reference and of those that ran beside it, their flips on top of its expected string."""
-    beside = reference.get("more", [])
-    if not isinstance(beside, list):
-        raise ValueError(f"more must be a list of references; got {beside!r:.60}")
-    for part in (reference, *beside):
+def _pool_references(reference: Mapping[str, Any]) -> Distribution:
+    """Add up the counts of a reference and of its further ones, each translated to the expected string of the first."""
+    more = reference.get("more", [])
+    if not isinstance(more, list):
+        raise ValueError(f"more must be a list of references; got {more!r:.60}")
+    for part in (reference, *more):
         if not isinstance(part, dict) or "counts" not in part or not isinstance(part.get("expected"), str):
             raise ValueError(f"a reference must have counts, and expected, a bitstring; got {part!r:.60}")
-    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # of the width expected
-    for part in beside:
-        read = Distribution.of(part["counts"], num_bits=counts.n_bits)
-        counts += as_expecting(read, part["expected"], reference["expected"])
+    counts = MeasuredNoise(reference["counts"], reference["expected"]).reference_counts  # has the expected width
+    for part in more:
+        further = Distribution.of(part["counts"], num_bits=counts.n_bits)
+        counts += as_expecting(further, part["expected"], reference["expected"])
     return counts
 
 
 def read_saved(path: str) -> Any:
-    """Read a JSON file: plain content as it is, what the IBM runtime's ``RuntimeEncoder`` saved as a result.
+    """Read a JSON file: plain JSON, or a result saved by the IBM runtime's ``RuntimeEncoder``, which is decoded.
 
     Raises:
-        StorageError: the file cannot be read, is not JSON, or holds types that no Sampler result consists of.
+        StorageError: the file cannot be read, is not JSON, or holds types that are not part of a Sampler result.
     """
-    return decode_saved(_read_text(path), path, such='{"00": 480, "11": 520}')
+    return decode_saved(_read_text(path), path, example='{"00": 480, "11": 520}')
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a cell of a table is a number as Python reads it.
+    """True if a cell of a table is a number that Python can read.
 
     Example:
         >>> is_number("-1e3"), is_number("two")
@@ -446,10 +462,13 @@ def is_number(text: str) -> bool:
 
 
 def read_rates(text: str) -> Any:
-    """Read flip rates: a number, or the name of a JSON file that holds one, a list, or a list of pairs.
+    """Read flip rates from a number, or from a JSON file that holds a number, a list or a list of pairs.
+
+    Args:
+        text: the number, or the path of the file.
 
     Raises:
-        StorageError: neither a number nor a file that can be read and is JSON.
+        StorageError: it is neither a number nor a readable JSON file.
         ValueError: the file holds null.
     """
     try:
@@ -460,21 +479,21 @@ def read_rates(text: str) -> Any:
         content = _read_text(text)
     except StorageError as error:
         raise StorageError(f"noise must be a number, or a JSON file with one, a list or pairs: {error}") from error
-    found = decode_saved(content, text)
-    if found is None:
+    rates = decode_saved(content, text)
+    if rates is None:
         raise ValueError(f"{text} must hold flip rates; it holds null")
-    return found
+    return rates
 
 
 def format_mitigation(fixed: Mitigation, intervals: Mapping[str, Interval] | None = None) -> str:
-    """Write a result as JSON text (version 1): verdict, probabilities raw and mitigated, strings, rates, intervals.
+    """Write a result as JSON text (version 1): verdict, raw and mitigated probabilities, strings, rates, intervals.
 
     Args:
         fixed: the result.
-        intervals: of bitstrings and observables, as `Mitigation.intervals` gives them.
+        intervals: intervals of bitstrings and observables, from `Mitigation.intervals`, by name.
     """
     content = json.loads(fixed.to_json())
-    content["intervals"] = {name: asdict(one) for name, one in (intervals or {}).items()}
+    content["intervals"] = {name: asdict(interval) for name, interval in (intervals or {}).items()}
     return json.dumps(content, indent=1)
 
 
@@ -482,7 +501,7 @@ def write_mitigation(path: Path, fixed: Mitigation, intervals: Mapping[str, Inte
     """Write a result to a file as JSON, see `format_mitigation`.
 
     Raises:
-        StorageError: it cannot be written; what stood there before is left as it was.
+        StorageError: the file cannot be written; its previous content is unchanged.
     """
     write_whole(path, format_mitigation(fixed, intervals))
 
@@ -491,9 +510,9 @@ _NO_NAME = "a file to write must have a name; got '-': standard output is /dev/s
 
 
 def check_place(path: Path) -> None:
-    """Refuse a file that `write_whole` could not write, so far as that can be known before the work that it is for.
+    """Check, as far as possible, that `write_whole` will be able to write a file, before the work for it is done.
 
-    Nothing is written, and no folder made.
+    Nothing is written, and no folder is created.
 
     Raises:
         ValueError, StorageError: as `write_whole` does.
@@ -504,22 +523,22 @@ def check_place(path: Path) -> None:
         end = _end_of_links(path)
         if end.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        near = next(one for one in end.absolute().parents if one.exists())
-        if not near.is_dir():
+        folder = next(parent for parent in end.absolute().parents if parent.exists())
+        if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        beside = end.is_file() or not end.exists()  # what is written goes to a file beside it first; not so of a pipe
-        if beside and not os.access(near, os.W_OK | os.X_OK):
+        needs_folder = end.is_file() or not end.exists()  # a temporary file is created there, except for a pipe
+        if needs_folder and not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader sees all of it or none, also after a crash; make its folder where there is none.
+    """Write a file completely or not at all, even after a crash; its folder is created if needed.
 
-    The content goes to a file of its own beside `path`, down to the disk, and then takes the place of `path` in one
-    step: of two processes that write the same path the last one stays, and nothing mixes. A link of the user's or the
-    system's own stays a link; what is no file, such as a pipe, is written to as it is.
+    The content is written to a temporary file beside `path` and flushed to disk, and then replaces `path` in one step.
+    If two processes write the same path, the last one wins, and their contents never mix. A link that belongs to the
+    user or the system stays a link. Anything but a regular file, such as a pipe, is written to directly.
 
     Args:
         path: the file.
@@ -527,8 +546,8 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     Raises:
         ValueError: the path is ``-``, which elsewhere means standard output.
-        StorageError: it cannot be written, or is a link that another user has put there; what stood there before is
-            as it was, and nothing half-written is left.
+        StorageError: the file cannot be written, or is a link that another user has put there. Its previous content is
+            unchanged, and no partial file is left.
     """
     if path == Path("-"):
         raise ValueError(_NO_NAME)
@@ -544,15 +563,17 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def pack_arrays(arrays: Mapping[str, Any]) -> bytes:
-    """Write arrays as the content of an ``.npz`` file: `numpy.savez_compressed` puts an ending to a name, and leaves
-    half a file on a full disk."""
+    """Write arrays as the content of an ``.npz`` file, for `write_whole`.
+
+    `numpy.savez_compressed` itself appends ".npz" to the name, and leaves a partial file on a full disk.
+    """
     content = BytesIO()
     np.savez_compressed(content, **arrays)
     return content.getvalue()
 
 
 def _end_of_links(path: Path) -> Path:
-    """Follow links as the system would, but none that another user has put there."""
+    """Follow links as the system would, but refuse a link that another user has put there."""
     trusted = {0, os.geteuid()} if hasattr(os, "geteuid") else None
     for _ in range(_MOST_LINKS):
         if not path.is_symlink():
@@ -560,43 +581,43 @@ def _end_of_links(path: Path) -> Path:
         if trusted is not None and path.lstat().st_uid not in trusted:
             raise PermissionError(errno.EPERM, "it is a link that another user has put there", str(path))
         if path.exists() and not path.is_file():
-            return path  # the system's names of pipes are no paths
+            return path  # such as a pipe: the target of its link, such as "pipe:[1]", is not a path
         path = path.parent / os.readlink(path)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Put a file in the place of `path`, all of it or none, down to the disk; a link there is replaced, not followed.
+    """Replace `path` by a new file, completely or not at all, flushed to disk; a link there is not followed.
 
-    Who may read and write a file that was there may as before, and no others.
+    The permissions of a file that is replaced are kept.
 
     Raises:
-        OSError: it cannot be written; what stood there before is as it was.
+        OSError: the file cannot be written; its previous content is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     try:
-        with open(beside, "xb") as file:
+        with open(temporary, "xb") as file:
             _keep_mode(path, file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        os.replace(temporary, path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 
 
 def _keep_mode(path: Path, handle: int) -> None:
-    """Give an open file the permissions of the one whose place it takes; those of a link are not its own."""
+    """Give an open file the permissions of the file that it replaces, unless that is a link."""
     if path.is_file() and not path.is_symlink() and hasattr(os, "fchmod"):
-        with suppress(OSError):  # some file systems have none
+        with suppress(OSError):  # some file systems have no permissions
             os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush a directory, so that a rename in it survives a power cut; nothing on systems that cannot."""
+    """Flush a directory to disk, so that a rename in it survives a power cut; no effect outside POSIX systems."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -608,8 +629,8 @@ def sync_folder(folder: Path) -> None:
 
 def _read_text(path: str) -> str:
     try:
-        data = bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
-        return data.decode("utf-8-sig")  # some editors begin files with a mark
+        data = read_bounded(sys.stdin.buffer.read, MOST_BYTES) if path == "-" else read_whole(Path(path))
+        return data.decode("utf-8-sig")  # some editors begin files with a byte order mark
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -618,13 +639,17 @@ def _read_text(path: str) -> str:
         raise StorageError(f"cannot read {path[:200]!r}: {error}") from error
 
 
-def decode_saved(text: str, path: str, *, such: str = "") -> Any:
-    """Decode what `read_saved` has read.
+def decode_saved(text: str, path: str, *, example: str = "") -> Any:
+    """Parse JSON text, and decode it if it is a result saved by ``RuntimeEncoder``.
 
     Args:
-        text: what the file holds.
-        path: what to call it where that fails, by StorageError.
-        such: what it might hold, for that error.
+        text: the content of a file.
+        path: name of the file, for error messages.
+        example: an example of valid content, for error messages.
+
+    Raises:
+        StorageError: the text is not JSON, or holds types that are not part of a Sampler result.
+        FaultyContent: a key is repeated.
     """
     try:
         content = parse_json(text, _unique)
@@ -632,29 +657,31 @@ def decode_saved(text: str, path: str, *, such: str = "") -> Any:
     except FaultyContent:
         raise
     except (ValueError, RecursionError) as error:
-        example = f", such as {such}" if such else ""
-        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON{example}; {error}") from error
+        hint = f", such as {example}" if example else ""
+        raise StorageError(f"{'standard input' if path == '-' else path} must be JSON{hint}; {error}") from error
     if not types:
         return content
-    strange = sorted(types - _RESULT_TYPES)
-    if strange:
-        raise StorageError(f"{path} must hold a saved Sampler result; it holds {strange[0]!r}, which is not read")
+    unknown = sorted(types - _RESULT_TYPES)
+    if unknown:
+        raise StorageError(
+            f"{path} must hold a saved Sampler result; it holds {unknown[0]!r}, which is not part of one"
+        )
     from qiskit_ibm_runtime import RuntimeDecoder
 
     decoder = RuntimeDecoder()
     try:
         _check_arrays(content)
-        return json.loads(text, object_hook=lambda item: decoder.object_hook(_ordered(item)))
-    except Exception as error:  # the decoder lets errors of any kind through
+        return json.loads(text, object_hook=lambda item: decoder.object_hook(_order_registers(item)))
+    except Exception as error:  # the decoder may raise errors of any type
         raise StorageError(f"{path} must hold a saved Sampler result; it cannot be decoded: {error}") from error
 
 
-def _no_number(name: str) -> Any:
+def _refuse_constant(name: str) -> Any:
     raise FaultyContent(f"numbers must be finite; got {name}")
 
 
 class FaultyContent(ValueError):
-    """A key came twice, or a number is none: the caller's mistake, in what parsers take for valid JSON."""
+    """A repeated key, or a number that is not finite, in a document that Python's JSON parser accepts."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -667,23 +694,25 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_arrays(content: Any) -> None:
-    """Refuse arrays that would unpack to more than memory is meant to hold; the decoder does not look."""
-    inner = list(content.values()) if isinstance(content, dict) else content if isinstance(content, list) else []
-    for value in inner:
+    """Refuse arrays that would unpack to more than `MOST_BYTES`, which the decoder does not check; ValueError."""
+    values = list(content.values()) if isinstance(content, dict) else content if isinstance(content, list) else []
+    for value in values:
         _check_arrays(value)
     if isinstance(content, dict) and content.get("__type__") == "ndarray" and isinstance(content["__value__"], str):
         unpack(base64.b64decode(content["__value__"]))
 
 
-def _ordered(item: dict[str, Any]) -> dict[str, Any]:
-    """Put the registers of a ``DataBin`` in the order of its ``field_names``: the first is the least significant, and
-    a file whose keys were sorted has them in another one. Files of 2024 may have no shape."""
+def _order_registers(item: dict[str, Any]) -> dict[str, Any]:
+    """Put the registers of a ``DataBin`` in the order of its ``field_names``, the first the least significant.
+
+    In a file whose keys were sorted they are in another order. The shape, which files of 2024 may lack, is added.
+    """
     data = item.get("__value__")
     if item.get("__type__") != "DataBin" or not isinstance(data, dict):
         return item
     names, fields = data.get("field_names"), data["fields"]
     if names is None and len(fields) > 1:
-        raise ValueError("a DataBin of several registers must have field_names, which tell their order")
+        raise ValueError("a DataBin of several registers must have field_names, which give their order")
     if names is not None and sorted(names) != sorted(fields):
         raise ValueError(f"field_names must name the registers {sorted(fields)}; got {names}")
     ordered = {name: fields[name] for name in names or fields}
@@ -691,10 +720,10 @@ def _ordered(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _types(content: Any) -> set[str]:
-    """Collect the type names that RuntimeEncoder left in a document."""
+    """Collect the type names that RuntimeEncoder has written into a document."""
     if isinstance(content, list):
         return set().union(*map(_types, content))
     if not isinstance(content, dict):
         return set()
-    own = {str(content["__type__"])} if "__type__" in content else set()
-    return own.union(*map(_types, content.values()))
+    name = {str(content["__type__"])} if "__type__" in content else set()
+    return name.union(*map(_types, content.values()))

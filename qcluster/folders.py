@@ -1,7 +1,7 @@
-"""The files of a folder that this package keeps, such as a saved run or a campaign.
+"""Files in a folder that this package manages, such as a saved run or a campaign.
 
-A folder may lie where others write. So its files are opened as what they are: never through a link, which may lead to
-any file of the user's, and never emptied by the opening.
+Other users may be able to write to such a folder. Its files are therefore never opened through a link, which could lead
+to any file of the user, and opening a file never empties it.
 """
 
 import contextlib
@@ -12,23 +12,23 @@ from pathlib import Path
 from typing import IO, Literal
 
 from qcluster.errors import StorageError
-from qcluster.files import MOST_BYTES, bounded, replace_whole
+from qcluster.files import MOST_BYTES, read_bounded, replace_whole
 
 _LINK = "it is a link, and links are not followed here"
-_BESIDE = re.compile(r"\..+\.[0-9a-f]{12}")
-"""What `replace_whole` calls a file while it is being written."""
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}")
+"""Names of the temporary files of `replace_whole`."""
 
 
 def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
-    """Open a file of a folder, unbuffered; ``ab`` and ``ab+`` make it where there is none.
+    """Open a file of a folder, unbuffered; ``ab`` and ``ab+`` create it if it does not exist.
 
     Args:
         path: the file.
-        mode: as of `open`; none of them empties the file.
+        mode: as for `open`; none of these modes empties the file.
 
     Raises:
-        OSError: it cannot be opened; it is a link, or no file at all (a pipe, a device); or it is to be written and
-            has a second name, so that another file would change with it.
+        OSError: the file cannot be opened; it is a link, or not a regular file (a pipe, a device); or it would be
+            written and has a second name (a hard link), so that another file would change with it.
 
     Example:
         >>> import tempfile
@@ -40,12 +40,12 @@ def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
     """
     if path.is_symlink():
         raise OSError(0, _LINK, str(path))
-    file = open(path, mode, buffering=0, opener=_not_by_link)  # noqa: SIM115
+    file = open(path, mode, buffering=0, opener=_open_without_link)  # noqa: SIM115
     try:
-        facts = os.fstat(file.fileno())
-        if not stat.S_ISREG(facts.st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(0, "it is no plain file", str(path))
-        if mode != "rb" and facts.st_nlink > 1:
+        if mode != "rb" and status.st_nlink > 1:
             raise OSError(0, "it is another file too (a hard link), which would change with it", str(path))
     except OSError:
         file.close()
@@ -53,8 +53,8 @@ def open_own(path: Path, mode: Literal["rb", "rb+", "ab", "ab+"]) -> IO[bytes]:
     return file
 
 
-def _not_by_link(path: str, flags: int) -> int:
-    """Open without following a link that was put there since we looked, and without waiting for a pipe's other end."""
+def _open_without_link(path: str, flags: int) -> int:
+    """Open a file without following a link created in the meantime, and without waiting for the other end of a pipe."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
@@ -62,23 +62,23 @@ def read_own(path: Path) -> bytes:
     """Read a file of a folder; see `open_own` and `qcluster.files.read_whole`.
 
     Raises:
-        OSError: it cannot be opened, or is not what it should be.
-        ValueError: it is larger than `MOST_BYTES`.
+        OSError: the file cannot be opened, or is not a regular file.
+        ValueError: the file is larger than `MOST_BYTES`.
     """
     with open_own(path, "rb") as file:
-        return bounded(file.read, MOST_BYTES)
+        return read_bounded(file.read, MOST_BYTES)
 
 
 def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
-    """Make a folder where there is none, lock it for this process, and clear away what a killed one had half written.
+    """Create a folder if needed, lock it for this process, and remove half-written files of processes that were killed.
 
     Args:
         path: the folder.
-        refusal: what to say where another process holds it.
-        inner: folders in it that are written to.
+        refusal: message if another process holds the lock.
+        inner: names of subfolders that are written to.
 
     Returns:
-        The open lock file. The lock lasts until it is closed or this process ends, however it ends.
+        The open lock file. The lock is released when it is closed, or when this process ends for any reason.
 
     Raises:
         StorageError: another process holds the lock, or the folder cannot be written to.
@@ -89,8 +89,8 @@ def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
         if linked:
             raise OSError(0, _LINK, str(linked[0]))
     except FileExistsError as error:
-        what = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else "it is no folder"
-        raise StorageError(f"cannot write {path}: {what}") from error
+        why = "it is a link that leads nowhere" if path.is_symlink() and not path.exists() else "it is no folder"
+        raise StorageError(f"cannot write {path}: {why}") from error
     except OSError as error:
         raise StorageError(f"cannot write {error.filename or path}: {error.strerror}") from error
     file = lock_file(path / ".lock", refusal)
@@ -103,11 +103,11 @@ def lock_folder(path: Path, refusal: str, *inner: str) -> IO[bytes]:
 def lock_file(path: Path, refusal: str) -> IO[bytes]:
     """Open a lock file and lock it, until it is closed or this process ends.
 
-    portalocker locks a file that is open already, on any system; filelock opens one by its name, so that what was
-    checked here need not be what it locks.
+    portalocker is used because it locks a file that is already open, on any system. filelock would open the file by
+    name again, and might lock another file than the one checked here.
 
     Raises:
-        StorageError: another process holds it, as `refusal` says, or the file cannot be opened or locked.
+        StorageError: another process holds the lock (the message is `refusal`), or the file cannot be opened or locked.
     """
     from portalocker import LockFlags, lock
     from portalocker.exceptions import AlreadyLocked, LockException
@@ -128,10 +128,10 @@ def lock_file(path: Path, refusal: str) -> IO[bytes]:
 
 
 def write_own(path: Path, content: bytes | str) -> None:
-    """Write a file of a folder so that a reader sees all of it or none; a link in its place is replaced, not followed.
+    """Write a file of a folder completely or not at all; a link in its place is replaced, not followed.
 
     Raises:
-        StorageError: it cannot be written; what stood there before is as it was, and nothing half-written is left.
+        StorageError: the file cannot be written. Its previous content is unchanged, and no partial file is left.
     """
     try:
         replace_whole(path, content.encode("utf-8") if isinstance(content, str) else content)
@@ -140,14 +140,14 @@ def write_own(path: Path, content: bytes | str) -> None:
 
 
 def write_once(path: Path, content: bytes | str) -> None:
-    """`write_own`, but a file that is there already stays as it is."""
+    """Write a file as `write_own` does, unless it exists already."""
     if path.is_symlink() or not path.exists():
         write_own(path, content)
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a process left that was killed while it wrote; to be called under the folder's lock."""
+    """Remove temporary files left by processes that were killed while writing; the folder must be locked."""
     for path in folder.iterdir():
-        with contextlib.suppress(OSError):  # it does no harm, and takes no name that is needed; or it is gone already
-            if _BESIDE.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+        with contextlib.suppress(OSError):  # it is gone already, or stays, which does no harm
+            if _TEMPORARY.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
                 path.unlink()

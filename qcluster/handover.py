@@ -1,4 +1,4 @@
-"""Distributions handed over to Qiskit, as types of its own."""
+"""Conversion of distributions to Qiskit's types."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from qcluster.core.counts.distribution import Distribution, whole_shots
 from qcluster.core.words import many
 
 MOST_BYTES = 1 << 32
-"""Most that shots written out may take."""
+"""Largest size of a BitArray, in bytes."""
 
 
 def to_bit_array(distribution: Distribution) -> Any:
-    """Write whole shots out as a BitArray; behind `Distribution.to_bit_array`."""
+    """Write a distribution as a BitArray of whole shots; implements `Distribution.to_bit_array`."""
     from qiskit.primitives import BitArray
 
     counts = whole_shots(distribution.weights, round(distribution.shots))
@@ -29,8 +29,8 @@ def to_bit_array(distribution: Distribution) -> Any:
 
 
 def to_quasi(distribution: Distribution) -> Any:
-    """Give a QuasiDistribution that knows its shots; behind `Distribution.to_quasi`."""
+    """Convert a distribution to a QuasiDistribution with its number of shots; implements `Distribution.to_quasi`."""
     from qiskit.result import QuasiDistribution
 
-    shares = distribution.to_probs()  # of bitstrings it makes numbers, and knows their length
-    return QuasiDistribution({0: 1.0} if "" in shares else shares, shots=distribution.shots)
+    probs = distribution.to_probs()  # QuasiDistribution turns bitstrings into integers, and keeps their length
+    return QuasiDistribution({0: 1.0} if "" in probs else probs, shots=distribution.shots)

@@ -1,4 +1,4 @@
-"""What notebooks show of answers: a verdict, and a small table with bars. Plain HTML, readable in light and dark."""
+"""HTML for notebooks: the verdict and a small table with bars, readable in light and dark themes."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,9 +10,9 @@ from qcluster.core.mitigation import Mitigation
 from qcluster.core.words import many
 
 ROWS = 8
-"""Strings in a table, the likeliest ones; what is left is summed below them."""
+"""Most bitstrings in a table, the most probable ones; the last row sums the others."""
 _WHOLE = 32
-"""Bits up to which a string is written whole."""
+"""Most bits for which a bitstring is written in full."""
 
 _COLOURS = {"raw": "#9a9a9a", "mitigated": "#0f62fe"}  # as in qcluster.plot, which would load matplotlib
 _CELL = "padding:1px 10px;border:0"
@@ -20,7 +20,7 @@ _NUMBER = f"{_CELL};text-align:right;font-variant-numeric:tabular-nums"
 
 
 def show_distribution(distribution: Distribution) -> str:
-    """Show the likeliest strings of a distribution; behind `Distribution._repr_html_`."""
+    """HTML of the most probable bitstrings of a distribution; implements `Distribution._repr_html_`."""
     head = (
         f"{many(distribution.n_outcomes, 'string', ',')} of {many(distribution.n_bits, 'bit')}, "
         f"{many(distribution.shots, 'shot', ',.10g')}"
@@ -29,7 +29,7 @@ def show_distribution(distribution: Distribution) -> str:
 
 
 def show_mitigation(fixed: Mitigation) -> str:
-    """Show the verdict, then raw beside mitigated; behind `Mitigation._repr_html_`."""
+    """HTML of the verdict, and of raw beside mitigated probabilities; implements `Mitigation._repr_html_`."""
     reason = fixed.reason.removeprefix("left as is: ")
     facts = f"{many(fixed.raw.n_bits, 'bit')}, {many(fixed.raw.shots, 'shot', ',.10g')}, method {fixed.method}"
     if fixed.applied:
@@ -43,7 +43,7 @@ def show_mitigation(fixed: Mitigation) -> str:
 
 
 def show_run(run: Any) -> str:
-    """Show where counts come from, and the likeliest strings; behind `Run._repr_html_`."""
+    """HTML of the origin of counts, and of the most frequent bitstrings; implements `Run._repr_html_`."""
     profile = run.profile
     facts = {
         "circuit": f"{profile.name}: {many(len(profile.active), 'qubit')}, "
@@ -55,8 +55,8 @@ def show_run(run: Any) -> str:
     }
     lines = "".join(
         f'<tr><td style="{_CELL};text-align:left;opacity:.7">{name}</td>'
-        f'<td style="{_CELL};text-align:left">{escape(told)}</td></tr>'
-        for name, told in facts.items()
+        f'<td style="{_CELL};text-align:left">{escape(text)}</td></tr>'
+        for name, text in facts.items()
     )
     counts = _table(list(run.counts.top(ROWS)), {"raw": run.counts}, ("raw",))
     return _frame("Run", "", f'<table style="border-collapse:collapse">{lines}</table>{counts}')
@@ -68,21 +68,22 @@ def _frame(title: str, head: str, body: str) -> str:
 
 
 def _table(strings: Sequence[str], shown: Mapping[str, Distribution], names: Sequence[str]) -> str:
-    """Write probabilities and bars of some strings, and what all others have together."""
-    parts = {name: {string: one.get(string, 0.0) for string in strings} for name, one in shown.items()}
-    top = max((value for part in parts.values() for value in part.values()), default=0.0) or 1.0
+    """HTML table of some bitstrings with probabilities and bars, and of the sum of all others."""
+    columns = {name: {string: one.get(string, 0.0) for string in strings} for name, one in shown.items()}
+    top = max((value for column in columns.values() for value in column.values()), default=0.0) or 1.0
     head = f'<th style="{_CELL};text-align:left">bitstring</th>'
     head += "".join(f'<th style="{_NUMBER}">{name}</th>' for name in names) + f'<th style="{_CELL}"></th>'
     lines = []
     for string, label in zip(strings, short_labels(strings, _WHOLE), strict=True):
-        values = {name: part[string] for name, part in parts.items()}
+        values = {name: column[string] for name, column in columns.items()}
         cells = "".join(f'<td style="{_NUMBER}">{value:.4f}</td>' for value in values.values())
         bars = "".join(_bar(value / top, _COLOURS[name]) for name, value in values.items())
         name = f'<td style="{_CELL};text-align:left" title="{string}"><code>{label}</code></td>'
         lines.append(f'<tr>{name}{cells}<td style="{_CELL};width:12em">{bars}</td></tr>')
-    left = max(one.n_outcomes for one in shown.values()) - len(strings)
-    if left > 0:
-        cells = "".join(f'<td style="{_NUMBER}">{max(0.0, 1 - sum(part.values())):.4f}</td>' for part in parts.values())
+    n_others = max(one.n_outcomes for one in shown.values()) - len(strings)
+    if n_others > 0:
+        others = [max(0.0, 1 - sum(column.values())) for column in columns.values()]
+        cells = "".join(f'<td style="{_NUMBER}">{value:.4f}</td>' for value in others)
         name = f'<td style="{_CELL};text-align:left">all others</td>'
         lines.append(f'<tr style="opacity:.7">{name}{cells}<td style="{_CELL}"></td></tr>')
     return f'<table style="border-collapse:collapse"><tr>{head}</tr>{"".join(lines)}</table>'

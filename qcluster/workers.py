@@ -1,4 +1,4 @@
-"""Work in several processes: on this machine, where they end with the one that started them, or on a Dask cluster."""
+"""Parallel work: in processes on this machine, which end with the process that started them, or on a Dask cluster."""
 
 import os
 import threading
@@ -12,40 +12,43 @@ from qcluster.errors import QClusterError, of_extra
 T = TypeVar("T")
 R = TypeVar("R")
 DASK_SECONDS = 20
-"""How long a Dask scheduler may take to answer."""
-_LOOK = 0.5
-"""Seconds between looks at the parent."""
+"""Seconds to wait for a Dask scheduler to answer."""
+_POLL_SECONDS = 0.5
+"""Seconds between two checks whether the parent process is alive."""
 
 
 def check_workers(workers: Any) -> int:
-    """Give a number of worker processes; ValueError for what is none, which would work in one without a word.
+    """Check a number of worker processes and return it as an int; ValueError if it is not one.
+
+    Joblib would silently use one process for some invalid numbers.
 
     Example:
         >>> check_workers(-1)
         -1
     """
     if not isinstance(workers, Integral) or isinstance(workers, bool) or (int(workers) < 1 and workers != -1):
-        raise ValueError(f"workers must be 1 or more, or -1 for one a core; got {workers!r}")
+        raise ValueError(f"workers must be 1 or more, or -1 for one per core; got {workers!r}")
     return int(workers)
 
 
 def parallel(workers: int, **options: Any) -> Any:
-    """Make a `joblib.Parallel` whose worker processes do not outlive this one, and work in its folder.
+    """Make a `joblib.Parallel` whose worker processes end with this process and work in its current folder.
 
-    Joblib's own stay for minutes where the parent is killed, by SIGKILL or SIGTERM, and hold its standard output:
-    whoever reads that waits for them. Threads, Dask and whatever else ``joblib.parallel_config`` has chosen are left
-    as they are.
+    Joblib's workers otherwise live on for minutes after their parent is killed by SIGKILL or SIGTERM, and keep its
+    standard output open, so that a program reading it has to wait. Other backends that ``joblib.parallel_config`` has
+    chosen, such as threads or Dask, are not changed.
 
     Args:
-        workers: processes; -1 for one a core, 1 for none but this one.
-        options: of `joblib.Parallel`.
+        workers: number of processes; -1 uses one per core, and 1 works in this process.
+        options: options of `joblib.Parallel`.
     """
     from joblib import Parallel
     from joblib.parallel import get_active_backend
 
     backend, _ = get_active_backend()
     if type(backend).__name__ == "LokyBackend":
-        options |= {"initializer": begin, "initargs": (os.getpid(), os.getcwd())}  # others start where these change
+        # Joblib reuses workers as long as these arguments stay the same, so a change of folder starts new ones.
+        options |= {"initializer": _begin_worker, "initargs": (os.getpid(), os.getcwd())}
     return Parallel(n_jobs=workers, **options)
 
 
@@ -57,19 +60,19 @@ def spread(
     dask: str | None = None,
     lost: Callable[[T, str], R] | None = None,
 ) -> Iterator[R]:
-    """Work on items, and yield what comes of each as soon as it is there.
+    """Apply a function to items in parallel, and yield each result as soon as it is ready, in any order.
 
     Args:
-        work: what is done.
-        items: with what.
-        workers: processes on this machine; -1 for one a core, 1 works in this process.
-        dask: address of a Dask scheduler whose workers have this package; replaces `workers`.
-        lost: what is yielded for an item whose Dask worker died again and again, of it and why; by default that is an
-            error.
+        work: the function.
+        items: its arguments.
+        workers: number of processes on this machine; -1 uses one per core, and 1 works in this process.
+        dask: address of a Dask scheduler whose workers have this package installed; replaces `workers`.
+        lost: makes the result of an item whose Dask workers died repeatedly, from the item and the reason; by default
+            that raises an error.
 
     Raises:
-        ValueError: no number of workers.
-        QClusterError: a process of this machine died, or no scheduler answers.
+        ValueError: invalid number of workers.
+        QClusterError: a process on this machine died, or no scheduler answers.
     """
     if dask is not None:
         yield from _on_dask(work, items, dask, lost)
@@ -88,7 +91,7 @@ def _in_processes(work: Callable[[T], R], items: Sequence[T], workers: int) -> I
         yield from pool(delayed(work)(item) for item in items)
     except TerminatedWorkerError as error:
         raise QClusterError(
-            "a worker process died, perhaps for lack of memory; what is done is saved: run again, with fewer workers"
+            "a worker process died, perhaps for lack of memory; finished work is saved: run again with fewer workers"
         ) from error
 
 
@@ -105,23 +108,23 @@ def _on_dask(
     with client:
         futures = {client.submit(work, item, pure=False): item for item in items}
         for future in as_completed(list(futures)):
-            failure = future.exception()  # a worker that died again and again; what it ran is tried elsewhere first
+            failure = future.exception()  # the workers died repeatedly: Dask tries an item elsewhere first
             yield future.result() if failure is None or lost is None else lost(futures[future], str(failure))
             future.release()
 
 
-def begin(parent: int, folder: str) -> None:
-    """Work in a folder, where modules of the user's are looked for, and end with the parent."""
+def _begin_worker(parent: int, folder: str) -> None:
+    """Initialise a worker process: change to a folder, where the user's modules are found, and end with the parent."""
     os.chdir(folder)
-    end_with(parent)
+    _end_with(parent)
 
 
-def end_with(parent: int) -> None:
-    """End this process as soon as its parent is another one than `parent`, which then has died."""
+def _end_with(parent: int) -> None:
+    """End this process as soon as `parent` has died, which is when this process has another parent."""
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
-        time.sleep(_LOOK)
+        time.sleep(_POLL_SECONDS)
     os._exit(1)

@@ -136,8 +136,8 @@ def one_set(kind: str) -> object:
     ("kind", "said"),
     [
         ("circuit", r"a QuantumCircuit: run it first, by execute\(\[circuit\], backend\)"),
-        ("job", r"a PrimitiveJob: give what it results in, job\.result\(\)"),
-        ("PUB", "a SamplerPubResult, which is one set: mitigate takes it as it is, and mitigate_many a list of such"),
+        ("job", r"a PrimitiveJob: give its result, job\.result\(\)"),
+        ("PUB", "a SamplerPubResult, which is one set: give it to mitigate, or a list of such sets to mitigate_many"),
         ("data", "a DataBin, which is one set"),
         ("register", "a BitArray, which is one set"),
         ("shots", "a list, which is one set"),
@@ -207,7 +207,7 @@ def test_a_list_or_tuple_has_an_entry_for_each_set():
     for given in rates, tuple(rates):
         found = [fixed.rates.mean() for fixed in qc.mitigate_many(sets(4), given, workers=1, method="paper")]
         assert found == pytest.approx(rates)
-    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 4: .* go as an array"):
+    with pytest.raises(ValueError, match=r"one entry for each of the 2 sets of counts; got 4: .* as an array"):
         qc.mitigate_many(sets(2), rates)
 
 

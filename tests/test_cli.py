@@ -118,8 +118,8 @@ def test_counts_are_mitigated_under_the_noise_of_a_reference(tmp_path):
         (("--reference", reference, "--expected", "0"), "width of the reference's counts"),
         (("--reference", reference, "--noise", "0.1"), "give one of them"),
         (("--reference", tmp_path / "none.json"), "none.json"),
-        (("--reference", "-", "--expected", "01"), "standard input holds one thing"),
-        (("--noise", "-"), "standard input holds one thing"),
+        (("--reference", "-", "--expected", "01"), "standard input can hold only one of these"),
+        (("--noise", "-"), "standard input can hold only one of these"),
     ):
         wrong = run("mitigate", "-", *words, text=text)
         assert (wrong.returncode, said in wrong.stderr) == (2, True), wrong.stderr

@@ -44,9 +44,12 @@ def test_records_without_an_ideal_are_named(tmp_path):
     [
         ("[1, 2]", r"line 1: a record must be an object of 'counts' and more; got \[1, 2\]"),
         ('{"counts": null}', "line 1: lacks 'counts'"),
-        ('{"counts": {"0": 1}, "ideal": {}}', "line 1: the ideal is none: counts must hold at least one bitstring"),
-        ('{"counts": {"0": 1}, "ideal": [0.5]}', "line 1: the ideal is none: "),
-        ('{"counts": {"0": 1}, "ideal": null, "ideal_id": 3}', "line 1: lacks '3': no ideal of this ideal_id stands"),
+        (
+            '{"counts": {"0": 1}, "ideal": {}}',
+            "line 1: the ideal is not a distribution: counts must hold at least one bitstring",
+        ),
+        ('{"counts": {"0": 1}, "ideal": [0.5]}', "line 1: the ideal is not a distribution: "),
+        ('{"counts": {"0": 1}, "ideal": null, "ideal_id": 3}', "line 1: lacks '3': the file of ideals has no ideal"),
     ],
 )
 @pytest.mark.parametrize("bench", [False, True])

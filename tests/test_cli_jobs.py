@@ -152,7 +152,7 @@ def test_what_is_no_finished_run_is_told(bell, tmp_path):
     (folder / "results" / "0000.json").unlink()
     assert f"1 of 1 results are not in {folder} yet: qcluster jobs collect" in str(mitigated(folder).exception)
     said = str(mitigated(tmp_path).exception)
-    assert f"cannot read {tmp_path}: it is a directory, and that of no saved run; name one of those in it" in said
+    assert f"cannot read {tmp_path}: it is a directory, and not that of a saved run; name one of those in it" in said
 
 
 def test_a_reference_is_run_told_and_written(bell, tmp_path):
@@ -193,7 +193,7 @@ def test_the_same_command_goes_on_with_the_same_request(bell, tmp_path):
     words = ("submit", bell, "-d", place, "--backend", "fake_manila", "--shots", 100, "--twirls", 2, "--seed", 3)
     run(*words)
     before = (place / "request.json").read_bytes(), (place / "results" / "0000.json").read_bytes()
-    assert "holds this request already: going on with it" in run(*words)
+    assert "holds this request already: continuing it" in run(*words)
     assert before == ((place / "request.json").read_bytes(), (place / "results" / "0000.json").read_bytes())
     (place / "results" / "0000.json").unlink()
     run(*words)

@@ -81,7 +81,7 @@ def test_your_own_rows_are_used(counts, tmp_path):
     shown = call(counts, "--table", tmp_path / "mine.csv")
     assert shown.exit_code == 0
     assert f"1 row of {tmp_path}" in shown.output.replace("\n", "")
-    assert "rows in all have what is known of this run" in " ".join(shown.output.split())
+    assert "rows in all have the features known of this run" in " ".join(shown.output.split())
     (tmp_path / "mine.csv").write_text("a\n1\n")
     with pytest.raises(StorageError, match="column named rate"):
         call(counts, "--table", tmp_path / "mine.csv")
@@ -109,7 +109,7 @@ def test_a_saved_run_is_estimated_with_all_it_has(tmp_path):
     assert shown.split("by bit, 0 first: ")[1].split()[:3] == [f"{rate:.4f}" for rate in wanted.per_bit]
     with pytest.raises(ValueError, match=r"--backend and --circuit would have no effect: .* is a saved run"):
         call(folder, "--pub", 1, "--backend", "fake_manila", "--circuit", tmp_path / "ghz.qasm")
-    with pytest.raises(StorageError, match="it is a directory, and that of no saved run; name one of those in it"):
+    with pytest.raises(StorageError, match="it is a directory, and not that of a saved run; name one of those in it"):
         call(tmp_path)
 
 

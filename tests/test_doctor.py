@@ -52,7 +52,7 @@ def test_an_account_is_seen_and_not_shown(monkeypatch, saved, variable, told):
     monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
     if variable:
         monkeypatch.setenv("QISKIT_IBM_TOKEN", variable)
-    assert doctor._look("account", doctor._account) == doctor.Finding("account", True, told)
+    assert doctor._run_check("account", doctor._account) == doctor.Finding("account", True, told)
 
 
 def test_a_failing_check_is_a_finding_and_foreign_messages_stay_unsaid():
@@ -60,7 +60,7 @@ def test_a_failing_check_is_a_finding_and_foreign_messages_stay_unsaid():
         def check():
             raise error
 
-        return doctor._look("x", check)
+        return doctor._run_check("x", check)
 
     assert fails(AccountError("save one")).text == "save one"
     assert fails(ValueError(f"token {TOKEN} is invalid")) == doctor.Finding("x", False, "failed with ValueError")
@@ -73,7 +73,7 @@ def test_the_service_is_asked_only_when_wanted(monkeypatch):
 
     monkeypatch.setattr(qiskit_ibm_runtime, "QiskitRuntimeService", Service)
     assert doctor._service() == "reaches 2 machines in operation"
-    monkeypatch.setattr(doctor, "_look", lambda name, look: doctor.Finding(name, True, ""))
+    monkeypatch.setattr(doctor, "_run_check", lambda name, check: doctor.Finding(name, True, ""))
     assert [f.name for f in doctor.examine(online=True)][-4:] == [
         "account",
         "service",
@@ -88,7 +88,7 @@ def test_a_self_test_that_gains_nothing_is_wrong(monkeypatch):
         fidelities = (0.9, 0.8)
 
     monkeypatch.setattr("qcluster.demo.run_demo", lambda *_: Demo)
-    found = doctor._look("self-test", lambda: doctor._self_test(100))
+    found = doctor._run_check("self-test", lambda: doctor._self_test(100))
     assert not found.ok
     assert "mitigated should be above raw" in found.text
 

@@ -135,7 +135,7 @@ def test_results_of_the_first_samplers_are_read(tmp_path):
     [
         (["z"], r"field_names must name the registers \['a', 'z'\]; got \['z'\]"),
         (["z", "b"], "field_names must name the registers"),
-        (None, "must have field_names, which tell their order"),
+        (None, "must have field_names, which give their order"),
     ],
 )
 def test_registers_whose_order_is_not_told_are_refused(tmp_path, names, said):

@@ -153,7 +153,7 @@ def test_qiskit_and_pandas_take_a_distribution_as_it_is(monkeypatch):
 
 
 def test_the_core_alone_says_what_it_lacks(monkeypatch):
-    monkeypatch.setattr(outside, "_known", {})
+    monkeypatch.setattr(outside, "_functions", {})
     for show in ("to_bit_array", "to_quasi", "_repr_html_"):
         with pytest.raises(RuntimeError, match="import qcluster"):
             getattr(qc.Distribution.of(COUNTS), show)()

@@ -41,10 +41,10 @@ def test_any_counts_are_drawn_side_by_side():
         ([{"0": 1}], {"top": 0}, ValueError, "top must be a whole number of at least 1; got 0"),
         ([{"0": 1}], {"top": 2.5}, ValueError, "top must be a whole number of at least 1; got 2.5"),
         ([{"0": 1}], {"top": "3"}, ValueError, "top must be a whole number of at least 1; got '3'"),
-        ([{"0": 1}, {"00": 1}], {}, ValueError, "drawn must have strings of equal widths; got 1 and 2 bits"),
+        ([{"0": 1}, {"00": 1}], {}, ValueError, "distributions must have strings of equal widths; got 1 and 2 bits"),
         ([3], {}, TypeError, "counts must be"),
-        ([[{"0": 1}, {"0": 2}]], {}, TypeError, r"arguments of their own.*got a list of 2: put a star before it"),
-        ([({"0": 1},)], {}, TypeError, "arguments of their own"),
+        ([[{"0": 1}, {"0": 2}]], {}, TypeError, r"must be separate arguments.*got a list of 2: put a star before it"),
+        ([({"0": 1},)], {}, TypeError, "must be separate arguments"),
     ],
 )
 def test_what_cannot_be_drawn_is_told(shown, options, error, said):

@@ -68,7 +68,7 @@ def test_workers_that_are_still_there_work_in_the_folder_of_the_call(tmp_path, m
 @pytest.mark.parametrize("workers", [0, -2, 2.5, True, "2", None])
 def test_no_number_of_workers_is_refused(workers):
     """All but text worked in one process without a word."""
-    with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for one a core; got"):
+    with pytest.raises(ValueError, match="workers must be 1 or more, or -1 for one per core; got"):
         list(spread(abs, [1, 2], workers=workers))
 
 

@@ -1,1 +1,1 @@
-"""The command line: one module a group of commands. Parses, calls, prints."""
+"""The command line, one module per group of commands; it parses arguments, calls the package and prints results."""

@@ -1,4 +1,4 @@
-"""``qcluster bench``: campaigns from the command line. Parses, calls, prints."""
+"""``qcluster bench``: benchmark campaigns."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from qcluster.cli.console import open_bar, open_console
-from qcluster.cli.options import Dask, Workers, one_place, refuse
+from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.errors import StorageError
-from qcluster.files import typed
+from qcluster.files import quote_for_shell
 
 if TYPE_CHECKING:
     from qcluster.bench.campaign import Progress
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 bench_app = typer.Typer(name="bench", help="Benchmark campaigns: run, resume, score, report.", no_args_is_help=True)
 
-Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores; when left out, of the name of the file.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for shots and scores; by default named after the file.")]
 Methods = Annotated[
     str | None,
     typer.Option(
-        "--methods", "--method", help="Methods, separated by commas, MODULE:FUNCTION for yours; all when left out."
+        "--methods", "--method", help="Methods separated by commas, MODULE:FUNCTION for your own; default: all."
     ),
 ]
 
@@ -40,65 +40,69 @@ def run(
     from qcluster.bench.campaign import run as start
     from qcluster.bench.tasks import read_campaign
 
-    one_place(context, dask)
+    refuse_workers_with_dask(context, dask)
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
     plan = replace(plan, methods=_with_raw(plan.methods))
-    failed = _follow(start(plan, folder, workers=workers, dask=dask), plan.name)
-    _tell_failures(folder, plan.methods)
-    _tell_others(folder, plan)
-    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
+    failed = _show_progress(start(plan, folder, workers=workers, dask=dask), plan.name)
+    _report_failures(folder, plan.methods)
+    _report_other_samples(folder, plan)
+    _finish(folder, failed, f"qcluster bench report {quote_for_shell(folder)}")
 
 
 @bench_app.command()
 def submit(
     campaign: Annotated[Path, typer.Argument(help="TOML file of a campaign on real machines.")], out: Out = None
 ) -> None:
-    """Submit what a campaign has not run yet to real machines, and return. Collect it later."""
+    """Submit what a campaign has not run yet to real machines, without waiting. Collect the results later."""
     from qcluster.bench.remote import submit as start
     from qcluster.bench.tasks import read_campaign
 
     plan, folder = read_campaign(campaign), out or Path(campaign.stem)
-    failed = _follow(start(plan, folder), plan.name)
-    _finish(folder, failed, f"qcluster bench collect {typed(folder)}")
+    failed = _show_progress(start(plan, folder), plan.name)
+    _finish(folder, failed, f"qcluster bench collect {quote_for_shell(folder)}")
 
 
 @bench_app.command()
-def collect(folder: Annotated[Path, typer.Argument(help="Folder that was submitted from.")]) -> None:
-    """Fetch the results of submitted jobs that are there, keep their shots, and score them as the campaign says."""
+def collect(folder: Annotated[Path, typer.Argument(help="Folder of a submitted campaign.")]) -> None:
+    """Fetch the results of submitted jobs that are done, keep their shots, and score them as the campaign says."""
     from qcluster.bench.methods import METHODS
     from qcluster.bench.remote import collect as start
     from qcluster.bench.reports.about import read_about
 
     _must_exist(folder)
     methods = _with_raw(read_about(folder).methods or tuple(METHODS))
-    failed = _follow(start(folder, methods), "collect")
-    _tell_failures(folder, methods)
-    _finish(folder, failed, f"qcluster bench report {typed(folder)}")
+    failed = _show_progress(start(folder, methods), "collect")
+    _report_failures(folder, methods)
+    _finish(folder, failed, f"qcluster bench report {quote_for_shell(folder)}")
 
 
 @bench_app.command()
 def score(
     context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(help="Folder of a campaign.")] = None,
-    records: Annotated[Path | None, typer.Option(help="Recorded counts instead, as JSON lines.")] = None,
-    ideals: Annotated[Path | None, typer.Option(help="Ideal outputs of the records.")] = None,
+    records: Annotated[
+        Path | None, typer.Option(help="File of recorded counts (JSON lines), in place of a folder.")
+    ] = None,
+    ideals: Annotated[Path | None, typer.Option(help="File of the records' ideal outputs.")] = None,
     snapshots: Annotated[bool, typer.Option(help="Fill in calibrations from recorded snapshots.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take the first records only.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Number of records to use, from the first.")] = None,
     methods: Methods = None,
-    again: Annotated[bool, typer.Option(help="Forget the scores of these methods; they have changed.")] = False,
-    bars: Annotated[bool, typer.Option(help="Keep each record's likeliest strings for drawings.")] = True,
+    again: Annotated[
+        bool, typer.Option(help="Discard earlier scores of these methods, which have changed, and score again.")
+    ] = False,
+    bars: Annotated[bool, typer.Option(help="Keep each record's most probable strings, to draw them.")] = True,
     out: Out = None,
     workers: Workers = 1,
     dask: Dask = None,
 ) -> None:
-    """Score stored shots, or recorded hardware counts, by methods that have not scored them yet."""
+    """Score stored shots, or recorded hardware counts, with methods that have not scored them yet."""
     from qcluster.bench.campaign import rescore, score_samples
     from qcluster.bench.methods import METHODS, check_methods
     from qcluster.bench.records import read_records
 
-    one_place(context, dask)
-    asked = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
-    names = _with_raw(asked)
+    refuse_workers_with_dask(context, dask)
+    chosen = tuple(METHODS) if methods is None else tuple(name.strip() for name in methods.split(","))
+    names = _with_raw(chosen)
     if (folder is None) == (records is None):
         raise ValueError("score needs a folder, or --records with a file, and not both")
     if records is not None:
@@ -112,18 +116,20 @@ def score(
         check_methods(names)
         _must_exist(place)
         steps = rescore(folder, names, workers=workers, dask=dask, again=again)
-    left = _follow(steps, "score")
-    _tell_failures(place, names)
-    _finish(place, left, f"qcluster bench report {typed(place)}")
+    failed = _show_progress(steps, "score")
+    _report_failures(place, names)
+    _finish(place, failed, f"qcluster bench report {quote_for_shell(place)}")
 
 
 @bench_app.command()
 def report(
     folder: Annotated[Path, typer.Argument(help="Folder with scores.")],
-    title: Annotated[str | None, typer.Option(help="Heading; by default the campaign's name.")] = None,
-    description: Annotated[str, typer.Option(help="A sentence or two below it; by default the campaign's own.")] = "",
-    notes: Annotated[Path | None, typer.Option(help="Markdown file to put below the first table.")] = None,
-    figures: Annotated[bool, typer.Option(help="Draw figures; else earlier ones are removed.")] = True,
+    title: Annotated[str | None, typer.Option(help="Title; by default the campaign's name.")] = None,
+    description: Annotated[
+        str, typer.Option(help="A sentence or two below the title; by default the campaign's description.")
+    ] = "",
+    notes: Annotated[Path | None, typer.Option(help="Markdown file to include below the first table.")] = None,
+    figures: Annotated[bool, typer.Option(help="Draw figures, or remove earlier ones.")] = True,
 ) -> None:
     """Write report.md, summary.csv, report.html and figures from the scores of a folder."""
     from rich.table import Table
@@ -135,46 +141,46 @@ def report(
 
     with of_file(notes or ""):
         text = load_text(notes) if notes is not None else ""
-    written = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
-    console, shown = open_console(), Table()
+    paths = write_report(folder, title=title or "", description=description, figures=figures, notes=text)
+    console, table = open_console(), Table()
     overall = summarise(latest(read_scores(folder)), "all")
-    left_out = [name for name in ("skipped", "failed") if any(getattr(one, name) for one in overall)]
-    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *left_out):
-        shown.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
+    unscored = [name for name in ("skipped", "failed") if any(getattr(one, name) for one in overall)]
+    for name in ("method", "n", "mean HF", "gain [95 %]", "harm [95 %]", *unscored):
+        table.add_column(name, justify="left" if name == "method" else "right", no_wrap=True)
     for one in overall:
-        counts = [str(getattr(one, name) or "") for name in left_out]
-        shown.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one), *counts)
-    console.print(shown)
+        counts = [str(getattr(one, name) or "") for name in unscored]
+        table.add_row(one.method, str(one.n), short(one.mean), gain(one), harm(one), *counts)
+    console.print(table)
     if few := few_circuits(overall):
         console.print(few)
-    for path in written:
+    for path in paths:
         console.print(str(path))
 
 
 def _with_raw(methods: tuple[str, ...]) -> tuple[str, ...]:
-    """Add the raw counts, with which a report compares every method."""
+    """Add the raw counts ("identity"), with which a report compares every method."""
     return tuple(dict.fromkeys(("identity", *methods)))
 
 
 def _must_exist(folder: Path) -> None:
-    """Refuse a folder that is not there: a mistyped name makes none."""
+    """Refuse a folder that does not exist, so that a mistyped name does not create one."""
     if not folder.is_dir():
         raise StorageError(f"there is no folder {folder}: name that of a campaign, which `qcluster bench run` makes")
 
 
-def _follow(steps: Iterable["Progress"], title: str) -> int:
-    """Draw a bar with the time left; give how many tasks failed."""
+def _show_progress(steps: Iterable["Progress"], title: str) -> int:
+    """Run the steps of a campaign under a progress bar with the remaining time; returns how many tasks failed."""
     from rich.progress import MofNCompleteColumn, TextColumn
 
     failed, console, steps = 0, open_console(stderr=True), iter(steps)
-    first = next(steps, None)  # whatever is wrong with the request comes up here, and leaves no empty bar behind
+    first = next(steps, None)  # errors in the request are raised here, before a bar is drawn
     if first is None:
         return 0
     with open_bar(console, MofNCompleteColumn(), TextColumn("{task.fields[left]}", markup=False)) as bar:
         line = bar.add_task(title, total=None, left="")
         for step in chain([first], steps):
-            ahead = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"
-            bar.update(line, total=step.total, completed=step.done, left=ahead)
+            remaining = "" if step.done >= step.total else f"{_clock(step.seconds_left)} left"
+            bar.update(line, total=step.total, completed=step.done, left=remaining)
             if step.error:
                 failed += 1
                 console.print(f"{step.label}: {step.error}", style="red")
@@ -182,14 +188,14 @@ def _follow(steps: Iterable["Progress"], title: str) -> int:
 
 
 def _clock(seconds: float) -> str:
-    """Write a time as h:mm:ss; nothing is known before the first task."""
+    """Write a time as h:mm:ss; "?" for NaN, before the first task is done."""
     if seconds != seconds:
         return "?"
     return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
 
 
-def _tell_failures(folder: Path, methods: tuple[str, ...]) -> None:
-    """Say which methods failed on how many samples, and how the first of them went wrong."""
+def _report_failures(folder: Path, methods: tuple[str, ...]) -> None:
+    """Print the methods that failed, with the number of samples and the first error."""
     from qcluster.bench.reports.report import latest
     from qcluster.bench.store import read_scores
 
@@ -202,22 +208,24 @@ def _tell_failures(folder: Path, methods: tuple[str, ...]) -> None:
             open_console(stderr=True).print(text, style="red", markup=False, highlight=False)
 
 
-def _tell_others(folder: Path, plan: "Campaign") -> None:
-    """Say how many samples of a folder the campaign does not ask for: its file, or that of a circuit, has changed."""
+def _report_other_samples(folder: Path, plan: "Campaign") -> None:
+    """Print how many samples of a folder are not part of the campaign, because its file or a circuit's has changed."""
     from qcluster.bench.store import read_tasks
     from qcluster.core.words import many
 
     others = len(set(read_tasks(folder)).difference(plan.tasks()))
     if others:
         text = (
-            f"{folder} also holds {many(others, 'sample', ',')} that this campaign does not ask for; a report has them"
+            f"{folder} also holds {many(others, 'sample', ',')} that this campaign does not ask for; a report includes "
+            "them"
         )
         open_console(stderr=True).print(text)
 
 
-def _finish(folder: Path, failed: int, following: str) -> None:
+def _finish(folder: Path, failed: int, next_command: str) -> None:
+    """Print where the results are and what to do next; exit with code 1 if tasks failed."""
     console = open_console()
     if failed:
         console.print(f"{failed} left for the next time; the rest is in {folder}")
         raise typer.Exit(1)
-    console.print(f"saved in {folder}; next: {following}")
+    console.print(f"saved in {folder}; next: {next_command}")

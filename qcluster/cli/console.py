@@ -1,4 +1,4 @@
-"""The one console of all commands: text is shown as it is, and whole where a program reads it."""
+"""Output of all commands: text is shown without markup, and without line breaks in a pipe or file."""
 
 import re
 import sys
@@ -9,29 +9,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters other than tab and line feed, by which a terminal is steered; and marks that reverse text."""
-_WIDE = 1_000_000
-"""Characters in a line that no terminal breaks."""
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters that a terminal would obey, except tab and line feed; and marks that reverse text."""
+_UNLIMITED_WIDTH = 1_000_000
+"""Width of a line, in characters, that is never broken."""
 
 
 def visible(text: str) -> str:
-    r"""Write what would steer a terminal as Python writes it in a string; all else as it is.
+    r"""Escape control characters as in a Python string, so that they cannot control the terminal.
 
     Example:
         >>> print(visible("bell\x1b[2J [red]"))
         bell\x1b[2J [red]
     """
-    return _STEERING.sub(lambda found: ascii(found[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line on standard output, or standard error, that may hold names from files and words of a service."""
+    """Print a line on standard output, or standard error, with control characters escaped."""
     typer.echo(visible(text), err=err)
 
 
 def show_run(run: Any) -> None:
-    """Print what a run is, and what it notes: options that were not used, the age of a reference, and the like."""
+    """Print a summary of a run, and its notes, such as options that were not used or the age of a reference."""
     echo(repr(run))
     for note in run.notes:
         echo(f"  note: {note}")
@@ -48,17 +48,18 @@ class _Description(TextColumn):
 
 
 def open_bar(console: Console, *columns: ProgressColumn) -> Progress:
-    """Open a progress bar on a console: its description as it is, the bar, and what else is to be shown."""
+    """Open a progress bar on a console: its description without markup, the bar, and further columns."""
     return Progress(_Description(""), BarColumn(), *columns, console=console)
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """Open standard output, or standard error.
+    """Make a console for standard output, or standard error.
 
-    Names of files, machines and jobs, and the words of a service, may hold anything: brackets and colons in them are
-    no markup here and no emoji, and what would steer a terminal is written out. On a terminal lines are broken and
-    tables fitted to its width; into a pipe or a file nothing is broken, whatever COLUMNS says.
+    Names of files, machines and jobs, and messages of a service, may contain any characters. Brackets and colons in
+    them are therefore not read as markup or emoji, and control characters are escaped. On a terminal, lines and tables
+    are fitted to its width; in a pipe or file lines are never broken, whatever COLUMNS says.
     """
     stream = sys.stderr if stderr else sys.stdout
-    width, height = (None, None) if stream.isatty() else (_WIDE, 100)  # given both, Rich asks no environment
+    # Given both width and height, Rich ignores the environment.
+    width, height = (None, None) if stream.isatty() else (_UNLIMITED_WIDTH, 100)
     return _Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width, height=height)

@@ -1,4 +1,4 @@
-"""``qcluster decision``: build the table, train the gate, score it. Parses, calls, prints."""
+"""``qcluster decision``: build the table of cases, train the gate, score it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from qcluster.cli.console import open_console
-from qcluster.cli.options import Dask, Workers, one_place, refuse
+from qcluster.cli.options import Dask, Workers, refuse, refuse_workers_with_dask
 
 decision_app = typer.Typer(
     name="decision",
-    help="Train the decision of mitigate anew: build a table of cases, train, score.",
+    help="Retrain the gate that decides for mitigate: build a table of cases, train, score.",
     no_args_is_help=True,
 )
 
@@ -18,12 +18,15 @@ decision_app = typer.Typer(
 @decision_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
-    full: Annotated[int, typer.Option(min=0, help="Drawn cases of 1 to 12 bits.")] = 30_000,
-    wide: Annotated[int, typer.Option(min=0, help="Drawn cases of 13 to 127 bits.")] = 6_000,
-    sharp: Annotated[int, typer.Option(min=0, help="Drawn cases of few strings under even flips.")] = 4_000,
+    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
+    full: Annotated[int, typer.Option(min=0, help="Number of random cases of 1 to 12 bits.")] = 30_000,
+    wide: Annotated[int, typer.Option(min=0, help="Number of random cases of 13 to 127 bits.")] = 6_000,
+    sharp: Annotated[int, typer.Option(min=0, help="Number of random cases of few strings under even flips.")] = 4_000,
     circuits: Annotated[
-        int, typer.Option(min=0, help="Drawn cases with fault patterns, in place of all others: for mitigate(run).")
+        int,
+        typer.Option(
+            min=0, help="Number of random cases with fault patterns, in place of all others: for mitigate(run)."
+        ),
     ] = 0,
     records: Annotated[
         list[Path] | None, typer.Option(help="Recorded counts with ideals: JSON lines, gzipped or not.")
@@ -43,7 +46,7 @@ def build(
     from qcluster.learn.decision.shares import of_circuits, of_counts
     from qcluster.learn.decision.table import build as start
 
-    one_place(context, dask)
+    refuse_workers_with_dask(context, dask)
     if circuits:
         refuse(context, ["full", "wide", "sharp"], "--circuits draws cases in place of theirs")
     if not (full or wide or sharp or circuits or records):
@@ -62,14 +65,16 @@ def build(
 def train(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
     out: Annotated[Path, typer.Option(help="Where to write the gate, an .npz of arrays.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the training.")] = 0,
-    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight that recorded sets have.")] = 0.45,
-    harm: Annotated[float, typer.Option(min=0, help="How many times more a loss weighs than a gain.")] = 14.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
+    recorded: Annotated[float, typer.Option(min=0, max=1, help="Share of the weight given to recorded sets.")] = 0.45,
+    harm: Annotated[float, typer.Option(min=0, help="Weight of a loss relative to an equal gain.")] = 14.0,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the table.")] = 45,
-    missed: Annotated[int, typer.Option(min=0, max=7, help="Of eight networks, how many never see a family.")] = 2,
+    missed: Annotated[
+        int, typer.Option(min=0, max=7, help="Number of the eight networks that are not shown a given family.")
+    ] = 2,
     hidden: Annotated[int, typer.Option(min=1, help="Width of both hidden layers of a network.")] = 96,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Train on counts of more than 12 bits, in place of fewer.")
+        bool, typer.Option("--wide", help="Train on counts of more than 12 bits instead of at most 12.")
     ] = False,
     workers: Workers = 1,
 ) -> None:
@@ -88,13 +93,15 @@ def train(
     if out.is_dir():
         raise ValueError(f"--out must name the file of the gate; {out} is a folder")
     check_place(out)
-    every = read_all(table)
-    rows = every.take(wide_counts(every) == wide)
+    cases = read_all(table)
+    rows = cases.take(wide_counts(cases) == wide)
     if not len(rows):
-        held = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
-        raise ValueError(f"the table must hold cases that the gate is for; {table} holds {held}")
+        why = "no counts alone of more than 12 bits" if wide else "only those of more than 12 bits: see --wide"
+        raise ValueError(f"the table must hold cases for this gate; {table} holds {why}")
     if out.resolve().parent == table.resolve():
-        raise ValueError(f"the gate must go elsewhere than the parts of a table, or it is read as one; got {out}")
+        raise ValueError(
+            f"the gate must not go into the folder of the table, where it would be read as a part; got {out}"
+        )
     settings = Training(seed=seed, harm=harm, epochs=epochs, missed=missed, hidden=hidden)
     gate = start(rows, settings, balanced(rows, recorded), workers=workers)
     write_gate(gate, out)
@@ -104,13 +111,13 @@ def train(
 @decision_app.command()
 def score(
     table: Annotated[Path, typer.Option(help="Folder that `qcluster decision build` filled.")],
-    gate: Annotated[Path | None, typer.Option(help="Gate to score; the one that ships by default.")] = None,
+    gate: Annotated[Path | None, typer.Option(help="Gate to score; by default the one in the package.")] = None,
     wide_gate: Annotated[
-        Path | None, typer.Option(help="The same for counts of more than 12 bits, which have a gate of their own.")
+        Path | None, typer.Option(help="Gate for counts of more than 12 bits; by default the one in the package.")
     ] = None,
     by: Annotated[str, typer.Option(help="Rows of the result: group, kind or n_bits.")] = "group",
 ) -> None:
-    """Score a gate: mean fidelity, the share harmed (loss > .02) and the worst loss.
+    """Score a gate: mean fidelity, share of cases harmed (loss > .02) and worst loss.
 
     Example: qcluster decision score --table held_out --by kind
     """
@@ -121,13 +128,15 @@ def score(
     from qcluster.learn.decision.table import read_all
 
     cases = read_all(table)
-    beyond = wide_counts(cases)
-    if gate and beyond.all():
-        raise ValueError(f"--gate must have cases to weigh; {table} holds more than 12 bits alone: see --wide-gate")
-    if wide_gate and not beyond.any():
-        raise ValueError(f"--wide-gate must have cases to weigh; {table} holds no counts alone of more than 12 bits")
-    judged = None if gate is None else read_gate(gate, cases.names)
-    rows = scores(cases, judged, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
+    is_wide = wide_counts(cases)
+    if gate and is_wide.all():
+        raise ValueError(
+            f"--gate must have cases to score; {table} holds only those of more than 12 bits: see --wide-gate"
+        )
+    if wide_gate and not is_wide.any():
+        raise ValueError(f"--wide-gate must have cases to score; {table} holds no counts alone of more than 12 bits")
+    narrow = None if gate is None else read_gate(gate, cases.names)
+    rows = scores(cases, narrow, by, None if wide_gate is None else read_gate(wide_gate, wide=True))
     grid = Grid(*rows[0]._fields, box=None)
     for row in rows:
         grid.add_row(*(value if isinstance(value, str) else f"{value:.4g}" for value in row))

@@ -1,4 +1,4 @@
-"""``qcluster doctor``: is this installation in order?"""
+"""``qcluster doctor``: check the installation."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from qcluster.cli.console import open_console
 def doctor(
     online: Annotated[bool, typer.Option(help="Open the IBM Quantum service too (needs the network).")] = False,
 ) -> None:
-    """Tell versions, look for an account (without showing it), and run and mitigate a small circuit."""
+    """Show versions, look for an account (without showing it), and run and mitigate a small circuit."""
     from qcluster.doctor import examine
 
     console, wrong = open_console(), 0

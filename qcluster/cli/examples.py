@@ -1,4 +1,4 @@
-"""One example of each command, shown below its help."""
+"""An example of each command, shown below its help."""
 
 import typer
 
@@ -31,11 +31,11 @@ EXAMPLES = {
     "rates build": "qcluster rates build --out rates --workers 2",
     "rates add": "qcluster rates add mine --table rates.csv",
 }
-"""By the words of the command."""
+"""The examples, by the names of the group and the command."""
 
 
 def add_examples(app: typer.Typer, path: str = "") -> None:
-    """Put the example of every command and group of an application below its help."""
+    """Add the examples of all commands and groups of an application below their help."""
     for command in app.registered_commands:
         name = command.name or (command.callback.__name__.replace("_", "-") if command.callback else "")
         command.epilog = _epilog(f"{path} {name}".strip())

@@ -1,4 +1,4 @@
-"""The `jobs` commands: circuits from files to a run directory, and results out of it."""
+"""``qcluster jobs``: send circuits from files, and collect their results in a run directory."""
 
 import json
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from rich.table import Table
 from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.options import refuse, to_write
 from qcluster.core.counts.distribution import Distribution
-from qcluster.files import parse_json, typed, write_whole
+from qcluster.files import parse_json, quote_for_shell, write_whole
 
 jobs_app = typer.Typer(
-    name="jobs", help="Send circuits to a machine; look and collect later, from any process.", no_args_is_help=True
+    name="jobs", help="Send circuits to a machine; collect the results later, from any process.", no_args_is_help=True
 )
 
 Folder = Annotated[Path, typer.Argument(help="The run directory.")]
@@ -25,33 +25,37 @@ JsonOut = Annotated[Path | None, typer.Option("--json", help="Write counts to th
 def submit(
     context: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Circuits: OpenQASM 2 or 3 (.qasm) or Qiskit's .qpy.")],
-    directory: Annotated[Path, typer.Option("--directory", "-d", help="A new directory for request and results.")],
+    directory: Annotated[Path, typer.Option("--directory", "-d", help="New directory for the request and results.")],
     backend: Annotated[str, typer.Option(help="'aer', 'fake_torino' and the like, 'least_busy', or a real machine.")],
-    shots: Annotated[int, typer.Option(help="Shots of each circuit, all twirls together.")] = 4096,
-    twirls: Annotated[int, typer.Option(help="Pauli-twirled dresses that share the shots; 1 is none.")] = 1,
+    shots: Annotated[int, typer.Option(help="Shots of each circuit, summed over its twirls.")] = 4096,
+    twirls: Annotated[int, typer.Option(help="Pauli-twirled copies that share the shots; 1: no twirling.")] = 1,
     dd: Annotated[str | None, typer.Option(help="Dynamical decoupling: XX, XpXm or XY4.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of compilation, twirls and simulation.")] = None,
     mode: Annotated[str, typer.Option(help="On hardware: job, batch or session.")] = "job",
-    optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Of Qiskit's compiler.")] = 3,
+    optimization_level: Annotated[int, typer.Option(min=0, max=3, help="Optimization level of Qiskit's compiler.")] = 3,
     reference: Annotated[bool, typer.Option(help="Also run a reference circuit, which measures the noise.")] = False,
-    references: Annotated[int, typer.Option(min=1, help="How many references, which see different faults.")] = 1,
-    reference_share: Annotated[float, typer.Option(help="Shots of each, as a multiple of a circuit's.")] = 1.0,
-    measure_twirl: Annotated[bool, typer.Option(help="Whether dresses flip measurements too.")] = True,
+    references: Annotated[int, typer.Option(min=1, help="Number of references, which see different faults.")] = 1,
+    reference_share: Annotated[
+        float, typer.Option(help="Shots of each reference, as a multiple of the shots of a circuit.")
+    ] = 1.0,
+    measure_twirl: Annotated[bool, typer.Option(help="Flip measured bits in twirled copies too.")] = True,
     group: Annotated[
-        str, typer.Option(help="How Paulis are drawn: pauli, or balanced_pauli: equally often.")
+        str, typer.Option(help="How Paulis are drawn: pauli (independently) or balanced_pauli (equally often).")
     ] = "pauli",
     strategy: Annotated[
         str | None, typer.Option(help="Qubits twirled around a layer: active, active-accum, active-circuit or all.")
     ] = None,
-    twirling: Annotated[str, typer.Option(help="client, or on hardware server: the runtime twirls.")] = "client",
-    simulation: Annotated[str | None, typer.Option(help="Simulation method in place of the one chosen.")] = None,
-    max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirls counted) in one job.")] = 300,
+    twirling: Annotated[str, typer.Option(help="Who twirls: client, or on hardware server (the runtime).")] = "client",
+    simulation: Annotated[
+        str | None, typer.Option(help="Simulation method; by default chosen for the circuit.")
+    ] = None,
+    max_circuits: Annotated[int, typer.Option(min=1, help="Most circuits (twirled copies counted) in one job.")] = 300,
     instance: Annotated[str | None, typer.Option(help="Instance of the account, by name or CRN.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="Options of the runtime's Sampler, as JSON: '{\"max_execution_time\": 60}'.")
     ] = None,
 ) -> None:
-    """Submit circuits as jobs; simulated machines run at once. The same command again goes on where it stopped."""
+    """Submit circuits as jobs; simulations run at once. The same command again continues where it stopped."""
     from qcluster.device import jobs
     from qcluster.device.circuits.files import read_circuits
     from qcluster.device.machines.machine import find_machine
@@ -59,11 +63,11 @@ def submit(
     from qcluster.device.request import describe_usage, reference_cost
 
     circuits = [circuit for file in files for circuit in read_circuits(file)]
-    given = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
-    given |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
+    fields = {name: value for name, value in context.params.items() if name in Options.__dataclass_fields__}
+    fields |= {"reference": references if reference else False, "runtime": _runtime_options(runtime)}
     if not reference:
         refuse(context, ["references", "reference_share"], "it goes with --reference")
-    options = Options(**given)
+    options = Options(**fields)
     machine = find_machine(backend, instance=instance)
     if twirls == 1 and not options.runtime.get("twirling"):
         refuse(context, ["measure_twirl", "group", "strategy", "twirling"], "it goes with --twirls")
@@ -78,22 +82,23 @@ def submit(
         if machine.kind == "hardware":
             echo(describe_usage(request))
     else:
-        echo(f"{directory} holds this request already: going on with it")
+        echo(f"{directory} holds this request already: continuing it")
     jobs.submit(request, machine, directory)
     _show(jobs.status(directory))
-    echo(f"next: qcluster jobs collect {typed(directory)}")
+    echo(f"next: qcluster jobs collect {quote_for_shell(directory)}")
 
 
 def _runtime_options(text: str | None) -> dict[str, Any]:
+    """Parse the option ``--runtime``."""
     if text is None:
         return {}
     try:
-        given = parse_json(text, strict=True)
+        options = parse_json(text, strict=True)
     except ValueError as error:
         raise ValueError(f"--runtime must be JSON; got {text!r:.60}: {error}") from error
-    if not isinstance(given, dict):
+    if not isinstance(options, dict):
         raise ValueError(f"--runtime must be a JSON object of options; got {text!r:.60}")
-    return given
+    return options
 
 
 @jobs_app.command("status")
@@ -108,10 +113,10 @@ def status(directory: Folder) -> None:
 def collect(
     directory: Folder,
     wait: Annotated[bool, typer.Option(help="Wait for jobs that are not done.")] = False,
-    resubmit: Annotated[bool, typer.Option(help="Send failed or cancelled jobs again.")] = False,
+    resubmit: Annotated[bool, typer.Option(help="Send failed, cancelled or lost jobs again.")] = False,
     json_out: JsonOut = None,
 ) -> None:
-    """Bring results in, flips undone and twirls pooled; resume what a killed process had begun."""
+    """Fetch results, with flips undone and twirls pooled; submit jobs that a killed process had not submitted."""
     from qcluster.device import jobs
 
     runs = jobs.collect(directory, wait=wait, resubmit=resubmit)
@@ -126,16 +131,16 @@ def collect(
 
 @jobs_app.command("cancel")
 def cancel(directory: Folder) -> None:
-    """Cancel the jobs of a run directory that are not done; results that came in stay."""
+    """Cancel the jobs of a run directory that are not done; results that have arrived are kept."""
     from qcluster.device import jobs
 
     ids = jobs.cancel(directory)
-    echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job waits or runs")
+    echo(f"cancelled: {', '.join(ids)}" if ids else "nothing to cancel: no job is waiting or running")
 
 
 @jobs_app.command("usage")
 def usage(directory: Folder) -> None:
-    """Show the machine time that was to be expected of a run directory, and what its jobs were charged with."""
+    """Show the estimated machine time of a run directory, and the time that its jobs were charged for."""
     from qcluster.device import jobs
     from qcluster.device.jobs.folder import RunFolder
     from qcluster.device.request import describe_usage
@@ -152,17 +157,17 @@ def fetch(
     job_id: Annotated[str, typer.Argument(help="Id of any Sampler job of this account.")],
     json_out: JsonOut = None,
     as_read: Annotated[
-        bool, typer.Option(help="Also of a run of ours, with the flips of its twirls not undone.")
+        bool, typer.Option(help="Also fetch a job of a saved run, with the flips of its twirls not undone.")
     ] = False,
 ) -> None:
-    """Fetch the counts of a job by its id alone; of a part of a run, use `collect`, which undoes flips."""
+    """Fetch the counts of any job by its id. For a job of a saved run use `collect`, which undoes flips."""
     from qcluster.device import jobs
 
-    counts = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
-    for read in counts:
-        _top(read)
+    results = [Distribution.of(pub) for pub in jobs.fetch(job_id, as_read=as_read)]
+    for counts in results:
+        _top(counts)
     if json_out is not None:
-        _write(json_out, counts)
+        _write(json_out, results)
 
 
 def _show(parts: list[Any]) -> None:
@@ -181,11 +186,11 @@ def _top(counts: Distribution, k: int = 4) -> None:
         echo(f"  {string}  {share:.4f}")
 
 
-def _write(path: Path, counts: list[Distribution], references: Sequence[Any] = ()) -> None:
-    """One circuit as {"counts": ...}, which `qcluster mitigate` reads; several as a list of these."""
-    content: list[dict[str, Any]] = [{"counts": read.to_counts()} for read in counts]
+def _write(path: Path, results: list[Distribution], references: Sequence[Any] = ()) -> None:
+    """Write counts as JSON for `qcluster mitigate`: {"counts": ...} for one circuit, a list of these for several."""
+    content: list[dict[str, Any]] = [{"counts": counts.to_counts()} for counts in results]
     for entry, reference in zip(content, references, strict=False):
         if reference is not None:
-            read = reference.noise.reference_counts  # of several references, those of all
-            entry["reference"] = {"counts": read.to_counts(), "expected": reference.expected}
+            pooled = reference.noise.reference_counts  # of all references, if there are several
+            entry["reference"] = {"counts": pooled.to_counts(), "expected": reference.expected}
     write_whole(path, json.dumps(content[0] if len(content) == 1 else content, indent=1))

@@ -1,4 +1,4 @@
-"""The command `qcluster`: its groups, and the commands that stand alone."""
+"""The command ``qcluster``: its groups of commands, and the commands outside a group."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ from qcluster.cli.console import echo, open_console, show_run
 from qcluster.cli.decision import decision_app
 from qcluster.cli.doctor import doctor
 from qcluster.cli.examples import add_examples
-from qcluster.cli.given import read_given
+from qcluster.cli.inputs import read_counts_or_run
 from qcluster.cli.jobs import jobs_app
 from qcluster.cli.options import Bits, keep_apart, refuse, to_draw, to_write_or_print
 from qcluster.cli.qnn import qnn_app
@@ -47,7 +47,7 @@ app.command()(doctor)
 
 
 def _method_names(incomplete: str) -> list[str]:
-    """Complete the name of a method in the shell."""
+    """Names of methods that begin with the given letters, for completion in the shell."""
     return [method.name for method in every() if method.name.startswith(incomplete)]
 
 
@@ -75,11 +75,17 @@ def mitigate_file(
             help="JSON: counts, or a saved runtime result; or the folder of a saved run. '-' is standard input."
         ),
     ],
-    noise: Annotated[str | None, typer.Option(help="Flip rate, or a JSON file with one, a list or pairs.")] = None,
+    noise: Annotated[
+        str | None, typer.Option(help="Flip rate, or a JSON file with a rate, a list of rates, or pairs.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help=_METHODS, autocompletion=_method_names)] = None,
-    expect: Annotated[str | None, typer.Option(help="What the ideal is known to be: sparse or dense.")] = None,
-    guard: Annotated[bool, typer.Option(help="Leave counts alone where mitigation would not help.")] = True,
-    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+    expect: Annotated[
+        str | None, typer.Option(help="Prior knowledge of the ideal: sparse (few strings) or dense.")
+    ] = None,
+    guard: Annotated[bool, typer.Option(help="Leave counts unchanged if mitigation would not help.")] = True,
+    pub: Annotated[
+        int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
+    ] = None,
     json_out: Annotated[
         Path | None,
         typer.Option("--json", help="Write the result as JSON; '-' is standard output.", callback=to_write_or_print),
@@ -88,17 +94,22 @@ def mitigate_file(
         Path | None, typer.Option(help="Draw raw and mitigated bars into a file: PNG, PDF or SVG.", callback=to_draw)
     ] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, help="How many strings to show: 10 when left out, in a figure as plot() does.")
+        int | None, typer.Option(min=1, help="Number of strings to show; default: 10, in a figure as plot() does.")
     ] = None,
     observable: Annotated[
-        list[str] | None, typer.Option(help="Also average a string of I and Z, such as ZZI; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Also give the expectation value of a string of I and Z, such as ZZI; may be repeated."),
     ] = None,
-    level: Annotated[float, typer.Option(help="Of the intervals, between 0 and 1.")] = 0.95,
-    reference: Annotated[str | None, typer.Option(help="JSON: counts of a reference circuit, for its noise.")] = None,
-    expected: Annotated[str | None, typer.Option(help="What the reference reads without noise, such as 0110.")] = None,
+    level: Annotated[float, typer.Option(help="Confidence level of the intervals, between 0 and 1.")] = 0.95,
+    reference: Annotated[
+        str | None, typer.Option(help="JSON: counts of a reference circuit, which measure the noise.")
+    ] = None,
+    expected: Annotated[
+        str | None, typer.Option(help="Noiseless output of the reference circuit, such as 0110.")
+    ] = None,
     bits: Bits = None,
 ) -> None:
-    """Mitigate counts from a file, or a saved run with all that is known of it."""
+    """Mitigate counts from a file, or a saved run with its circuit, calibration and reference."""
     from qcluster.device.run import Run
     from qcluster.files import format_mitigation, read_rates, read_reference, write_mitigation
 
@@ -106,16 +117,16 @@ def mitigate_file(
     if method is not None and not find(method).guarded:
         refuse(context, ["guard"], f"the method {method} has no guard")
     if reference is None and expected is not None:
-        raise ValueError("--expected goes with --reference, the counts that it is expected of; got it alone")
+        raise ValueError("--expected goes with --reference, whose output it is; got it alone")
     if reference is not None and noise is not None:
         raise ValueError("--noise and --reference both say what the noise is: give one of them")
     if file == "-" and "-" in (noise, reference):
-        raise ValueError("standard input holds one thing: give the counts, or what is said of the noise, as a file")
-    known = None if noise is None else read_rates(noise)
+        raise ValueError("standard input can hold only one of these: give the counts, or the noise, as a file")
+    noise_input = None if noise is None else read_rates(noise)
     if reference is not None:
-        known = read_reference(reference, expected, pub)
-    counts = read_given(context, file, pub, bits, told=known is not None)
-    fixed = mitigate(counts, known, method=method, guard=guard, expect=expect)
+        noise_input = read_reference(reference, expected, pub)
+    counts = read_counts_or_run(context, file, pub, bits, has_noise=noise_input is not None)
+    fixed = mitigate(counts, noise_input, method=method, guard=guard, expect=expect)
     averages = dict(zip(observable or [], fixed.intervals(observable or [], level), strict=True))
     shown = _intervals(fixed, top or 10, level)
     if json_out == Path("-"):
@@ -135,59 +146,60 @@ def mitigate_file(
 
 @app.command()
 def demo(
-    qubits: Annotated[int, typer.Option(help="Width of the GHZ circuit, 2 to 12.")] = 8,
+    qubits: Annotated[int, typer.Option(help="Number of qubits of the GHZ circuit, 2 to 12.")] = 8,
     shots: Annotated[int, typer.Option(min=1, help="Number of shots.")] = 8192,
     seed: Annotated[int, typer.Option(min=0, help="Seed of compilation and simulation.")] = 7,
-    plot: Annotated[Path, typer.Option(help="Where the figure goes.", callback=to_draw)] = Path("qcluster-demo.png"),
+    plot: Annotated[Path, typer.Option(help="File of the figure.", callback=to_draw)] = Path("qcluster-demo.png"),
 ) -> None:
-    """Run a GHZ circuit with the noise of a real IBM machine (simulated), and mitigate its counts."""
+    """Simulate a GHZ circuit with the noise of a real IBM machine, and mitigate its counts."""
     from qcluster.demo import run_demo
     from qcluster.plot import save_mitigation
 
     console = open_console()
     with console.status(f"compiling and simulating GHZ-{qubits} with the noise of FakeTorino"):
-        shown = run_demo(qubits, shots, seed)
-    _show(shown.fixed, _intervals(shown.fixed, 6), shown.ideal)
-    raw, mitigated = shown.fidelities
+        result = run_demo(qubits, shots, seed)
+    _show(result.fixed, _intervals(result.fixed, 6), result.ideal)
+    raw, mitigated = result.fidelities
     console.print(f"Hellinger fidelity to the ideal: raw {raw:.4f}, mitigated {mitigated:.4f}")
-    save_mitigation(plot, shown.fixed, shown.ideal)
+    save_mitigation(plot, result.fixed, result.ideal)
     console.print(f"figure: {plot}")
 
 
 def _intervals(fixed: Mitigation, top: int, level: float = 0.95) -> dict[str, Interval]:
-    """Give the intervals of the likeliest strings of the answer, and then of the counts."""
+    """Intervals of the most probable strings of the answer, filled up with those of the counts, `top` in all."""
     shown = list(fixed.distribution.top(top))
     shown += [string for string in fixed.raw.top(top) if string not in shown][: max(0, top - len(shown))]
     return dict(zip(shown, fixed.intervals(shown, level), strict=True))
 
 
 def _show(
-    fixed: Mitigation, found: dict[str, Interval], ideal: Distribution | None = None, level: float = 0.95
+    fixed: Mitigation, shown: dict[str, Interval], ideal: Distribution | None = None, level: float = 0.95
 ) -> None:
-    """Print the verdict, and the strings with their intervals."""
+    """Print the strings with their intervals, and the verdict."""
     console = open_console()
-    few = "string" if fixed.raw.n_outcomes == 1 else "different string"
-    parts = many(fixed.raw.n_bits, "bit"), many(fixed.raw.shots, "shot"), many(fixed.raw.n_outcomes, few)
+    noun = "string" if fixed.raw.n_outcomes == 1 else "different string"
+    parts = many(fixed.raw.n_bits, "bit"), many(fixed.raw.shots, "shot"), many(fixed.raw.n_outcomes, noun)
     console.print(", ".join(parts))
     table = _table("bitstring", level, *(["ideal"] if ideal is not None else []))
-    for string, one in found.items():
-        cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(one)]
+    for string, interval in shown.items():
+        cells = [f"{fixed.raw.get(string, 0.0):.4f}", f"{fixed.distribution.get(string, 0.0):.4f}", _ends(interval)]
         table.add_row(string, *cells, *([f"{ideal.get(string, 0.0):.4f}"] if ideal is not None else []))
     console.print(table)
-    sure = "" if fixed.confidence is None else f", confidence {fixed.confidence:.2f}"
+    confidence = "" if fixed.confidence is None else f", confidence {fixed.confidence:.2f}"
     console.print(
-        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'}: share {fixed.share:.2f}{sure}"
+        f"method {fixed.method}, {'applied' if fixed.applied else 'not applied'}: share {fixed.share:.2f}{confidence}"
     )
     console.print(fixed.reason)
 
 
-def _show_averages(fixed: Mitigation, found: dict[str, Interval], level: float) -> None:
+def _show_averages(fixed: Mitigation, averages: dict[str, Interval], level: float) -> None:
     """Print expectation values, raw and mitigated."""
-    if not found:
+    if not averages:
         return
     table = _table("observable", level)
-    for name, one in found.items():
-        table.add_row(name, f"{fixed.raw.expectation(name).value:.4f}", f"{one.value:.4f}", _ends(one))
+    for name, mitigated in averages.items():
+        raw = fixed.raw.expectation(name).value
+        table.add_row(name, f"{raw:.4f}", f"{mitigated.value:.4f}", _ends(mitigated))
     open_console().print(table)
 
 
@@ -199,8 +211,8 @@ def _table(first: str, level: float, *more: str) -> Table:
     return table
 
 
-def _ends(one: Interval) -> str:
-    return f"{one.low:.4f} to {one.high:.4f}"
+def _ends(interval: Interval) -> str:
+    return f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 add_examples(app)
@@ -209,12 +221,12 @@ add_examples(app)
 def main() -> None:
     """Run the command line; bad input ends it with one line on standard error and exit code 2."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by whoever started us, as some daemons do
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (open as long as we run)
+        if getattr(sys, name) is None:  # closed by the program that started this one, as some daemons do
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 (stays open until the end)
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error has it: a µ in a pipe that is ASCII
+        sys.stdout.reconfigure(errors="backslashreplace")  # as for standard error: a µ must not fail in an ASCII pipe
     if not sys.stderr.isatty():
-        app.rich_markup_mode = None  # no boxes around errors: they break lines after 80 characters
+        app.rich_markup_mode = None  # no boxes around errors, which break lines after 80 characters
     try:
         app()
     except OSError as error:
@@ -223,6 +235,6 @@ def main() -> None:
         _fail(str(error) or type(error).__name__)
 
 
-def _fail(said: str) -> NoReturn:
-    echo(f"error: {said}", err=True)
+def _fail(message: str) -> NoReturn:
+    echo(f"error: {message}", err=True)
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""Options of several commands. Those that were given and would have no effect are errors, not ignored."""
+"""Options that several commands share, and their checks. An option that would have no effect is an error."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,24 +9,24 @@ import typer
 from qcluster.files import check_place
 
 Workers = Annotated[int, typer.Option(min=1, help="Processes on this machine.")]
-Bits = Annotated[int | None, typer.Option(min=1, help="Width of the strings, where hexadecimal keys do not show it.")]
+Bits = Annotated[int | None, typer.Option(min=1, help="Number of bits, if hexadecimal keys do not show it.")]
 Dask = Annotated[str | None, typer.Option(help="Address of a Dask scheduler, such as tcp://host:8786.")]
 
 
 def to_write(path: Path | None) -> Path | None:
-    """Take an option that names a file to write, if it can be: the work before would be lost."""
+    """Check a file that is to be written, before the work whose result it takes; returns its path."""
     if path is not None:
         check_place(path)
     return path
 
 
 def to_write_or_print(path: Path | None) -> Path | None:
-    """Take an option that names a file to write, or ``-`` for standard output."""
+    """Check a file that is to be written, or accept ``-`` for standard output; returns the path."""
     return path if path == Path("-") else to_write(path)
 
 
 def to_draw(path: Path | None) -> Path | None:
-    """Take an option that names the file of a figure, of an ending that is known."""
+    """Check the file and format of a figure that is to be written; returns the path."""
     if path is not None:
         from qcluster.plot import check_figure
 
@@ -35,35 +35,41 @@ def to_draw(path: Path | None) -> Path | None:
 
 
 def keep_apart(written: Mapping[str, Path | None], read: Mapping[str, str | Path | None]) -> None:
-    """Refuse to write over a file that is read, such as counts that no machine gives again, or one result over another.
+    """Refuse to overwrite an input, such as counts that cannot be measured again, or one result by another.
 
     Args:
-        written: what is written where, by the option that names it.
-        read: what is read from where.
+        written: the files to write, by the option that names them.
+        read: the inputs, by what they are.
     """
-    taken = {Path(place).resolve(): name for name, place in read.items() if place is not None}
+    users = {Path(place).resolve(): name for name, place in read.items() if place is not None}
     for name, path in written.items():
         if path is None or path == Path("-"):
             continue
         place = path.resolve()
-        if place in taken and (place.is_file() or not place.exists()):  # of a pipe nothing is lost
-            raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {taken[place]}")
-        taken[place] = name
+        if place in users and (place.is_file() or not place.exists()):  # a pipe cannot be overwritten
+            raise ValueError(f"{name} must name a file of its own; got {path}, which is that of {users[place]}")
+        users[place] = name
 
 
-def one_place(context: typer.Context, dask: str | None) -> None:
-    """Refuse workers here where the work is done elsewhere."""
+def refuse_workers_with_dask(context: typer.Context, dask: str | None) -> None:
+    """Refuse ``--workers`` together with ``--dask``."""
     if dask is not None:
         refuse(context, ["workers"], "with --dask the work is done by the cluster's workers")
 
 
 def refuse(context: typer.Context, names: Collection[str], why: str) -> None:
-    """Raise ValueError where one of some parameters was given; `why` tells when it has an effect."""
-    found = [
+    """Raise ValueError if any of these parameters was given, since it would have no effect.
+
+    Args:
+        context: context of the command.
+        names: names of the parameters.
+        why: the reason, for the message.
+    """
+    used = [
         (parameter.secondary_opts if context.params[parameter.name] is False else parameter.opts)[0]
         for parameter in context.command.params
         if parameter.name in names
         and getattr(context.get_parameter_source(parameter.name), "name", "") == "COMMANDLINE"
     ]
-    if found:
-        raise ValueError(f"{' and '.join(found)} would have no effect: {why}")
+    if used:
+        raise ValueError(f"{' and '.join(used)} would have no effect: {why}")

@@ -1,4 +1,4 @@
-"""The commands `qcluster qnn train` and `qcluster qnn evaluate`."""
+"""``qcluster qnn``: train and evaluate the classifier."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ qnn_app = typer.Typer(
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of PNG or JPEG files by class, .npz, idx images (labels beside them) or .csv; default: two digits."
+        help="Folder of PNG or JPEG files by class, .npz, idx images with their labels, or .csv; default: two digits."
     ),
 ]
-Classes = Annotated[str | None, typer.Option(help="Labels to keep of --data, such as 3,6; default: all.")]
+Classes = Annotated[str | None, typer.Option(help="Labels of --data to use, such as 3,6; default: all.")]
 First = Annotated[int, typer.Option("--a", min=0, max=9, help="First digit.")]
 Second = Annotated[int, typer.Option("--b", min=0, max=9, help="Second digit.")]
 Size = Annotated[int, typer.Option(min=1, max=11, help="Pixels per side of your images: size squared data qubits.")]
@@ -52,14 +52,14 @@ Mitigation = Annotated[
 @qnn_app.command()
 def train(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Where the trained model goes.", callback=to_write)] = Path("qnn.json"),
+    out: Annotated[Path, typer.Option(help="File of the trained model.", callback=to_write)] = Path("qnn.json"),
     data: Data = None,
     classes: Classes = None,
     a: First = 3,
     b: Second = 6,
     size: Size = 4,
     ansatz: Annotated[str, typer.Option(help="zx, zx-xx, tfq or reed-muller.")] = "zx",
-    reps: Annotated[int, typer.Option(min=1, help="Repetitions of the layers, or the degree.")] = 1,
+    reps: Annotated[int, typer.Option(min=1, help="Repetitions of the layers; for reed-muller, the degree.")] = 1,
     encoding: Annotated[str, typer.Option(help="basis (bits) or angle (grey values).")] = "basis",
     loss: Annotated[str, typer.Option(help="auto, squared, linear, hinge, log or softmax.")] = "auto",
     solver: Annotated[str, typer.Option(help="auto, lbfgs, sgd, adam, paper, spsa or cobyla.")] = "auto",
@@ -80,8 +80,8 @@ def train(
 
     keep_apart({"--out": out, "--plot": plot}, {"--data": data})
     _check_used(context, data, backend)
-    taken = _data(data, classes, a, b, size, encoding)
-    rows, held = _split(taken, test_share, seed)
+    samples = _load_samples(data, classes, a, b, size, encoding)
+    train_rows, test_rows = _split(samples, test_share, seed)
     model = QNNClassifier(
         ansatz, reps=reps, encoding=encoding, loss=loss, solver=solver, max_iter=max_iter, shots=shots,
         backend=backend, train_on="exact" if backend is None else "backend",
@@ -89,9 +89,9 @@ def train(
     )  # fmt: skip
     console = open_console()
     try:
-        caught = _train(model, taken.X[rows], taken.y[rows], console)
+        caught = _train(model, samples.X[train_rows], samples.y[train_rows], console)
     except BaseException:
-        # A job that failed, or Ctrl-C: what was paid for is kept.
+        # After a failed job or Ctrl-C, the model trained so far is saved: its shots were paid for.
         if getattr(model, "n_circuits_", 0):
             save_model(model, out)
             console.print(f"note: training broke off after {many(model.n_iter_, 'round')}; so far: {out}", markup=False)
@@ -106,15 +106,15 @@ def train(
     model.set_params(backend=None)
     console.print(
         f"{many(model.theta_.size, 'parameter')} on {many(model.ansatz_.n_data, 'data qubit')}; "
-        f"{many(len(rows), 'sample')} to train, "
-        f"{len(held)} to test"
+        f"{many(len(train_rows), 'sample')} to train, "
+        f"{len(test_rows)} to test"
     )
     if model.n_circuits_:
-        spent = f"{many(model.n_circuits_, 'circuit')}, {many(model.n_shots_, 'shot')}"
-        console.print(f"{spent}, contraction {model.contraction_:.3f}")
+        cost = f"{many(model.n_circuits_, 'circuit')}, {many(model.n_shots_, 'shot')}"
+        console.print(f"{cost}, contraction {model.contraction_:.3f}")
     console.print(
-        f"accuracy: train {model.score(taken.X[rows], taken.y[rows]):.4f}, "
-        f"test {model.score(taken.X[held], taken.y[held]):.4f} (ideal circuit)"
+        f"accuracy: train {model.score(samples.X[train_rows], samples.y[train_rows]):.4f}, "
+        f"test {model.score(samples.X[test_rows], samples.y[test_rows]):.4f} (ideal circuit)"
     )
     console.print(f"model: {out}")
 
@@ -123,7 +123,9 @@ def train(
 def evaluate(
     context: typer.Context,
     model_file: Annotated[Path, typer.Argument(help="A model that `qnn train` wrote.")],
-    backend: Annotated[str | None, typer.Option(help="Backend to measure on; without it the exact values.")] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Backend to measure on; by default the exact values are computed.")
+    ] = None,
     data: Data = None,
     classes: Classes = None,
     a: First = 3,
@@ -133,9 +135,11 @@ def evaluate(
     twirls: Twirls = 1,
     dd: Decoupling = None,
     mitigation: Mitigation = "rescale",
-    literal: Annotated[bool, typer.Option("--literal", help="Run the circuit as trained, not the short one.")] = False,
+    literal: Annotated[
+        bool, typer.Option("--literal", help="Run the circuit as trained, not the shorter equivalent one.")
+    ] = False,
     reference: Annotated[
-        bool, typer.Option("--reference", help="Measure once more beside a reference circuit, and mitigate by it.")
+        bool, typer.Option("--reference", help="Measure once more with a reference circuit, and mitigate with it.")
     ] = False,
     test_share: Share = 0.3,
     seed: Seed = 0,
@@ -153,12 +157,14 @@ def evaluate(
     if mitigation == "reference":
         refuse(context, ["reference"], "--mitigation reference measures beside a reference already")
     model = load_model(model_file)
-    taken = _data(data, classes, a, b, size, model.encoding)
-    _, held = _split(taken, test_share, seed)
-    X, y = taken.X[held], taken.y[held]
-    if not set(np.unique(taken.y)) <= set(model.classes_):
-        known, given = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(taken.y)))
-        raise ValueError(f"the data must be of the model's classes, {known}; they are of {given}: see --a, --b, --data")
+    samples = _load_samples(data, classes, a, b, size, model.encoding)
+    _, test_rows = _split(samples, test_share, seed)
+    X, y = samples.X[test_rows], samples.y[test_rows]
+    if not set(np.unique(samples.y)) <= set(model.classes_):
+        expected, got = (" and ".join(map(str, labels)) for labels in (model.classes_, np.unique(samples.y)))
+        raise ValueError(
+            f"the data must be of the model's classes, {expected}; they are of {got}: see --a, --b, --data"
+        )
     if backend is not None and len(model.classes_) > 2:
         raise ValueError(
             f"a backend evaluates one readout, and this model has {len(model.classes_)}: use readout(label) in Python"
@@ -175,30 +181,34 @@ def evaluate(
         for name, way in ways:
             model.set_params(backend=backend, shots=shots, compress=not literal, random_state=seed,
                              execution=_execution(twirls, dd, way))  # fmt: skip
-            found = _measured(model, X, name, console)
-            values = found.values if found.raw is None else found.raw
-            slope = float(exact @ values / (exact @ exact))
-            error = float(np.sqrt(np.mean((found.values - exact) ** 2)))
-            table.add_row(name, f"{_accuracy(model, found.values, y):.4f}", f"{slope:.3f}", f"{error:.3f}",
-                          str(found.n_circuits), str(found.n_shots))  # fmt: skip
-            row: dict[str, Any] = {"measured": found.values.tolist(), "contraction": slope,
-                                   "standard_errors": found.standard_errors.tolist()}  # fmt: skip
-            if found.raw is not None:
-                row["raw"] = found.raw.tolist()
-            if found.slope is not None:
-                low, high = found.slope.interval
-                row["slope"] = {"value": found.slope.value, "interval": [low, high], "p_value": found.slope.p_value}
-                note = f"calibrated on {many(found.slope.n_circuits, 'training image')}: slope {found.slope.value:.3f}"
+            readouts = _measure(model, X, name, console)
+            values = readouts.values if readouts.raw is None else readouts.raw
+            contraction = float(exact @ values / (exact @ exact))
+            error = float(np.sqrt(np.mean((readouts.values - exact) ** 2)))
+            table.add_row(name, f"{_accuracy(model, readouts.values, y):.4f}", f"{contraction:.3f}", f"{error:.3f}",
+                          str(readouts.n_circuits), str(readouts.n_shots))  # fmt: skip
+            row: dict[str, Any] = {"measured": readouts.values.tolist(), "contraction": contraction,
+                                   "standard_errors": readouts.standard_errors.tolist()}  # fmt: skip
+            if readouts.raw is not None:
+                row["raw"] = readouts.raw.tolist()
+            slope = readouts.slope
+            if slope is not None:
+                low, high = slope.interval
+                row["slope"] = {"value": slope.value, "interval": [low, high], "p_value": slope.p_value}
+                note = f"calibrated on {many(slope.n_circuits, 'training image')}: slope {slope.value:.3f}"
                 console.print(f"{note}, 95 % interval [{low:.3f}, {high:.3f}]", markup=False)
             content |= {"reference": row} if way == "reference" and reference else row
     console.print(table)
-    console.print(f"{many(len(held), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
+    console.print(f"{many(len(test_rows), 'sample')}, {many(len(np.unique(X, axis=0)), 'distinct input')}")
     if json_out is not None:
         write_whole(json_out, json.dumps(content, indent=1) + "\n")
 
 
 def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warnings.WarningMessage]:
-    """Train with a bar, and give the warnings; where it breaks off, the model is what was trained until then."""
+    """Train a model under a progress bar, and return the warnings.
+
+    If training is interrupted, the model keeps what was trained until then.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     with (
@@ -208,22 +218,24 @@ def _train(model: QNNClassifier, X: Any, y: Any, console: Console) -> list[warni
     ):
         task = bar.add_task("training", total=None)
         warnings.simplefilter("always", ConvergenceWarning)
-        for told in rounds:
-            total, done = told.n_starts * told.step.total, told.start * told.step.total + told.step.done
-            bar.update(task, completed=done, total=total, description=f"loss {told.step.loss:.4f}")
+        for progress in rounds:
+            step = progress.step
+            total, done = progress.n_starts * step.total, progress.start * step.total + step.done
+            bar.update(task, completed=done, total=total, description=f"loss {step.loss:.4f}")
     return caught
 
 
-def _measured(model: QNNClassifier, X: Any, name: str, console: Console) -> Readouts:
+def _measure(model: QNNClassifier, X: Any, name: str, console: Console) -> Readouts:
+    """Measure the decision values of samples on the model's backend, under a progress bar."""
     with open_bar(console, TimeElapsedColumn()) as bar:
         task = bar.add_task(f"running on {name}", total=None)
-        found = model.measure(X)
+        readouts = model.measure(X)
         bar.update(task, total=1, completed=1)
-    return found
+    return readouts
 
 
 def _check_used(context: typer.Context, data: Path | None, backend: str | None) -> None:
-    """Refuse options that go with the other kind of samples, or with a backend where there is none."""
+    """Refuse options for another kind of samples than the one given, and options of a backend if there is none."""
     if data is None:
         refuse(context, ["size"], "the digits have 4 x 4 pixels; it goes with --data")
         refuse(context, ["classes"], "it goes with --data; the digits are chosen by --a and --b")
@@ -235,7 +247,8 @@ def _check_used(context: typer.Context, data: Path | None, backend: str | None) 
         refuse(context, ["shots", "twirls", "dd", "mitigation", "literal", "reference"], "it goes with --backend")
 
 
-def _data(source: Path | None, classes: str | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:
+def _load_samples(source: Path | None, classes: str | None, a: int, b: int, size: int, encoding: str) -> LabelledBits:
+    """Load samples: from a file or folder, or two digits of the built-in set if there is no source."""
     from qcluster.qnn import load_csv, load_digits_4x4, load_idx, load_images
 
     grey = encoding == "angle"
@@ -251,14 +264,15 @@ def _data(source: Path | None, classes: str | None, a: int, b: int, size: int, e
     return load_images(source, classes=names, size=size, threshold=None if grey else 0.5)
 
 
-def _split(data: LabelledBits, test_share: float, seed: int) -> tuple[Any, Any]:
+def _split(samples: LabelledBits, test_share: float, seed: int) -> tuple[Any, Any]:
+    """Indices of the samples to train on and of those to test on, with the classes in equal proportions."""
     import numpy as np
     from sklearn.model_selection import train_test_split
 
-    train_rows, held = train_test_split(
-        np.arange(len(data.y)), test_size=test_share, stratify=data.y, random_state=seed
+    train_rows, test_rows = train_test_split(
+        np.arange(len(samples.y)), test_size=test_share, stratify=samples.y, random_state=seed
     )
-    return train_rows, held
+    return train_rows, test_rows
 
 
 def _execution(twirls: int, dd: str | None, mitigation: str) -> dict[str, Any]:
@@ -266,5 +280,5 @@ def _execution(twirls: int, dd: str | None, mitigation: str) -> dict[str, Any]:
 
 
 def _accuracy(model: QNNClassifier, values: Any, y: Any) -> float:
-    places = (values > 0).astype(int) if values.ndim == 1 else values.argmax(axis=1)
-    return float((model.classes_[places] == y).mean())
+    predicted = (values > 0).astype(int) if values.ndim == 1 else values.argmax(axis=1)
+    return float((model.classes_[predicted] == y).mean())

@@ -1,4 +1,4 @@
-"""``qcluster rates``: effective flip rates from the command line. Parses, calls, prints."""
+"""``qcluster rates``: effective flip rates."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,13 +7,13 @@ import typer
 from typer.core import TyperGroup
 
 from qcluster.cli.console import echo, open_bar, open_console, show_run
-from qcluster.cli.given import read_given
-from qcluster.cli.options import Bits, Dask, Workers, one_place, refuse
+from qcluster.cli.inputs import read_counts_or_run
+from qcluster.cli.options import Bits, Dask, Workers, refuse, refuse_workers_with_dask
 from qcluster.core.words import many
 
 
-class _Estimating(TyperGroup):
-    """Read ``qcluster rates FILE`` as ``qcluster rates estimate FILE``, with its options before or behind."""
+class _EstimateByDefault(TyperGroup):
+    """Parse ``qcluster rates FILE`` as ``qcluster rates estimate FILE``, with options before or after FILE."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
@@ -23,7 +23,7 @@ class _Estimating(TyperGroup):
 
 rates_app = typer.Typer(
     name="rates",
-    cls=_Estimating,
+    cls=_EstimateByDefault,
     help="Estimate effective flip rates: qcluster rates FILE. Build or extend the table behind it: build, add.",
     subcommand_metavar="FILE | COMMAND [ARGS]...",
     no_args_is_help=True,
@@ -43,8 +43,10 @@ def estimate(
     backend: Annotated[str | None, typer.Option(help="Machine, such as fake_torino or ibm_torino.")] = None,
     circuit: Annotated[Path | None, typer.Option(help="The circuit behind the counts: .qasm or .qpy.")] = None,
     table: Annotated[Path | None, typer.Option(help="Rows of your own runs, used beside the shipped ones.")] = None,
-    coverage: Annotated[float, typer.Option(help="Of the interval, between 0 and 1.")] = 0.8,
-    pub: Annotated[int | None, typer.Option(help="Which of several sets of counts in the file, from 0.")] = None,
+    coverage: Annotated[float, typer.Option(help="Coverage of the interval, between 0 and 1.")] = 0.8,
+    pub: Annotated[
+        int | None, typer.Option(help="Index of the set of counts, if the file has several, from 0.")
+    ] = None,
     bits: Bits = None,
 ) -> None:
     """Estimate the flip rates of a run, or of a circuit before it runs."""
@@ -55,40 +57,42 @@ def estimate(
     place, console = Path(file), open_console()
     if circuit is None and place.suffix in SUFFIXES and not place.is_dir():
         refuse(context, ["pub", "bits"], f"{file} holds a circuit, not counts")
-        circuit, given = place, None
+        circuit, source = place, None
     else:
-        given = read_given(context, file, pub, bits)
-    if isinstance(given, Run):
+        source = read_counts_or_run(context, file, pub, bits)
+    if isinstance(source, Run):
         refuse(context, ["circuit", "backend"], f"{file} is a saved run, which has its circuit and its machine")
-        show_run(given)
-        known, counts = given, None
+        show_run(source)
+        run_or_circuit, counts = source, None
     else:
-        known, counts = _circuit(circuit, given), given
-    model, told = _model(table)
-    rates = estimate_rates(known, backend, counts, model=model, coverage=coverage)
+        run_or_circuit, counts = _read_circuit(circuit, source), source
+    model, own_rows = _fit_model(table)
+    rates = estimate_rates(run_or_circuit, backend, counts, model=model, coverage=coverage)
     console.print(
         f"effective flip rate {rates.value:.4f}, {100 * coverage:g}% interval {rates.low:.4f} to {rates.high:.4f}"
     )
-    if isinstance(known, Run) or (circuit is not None and backend is not None):
+    if isinstance(run_or_circuit, Run) or (circuit is not None and backend is not None):
         console.print("by bit, 0 first: " + " ".join(f"{rate:.4f}" for rate in rates.per_bit))
     if rates.saturated:
-        rest = "nothing bounds the rate from above" if known is None else "the rate rests on the circuit alone"
-        console.print(f"the counts cannot be told from uniform noise: {rest}")
+        bound = (
+            "nothing bounds the rate from above" if run_or_circuit is None else "the rate rests on the circuit alone"
+        )
+        console.print(f"the counts cannot be told from uniform noise: {bound}")
     elif not rates.in_range:
         console.print("unlike the training rows: trust this less than the interval says")
     if model is not None:
-        console.print(f"{told}; {rates.rows} rows in all have what is known of this run, and were used")
+        console.print(f"{own_rows}; {rates.rows} rows in all have the features known of this run, and were used")
 
 
 @rates_app.command()
 def build(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder for the table; run again to go on where it stopped.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table; run again to continue where it stopped.")],
     dask: Dask = None,
     workers: Workers = 1,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many circuits.")] = None,
-    rows: Annotated[int, typer.Option(min=1, max=6, help="Rows of each circuit, with different noise.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything.")] = 0,
+    rows: Annotated[int, typer.Option(min=1, max=6, help="Rows per circuit, with different noise.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
 ) -> None:
     """Simulate the training table: benchmark circuits on recorded machines (up to an hour of one core)."""
     from rich.progress import MofNCompleteColumn, TimeRemainingColumn
@@ -96,7 +100,7 @@ def build(
     from qcluster.bench.rate_plan import plan
     from qcluster.bench.rate_table import build as start
 
-    one_place(context, dask)
+    refuse_workers_with_dask(context, dask)
     failed = 0
     with open_bar(open_console(stderr=True), MofNCompleteColumn(), TimeRemainingColumn()) as bar:
         task = bar.add_task("rates")
@@ -114,7 +118,7 @@ def build(
 @rates_app.command()
 def add(
     rundir: Annotated[Path, typer.Argument(help="Folder of a benchmark campaign, on simulators or real machines.")],
-    table: Annotated[Path, typer.Option(help="Table to append to; made if it is not there.")] = Path("rates.csv"),
+    table: Annotated[Path, typer.Option(help="Table to append to; created if it does not exist.")] = Path("rates.csv"),
 ) -> None:
     """Turn your own runs into training rows; use them with: qcluster rates FILE --table rates.csv."""
     from qcluster.bench.rate_table import add_runs
@@ -125,22 +129,22 @@ def add(
         "known)"
     )
     if partly:
-        echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs of which as little is known")
+        echo(f"{partly} of them lack columns (no circuit or calibration): they serve runs about which no more is known")
 
 
-def _model(path: Path | None) -> tuple[Any, str]:
-    """Fit a model to the shipped rows and those of a file; None and no words without a file."""
+def _fit_model(path: Path | None) -> tuple[Any, str]:
+    """Fit a model to the shipped rows and those of a file, and describe the latter; None and "" without a file."""
     from qcluster.learn.rates import rate_model
     from qcluster.learn.table import read_table
 
     if path is None:
         return None, ""
-    mine = read_table(path)
-    return rate_model(read_table() + mine), f"{many(len(mine), 'row')} of {path}"
+    own = read_table(path)
+    return rate_model(read_table() + own), f"{many(len(own), 'row')} of {path}"
 
 
-def _circuit(path: Path | None, counts: Any) -> Any:
-    """Read the one circuit of a file, that of the counts if there are any."""
+def _read_circuit(path: Path | None, counts: Any) -> Any:
+    """Read the single circuit of a file; if there are counts, check that it has as many bits as these."""
     if path is None:
         return None
     from qcluster.device.circuits.files import read_circuits

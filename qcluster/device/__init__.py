@@ -1,7 +1,7 @@
 """Circuits on backends: calibration, twirling, execution, saved jobs and a mitigated Sampler.
 
-The only room that meets Qiskit; names load on first use, so that importing the room costs nothing. Functions that share
-the name of their module (`execute`, `twirl`) are found there, and as `qcluster.execute` and `qcluster.twirl`.
+Names are imported on first use, so importing this package costs nothing. A function that shares the name of its module
+(`execute`, `twirl`) is not exported here: import it from that module, or as `qcluster.execute` and `qcluster.twirl`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from qcluster.device.run import Run as Run
     from qcluster.device.sampler import MitigatedSampler as MitigatedSampler
 
-_HOMES = {
+_MODULES = {
     "Calibration": "machines.calibration",
     "read_calibration": "machines.calibration",
     "fault_masks": "noise.faults",
@@ -33,15 +33,16 @@ _HOMES = {
     "Run": "run",
     "Twirls": "circuits.twirl",
 }
+"""The module of each public name."""
 
-__all__ = sorted(_HOMES)
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_MODULES})

@@ -1,4 +1,4 @@
-"""From circuits to counts in one call, on simulators, recorded machines and real ones."""
+"""From circuits to counts in one call: on simulators, recorded machines and real machines."""
 
 from __future__ import annotations
 
@@ -47,55 +47,56 @@ def execute(
     strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None,
     runtime: Mapping[str, Any] | None = None,
 ) -> list[Run]:
-    """Compile, twirl and run circuits, and give their counts back with flips undone.
+    """Compile, twirl and run circuits; return their counts with the flips of the twirls undone.
 
-    The same call serves a plain simulator, the noise of a recorded IBM machine and the machine itself. A recorded
-    machine is simulated from its calibration: both readout errors, gates, and relaxation while qubits wait.
+    The same call works for a plain simulator, for a recorded IBM machine and for a real one. A recorded machine is
+    simulated from its calibration: both readout errors, gate errors, and relaxation while qubits wait.
 
     Args:
-        circuits: measured circuits, parameters bound. One that is compiled for the machine already (it has a layout,
-            and operations of the machine only) is run as it is.
-        backend: a Qiskit backend, or a name: "aer" (noiseless), "fake_torino" and the like, "least_busy", or a real
-            machine such as "ibm_torino". An AerSimulator is run as it is, with the noise model it has.
-        shots: of each circuit, all twirls together. Hardware needs equal shots in all twirls and rounds up.
-        twirls: number of Pauli-twirled dresses that share the shots; 1 runs the circuit as it is.
-        measure_twirl: whether dresses flip measurements too (the flips are undone in the counts).
+        circuits: measured circuits with all parameters bound. A circuit that is already compiled for the machine (it
+            has a layout and uses only operations of the machine) is run unchanged.
+        backend: a Qiskit backend or a name: "aer" (noiseless), a recorded machine such as "fake_torino",
+            "least_busy", or a real machine such as "ibm_torino". An AerSimulator is run with its own noise model.
+        shots: shots of each circuit, summed over its twirls. On hardware all twirls must have equal shots, so the
+            number is rounded up.
+        twirls: number of Pauli-twirled copies that share the shots; 1 runs the circuit without twirling.
+        measure_twirl: whether twirled copies also flip measured bits (the counts have the flips undone).
         twirling: "client", or on hardware "server" to let the runtime's Sampler twirl instead.
-        dd: dynamical decoupling, "XX", "XpXm" or "XY4".
-        seed: same seed, same counts on a simulator; on hardware, same twirls.
-        optimization_level: of Qiskit's compiler, for circuits that are not compiled yet.
-        mode: "job", or on hardware "batch" or "session" around the jobs.
-        simulation: "density_matrix", "stabilizer", "matrix_product_state" or "statevector" instead of the choice by
-            size and structure (see `choose_method`).
-        directory: where requests and results are kept; needed again to collect a job that outlived this process. On
-            hardware the default is ./qcluster-jobs/ and the request's id; a simulation keeps nothing unless asked. The
-            same call with the same directory goes on with the request that is there: what has come is read, what is
-            under way is waited for, and nothing is sent twice.
-        max_circuits: most circuits (twirls counted) in one hardware job; more are split over several.
-        reference: True runs a reference circuit beside them, twirled alike, with as many shots as one of the
-            circuits: once for all circuits that differ in angles only once they are compiled, such as the points of a
-            sweep that was compiled before its parameters were bound. `Run.reference` holds what it measured, and
-            `qcluster.mitigate` uses it. A number runs so many, which see different faults.
-            Or the `Run.reference` of an earlier run on the same places, which costs nothing. `Run.notes` says what
-            references cost in shots and seconds, or the age of one measured earlier.
-        reference_share: shots of each reference, as a multiple of those of one circuit; refused where none is run. On
-            hardware references are in the same jobs as the circuits, but for another share than 1, since all circuits
-            of a job have equal shots.
-        group: "pauli" draws the Paulis of twirls independently, "balanced_pauli" so that each qubit has I, X, Y and Z
-            before each gate equally often, once in every four. With twirling="server" also "local_c1" and
+        dd: dynamical decoupling sequence: "XX", "XpXm" or "XY4".
+        seed: the same seed gives the same counts on a simulator, and the same twirls on hardware.
+        optimization_level: optimization level of Qiskit's compiler, for circuits that are not compiled yet.
+        mode: "job", or on hardware "batch" or "session" to run the jobs in one.
+        simulation: "density_matrix", "stabilizer", "matrix_product_state" or "statevector"; by default chosen by the
+            size and structure of the circuit (see `choose_method`).
+        directory: where the request and its results are kept; needed again to collect a job that outlives this
+            process. The default on hardware is ./qcluster-jobs/ and the id of the request; a simulation is kept only
+            if a directory is given. The same call with the same directory continues the request kept there: it reads
+            results that have arrived, waits for jobs under way, and sends nothing twice.
+        max_circuits: most circuits (twirled copies counted) in one hardware job; more are split over several jobs.
+        reference: True also runs a reference circuit, twirled in the same way, with as many shots as one circuit. One
+            reference serves all circuits that differ only in angles after compilation, such as the points of a
+            sweep that was compiled before its parameters were bound. `Run.reference` holds its measurement, and
+            `qcluster.mitigate` uses it. A number runs that many references, which see different faults.
+            The `Run.reference` of an earlier run on the same qubits and gates can be given instead and costs nothing.
+            `Run.notes` gives the cost of references in shots and seconds, or the age of an earlier one.
+        reference_share: shots of each reference, as a multiple of the shots of one circuit; refused if no reference is
+            run. On hardware, references go into the jobs of the circuits if the share is 1, and otherwise into
+            separate jobs, since all circuits of a job have equal shots.
+        group: "pauli" draws the Paulis of a twirl independently. "balanced_pauli" draws them so that, in every four
+            twirls, each qubit has I, X, Y and Z once before each gate. With twirling="server" also "local_c1" and
             "local_pauli", see the runtime's ``TwirlingOptions``.
         strategy: which qubits are twirled around each layer of two-qubit gates: "active", "active-accum",
-            "active-circuit" or "all", see `qcluster.twirl`. None is "active" of our own twirling, and of the runtime's
-            what it does by default, "active-accum".
-        runtime: options of the runtime's own Sampler that have no keyword here, as it has them:
-            ``{"max_execution_time": 60, "execution": {"rep_delay": 1e-4}}``. On a simulator they do nothing, and
-            `Run.notes` says so.
+            "active-circuit" or "all", see `qcluster.twirl`. None means "active" with twirling="client", and the
+            runtime's default, "active-accum", with "server".
+        runtime: options of the runtime's Sampler that have no keyword here, named and nested as there:
+            ``{"max_execution_time": 60, "execution": {"rep_delay": 1e-4}}``. A simulator ignores them, and `Run.notes`
+            says so.
 
     Returns:
         One `Run` per circuit, in order.
 
     Raises:
-        ValueError, TypeError: the request makes no sense; the message says what must hold.
+        ValueError, TypeError: an argument is invalid; the message says what must hold.
         AccountError, JobError: the service or a job failed; the message says what to do.
 
     Example:
@@ -122,22 +123,22 @@ def execute(
 
 @dataclass(frozen=True)
 class Sent:
-    """Hold a request that is on its way."""
+    """A request that was sent to its machine, from which its runs can be collected."""
 
     request: Request
     machine: Machine
     directory: Path | None
-    """Where it is kept; None for a simulation that is kept nowhere, and begins when its runs are asked for."""
+    """Where the request is kept; None for a simulation that is not saved, which begins when `runs` is called."""
     service: Service | None = None
-    """The account it was sent with; None for a simulation."""
+    """The service that the jobs were sent to; None for a simulation."""
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Ids of its jobs at the service, in the order of its parts."""
+        """Ids of the request's jobs at the service, in the order of its parts."""
         return jobs.job_ids(self.directory) if self.directory is not None and self.service is not None else ()
 
     def runs(self) -> list[Run]:
-        """Wait for the results, and give the runs."""
+        """Wait for the results and return one `Run` per circuit."""
         if self.directory is None:
             return read_runs(self.request, simulate_request(self.request, self.machine))
         if self.service is None:
@@ -146,7 +147,7 @@ class Sent:
 
 
 def send(request: Request, machine: Machine, directory: str | Path | None) -> Sent:
-    """Send a request to its machine, and come back before it has run; a simulation begins when it is asked for."""
+    """Send a request to its machine without waiting for it; a simulation begins when its runs are asked for."""
     if machine.kind != "hardware":
         return Sent(request, machine, None if directory is None else Path(directory))
     service = jobs.open_jobs(machine=machine)  # the account that sends the jobs is the one that can fetch them
@@ -154,5 +155,5 @@ def send(request: Request, machine: Machine, directory: str | Path | None) -> Se
 
 
 def run_request(request: Request, machine: Machine, directory: str | Path | None = None) -> list[Run]:
-    """Run a request where it belongs and wait for it; see `execute`."""
+    """Run a request on its machine and wait for the results; see `execute`."""
     return send(request, machine, directory).runs()

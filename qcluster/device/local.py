@@ -1,4 +1,4 @@
-"""Requests that are simulated on this computer, for `qcluster.execute` and for saved jobs alike."""
+"""Simulation of requests on this computer, both for `qcluster.execute` and for saved jobs."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ if TYPE_CHECKING:
 
 
 def simulate_request(request: Request, machine: Machine | None) -> list[list[Distribution]]:
-    """Run a request on a local machine; counts per circuit and twirl."""
+    """Run a request on this computer; returns the counts of each circuit, by twirl."""
     counts = []
     for i, prepared in enumerate(request.prepared):
-        circuits = [_in_use(circuit, prepared.profile.active) for circuit in prepared.circuits]
+        circuits = [_without_idle_pulses(circuit, prepared.profile.active) for circuit in prepared.circuits]
         seed = (request.simulator_seed + 7919 * i) % 2**31
         if prepared.method == "aer" and machine is not None:
-            counts.append(run_on(_steady(machine.backend), circuits, prepared.shots, seed))
+            counts.append(run_on(_reproducible(machine.backend), circuits, prepared.shots, seed))
         elif prepared.method == "backend" and machine is not None:
             counts.append(run_foreign(machine.backend, prepared.circuits, prepared.shots, seed))
         else:
-            how: dict[str, Any] = {"method": prepared.method, "dt": request.dt, "seed": seed}
-            counts.append(simulate(circuits, prepared.shots, request.calibration, **how))
+            settings: dict[str, Any] = {"method": prepared.method, "dt": request.dt, "seed": seed}
+            counts.append(simulate(circuits, prepared.shots, request.calibration, **settings))
     return counts
 
 
-def _in_use(circuit: QuantumCircuit, active: Collection[int]) -> QuantumCircuit:
-    """Leave away pulses on qubits that the circuit without twirls does not use, such as strategy="all" has.
+def _without_idle_pulses(circuit: QuantumCircuit, active: Collection[int]) -> QuantumCircuit:
+    """Remove gates on qubits that only twirling uses, as strategy="all" adds them.
 
-    They meet no other qubit and are not read, and a simulation knows no crosstalk, so that counts stay the same; a
-    simulator would hold the whole machine otherwise.
+    These qubits interact with no other qubit and are not measured, and the simulation has no crosstalk, so the counts
+    stay the same. With the gates kept, the simulator would have to hold every qubit of the machine.
     """
     keep = {circuit.qubits[q] for q in active}
-    pulses = (item for item in circuit.data if item.qubits and item.name not in {"barrier", "delay"})
-    if not any(keep.isdisjoint(item.qubits) for item in pulses):
+    gates = (item for item in circuit.data if item.qubits and item.name not in {"barrier", "delay"})
+    if not any(keep.isdisjoint(item.qubits) for item in gates):
         return circuit
     result = circuit.copy_empty_like()
     for item in circuit.data:
@@ -51,9 +51,9 @@ def _in_use(circuit: QuantumCircuit, active: Collection[int]) -> QuantumCircuit:
     return result
 
 
-def _steady(simulator: Any) -> Any:
-    """A copy that gives the same counts whatever the number of threads; the given one stays as it is."""
-    steady = copy(simulator)
-    steady._options = copy(simulator.options)
-    steady.set_options(**STEADY)
-    return steady
+def _reproducible(simulator: Any) -> Any:
+    """Copy a simulator so that its counts do not depend on the number of threads; the original is not changed."""
+    reproducible = copy(simulator)
+    reproducible._options = copy(simulator.options)
+    reproducible.set_options(**STEADY)
+    return reproducible

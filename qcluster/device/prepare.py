@@ -1,4 +1,4 @@
-"""From circuits to a `Request`: compile, twirl, schedule, choose the simulation, divide the shots."""
+"""From circuits to a `Request`: compile, twirl, schedule, choose the simulation method, divide the shots."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from qcluster.device.noise.measured import MeasuredReference, check_reusable
 from qcluster.device.noise.reference import reference_circuits, skeleton
 from qcluster.device.noise.simulate import choose_method, split_shots
 from qcluster.device.request import Options as Options
-from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, what_is_asked
+from qcluster.device.request import Prepared, Request, reference_cost, reference_shots, request_digest
 from qcluster.device.runtime_options import served_shots
 from qcluster.device.storage import dressing
 
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
 _CHANNELS = {"kraus", "superop", "quantum_channel", "roerror"}
-"""Instructions by which a circuit brings noise of its own to a simulator."""
+"""Instructions by which a circuit itself contains noise for a simulator."""
 
 MOST_SHOTS = 10**8
-"""Most shots of one circuit on a simulator, which holds every one of them in memory."""
+"""Most shots of one circuit on a simulator, which holds every shot in memory."""
 
-_DISTRIBUTIONS = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
+_PACKAGES = ("qcluster", "qiskit", "qiskit-aer", "qiskit-ibm-runtime", "numpy")
+"""Packages whose versions a request records."""
 
 
 def prepare(
@@ -54,44 +55,48 @@ def prepare(
     reused: MeasuredReference | None = None,
     kept: Sequence[MeasuredReference] = (),
 ) -> Request:
-    """Make circuits ready to run.
+    """Make circuits ready to run: compile them, twirl them, and add reference circuits.
 
     Args:
         circuits: measured circuits with all parameters bound.
-        machine: where they are to run.
-        options: how.
-        seed: everything random follows from it.
-        compiled: whether the circuits are compiled for the machine already.
-        reused: a reference measured earlier, of all the circuits' skeleton.
-        kept: references measured earlier, one of a skeleton, for those circuits that they fit. The others get new ones
-            where the options ask for them.
+        machine: the machine to run them on.
+        options: how to run them.
+        seed: seed of everything random: compiler, twirls, references and simulation.
+        compiled: whether the circuits are already compiled for the machine.
+        reused: a reference measured earlier; all circuits must have its skeleton (see `skeleton`).
+        kept: references measured earlier, at most one per skeleton. Each serves the circuits of its skeleton; the other
+            circuits get new references if the options ask for them.
+
+    Returns:
+        The request, with one `Prepared` per circuit, followed by one per new reference.
 
     Raises:
-        ValueError: a circuit measures nothing, has unbound parameters, does not fit, or cannot be twirled, decoupled or
-            simulated as asked.
+        ValueError: a circuit measures nothing, has unbound parameters, does not fit the machine, or cannot be twirled,
+            decoupled or simulated as asked.
         TypeError: circuits is not a sequence of circuits.
     """
-    given = int(seed) if isinstance(seed, (int, np.integer)) else None
+    fixed_seed = int(seed) if isinstance(seed, (int, np.integer)) else None
     rng = make_rng(seed)
-    root = int(rng.integers(2**31)) if given is None else given
+    root = int(rng.integers(2**31)) if fixed_seed is None else fixed_seed
     rng = np.random.default_rng(root)
     circuits = check_request(circuits, machine, options)
     compiler_seed, simulator_seed = (int(s) for s in rng.integers(2**31, size=2))
     ready = list(circuits) if compiled else compile_circuits(circuits, machine, options, compiler_seed)
     prepared = [
-        _dress(circuit, machine, options, child) for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
+        _prepare_one(circuit, machine, options, child)
+        for circuit, child in zip(ready, rng.spawn(len(ready)), strict=True)
     ]
-    fitting = {reference.skeleton: reference for reference in kept}
+    kept_by_skeleton = {reference.skeleton: reference for reference in kept}
     earlier: dict[str, MeasuredReference] = {}
     unserved: dict[str, list[int]] = {}
     for i, name in enumerate(map(skeleton, ready) if options.reference or reused or kept else ()):
-        reference = reused or fitting.get(name)
+        reference = reused or kept_by_skeleton.get(name)
         if reference is not None:
-            noted = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name, vars(options))
-            prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=noted), reference
+            notes = prepared[i].notes + check_reusable(reference, ready[i].name, name, machine.name, vars(options))
+            prepared[i], earlier[name] = replace(prepared[i], skeleton=name, notes=notes), reference
         elif options.reference:
             unserved.setdefault(name, []).append(i)
-    prepared += _references(ready, unserved, machine, options, rng)
+    prepared += _prepare_references(ready, unserved, machine, options, rng)
     now = datetime.datetime.now(datetime.UTC)
     request = Request(
         id=f"qcluster-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}",
@@ -108,33 +113,37 @@ def prepare(
         reused=tuple(earlier.values()),
         asked=""
         if isinstance(seed, np.random.Generator)
-        else what_is_asked(circuits, machine.name, options, given, reused),
+        else request_digest(circuits, machine.name, options, fixed_seed, reused),
     )
     return _note_cost(request)
 
 
 def _note_cost(request: Request) -> Request:
-    """Note what the references cost with each circuit that one of them serves."""
-    served = {i for one in request.prepared for i in one.serves}
+    """Add the cost of the references to the notes of each circuit that a reference serves."""
+    served = {i for prepared in request.prepared for i in prepared.serves}
     if not served:
         return request
     cost = reference_cost(request)
-    noted = (replace(one, notes=(*one.notes, cost)) if i in served else one for i, one in enumerate(request.prepared))
+    noted = (replace(p, notes=(*p.notes, cost)) if i in served else p for i, p in enumerate(request.prepared))
     return replace(request, prepared=tuple(noted))
 
 
 def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options: Options) -> list[QuantumCircuit]:
-    """Check that circuits can be asked for at all, before anything is compiled, and give them as a list.
+    """Check, before anything is compiled, that a machine can run circuits with these options.
 
-    See `prepare` for what it raises.
+    Returns:
+        The circuits as a list.
+
+    Raises:
+        ValueError, TypeError: as `prepare` does.
     """
     if hasattr(circuits, "num_qubits") or isinstance(circuits, str):
         raise TypeError("circuits must be a sequence of circuits; got a single one: write execute([circuit], ...)")
     if not isinstance(circuits, Iterable):
         raise TypeError(f"circuits must be a sequence of circuits; got {type(circuits).__name__}")
     check_machine(machine)
-    asked = list(circuits)
-    for circuit in asked:
+    checked = list(circuits)
+    for circuit in checked:
         name = getattr(circuit, "name", None)
         if not hasattr(circuit, "num_clbits"):
             cure = ": give circuit.assign_parameters(values)" if isinstance(circuit, tuple) else ""
@@ -161,14 +170,17 @@ def check_request(circuits: Iterable[QuantumCircuit], machine: Machine, options:
         which = "a real machine" if machine.kind == "hardware" else "run as it is"
         raise ValueError(f"simulation={options.simulation!r} goes with recorded machines; {machine.name} is {which}")
     if machine.session is not None and options.mode != "job":
-        raise ValueError(f"mode={options.mode!r} opens a {options.mode} of its own; one that is open is given already")
+        raise ValueError(f"mode={options.mode!r} would open a new {options.mode}; an open one was given as backend")
     if options.twirling == "server" and machine.kind != "hardware":
         raise ValueError(f"twirling='server' needs a real machine; {machine.name} is simulated here: use 'client'")
-    return asked
+    return checked
 
 
 def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
-    """Refuse what cannot be run, in words: Qiskit and Aer fail on it with errors of their own, or not at all."""
+    """Refuse a circuit that the machine cannot run, with a clear ValueError.
+
+    Qiskit and Aer would raise obscure errors for such a circuit, or run it wrongly.
+    """
     if machine.kind == "hardware":
         check_registers(circuit)
     for item, _, _, inside in steps(circuit):
@@ -183,24 +195,27 @@ def check_program(circuit: QuantumCircuit, machine: Machine) -> None:
             continue
         if is_measurement(item.name) and item.name != "measure":
             raise ValueError(
-                f"a simulation knows plain measurements only; {circuit.name!r} holds {item.name!r}: use circuit.measure"
+                f"a simulation supports plain measurements only; {circuit.name!r} holds {item.name!r}: use "
+                "circuit.measure"
             )
         if item.name == "store" and inside and not machine.noiseless:
-            # Aer 0.18 mistakes the bits there: it stops with errors of its own, or gives wrong counts without a word.
+            # Aer 0.18 mixes up the bits there: it fails with an obscure error, or silently gives wrong counts.
             raise ValueError(
-                f"a simulation with noise knows no store within control flow; {circuit.name!r} holds one: store "
+                f"a simulation with noise supports no store within control flow; {circuit.name!r} holds one: store "
                 "outside of it, or run on a simulator without noise"
             )
         if any(scope.num_vars for scope in (circuit, *(item.operation.blocks if has_blocks(item) else ()))):
             raise ValueError(
-                f"a simulation knows classical bits and registers only; {circuit.name!r} declares variables: keep "
+                f"a simulation supports classical bits and registers only; {circuit.name!r} declares variables: keep "
                 "their values in bits"
             )
 
 
 def check_registers(circuit: QuantumCircuit) -> None:
-    """Refuse names of registers by which a Sampler cannot give their bits, before it takes shots: its `DataBin` has
-    methods of these names."""
+    """Refuse, before any shots are taken, register names that a Sampler's result cannot have.
+
+    They are the names of methods of `DataBin`.
+    """
     from qiskit.primitives import DataBin
 
     for register in circuit.cregs:
@@ -214,26 +229,26 @@ def check_registers(circuit: QuantumCircuit) -> None:
 
 
 def writes_bits(circuit: QuantumCircuit) -> bool:
-    """Tell whether a circuit measures anything, or stores into a classical bit."""
+    """True if a circuit measures a qubit, or stores into a classical bit."""
     return any(is_measurement(item.name) or item.name == "store" for item, *_ in steps(circuit))
 
 
 def compile_circuits(
     circuits: Sequence[QuantumCircuit], machine: Machine, options: Options, seed: int
 ) -> list[QuantumCircuit]:
-    """Compile for a machine, around its dead qubits and couplings where the circuits fit there.
+    """Compile circuits for a machine, avoiding its dead qubits and couplings where they fit without them.
 
-    What is compiled for it already (`is_placed`) stays as it is: who chose qubits, gates and delays gets these.
-    A Clifford circuit too wide for the density matrix must stay Clifford to be simulated; the compiler's higher levels
-    may hide that behind angles that cancel, so such a circuit is compiled at level 1.
+    A circuit that is already compiled for the machine (`is_placed`) is not changed, so that it keeps the qubits, gates
+    and delays that its author chose. A Clifford circuit too wide for the density matrix must stay Clifford to be
+    simulated. The compiler's higher levels may hide that behind angles that cancel, so it is compiled at level 1.
     """
     target = getattr(machine.backend, "target", None)
     placed = {i: circuit for i, circuit in enumerate(circuits) if target is not None and is_placed(circuit, target)}
-    open_ = [circuit for i, circuit in enumerate(circuits) if i not in placed]
-    for circuit in open_ if target is not None else ():
+    uncompiled = [circuit for i, circuit in enumerate(circuits) if i not in placed]
+    for circuit in uncompiled if target is not None else ():
         check_delays(circuit, target)
-    made = iter(transpile_for(open_, machine, options.optimization_level, seed))
-    compiled = [placed[i] if i in placed else next(made) for i in range(len(circuits))]
+    transpiled = iter(transpile_for(uncompiled, machine, options.optimization_level, seed))
+    compiled = [placed[i] if i in placed else next(transpiled) for i in range(len(circuits))]
     if machine.kind == "model" and options.simulation in (None, "stabilizer"):
         for i, circuit in enumerate(circuits):
             wide = len(census(compiled[i])[1]) > 12 or options.simulation == "stabilizer"
@@ -243,15 +258,15 @@ def compile_circuits(
 
 
 def is_placed(circuit: QuantumCircuit, target: Target) -> bool:
-    """Tell whether a compiler laid a circuit out on all qubits of a target, in operations that these have."""
+    """True if a circuit has a layout on all qubits of a target, and uses only operations that the target supports."""
     return circuit.layout is not None and circuit.num_qubits == target.num_qubits and is_supported(circuit, target)
 
 
 def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, seed: int) -> list[QuantumCircuit]:
-    """Compile circuits for a machine: on what is alive of it where they fit there, else on all of it.
+    """Compile circuits for the living part of a machine where they fit there, else for the whole machine.
 
     Raises:
-        ValueError: one cannot be compiled for it, such as one that is too wide.
+        ValueError: a circuit cannot be compiled for the machine, for example because it is too wide.
     """
     from qiskit.transpiler import generate_preset_pass_manager
 
@@ -278,10 +293,10 @@ def transpile_for(circuits: list[QuantumCircuit], machine: Machine, level: int, 
 
 
 def wrap_angles(circuit: QuantumCircuit, target: Target | None) -> QuantumCircuit:
-    """Bring angles into those that the gates of a machine take: fractional rzz turns by 0 to pi/2.
+    """Wrap angles into the range that the machine's gates accept: 0 to pi/2 for a fractional rzz gate.
 
-    The compiler does so, but of angles that are numbers then, and for a target that tells: not for one without its
-    dead parts, since a target does not give its bounds to be copied.
+    The compiler does this only for angles that are numbers at that time, and only if the target knows its bounds. A
+    target whose dead parts were removed does not, since a target's bounds cannot be copied.
     """
     from qiskit.transpiler import PassManager
     from qiskit.transpiler.passes import WrapAngles
@@ -297,8 +312,8 @@ def _compiling(machine: Machine) -> AbstractContextManager[None]:
     return dressing(lambda said: ValueError(f"the circuit cannot be compiled for {machine.name}: {said}"))
 
 
-def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:
-    """Twirl, schedule and divide the shots of one compiled circuit."""
+def _prepare_one(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.random.Generator) -> Prepared:
+    """Twirl and schedule one compiled circuit, and divide its shots over the twirls."""
     twirls, plain = Twirls((circuit,), np.zeros((1, circuit.num_clbits), dtype=bool)), circuit
     if options.twirls > 1 and options.twirling == "client":
         twirls = twirl(
@@ -332,7 +347,7 @@ def _dress(circuit: QuantumCircuit, machine: Machine, options: Options, rng: np.
 
 
 def _unused(options: Options, machine: Machine) -> tuple[str, ...]:
-    """Note the options that were given and change nothing."""
+    """Return a note for each option that was given and has no effect."""
     notes: tuple[str, ...] = ()
     if machine.kind != "hardware":
         if options.runtime:
@@ -341,13 +356,13 @@ def _unused(options: Options, machine: Machine) -> tuple[str, ...]:
             if (value := getattr(options, name)) != getattr(Options, name):
                 notes += (f"{name}={value!r} is for IBM's machines and not used",)
     if options.twirls == 1 and "twirling" not in options.runtime:
-        given = {name: getattr(options, name) != getattr(Options, name) for name in ("group", "strategy", "twirling")}
-        notes += tuple(f"{name} is of twirls, and there are none with twirls=1" for name, used in given.items() if used)
+        changed = [n for n in ("group", "strategy", "twirling") if getattr(options, n) != getattr(Options, n)]
+        notes += tuple(f"{name} concerns twirls, and there are none with twirls=1" for name in changed)
     return notes
 
 
 def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine) -> tuple[str, ...]:
-    """Note the dead parts that a compiled circuit uses, and warn of them."""
+    """Return a note that names the dead parts a compiled circuit uses, and warn about them."""
     if not dead:
         return ()
     note = f"uses what {machine.name} publishes as dead, whose results are noise: {', '.join(dead)}"
@@ -355,31 +370,41 @@ def _note_dead(circuit: QuantumCircuit, dead: tuple[str, ...], machine: Machine)
     return (note,)
 
 
-def _references(
+def _prepare_references(
     circuits: Sequence[QuantumCircuit],
     served: Mapping[str, list[int]],
     machine: Machine,
     options: Options,
     rng: np.random.Generator,
 ) -> list[Prepared]:
-    """Make the references of each skeleton, one or more, dressed as the circuits are that they serve."""
+    """Make one or more references for each skeleton, twirled and scheduled like the circuits that they serve.
+
+    Args:
+        circuits: the compiled circuits.
+        served: indices of the circuits of each skeleton.
+        machine: the machine to run on.
+        options: the options of the circuits.
+        rng: source of randomness.
+    """
     shared = replace(options, shots=reference_shots(options))
     result = []
-    for name, numbers in served.items():
-        circuit, number = circuits[numbers[0]], int(options.reference)
-        for made in reference_circuits(circuit, number, machine.calibration, seed=rng, dt=machine.clock):
-            dressed = _dress(made.circuit, machine, shared, rng)
-            seen = () if made.visible is None else (f"sees {made.visible:.0%} of the faults that matter",)
-            taken = served_shots(vars(shared)) or sum(dressed.shots)
-            paid = f"reference of {many(len(numbers), 'circuit')}, {many(taken, 'shot')}"
-            notes = (paid, *seen, *made.changes, *dressed.notes)
-            result.append(replace(dressed, serves=tuple(numbers), expected=made.expected, skeleton=name, notes=notes))
+    for name, indices in served.items():
+        circuit, number = circuits[indices[0]], int(options.reference)
+        for reference in reference_circuits(circuit, number, machine.calibration, seed=rng, dt=machine.clock):
+            prepared = _prepare_one(reference.circuit, machine, shared, rng)
+            seen = () if reference.visible is None else (f"sees {reference.visible:.0%} of the faults that matter",)
+            shots = served_shots(vars(shared)) or sum(prepared.shots)
+            cost = f"reference of {many(len(indices), 'circuit')}, {many(shots, 'shot')}"
+            notes = (cost, *seen, *reference.changes, *prepared.notes)
+            expected = reference.expected
+            result.append(replace(prepared, serves=tuple(indices), expected=expected, skeleton=name, notes=notes))
     return result
 
 
 def _method(
     circuit: QuantumCircuit, profile: Profile, machine: Machine, options: Options
 ) -> tuple[str, tuple[str, ...]]:
+    """Return how a circuit is run or simulated, see `Prepared.method`, and notes on it."""
     if machine.kind != "model":
         return ("aer" if machine.kind == "simulator" else machine.kind), ()
     method = options.simulation or choose_method(circuit, profile)
@@ -391,10 +416,10 @@ def _method(
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name in _DISTRIBUTIONS:
+    versions = {}
+    for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "unknown"
-    return found
+            versions[name] = "unknown"
+    return versions

@@ -1,4 +1,4 @@
-"""A request: all that must be known to run some circuits, to run them again, and to read their counts."""
+"""A request: everything needed to run some circuits, to run them again, and to interpret their counts."""
 
 from __future__ import annotations
 
@@ -42,50 +42,48 @@ if TYPE_CHECKING:
 FORMAT = "qcluster-request"
 VERSION = 1
 
-_BETWEEN = 250e-6
-"""Seconds between shots."""
-
-
+_DEFAULT_REP_DELAY = 250e-6
+"""Seconds between shots on most of IBM's machines."""
 _MOST_REFERENCES = 16
-"""References of one circuit."""
+"""Most references of one circuit."""
 MOST = 2**31 - 1
-"""Most shots, twirls and circuits in a job: what simulators and services count with."""
+"""Most shots, twirls, and circuits in a job: the largest 32-bit integer, as simulators and services use."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Hold how circuits are to be run; `execute` takes the same as keywords."""
+    """How circuits are run; `execute` takes the same fields as keywords."""
 
     shots: int = 4096
-    """Shots of each circuit, all twirls together."""
+    """Shots of each circuit, summed over its twirls."""
     twirls: int = 1
-    """Number of random dresses that share the shots; 1 runs the circuit as it is."""
+    """Number of Pauli-twirled copies that share the shots; 1 runs the circuit without twirling."""
     measure_twirl: bool = True
-    """Whether dresses flip measurements as well."""
+    """Whether twirled copies also flip measured bits."""
     twirling: Literal["client", "server"] = "client"
-    """Who twirls: we, or (on hardware) the runtime's Sampler. Never both."""
+    """Who twirls: this package ("client") or, on hardware, the runtime's Sampler ("server"). Never both."""
     dd: str | None = None
     """Dynamical decoupling: "XX", "XpXm", "XY4" or None."""
     optimization_level: int = 3
-    """Of Qiskit's compiler, 0 to 3."""
+    """Optimization level of Qiskit's compiler, 0 to 3."""
     mode: Literal["job", "batch", "session"] = "job"
-    """How jobs go to hardware."""
+    """How jobs are sent to hardware: each by itself, or together in a batch or session."""
     simulation: str | None = None
-    """Simulation method instead of the one chosen by size and structure."""
+    """Simulation method; None chooses it by the size and structure of the circuit."""
     max_circuits: int = 300
-    """Most circuits (twirls counted) in one hardware job; more are split over jobs."""
+    """Most circuits (twirled copies counted) in one hardware job; more are split over several jobs."""
     reference: bool | int = False
-    """Whether a reference circuit runs beside the circuits, once for all that differ in angles only; or how many that
-    see different faults."""
+    """Whether to run a reference circuit for all circuits that differ only in angles; or the number of references,
+    which see different faults."""
     group: Literal["pauli", "balanced_pauli", "local_c1", "local_pauli"] = "pauli"
-    """How twirls are drawn: Paulis independently or each equally often; the runtime also knows local groups."""
+    """How twirls are drawn: Paulis independently, or each equally often; the runtime also has local groups."""
     strategy: Literal["active", "active-accum", "active-circuit", "all"] | None = None
-    """Which qubits are twirled around a layer of two-qubit gates; None is "active" of ours, "active-accum" of the
-    runtime's."""
+    """Which qubits are twirled around a layer of two-qubit gates. None means "active" with twirling="client", and
+    "active-accum" with "server"."""
     runtime: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Options of the runtime's own Sampler for what has no keyword here, as it has them: {"max_execution_time": 60}."""
+    """Options of the runtime's Sampler that have no keyword here, named as there: {"max_execution_time": 60}."""
     reference_share: float = 1.0
-    """Shots of each reference, as a multiple of those of one circuit."""
+    """Shots of each reference, as a multiple of the shots of one circuit."""
 
     def __post_init__(self) -> None:
         for name in ("shots", "twirls", "max_circuits"):
@@ -95,7 +93,7 @@ class Options:
         if isinstance(self.reference, (bool, np.bool_)):
             object.__setattr__(self, "reference", bool(self.reference))
         else:
-            _check_kind(self.reference)
+            _refuse_run_or_reference(self.reference)
             number = check_whole("reference (True, False, or how many)", self.reference, 0, _MOST_REFERENCES)
             object.__setattr__(self, "reference", bool(number) if number < 2 else number)
         share = check_real("reference_share", self.reference_share, 0, 1000, open_low=True)
@@ -107,11 +105,11 @@ class Options:
             )
         if share != 1 and not self.reference:
             raise ValueError(
-                f"reference_share would have no effect: it goes with reference; got {share:g} and no reference: leave "
-                "it away or add reference=True"
+                f"reference_share would have no effect: it goes with reference; got {share:g} and no reference: omit "
+                "it or add reference=True"
             )
         check_twirls(self.twirls, self.shots)
-        for name, known in (
+        for name, choices in (
             ("twirling", ("client", "server")),
             ("dd", (None, *DECOUPLING)),
             ("mode", ("job", "batch", "session")),
@@ -119,13 +117,13 @@ class Options:
             ("group", (*GROUPS, *SERVED_GROUPS)),
             ("strategy", (None, *STRATEGIES)),
         ):
-            check_choice(name, getattr(self, name), known)
+            check_choice(name, getattr(self, name), choices)
         object.__setattr__(self, "runtime", check_runtime(self.runtime))
         check_together(vars(self))
 
 
-def _check_kind(reference: Any) -> None:
-    """Refuse what holds a reference, or is a part of one, with what to give in its place."""
+def _refuse_run_or_reference(reference: Any) -> None:
+    """Refuse a run, a list of references or a part of a reference, and say what to give instead; ValueError."""
     if isinstance(getattr(reference, "reference", None), MeasuredReference):
         cure = "give its reference, such as reference=run.reference"
     elif hasattr(reference, "reference"):
@@ -144,29 +142,29 @@ def _check_kind(reference: Any) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Prepared(Frozen):
-    """Hold one circuit, compiled and dressed, as it goes to the machine."""
+    """One circuit, compiled and twirled, as it is sent to the machine; or a reference."""
 
     profile: Profile
     """Facts of the compiled circuit without twirls."""
     flips: npt.NDArray[np.bool_]
-    """(n_twirls, n_bits) bool. True where a dress flips a bit before it reads it."""
+    """(n_twirls, n_bits) bool. True where a twirled copy flips a bit before it is read."""
     shots: tuple[int, ...]
-    """(n_twirls,) shots of each dress."""
+    """(n_twirls,) shots of each twirled copy."""
     method: str
-    """Simulation method; "aer" and "backend" for what is run as it is, "hardware" for a machine."""
+    """Simulation method; "aer" or "backend" for a backend with its own `run`, "hardware" for a real machine."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
+    """What was not done as asked, and why; the cost of references, or the age of one measured earlier."""
     circuits: tuple[QuantumCircuit, ...]
-    """The dresses, as they are run."""
+    """The twirled copies, as they are run."""
     noiseless: bool = False
-    """True where a simulator without noise runs a circuit that brings none of its own."""
+    """True if a simulator without noise runs a circuit that contains none."""
     serves: tuple[int, ...] = ()
-    """Of a reference: numbers of the circuits whose noise it measures. None for a circuit of its own."""
+    """For a reference: indices of the circuits whose noise it measures. Empty for a circuit."""
     expected: str = ""
-    """Of a reference: its noiseless output."""
+    """For a reference: its noiseless output."""
     skeleton: str = ""
-    """Name of what a reference shares with the circuits that it serves; of a circuit, only where a reference measured
-    earlier serves it."""
+    """Name of the structure (gates, delays, measurements and their qubits) that a reference shares with the circuits it
+    serves, see `skeleton`. For a circuit, empty unless a reference measured earlier serves it."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -174,96 +172,100 @@ class Prepared(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class Request(Frozen):
-    """Hold what was asked for, complete: running it needs nothing else but the machine."""
+    """A complete order to run circuits: only the machine is needed to carry it out."""
 
     id: str
-    """Unique name, also the tag of its jobs: "qcluster-20260101-120000-1f2e3d4c"."""
+    """Unique name, such as "qcluster-20260101-120000-1f2e3d4c"; its jobs are tagged with it."""
     created: str
-    """When, ISO 8601."""
+    """Time of creation, ISO 8601."""
     backend: str
     """Name of the machine."""
     kind: str
     """"simulator", "model", "backend" or "hardware", see `Machine`."""
     seed: int
-    """Everything random follows from it."""
+    """Seed of everything random."""
     simulator_seed: int
-    """What the simulation got of it, below 2**31."""
+    """Seed of the simulation, drawn from `seed`; below 2**31."""
     dt: float | None
     """Seconds per unit of a delay given in "dt"."""
     options: dict[str, Any]
-    """As given to `execute`: twirls, twirling, dd, optimization_level, mode and so on."""
+    """The options given to `execute`: twirls, twirling, dd, optimization_level, mode and so on."""
     versions: dict[str, str]
     """Versions of qcluster, qiskit, qiskit-aer, qiskit-ibm-runtime and numpy."""
     calibration: Calibration
     """What the machine published when the request was made."""
     prepared: tuple[Prepared, ...]
-    """One per circuit, and behind them one per reference."""
+    """One per circuit, followed by one per reference."""
     reused: tuple[MeasuredReference, ...] = ()
     """References measured earlier, each for the circuits of its skeleton."""
     asked: str = ""
-    """SHA-256 of what was asked for, before anything was compiled: circuits, machine, options, seed (`what_is_asked`).
-    The same asked for again is this request. Empty where nothing says so, as in older ones."""
+    """SHA-256 of the circuits before compilation, machine, options and seed (`request_digest`). A later call with the
+    same digest asks for this request again. Empty if unknown, as in requests of older versions or with a Generator as
+    seed."""
 
     def to_json(self) -> str:
-        """Write everything, circuits included, as JSON text."""
-        prepared = []
-        for one in self.prepared:
-            facts = {name: value for name, value in vars(one).items() if name != "circuits"}
-            prepared.append(facts | {"flips": format_flips(one.flips), "qpy": dump_circuits(one.circuits)})
-        return write_document(self, FORMAT, VERSION, prepared=prepared)
+        """Return everything as JSON text, circuits included."""
+        parts = []
+        for prepared in self.prepared:
+            fields = {name: value for name, value in vars(prepared).items() if name != "circuits"}
+            parts.append(fields | {"flips": format_flips(prepared.flips), "qpy": dump_circuits(prepared.circuits)})
+        return write_document(self, FORMAT, VERSION, prepared=parts)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Request:
-        """Read what `to_json` wrote; ValueError where the text is no request or from a newer version."""
+        """Read the JSON text of `to_json`; ValueError if it is not a request, or was written by a newer version."""
         content = {"reused": [], "asked": "", **check_format(text, FORMAT, VERSION)}
         fields = {f.name: content[f.name] for f in dataclasses.fields(cls)}
-        _check_facts(fields)
+        _check_fields(fields)
         fields["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
-        quiet = fields["kind"] == "simulator" and fields["calibration"].noiseless  # older requests do not say
+        noiseless = fields["kind"] == "simulator" and fields["calibration"].noiseless  # not stored in older requests
         fields["prepared"] = tuple(
-            _prepared({"noiseless": quiet, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}")
+            _read_prepared(
+                {"noiseless": noiseless, **part} if isinstance(part, dict) else part, fields["kind"], f"circuit {i}"
+            )
             for i, part in enumerate(content["prepared"])
         )
         earlier = content["reused"] or []
-        older = not isinstance(earlier, list)  # older requests have one for all circuits, or null
-        read = [MeasuredReference.from_json(json.dumps(one)) for one in ([earlier] if older else earlier)]
-        fields["reused"] = tuple(read)
-        if older:
+        single = not isinstance(earlier, list)  # older requests have one reference for all circuits, or null
+        reused = [MeasuredReference.from_json(json.dumps(one)) for one in ([earlier] if single else earlier)]
+        fields["reused"] = tuple(reused)
+        if single:
             fields["prepared"] = tuple(
-                dataclasses.replace(one, skeleton=read[0].skeleton) for one in fields["prepared"]
+                dataclasses.replace(prepared, skeleton=reused[0].skeleton) for prepared in fields["prepared"]
             )
         return cls(**fields)
 
 
 def reference_shots(options: Options) -> int:
-    """Shots of each reference, one at least for each twirl."""
+    """Number of shots of each reference: at least one per twirl."""
     return max(options.twirls, round(options.shots * options.reference_share))
 
 
 def check_share(reused: MeasuredReference | None, share: float) -> None:
-    """Refuse a share of shots for a reference that is not run: one that was measured earlier has its shots."""
+    """Refuse a `reference_share` other than 1 for a reference that was measured earlier, which takes no shots now."""
     if reused is not None and share != 1:
         raise ValueError(
-            f"reference_share would have no effect: the reference was measured earlier; got {share!r:.60}: leave it "
-            "away or measure another with reference=True"
+            f"reference_share would have no effect: the reference was measured earlier; got {share!r:.60}: omit it "
+            "or measure another with reference=True"
         )
 
 
 def divide(request: Request) -> list[list[tuple[int, int]]]:
-    """Divide a request over jobs: lists of (circuit, twirl); a simulation is one.
+    """Divide a request into jobs, each a list of (circuit, twirl) indices; a simulation is one job.
 
-    A job takes at most max_circuits, and all with the same shots: with a reference_share references are jobs apart.
+    A job takes at most ``max_circuits`` circuits, all with the same number of shots. References with another number
+    of shots than the circuits (``reference_share``) therefore have separate jobs.
     """
     places = [(i, k) for i, prepared in enumerate(request.prepared) for k in range(len(prepared.shots))]
     if request.kind != "hardware":
         return [places] if places else []
-    alike = [list(same) for _, same in groupby(places, lambda place: request.prepared[place[0]].shots[place[1]])]
+    groups = [list(group) for _, group in groupby(places, lambda place: request.prepared[place[0]].shots[place[1]])]
     size = request.options["max_circuits"]
-    return [same[start : start + size] for same in alike for start in range(0, len(same), size)]
+    return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
 
 
-def what_is_asked(
+def request_digest(
     circuits: Sequence[QuantumCircuit],
     backend: str,
     options: Options,
@@ -271,22 +273,27 @@ def what_is_asked(
     reused: MeasuredReference | None = None,
     qiskit: str = "",
 ) -> str:
-    """Name what is asked for, by SHA-256: the same circuits, options and seed on the same machine have the same name.
+    """SHA-256 digest of a request: equal for the same circuits, options and seed on the same machine.
 
-    Circuits are as they were given, not compiled; their names do not count, since Qiskit numbers those that have none.
-    None is a seed like any other here, so that the same call has the same name. To compare with a name that was given
-    under another version of Qiskit, say which, see `identify_circuits`.
+    Args:
+        circuits: the circuits before compilation. Their names are ignored, since Qiskit numbers unnamed circuits.
+        backend: name of the machine.
+        options: how the circuits are run.
+        seed: the seed; None counts as a seed like any other, so that the same call has the same digest.
+        reused: a reference measured earlier, if one was given.
+        qiskit: the version of Qiskit that the digest is for, to compare with one made under another version; see
+            `identify_circuits`.
     """
     facts = [backend, vars(options), seed, None if reused is None else reused.to_json()]
     return hashlib.sha256(identify_circuits(circuits, qiskit) + json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 _KINDS = {"simulator": ("aer",), "model": METHODS, "backend": ("backend",), "hardware": ("hardware",)}
-"""How the circuits of each kind of machine are run."""
+"""Values of `Prepared.method` for each kind of machine."""
 
 
-def _check_facts(fields: dict[str, Any]) -> None:
-    """Check what a request says of itself; ValueError names what must hold."""
+def _check_fields(fields: dict[str, Any]) -> None:
+    """Check the fields of a stored request, and add options that older requests lack; ValueError if one is wrong."""
     for name in ("id", "created", "backend", "asked"):
         if not isinstance(fields[name], str) or not (fields[name] or name == "asked"):
             raise ValueError(f"{name} must be a text; got {fields[name]!r:.60}")
@@ -300,8 +307,8 @@ def _check_facts(fields: dict[str, Any]) -> None:
         raise ValueError(f"dt must be seconds from 0 to below 1, or null; got {dt!r:.60}")
     versions = fields["versions"]
     if not isinstance(versions, dict) or not all(isinstance(text, str) for text in versions.values()):
-        raise ValueError(f"versions must be texts by name; got {versions!r:.60}")
-    known, wrong = set(Options.__dataclass_fields__), fields["options"]
+        raise ValueError(f"versions must be strings by name; got {versions!r:.60}")
+    names, wrong = set(Options.__dataclass_fields__), fields["options"]
     if isinstance(wrong, dict):
         fields["options"] = {
             "reference": False,
@@ -310,17 +317,18 @@ def _check_facts(fields: dict[str, Any]) -> None:
             "strategy": None,
             "runtime": {},
             **{name: value for name, value in wrong.items() if name != "balanced"},
-        }  # older requests do not say, or say "balanced"
-        wrong = sorted(set(fields["options"]) ^ known)
+        }  # older requests lack these, or have "balanced" in place of "group"
+        wrong = sorted(set(fields["options"]) ^ names)
     if not isinstance(fields["options"], dict) or wrong:
-        raise ValueError(f"options must hold {', '.join(sorted(known))}, each once; wrong is {wrong!r:.60}")
+        raise ValueError(f"options must hold {', '.join(sorted(names))}, each once; missing or unknown: {wrong!r:.60}")
     try:
         Options(**fields["options"])
     except TypeError as error:
         raise ValueError(str(error)) from error
 
 
-def _prepared(part: Any, kind: str, name: str) -> Prepared:
+def _read_prepared(part: Any, kind: str, name: str) -> Prepared:
+    """Read one stored `Prepared`; ValueError, with the name of the circuit, if it is wrong."""
     if not isinstance(part, dict):
         raise ValueError(f"{name} must be an object; got {part!r:.60}")
     shots, rows, notes = (part[key] for key in ("shots", "flips", "notes"))
@@ -346,12 +354,12 @@ def _prepared(part: Any, kind: str, name: str) -> Prepared:
         notes=tuple(notes),
         noiseless=bool(part["noiseless"]),
         circuits=circuits,
-        **_served(part, profile.n_bits, name),
+        **_read_reference_fields(part, profile.n_bits, name),
     )
 
 
-def _served(part: dict[str, Any], n_bits: int, name: str) -> dict[str, Any]:
-    """What is said of a reference; older requests have none."""
+def _read_reference_fields(part: dict[str, Any], n_bits: int, name: str) -> dict[str, Any]:
+    """Read the fields of `Prepared` that concern references; older requests lack them."""
     serves, texts = part.get("serves", []), [part.get(key, "") for key in ("expected", "skeleton")]
     if not isinstance(serves, list) or any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in serves):
         raise ValueError(f"serves of {name} must be a list of numbers of circuits; got {serves!r:.60}")
@@ -361,12 +369,12 @@ def _served(part: dict[str, Any], n_bits: int, name: str) -> dict[str, Any]:
 
 
 def format_flips(flips: npt.NDArray[np.bool_]) -> list[str]:
-    """Write flips (n_twirls, n_bits), column j classical bit j, as one text of 0 and 1 for each twirl."""
+    """Write flips as one text of 0 and 1 per twirl: (n_twirls, n_bits) bool, column j is classical bit j."""
     return ["".join("01"[flip] for flip in row) for row in flips.tolist()]
 
 
 def parse_flips(rows: Any, n_twirls: int, n_bits: int, name: str) -> npt.NDArray[np.bool_]:
-    """Read what `format_flips` wrote; ValueError where it is not that, with the name of what it is of."""
+    """Undo `format_flips`; ValueError, with the name of the circuit or run, if the texts are wrong."""
     if not isinstance(rows, list) or [_width(row) for row in rows] != [n_bits] * n_twirls:
         texts = f"{many(n_twirls, 'text')} of {many(n_bits, 'character')} 0 and 1"
         raise ValueError(f"flips of {name} must be {texts}; got {rows!r:.60}")
@@ -379,41 +387,40 @@ def _width(row: Any) -> int:
 
 
 def estimate_usage(request: Request) -> float:
-    """Estimate the seconds that a request takes on its machine, by IBM's formula for jobs without extras.
+    """Estimate the machine time of a request in seconds, by IBM's formula for jobs without extras.
 
-    Two seconds for each job, and for each shot the length of its circuit and the delay between shots: that of the
-    runtime option ``execution.rep_delay``, else the 250 microseconds that IBM's machines wait by default.
+    Each job takes two seconds, and each shot takes the duration of its circuit plus the delay between shots. The delay
+    is the runtime option ``execution.rep_delay``, or else 250 microseconds, the default of most of IBM's machines.
     """
-    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _BETWEEN)
-    amounts = _taken(request, request.prepared)
-    running = sum(n * (p.profile.duration + delay) for p, n in zip(request.prepared, amounts, strict=True))
+    delay = float(request.options["runtime"].get("execution", {}).get("rep_delay") or _DEFAULT_REP_DELAY)
+    shots = _shots_taken(request, request.prepared)
+    running = sum(n * (p.profile.duration + delay) for p, n in zip(request.prepared, shots, strict=True))
     return float(2 * len(divide(request)) + running)
 
 
-def _taken(request: Request, prepared: Sequence[Prepared]) -> list[int]:
-    """Shots that each takes; the runtime's own twirling rounds them up."""
+def _shots_taken(request: Request, prepared: Sequence[Prepared]) -> list[int]:
+    """Number of shots that each circuit takes; the runtime's twirling rounds it up."""
     served = served_shots(request.options)
     return [sum(p.shots) if served is None else served for p in prepared]
 
 
 def describe_usage(request: Request) -> str:
-    """Say the estimate of `estimate_usage` in a sentence."""
+    """Give the estimate of `estimate_usage` in a sentence."""
     return f"estimated use of {request.backend}: {estimate_usage(request):.1f} s; the bill is in the jobs' metrics"
 
 
 def reference_cost(request: Request) -> str:
-    """Say in a sentence what the references of a request cost: shots, and an estimate of the time on the machine.
+    """Give the cost of a request's references in a sentence: shots, and an estimate of the machine time.
 
-    The time is by how much `estimate_usage` is more than without them: that of their shots, and of the jobs that they
-    need beside those of the circuits. None is said where the length of a circuit is unknown, as on a simulator without
-    calibration.
+    The time is the difference of `estimate_usage` with and without the references, including the jobs that they add.
+    It is omitted if the duration of a reference is unknown, as on a simulator without calibration.
     """
-    own, extra = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
-    if not extra:
+    circuits, references = ([p for p in request.prepared if bool(p.serves) is served] for served in (False, True))
+    if not references:
         return "no reference runs: one that was measured earlier costs nothing"
-    shots, timed = sum(_taken(request, extra)), all(p.profile.duration for p in extra)
-    seconds = estimate_usage(request) - estimate_usage(dataclasses.replace(request, prepared=tuple(own)))
+    shots, timed = sum(_shots_taken(request, references)), all(p.profile.duration for p in references)
+    seconds = estimate_usage(request) - estimate_usage(dataclasses.replace(request, prepared=tuple(circuits)))
     time = f", some {seconds:.1f} s on the machine" if timed else ""
-    share = shots / sum(_taken(request, own))
-    references, circuits = many(len(extra), "reference"), many(len(own), "circuit")
-    return f"{references} for {circuits}: {many(shots, 'shot')} ({share:.0%} more){time}"
+    share = shots / sum(_shots_taken(request, circuits))
+    numbers = f"{many(len(references), 'reference')} for {many(len(circuits), 'circuit')}"
+    return f"{numbers}: {many(shots, 'shot')} ({share:.0%} more){time}"

@@ -1,4 +1,4 @@
-"""A run: what came back from a machine for one circuit, with all that is needed to make sense of it."""
+"""A run: the counts of one circuit, with everything needed to interpret them."""
 
 from __future__ import annotations
 
@@ -34,98 +34,105 @@ VERSION = 1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Run(Frozen):
-    """Hold the counts of one circuit, and where they come from. `qcluster.mitigate` takes it as it is."""
+    """The counts of one circuit and where they come from; can be passed to `qcluster.mitigate`."""
 
     counts: Distribution
     """Counts with flips undone and twirls pooled; column j is classical bit j, first register lowest."""
     twirl_counts: tuple[Distribution, ...]
-    """The same by twirl."""
+    """The same counts, twirl by twirl."""
     flips: npt.NDArray[np.bool_]
-    """(n_twirls, n_bits) bool: which bits each twirl had flipped."""
+    """(n_twirls, n_bits) bool. True where a twirl flipped a bit before it was read."""
     profile: Profile
-    """The compiled circuit and its facts."""
+    """The compiled circuit and facts about it."""
     calibration: Calibration
-    """What the machine published at the time that `calibration_of` tells."""
+    """What the machine published about itself; `calibration_of` says at what time."""
     backend: str
     """Name of the machine."""
     method: str
-    """"hardware", "aer" (a simulator as it is), "backend" (anybody else's, by its own `run`), or how the noise of the
-    machine was simulated."""
+    """"hardware", "aer" (an AerSimulator with its own noise model), "backend" (another provider's backend, by its own
+    `run`), or the method by which the noise of the machine was simulated."""
     approximate: bool
-    """True where the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
+    """True if the noise was replaced by its Pauli twirl, to simulate a wide Clifford circuit."""
     notes: tuple[str, ...]
-    """What was not done as asked, and why; what a reference cost, or the age of one that was measured earlier."""
+    """What was not done as asked, and why; the cost of references, or the age of one measured earlier."""
     job_ids: tuple[str, ...]
-    """Jobs at the service that hold this circuit's results; none for simulations."""
+    """Ids of the service's jobs that hold this circuit's results; empty for simulations."""
     seed: int
-    """Everything random followed from it; give it again to get the same."""
+    """Seed of everything random in this run; the same seed repeats it."""
     options: dict[str, Any]
-    """As given to `execute`."""
+    """The options given to `execute`."""
     versions: dict[str, str]
-    """Versions of the software."""
+    """Versions of qcluster, Qiskit, Aer, the runtime and NumPy."""
     noiseless: bool = False
-    """True where the counts come from a simulator that is known to have no noise, so that there is nothing to mitigate:
-    `qcluster.mitigate` leaves them as they are."""
+    """True if the counts come from a simulator known to have no noise. There is then nothing to mitigate, and
+    `qcluster.mitigate` leaves the counts unchanged."""
     reference: MeasuredReference | None = None
-    """What a reference circuit measured of this circuit's noise; None where none was asked for."""
+    """Measurement of the reference circuit for this circuit's noise; None if none was asked for."""
     calibration_of: str = "request"
-    """"job": the calibration is what the machine had published when the job began to run; "request": when the circuits
-    were made ready to run, since no job ran or the service does not tell."""
+    """The time of the calibration. "job": when the job began to run. "request": when the circuits were prepared,
+    because no job ran or the service does not provide the later one."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
 
     @property
     def faults(self) -> FaultMasks | None:
-        """Which bits the faults of the compiled circuit flip, and how often; None where there is no noise or none is
-        published, or the circuit cannot be read, which `faults_missing` then says. `qcluster.mitigate` asks for it.
-        Some 20 microseconds a gate, a millisecond where the circuit is not Clifford."""
-        return self._known[0]
+        """The bits that each fault of the compiled circuit flips, and the probability of the fault.
+
+        None if there is no noise, if the machine publishes no errors, or if the circuit cannot be analysed;
+        `faults_missing` gives the reason. `qcluster.mitigate` reads this property. Cost: some 20 microseconds per gate,
+        or a millisecond if the circuit is not Clifford.
+        """
+        return self._faults_or_reason[0]
 
     @property
     def faults_missing(self) -> str:
-        """Why there are no `faults`; empty where there are, or where there is no noise."""
-        return self._known[1]
+        """Why `faults` is None; empty if it is not, or if there is no noise."""
+        return self._faults_or_reason[1]
 
     @cached_property
-    def _known(self) -> tuple[FaultMasks | None, str]:
+    def _faults_or_reason(self) -> tuple[FaultMasks | None, str]:
         from qcluster.device.noise.faults import known_faults
 
         return known_faults(self)
 
     @property
     def readout(self) -> Floats:
-        """(n_bits, 2) P(read 1|0) and P(read 0|1) of each classical bit, by the calibration: flip rates that
-        `qcluster.mitigate` takes. 0 for a bit that holds no measurement."""
+        """(n_bits, 2) P(read 1|0) and P(read 0|1) of each classical bit, by the calibration.
+
+        They are 0 for a bit that holds no measurement, and can be given to `qcluster.mitigate` as flip rates.
+        """
         return self.calibration.readout_of(self.profile.measured)
 
     @property
     def shots(self) -> float:
-        """Shots that were taken."""
+        """Number of shots taken."""
         return self.counts.shots
 
     def to_json(self) -> str:
-        """Write everything, circuit and calibration included, as JSON text."""
+        """Return everything as JSON text, circuit and calibration included."""
         return write_document(self, FORMAT, VERSION, leave={"counts"}, flips=format_flips(self.flips))
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Run:
-        """Read what `to_json` wrote; ValueError where the text is no run or from a newer version."""
+        """Read the JSON text of `to_json`; ValueError if it is not a run, or was written by a newer version."""
         content = {"reference": None, "calibration_of": "request", **check_format(text, FORMAT, VERSION)}
-        given = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
-        given["profile"] = Profile.from_json(json.dumps(content["profile"]))
-        given["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
-        n_bits = given["profile"].n_bits
-        given["twirl_counts"] = tuple(Distribution.of(one, num_bits=n_bits or None) for one in given["twirl_counts"])
-        given["flips"] = parse_flips(content["flips"], len(given["twirl_counts"]), n_bits, "the run")
-        given |= {name: tuple(content[name]) for name in ("notes", "job_ids")}
-        if given["reference"] is not None:
-            given["reference"] = MeasuredReference.from_json(json.dumps(given["reference"]))
-        return cls(counts=reduce(add, given["twirl_counts"]), **given)
+        values = {field.name: content[field.name] for field in fields(cls) if field.name != "counts"}
+        values["profile"] = Profile.from_json(json.dumps(content["profile"]))
+        values["calibration"] = Calibration.from_json(json.dumps(content["calibration"]))
+        n_bits = values["profile"].n_bits
+        values["twirl_counts"] = tuple(
+            Distribution.of(counts, num_bits=n_bits or None) for counts in values["twirl_counts"]
+        )
+        values["flips"] = parse_flips(content["flips"], len(values["twirl_counts"]), n_bits, "the run")
+        values |= {name: tuple(content[name]) for name in ("notes", "job_ids")}
+        if values["reference"] is not None:
+            values["reference"] = MeasuredReference.from_json(json.dumps(values["reference"]))
+        return cls(counts=reduce(add, values["twirl_counts"]), **values)
 
     def _repr_html_(self) -> str:
-        """Show where the counts come from, and the likeliest strings, for notebooks."""
+        """HTML for notebooks: where the counts come from, and the most frequent bitstrings."""
         from qcluster.notebook import show_run
 
         return show_run(self)
@@ -143,15 +150,19 @@ def read_runs(
     job_ids: Sequence[Sequence[str]] | None = None,
     calibrations: Sequence[Calibration | None] | None = None,
 ) -> list[Run]:
-    """Make runs of a request and what was counted, per circuit and twirl, references behind.
+    """Make one `Run` per circuit of a request from its counts.
 
-    Job ids are per circuit, as are calibrations: of the time when its job (the first, of several) ran, where known.
+    Args:
+        request: the request; its references follow its circuits.
+        counts: counts as read, flips not undone, of each circuit and reference, by twirl.
+        job_ids: ids of the jobs of each circuit and reference; none for a simulation.
+        calibrations: calibration of each circuit and reference at the time of its first job; None where unknown.
     """
     earlier = {reference.skeleton: reference for reference in request.reused}
-    known = calibrations if calibrations is not None else [None] * len(request.prepared)
+    job_calibrations = calibrations if calibrations is not None else [None] * len(request.prepared)
     runs: list[Run] = []
-    for i, (prepared, read, of_job) in enumerate(zip(request.prepared, counts, known, strict=True)):
-        undone = Twirls((), prepared.flips).undo(read)
+    for i, (prepared, as_read, of_job) in enumerate(zip(request.prepared, counts, job_calibrations, strict=True)):
+        undone = Twirls((), prepared.flips).undo(as_read)
         facts: dict[str, Any] = {
             "counts": reduce(add, undone),
             "profile": prepared.profile,
@@ -170,9 +181,9 @@ def read_runs(
                 conditions=conditions_of(request.options),
             )
             for number in prepared.serves:
-                first = runs[number].reference  # of several references, the further ones belong to the first
-                whole = reference if first is None else replace(first, more=(*first.more, reference))
-                runs[number] = replace(runs[number], reference=whole)
+                first = runs[number].reference  # if there are several references, the first holds the others
+                pooled = reference if first is None else replace(first, more=(*first.more, reference))
+                runs[number] = replace(runs[number], reference=pooled)
             continue
         runs.append(
             Run(

@@ -1,4 +1,4 @@
-"""The runtime's own Sampler options, given as the runtime has them: checked here, and merged with what we set."""
+"""Options of the runtime's Sampler, named and nested as there: checked, and merged with the keywords of `execute`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-_OURS = {
+_KEYWORDS = {
     "default_shots": "shots",
     "twirling.enable_gates": "twirling='server' with twirls",
     "twirling.enable_measure": "measure_twirl",
@@ -15,20 +15,23 @@ _OURS = {
     "simulator.seed_simulator": "seed",
     "environment.max_execution_time": "runtime={'max_execution_time': ...}",
 }
-"""What has a keyword of ours, which alone is asked: one thing is never said in two places."""
+"""Runtime options that are set by a keyword of `execute`, and may not be set here as well."""
 
 _UNSET = object()
 
 SERVED_GROUPS = ("local_c1", "local_pauli")
-"""Groups of which only the runtime draws."""
+"""Twirling groups that only the runtime can draw from."""
 
 
 def check_runtime(given: Any) -> dict[str, Any]:
-    """Check options as the runtime's Sampler takes them, or its own, and give what was set as a plain nested dict.
+    """Check options of the runtime's Sampler, and return those that were set as a plain nested dict.
+
+    Args:
+        given: a mapping, or the runtime's ``SamplerOptions``.
 
     Raises:
-        TypeError: neither of these.
-        ValueError: an option or a value that the runtime does not know, or one that a keyword of ours sets.
+        TypeError: it is neither of these.
+        ValueError: an option or value that the runtime does not know, or an option that a keyword of `execute` sets.
 
     Example:
         >>> check_runtime({"max_execution_time": 60})
@@ -40,12 +43,12 @@ def check_runtime(given: Any) -> dict[str, Any]:
         raise TypeError(f"runtime must be a mapping of the runtime's Sampler options; got {type(given).__name__}")
     if not given:
         return {}
-    for name, ours in _OURS.items():
-        if _at(given, name) is not _UNSET:
-            raise ValueError(f"runtime option {name!r} is set by {ours}: give it there")
+    for name, keyword in _KEYWORDS.items():
+        if _look_up(given, name) is not _UNSET:
+            raise ValueError(f"runtime option {name!r} is set by {keyword}: give it there")
     if given.get("simulator"):
         raise ValueError("runtime options of simulator are not taken: a simulation has the noise of its backend")
-    meas_type = _at(given, "execution.meas_type")
+    meas_type = _look_up(given, "execution.meas_type")
     if meas_type not in (_UNSET, None, "classified"):
         raise ValueError(
             f"runtime option 'execution.meas_type' must be 'classified', since counts are mitigated; got {meas_type!r}"
@@ -65,7 +68,7 @@ def check_runtime(given: Any) -> dict[str, Any]:
 
 
 def check_together(options: Mapping[str, Any]) -> None:
-    """Check the runtime's options against ours, by name; ValueError where they do not go together."""
+    """Check that the runtime's options agree with the other fields of `Options`; ValueError if they do not."""
     runtime = options["runtime"]
     twirling = sorted(runtime.get("twirling", {}))
     if twirling and options["twirling"] != "server":
@@ -75,43 +78,43 @@ def check_together(options: Mapping[str, Any]) -> None:
             f"group={options['group']!r} is drawn by the runtime only, with twirling='server'; ours are pauli and "
             "balanced_pauli"
         )
-    for name, usual in (("strategy", None), ("group", "pauli")):
-        if name in twirling and options[name] != usual:
-            raise ValueError(f"runtime option 'twirling.{name}' is set by {name}: leave one of them away")
+    for name, default in (("strategy", None), ("group", "pauli")):
+        if name in twirling and options[name] != default:
+            raise ValueError(f"runtime option 'twirling.{name}' is set by {name}: omit one of them")
     if "num_randomizations" in twirling and options["twirls"] > 1:
-        raise ValueError("runtime option 'twirling.num_randomizations' is set by twirls: leave one of them away")
+        raise ValueError("runtime option 'twirling.num_randomizations' is set by twirls: omit one of them")
     if runtime.get("dynamical_decoupling") and options["dd"] is None:
         raise ValueError("runtime options of dynamical_decoupling go with dd, which names the sequence")
 
 
 def served_shots(options: Mapping[str, Any]) -> int | None:
-    """Shots of each circuit that the runtime's own twirling takes; None where it does not twirl.
+    """Number of shots of each circuit when the runtime twirls; None if it does not.
 
-    It gives each of its randomisations equal shots, and rounds up.
+    The runtime gives equal shots to all its randomisations, and rounds up.
     """
-    found = _randomizations(options)
-    if found is None:
+    requested = _randomizations(options)
+    if requested is None:
         return None
     from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
 
-    many, each = calculate_twirling_shots(int(options["shots"]), *found)
-    return int(many) * int(each)
+    randomizations, shots_each = calculate_twirling_shots(int(options["shots"]), *requested)
+    return int(randomizations) * int(shots_each)
 
 
 def flips_served(options: Mapping[str, Any]) -> bool:
-    """Tell whether the runtime's own twirling flips measurements."""
+    """True if the runtime twirls, and flips measured bits as well."""
     return _randomizations(options) is not None and bool(options.get("measure_twirl", False))
 
 
 def sampler_options(options: Mapping[str, Any], tags: list[str]) -> dict[str, Any]:
-    """Merge ours and theirs into what the runtime's Sampler is given."""
+    """Return the options for the runtime's Sampler: ``options["runtime"]`` merged with the keywords of `execute`."""
     merged: dict[str, Any] = deepcopy(options["runtime"])
-    found = _randomizations(options)
+    requested = _randomizations(options)
     twirling = merged.setdefault("twirling", {})
-    twirling["enable_gates"] = found is not None
-    twirling["enable_measure"] = found is not None and options["measure_twirl"]
-    if found is not None:
-        twirling["num_randomizations"], twirling["shots_per_randomization"] = found
+    twirling["enable_gates"] = requested is not None
+    twirling["enable_measure"] = requested is not None and options["measure_twirl"]
+    if requested is not None:
+        twirling["num_randomizations"], twirling["shots_per_randomization"] = requested
         if options["strategy"] is not None:
             twirling["strategy"] = options["strategy"]
         if options["group"] != "pauli":
@@ -124,17 +127,17 @@ def sampler_options(options: Mapping[str, Any], tags: list[str]) -> dict[str, An
 
 
 def _randomizations(options: Mapping[str, Any]) -> tuple[int | str, int | str] | None:
-    """The runtime's number of randomisations and shots of each, or None where it is not to twirl."""
-    own = options.get("runtime", {}).get("twirling", {})  # runs of before do not say
+    """Number of randomisations and shots of each, as requested from the runtime; None if it is not to twirl."""
+    runtime = options.get("runtime", {}).get("twirling", {})  # older requests lack these options
     twirls = options.get("twirls", 1)
-    if options.get("twirling") != "server" or (twirls == 1 and not own):
+    if options.get("twirling") != "server" or (twirls == 1 and not runtime):
         return None
-    many = own.get("num_randomizations", twirls if twirls > 1 else "auto")
-    return many, own.get("shots_per_randomization", "auto")
+    number = runtime.get("num_randomizations", twirls if twirls > 1 else "auto")
+    return number, runtime.get("shots_per_randomization", "auto")
 
 
-def _at(given: Mapping[str, Any], name: str) -> Any:
-    """Look up "group.option"; `_UNSET` where it is not there."""
+def _look_up(given: Mapping[str, Any], name: str) -> Any:
+    """Look up "group.option" in nested options; `_UNSET` if it is missing."""
     value: Any = given
     for part in name.split("."):
         value = value.get(part, _UNSET) if isinstance(value, Mapping) else _UNSET

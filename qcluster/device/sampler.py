@@ -43,51 +43,55 @@ from qcluster.device.run import Run
 from qcluster.device.sampler_job import SamplerJob
 
 _REMEMBERED = 64
-"""Compiled circuits that a sampler keeps, so that a loop over parameters compiles once; references, likewise."""
+"""Most compiled circuits, and most references, that a sampler keeps for later calls, as in a loop over parameters."""
 
-_ALIKE = ("twirls", "measure_twirl", "twirling", "group", "strategy", "dd", "simulation", "runtime", "reference")
-"""Options under which a reference must have been measured to serve a later call."""
+_REFERENCE_OPTIONS = (
+    "twirls", "measure_twirl", "twirling", "group", "strategy", "dd", "simulation", "runtime", "reference"
+)  # fmt: skip
+"""Options that must be the same for a reference to serve a later call."""
 
 
 class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
-    """Sample circuits as any Qiskit Sampler does, and mitigate the counts.
+    """A Qiskit Sampler that mitigates the counts.
 
-    With neither noise nor a method given, counts are mitigated under the faults of the compiled circuit where the
-    calibration gives these and they explain the counts, else by the counts alone: see `qcluster.mitigate`.
+    If neither `noise` nor `method` is given, counts are mitigated as by ``qcluster.mitigate(run)``: under the faults of
+    the compiled circuit if the calibration provides them and they explain the counts, else from the counts alone.
 
-    The data of a result are whole shots that follow the mitigated distribution as closely as whole shots can, in
-    random order. Beside them, in the metadata of each PUB result, are ``"mitigations"`` (the exact distribution, the
-    raw counts and the verdict of each parameter set: `Mitigation`) and ``"runs"`` (where the counts come from: `Run`),
-    both arrays of the PUB's shape.
+    The data of a result are whole shots in random order that follow the mitigated distribution as closely as whole
+    shots can. The metadata of each PUB result hold two arrays of the PUB's shape: ``"mitigations"`` (`Mitigation`: the
+    exact distribution, the raw counts and the verdict of each parameter set) and ``"runs"`` (`Run`: where the counts
+    come from).
 
-    A circuit that measures nothing is not run: as with Qiskit's Samplers its registers read 0, and without registers
-    its data are empty, with a warning. Its `Mitigation` and `Run` are None.
+    A circuit that measures nothing is not run. As with Qiskit's Samplers, its registers read 0; if it has no
+    registers, its data are empty, and a warning says so. Its `Mitigation` and `Run` are None.
 
-    With ``reference=True`` (or a number) a loop pays once: what a call measured is kept for 24 hours, and serves later
-    calls on the same gates and places (one skeleton and layout), whose `Run.notes` give its age. A new one is measured
-    where none fits: for other gates, after a change of twirls, decoupling, runtime options or the number of references,
-    or where it would have more shots than the one that is there. A job that has not finished has none yet.
+    With ``reference=True`` (or a number), a loop pays for its reference once. The measurement is kept for 24 hours and
+    serves later calls with the same gates on the same qubits (the same skeleton and layout); their `Run.notes` give its
+    age. A new reference is measured if none fits: for other gates, after a change of twirls, decoupling, runtime
+    options or the number of references, or if the new one would have more shots. A reference can serve other calls only
+    once its job has finished.
 
     Args:
-        backend: as in `qcluster.execute`: a backend or its name.
+        backend: a backend or its name, as in `qcluster.execute`.
         shots: default number of shots, for PUBs that set none.
-        seed: same seed, same results on a simulator, run after run, but for a reference that is there from an earlier
-            call; a Generator moves on.
-        noise: what is known of the noise, as `qcluster.mitigate` takes it, or a function that makes it from a `Run`;
-            counts are then mitigated by this. None takes what each run brings, as the method can use it.
+        seed: the same seed gives the same results on a simulator in every run, unless a reference of an earlier call is
+            reused. A Generator advances from run to run.
+        noise: what is known about the noise, as `qcluster.mitigate` takes it, or a function that returns it for a
+            `Run`. None uses what each run provides and the method can use.
         method: as in `qcluster.mitigate`; "none" turns mitigation off.
-        directory: where requests and results are kept, each in a directory of its own named by its id; see
+        directory: where requests and results are kept, each request in a subdirectory named by its id; see
             `qcluster.execute`.
         options: twirls, measure_twirl, twirling, group, strategy, dd, optimization_level, mode, simulation,
-            max_circuits, reference, reference_share and runtime as in `qcluster.execute`, so that ``reference`` may be
-            the `Run.reference` of an earlier run, which must fit every circuit; a warning tells where no answer uses
-            it, only the runs hold it. Further keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on.
+            max_circuits, reference, reference_share and runtime, as in `qcluster.execute`. ``reference`` may be the
+            `Run.reference` of an earlier run, which must fit every circuit; a warning says if no answer uses it. Other
+            keywords of `qcluster.mitigate`, such as ``guard=False``, are passed on to it.
 
     Attributes:
-        options: how circuits are run (`SamplerOptions`); may be changed between runs, each field checked as it is set.
+        options: how circuits are run (`SamplerOptions`). Its fields may be changed between runs, and are checked when
+            they are set.
 
     Raises:
-        ValueError, TypeError: an option that makes no sense, saying what must hold.
+        ValueError, TypeError: an option is invalid; the message says what must hold.
 
     Example:
         >>> from qiskit import QuantumCircuit
@@ -113,33 +117,33 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         execution = {name: value for name, value in options.items() if name in Options.__dataclass_fields__}
-        known = set(signature(mitigate).parameters) - {"counts"}
-        unknown = sorted(set(options) - set(execution) - known)
+        keywords = set(signature(mitigate).parameters) - {"counts"}
+        unknown = sorted(set(options) - set(execution) - keywords)
         if unknown:
-            known |= set(Options.__dataclass_fields__)
-            raise TypeError(f"options must be among {', '.join(sorted(known))}; got {unknown[0]!r}")
-        chosen = {name: value for name, value in options.items() if name not in execution}
+            keywords |= set(Options.__dataclass_fields__)
+            raise TypeError(f"options must be among {', '.join(sorted(keywords))}; got {unknown[0]!r}")
+        mitigation = {name: value for name, value in options.items() if name not in execution}
         if method == "none":
-            if noise is not None or chosen:
-                given = "noise" if noise is not None else next(iter(chosen))
-                raise ValueError(f'method="none" mitigates nothing: leave {given} away')
-        elif method is not None and method not in (names := [known.name for known in every()]):
+            if noise is not None or mitigation:
+                unused = "noise" if noise is not None else next(iter(mitigation))
+                raise ValueError(f'method="none" mitigates nothing: omit {unused}')
+        elif method is not None and method not in (names := [registered.name for registered in every()]):
             raise ValueError(f"method must be one of none, {', '.join(names)}; got {method!r}")
         else:
-            check_given(_default(noise) if method is None else method, noise, **chosen)
+            check_given(_default_method(noise) if method is None else method, noise, **mitigation)
         self.backend = backend
         self.options = SamplerOptions(shots=shots, **execution)
         self.seed = seed
         self.noise = noise
         self.method = method
-        self.mitigation = chosen
+        self.mitigation = mitigation
         self.directory = directory
         self._compiled: dict[str, Any] = {}
-        self._measured: dict[tuple[str, str], MeasuredReference] = {}
+        self._references: dict[tuple[str, str], MeasuredReference] = {}
 
     @property
     def default_shots(self) -> int:
-        """Shots of PUBs that set none: ``options.shots``, by the name that Qiskit's Samplers have for it."""
+        """Shots of PUBs that set none: ``options.shots``, under the name that Qiskit's Samplers use."""
         return self.options.shots  # type: ignore[no-any-return]
 
     @default_shots.setter
@@ -151,19 +155,19 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         return find_machine(self.backend)
 
     def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> SamplerJob:
-        """Compile, send to the machine, and mitigate once results are in.
+        """Compile circuits, send them to the machine, and mitigate the results when they arrive.
 
         Args:
-            pubs: circuits, or tuples (circuit, parameter values, shots), as the Sampler interface has them.
-            shots: for PUBs that set none.
+            pubs: circuits, or tuples (circuit, parameter values, shots), as Qiskit's Sampler interface defines them.
+            shots: shots of PUBs that set none.
 
         Returns:
-            A job: its `result()` is a `PrimitiveResult` with one result per PUB. On hardware `job_id()` is the
-            service's, and `cancel()` reaches it.
+            A job whose `result()` is a `PrimitiveResult` with one result per PUB. On hardware, `job_id()` is the
+            service's id, and `cancel()` cancels the service's job.
         """
         options, reused = self.options.frozen, self.options.reused
-        asked = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
-        for i, pub in enumerate(asked):
+        coerced = [SamplerPub.coerce(pub, options.shots if shots is None else shots) for pub in pubs]
+        for i, pub in enumerate(coerced):
             check_registers(pub.circuit)
             if not pub.circuit.cregs:
                 warnings.warn(
@@ -172,71 +176,70 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                     UserWarning,
                     stacklevel=2,
                 )
-        compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in asked}))
-        measuring = [i for i, pub in enumerate(asked) if writes_bits(pub.circuit)]
+        compiler, order, *seeds = make_rng(self.seed).spawn(2 + len({pub.shots for pub in coerced}))
+        measuring = [i for i, pub in enumerate(coerced) if writes_bits(pub.circuit)]
         for i in measuring:
-            self._check_noise(asked[i].circuit, options)
-        if measuring and options.reference and (unused := self._unused):
+            self._check_noise(coerced[i].circuit, options)
+        if measuring and options.reference and (choice := self._choice_without_reference):
             warnings.warn(
-                f"{unused} takes nothing of a reference, so that no answer uses what "
-                f"reference={self.options.reference!r} measures, only the runs hold it: leave it away, or leave noise "
-                'away with method=None, "measured" or "circuit"',
+                f"{choice} uses no reference, so reference={self.options.reference!r} changes no answer: only the "
+                'runs hold it. Omit reference, or omit noise and choose method=None, "measured" or "circuit"',
                 UserWarning,
                 stacklevel=2,
             )
-        compiled_by = int(compiler.integers(2**31))  # one for all, so that a circuit's does not depend on the others
-        circuits = {i: self._bind(asked[i], options, compiled_by) for i in measuring}
-        ready = []
-        for amount, seed in zip(sorted({pub.shots for pub in asked}), seeds, strict=True):
-            chosen = {i: bound for i, bound in circuits.items() if asked[i].shots == amount and bound.size}
+        compiler_seed = int(compiler.integers(2**31))  # one for all: a circuit must not depend on the others
+        circuits = {i: self._bind(coerced[i], options, compiler_seed) for i in measuring}
+        requests = []
+        for pub_shots, seed in zip(sorted({pub.shots for pub in coerced}), seeds, strict=True):
+            chosen = {i: bound for i, bound in circuits.items() if coerced[i].shots == pub_shots and bound.size}
             flat = [circuit for bound in chosen.values() for circuit in bound.ravel()]
             if flat:
-                fitting = replace(options, shots=amount, twirls=min(options.twirls, amount))
-                kept = self._fitting(fitting) if options.reference and reused is None else []
-                request = prepare(flat, self._machine, fitting, seed, compiled=True, reused=reused, kept=kept)
-                ready.append((chosen, request))
-        sent = []  # only now: where one cannot be made ready, none is sent
-        for chosen, request in ready:
+                pub_options = replace(options, shots=pub_shots, twirls=min(options.twirls, pub_shots))
+                kept = self._reusable_references(pub_options) if options.reference and reused is None else []
+                request = prepare(flat, self._machine, pub_options, seed, compiled=True, reused=reused, kept=kept)
+                requests.append((chosen, request))
+        sent = []  # after all were prepared: if one cannot be, none is sent
+        for chosen, request in requests:
             place = None if self.directory is None else Path(self.directory) / request.id
             sent.append((chosen, send(request, self._machine, place)))
 
         def finish() -> Any:
             runs: dict[int, list[Run]] = {}
-            for chosen, answer in sent:
-                done = answer.runs()
+            for chosen, one in sent:
+                done = one.runs()
                 if reused is None:
-                    self._keep(done)
-                found = iter(done)
-                runs |= {i: [next(found) for _ in range(bound.size)] for i, bound in chosen.items()}
-            results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(asked)]
+                    self._keep_references(done)
+                remaining = iter(done)
+                runs |= {i: [next(remaining) for _ in range(bound.size)] for i, bound in chosen.items()}
+            results = [self._result(pub, runs.get(i, [None] * pub.size), order) for i, pub in enumerate(coerced)]
             return PrimitiveResult(results, metadata={"version": 2})
 
-        return SamplerJob(finish, [answer for _, answer in sent])
+        return SamplerJob(finish, [one for _, one in sent])
 
-    def _fitting(self, options: Options) -> list[MeasuredReference]:
-        """References of earlier calls that may serve one with these options."""
-        shots, how = reference_shots(options), _alike(vars(options))
-        measured = [reference for (_, under), reference in list(self._measured.items()) if under == how]
+    def _reusable_references(self, options: Options) -> list[MeasuredReference]:
+        """References of earlier calls that may serve a call with these options."""
+        shots, wanted = reference_shots(options), _reference_options(vars(options))
+        measured = [reference for (_, under), reference in list(self._references.items()) if under == wanted]
         return [reference for reference in measured if may_serve(reference, shots)]
 
-    def _keep(self, runs: Sequence[Run]) -> None:
-        """Keep what references measured for later calls: of two of a skeleton that with more shots, unless it is old.
+    def _keep_references(self, runs: Sequence[Run]) -> None:
+        """Keep the references of runs for later calls: for each skeleton the one with the most shots, unless expired.
 
-        Jobs finish in threads of their own: each step on the dictionary is one that Python does not interrupt.
+        Jobs finish in threads of their own, so each step on the dictionary is atomic.
         """
         for reference, options in {run.reference: run.options for run in runs if run.reference is not None}.items():
-            key = reference.skeleton, _alike(options)
-            known = self._measured.get(key, reference)
-            if not may_serve(known, 0) or reference.counts.shots >= known.counts.shots:
-                self._measured[key] = reference
-        for oldest in list(self._measured)[:-_REMEMBERED]:
-            self._measured.pop(oldest, None)
+            key = reference.skeleton, _reference_options(options)
+            kept = self._references.get(key, reference)
+            if not may_serve(kept, 0) or reference.counts.shots >= kept.counts.shots:
+                self._references[key] = reference
+        for oldest in list(self._references)[:-_REMEMBERED]:
+            self._references.pop(oldest, None)
 
     def _bind(self, pub: Any, options: Options, seed: int) -> npt.NDArray[np.object_]:
-        """Compiled circuits with values bound, an array of the PUB's shape."""
+        """Compile the circuit of a PUB and bind its parameter values; returns an array of the PUB's shape."""
         fixed = seed if isinstance(self.seed, (int, np.integer)) else None
-        how = f"{options.optimization_level} {options.simulation} {fixed}".encode()
-        key = hashlib.sha256(how + identify_circuits([pub.circuit])).hexdigest()
+        settings = f"{options.optimization_level} {options.simulation} {fixed}".encode()
+        key = hashlib.sha256(settings + identify_circuits([pub.circuit])).hexdigest()
         if key not in self._compiled:
             if len(self._compiled) >= _REMEMBERED:
                 del self._compiled[next(iter(self._compiled))]
@@ -259,6 +262,7 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         return bound
 
     def _result(self, pub: Any, runs: Sequence[Run | None], rng: np.random.Generator) -> Any:
+        """Mitigate the runs of a PUB, one per parameter set, and write them out as a PUB result."""
         bits = np.zeros((*pub.shape, pub.shots, pub.circuit.num_clbits), dtype=bool)
         mitigations, kept = Answers(pub.shape, dtype=object), Answers(pub.shape, dtype=object)
         for index, run in zip(np.ndindex(pub.shape), runs, strict=True):
@@ -266,30 +270,33 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
                 continue
             kept[index] = run
             fixed = mitigations[index] = self._mitigate(run)
-            bits[index] = whole(fixed.distribution, pub.shots, rng)
-        places = {bit: i for i, bit in enumerate(pub.circuit.clbits)}
+            bits[index] = to_shots(fixed.distribution, pub.shots, rng)
+        columns = {bit: i for i, bit in enumerate(pub.circuit.clbits)}
         data = {
-            register.name: _bit_array(bits[..., [places[bit] for bit in register]]) for register in pub.circuit.cregs
+            register.name: _bit_array(bits[..., [columns[bit] for bit in register]]) for register in pub.circuit.cregs
         }
-        told = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata, "mitigations": mitigations, "runs": kept}
-        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=told)
+        metadata = {"shots": pub.shots, "circuit_metadata": pub.circuit.metadata}
+        metadata |= {"mitigations": mitigations, "runs": kept}
+        return SamplerPubResult(DataBin(**data, shape=pub.shape), metadata=metadata)
 
     def _check_noise(self, circuit: Any, options: Options) -> None:
-        """Refuse noise that does not fit a circuit, or lacks, before any shots are paid for."""
+        """Refuse noise that does not fit a circuit, or is missing for the method, before any shots are paid for."""
         if self.method == "none" or callable(self.noise):
             return
-        method = find(_default(self.noise) if self.method is None else self.method)
+        method = find(_default_method(self.noise) if self.method is None else self.method)
         if self.noise is not None:
-            known = read_noise(method.figure(self.noise), circuit.num_clbits)
-            if refusal := _refusal(method.name, known):
+            noise = read_noise(method.figure(self.noise), circuit.num_clbits)
+            if refusal := _refusal(method.name, noise):
                 raise ValueError(refusal)
         elif method.needs == "measured" and not options.reference:
             method.check_noise(None)
 
     @property
-    def _unused(self) -> str:
-        """What was given by which no answer uses a reference, in words; empty where they do, and where there are none
-        or a function makes the noise of runs."""
+    def _choice_without_reference(self) -> str:
+        """The noise or method given that makes mitigation ignore a reference, in words; empty if it is not ignored.
+
+        Also empty without mitigation, and if a function computes the noise of each run.
+        """
         if self.method == "none" or callable(self.noise):
             return ""
         if self.noise is not None:
@@ -301,29 +308,29 @@ class MitigatedSampler(BaseSamplerV2):  # type: ignore[misc]
         if self.method == "none":
             return left(run.counts, "none", "mitigation is turned off")
         noise = self.noise(run) if callable(self.noise) else self.noise
-        own: Any = brought(run, "measured") if noise is None else None
-        if self.method is not None and (refusal := _refusal(self.method, own)):  # once the shots are paid for
-            return left(run.counts, self.method, refusal, own.rates)
+        measured: Any = brought(run, "measured") if noise is None else None
+        if self.method is not None and (refusal := _refusal(self.method, measured)):  # no error: the shots are paid for
+            return left(run.counts, self.method, refusal, measured.rates)
         return mitigate(run, noise, method=self.method, **self.mitigation)
 
 
-def _default(noise: Any) -> str:
-    """Name the method by which `mitigate` takes noise of its kind."""
+def _default_method(noise: Any) -> str:
+    """Name of the method that `mitigate` uses by default for noise of this kind."""
     return DEFAULTS[kind_of(noise)]
 
 
 def _refusal(method: str, noise: Any) -> str:
-    """Say why a method refuses what a reference measured; empty where it does not."""
+    """Why a method refuses the measurement of a reference; empty if it does not."""
     return getattr(noise, "refusal", "") if method == DEFAULTS["measured"] else ""
 
 
-def _alike(options: Mapping[str, Any]) -> str:
-    """Write the options that a reference and the circuits that it serves have in common."""
-    return json.dumps([options[name] for name in _ALIKE], sort_keys=True)
+def _reference_options(options: Mapping[str, Any]) -> str:
+    """Write the options that a reference must share with the circuits it serves as one text."""
+    return json.dumps([options[name] for name in _REFERENCE_OPTIONS], sort_keys=True)
 
 
 class SamplerOptions:
-    """Options of a sampler: the fields of `qcluster.execute`'s, checked whenever one is set.
+    """Options of a sampler: the fields of `Options`, as keywords of `qcluster.execute`, checked whenever one is set.
 
     Example:
         >>> options = SamplerOptions(shots=100)
@@ -333,29 +340,29 @@ class SamplerOptions:
         SamplerOptions(shots=200, twirls=8, runtime={'max_execution_time': 60})
 
     Raises:
-        AttributeError: there is no such option; the message says where the runtime's own are given.
-        ValueError, TypeError: a value makes no sense, or does not go with the others.
+        AttributeError: there is no such option; the message says where options of the runtime are given.
+        ValueError, TypeError: a value is invalid, or conflicts with the others.
     """
 
     frozen: Options
-    """As they are now; `reference` is True where it is one that was measured earlier."""
+    """The current options. If `reference` was given as a reference measured earlier, it is True here."""
     reused: MeasuredReference | None
-    """That one."""
+    """The reference measured earlier, if one was given."""
 
     def __init__(self, **options: Any) -> None:
-        given, reused = _apart(options)
+        given, reused = _split_reference(options)
         self._set(Options(**given), reused)
 
     def update(self, **options: Any) -> None:
-        """Set several at once; none is set where one is wrong."""
+        """Set several options at once; if one is wrong, none is set."""
         options = {"shots" if name == "default_shots" else name: value for name, value in options.items()}
         unknown = sorted(set(options) - set(Options.__dataclass_fields__))
         if unknown:
             raise AttributeError(
-                f"options must be among {', '.join(Options.__dataclass_fields__)}; got {unknown[0]!r}. What is the "
-                f"runtime's own goes into runtime, as it has it: options.runtime = {{{unknown[0]!r}: ...}}"
+                f"options must be among {', '.join(Options.__dataclass_fields__)}; got {unknown[0]!r}. Options of the "
+                f"runtime go into runtime, named as there: options.runtime = {{{unknown[0]!r}: ...}}"
             )
-        given, reused = _apart(options)
+        given, reused = _split_reference(options)
         self._set(replace(self.frozen, **given), reused if "reference" in options else self.reused)
 
     def _set(self, frozen: Options, reused: MeasuredReference | None) -> None:
@@ -374,10 +381,10 @@ class SamplerOptions:
         self.update(**{name: value})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, SamplerOptions) and self._facts == other._facts
+        return isinstance(other, SamplerOptions) and self._comparable == other._comparable
 
     @property
-    def _facts(self) -> tuple[Options, str | None]:
+    def _comparable(self) -> tuple[Options, str | None]:
         return self.frozen, None if self.reused is None else self.reused.to_json()
 
     __hash__ = None  # type: ignore[assignment]
@@ -386,14 +393,14 @@ class SamplerOptions:
         return partial(SamplerOptions, **vars(self.frozen) | {"reference": self.reference}), ()
 
     def __repr__(self) -> str:
-        usual = Options()
+        defaults = Options()
         values = vars(self.frozen) | {"reference": self.reference}
-        shown = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != getattr(usual, name))
-        return f"SamplerOptions({shown})"
+        changed = ", ".join(f"{name}={value!r}" for name, value in values.items() if value != getattr(defaults, name))
+        return f"SamplerOptions({changed})"
 
 
-def _apart(options: dict[str, Any]) -> tuple[dict[str, Any], MeasuredReference | None]:
-    """Take a reference that was measured earlier out of options, so that `Options` take them."""
+def _split_reference(options: dict[str, Any]) -> tuple[dict[str, Any], MeasuredReference | None]:
+    """Replace a reference measured earlier by True, as `Options` takes it, and return it separately."""
     reference = options.get("reference")
     if isinstance(reference, MeasuredReference):
         return options | {"reference": True}, reference
@@ -401,23 +408,25 @@ def _apart(options: dict[str, Any]) -> tuple[dict[str, Any], MeasuredReference |
 
 
 class Answers(np.ndarray):
-    """An array of objects that RuntimeEncoder saves so that RuntimeDecoder reads it: it takes lists only, so that of a
-    single object the list has one."""
+    """An array of objects that RuntimeDecoder can read back after RuntimeEncoder has saved it.
+
+    The decoder reads lists only, so an array without dimensions is saved as a list of one object.
+    """
 
     def tolist(self) -> Any:
-        """Give nested lists of the objects, a list also of a single one."""
+        """Return nested lists of the objects; a list of one object if the array has no dimensions."""
         return super().tolist() if self.ndim else [self.item()]
 
 
 def _bit_array(bits: npt.NDArray[np.bool_]) -> Any:
-    """`BitArray.from_bool_array`, which knows no register of no bits."""
+    """Make a BitArray; `BitArray.from_bool_array` does not accept a register without bits."""
     if bits.shape[-1]:
         return BitArray.from_bool_array(bits, "little")
     return BitArray(np.zeros(bits.shape, dtype=np.uint8), 0)
 
 
-def whole(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Write a distribution out as shots: (shots, n_bits) bool, by largest remainders, in random order."""
+def to_shots(distribution: Distribution, shots: int, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Write a distribution as whole shots, (shots, n_bits) bool, rounded by largest remainders, in random order."""
     rows = np.repeat(np.arange(distribution.n_outcomes), whole_shots(distribution.weights, shots))
-    written: npt.NDArray[np.bool_] = distribution.bits[rng.permutation(rows)]
-    return written
+    shuffled: npt.NDArray[np.bool_] = distribution.bits[rng.permutation(rows)]
+    return shuffled

@@ -1,4 +1,4 @@
-"""A Sampler's job: what was sent, where it is, and its result once that is in."""
+"""The job that `MitigatedSampler.run` returns: its state, its ids at the service, and its result."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _STATES = {"QUEUED": JobStatus.QUEUED, "INITIALIZING": JobStatus.INITIALIZING, "
 
 
 class SamplerJob(PrimitiveJob):  # type: ignore[misc]
-    """A job of `MitigatedSampler`: Qiskit's, that knows its jobs at the service.
+    """A job of `MitigatedSampler`: a Qiskit primitive job, linked to the service's jobs behind it.
 
     Attributes:
-        job_ids: ids of all its jobs at the service, none for a simulation; a request of many circuits is several.
+        job_ids: ids of all its jobs at the service; empty for a simulation. A request of many circuits needs several.
     """
 
     def __init__(self, finish: Callable[[], Any], sent: Sequence[Sent]) -> None:
@@ -28,35 +28,38 @@ class SamplerJob(PrimitiveJob):  # type: ignore[misc]
         self._submit()
 
     def job_id(self) -> str:
-        """The id of the first job at the service, which its web page and `service.job` know; a UUID of a simulation."""
+        """The id of the first job at the service, by which `service.job` finds it; a UUID for a simulation."""
         return self.job_ids[0] if self.job_ids else str(super().job_id())
 
     def cancel(self) -> bool:
-        """Cancel the jobs at the service that are not done; results that came in are kept. True where it was asked.
+        """Cancel the jobs at the service that are not done; results that have arrived are kept.
+
+        Returns:
+            True if a cancellation was requested.
 
         Raises:
-            JobError: the service does not answer, or no longer lets them be cancelled.
+            JobError: the service does not answer, or refuses to cancel a job.
         """
         for place, service in self._places:
             jobs.cancel(place, service=service)
         return bool(super().cancel()) or bool(self.job_ids)
 
     def status(self) -> Any:
-        """The state of the whole: as the service tells it of jobs that wait or run there."""
-        own = super().status()
-        if own in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
-            return own
+        """The state of the whole job, with the service's state for jobs that wait or run there."""
+        local = super().status()
+        if local in (JobStatus.DONE, JobStatus.CANCELLED) or not self.job_ids:
+            return local
         parts = [part for place, service in self._places for part in jobs.status(place, service=service)]
-        if own == JobStatus.ERROR:
-            return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else own
+        if local == JobStatus.ERROR:
+            return JobStatus.CANCELLED if any(part.status == "CANCELLED" for part in parts) else local
         states = [_STATES[part.status] for part in parts if part.status in _STATES]
-        return max(states, key=list(_STATES.values()).index, default=own)
+        return max(states, key=list(_STATES.values()).index, default=local)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         return state | {"_function": None, "_places": ()}
 
     def usage(self) -> float:
-        """Seconds of the machine that its jobs were charged with so far; 0 for a simulation."""
+        """Machine time charged for its jobs so far, in seconds; 0 for a simulation."""
         charged = [jobs.usage(place, service=service) for place, service in self._places]
         return sum(seconds for each in charged for seconds in each.values())

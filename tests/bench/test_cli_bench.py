@@ -88,7 +88,7 @@ def test_samples_that_a_campaign_no_longer_asks_for_are_told(tmp_path):
     (tmp_path / "c.toml").write_text(PLAN.replace("200", "300"))
     for _ in range(2):
         output = call("run", tmp_path / "c.toml", "--out", tmp_path / "out")
-        assert "also holds 2 samples that this campaign does not ask for; a report has them" in output
+        assert "also holds 2 samples that this campaign does not ask for; a report includes them" in output
 
 
 def test_score_wants_one_source(tmp_path):

@@ -11,7 +11,7 @@ from requests.exceptions import InvalidHeader
 
 from qcluster.device import jobs
 from qcluster.device.execute import execute
-from qcluster.device.jobs.runtime import RuntimeService, _asking
+from qcluster.device.jobs.runtime import RuntimeService, _as_job_errors
 from qcluster.device.machines.account import open_backend
 from qcluster.errors import AccountError, JobError
 
@@ -85,7 +85,7 @@ def test_an_unknown_job_and_a_service_out_of_order(service):
     ],
 )
 def test_credentials_that_an_error_quotes_are_left_out(error):
-    with pytest.raises(JobError) as caught, _asking("refused"):
+    with pytest.raises(JobError) as caught, _as_job_errors("refused"):
         raise error
     assert TOKEN not in str(caught.value)
     assert "***" in str(caught.value)

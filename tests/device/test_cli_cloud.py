@@ -48,7 +48,7 @@ def test_the_same_command_goes_on_and_sends_nothing_twice(cloud, bell, tmp_path)
     first = run(*words)
     assert "estimated use of ibm_manila: 2.0 s" in first
     assert "QUEUED" in first
-    assert "holds this request already: going on with it" in run(*words)
+    assert "holds this request already: continuing it" in run(*words)
     assert cloud.spent == 1
     cloud.finish()
     assert "DONE" in run("status", tmp_path / "run")
@@ -102,5 +102,5 @@ def test_a_refusal_of_the_service_is_one_line(cloud, bell, tmp_path):
     result = CliRunner().invoke(app, [*map(str, words)])
     assert "did not take the job: Network is unreachable: check the network, then try again" in str(result.exception)
     cloud.refusal = None
-    assert "going on with it" in run(*words[1:])
+    assert "continuing it" in run(*words[1:])
     assert cloud.spent == 1

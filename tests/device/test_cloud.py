@@ -201,7 +201,7 @@ def test_a_refused_submission_keeps_results_that_came(cloud, backend, tmp_path, 
     cloud.delete("c002")
     with monkeypatch.context() as patch:
         patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("no route")))
-        with pytest.raises(AccountError, match="reaches no machine"):
+        with pytest.raises(AccountError, match="can use no machine"):
             jobs.collect(folder, service=service, resubmit=True)
     assert len(list((folder / "results").iterdir())) == 2
     right(jobs.collect(folder, service=service))
@@ -215,7 +215,7 @@ def test_results_are_brought_in_although_the_machine_is_gone_for_the_rest(cloud,
     cloud.delete("c003")
     with monkeypatch.context() as patch:
         patch.setattr(service, "backend", lambda name: (_ for _ in ()).throw(OSError("retired")))
-        with pytest.raises(AccountError, match="reaches no machine"):
+        with pytest.raises(AccountError, match="can use no machine"):
             jobs.collect(folder, service=service)
     assert len(list((folder / "results").iterdir())) == 2
     right(jobs.collect(folder, service=service))
@@ -243,7 +243,7 @@ def test_a_result_that_is_not_what_was_asked_for_is_refused_and_kept(cloud, back
     cloud.jobs["c001"]["results"] = cloud.jobs["c004"]["results"]
     for _ in range(2):
         with pytest.raises(
-            JobError, match=rf"1 of 3 jobs .* c001 gave a result that is not of these circuits: .*{said}"
+            JobError, match=rf"1 of 3 jobs .* c001 gave a result that does not belong to these circuits: .*{said}"
         ):
             jobs.collect(folder, service=service)
     assert sorted(path.name for path in (folder / "results").iterdir()) == [

@@ -282,13 +282,13 @@ def unusual():
     yield "box", boxed, "cannot be compiled for .*'box' is not supported"
     mid = QuantumCircuit(1, 1)
     mid.append(MidCircuitMeasure("measure_2"), [0], [0])
-    yield "measure_2", mid, "knows plain measurements only; 'mid' holds 'measure_2'"
+    yield "measure_2", mid, "supports plain measurements only; 'mid' holds 'measure_2'"
     flag = QuantumCircuit(1, 1)
     held = flag.add_var("held", False)
     flag.measure(0, 0)
     with flag.if_test(expr.lift(held)):
         flag.x(0)
-    yield "Bool variable", flag, "knows classical bits and registers only; 'flag' declares variables"
+    yield "Bool variable", flag, "supports classical bits and registers only; 'flag' declares variables"
     unknown = QuantumCircuit(1)
     unknown.append(Gate("mystery", 1, []), [0])
     unknown.measure_all()

@@ -317,7 +317,9 @@ def test_the_folder_of_another_qiskit_goes_on_where_it_writes_the_same(tmp_path,
     assert counts(1.0) == first
     assert RunFolder(tmp_path / "kept").request.id == request.id
     for wrong in ({"angle": 2.0}, {"angle": 1.0, "seed": 2}):
-        with pytest.raises(StorageError, match=rf"another seed, or the same as Qiskit {version} writes them: ask for"):
+        with pytest.raises(
+            StorageError, match=rf"another seed, or the same circuits, written differently by Qiskit {version}: repeat"
+        ):
             counts(**wrong)
 
 

@@ -317,7 +317,7 @@ def test_a_simulator_of_another_noise_is_another_machine(tmp_path):
         return execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1, directory=tmp_path / "kept")
 
     assert asked(0.1)[0].counts == asked(0.1)[0].counts
-    with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
+    with pytest.raises(StorageError, match="with another noise of the simulation: repeat the same call"):
         asked(0.4)
 
 
@@ -331,7 +331,7 @@ def test_a_simulator_of_another_channel_is_another_machine_though_it_errs_as_oft
         return execute([circuit], AerSimulator(noise_model=noise), shots=100, seed=1, directory=tmp_path / "kept")
 
     assert asked("X")[0].counts == asked("X")[0].counts
-    with pytest.raises(StorageError, match="with another noise of the simulation: ask for the same"):
+    with pytest.raises(StorageError, match="with another noise of the simulation: repeat the same call"):
         asked("Z")
 
 

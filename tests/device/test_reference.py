@@ -455,9 +455,9 @@ def test_what_holds_a_reference_or_is_a_part_of_one_is_told_from_it(take):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"method": "mixture"}, "method='mixture' takes nothing of a reference"),
-        ({"method": "hammer"}, "method='hammer' takes nothing"),
-        ({"noise": 0.1}, "the noise given, 0.1, takes nothing"),
+        ({"method": "mixture"}, "method='mixture' uses no reference"),
+        ({"method": "hammer"}, "method='hammer' uses no"),
+        ({"noise": 0.1}, "the noise given, 0.1, uses no"),
         ({"noise": qc.MeasuredNoise({"000": 9, "001": 1}, "000")}, "the noise given, MeasuredNoise"),
     ],
 )
@@ -712,7 +712,7 @@ def test_several_references_run_together_and_travel_as_one():
         ({"reference": True, "reference_share": 0}, "reference_share must be a finite number in"),
         ({"reference": True, "reference_share": 0.5, "twirling": "server"}, "reference_share must be 1 where the runt"),
         ({"reference_share": 0.5}, "reference_share would have no effect: it goes with reference; got 0.5 and no ref"),
-        ({"reference": 0, "reference_share": 2}, "got 2 and no reference: leave it away or add reference=True"),
+        ({"reference": 0, "reference_share": 2}, "got 2 and no reference: omit it or add reference=True"),
     ],
 )
 def test_wrong_numbers_of_references_are_refused(given, message):

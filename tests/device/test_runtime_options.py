@@ -62,7 +62,7 @@ def test_an_open_session_is_used_and_stays_open(cloud, backend, kind):
         assert cloud.sessions == ["opened"]
     assert cloud.sessions == ["opened", "closed"]
     assert [job["session"] for job in cloud.jobs.values()] == ["session"] * 3
-    with kind(backend=backend) as mode, pytest.raises(ValueError, match="one that is open is given already"):
+    with kind(backend=backend) as mode, pytest.raises(ValueError, match="an open one was given as backend"):
         execute([bell()], mode, shots=20, mode="batch")
 
 
@@ -172,7 +172,7 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
         (
             {"runtime": {"twirling": {"num_randomizations": 3}}, "twirling": "server", "twirls": 2},
             ValueError,
-            "set by twirls: leave one",
+            "set by twirls: omit one",
         ),
         ({"runtime": {"execution": {"meas_type": "kerneled"}}}, ValueError, "'classified', since counts are mitigated"),
         ({"runtime": {"simulator": {"seed_simulator": 3}}}, ValueError, "is set by seed"),
@@ -181,12 +181,12 @@ def test_the_runtimes_own_options_object_is_taken(cloud, backend):
         (
             {"runtime": {"twirling": {"strategy": "all"}}, "twirling": "server", "strategy": "active"},
             ValueError,
-            "'twirling.strategy' is set by strategy: leave one",
+            "'twirling.strategy' is set by strategy: omit one",
         ),
         (
             {"runtime": {"twirling": {"group": "pauli"}}, "twirling": "server", "group": "local_c1"},
             ValueError,
-            "'twirling.group' is set by group: leave one",
+            "'twirling.group' is set by group: omit one",
         ),
         ({"runtime": 7}, TypeError, "must be a mapping of the runtime's Sampler options; got int"),
         ({"runtime": {"execution": 7}}, ValueError, "runtime option"),
@@ -370,7 +370,7 @@ def test_the_same_call_goes_on_with_the_same_request(cloud, backend, tmp_path):
     assert cloud.spent == 1
     assert first[0].counts == second[0].counts
     assert np.array_equal(first[0].flips, second[0].flips)
-    with pytest.raises(Exception, match=r"holds another request already, with shots 40: ask for the same"):
+    with pytest.raises(Exception, match=r"holds another request already, with shots 40: repeat the same call"):
         execute([bell()], backend, shots=41, twirls=2, directory="kept")
     with pytest.raises(Exception, match="with other circuits or another seed"):
         execute([bell()], backend, shots=40, twirls=2, seed=3, directory="kept")

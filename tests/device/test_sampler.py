@@ -13,7 +13,7 @@ from qcluster import Distribution, metrics
 from qcluster.baselines import hammer
 from qcluster.device import MitigatedSampler
 from qcluster.device.execute import execute
-from qcluster.device.sampler import whole
+from qcluster.device.sampler import to_shots
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_no_parameter_sets_no_results(turning):
 
 
 def test_whole_shots_split_a_fraction_by_largest_remainder():
-    rows = whole(Distribution.of({"00": 1.5, "01": 0.6, "11": 0.9}), 3, np.random.default_rng(0))
+    rows = to_shots(Distribution.of({"00": 1.5, "01": 0.6, "11": 0.9}), 3, np.random.default_rng(0))
     assert Distribution(rows, np.ones(3)).to_counts() == {"00": 1, "01": 1, "11": 1}
 
 
@@ -250,8 +250,8 @@ def test_what_could_not_be_mitigated_is_not_run(noisy):
         ({"method": "hammer", "noise": 0.1}, "method='hammer' takes nothing as its noise; got flip rates"),
         ({"method": "circuit", "noise": 0.1}, "method='circuit' takes fault patterns"),
         ({"method": "paper", "noise": 0.1, "guard": False}, "method='paper' has no guard"),
-        ({"method": "none", "noise": 0.1}, "leave noise away"),
-        ({"method": "none", "guard": False}, "leave guard away"),
+        ({"method": "none", "noise": 0.1}, "omit noise"),
+        ({"method": "none", "guard": False}, "omit guard"),
         ({"method": "mixture", "expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
         ({"expect": "few"}, "expect must be 'sparse' or 'dense', or None; got 'few'"),
     ):

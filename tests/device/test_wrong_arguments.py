@@ -125,8 +125,8 @@ def test_options_that_change_nothing_are_noted():
     assert notes() == ()
     assert notes(mode="batch") == ("mode='batch' is for IBM's machines and not used",)
     assert notes(max_circuits=5) == ("max_circuits=5 is for IBM's machines and not used",)
-    assert notes(strategy="all") == ("strategy is of twirls, and there are none with twirls=1",)
-    assert notes(group="balanced_pauli") == ("group is of twirls, and there are none with twirls=1",)
+    assert notes(strategy="all") == ("strategy concerns twirls, and there are none with twirls=1",)
+    assert notes(group="balanced_pauli") == ("group concerns twirls, and there are none with twirls=1",)
     assert notes(strategy="active", group="balanced_pauli", twirls=2) == ()
 
 
@@ -140,7 +140,9 @@ def test_twirling_by_the_runtime_without_twirls_is_noted(more):
         return one.notes
 
     given = {"twirling": "server", "group": "local_c1", "strategy": "all"}
-    said = tuple(f"{name} is of twirls, and there are none with twirls=1" for name in ("group", "strategy", "twirling"))
+    said = tuple(
+        f"{name} concerns twirls, and there are none with twirls=1" for name in ("group", "strategy", "twirling")
+    )
     assert notes(**given, **more) == said
     assert notes(**given, **more, twirls=2) == ()
     assert notes(twirling="server", runtime={"twirling": {"num_randomizations": 4}}) == ()

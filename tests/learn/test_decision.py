@@ -299,7 +299,7 @@ def test_a_gate_goes_to_a_file_outside_the_table(tmp_path):
         == 0
     )
     before = sorted(table.iterdir())
-    for out, said in ((table / "gate.npz", "must go elsewhere than the parts"), (tmp_path, "is a folder")):
+    for out, said in ((table / "gate.npz", "must not go into the folder of the table"), (tmp_path, "is a folder")):
         call = ["decision", "train", "--table", str(table), "--out", str(out)]
         with pytest.raises(ValueError, match=said):
             run.invoke(app, call, catch_exceptions=False)
@@ -529,7 +529,7 @@ def test_what_a_gate_would_not_weigh_is_refused(tmp_path):
             "score",
             "wide",
             ["--gate", gates["narrow"]],
-            r"--gate .* wide holds more than 12 bits alone: see --wide-gate",
+            r"--gate .* wide holds only those of more than 12 bits: see --wide-gate",
         ),
         (
             "score",

@@ -1,8 +1,8 @@
-"""Saved jobs: submit, look, collect, in any process, after any crash.
+"""Saved jobs: submit them, look at them and collect them from any process, also after a crash.
 
-The rule is to write first and act then. A request is on disk before anything is sent; each job is announced in the log,
-carries a tag of its own at the service, and is logged the moment it has an id. A process that finds an announced job
-without an id asks the service for the tag before it sends anything again.
+Every step is written to disk before it is taken. A request is saved before anything is sent. Each job is announced in
+the log, has a unique tag at the service, and is logged again as soon as it has an id. A process that finds an announced
+job without an id asks the service for the tag before it sends anything again.
 
 Example:
     >>> import tempfile
@@ -37,20 +37,20 @@ from qcluster.device.jobs.parts import FAILED as FAILED
 from qcluster.device.jobs.parts import (
     OWN_TAG,
     advance,
-    bring_in,
-    complain,
+    fetch_results,
     find_announced,
     last_attempts,
-    look,
+    part_states,
+    raise_unless_done,
     read_part,
 )
 from qcluster.device.jobs.parts import Part as Part
 from qcluster.device.jobs.runtime import RuntimeService, Service
 from qcluster.device.machines.machine import check_machine
-from qcluster.device.request import Options, Request, divide, what_is_asked
+from qcluster.device.request import Options, Request, divide, request_digest
 from qcluster.device.run import Run, read_runs
 from qcluster.errors import AccountError, JobError, QClusterError, StorageError
-from qcluster.files import typed
+from qcluster.files import quote_for_shell
 
 if TYPE_CHECKING:
     from qiskit.circuit import QuantumCircuit
@@ -67,27 +67,27 @@ def submit(
     *,
     service: Any = None,
 ) -> Path:
-    """Write a request down and send its jobs; a request for a local machine is simulated on the spot.
+    """Save a request and send its jobs; a request for a local machine is simulated at once.
 
     Args:
-        request: from `qcluster.device.prepare.prepare`.
-        machine: where it runs; found by name where it is not given.
-        directory: where it is kept; by default ./qcluster-jobs/ and the request's id.
-        service: a `QiskitRuntimeService`, or a `Service` in its place; by default that of the machine, else the saved
-            account's.
+        request: the request, from `qcluster.device.prepare.prepare`.
+        machine: the machine to run it on; found by its name if not given.
+        directory: where the request is kept; by default ./qcluster-jobs/ and its id.
+        service: a `QiskitRuntimeService`, or a `Service`; by default that of the machine, or else the one of the saved
+            account.
 
     Returns:
-        The directory. If this fails or is killed, `collect` on the directory goes on where it stopped.
+        The directory. If this call fails or is killed, `collect` with that directory continues where it stopped.
 
     Raises:
-        TypeError: what is no request, or no machine.
-        ValueError: a machine for which the request was not made.
+        TypeError: request is not a `Request`, or machine is not a `Machine`.
+        ValueError: the request was made for another machine.
         StorageError: the directory holds another request or cannot be written.
-        AccountError, JobError: the service refuses; what was submitted before is safe in the directory.
+        AccountError, JobError: the service refuses; jobs submitted before are safe in the directory.
     """
     if not isinstance(request, Request):
-        given = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
-        raise TypeError(given + ": circuits run by qcluster.execute")
+        expected = f"request must be a Request, from qcluster.device.prepare.prepare; got {type(request).__name__}"
+        raise TypeError(expected + ": circuits run by qcluster.execute")
     if machine is not None:
         check_machine(machine)
         if machine.name != request.backend:
@@ -109,33 +109,34 @@ def saved_request(
     *,
     reused: MeasuredReference | None = None,
 ) -> Request | None:
-    """Find the request of a directory where just the same is asked of `prepare` again; None where it holds none.
+    """Load the request of a directory if it is the one that `prepare` would make again; None if there is none.
 
-    A machine is known by its name, and what is simulated here by its published noise as well: two simulators of one
-    name may differ in that.
+    Machines are compared by name. For a simulation the published noise must be the same too, since two simulators of
+    one name may differ in it.
 
     Raises:
-        StorageError: the directory holds a request for something else, which the message tells apart, or is damaged.
+        StorageError: the directory is damaged, or holds another request; the message names the differences.
     """
     if directory is None or not (folder := RunFolder(Path(directory))).has_request():
         return None
     request = folder.request
-    made_with = request.versions.get("qiskit", "")
+    qiskit_version = request.versions.get("qiskit", "")
     simulated = "hardware" not in (request.kind, machine.kind)
     other_noise = simulated and request.calibration.identity != machine.calibration.identity
     if not isinstance(seed, np.random.Generator) and not other_noise:
-        given = None if seed is None else check_whole("seed", seed, 0)
-        if request.asked == what_is_asked(circuits, machine.name, options, given, reused, made_with):
+        fixed_seed = None if seed is None else check_whole("seed", seed, 0)
+        if request.asked == request_digest(circuits, machine.name, options, fixed_seed, reused, qiskit_version):
             return request
-    asked = {"backend": machine.name, **vars(options)}
-    there = {"backend": request.backend, **request.options}
-    other = [f"{name} {there.get(name)!r:.40}" for name, value in asked.items() if there.get(name) != value]
-    other += ["another noise of the simulation"] if other_noise else []
-    if not other:
-        same = f", or the same as Qiskit {made_with} writes them" if made_with not in ("", version("qiskit")) else ""
-        other = [f"other circuits or another seed{same}"]
+    wanted = {"backend": machine.name, **vars(options)}
+    saved = {"backend": request.backend, **request.options}
+    differences = [f"{name} {saved.get(name)!r:.40}" for name, value in wanted.items() if saved.get(name) != value]
+    differences += ["another noise of the simulation"] if other_noise else []
+    if not differences:
+        other_qiskit = qiskit_version not in ("", version("qiskit"))
+        same = f", or the same circuits, written differently by Qiskit {qiskit_version}" if other_qiskit else ""
+        differences = [f"other circuits or another seed{same}"]
     raise StorageError(
-        f"{directory} holds another request already, with {', '.join(other)}: ask for the same to go on with "
+        f"{directory} holds another request already, with {', '.join(differences)}: repeat the same call to continue "
         "it, collect it, or choose another directory"
     )
 
@@ -148,62 +149,62 @@ def collect(
     service: Any = None,
     poll: float = 5.0,
 ) -> list[Run]:
-    """Bring in the results of a directory, from any process; submit what a killed process had left unsubmitted.
+    """Fetch the results of a directory, from any process; submit jobs that a killed process had not submitted yet.
 
-    Each job is brought in by itself: one that failed, or that the service no longer has, keeps no other back. What
-    comes in is checked against the request, and kept with its hash.
+    Each job is fetched separately, so a job that failed or that the service no longer has does not hold up the others.
+    Results are checked against the request, and stored with their hash.
 
     Args:
-        directory: what `submit` returned.
+        directory: the directory that `submit` returned.
         wait: whether to wait for jobs that are not done.
-        resubmit: whether to send jobs once more that failed, were cancelled or are lost; the others stay.
-        service: the `QiskitRuntimeService` of the account that submitted, or a `Service` in its place; by default the
-            saved account's.
-        poll: seconds between looks while waiting.
+        resubmit: whether to send jobs again that failed, were cancelled or are lost; results that arrived are kept.
+        service: the `QiskitRuntimeService` of the account that submitted the jobs, or a `Service`; by default that of
+            the saved account.
+        poll: seconds between two looks at the jobs while waiting.
 
     Returns:
         One `Run` per circuit, in the order of the request.
 
     Raises:
         JobError: jobs are not done, failed, were cancelled or are lost; the message says which, why, and what to do.
-            Results that came in are kept.
+            Results that have arrived are kept.
         AccountError: there is no account, or the service refuses it.
-        StorageError: there is no request in the directory, it or a result is not what was stored, or another process is
-            at work there.
+        StorageError: the directory holds no request, the request or a result was changed since it was stored, or
+            another process is working there.
     """
     folder = RunFolder(Path(directory))
     service = open_jobs(service)
     with folder.lock(existing=True):
-        failed = [part.number for part in bring_in(folder, service) if part.status in FAILED] if resubmit else []
+        failed = [part.number for part in fetch_results(folder, service) if part.status in FAILED] if resubmit else []
         refusal: QClusterError | None = None
         try:
             advance(folder, None, service, failed)
-        except (JobError, AccountError) as error:  # a job is not taken now: those that were are brought in all the same
+        except (JobError, AccountError) as error:  # raised below, once the jobs that were accepted have been fetched
             refusal = error
-        parts = bring_in(folder, service)
+        parts = fetch_results(folder, service)
         while wait and any(part.status not in {"DONE", "UNKNOWN", "NOT SUBMITTED", *FAILED} for part in parts):
             time.sleep(poll)
-            parts = bring_in(folder, service)
+            parts = fetch_results(folder, service)
     if refusal is not None:
         raise refusal
-    complain(folder, parts)
+    raise_unless_done(folder, parts)
     return read(directory)
 
 
 def status(directory: str | Path, *, service: Any = None) -> list[Part]:
-    """Tell the state of each job of a directory; changes nothing there. Arguments and errors as of `collect`."""
-    return list(look(RunFolder(Path(directory)), open_jobs(service)))
+    """Return the state of each job of a directory, and change nothing there. Arguments and errors as in `collect`."""
+    return list(part_states(RunFolder(Path(directory)), open_jobs(service)))
 
 
 def read(directory: str | Path) -> list[Run]:
-    """Read the runs of a directory whose results are all there; asks no service and changes nothing.
+    """Read the runs of a directory whose results have all arrived; asks no service and changes nothing.
 
     Returns:
         One `Run` per circuit, in the order of the request.
 
     Raises:
-        JobError: results are still to be collected.
-        StorageError: there is no request in the directory, or it or a result is not what was stored.
+        JobError: some results have not been collected yet.
+        StorageError: the directory holds no request, or the request or a result was changed since it was stored.
     """
     folder = RunFolder(Path(directory))
     request = folder.request
@@ -212,9 +213,9 @@ def read(directory: str | Path) -> list[Run]:
     if missing:
         raise JobError(
             f"{len(missing)} of {len(parts)} results are not in {folder.path} yet: qcluster jobs collect "
-            f"{typed(folder.path)}"
+            f"{quote_for_shell(folder.path)}"
         )
-    ids = {part: str(known.get("job_id", "")) for part, known in last_attempts(folder).items()}
+    ids = {part: str(attempt.get("job_id", "")) for part, attempt in last_attempts(folder).items()}
     counts: list[list[Distribution]] = [[] for _ in request.prepared]
     job_ids: list[list[str]] = [[] for _ in request.prepared]
     calibrations: list[Calibration | None] = [None for _ in request.prepared]
@@ -230,19 +231,19 @@ def read(directory: str | Path) -> list[Run]:
 
 
 def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
-    """Fetch the result of any Sampler job by its id alone.
+    """Fetch the result of any Sampler job by its id.
 
     Args:
-        job_id: as the runtime tells it.
-        as_read: whether to give also what belongs to a run of ours, with the flips of its twirls not undone.
+        job_id: the id that the runtime gave the job.
+        as_read: whether to return also the result of a job of a saved run, with the flips of its twirls not undone.
         service: as in `collect`.
 
     Returns:
         The `PrimitiveResult`.
 
     Raises:
-        AccountError, JobError: there is no account or no such job, or it is not done, or it is a part of a run, whose
-            flips are known to its directory only; the message says what to do.
+        AccountError, JobError: there is no account or no such job, the job is not done, or it belongs to a saved run,
+            whose directory alone records the flips; the message says what to do.
     """
     service = open_jobs(service)
     state = service.state(job_id)
@@ -250,30 +251,31 @@ def fetch(job_id: str, *, as_read: bool = False, service: Any = None) -> Any:
         raise JobError(f"job {job_id} is {state.status}: try again when it is done")
     if state.status != "DONE":
         raise JobError(f"job {job_id} ended as {state.status}{': ' + state.reason if state.reason else ''}")
-    ours = next((tag for tag in service.tags(job_id) if OWN_TAG.fullmatch(tag)), None)
-    if ours is not None and not as_read:
+    tag = next((tag for tag in service.tags(job_id) if OWN_TAG.fullmatch(tag)), None)
+    if tag is not None and not as_read:
         raise JobError(
-            f"job {job_id} is a part of the run {ours.split('.')[0]}, and which bits its twirls flipped is known to "
-            "the directory of that run alone: qcluster jobs collect DIRECTORY. Where that is lost, as_read=True "
+            f"job {job_id} is a part of the run {tag.split('.')[0]}, and only the directory of that run records which "
+            "bits its twirls flipped: qcluster jobs collect DIRECTORY. If the directory is lost, as_read=True "
             "(--as-read) gives the bits as they were read"
         )
     return service.result(job_id)
 
 
 def job_ids(directory: str | Path) -> tuple[str, ...]:
-    """Give the ids at the service of the last job of each part that was sent, in the order of the parts."""
+    """Ids at the service of the last job of each part that was sent, in the order of the parts."""
     folder = RunFolder(Path(directory))
     _ = folder.request
-    return tuple(str(known["job_id"]) for _, known in sorted(last_attempts(folder).items()) if "job_id" in known)
+    attempts = (attempt for _, attempt in sorted(last_attempts(folder).items()))
+    return tuple(str(attempt["job_id"]) for attempt in attempts if "job_id" in attempt)
 
 
 def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
-    """Cancel the jobs of a directory that are not done. Results that came in, or are done at the service, stay.
+    """Cancel the jobs of a directory that are not done. Results that have arrived, or are done at the service, stay.
 
-    A job that a process had sent when it was killed, before it could note the id, is found by its tag.
+    A job whose process was killed before it could write down the id is found by its tag.
 
     Returns:
-        Ids of the jobs that were cancelled. `collect` reports them, and sends them again when asked to.
+        Ids of the jobs that were cancelled. `collect` reports them, and sends them again with ``resubmit``.
 
     Raises:
         JobError: the service does not answer, or does not cancel a job; the message says which.
@@ -281,19 +283,19 @@ def cancel(directory: str | Path, *, service: Any = None) -> list[str]:
     """
     service = open_jobs(service)
     folder = RunFolder(Path(directory))
-    running = [part for part in look(folder, service) if part.status not in {"DONE", *FAILED}]
-    found = [part.job_id or find_announced(folder.request, part, service) for part in running]
-    ids = [job_id for job_id in found if job_id]
+    running = [part for part in part_states(folder, service) if part.status not in {"DONE", *FAILED}]
+    candidates = [part.job_id or find_announced(folder.request, part, service) for part in running]
+    ids = [job_id for job_id in candidates if job_id]
     for job_id in ids:
         service.cancel(job_id)
     return ids
 
 
 def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
-    """Tell what the jobs of a directory were charged with, as the service counts it.
+    """Return the machine time charged for the jobs of a directory, as the service counts it.
 
     Returns:
-        Seconds of the machine by job id; 0 of a job that is not done. `estimate_usage` says what was to be expected.
+        Seconds by job id; 0 for a job that is not done. `estimate_usage` estimates the time beforehand.
 
     Raises:
         JobError, AccountError, StorageError: as `status`.
@@ -303,11 +305,15 @@ def usage(directory: str | Path, *, service: Any = None) -> dict[str, float]:
 
 
 def open_jobs(service: Any = None, machine: Machine | None = None) -> Service:
-    """Find the service that jobs go to and come from: a `Service` as it is, else by the account of the
-    `QiskitRuntimeService` or of the machine that is given, else the saved one."""
+    """Return the `Service` for jobs.
+
+    Args:
+        service: a `Service`, which is returned unchanged, or a `QiskitRuntimeService`, whose account is used.
+        machine: a real machine whose account is used if no service is given; without either, the saved account is.
+    """
     if service is None:
         if machine is None or machine.kind != "hardware":
             return RuntimeService()
         return RuntimeService(machine.backend, session=machine.session)
-    given: Service = RuntimeService(service=service) if hasattr(service, "active_account") else service
-    return given
+    opened: Service = RuntimeService(service=service) if hasattr(service, "active_account") else service
+    return opened

@@ -1,7 +1,7 @@
-"""The parts of a request, one job each: what is known of them, sending them, and bringing in what came.
+"""The parts of a request, one job each: their states, sending them, and fetching their results.
 
-Every step is written to the folder before or the moment after it is taken, so that another process can go on from any
-of them; see `qcluster.device.jobs`.
+Every step is written to the folder before or immediately after it is taken, so that another process can continue from
+any of them; see `qcluster.device.jobs`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from qcluster.device.jobs.folder import RunFolder
-from qcluster.device.jobs.results import Places, encode_result, find_mismatch, marked
+from qcluster.device.jobs.results import Places, encode_result, find_mismatch, mark_of
 from qcluster.device.jobs.runtime import JobState, LostJobError, RuntimeService, Service
 from qcluster.device.local import simulate_request
 from qcluster.device.noise.simulate import as_result
 from qcluster.device.request import divide
 from qcluster.errors import JobError, StorageError
-from qcluster.files import decode_saved, typed
+from qcluster.files import decode_saved, quote_for_shell
 
 if TYPE_CHECKING:
     from qcluster.device.machines.machine import Machine
@@ -30,33 +30,38 @@ FAILED = frozenset({"ERROR", "CANCELLED", "LOST", "REFUSED"})
 
 @dataclass(frozen=True)
 class Part:
-    """Hold the state of one job of a request."""
+    """The state of one part of a request, which is one job at the service."""
 
     number: int
-    """Which part, from 0."""
+    """Index of the part, from 0."""
     circuits: int
-    """How many circuits it runs, twirls counted."""
+    """Number of circuits it runs, twirled copies counted."""
     status: str
-    """"NOT SUBMITTED", "DONE", or what the service says; "LOST" where it no longer has the job or its result, "REFUSED"
-    where the result is not one of these circuits, "UNKNOWN" where the service does not answer."""
+    """"NOT SUBMITTED", "DONE", or the service's state; "LOST" if the service no longer has the job or its result,
+    "REFUSED" if the result does not belong to these circuits, "UNKNOWN" if the service does not answer."""
     job_id: str = ""
     """Id of its last job."""
     attempt: int = 0
-    """How often it was submitted."""
+    """Number of times it was submitted."""
     reason: str = ""
     """Why it failed."""
 
 
 OWN_TAG = re.compile(r"qcluster-\d{8}-\d{6}-[0-9a-f]{8}\.\d+\.\d+")
-"""What `_tag` makes."""
+"""Pattern of the tags that `_tag` makes."""
 
 
 def _tag(request: Request, part: int, attempt: int) -> str:
+    """Unique tag of a job at the service."""
     return f"{request.id}.{part}.{attempt}"
 
 
 def find_announced(request: Request, part: Part, service: Service) -> str | None:
-    """Find the job of a part that was announced and has no id here; None where none was sent, or it has ended."""
+    """Find, by its tag, the job of a part that was announced but has no id in the log.
+
+    Returns:
+        Its id; None if no job was sent, or if the job has ended.
+    """
     if request.kind != "hardware" or not part.attempt:
         return None
     job_id = service.find(_tag(request, part.number, part.attempt))
@@ -64,7 +69,7 @@ def find_announced(request: Request, part: Part, service: Service) -> str | None
 
 
 def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
-    """The last attempt at each part, as its events tell: attempt, and job_id, reason, status where known."""
+    """The last attempt at each part, from the log: its number (attempt), and job_id, status and reason if known."""
     last: dict[int, dict[str, Any]] = {}
     for event in folder.events():
         part = event.get("part", -1)
@@ -78,7 +83,7 @@ def last_attempts(folder: RunFolder) -> dict[int, dict[str, Any]]:
 
 
 def advance(folder: RunFolder, machine: Machine | None, service: Service, again: Sequence[int] = ()) -> None:
-    """Submit every part that has no job yet, and once more those whose numbers are given."""
+    """Submit every part that has no job yet, and resubmit the parts listed in `again`."""
     request = folder.request
     folder.seal()
     last = last_attempts(folder)
@@ -86,19 +91,19 @@ def advance(folder: RunFolder, machine: Machine | None, service: Service, again:
         for part, places in enumerate(divide(request)):
             if folder.result_path(part).exists():
                 continue
-            before = last.get(part)
-            if before is not None and "job_id" in before and part not in again:
+            previous = last.get(part)
+            if previous is not None and "job_id" in previous and part not in again:
                 continue
             if request.kind != "hardware":
                 _simulate(folder, part, machine)
                 continue
-            attempt = 1 if before is None else before["attempt"]
+            attempt = 1 if previous is None else previous["attempt"]
             job_id = None
-            if before is not None and "job_id" in before:
+            if previous is not None and "job_id" in previous:
                 attempt += 1
-            elif before is not None:
+            elif previous is not None:
                 job_id = service.find(_tag(request, part, attempt))
-            if before is None or before["attempt"] != attempt:
+            if previous is None or previous["attempt"] != attempt:
                 folder.append("submitting", part=part, attempt=attempt)
             if job_id is None:
                 circuits = [request.prepared[i].circuits[k] for i, k in places]
@@ -111,6 +116,7 @@ def advance(folder: RunFolder, machine: Machine | None, service: Service, again:
 
 
 def _simulate(folder: RunFolder, part: int, machine: Machine | None) -> None:
+    """Simulate a request, which is a single part, and store its result."""
     request = folder.request
     if machine is None and any(prepared.method in {"aer", "backend"} for prepared in request.prepared):
         raise JobError(
@@ -124,47 +130,47 @@ def _simulate(folder: RunFolder, part: int, machine: Machine | None) -> None:
     folder.note_done(part, attempt=1)
 
 
-def look(folder: RunFolder, service: Service) -> Iterator[Part]:
-    """Tell the state of each part: of the folder where it knows, else of the service; changes nothing."""
+def part_states(folder: RunFolder, service: Service) -> Iterator[Part]:
+    """Yield the state of each part, from the folder if recorded there, else from the service; changes nothing."""
     last = last_attempts(folder)
     for number, places in enumerate(divide(folder.request)):
-        known = last.get(number, {})
-        facts = {"job_id": known.get("job_id", ""), "attempt": known.get("attempt", 0)}
+        attempt = last.get(number, {})
+        facts = {"job_id": attempt.get("job_id", ""), "attempt": attempt.get("attempt", 0)}
         if folder.result_path(number).exists():
             yield Part(number, len(places), "DONE", **facts)
-        elif "status" in known:
-            yield Part(number, len(places), known["status"], reason=known["reason"], **facts)
-        elif "job_id" not in known:
+        elif "status" in attempt:
+            yield Part(number, len(places), attempt["status"], reason=attempt["reason"], **facts)
+        elif "job_id" not in attempt:
             yield Part(number, len(places), "NOT SUBMITTED", **facts)
         else:
             try:
-                state = service.state(known["job_id"])
+                state = service.state(attempt["job_id"])
             except JobError as error:
-                state = JobState(_silent(error), str(error))
+                state = JobState(_status_of(error), str(error))
             yield Part(number, len(places), state.status, reason=state.reason, **facts)
 
 
-def _silent(error: JobError) -> str:
-    """Name the state of a job of which the service says nothing."""
+def _status_of(error: JobError) -> str:
+    """Status of a part whose job or result the service did not return."""
     return "LOST" if isinstance(error, LostJobError) else "UNKNOWN"
 
 
-def bring_in(folder: RunFolder, service: Service) -> list[Part]:
-    """Look at all parts, keep results that have come and note failures."""
-    known = last_attempts(folder)
+def fetch_results(folder: RunFolder, service: Service) -> list[Part]:
+    """Look at all parts, store results that have arrived, and log failures."""
+    last = last_attempts(folder)
     parts = []
-    for part in look(folder, service):
+    for part in part_states(folder, service):
         if part.status == "DONE":
-            part = _keep(folder, service, part)
-        if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in known.get(part.number, {}):
+            part = _store_result(folder, service, part)
+        if part.status in {"ERROR", "CANCELLED", "REFUSED"} and "status" not in last.get(part.number, {}):
             facts = {"attempt": part.attempt, "job_id": part.job_id, "status": part.status, "reason": part.reason}
             folder.append("failed", part=part.number, **facts)
         parts.append(part)
     return parts
 
 
-def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
-    """Bring the result of a part into the folder, unless it is there; give the part, with why that failed."""
+def _store_result(folder: RunFolder, service: Service, part: Part) -> Part:
+    """Fetch the result of a part into the folder, unless it is there; return the part, with the reason if it fails."""
     facts = {"attempt": part.attempt} | ({"job_id": part.job_id} if part.job_id else {})
     places = divide(folder.request)[part.number]
     if folder.result_path(part.number).exists():
@@ -175,12 +181,12 @@ def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
     try:
         result = service.result(part.job_id)
     except JobError as error:
-        return replace(part, status=_silent(error), reason=str(error))
+        return replace(part, status=_status_of(error), reason=str(error))
     text = encode_result(result, folder.request, part.number)
-    wrong = find_mismatch(result, folder.request, places)
-    if wrong:
+    mismatch = find_mismatch(result, folder.request, places)
+    if mismatch:
         path = folder.write_refused(part.number, part.attempt, text)
-        return replace(part, status="REFUSED", reason=f"{wrong} (what came is kept in {path})")
+        return replace(part, status="REFUSED", reason=f"{mismatch} (the result is kept in {path})")
     folder.write_result(part.number, text)
     folder.note_done(part.number, **facts)
     calibration = service.calibration(part.job_id)
@@ -189,40 +195,41 @@ def _keep(folder: RunFolder, service: Service, part: Part) -> Part:
     return part
 
 
-_ENDS = {"LOST": "is lost", "REFUSED": "gave a result that is not of these circuits"}
+_ENDS = {"LOST": "is lost", "REFUSED": "gave a result that does not belong to these circuits"}
 
 
-def complain(folder: RunFolder, parts: Sequence[Part]) -> None:
-    lost = [part for part in parts if part.status in FAILED]
-    if lost:
-        first = lost[0]
+def raise_unless_done(folder: RunFolder, parts: Sequence[Part]) -> None:
+    """Raise JobError unless all parts are done; the message says which are not, why, and what to do."""
+    failed = [part for part in parts if part.status in FAILED]
+    if failed:
+        first = failed[0]
         why = f": {first.reason}" if first.reason else ""
         raise JobError(
-            f"{len(lost)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
-            f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that came are kept. To send only "
-            f"these again: qcluster jobs collect {typed(folder.path)} --resubmit"
+            f"{len(failed)} of {len(parts)} jobs in {folder.path} did not succeed; job {first.job_id} "
+            f"{_ENDS.get(first.status, f'ended as {first.status}')}{why}. Results that arrived are kept. To send only "
+            f"these again: qcluster jobs collect {quote_for_shell(folder.path)} --resubmit"
         )
-    silent = [part for part in parts if part.status == "UNKNOWN"]
-    if silent:
+    unknown = [part for part in parts if part.status == "UNKNOWN"]
+    if unknown:
         raise JobError(
-            f"{len(silent)} of {len(parts)} jobs in {folder.path} could not be looked at: {silent[0].reason}"
+            f"{len(unknown)} of {len(parts)} jobs in {folder.path} could not be looked at: {unknown[0].reason}"
         )
-    open_ = [part for part in parts if part.status != "DONE"]
-    if open_:
+    unfinished = [part for part in parts if part.status != "DONE"]
+    if unfinished:
         raise JobError(
-            f"{len(open_)} of {len(parts)} jobs in {folder.path} are not done (job {open_[0].job_id} is "
-            f"{open_[0].status}): collect again later, or wait with --wait"
+            f"{len(unfinished)} of {len(parts)} jobs in {folder.path} are not done (job {unfinished[0].job_id} is "
+            f"{unfinished[0].status}): collect again later, or wait with --wait"
         )
 
 
 def read_part(folder: RunFolder, part: int, places: Places) -> Any:
-    """Read the result of a part; StorageError where it is not the one that was stored, or not of these circuits."""
+    """Read the result of a part; StorageError if it was changed since it was stored, or is not of these circuits."""
     path, text = folder.result_path(part), folder.read_result(part)
     result = decode_saved(text, str(path))
-    wrong = find_mismatch(result, folder.request, places)
-    if wrong:
-        raise StorageError(f"{path} {wrong}")
-    mark = marked(result)
+    mismatch = find_mismatch(result, folder.request, places)
+    if mismatch:
+        raise StorageError(f"{path} {mismatch}")
+    mark = mark_of(result)
     if mark and (mark.get("request"), mark.get("part")) != (folder.request.id, part):
         raise StorageError(f"{path} must be part {part} of {folder.request.id}; it is another one")
     folder.verify_result(part, text)

@@ -1,4 +1,4 @@
-"""Results of jobs: written so that they read back exactly, and checked against what was asked for."""
+"""Results of jobs: written so that they can be read back exactly, and checked against the request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from qcluster.device.request import Prepared, Request
 
 Places = Sequence[tuple[int, int]]
-"""What a job runs: (circuit, twirl) of each of its PUBs."""
+"""The PUBs of a job, each by the indices of its circuit and twirl."""
 
 
 def encode_result(result: Any, request: Request, part: int) -> str:
-    """Write the result of a part as the runtime's RuntimeEncoder does, with a mark of the run that it belongs to.
+    """Write the result of a part as the runtime's RuntimeEncoder does, marked with the request that it belongs to.
 
-    What came beside the shots and is of no kind that JSON knows, such as the timing of the executor, is written as its
-    fields, or as text: no shot is lost for the sake of a remark.
+    Metadata of a type that the encoder does not know, such as the timing of the executor, are written as their fields
+    or as text, so that they never prevent the shots from being saved.
     """
     from qiskit_ibm_runtime import RuntimeEncoder
 
@@ -42,39 +42,40 @@ def encode_result(result: Any, request: Request, part: int) -> str:
     return json.dumps(result, cls=Encoder)
 
 
-def marked(result: Any) -> dict[str, Any]:
-    """Give the mark of a result, empty where it has none."""
+def mark_of(result: Any) -> dict[str, Any]:
+    """Return the mark that `encode_result` put on a result; empty if it has none."""
     mark = result.metadata.get("qcluster") if isinstance(getattr(result, "metadata", None), dict) else None
     return mark if isinstance(mark, dict) else {}
 
 
 def find_mismatch(result: Any, request: Request, places: Places) -> str:
-    """Tell in words why a result cannot be that of these circuits; empty where it can.
+    """Say why a result cannot belong to these circuits; empty if it can.
 
-    It must have a PUB for each circuit, with the registers of the circuit and the shots that were asked for.
+    It must have a PUB for each circuit, with the registers of the circuit and the requested number of shots.
     """
     if not hasattr(result, "metadata") or not hasattr(result, "__len__") or len(result) != len(places):
         came = many(len(result), "result") if hasattr(result, "__len__") else f"a {type(result).__name__}"
         return f"must hold the results of {many(len(places), 'circuit')}; it holds {came}"
     for number, ((circuit, twirl), pub) in enumerate(zip(places, result, strict=True)):
-        wrong = _mismatch(pub, request, request.prepared[circuit], twirl)
-        if wrong:
-            return f"result {number}, of circuit {request.prepared[circuit].profile.name!r}, {wrong}"
+        mismatch = _find_pub_mismatch(pub, request, request.prepared[circuit], twirl)
+        if mismatch:
+            return f"result {number}, of circuit {request.prepared[circuit].profile.name!r}, {mismatch}"
     return ""
 
 
-def _mismatch(pub: Any, request: Request, prepared: Prepared, twirl: int) -> str:
+def _find_pub_mismatch(pub: Any, request: Request, prepared: Prepared, twirl: int) -> str:
+    """Say why a PUB result cannot belong to a circuit; empty if it can."""
     data = getattr(pub, "data", None)
     try:
         widths = {name: int(register.num_bits) for name, register in data.items()}  # type: ignore[union-attr]
-        counted = {int(register.num_shots) for register in data.values()}  # type: ignore[union-attr]
+        shots = {int(register.num_shots) for register in data.values()}  # type: ignore[union-attr]
     except (AttributeError, TypeError, ValueError):
         return "must hold registers of bits"
     wanted = dict(prepared.profile.registers) if request.kind == "hardware" else {"all": prepared.profile.n_bits}
     if widths != wanted:
         return f"must have the registers {wanted}; got {widths}"
     served = served_shots(request.options) if request.kind == "hardware" else None
-    shots = prepared.shots[twirl] if served is None else served
-    if counted != {shots}:
-        return f"must have {many(shots, 'shot')}; got {', '.join(map(str, sorted(counted))) or 'none'}"
+    wanted_shots = prepared.shots[twirl] if served is None else served
+    if shots != {wanted_shots}:
+        return f"must have {many(wanted_shots, 'shot')}; got {', '.join(map(str, sorted(shots))) or 'none'}"
     return ""

@@ -1,4 +1,4 @@
-"""The IBM runtime service behind four verbs: submit, find, look, and fetch."""
+"""The service that runs jobs: the interface that saved jobs need (`Service`), and the IBM runtime behind it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from qcluster.device.request import Request
 
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class JobState:
-    """Hold what the service says of a job."""
+    """The state of a job, as the service reports it."""
 
     status: str
     """"QUEUED", "RUNNING", "DONE", "ERROR", "CANCELLED", ... as the service names it."""
@@ -45,64 +45,66 @@ class LostJobError(JobError):
 
 
 class Service(Protocol):
-    """What jobs need of a service; the runtime below, or a recording of it in tests."""
+    """The interface that saved jobs need from a service: `RuntimeService`, or a recorded service in tests."""
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
-        """Send circuits as one job that carries a tag; returns its id."""
+        """Send circuits as one job with a tag; returns the id of the job."""
 
     def find(self, tag: str) -> str | None:
-        """Find the job that carries a tag; None where there is none."""
+        """Find the job with a tag; None if there is none."""
 
     def state(self, job_id: str) -> JobState:
-        """Look at a job; `LostJobError` where there is none."""
+        """Return the state of a job; `LostJobError` if there is no such job."""
 
     def result(self, job_id: str) -> Any:
-        """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` where it is no longer kept."""
+        """Fetch the `PrimitiveResult` of a job that is done; `LostJobError` if it is no longer kept."""
 
     def calibration(self, job_id: str) -> Calibration | None:
-        """Fetch what the machine had published when a job began to run; None where the service does not tell."""
+        """Fetch the machine's calibration at the time a job began to run; None if the service does not provide it."""
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job."""
 
     def tags(self, job_id: str) -> list[str]:
-        """Tags that a job carries; `LostJobError` where there is none."""
+        """Return the tags of a job; `LostJobError` if there is no such job."""
 
     def usage(self, job_id: str) -> float:
-        """Seconds of the machine that a job was charged with; 0 while that is not known."""
+        """Machine time charged for a job, in seconds; 0 while it is not known."""
 
 
 _GONE = {404, 410}
-"""What HTTP says of things that are no longer there."""
+"""HTTP status codes of things that no longer exist."""
 
 
 class RuntimeService:
-    """Speak to IBM Quantum, as a `Service`, by the account of a backend or service; else the saved one, when needed.
+    """IBM Quantum as a `Service`, through the account of a backend or service, or else the saved account.
+
+    The saved account is opened only when it is needed.
 
     Args:
-        backend: the machine, where it is at hand; else it is opened by the name that the request gives.
-        service: a `QiskitRuntimeService`, where one is open.
-        session: an open Session or Batch that jobs go to. Who opened it closes it.
+        backend: the machine; if not given, it is opened by the name in the request.
+        service: an open `QiskitRuntimeService`.
+        session: an open Session or Batch to send jobs to; its owner closes it.
     """
 
     def __init__(self, backend: Any = None, service: Any = None, session: Any = None) -> None:
         self._backend = backend
-        self._given = service
+        self._given_service = service
         self._session = session
         self._modes: dict[str, Any] = {}
 
     @cached_property
     def _service(self) -> Any:
-        return self._given or getattr(self._backend, "service", None) or open_service()
+        return self._given_service or getattr(self._backend, "service", None) or open_service()
 
     def submit(self, request: Request, circuits: Sequence[QuantumCircuit], shots: int, tag: str) -> str:
         backend = self._backend or open_backend(request.backend, self._service)
-        with _asking(f"{request.backend} did not take the job", ""):
+        with _as_job_errors(f"{request.backend} did not take the job", ""):
             job = sampler_job(self._mode(request, backend), request, circuits, shots, (request.id, tag))
             return str(job.job_id())
 
     def _mode(self, request: Request, backend: Any) -> Any:
-        """The open session that was given, the backend itself, or one batch or session for all jobs of a request."""
+        """Execution mode of the Sampler: the given session, the backend, or one batch or session per request."""
         if self._session is not None:
             return self._session
         from qiskit_ibm_runtime import Batch, Session
@@ -116,29 +118,29 @@ class RuntimeService:
         return self._modes[request.id]
 
     def close(self) -> None:
-        """Close batches and sessions to new jobs; those they have run on. One that cannot be closed ends by itself."""
+        """Close batches and sessions to new jobs. Jobs already sent still run; a session left open times out."""
         while self._modes:
             name, mode = self._modes.popitem()
             try:
                 mode.close()
             except _failures() as error:
-                _log.warning("the batch or session of %s was not closed: %s", name, _words(error))
+                logger.warning("the batch or session of %s was not closed: %s", name, _message(error))
 
     def find(self, tag: str) -> str | None:
-        with _asking("the service did not list its jobs"):
+        with _as_job_errors("the service did not list its jobs"):
             jobs = self._service.jobs(job_tags=[tag], limit=1)
         return str(jobs[0].job_id()) if jobs else None
 
     def state(self, job_id: str) -> JobState:
         job = self._job(job_id)
-        with _asking(f"the state of job {job_id} cannot be had"):
+        with _as_job_errors(f"the state of job {job_id} cannot be read"):
             status = job.status()
             status = str(getattr(status, "name", status)).split(" - ")[0]  # "CANCELLED - RAN TOO LONG"
             return JobState(status, str(job.error_message() or "") if status == "ERROR" else "")
 
     def result(self, job_id: str) -> Any:
         job = self._job(job_id)
-        with _asking(f"the result of job {job_id} cannot be had"):
+        with _as_job_errors(f"the result of job {job_id} cannot be fetched"):
             try:
                 result = job.result()
             except _failures() as error:
@@ -157,13 +159,13 @@ class RuntimeService:
                 return None
             return read_calibration(job.backend(), datetime.datetime.fromisoformat(began))
         except (QClusterError, NotImplementedError, *_failures()) as error:  # type: ignore[misc]
-            _log.info("no calibration of the time of job %s: %s", job_id, _words(error))
+            logger.info("no calibration of the time of job %s: %s", job_id, _message(error))
             return None
 
     def cancel(self, job_id: str) -> None:
-        """Cancel a job; one that has ended in the meantime is left as it is."""
+        """Cancel a job, unless it has ended in the meantime."""
         job = self._job(job_id)
-        with _asking(f"job {job_id} was not cancelled", ""):
+        with _as_job_errors(f"job {job_id} was not cancelled", ""):
             try:
                 job.cancel()
             except _failures():
@@ -175,13 +177,13 @@ class RuntimeService:
 
     def usage(self, job_id: str) -> float:
         job = self._job(job_id)
-        with _asking(f"the usage of job {job_id} cannot be had"):
+        with _as_job_errors(f"the usage of job {job_id} cannot be read"):
             return float(job.usage() or 0.0)
 
     def _job(self, job_id: str) -> Any:
         from qiskit_ibm_runtime.exceptions import RuntimeJobNotFound
 
-        with _asking(f"job {job_id} cannot be reached"):
+        with _as_job_errors(f"job {job_id} cannot be reached"):
             try:
                 return self._service.job(job_id)
             except RuntimeJobNotFound as error:
@@ -195,7 +197,7 @@ def sampler_job(
 ) -> Any:
     """Send circuits through the runtime's client-side Sampler.
 
-    Circuits that we have twirled are not twirled again; "server" twirling leaves it all to the Sampler.
+    The Sampler twirls them only with twirling="server"; circuits twirled by this package are not twirled again.
     """
     from qiskit_ibm_runtime.executor_sampler import Sampler
 
@@ -207,15 +209,16 @@ _LATER = "try again later"
 
 
 @contextmanager
-def _asking(refusal: str, otherwise: str = _LATER) -> Iterator[None]:
-    """Turn what the service's client raises into JobError: what was refused, its words, and what to do about it."""
+def _as_job_errors(refusal: str, default_advice: str = _LATER) -> Iterator[None]:
+    """Turn errors of the service's client into JobError, with what failed, the service's words and advice."""
     try:
         yield
     except _failures() as error:
-        raise JobError(f"{refusal}: {_words(error, otherwise)}") from error
+        raise JobError(f"{refusal}: {_message(error, default_advice)}") from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
+    """The errors that the service's client may raise."""
     from qiskit.exceptions import QiskitError
     from requests.exceptions import RequestException
 
@@ -244,17 +247,17 @@ _ADVICE = (
     (r"\b(401|unauthori[sz]ed|invalid.*(token|key|credentials))", "check the API key of the account"),
     (r"\b(403|forbidden|not authori[sz]ed|not entitled)", "check that the plan of the instance allows this"),
 )
-"""What to do about failures, by what the service says of them; the first that fits."""
+"""Advice for the user, by patterns of the service's messages; the first pattern that matches counts."""
 
 
 _CREDENTIALS = re.compile(r"(?i)(?<=bearer )[^\s'\"]+|(?<=apikey )[^\s'\"]+|(?<=://)[^\s/@]+(?=@)")
-"""What requests quotes of a header that it refuses, or of the address of a proxy."""
+"""Credentials that requests quotes from a header that it refuses, or from the address of a proxy."""
 
 
-def _words(error: Exception, otherwise: str = "") -> str:
-    """First line of an error, without the credentials that may be quoted in it; and what to do."""
+def _message(error: Exception, default_advice: str = "") -> str:
+    """First line of an error, with any quoted credentials removed, followed by advice."""
     text = _CREDENTIALS.sub("***", str(getattr(error, "message", "") or error).strip().strip("'\""))
     line = (text.splitlines() or [""])[0][:300] or type(error).__name__
     kind = f"{type(error).__name__} {getattr(error, 'status_code', '')} {line}"
-    advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), otherwise)
+    advice = next((cure for pattern, cure in _ADVICE if re.search(pattern, kind, re.IGNORECASE)), default_advice)
     return f"{line}: {advice}" if advice else line

@@ -1,4 +1,4 @@
-"""The way to the service, and one clear message for each way that it fails. Credentials are never kept or shown."""
+"""Access to the IBM Quantum service, with a clear message for each failure. Credentials are never stored or shown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def open_service() -> Any:
     """Open the IBM Quantum service with the account that is saved or set in the environment.
 
     Raises:
-        AccountError: no account, an account that is refused, or no network, with what to do.
+        AccountError: there is no account, the service refuses it, or there is no network; the message says what to do.
     """
     from qiskit_ibm_runtime import QiskitRuntimeService
     from qiskit_ibm_runtime.accounts.exceptions import AccountNotFoundError
@@ -36,11 +36,13 @@ def open_service() -> Any:
 def open_backend(name: str, service: Any = None, *, instance: str | None = None) -> Any:
     """Open a real machine by name, or the one with the shortest queue for "least_busy".
 
-    Without a `QiskitRuntimeService` the saved account is opened, and without an instance of it (by name or CRN) any
-    that reaches the machine will do.
+    Args:
+        name: name of the machine, or "least_busy".
+        service: a `QiskitRuntimeService`; by default that of the saved account.
+        instance: name or CRN of the account's instance; by default any instance with access to the machine.
 
     Raises:
-        AccountError: as in `open_service`, or the account reaches no such machine.
+        AccountError: as in `open_service`, or the account has no access to such a machine.
     """
     from qiskit.exceptions import QiskitError
 
@@ -53,6 +55,6 @@ def open_backend(name: str, service: Any = None, *, instance: str | None = None)
     except (QiskitError, OSError) as error:
         inside = "" if instance is None else f" in the instance {instance!r}"
         raise AccountError(
-            f"this account reaches no machine {name!r}{inside}: QiskitRuntimeService().backends() lists those it does; "
+            f"this account can use no machine {name!r}{inside}: QiskitRuntimeService().backends() lists its machines; "
             f"local ones are 'aer' and names such as 'fake_torino' ({type(error).__name__})"
         ) from error

@@ -1,7 +1,7 @@
-"""A machine's calibration: frozen numbers with a name and a date.
+"""A machine's calibration: its published errors and times, with the machine's name and a date.
 
-A mitigated result is worth keeping only if one can say later what was known about the machine. A `Calibration` is a
-copy of the published figures, cut loose from the backend, that goes to JSON and back without loss.
+A mitigated result can be judged later only if the calibration it was based on is known. A `Calibration` is therefore a
+copy of the published figures, independent of the backend, that is stored as JSON without loss.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ from qcluster.files import parse_json, write_whole
 FORMAT = "qcluster-calibration"
 VERSION = 1
 
-_UNLIMITED = 24
-"""Qubits of a simulator that sets no limit: those of Qiskit's BasicSimulator."""
+_DEFAULT_WIDTH = 24
+"""Number of qubits assumed for a simulator that sets no limit: that of Qiskit's BasicSimulator."""
 
 _FLOATS = ("t1", "t2", "readout", "readout_duration", "errors_1q", "durations_1q", "errors_2q", "durations_2q")
+"""Fields that are arrays of floats, in which NaN means unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration(Frozen):
-    """Hold what a machine published about itself at one moment; times in seconds, NaN where nothing is known.
+    """The figures that a machine published about itself at one time. Times are in seconds; unknown figures are NaN.
 
-    Two-qubit figures are per direction, as the machine lists them; `error` and `duration` look a gate up and fall
-    back on the other direction. `assumed_error`, `assumed_readout` and `coherence` fill what is unknown, for
+    Two-qubit figures are per direction, as the machine lists them; `error` and `duration` fall back on the other
+    direction of a gate. `assumed_error`, `assumed_readout` and `coherence` return values for unknown figures too, for
     simulations and predictions.
 
     Example:
@@ -63,16 +64,17 @@ class Calibration(Frozen):
         True
 
     Raises:
-        ValueError: arrays that do not go together; a negative error or time, a readout error above 1, or a coupling of
-            qubits that are not there.
+        ValueError: shapes of arrays do not match, an error or time is negative, a readout error is above 1, or a
+            coupling joins qubits that do not exist.
     """
 
     backend: str
-    """Name of the machine, "fake_torino"."""
+    """Name of the machine, such as "fake_torino"."""
     snapshot: str
-    """Version the machine gives its figures, "1.0.54"; a hash of a simulator's noise model; empty where none is."""
+    """Version that the machine gives its figures, such as "1.0.54"; for a simulator, a hash of its noise model; empty
+    if there is neither."""
     date: str
-    """When the figures were last updated, ISO 8601; empty where unknown."""
+    """Time of the last update of the figures, ISO 8601; empty if unknown."""
     t1: Floats
     """(n_qubits,) relaxation times; inf for a noiseless machine."""
     t2: Floats
@@ -80,7 +82,7 @@ class Calibration(Frozen):
     readout: Floats
     """(n_qubits, 2): P(read 1|0), P(read 0|1)."""
     readout_symmetric: npt.NDArray[np.bool_]
-    """(n_qubits,) True where only one figure was published, and stands for both."""
+    """(n_qubits,) bool. True where a single figure was published, which is used for both errors."""
     readout_duration: Floats
     """(n_qubits,) length of a measurement."""
     gates_1q: tuple[str, ...]
@@ -90,17 +92,19 @@ class Calibration(Frozen):
     durations_1q: Floats
     """(n_gates_1q, n_qubits) length of a gate."""
     couplings: npt.NDArray[np.int64]
-    """(n_couplings, 2) directed pairs that carry a two-qubit gate."""
+    """(n_couplings, 2) directed pairs of qubits that have a two-qubit gate."""
     gates_2q: tuple[str, ...]
     """Names of the two-qubit gates, the rows of `errors_2q`."""
     errors_2q: Floats
-    """(n_gates_2q, n_couplings) error per gate; NaN where a pair lacks the gate."""
+    """(n_gates_2q, n_couplings) error per gate; NaN if a pair does not have the gate."""
     durations_2q: Floats
     """(n_gates_2q, n_couplings) length of a gate."""
     dead_qubits: npt.NDArray[np.bool_]
-    """(n_qubits,) True where readout or a one-qubit gate is published with error 1 or more."""
+    """(n_qubits,) bool. True where the qubit is reported as faulty, or its readout or a one-qubit gate has a published
+    error of 1 or more."""
     dead_couplings: npt.NDArray[np.bool_]
-    """(n_couplings,) True where every two-qubit gate of the pair has error 1 or more, or none."""
+    """(n_couplings,) bool. True where a two-qubit gate of the pair is reported as faulty, or where at least one has a
+    published error of 1 or more and no other has a smaller one."""
 
     def __post_init__(self) -> None:
         freeze_arrays(self)
@@ -126,14 +130,14 @@ class Calibration(Frozen):
 
     @classmethod
     def ideal(cls, n_qubits: int, *, backend: str = "ideal") -> Calibration:
-        """Describe a machine without errors, such as a plain simulator: no gate is listed, every error is 0."""
+        """Make the calibration of a machine without errors, such as a plain simulator: no gates, and all errors 0."""
         n = check_whole("n_qubits", n_qubits, 0)
-        none = np.zeros((0, n))
+        empty = np.zeros((0, n))
         return cls(
             backend=backend, snapshot="", date="",
             t1=np.full(n, np.inf), t2=np.full(n, np.inf),
             readout=np.zeros((n, 2)), readout_symmetric=np.zeros(n, dtype=bool), readout_duration=np.zeros(n),
-            gates_1q=(), errors_1q=none, durations_1q=none,
+            gates_1q=(), errors_1q=empty, durations_1q=empty,
             couplings=np.zeros((0, 2), dtype=np.int64), gates_2q=(), errors_2q=np.zeros((0, 0)),
             durations_2q=np.zeros((0, 0)),
             dead_qubits=np.zeros(n, dtype=bool), dead_couplings=np.zeros(0, dtype=bool),
@@ -146,12 +150,12 @@ class Calibration(Frozen):
 
     @property
     def noiseless(self) -> bool:
-        """True for a machine that lists no gates and no readout errors: a plain simulator."""
+        """True for a machine that lists no gates, readout errors or finite T1: a plain simulator."""
         return not self.gates_1q and not self.gates_2q and bool((self.readout == 0).all() and np.isinf(self.t1).all())
 
     @property
     def harmless(self) -> bool:
-        """True where no error and no coherence time is published: a simulation of this machine has no noise."""
+        """True if no nonzero error and no finite coherence time is published, so that a simulation has no noise."""
         errors = (self.errors_1q, self.errors_2q, self.readout)
         times = (self.t1, self.t2)
         return not any(np.nan_to_num(error).any() for error in errors) and not any(
@@ -160,22 +164,23 @@ class Calibration(Frozen):
 
     @cached_property
     def identity(self) -> str:
-        """Hash of the content (16 hexadecimal digits): equal calibrations are equal numbers, not equal objects."""
+        """Hash of the content, 16 hexadecimal digits: the same for calibrations with the same figures."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     @cached_property
     def _columns(self) -> dict[tuple[int, ...], int]:
+        """Index of each coupling, by its pair of qubits."""
         return {(int(a), int(b)): i for i, (a, b) in enumerate(self.couplings)}
 
     def error(self, gate: str, qubits: Sequence[int]) -> float:
-        """Look up the error of a gate at a place.
+        """Return the published error of a gate on given qubits.
 
         Args:
-            gate: name of the gate, or "measure" (the mean of both readout errors).
+            gate: name of the gate, or "measure" for the mean of both readout errors.
             qubits: one or two physical qubits, in either order.
 
         Returns:
-            The published error; 0 on a noiseless machine; NaN where the machine lists no such gate there.
+            The published error; 0 on a noiseless machine; NaN if the machine lists no such gate there.
 
         Raises:
             ValueError: a qubit lies outside the machine.
@@ -186,24 +191,24 @@ class Calibration(Frozen):
         return self._lookup(self.errors_1q, self.errors_2q, gate, qubits)
 
     def duration(self, gate: str, qubits: Sequence[int]) -> float:
-        """Look up the length of a gate or measurement at a place, in seconds; arguments and errors as in `error`."""
+        """Return the duration of a gate or measurement, in seconds; arguments and errors as in `error`."""
         if gate == "measure":
             self._check(qubits)
             return float(self.readout_duration[qubits[0]])
         return self._lookup(self.durations_1q, self.durations_2q, gate, qubits)
 
     def assumed_error(self, gate: str, qubits: Sequence[int]) -> float:
-        """Give the error to reckon with at a place, in simulations and predictions.
+        """Return the error to assume for a gate in simulations and predictions.
 
-        It is the published one; 1, a gate that does nothing right, for what is dead; the median of the machine's living
-        gates of that name where no figure is published; and 0 where the machine publishes none for any of them.
+        It is 1 for a dead gate, and otherwise the published error. If none is published for these qubits, it is the
+        median of the machine's living gates of that name, and 0 if none of these has a published error.
 
         Args:
             gate: name of the gate.
             qubits: one or two physical qubits, in either order.
 
         Returns:
-            A number in [0, 1]; NaN where the machine knows no gate of that name.
+            A number in [0, 1]; NaN if the machine has no gate of that name.
 
         Raises:
             ValueError: a qubit lies outside the machine.
@@ -216,20 +221,20 @@ class Calibration(Frozen):
         return self._medians[gate] if np.isnan(error) else error
 
     def assumed_readout(self, qubit: int) -> tuple[float, float]:
-        """Give P(read 1|0) and P(read 0|1) to reckon with, as `assumed_error` does; (0.5, 0.5) where both are 1.
+        """Return P(read 1|0) and P(read 0|1) to assume, with unknown ones filled by medians; (0.5, 0.5) if both are 1.
 
-        A qubit that is read wrongly each time is not one that is read well: the published 1 says that readout failed.
+        Taken literally, errors of 1 would mean a readout that is always inverted. Published, they mean that it failed.
         """
         self._check([qubit])
         zero, one = self._filled_readout[qubit].tolist()
         return (0.5, 0.5) if zero >= 1 and one >= 1 else (min(zero, 1.0), min(one, 1.0))
 
     def readout_of(self, measured: npt.ArrayLike) -> Floats:
-        """Give the readout errors of classical bits, ``(n_bits, 2)``, as `assumed_readout` does.
+        """Return the readout errors of classical bits, ``(n_bits, 2)``, as `assumed_readout` gives them.
 
         Args:
-            measured: (n_bits,) the qubit that each bit holds, as in `Profile.measured`; -1 for a bit that holds none,
-                which has no errors.
+            measured: (n_bits,) the qubit measured into each bit, as in `Profile.measured`; -1 for a bit without a
+                measurement, which has no errors.
 
         Raises:
             ValueError: a qubit lies outside the machine.
@@ -245,57 +250,60 @@ class Calibration(Frozen):
         return errors
 
     def coherence(self, qubit: int) -> tuple[float, float]:
-        """Give T1 and T2 to reckon with, in seconds: the median of the machine where a qubit has no positive figure,
-        infinite where none has; T2 is at most 2 T1."""
+        """Return T1 and T2 to assume for a qubit, in seconds; T2 is at most 2 T1.
+
+        A time that is unknown or not positive is replaced by the median over the machine, or by infinity if no qubit
+        has one.
+        """
         self._check([qubit])
         t1, t2 = self._filled_times[:, qubit].tolist()
         return t1, min(t2, 2 * t1)
 
     def is_faulty(self, qubit: int) -> bool:
-        """Tell whether a qubit is reported as out of order altogether, whatever its published figures."""
+        """True if a qubit is reported as faulty as a whole, although its published figures do not show it."""
         self._check([qubit])
         return bool(self._faulty[qubit])
 
     def is_dead(self, gate: str, qubits: Sequence[int]) -> bool:
-        """Tell whether a gate or "measure" is out of order at a place: published with error 1 or more, or reported
-        as faulty, itself or one of its qubits."""
+        """True if a gate or "measure" is dead on these qubits: its published error is 1 or more, or the gate or one of
+        its qubits is reported as faulty."""
         if gate == "measure":
             (qubit,) = qubits
             self._check(qubits)
             return bool((self.readout[qubit] >= 1).any() or self._faulty[qubit])
         if self.error(gate, qubits) >= 1 or self._faulty[list(qubits)].any():
             return True
-        return any(self.dead_couplings[column] for column in self._found(qubits)[:1])
+        return any(self.dead_couplings[column] for column in self._pair_columns(qubits)[:1])
 
     @cached_property
     def _faulty(self) -> npt.NDArray[np.bool_]:
-        """Dead qubits whose figures do not say why: everything there is out of order."""
-        said = (self.readout >= 1).any(axis=1) | published.dead(self.errors_1q).any(axis=0)
-        return np.asarray(self.dead_qubits & ~said)
+        """Dead qubits whose published figures do not show why: every operation on them counts as dead."""
+        explained = (self.readout >= 1).any(axis=1) | published.dead(self.errors_1q).any(axis=0)
+        return np.asarray(self.dead_qubits & ~explained)
 
     @cached_property
     def _medians(self) -> dict[str, float]:
         rows = [*zip(self.gates_1q, self.errors_1q, strict=True), *zip(self.gates_2q, self.errors_2q, strict=True)]
-        return {name: _median(row, alive=row < 1, otherwise=0.0) for name, row in rows}
+        return {name: _median(row, alive=row < 1, default=0.0) for name, row in rows}
 
     @cached_property
     def _filled_readout(self) -> Floats:
-        typical = [_median(column, alive=column < 1, otherwise=0.0) for column in self.readout.T]
-        return np.where(np.isnan(self.readout), typical, self.readout)
+        medians = [_median(column, alive=column < 1, default=0.0) for column in self.readout.T]
+        return np.where(np.isnan(self.readout), medians, self.readout)
 
     @cached_property
     def _filled_times(self) -> Floats:
         times = np.stack([self.t1, self.t2])
-        typical = [[_median(row, alive=row > 0, otherwise=np.inf)] for row in times]
-        return np.where(times > 0, times, typical)
+        medians = [[_median(row, alive=row > 0, default=np.inf)] for row in times]
+        return np.where(times > 0, times, medians)
 
     def _check(self, qubits: Sequence[int]) -> None:
         for qubit in qubits:
             if not 0 <= qubit < self.n_qubits:
                 raise ValueError(f"qubits must lie in 0..{self.n_qubits - 1} on {self.backend}; got {qubit}")
 
-    def _found(self, qubits: Sequence[int]) -> list[int]:
-        """Columns of a pair of qubits: in the direction given, then in the other."""
+    def _pair_columns(self, qubits: Sequence[int]) -> list[int]:
+        """Indices of the couplings of a pair of qubits: in the given direction, then in the other one."""
         if len(qubits) != 2:
             return []
         a, b = qubits
@@ -309,24 +317,24 @@ class Calibration(Frozen):
             return float(one[self.gates_1q.index(gate), qubits[0]])
         if len(qubits) == 2 and gate in self.gates_2q:
             row = two[self.gates_2q.index(gate)]
-            for column in self._found(qubits):
+            for column in self._pair_columns(qubits):
                 if not np.isnan(row[column]):
                     return float(row[column])
         return float("nan")
 
     def to_json(self) -> str:
-        """Write everything as JSON text, floats exactly (shortest text that reads back to the same number)."""
+        """Return everything as JSON text; floats are exact (the shortest text that reads back as the same number)."""
         floats = {name: getattr(self, name) for name in _FLOATS}
-        written = {name: {"shape": v.shape, "values": encode_floats(v.ravel())} for name, v in floats.items()}
-        return write_document(self, FORMAT, VERSION, **written)
+        encoded = {name: {"shape": v.shape, "values": encode_floats(v.ravel())} for name, v in floats.items()}
+        return write_document(self, FORMAT, VERSION, **encoded)
 
     @classmethod
     @reading(FORMAT)
     def from_json(cls, text: str) -> Calibration:
-        """Read what `to_json` wrote.
+        """Read the JSON text of `to_json`.
 
         Raises:
-            ValueError: the text is no calibration, or was written by a newer version.
+            ValueError: the text is not a calibration, or was written by a newer version.
         """
         content = check_format(text, FORMAT, VERSION)
         fields: dict[str, Any] = {}
@@ -343,17 +351,19 @@ class Calibration(Frozen):
         return cls(**fields)
 
     def save(self, path: str | Path) -> None:
-        """Write to a file, whole or not at all; StorageError where it cannot be written."""
+        """Write to a file, completely or not at all; StorageError if it cannot be written."""
         write_whole(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
-        """Read a file that `save` wrote, or one of IBM's: the CSV that the platform's page offers for a machine, or
-        ``BackendProperties.to_dict()`` as JSON.
+        """Read a file that `save` wrote, or one in IBM's formats.
+
+        These are the CSV that the web page of the platform offers for a machine, and ``BackendProperties.to_dict()`` as
+        JSON.
 
         Raises:
-            ValueError: it is none of these, or damaged.
-            StorageError: it cannot be read.
+            ValueError: the file is none of these, or damaged.
+            StorageError: the file cannot be read.
         """
         with of_file(path):
             text = load_text(Path(path))
@@ -366,30 +376,31 @@ class Calibration(Frozen):
             return cls.from_json(text)
 
 
-def _median(values: Floats, *, alive: npt.NDArray[np.bool_], otherwise: float) -> float:
-    return float(np.median(values[alive])) if alive.any() else otherwise
+def _median(values: Floats, *, alive: npt.NDArray[np.bool_], default: float) -> float:
+    """Median of the values where `alive` is True; `default` if it is nowhere."""
+    return float(np.median(values[alive])) if alive.any() else default
 
 
 @own_errstate
 def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calibration:
-    """Copy the published figures of a backend, fake or real, with the same code.
+    """Copy the published figures of a backend, recorded or real.
 
-    Gate errors and lengths come from the backend's target, because the properties of newer machines list gates that
-    the machine does not offer. Both readout errors come from the properties, where the target knows only their mean;
-    T2 is cut at 2 T1. A plain simulator gives `Calibration.ideal`, one with a noise model of its own what this says:
-    readout errors, and the average infidelity of the channel behind each gate.
+    Gate errors and durations come from the backend's target, because the properties of newer machines list gates that
+    the machine does not offer. The two readout errors come from the properties, since the target has only their mean.
+    T2 is limited to 2 T1. A plain simulator gives `Calibration.ideal`. A simulator with a noise model gives the readout
+    errors of the model, and the average infidelity of the channel behind each gate.
 
     Args:
         backend: a Qiskit `BackendV2`, or a name as `qcluster.execute` takes it, such as "fake_torino".
-        at: of a real machine: what it had published at this moment; by default now.
+        at: for a real machine, the time whose figures are wanted; by default now.
 
     Raises:
-        TypeError, ValueError: what is no backend, or no name of one.
-        AccountError: the machine is a real one, and cannot be asked.
-        CalibrationError: the machine does not tell what it had published then.
+        TypeError, ValueError: not a backend, or not the name of one.
+        AccountError: the machine is a real one and cannot be reached.
+        CalibrationError: the machine does not provide its figures at that time.
 
     Returns:
-        The calibration. Reading 133 qubits takes some 10 ms and no network beyond what the backend needs itself.
+        The calibration. Reading 133 qubits takes some 10 ms; the network is used only by the backend itself.
 
     Example:
         >>> from qcluster.device import read_calibration
@@ -401,11 +412,11 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
     when = {} if at is None else {"datetime": at.astimezone(datetime.UTC)}
     target = backend.target_history(**when) if when else backend.target
     name = str(backend.name)
-    n = int(target.num_qubits or backend.num_qubits or _UNLIMITED)
+    n = int(target.num_qubits or backend.num_qubits or _DEFAULT_WIDTH)
     noise = getattr(getattr(backend, "options", None), "noise_model", None)
     properties = backend.properties(**when) if callable(getattr(backend, "properties", None)) else None
     if at is not None and properties is None:
-        raise CalibrationError(f"{name} tells nothing of what it had published at {at.isoformat()}")
+        raise CalibrationError(f"{name} does not provide the calibration it had published at {at.isoformat()}")
     if hasattr(backend, "set_option") and properties is None and target.qubit_properties is None:
         ideal = Calibration.ideal(n, backend=name)
         if noise is None or noise.is_ideal():
@@ -413,12 +424,12 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
         unknown = np.full(n, np.nan)
         return dataclasses.replace(ideal, **read_model(noise, n), t1=unknown, t2=unknown)
     t1, t2 = published.coherence(target, properties, n)
-    readout, symmetric, length = published.readout(target, properties, n)
-    ones, twos = published.gate_names(target)
-    places = [(q,) for q in range(n)]
-    pairs = sorted({tuple(map(int, qargs)) for gate in twos for qargs in target[gate]})
-    errors_1q, durations_1q = published.gate_tables(target, ones, places)
-    errors_2q, durations_2q = published.gate_tables(target, twos, pairs)
+    readout, symmetric, readout_duration = published.readout(target, properties, n)
+    gates_1q, gates_2q = published.gate_names(target)
+    singles = [(q,) for q in range(n)]
+    pairs = sorted({tuple(map(int, qargs)) for gate in gates_2q for qargs in target[gate]})
+    errors_1q, durations_1q = published.gate_tables(target, gates_1q, singles)
+    errors_2q, durations_2q = published.gate_tables(target, gates_2q, pairs)
     dead_qubits, dead_couplings = published.dead_masks(errors_1q, readout, errors_2q)
     if properties is not None:
         dead_qubits[[q for q in properties.faulty_qubits() if q < n]] = True
@@ -429,9 +440,9 @@ def read_calibration(backend: Any, at: datetime.datetime | None = None) -> Calib
         backend=name,
         snapshot=str(getattr(properties, "backend_version", "") or ""),
         date=date.isoformat() if date is not None else "",
-        t1=t1, t2=t2, readout=readout, readout_symmetric=symmetric, readout_duration=length,
-        gates_1q=ones, errors_1q=errors_1q, durations_1q=durations_1q,
-        couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2), gates_2q=twos,
+        t1=t1, t2=t2, readout=readout, readout_symmetric=symmetric, readout_duration=readout_duration,
+        gates_1q=gates_1q, errors_1q=errors_1q, durations_1q=durations_1q,
+        couplings=np.array(pairs, dtype=np.int64).reshape(-1, 2), gates_2q=gates_2q,
         errors_2q=errors_2q, durations_2q=durations_2q,
         dead_qubits=dead_qubits, dead_couplings=dead_couplings,
     )  # fmt: skip

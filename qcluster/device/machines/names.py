@@ -1,4 +1,4 @@
-"""Names of machines become backends."""
+"""Backends by name."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from qcluster.core.words import near
 from qcluster.device.machines.account import open_backend
 
 _NOISELESS = ("aer", "aer_simulator")
+"""Names of the noiseless simulator."""
 
 
-def is_real(name: str) -> bool:
-    """Tell whether a name may be that of a real machine, so that an account is needed."""
+def may_be_real(name: str) -> bool:
+    """True if a name may be that of a real machine, for which an account is needed."""
     return name == "least_busy" or (name.startswith("ibm") and "simulator" not in name)
 
 
 def canonical(name: str) -> str:
-    """Give one name to all spellings of a simulator or a recorded machine; that of a real machine as it is.
+    """Return one name for all spellings of a simulator or recorded machine; the name of a real machine is unchanged.
 
     Example:
         >>> canonical("FakeManilaV2"), canonical("fake_manila"), canonical("aer_simulator"), canonical("ibm_torino")
@@ -32,7 +33,7 @@ def open_named(name: str, instance: str | None = None) -> Any:
     """Open a backend by name; only names that may be those of real machines need an account.
 
     Raises:
-        ValueError: it can only be meant for a simulator or a recorded machine, and there is none of this name.
+        ValueError: the name cannot be that of a real machine, and no simulator or recorded machine has it.
         AccountError: as in `find_machine`.
     """
     if name in _NOISELESS:
@@ -45,15 +46,15 @@ def open_named(name: str, instance: str | None = None) -> Any:
         return BasicSimulator()
     from qiskit_ibm_runtime import fake_provider
 
-    known = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
+    recorded = {cls.removesuffix("V2").lower(): cls for cls in dir(fake_provider) if cls.startswith("Fake")}
     plain = name.replace("_", "").lower()
     if plain.startswith("fake"):
-        cls = known.get(canonical(name))
+        cls = recorded.get(canonical(name))
         if cls is not None:
             return getattr(fake_provider, cls)()
-    elif is_real(name):
+    elif may_be_real(name):
         return open_backend(name, instance=instance)
-    names = [f"fake_{other.removeprefix('fake')}" for other in known]
+    names = [f"fake_{other.removeprefix('fake')}" for other in recorded]
     if "simulator" in plain or plain.startswith(("aer", "statevector")):
         hint = "; did you mean aer?"
     elif f"fake_{plain}" in names:
@@ -67,7 +68,7 @@ def open_named(name: str, instance: str | None = None) -> Any:
 
 
 def check_backend(backend: Any) -> None:
-    """Raise TypeError for what is no backend, such as the class of one."""
+    """Raise TypeError for anything but a backend, such as the class of one."""
     if isinstance(backend, type):
         raise TypeError(f"backend must be a Qiskit backend or its name; got a class: write {backend.__name__}()")
     if not hasattr(backend, "target"):
