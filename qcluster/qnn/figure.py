@@ -32,7 +32,7 @@ def plot_loss(model: QNNClassifier, *, ax: Any = None) -> Figure:
     """
     check_is_fitted(model)
     if not len(model.loss_curve_):
-        raise ValueError("a loss is drawn of a model that was trained; this one was made from angles")
+        raise ValueError("plot_loss needs a model that was trained; this one was made from angles")
     if ax is None:
         ax = NotebookFigure(figsize=(5.0, 3.6), layout="constrained").add_subplot()
     for curve, name, colour in (
